@@ -1,0 +1,11 @@
+//go:build !windows
+
+package tray
+
+import (
+	"os/exec"
+	"syscall"
+)
+
+// detach makes a command live on by itself: a Ctrl-C in the terminal that this program runs in does not reach it.
+func detach(cmd *exec.Cmd) { cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true} }

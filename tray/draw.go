@@ -1,0 +1,356 @@
+package tray
+
+import (
+	"slices"
+	"sync"
+	"time"
+
+	"porttray/watcher"
+)
+
+const (
+	slotCount = 48 // for the rows at the top level: thrice as many, so that a new row nearly always finds a slot between two
+	spare     = 16 // slots more than needed when those under More do not suffice
+	// linger is how long what was taken out of the menu can still be clicked, because a panel may still show it. Until then it
+	// is only hidden: removing an item while a click on it is under way makes systray panic.
+	linger = time.Minute
+)
+
+// A node is a part of the menu that others can be appended to, as systray has it. Items cannot be moved or inserted.
+type node interface {
+	Add(label string) item
+	AddSeparator()
+}
+
+// An item is one entry of the menu. Each call of a method costs the panel a look at the whole menu, so draw makes none that
+// changes nothing.
+type item interface {
+	node
+	SetTitle(string)
+	Enable()
+	Disable()
+	Show()
+	Hide()
+	Remove()
+	Clicks() <-chan struct{} // closed by Remove
+}
+
+// A face is the rest of the tray: what is outside of the menu.
+type face interface {
+	SetCount(int)
+	SetTooltip(string)
+}
+
+// A click says which item was clicked. Whatever it acts on was settled when the item was made, not when the click is handled.
+type click struct {
+	action action
+	id     watcher.ID
+	who    string // the process whose row it is
+}
+
+type action int
+
+const (
+	open action = iota
+	copyAddress
+	stop
+	kill
+	about
+	quit
+)
+
+// A drawer brings what is on the screen in line with a menu, with as few changes as possible. It belongs to one goroutine.
+type drawer struct {
+	face   face
+	clicks chan click
+	shown  menu
+
+	header *entry
+	top    strip // the first rows
+	more   *entry
+	rest   strip // the others, under More
+	about  *entry
+	dead   []deadLeaf // waiting to be removed
+}
+
+// newDrawer builds the menu under root, with no rows as yet. The face must show v already.
+func newDrawer(root node, f face, v menu) *drawer {
+	d := &drawer{face: f, clicks: make(chan click, 32)}
+	d.header = newEntry(root, v.header, false)
+	d.top = strip{parent: root}
+	d.top.grow(slotCount)
+	d.more = newEntry(root, "More", true)
+	d.more.hide()
+	d.rest = strip{parent: d.more.item}
+	root.AddSeparator()
+	d.about = newEntry(root, v.about, true)
+	d.forward(d.about.item, click{action: about})
+	d.forward(newEntry(root, "Quit", true).item, click{action: quit})
+	d.shown = menu{count: v.count, tooltip: v.tooltip, header: v.header, about: v.about}
+	return d
+}
+
+// draw changes what is on the screen from the menu drawn last to v.
+func (d *drawer) draw(v menu, now time.Time) {
+	if v.count != d.shown.count {
+		d.face.SetCount(v.count)
+	}
+	if v.tooltip != d.shown.tooltip {
+		d.face.SetTooltip(v.tooltip)
+	}
+	d.header.show(v.header, false)
+	if !slices.Equal(v.rows, d.shown.rows) {
+		n := min(len(v.rows), maxRows)
+		d.place(&d.top, v.rows[:n], now)
+		if n < len(v.rows) {
+			d.more.show("More", true) // before it gets its first child: Windows cannot hang a submenu on a hidden item
+		}
+		if missing := len(v.rows) - n - len(d.rest.slots); missing > 0 {
+			d.rest.grow(missing + spare)
+		}
+		d.place(&d.rest, v.rows[n:], now)
+		if n == len(v.rows) {
+			d.more.hide()
+		}
+		d.sweep(now)
+	}
+	d.shown = v
+}
+
+// place shows rows in the slots of a strip.
+func (d *drawer) place(s *strip, rows []row, now time.Time) {
+	want := make([]watcher.ID, len(rows))
+	for i, r := range rows {
+		want[i] = r.id
+	}
+	target := make(map[int]row, len(rows))
+	for i, at := range arrange(s.places(), want, now.Add(-linger)) {
+		target[at] = rows[i]
+	}
+	for i, slot := range s.slots {
+		r, wanted := target[i]
+		if slot.live && (!wanted || slot.row.id != r.id) {
+			d.retire(slot, now)
+		}
+		if wanted {
+			d.bind(slot, r)
+		} else {
+			slot.hide()
+		}
+	}
+}
+
+// bind shows a row in a slot that is free or shows that row already.
+func (d *drawer) bind(s *slot, r row) {
+	if s.live && s.row == r {
+		return
+	}
+	if s.open == nil {
+		s.show(r.label, true) // first: see More
+		s.open = newEntry(s.item, "Open in browser", true)
+		s.copy = newEntry(s.item, "Copy address", true)
+		s.item.AddSeparator()
+		for i := range s.facts {
+			s.facts[i] = newEntry(s.item, r.facts[i], false)
+		}
+		s.item.AddSeparator()
+	}
+	for i, fact := range r.facts {
+		if fact == "" {
+			s.facts[i].hide()
+		} else {
+			s.facts[i].show(fact, false)
+		}
+	}
+	if !s.live {
+		s.release()
+		s.deaf = []func(){
+			d.forward(s.open.item, click{action: open, id: r.id, who: r.who}),
+			d.forward(s.copy.item, click{action: copyAddress, id: r.id, who: r.who}),
+		}
+		s.stop = d.newLeaf(s, r.stop, click{action: stop, id: r.id, who: r.who})
+		s.kill = d.newLeaf(s, r.kill, click{action: kill, id: r.id, who: r.who})
+	}
+	s.stop.show(r.stop.label, r.stop.enabled)
+	s.kill.show(r.kill.label, r.kill.enabled)
+	s.show(r.label, true)
+	s.row, s.live = r, true
+}
+
+// newLeaf makes an item that belongs to one listener for good.
+func (d *drawer) newLeaf(s *slot, c command, what click) *entry {
+	leaf := newEntry(s.item, c.label, c.enabled)
+	d.forward(leaf.item, what)
+	return leaf
+}
+
+// retire takes a slot from its row. The row's Stop and Kill are never used for another one: they stay what they are until they
+// are removed, and are only hidden when the slot shows another row.
+func (d *drawer) retire(s *slot, now time.Time) {
+	s.live, s.since = false, now
+	for _, leaf := range []*entry{s.stop, s.kill} {
+		d.dead = append(d.dead, deadLeaf{leaf, now})
+	}
+}
+
+// sweep removes what has been out of sight for long enough: dead leaves and, where there are many, free slots under More.
+func (d *drawer) sweep(now time.Time) {
+	over := func(since time.Time) bool { return now.Sub(since) >= linger }
+	for _, s := range append(slices.Clone(d.top.slots), d.rest.slots...) {
+		if !s.live && over(s.since) {
+			s.release()
+		}
+	}
+	d.dead = slices.DeleteFunc(d.dead, func(l deadLeaf) bool {
+		if over(l.since) {
+			l.item.Remove()
+		}
+		return over(l.since)
+	})
+	if d.rest.used()*2+spare >= len(d.rest.slots) {
+		return
+	}
+	d.rest.slots = slices.DeleteFunc(d.rest.slots, func(s *slot) bool {
+		free := !s.live && over(s.since)
+		if free {
+			s.item.Remove()
+		}
+		return free
+	})
+}
+
+// untidy reports whether so much waits to be removed that it should not wait for the next change of the menu.
+func (d *drawer) untidy() bool { return len(d.dead) > slotCount }
+
+// forward sends clicks on an item to the drawer's clicks until the item is removed or the returned function is called. Systray
+// drops clicks that nobody receives at that instant.
+func (d *drawer) forward(from item, what click) (deaf func()) {
+	done := make(chan struct{})
+	clicks := from.Clicks()
+	go func() {
+		for {
+			select {
+			case <-done:
+				return
+			case _, ok := <-clicks:
+				if !ok {
+					return
+				}
+			}
+			select {
+			case d.clicks <- what:
+			case <-done:
+				return
+			}
+		}
+	}()
+	return sync.OnceFunc(func() { close(done) })
+}
+
+// A deadLeaf is a Stop or Kill whose listener has left the menu.
+type deadLeaf struct {
+	*entry
+	since time.Time
+}
+
+// A strip is a line of slots under one parent.
+type strip struct {
+	parent node
+	slots  []*slot
+}
+
+// grow appends n free slots.
+func (s *strip) grow(n int) {
+	for range n {
+		e := newEntry(s.parent, "", true)
+		e.hide()
+		s.slots = append(s.slots, &slot{entry: e})
+	}
+}
+
+// used returns how many of the slots show a row.
+func (s *strip) used() int {
+	n := 0
+	for _, slot := range s.slots {
+		if slot.live {
+			n++
+		}
+	}
+	return n
+}
+
+func (s *strip) places() []place {
+	result := make([]place, len(s.slots))
+	for i, slot := range s.slots {
+		result[i] = place{slot.row.id, slot.live, slot.since}
+	}
+	return result
+}
+
+// A slot is an item that shows one row at a time, with its submenu. The submenu is made when the slot is first used; the items
+// above its Stop and Kill serve one row after the other.
+type slot struct {
+	*entry
+	row   row
+	live  bool      // row is shown
+	since time.Time // when the last row left
+
+	open, copy *entry
+	facts      [3]*entry
+	stop, kill *entry
+	deaf       []func() // end the forwarding of open and copy
+}
+
+// release lets go of the row that the slot showed last.
+func (s *slot) release() {
+	for _, deaf := range s.deaf {
+		deaf()
+	}
+	s.deaf = nil
+	if s.stop != nil {
+		s.stop.hide()
+		s.kill.hide()
+		s.stop, s.kill = nil, nil
+	}
+}
+
+// An entry is an item together with what it shows, so that only real changes reach systray.
+type entry struct {
+	item             item
+	label            string
+	enabled, visible bool
+}
+
+func newEntry(parent node, label string, enabled bool) *entry {
+	e := &entry{item: parent.Add(label), label: label, enabled: true, visible: true}
+	e.show(label, enabled)
+	return e
+}
+
+// show makes the entry visible with that label. Visibility comes last, so that nobody sees the old label; and a hidden item is
+// not touched otherwise, because on Windows a new label or state shows it.
+func (e *entry) show(label string, enabled bool) {
+	if e.label != label {
+		e.item.SetTitle(label)
+		e.label = label
+	}
+	if e.enabled != enabled {
+		if enabled {
+			e.item.Enable()
+		} else {
+			e.item.Disable()
+		}
+		e.enabled = enabled
+	}
+	if !e.visible {
+		e.item.Show()
+		e.visible = true
+	}
+}
+
+func (e *entry) hide() {
+	if e.visible {
+		e.item.Hide()
+		e.visible = false
+	}
+}

@@ -1,0 +1,17 @@
+//go:build !linux
+
+package tray
+
+import "context"
+
+// A session is described in session_linux.go. Windows and macOS always have a tray and tell programs of the session's end by
+// other means, so here it only sends notices.
+type session struct{ plain beeepSender }
+
+func openSession() (*session, error) { return &session{newBeeepSender()}, nil }
+
+func (s *session) close() {}
+
+func (s *session) watch(ctx context.Context, hosts chan<- bool) { <-ctx.Done() }
+
+func (s *session) send(ctx context.Context, n notice) error { return s.plain.send(ctx, n) }

@@ -1,0 +1,95 @@
+package tray
+
+import (
+	"context"
+	"os"
+	"runtime"
+	"strconv"
+
+	"fyne.io/systray"
+
+	"porttray/assets"
+)
+
+// systrayRoot is the top level of systray's one menu.
+type systrayRoot struct{}
+
+func (systrayRoot) Add(label string) item {
+	return systrayItem{systray.AddMenuItem(escaped(label), "")}
+}
+func (systrayRoot) AddSeparator() { systray.AddSeparator() }
+
+// A systrayItem is one of its items.
+type systrayItem struct{ *systray.MenuItem }
+
+func (i systrayItem) Add(label string) item   { return systrayItem{i.AddSubMenuItem(escaped(label), "")} }
+func (i systrayItem) SetTitle(label string)   { i.MenuItem.SetTitle(escaped(label)) }
+func (i systrayItem) Clicks() <-chan struct{} { return i.ClickedCh }
+
+func escaped(label string) string {
+	return mnemonics(label, runtime.GOOS, os.Getenv("XDG_CURRENT_DESKTOP"))
+}
+
+// systrayFace is the icon with its badge and tooltip.
+type systrayFace struct{}
+
+// SetCount puts the number of listeners on the icon, on macOS beside it.
+func (systrayFace) SetCount(n int) {
+	if runtime.GOOS != "darwin" {
+		systray.SetIcon(assets.TrayIcon(n))
+		return
+	}
+	title := ""
+	if n > 0 {
+		title = strconv.Itoa(n)
+	}
+	systray.SetTitle(title)
+}
+
+func (systrayFace) SetTooltip(text string) { systray.SetTooltip(text) }
+
+// runSystray shows the tray until ctx is done. Once it is there, ready is called with the root of the menu; it must build the
+// menu and return, because the menu is served only afterwards. runSystray blocks the main goroutine, as macOS demands.
+func runSystray(ctx context.Context, v menu, ready func(root node, f face), opened chan<- struct{}) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	go forwardOpened(ctx, opened)
+	context.AfterFunc(ctx, systray.Quit)
+
+	face := systrayFace{}
+	dress := func() {
+		if runtime.GOOS == "darwin" {
+			systray.SetTemplateIcon(assets.TemplateIcon(), nil)
+		}
+		face.SetCount(v.count)
+		face.SetTooltip(v.tooltip)
+	}
+	early := runtime.GOOS != "windows" && runtime.GOOS != "darwin"
+	if early {
+		// Set later, they get lost in a race in some of all starts. The title becomes the name by which panels remember where
+		// the icon belongs, so it never changes.
+		systray.SetTitle("porttray")
+		dress()
+	}
+	systray.Run(func() {
+		if !early {
+			dress()
+		}
+		ready(systrayRoot{}, face)
+	}, nil)
+}
+
+// forwardOpened passes on that the menu was opened. Systray tells only who receives at that instant.
+func forwardOpened(ctx context.Context, opened chan<- struct{}) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-systray.TrayOpenedCh:
+		}
+		select {
+		case opened <- struct{}{}:
+		default: // one is waiting already
+		}
+	}
+}

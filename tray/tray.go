@@ -1,0 +1,126 @@
+// Package tray is the desktop face of porttray: an icon with a menu of the listeners, notifications, and the actions behind the
+// menu.
+//
+// One loop owns all state. An update of the watcher, a click or the end of an action changes its model; view turns the model
+// into a menu, which is plain data; a drawer brings the screen in line with it. Whatever can block runs outside the loop, and
+// what comes of it returns to the loop as a value.
+package tray
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"runtime"
+	"sync"
+	"time"
+
+	"porttray/watcher"
+	"porttray/watcher/owner"
+)
+
+// ErrNoTray is what Run's error wraps when there is no desktop session with a tray; its text then says why.
+var ErrNoTray = errors.New("no tray")
+
+// Remote reports that this program was started over ssh, where a tray would appear on a screen that the person does not see.
+func Remote() bool { return os.Getenv("SSH_CONNECTION") != "" || os.Getenv("SSH_TTY") != "" }
+
+// Run shows what w finds in the system tray. It blocks until ctx is done, the person quits, or the desktop session ends, and
+// must be called on the main goroutine. Where there is no tray to show it in, it returns an error that wraps ErrNoTray at once.
+// A session without a tray host is none of those: the icon appears as soon as there is one.
+func Run(ctx context.Context, w *watcher.Watcher, version string) error {
+	session, err := openSession()
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrNoTray, err)
+	}
+	defer session.close()
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+
+	notices := newOutbox(session.send)
+	l := newLoop(version, runtime.GOOS)
+	l.do = deeds{scheme: scheme, open: openURL, copy: copyText, end: end, say: notices.put}
+
+	var wg sync.WaitGroup
+	wg.Go(func() { w.Run(ctx, l.updates) })
+	wg.Go(func() { notices.run(ctx) })
+	wg.Go(func() {
+		session.watch(ctx, l.hosts)
+		cancel()
+	})
+	runSystray(ctx, view(l.model), func(root node, f face) {
+		l.drawer = newDrawer(root, f, view(l.model))
+		wg.Go(func() {
+			l.run(ctx)
+			cancel()
+		})
+	}, l.opened)
+	cancel()
+	waitAtMost(&wg, time.Second/2)
+	return nil
+}
+
+// waitAtMost waits for what still runs, but no longer than limit: an action that hangs must not keep the program alive.
+func waitAtMost(wg *sync.WaitGroup, limit time.Duration) {
+	done := make(chan struct{})
+	go func() {
+		wg.Wait()
+		close(done)
+	}()
+	select {
+	case <-done:
+	case <-time.After(limit):
+	}
+}
+
+// An outbox sends notices one after the other, away from the loop. When notices come faster than the service takes them, or it
+// hangs, what does not fit is dropped.
+type outbox struct {
+	queue chan notice
+	send  func(context.Context, notice) error
+}
+
+func newOutbox(send func(context.Context, notice) error) *outbox {
+	return &outbox{make(chan notice, 8), send}
+}
+
+// put never blocks.
+func (o *outbox) put(n notice) {
+	select {
+	case o.queue <- n:
+	default:
+		slog.Warn("a notification was dropped, because earlier ones are still waiting", "title", n.title)
+	}
+}
+
+func (o *outbox) run(ctx context.Context) {
+	working := true
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case n := <-o.queue:
+			err := o.sendOne(ctx, n)
+			if err != nil && working && ctx.Err() == nil {
+				slog.Warn("notifications do not arrive", "err", err)
+			}
+			working = err == nil
+		}
+	}
+}
+
+func (o *outbox) sendOne(ctx context.Context, n notice) error {
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	return o.send(ctx, n)
+}
+
+// deeds are the effects that the loop has on the world, other than its menu.
+type deeds struct {
+	scheme func(context.Context, watcher.Listener) string
+	open   func(ctx context.Context, url string) error
+	copy   func(ctx context.Context, text string) error
+	end    func(ctx context.Context, l watcher.Listener, force bool) owner.Result
+	say    func(notice) // does not block
+}

@@ -1,0 +1,162 @@
+package owner
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"syscall"
+	"time"
+)
+
+// An Outcome says what came of ending a process.
+type Outcome int
+
+// The outcomes of End.
+const (
+	Failed       Outcome = iota // nothing was signalled, because of the error that comes with it
+	Refused                     // nothing was signalled: the process is one that is never signalled
+	AlreadyGone                 // nothing was signalled: the process has ended or no longer holds the port
+	NotPermitted                // the system did not allow the signal
+	StillRunning                // signalled, but it holds the port even now
+	Freed                       // it holds the port no longer, and no newcomer does
+	Taken                       // it holds the port no longer, but a newcomer does
+)
+
+// A Result is an Outcome with what belongs to it.
+type Result struct {
+	Outcome Outcome
+	Reason  string  // for Refused: why, in plain words
+	Ended   bool    // for Freed and Taken: the process has ended, rather than just let go of the port
+	By      Process // for Taken: who holds the port now
+	Err     error   // for Failed and NotPermitted
+}
+
+// Wait is how long End watches what a signal does.
+const Wait = 5 * time.Second
+
+// End asks p to end (SIGTERM), or with force makes it end (SIGKILL; on Windows there is nothing else), and tells what came of
+// it. It never escalates by itself. It blocks until the port is free, but no longer than Wait after the signal, plus the time
+// of two scans.
+//
+// holders scans anew and returns the owners of all listeners on the port in question. End calls it before the signal, because
+// only a process that holds that port at this moment may be hit, and afterwards to see the result.
+//
+// Whoever is hit is exactly p: the process is pinned first (a pidfd on Linux, a handle on Windows), then its start is compared
+// and the port checked, and the signal goes through the pin, so that a PID that is reused in between hits nobody. macOS has no
+// such pin; there the start is compared once more right before the signal.
+func End(ctx context.Context, p Process, force bool, holders func(context.Context) ([]Process, error)) Result {
+	if !force && !CanStop() {
+		return Result{Outcome: Refused, Reason: "this system can only kill"}
+	}
+	pin, result, ok := aim(ctx, p)
+	if !ok {
+		return result
+	}
+	defer pin.Release() // only gives the handle back
+
+	before, err := holders(ctx)
+	if err != nil {
+		return Result{Err: fmt.Errorf("see who holds the port: %w", err)}
+	}
+	if !slices.ContainsFunc(before, p.Is) || p.Gone() {
+		return Result{Outcome: AlreadyGone}
+	}
+	signal := os.Kill
+	if !force {
+		signal = syscall.SIGTERM
+	}
+	switch err := pin.Signal(signal); {
+	case errors.Is(err, os.ErrProcessDone):
+		return Result{Outcome: AlreadyGone}
+	case errors.Is(err, os.ErrPermission):
+		return Result{Outcome: NotPermitted, Err: err}
+	case err != nil:
+		return Result{Err: err}
+	}
+	return watch(ctx, p, before, holders)
+}
+
+// aim pins p and returns the pin, or why p is not to be signalled.
+func aim(ctx context.Context, p Process) (*os.Process, Result, bool) {
+	if !p.Known() {
+		return nil, Result{Outcome: Refused, Reason: "its process is unknown"}, false
+	}
+	pin, err := os.FindProcess(int(p.PID))
+	if err != nil {
+		switch {
+		case p.Gone():
+			return nil, Result{Outcome: AlreadyGone}, false
+		case errors.Is(err, os.ErrPermission):
+			return nil, Result{Outcome: NotPermitted, Err: err}, false
+		}
+		return nil, Result{Err: err}, false
+	}
+	// Read afresh: what was known when the row was made may be old, and whose process it is can change.
+	now, err := Read(ctx, p.PID)
+	switch {
+	case errors.Is(err, os.ErrProcessDone), err == nil && !now.Is(p), p.Gone():
+		_ = pin.Release()
+		return nil, Result{Outcome: AlreadyGone}, false
+	case err != nil:
+		_ = pin.Release()
+		return nil, Result{Err: err}, false
+	case now.Refusal != "":
+		_ = pin.Release()
+		return nil, Result{Outcome: Refused, Reason: now.Refusal}, false
+	}
+	return pin, Result{}, true
+}
+
+// watch follows what a signal to p does, for as long as Wait. Looking at the process is cheap and done often; a scan of all
+// listeners is not: one is made when the process has ended, and otherwise each second. A single scan is believed only when it
+// says that the ended process left the port free; anything else is looked at twice.
+func watch(ctx context.Context, p Process, before []Process, holders func(context.Context) ([]Process, error)) Result {
+	ctx, cancel := context.WithTimeout(ctx, Wait)
+	defer cancel()
+	tick := time.NewTicker(50 * time.Millisecond)
+	defer tick.Stop()
+	pause := time.Second
+	scanned := time.Now()
+	last := Result{Outcome: StillRunning}
+	for {
+		select {
+		case <-ctx.Done():
+			return last
+		case <-tick.C:
+		}
+		gone := p.Gone()
+		if !gone && time.Since(scanned) < pause {
+			continue
+		}
+		now, err := holders(ctx)
+		scanned = time.Now()
+		if err != nil {
+			last = Result{Err: fmt.Errorf("see who holds the port: %w", err)}
+			continue
+		}
+		r := judge(p, before, now)
+		r.Ended = gone
+		if r.Outcome == Freed && gone || r == last && r.Outcome != StillRunning {
+			return r
+		}
+		last, pause = r, time.Second
+		if r.Outcome != StillRunning {
+			pause = 100 * time.Millisecond
+		}
+	}
+}
+
+// judge compares the holders of a port before and after p was signalled.
+func judge(p Process, before, after []Process) Result {
+	if slices.ContainsFunc(after, p.Is) {
+		return Result{Outcome: StillRunning}
+	}
+	for _, other := range after {
+		if !slices.ContainsFunc(before, other.Is) {
+			return Result{Outcome: Taken, By: other}
+		}
+	}
+	return Result{Outcome: Freed}
+}

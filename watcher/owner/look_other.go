@@ -1,0 +1,24 @@
+//go:build !linux
+
+package owner
+
+import (
+	"fmt"
+	"os"
+
+	"github.com/shirou/gopsutil/v3/process"
+)
+
+// look is described in look_linux.go.
+func look(pid int32) (vitals, error) {
+	if exists, err := process.PidExists(pid); err == nil && !exists {
+		return vitals{}, fmt.Errorf("process %d: %w", pid, os.ErrProcessDone)
+	}
+	ps := &process.Process{Pid: pid}
+	ms, err := ps.CreateTime()
+	if err != nil {
+		return vitals{}, fmt.Errorf("look at process %d: %w", pid, err)
+	}
+	parent, _ := ps.Ppid() // stays 0, as for a process without a parent
+	return vitals{start: uint64(ms), parent: parent}, nil
+}

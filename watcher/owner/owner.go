@@ -1,0 +1,113 @@
+// Package owner tells who listens: the facts about the process behind a listener, whether it may be signalled, and how to
+// end it without hitting any other process.
+//
+// A process is known by its PID together with its start, never by the PID alone, because systems reuse PIDs.
+package owner
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"time"
+
+	"github.com/shirou/gopsutil/v3/process"
+)
+
+// A Process is what is known about the process that owns a listener. The zero value is an unknown owner: one that this user
+// may not see, or a socket held by the kernel itself. Any other fact may be missing as well; a missing fact is never guessed.
+type Process struct {
+	PID   int32
+	Start uint64 // together with PID identifies the process; comparable only on the same running system
+
+	Name  string    // short name of the program, as the process gives it: untrusted text
+	Dir   string    // working directory: untrusted text
+	Since time.Time // when the process started, for people; Start is the exact value
+
+	// Refusal is the reason why the process must not be signalled, in a few plain words; empty when it may be.
+	Refusal string
+}
+
+// Known reports whether the owner is known at all.
+func (p Process) Known() bool { return p.PID > 0 }
+
+// Is reports whether p and q are the same process, whatever else is known about them.
+func (p Process) Is(q Process) bool { return p.PID == q.PID && p.Start == q.Start }
+
+// Gone reports whether p is known to have ended. It is false when that cannot be told, and for an unknown owner.
+func (p Process) Gone() bool {
+	if !p.Known() {
+		return false
+	}
+	v, err := look(p.PID)
+	if err != nil {
+		return errors.Is(err, os.ErrProcessDone)
+	}
+	return v.ended || v.start != p.Start
+}
+
+// vitals is what identifies a process at one instant.
+type vitals struct {
+	start  uint64
+	parent int32
+	ended  bool // exited, but not yet reaped by its parent
+}
+
+// Identify returns the process that now has this PID with nothing but its identity filled in. The error wraps
+// os.ErrProcessDone when there is no such process.
+func Identify(pid int32) (Process, error) {
+	v, err := look(pid)
+	if err != nil {
+		return Process{}, err
+	}
+	return Process{PID: pid, Start: v.start}, nil
+}
+
+// Parent returns the identity of p's parent process, or false when p has ended, has no parent or may not be seen.
+func Parent(p Process) (Process, bool) {
+	v, err := look(p.PID)
+	if err != nil || v.start != p.Start || v.parent <= 0 {
+		return Process{}, false
+	}
+	parent, err := Identify(v.parent)
+	return parent, err == nil
+}
+
+// Read returns the facts about the process that now has this PID. The error wraps os.ErrProcessDone when there is no such
+// process; a single fact that cannot be read stays empty.
+func Read(ctx context.Context, pid int32) (Process, error) {
+	p, err := Identify(pid)
+	if err != nil {
+		return Process{}, err
+	}
+	// A literal rather than process.NewProcess, which leaves a pidfd open until the garbage collector runs.
+	ps := &process.Process{Pid: pid}
+	if name, err := ps.NameWithContext(ctx); err == nil {
+		p.Name = strings.TrimSuffix(name, ".exe")
+	}
+	exe, _ := ps.ExeWithContext(ctx) // not readable for other users' processes; then only the name counts
+	if exe != "" && threadNames[p.Name] {
+		p.Name = filepath.Base(exe)
+	}
+	if dir, err := ps.CwdWithContext(ctx); err == nil {
+		p.Dir = dir
+	}
+	if ms, err := ps.CreateTimeWithContext(ctx); err == nil && ms > 0 {
+		p.Since = time.UnixMilli(ms)
+	}
+	p.Refusal = refusal(ctx, p, ps, exe)
+	// All of the above was read by PID: it counts only if that was one and the same process throughout.
+	if again, err := Identify(pid); err != nil || !again.Is(p) {
+		return Process{}, fmt.Errorf("read process %d: it was replaced meanwhile: %w", pid, os.ErrProcessDone)
+	}
+	return p, nil
+}
+
+// threadNames are names that a runtime gives to the main thread, where Linux then shows them instead of the program's.
+var threadNames = map[string]bool{"MainThread": true, "node-MainThread": true}
+
+// CanStop reports whether this system can ask a process to end; where it cannot, a process can only be killed.
+func CanStop() bool { return runtime.GOOS != "windows" }

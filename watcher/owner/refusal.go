@@ -1,0 +1,90 @@
+package owner
+
+import (
+	"context"
+	"os"
+	"os/user"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+
+	"github.com/shirou/gopsutil/v3/process"
+)
+
+// refusal returns why p must not be signalled, or nothing if it may be. The order is from the gravest reason down.
+func refusal(ctx context.Context, p Process, ps *process.Process, exe string) string {
+	switch {
+	case p.PID <= 1, runtime.GOOS == "windows" && p.PID == 4:
+		return "part of the system"
+	case int(p.PID) == os.Getpid():
+		return "porttray itself"
+	case isAncestor(p):
+		return "porttray runs in it"
+	case forwards(p.Name) || forwards(filepath.Base(exe)):
+		return "forwards for a container or VM"
+	}
+	// Lima and Colima forward through ssh processes of their own; an ssh that somebody else started is theirs to stop.
+	if p.Name == "ssh" {
+		if args, err := ps.CmdlineSliceWithContext(ctx); err != nil || limaArgs(args) {
+			return "forwards for a container or VM"
+		}
+	}
+	if !ours(ctx, ps) {
+		return "another user's process"
+	}
+	return ""
+}
+
+// isAncestor reports whether p is a parent of this process, at any distance.
+func isAncestor(p Process) bool {
+	at, err := Identify(int32(os.Getpid()))
+	for ok := err == nil; ok; {
+		if at, ok = Parent(at); ok && at.Is(p) {
+			return true
+		}
+	}
+	return false
+}
+
+// forwarders hold listeners on behalf of a container or VM: signalling one breaks its engine and not the server that the
+// person means. A name that ends in an asterisk stands for all names that begin so.
+var forwarders = []string{
+	"docker-proxy", "rootlesskit*", "rootlessport*", "com.docker.*", "vpnkit*", "docker desktop*", "dockerd",
+	"slirp4netns", "pasta*", "passt*", "gvproxy*", "conmon*", "podman",
+	"orbstack*", "colima", "limactl", "lima-*", "wslrelay", "wslhost", "wslservice", "vmcompute",
+}
+
+// forwards reports whether a program of this name is a forwarder. Linux cuts names off after 15 bytes.
+func forwards(name string) bool {
+	name = strings.ToLower(strings.TrimSuffix(name, ".exe"))
+	return name != "" && slices.ContainsFunc(forwarders, func(f string) bool {
+		if prefix, ok := strings.CutSuffix(f, "*"); ok {
+			return strings.HasPrefix(name, prefix)
+		}
+		return name == f
+	})
+}
+
+// limaArgs reports whether an ssh command line works on files in the directories of Lima or Colima.
+func limaArgs(args []string) bool {
+	return slices.ContainsFunc(args, func(arg string) bool {
+		elements := strings.FieldsFunc(arg, func(r rune) bool { return r == '/' || r == '"' || r == '=' || r == '\'' })
+		return slices.ContainsFunc(elements, func(e string) bool { return e == ".lima" || e == "_lima" || e == ".colima" })
+	})
+}
+
+// ours reports whether the process runs as the same user as this program. It is false when that cannot be read.
+func ours(ctx context.Context, ps *process.Process) bool {
+	if runtime.GOOS == "windows" {
+		me, err := user.Current()
+		name, err2 := ps.UsernameWithContext(ctx)
+		return err == nil && err2 == nil && strings.EqualFold(name, me.Username)
+	}
+	uids, err := ps.UidsWithContext(ctx) // real, effective, saved, file system
+	if err != nil || len(uids) < 2 {
+		// macOS gives only one.
+		return err == nil && len(uids) == 1 && int(uids[0]) == os.Geteuid()
+	}
+	return int(uids[1]) == os.Geteuid()
+}

@@ -1,0 +1,204 @@
+package watcher
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"os"
+	"runtime"
+	"slices"
+	"syscall"
+	"time"
+
+	gopsnet "github.com/shirou/gopsutil/v3/net"
+
+	"porttray/watcher/owner"
+)
+
+// Scan reads what listens now, once and from scratch. It takes milliseconds to, on a machine with thousands of processes,
+// most of a second. A Watcher remembers between its scans what need not be read again and is cheaper.
+func Scan(ctx context.Context) (Snapshot, error) { return newScanner().scan(ctx) }
+
+// A scanner is the portable scan, made with gopsutil. It remembers facts about processes between scans, and belongs to one
+// goroutine.
+type scanner struct {
+	facts map[int32]owner.Process  // of the owners in the last scan
+	tops  map[socket]owner.Process // the topmost process that shares the socket
+}
+
+func newScanner() *scanner {
+	return &scanner{facts: map[int32]owner.Process{}, tops: map[socket]owner.Process{}}
+}
+
+// A socket is one listening socket as the system lists it. PID is 0 when its process cannot be seen.
+type socket struct {
+	addr netip.Addr
+	port uint16
+	pid  int32
+}
+
+// place is the address and port of a socket, whoever owns it.
+func (s socket) place() netip.AddrPort { return netip.AddrPortFrom(s.addr, s.port) }
+
+func (s *scanner) scan(ctx context.Context) (Snapshot, error) {
+	sockets, err := listening(ctx, 0)
+	if err != nil {
+		return Snapshot{}, err
+	}
+	sockets = s.restore(ctx, sockets)
+
+	facts, tops := map[int32]owner.Process{}, map[socket]owner.Process{}
+	listeners := map[ID]*Listener{}
+	for _, so := range sockets {
+		top, ok := s.tops[so]
+		if !ok || top.Gone() {
+			if top, ok = s.topmost(ctx, so, sockets); !ok {
+				continue // its process ended while the list was read, and the socket with it
+			}
+		}
+		tops[so] = top
+		p, ok := s.read(ctx, top.PID)
+		if !ok {
+			continue
+		}
+		facts[p.PID] = p
+		id := ID{so.port, p.PID, p.Start}
+		if listeners[id] == nil {
+			listeners[id] = &Listener{Port: so.port, Owner: p}
+		}
+		listeners[id].Addrs = append(listeners[id].Addrs, so.addr)
+	}
+	s.facts, s.tops = facts, tops
+	return Snapshot{Time: time.Now(), Listeners: local(listeners)}, nil
+}
+
+// local returns, sorted, those of the listeners that are reachable over loopback.
+func local(all map[ID]*Listener) []Listener {
+	var result []Listener
+	for _, l := range all {
+		slices.SortFunc(l.Addrs, netip.Addr.Compare)
+		l.Addrs = slices.Compact(l.Addrs)
+		if slices.ContainsFunc(l.Addrs, func(a netip.Addr) bool { return a.IsLoopback() || a.IsUnspecified() }) {
+			result = append(result, *l)
+		}
+	}
+	slices.SortFunc(result, Listener.compare)
+	return result
+}
+
+// read returns the facts about the process with this PID, from memory if it is still the same process. They are the zero value
+// for an unknown process; false means that there is no such process any more.
+func (s *scanner) read(ctx context.Context, pid int32) (owner.Process, bool) {
+	if pid <= 0 {
+		return owner.Process{}, true
+	}
+	now, err := owner.Identify(pid)
+	if old, ok := s.facts[pid]; ok && err == nil && old.Is(now) {
+		return old, true
+	}
+	if err == nil {
+		now, err = owner.Read(ctx, pid)
+	}
+	if errors.Is(err, os.ErrProcessDone) {
+		return owner.Process{}, false
+	}
+	if err != nil {
+		return owner.Process{}, true
+	}
+	return now, true
+}
+
+// topmost climbs from a socket's process to its ancestors for as long as they hold the same socket: a server that forks its
+// workers after it listens is known by its main process. False means that the process has ended.
+func (s *scanner) topmost(ctx context.Context, so socket, all []socket) (owner.Process, bool) {
+	if so.pid <= 0 {
+		return owner.Process{}, true
+	}
+	top, err := owner.Identify(so.pid)
+	if err != nil {
+		return owner.Process{}, !errors.Is(err, os.ErrProcessDone)
+	}
+	for {
+		parent, ok := owner.Parent(top)
+		if !ok || !holds(ctx, parent.PID, so.place(), all) {
+			return top, true
+		}
+		top = parent
+	}
+}
+
+// holds reports whether a process holds a listening socket at that place. Linux lists each socket with only one of the
+// processes that share it, so there the process itself is asked.
+func holds(ctx context.Context, pid int32, at netip.AddrPort, all []socket) bool {
+	if runtime.GOOS == "linux" {
+		all, _ = listening(ctx, pid) // a process whose files may not be seen does not count as a holder
+	}
+	return slices.ContainsFunc(all, func(so socket) bool { return so.pid == pid && so.place() == at })
+}
+
+// restore adds the sockets that gopsutil leaves out because another process has a socket at the same place (SO_REUSEPORT):
+// of all of them it lists one, and not always the same.
+func (s *scanner) restore(ctx context.Context, sockets []socket) []socket {
+	seen := make(map[netip.AddrPort]bool, len(sockets))
+	for _, so := range sockets {
+		seen[so.place()] = true
+	}
+	for so, top := range s.tops {
+		if so.pid <= 0 || !seen[so.place()] || slices.Contains(sockets, so) || top.Gone() {
+			continue
+		}
+		if own, err := listening(ctx, so.pid); err == nil && slices.Contains(own, so) {
+			sockets = append(sockets, so)
+		}
+	}
+	return sockets
+}
+
+// listening returns the listening TCP sockets of one process, or of all of them for PID 0.
+func listening(ctx context.Context, pid int32) ([]socket, error) {
+	var conns []gopsnet.ConnectionStat
+	// A process that ends while its files are read makes gopsutil give up; that is no failure of the system.
+	err := error(syscall.ESRCH)
+	for try := 0; try < 3 && errors.Is(err, syscall.ESRCH); try++ {
+		conns, err = connections(ctx, pid)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("list TCP sockets: %w", err)
+	}
+	var sockets []socket
+	for _, c := range conns {
+		if c.Status != "LISTEN" {
+			continue
+		}
+		addr, err := bindAddress(c)
+		if err != nil {
+			return nil, fmt.Errorf("list TCP sockets: %w", err)
+		}
+		sockets = append(sockets, socket{addr, uint16(c.Laddr.Port), c.Pid})
+	}
+	return sockets, nil
+}
+
+// connections asks gopsutil. The variant without user ids saves reading a file per connection; Windows lacks it.
+func connections(ctx context.Context, pid int32) ([]gopsnet.ConnectionStat, error) {
+	if runtime.GOOS == "linux" {
+		return gopsnet.ConnectionsPidWithoutUidsWithContext(ctx, "tcp", pid)
+	}
+	return gopsnet.ConnectionsPidWithContext(ctx, "tcp", pid)
+}
+
+// bindAddress reads the local address of a connection. lsof, and so gopsutil on macOS, writes an asterisk for a wildcard.
+func bindAddress(c gopsnet.ConnectionStat) (netip.Addr, error) {
+	if c.Laddr.IP == "*" || c.Laddr.IP == "" {
+		if c.Family == syscall.AF_INET {
+			return netip.IPv4Unspecified(), nil
+		}
+		return netip.IPv6Unspecified(), nil
+	}
+	addr, err := netip.ParseAddr(c.Laddr.IP)
+	if err != nil {
+		return netip.Addr{}, fmt.Errorf("bind address %q: %w", c.Laddr.IP, err)
+	}
+	return addr.Unmap().WithZone(""), nil
+}

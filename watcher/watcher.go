@@ -1,0 +1,124 @@
+// Package watcher tells what listens on loopback now, and what changed since the last time it was asked.
+//
+// A scan reads the machine's listening TCP sockets into a [Snapshot]; [Diff] compares two of them; a [Watcher] does both at a
+// fixed interval and delivers an [Update] when something changed. The package knows nothing of menus or terminals.
+package watcher
+
+import (
+	"cmp"
+	"net/netip"
+	"slices"
+	"time"
+
+	"porttray/watcher/owner"
+)
+
+// A Listener is the set of TCP sockets by which one owner listens on one port, where at least one of them is reachable over
+// loopback: bound to an address of 127.0.0.0/8, to ::1, or to a wildcard.
+type Listener struct {
+	Port uint16
+	// Addrs are the bind addresses, sorted and distinct; IPv4 addresses mapped into IPv6 stand as the IPv4 addresses they are.
+	// Addresses of other interfaces are among them when the owner listens there as well.
+	Addrs []netip.Addr
+	// Owner is the process that holds the sockets; of several that share them, the topmost. It may be unknown.
+	Owner owner.Process
+}
+
+// An ID names a listener for as long as it lives: one port of one process. All sockets of unknown owners on a port share an ID.
+type ID struct {
+	Port  uint16
+	PID   int32
+	Start uint64
+}
+
+// ID returns the listener's name.
+func (l Listener) ID() ID { return ID{l.Port, l.Owner.PID, l.Owner.Start} }
+
+// Exposed reports whether the listener can be reached from other machines, as far as its bind addresses tell: a firewall may
+// still stand in between.
+func (l Listener) Exposed() bool {
+	return slices.ContainsFunc(l.Addrs, func(a netip.Addr) bool { return !a.IsLoopback() })
+}
+
+// Wildcard reports whether the listener is bound to all interfaces.
+func (l Listener) Wildcard() bool { return slices.ContainsFunc(l.Addrs, netip.Addr.IsUnspecified) }
+
+// Equal reports whether l and m say the same in everything, not only whether they are the same listener.
+func (l Listener) Equal(m Listener) bool {
+	return l.Port == m.Port && l.Owner == m.Owner && slices.Equal(l.Addrs, m.Addrs)
+}
+
+// compare orders listeners by port, then by owner. The order of two listeners never changes while they live.
+func (l Listener) compare(m Listener) int {
+	return cmp.Or(cmp.Compare(l.Port, m.Port), cmp.Compare(l.Owner.PID, m.Owner.PID), cmp.Compare(l.Owner.Start, m.Owner.Start))
+}
+
+// A Snapshot is what one scan found: every listener once, sorted by port and owner.
+type Snapshot struct {
+	Time      time.Time // when the scan ended; zero if there was none yet
+	Listeners []Listener
+}
+
+// Find returns the listener of that name.
+func (s Snapshot) Find(id ID) (Listener, bool) {
+	for _, l := range onPort(s.Listeners, id.Port) {
+		if l.ID() == id {
+			return l, true
+		}
+	}
+	return Listener{}, false
+}
+
+// Ports returns how many different ports are listened on.
+func (s Snapshot) Ports() int {
+	n := 0
+	for i, l := range s.Listeners {
+		if i == 0 || l.Port != s.Listeners[i-1].Port {
+			n++
+		}
+	}
+	return n
+}
+
+// Holders returns the owners of the listeners on a port.
+func (s Snapshot) Holders(port uint16) []owner.Process {
+	var holders []owner.Process
+	for _, l := range onPort(s.Listeners, port) {
+		holders = append(holders, l.Owner)
+	}
+	return holders
+}
+
+// A Kind says what happened to a listener.
+type Kind int
+
+// The kinds of event.
+const (
+	Opened Kind = iota
+	Closed
+)
+
+// String returns the kind in lower case.
+func (k Kind) String() string {
+	if k == Closed {
+		return "closed"
+	}
+	return "opened"
+}
+
+// An Event is one thing that happened to one listener.
+type Event struct {
+	Kind     Kind
+	Listener Listener // as it is, or for Closed as it was last seen
+}
+
+// An Update is what a Watcher delivers: the state now, and how it came about.
+type Update struct {
+	// Snapshot is the last state that is known for sure. Its Time tells how old that is.
+	Snapshot Snapshot
+	// Events lead from the snapshot delivered before to this one, closed before opened. The first good snapshot comes without
+	// any: what listened before anyone looked is no news. There are none either when only an address or a fact changed.
+	Events []Event
+	// Err tells why the state cannot be read at present; then Snapshot is stale. Nil when all is well.
+	Err error
+}

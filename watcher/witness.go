@@ -1,0 +1,44 @@
+package watcher
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"slices"
+	"syscall"
+)
+
+// witnessed scans once more while this process itself listens on each of the lost address families for a moment. A scan that
+// does not see that listener is blind there, and is an error: gopsutil returns some of its failures as empty lists (a failed
+// table on Windows, a failed lsof on macOS, a missing file on Linux). The witness is not in the snapshot returned.
+func witnessed(ctx context.Context, scan func(context.Context) (Snapshot, error), lost []string) (Snapshot, error) {
+	witnesses := map[string]uint16{}
+	for _, network := range lost {
+		loopback := map[string]string{"tcp4": "127.0.0.1:0", "tcp6": "[::1]:0"}[network]
+		witness, err := (&net.ListenConfig{}).Listen(ctx, network, loopback)
+		if errors.Is(err, syscall.EADDRNOTAVAIL) || errors.Is(err, syscall.EAFNOSUPPORT) {
+			continue // nobody can listen on this family any longer, so that nobody does is believable
+		}
+		if err != nil {
+			return Snapshot{}, fmt.Errorf("make sure that the list is complete: %w", err)
+		}
+		defer witness.Close()
+		witnesses[network] = uint16(witness.Addr().(*net.TCPAddr).Port)
+	}
+	seen, err := scan(ctx)
+	if err != nil {
+		return Snapshot{}, err
+	}
+	for network, port := range witnesses {
+		at := slices.IndexFunc(seen.Listeners, func(l Listener) bool {
+			return l.Port == port && (int(l.Owner.PID) == os.Getpid() || !l.Owner.Known())
+		})
+		if at < 0 {
+			return Snapshot{}, fmt.Errorf("the system's list of listeners is incomplete: it lacks %s", network)
+		}
+		seen.Listeners = slices.Delete(slices.Clone(seen.Listeners), at, at+1)
+	}
+	return seen, nil
+}
