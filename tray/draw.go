@@ -9,8 +9,8 @@ import (
 )
 
 const (
-	slotCount = 48 // for the rows at the top level: thrice as many, so that a new row nearly always finds a slot between two
-	spare     = 16 // slots more than needed when those under More do not suffice
+	slotCount = 4 * maxRows // at the top level: so many that a new row nearly always finds a free one between its neighbours
+	spare     = 16          // slots more than needed when those under More do not suffice
 	// linger is how long what was taken out of the menu can still be clicked, because a panel may still show it. Until then it
 	// is only hidden: removing an item while a click on it is under way makes systray panic.
 	linger = time.Minute
@@ -90,14 +90,20 @@ func newDrawer(root node, f face, v menu) *drawer {
 	return d
 }
 
-// draw changes what is on the screen from the menu drawn last to v.
-func (d *drawer) draw(v menu, now time.Time) {
+// drawFace changes what is shown outside of the menu to v. It never disturbs an open menu.
+func (d *drawer) drawFace(v menu) {
 	if v.count != d.shown.count {
 		d.face.SetCount(v.count)
 	}
 	if v.tooltip != d.shown.tooltip {
 		d.face.SetTooltip(v.tooltip)
 	}
+	d.shown.count, d.shown.tooltip = v.count, v.tooltip
+}
+
+// draw changes what is on the screen from what was drawn last to v.
+func (d *drawer) draw(v menu, now time.Time) {
+	d.drawFace(v)
 	d.header.show(v.header, false)
 	if !slices.Equal(v.rows, d.shown.rows) {
 		n := min(len(v.rows), maxRows)

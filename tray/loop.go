@@ -15,7 +15,7 @@ const (
 	gather = 2 * time.Second
 	// hold is how long the menu is left as it is after somebody opened it: most hosts close or fold it up when it changes, and
 	// none tells that it was closed.
-	hold = 8 * time.Second
+	hold = 10 * time.Second
 	// hostGrace is how long a session may be without a tray host before the person is told: at login the panel may come last.
 	hostGrace = 8 * time.Second
 	// actionLimit is how many actions may run at once.
@@ -129,12 +129,14 @@ func (l *loop) run(ctx context.Context) {
 	}
 }
 
-// redraw brings the screen in line with the model, unless somebody is looking at the menu.
+// redraw brings the screen in line with the model, but leaves the menu alone while somebody may be looking at it.
 func (l *loop) redraw() {
+	v := view(l.model)
 	if l.held != nil {
+		l.drawer.drawFace(v)
 		return
 	}
-	l.drawer.draw(view(l.model), time.Now())
+	l.drawer.draw(v, time.Now())
 	if l.drawer.untidy() && l.tidyDue == nil {
 		l.tidyDue = time.After(linger)
 	}

@@ -108,7 +108,7 @@ func tooltip(s watcher.Snapshot) string {
 func viewRow(l watcher.Listener, now time.Time, goos string) row {
 	return row{
 		id:    l.ID(),
-		label: strings.Replace(clean(fmt.Sprintf("%d %s", l.Port, name(l.Owner, maxLabel))), " ", "  ", 1),
+		label: fmt.Sprintf("%d  %s", l.Port, name(l.Owner, maxLabel-len("65535  "))),
 		who:   who(l.Owner),
 		facts: [3]string{ownerFact(l.Owner, now), clean(owner.ShortDir(l.Owner.Dir)), reachFact(l)},
 		stop:  viewCommand("stop", l.Owner, goos),
@@ -133,7 +133,7 @@ func ownerFact(p owner.Process, now time.Time) string {
 	if !p.Known() {
 		return "Its owner cannot be seen by this user"
 	}
-	fact := fmt.Sprintf("%s, PID %d", name(p, 30), p.PID)
+	fact := fmt.Sprintf("%s, PID %d", name(p, 24), p.PID)
 	if p.Since.IsZero() {
 		return fact
 	}

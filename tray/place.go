@@ -13,12 +13,13 @@ type place struct {
 	since time.Time // when it last ceased to; zero if it never showed any
 }
 
-// arrange chooses a slot for each wanted row, in order. There must be at least as many slots as rows.
+// arrange chooses a slot for each wanted row, in order. There must be at least as many slots as rows, and rows that have a slot
+// already must be wanted in the order of their slots.
 //
 // The menu can only be appended to, so its rows live in a longer line of slots, most of them hidden. A row keeps its slot for
 // as long as it can: then nothing moves under the pointer, and nothing is relabelled that did not change. A new row goes
-// between its neighbours, and preferably not where another row was shown lately. Only where no slot is free between them are
-// all rows spread anew.
+// between its neighbours, and preferably not where another row was shown lately. Where no slot is free between them, the rows
+// around move apart, no more of them than needed.
 func arrange(slots []place, want []watcher.ID, lately time.Time) []int {
 	at := make(map[watcher.ID]int, len(want))
 	for i, s := range slots {
@@ -26,32 +27,52 @@ func arrange(slots []place, want []watcher.ID, lately time.Time) []int {
 			at[s.id] = i
 		}
 	}
-	result := make([]int, 0, len(want))
-	for low := -1; len(result) < len(want); low = result[len(result)-1] {
-		run := 0 // new rows before the next one that has a slot
-		high := len(slots)
-		for _, id := range want[len(result):] {
-			if i, ok := at[id]; ok {
-				high = i
-				break
-			}
-			run++
+	result := make([]int, len(want))
+	for i, id := range want {
+		slot, ok := at[id]
+		if !ok {
+			slot = -1
 		}
-		free := high - low - 1
-		switch {
-		case run > free, high <= low:
-			return spread(len(want), len(slots))
-		case run == 0:
-			result = append(result, high)
-		case run == 1:
-			result = append(result, nearest(slots, low+1, high, lately))
-		default:
-			for _, i := range spread(run, free) {
-				result = append(result, low+1+i)
-			}
+		result[i] = slot
+	}
+	for i := range result {
+		if result[i] < 0 {
+			settle(result, i, slots, lately)
 		}
 	}
 	return result
+}
+
+// settle gives slots to the run of rows without one that starts at first.
+func settle(at []int, first int, slots []place, lately time.Time) {
+	end := first
+	low, high := 0, 0 // the free slots between the rows around
+	measure := func() {
+		for end < len(at) && at[end] < 0 {
+			end++
+		}
+		low, high = 0, len(slots)
+		if first > 0 {
+			low = at[first-1] + 1
+		}
+		if end < len(at) {
+			high = at[end]
+		}
+	}
+	measure()
+	if end-first == 1 && low < high {
+		at[first] = nearest(slots, low, high, lately)
+		return
+	}
+	if high-low < end-first {
+		for high-low < 2*(end-first) && (first > 0 || end < len(at)) {
+			first, end = max(first-1, 0), min(end+1, len(at))
+			measure()
+		}
+	}
+	for i, offset := range spread(end-first, high-low) {
+		at[first+i] = low + offset
+	}
 }
 
 // spread returns n different indices below size, evenly apart.

@@ -79,18 +79,23 @@ func waitAtMost(wg *sync.WaitGroup, limit time.Duration) {
 type outbox struct {
 	queue chan notice
 	send  func(context.Context, notice) error
+	full  bool // the last notice did not fit
 }
 
 func newOutbox(send func(context.Context, notice) error) *outbox {
-	return &outbox{make(chan notice, 8), send}
+	return &outbox{queue: make(chan notice, 8), send: send}
 }
 
-// put never blocks.
+// put never blocks. It is called by one goroutine only.
 func (o *outbox) put(n notice) {
 	select {
 	case o.queue <- n:
+		o.full = false
 	default:
-		slog.Warn("a notification was dropped, because earlier ones are still waiting", "title", n.title)
+		if !o.full {
+			slog.Warn("notifications are dropped, because earlier ones are still waiting")
+		}
+		o.full = true
 	}
 }
 

@@ -1,0 +1,399 @@
+package tray
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"porttray/watcher"
+)
+
+// A recorder stands in for systray: it keeps the menu as a panel would show it, and counts the calls.
+type recorder struct {
+	mu      sync.Mutex // guards everything below, the items' fields too
+	calls   int
+	count   int
+	tooltip string
+	root    *fakeItem
+}
+
+func newRecorder() *recorder {
+	r := &recorder{}
+	r.root = &fakeItem{all: r}
+	return r
+}
+
+func (r *recorder) SetCount(n int) {
+	defer r.call()()
+	r.count = n
+}
+
+func (r *recorder) SetTooltip(text string) {
+	defer r.call()()
+	r.tooltip = text
+}
+
+// call counts a call and locks the recorder until the returned function is called.
+func (r *recorder) call() func() {
+	r.mu.Lock()
+	r.calls++
+	return r.mu.Unlock
+}
+
+// state returns the number of calls so far and the number on the badge.
+func (r *recorder) state() (calls, badge int) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.calls, r.count
+}
+
+type fakeItem struct {
+	all       *recorder
+	label     string
+	history   []string // all labels it ever had
+	disabled  bool
+	hidden    bool
+	separator bool
+	removed   bool
+	clicks    chan struct{}
+	children  []*fakeItem
+}
+
+func (i *fakeItem) Add(label string) item {
+	defer i.all.call()()
+	child := &fakeItem{all: i.all, label: label, history: []string{label}, clicks: make(chan struct{})}
+	i.children = append(i.children, child)
+	return child
+}
+
+func (i *fakeItem) AddSeparator() {
+	defer i.all.call()()
+	i.children = append(i.children, &fakeItem{all: i.all, separator: true})
+}
+
+func (i *fakeItem) SetTitle(label string) {
+	defer i.all.call()()
+	if i.label == label {
+		panic("a call that changes nothing")
+	}
+	i.label = label
+	i.history = append(i.history, label)
+}
+
+func (i *fakeItem) set(flag *bool, to bool) {
+	defer i.all.call()()
+	if *flag == to {
+		panic("a call that changes nothing")
+	}
+	*flag = to
+}
+
+func (i *fakeItem) Enable()                 { i.set(&i.disabled, false) }
+func (i *fakeItem) Disable()                { i.set(&i.disabled, true) }
+func (i *fakeItem) Show()                   { i.set(&i.hidden, false) }
+func (i *fakeItem) Hide()                   { i.set(&i.hidden, true) }
+func (i *fakeItem) Clicks() <-chan struct{} { return i.clicks }
+
+func (i *fakeItem) Remove() {
+	if !i.hidden {
+		panic("removed while it can be clicked")
+	}
+	i.set(&i.removed, true)
+	i.close()
+}
+
+// close ends the clicks of an item and of everything below it.
+func (i *fakeItem) close() {
+	if i.clicks != nil {
+		close(i.clicks)
+		i.clicks = nil
+	}
+	for _, c := range i.children {
+		if !c.removed {
+			c.close()
+		}
+	}
+}
+
+// text returns the visible menu, an entry a line.
+func (i *fakeItem) text() string {
+	i.all.mu.Lock()
+	defer i.all.mu.Unlock()
+	var b strings.Builder
+	i.write(&b, "")
+	return b.String()
+}
+
+func (i *fakeItem) write(b *strings.Builder, indent string) {
+	for _, c := range i.children {
+		switch {
+		case c.hidden || c.removed:
+		case c.separator:
+			fmt.Fprintf(b, "%s─────\n", indent)
+		case c.disabled:
+			fmt.Fprintf(b, "%s(%s)\n", indent, c.label)
+		default:
+			fmt.Fprintf(b, "%s%s\n", indent, c.label)
+			c.write(b, indent+"    ")
+		}
+	}
+}
+
+// find returns the visible item at a path of labels, each a prefix.
+func (i *fakeItem) find(path ...string) *fakeItem {
+	i.all.mu.Lock()
+	defer i.all.mu.Unlock()
+	for _, label := range path {
+		at := slices.IndexFunc(i.children, func(c *fakeItem) bool {
+			return !c.hidden && !c.removed && strings.HasPrefix(c.label, label)
+		})
+		if at < 0 {
+			return nil
+		}
+		i = i.children[at]
+	}
+	return i
+}
+
+// expected returns the text that the menu should have for v.
+func expected(v menu) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "(%s)\n", v.header)
+	for i, r := range v.rows {
+		indent := ""
+		if i >= maxRows {
+			indent = "    "
+		}
+		if i == maxRows {
+			b.WriteString("More\n")
+		}
+		fmt.Fprintf(&b, "%s%s\n", indent, r.label)
+		indent += "    "
+		for _, line := range []string{"Open in browser", "Copy address", "─────"} {
+			fmt.Fprintf(&b, "%s%s\n", indent, line)
+		}
+		for _, f := range r.facts {
+			if f != "" {
+				fmt.Fprintf(&b, "%s(%s)\n", indent, f)
+			}
+		}
+		fmt.Fprintf(&b, "%s─────\n", indent)
+		for _, c := range []command{r.stop, r.kill} {
+			if c.enabled {
+				fmt.Fprintf(&b, "%s%s\n", indent, c.label)
+			} else {
+				fmt.Fprintf(&b, "%s(%s)\n", indent, c.label)
+			}
+		}
+	}
+	fmt.Fprintf(&b, "─────\n%s\nQuit\n", v.about)
+	return b.String()
+}
+
+// menuOf returns a menu with a row for each of the listeners.
+func menuOf(listeners ...watcher.Listener) menu {
+	return view(model{version: "v1", goos: "linux", snapshot: watcher.Snapshot{Time: noon, Listeners: listeners}})
+}
+
+func newTestDrawer() (*drawer, *recorder) {
+	r := newRecorder()
+	return newDrawer(r.root, r, menuOf()), r
+}
+
+func TestDrawShowsTheMenu(t *testing.T) {
+	d, r := newTestDrawer()
+	for _, v := range []menu{menuOf(), menuOf(server(3000, 1)), menuOf(server(80, 2), server(3000, 1)), menuOf(server(80, 2)), menuOf()} {
+		d.draw(v, noon)
+		if got, want := r.root.text(), expected(v); got != want {
+			t.Errorf("drawn:\n%s\nwant:\n%s", got, want)
+		}
+		if r.count != v.count || v.count > 0 && r.tooltip != v.tooltip {
+			t.Errorf("the icon shows %d and %q, want %d and %q", r.count, r.tooltip, v.count, v.tooltip)
+		}
+	}
+}
+
+func TestDrawOfTheSameMenuCallsNothing(t *testing.T) {
+	d, r := newTestDrawer()
+	v := menuOf(server(80, 2), server(3000, 1))
+	d.draw(v, noon)
+	before := r.calls
+	d.draw(menuOf(server(80, 2), server(3000, 1)), noon.Add(time.Hour))
+	if r.calls != before {
+		t.Errorf("%d calls for a menu that did not change", r.calls-before)
+	}
+}
+
+// A change costs what it changes and no more, wherever in the menu it is.
+func TestDrawTouchesOnlyWhatChanges(t *testing.T) {
+	d, r := newTestDrawer()
+	rows := []watcher.Listener{server(1000, 1), server(2000, 2), server(3000, 3), server(4000, 4)}
+	d.draw(menuOf(rows...), noon)
+	labels := func() (all []string) {
+		for _, port := range []string{"1000", "2000", "3000", "4000"} {
+			all = append(all, r.root.find(port).history...)
+		}
+		return all
+	}
+	before := labels()
+
+	calls := r.calls
+	d.draw(menuOf(slices.Insert(slices.Clone(rows), 1, server(1500, 5))...), noon)
+	if made := r.calls - calls; made > 18 {
+		t.Errorf("a new row took %d calls", made)
+	}
+	calls = r.calls
+	d.draw(menuOf(rows...), noon)
+	if made := r.calls - calls; made > 4 { // the badge, the tooltip, the header, the row
+		t.Errorf("the end of a row took %d calls", made)
+	}
+	if after := labels(); !slices.Equal(before, after) {
+		t.Errorf("the other rows were relabelled: %q, before %q", after, before)
+	}
+}
+
+// Whatever happens to the menu: it shows what it should, a Stop or Kill never becomes another listener's, and a click on one
+// names the listener that its label named.
+func TestDrawRandomly(t *testing.T) {
+	for seed := range uint64(8) {
+		rng := rand.New(rand.NewPCG(seed, 0))
+		d, r := newTestDrawer()
+		now := noon
+		leaves := map[*fakeItem]string{}
+		listeners := map[int]watcher.Listener{}
+		for step := range 100 {
+			for range 1 + rng.IntN(8) {
+				port := 3000 + rng.IntN(24+int(seed)*4)
+				if _, ok := listeners[port]; ok && rng.IntN(3) > 0 {
+					delete(listeners, port)
+				} else {
+					listeners[port] = server(uint16(port), int32(1+rng.IntN(1000)))
+				}
+			}
+			now = now.Add(time.Duration(rng.IntN(40)) * time.Second)
+			var sorted []watcher.Listener
+			for port := range 4000 {
+				if l, ok := listeners[port]; ok {
+					sorted = append(sorted, l)
+				}
+			}
+			v := menuOf(sorted...)
+			d.draw(v, now)
+			if got, want := r.root.text(), expected(v); got != want {
+				t.Fatalf("seed %d, step %d: drawn:\n%s\nwant:\n%s", seed, step, got, want)
+			}
+			checkLeaves(t, r.root, leaves)
+		}
+	}
+}
+
+// checkLeaves makes sure that every Stop and Kill seen so far is what it was.
+func checkLeaves(t *testing.T, i *fakeItem, seen map[*fakeItem]string) {
+	for _, c := range i.children {
+		if strings.HasPrefix(c.label, "Stop ") || strings.HasPrefix(c.label, "Kill ") {
+			if was, ok := seen[c]; ok && was != c.label {
+				t.Fatalf("%q became %q", was, c.label)
+			}
+			seen[c] = c.label
+		}
+		checkLeaves(t, c, seen)
+	}
+}
+
+func TestClicksNameTheirListener(t *testing.T) {
+	d, r := newTestDrawer()
+	d.draw(menuOf(server(3000, 1)), noon)
+	old := r.root.find("3000", "Stop")
+	d.draw(menuOf(), noon)
+	d.draw(menuOf(server(3000, 2)), noon) // takes the same slot
+	for _, c := range []struct {
+		item *fakeItem
+		want click
+	}{
+		{old, click{stop, watcher.ID{Port: 3000, PID: 1, Start: 1}, "node (PID 1)"}},
+		{r.root.find("3000", "Stop"), click{stop, watcher.ID{Port: 3000, PID: 2, Start: 2}, "node (PID 2)"}},
+		{r.root.find("3000", "Kill"), click{kill, watcher.ID{Port: 3000, PID: 2, Start: 2}, "node (PID 2)"}},
+		{r.root.find("3000", "Open"), click{open, watcher.ID{Port: 3000, PID: 2, Start: 2}, "node (PID 2)"}},
+		{r.root.find("3000", "Copy"), click{copyAddress, watcher.ID{Port: 3000, PID: 2, Start: 2}, "node (PID 2)"}},
+		{r.root.find("About"), click{action: about}},
+		{r.root.find("Quit"), click{action: quit}},
+	} {
+		c.item.clicks <- struct{}{}
+		if got := <-d.clicks; got != c.want {
+			t.Errorf("a click on %q became %+v, want %+v", c.item.label, got, c.want)
+		}
+	}
+}
+
+// After hundreds of rows have come and gone, what they needed is given back.
+func TestSweepGivesBack(t *testing.T) {
+	d, r := newTestDrawer()
+	round := func(now time.Time) {
+		var many []watcher.Listener
+		for port := range uint16(300) {
+			many = append(many, server(3000+port, int32(port)+1))
+		}
+		d.draw(menuOf(many...), now)
+		d.draw(menuOf(), now)
+		if !d.untidy() {
+			t.Fatal("300 dead rows do not count as untidy")
+		}
+		d.sweep(now.Add(linger))
+		if d.untidy() {
+			t.Fatal("untidy after the sweep")
+		}
+	}
+	round(noon)
+	first := r.root.size()
+	round(noon.Add(time.Hour))
+	if second := r.root.size(); second > first {
+		t.Errorf("%d items are left after the second round, %d after the first", second, first)
+	}
+	if limit := slotCount*8 + 10; first > limit {
+		t.Errorf("%d items are left, want at most %d", first, limit)
+	}
+}
+
+// size returns how many items there are below this one, the hidden ones too.
+func (i *fakeItem) size() int {
+	i.all.mu.Lock()
+	defer i.all.mu.Unlock()
+	return i.count()
+}
+
+func (i *fakeItem) count() int {
+	n := 0
+	for _, c := range i.children {
+		if !c.removed {
+			n += 1 + c.count()
+		}
+	}
+	return n
+}
+
+func BenchmarkDraw(b *testing.B) {
+	var rows []watcher.Listener
+	for port := range uint16(50) {
+		rows = append(rows, server(3000+port, int32(port)+1))
+	}
+	for _, c := range []struct {
+		name string
+		odd  menu
+	}{{"unchanged", menuOf(rows...)}, {"one row changes", menuOf(rows[1:]...)}} {
+		b.Run(c.name, func(b *testing.B) {
+			d, _ := newTestDrawer()
+			even := menuOf(rows...)
+			now := noon
+			b.ReportAllocs()
+			for b.Loop() {
+				now = now.Add(linger)
+				d.draw(even, now)
+				d.draw(c.odd, now)
+			}
+		})
+	}
+}

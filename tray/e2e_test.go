@@ -1,0 +1,414 @@
+//go:build linux
+
+package tray_test
+
+import (
+	"cmp"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// These tests state what the program promises to the person in front of it. The first of the files has the promises about
+// one listener: that it is seen, opened, copied, stopped, and missed when it is gone.
+
+// A session is the program in the tray of a desktop of its own.
+type session struct {
+	*desktop
+	host  *host
+	notes *notifier
+	tray  *process
+	item  *item
+}
+
+// startTray starts a panel, a notification service and the program, and waits for its icon and its first scan.
+func (d *desktop) startTray() *session {
+	d.t.Helper()
+	program := buildProgram(d.t)
+	s := &session{desktop: d, host: d.startHost(), notes: d.startNotifier(notifierShows)}
+	s.tray = d.start(program, "tray")
+	s.item = s.host.item(patience)
+	s.item.waitFor("list of ports", patience, func(menu *node) bool { return !strings.HasPrefix(menu.children[0].label, "Looking") })
+	return s
+}
+
+// row waits for the row of a victim's port and returns it.
+func (s *session) row(v *victim, port uint16) *node {
+	s.t.Helper()
+	var row *node
+	s.item.waitFor(fmt.Sprintf("row of %s on port %d", v.who(), port), patience, func(menu *node) bool {
+		row = menu.row(port)
+		return row.find(", PID "+strconv.Itoa(v.pid())+",") != nil
+	})
+	return row
+}
+
+// noRow waits until there is no row of a port.
+func (s *session) noRow(port uint16) {
+	s.t.Helper()
+	s.item.waitFor(fmt.Sprintf("menu without port %d", port), patience, func(menu *node) bool { return menu.row(port) == nil })
+}
+
+// hear waits for a notification with that title and compares its body.
+func (s *session) hear(title, body string) {
+	s.t.Helper()
+	n := s.notes.waitFor(patience, func(n note) bool { return n.summary == title })
+	if n.body != body {
+		s.t.Errorf("the notification %q says %q, want %q", title, n.body, body)
+	}
+}
+
+// heard returns the titles of all notifications that name a port.
+func (s *session) heard(port uint16) []string {
+	var titles []string
+	for _, n := range s.notes.all() {
+		if regexp.MustCompile(fmt.Sprintf(`\b%d\b`, port)).MatchString(n.summary + "\n" + n.body) {
+			titles = append(titles, n.summary)
+		}
+	}
+	return titles
+}
+
+// rows returns the rows of the listeners, those under More at the end.
+func (n *node) rows() []*node {
+	var rows []*node
+	for _, c := range n.children {
+		if regexp.MustCompile(`^\d+  `).MatchString(c.label) {
+			rows = append(rows, c)
+		}
+	}
+	if more := n.find("More"); more != nil && more.label == "More" {
+		rows = append(rows, more.rows()...)
+	}
+	return rows
+}
+
+// row returns the row of a port, nil if there is none.
+func (n *node) row(port uint16) *node {
+	for _, row := range n.rows() {
+		if row.port() == port {
+			return row
+		}
+	}
+	return nil
+}
+
+// port returns the port of a row.
+func (n *node) port() uint16 {
+	port, _, _ := strings.Cut(n.label, " ")
+	p, _ := strconv.ParseUint(port, 10, 16) // rows has seen the digits
+	return uint16(p)
+}
+
+// stays reports whether ok holds all the time. It is for what must not happen: nothing tells when that did not.
+func stays(d time.Duration, ok func() bool) bool {
+	return !poll(d, func() bool { return !ok() })
+}
+
+func TestListenerAppears(t *testing.T) {
+	parallel(t)
+	d := newDesktop(t)
+	d.needNetwork()
+	s := d.startTray()
+	project := d.path("home/project")
+	if err := os.Mkdir(project, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	v := d.startVictim(victimOptions{name: "web", dir: project}, "127.0.0.1:0")
+	begin := time.Now()
+	row := s.row(v, v.ports[0])
+	t.Logf("the row was there after %v", time.Since(begin).Round(time.Millisecond))
+
+	if want := fmt.Sprintf("%d  web", v.ports[0]); row.label != want {
+		t.Errorf("the row is labelled %q, want %q", row.label, want)
+	}
+	// The kernel counts the start from boot on, so it can be a second off.
+	for _, off := range []time.Duration{0, -2 * time.Second, 2 * time.Second} {
+		want := fmt.Sprintf(`Open in browser
+Copy address
+─────
+(web, PID %[1]d, since %[2]s)
+(~/project)
+(Only this computer · 127.0.0.1)
+─────
+Stop web (PID %[1]d)
+Kill web (PID %[1]d)
+`, v.pid(), v.since.Add(off).UTC().Format("15:04"))
+		if row.String() == want {
+			break
+		}
+		if off > 0 {
+			t.Errorf("the submenu is\n%swant\n%s", row, want)
+		}
+	}
+	s.hear(fmt.Sprintf("Port %d opened", v.ports[0]), "web in ~/project")
+
+	others := []*victim{
+		d.startVictim(victimOptions{}, "127.0.0.1:0", "[::]:0", "127.0.0.1:0"),
+		d.startVictim(victimOptions{}, "127.0.0.1:0", ":0", "127.0.0.1:0"),
+	}
+	want := slices.Concat(v.ports, others[0].ports, others[1].ports)
+	slices.Sort(want)
+	menu := s.item.waitFor("menu of 7 ports", patience, func(menu *node) bool { return len(menu.rows()) == len(want) })
+	if got := menu.children[0].line(); got != "(7 ports)" {
+		t.Errorf("the menu begins with %q, want %q", got, "(7 ports)")
+	}
+	var got []uint16
+	for _, row := range menu.rows() {
+		got = append(got, row.port())
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("the rows show the ports %v, want %v", got, want)
+	}
+	if open := menu.row(others[0].ports[1]).find("Open to the network · all interfaces"); open == nil {
+		t.Errorf("a wildcard listener is not shown as open to the network:\n%v", menu)
+	}
+	end := menu.children[len(menu.children)-3:]
+	if !end[0].separator || !strings.HasPrefix(end[1].label, "About porttray ") || end[2].label != "Quit" {
+		t.Errorf("the menu does not end in About and Quit:\n%v", menu)
+	}
+}
+
+func TestOpen(t *testing.T) {
+	parallel(t)
+	tests := []struct {
+		name, addr, url string
+		tls             bool
+	}{
+		{"IPv4", "127.0.0.1:0", "http://localhost:%d", false},
+		{"TLS", "127.0.0.1:0", "https://localhost:%d", true},
+		{"IPv6", "[::1]:0", "http://[::1]:%d", false},
+		{"other loopback address", "127.0.0.2:0", "http://127.0.0.2:%d", false},
+		{"other loopback address, TLS", "127.0.0.3:0", "https://127.0.0.3:%d", true},
+		{"IPv4 wildcard", "0.0.0.0:0", "http://localhost:%d", false},
+		{"wildcard", ":0", "http://localhost:%d", false},
+	}
+	d := newDesktop(t)
+	victims := map[string]*victim{}
+	for _, test := range tests {
+		l, err := net.Listen("tcp", test.addr)
+		if err != nil {
+			t.Logf("%s is left out: %v", test.name, err)
+			continue
+		}
+		l.Close()
+		victims[test.name] = d.startVictim(victimOptions{tls: test.tls}, test.addr)
+	}
+	s := d.startTray()
+	// One that is opened under the eyes of the program, which by the notification has had time for everything.
+	late := d.startVictim(victimOptions{name: "late"}, "127.0.0.1:0")
+	victims["late"] = late
+	s.notes.waitFor(patience, func(n note) bool { return strings.Contains(n.summary+n.body, fmt.Sprint(late.ports[0])) })
+	for name, v := range victims {
+		if n := v.connections(); n > 0 {
+			t.Errorf("%s: %d connections before anybody clicked", name, n)
+		}
+	}
+	for _, test := range tests {
+		v := victims[test.name]
+		if v == nil {
+			continue
+		}
+		s.item.click(s.row(v, v.ports[0]).find("Open in browser"))
+		want := fmt.Sprintf(test.url, v.ports[0])
+		if !poll(patience, func() bool { return slices.Contains(s.urls(), want) }) {
+			t.Errorf("%s: the browser got %q, want %s", test.name, s.urls(), want)
+		}
+	}
+	if n := late.connections(); n > 0 {
+		t.Errorf("%d connections to a server that nobody clicked", n)
+	}
+	if got, want := len(s.urls()), len(victims)-1; got != want {
+		t.Errorf("the browser was opened %d times, want %d: %q", got, want, s.urls())
+	}
+}
+
+func TestCopyAddress(t *testing.T) {
+	parallel(t)
+	xvfb, xclip := tool(t, "Xvfb"), tool(t, "xclip")
+	d := newDesktop(t)
+	x := d.start(xvfb, "-displayfd", "1", "-screen", "0", "64x64x24", "-nolisten", "tcp")
+	var display string
+	if !poll(patience, func() bool {
+		display = strings.TrimSpace(regexp.MustCompile(`(?m)^\d+\n`).FindString(x.output()))
+		return display != "" || x.exited()
+	}) || x.exited() {
+		t.Fatal("the X server does not start")
+	}
+	d.setenv("DISPLAY", ":"+display)
+	v := d.startVictim(victimOptions{}, "127.0.0.1:0")
+	secure := d.startVictim(victimOptions{tls: true}, "127.0.0.2:0")
+	s := d.startTray()
+	for _, test := range []struct {
+		v   *victim
+		url string
+	}{
+		{v, fmt.Sprintf("http://localhost:%d", v.ports[0])},
+		{secure, fmt.Sprintf("https://127.0.0.2:%d", secure.ports[0])},
+	} {
+		s.item.click(s.row(test.v, test.v.ports[0]).find("Copy address"))
+		var got string
+		if !poll(patience, func() bool {
+			read := d.start(xclip, "-selection", "clipboard", "-o")
+			if _, err := read.wait(patience); err != nil {
+				t.Fatal(err)
+			}
+			got = read.output()
+			return got == test.url
+		}) {
+			t.Errorf("the clipboard holds %q, want %q", got, test.url)
+		}
+	}
+}
+
+func TestStopAndKill(t *testing.T) {
+	parallel(t)
+	d := newDesktop(t)
+	stopped := d.startVictim(victimOptions{name: "stopped"}, "127.0.0.1:0")
+	killed := d.startVictim(victimOptions{name: "killed"}, "127.0.0.1:0")
+	stubborn := d.startVictim(victimOptions{name: "stubborn", ignoreTerm: true}, "127.0.0.1:0")
+	s := d.startTray()
+
+	for _, v := range []*victim{stopped, killed} {
+		verb, sig := "Stop", syscall.SIGTERM
+		if v == killed {
+			verb, sig = "Kill", syscall.SIGKILL
+		}
+		s.item.click(s.row(v, v.ports[0]).find(verb + " " + v.who()))
+		if _, err := v.wait(patience); err != nil {
+			t.Fatalf("%s: %v", verb, err)
+		}
+		if got := v.cmd.ProcessState.Sys().(syscall.WaitStatus).Signal(); got != sig {
+			t.Errorf("%s ended the process by %v, want %v", verb, got, sig)
+		}
+		s.hear(fmt.Sprintf("Port %d is free", v.ports[0]), fmt.Sprintf("%s %s", v.who(), v.name))
+		s.noRow(v.ports[0])
+	}
+
+	port := stubborn.ports[0]
+	begin := time.Now()
+	s.item.click(s.row(stubborn, port).find("Stop " + stubborn.who()))
+	s.hear(fmt.Sprintf("Port %d is still in use", port), stubborn.who()+" did not stop within 5 seconds; Kill would force it")
+	t.Logf("that the port is still in use was told after %v", time.Since(begin).Round(10*time.Millisecond))
+	if took := time.Since(begin); took < 4*time.Second || stubborn.exited() {
+		t.Errorf("Stop gave up after %v, exited: %v", took, stubborn.exited())
+	}
+	s.item.click(s.row(stubborn, port).find("Kill " + stubborn.who()))
+	s.hear(fmt.Sprintf("Port %d is free", port), stubborn.who()+" killed")
+	s.noRow(port)
+
+	// Whatever else there is to say about these ports is said within the time that events are gathered for.
+	for v, want := range map[*victim][]string{
+		stopped:  {fmt.Sprintf("Port %d is free", stopped.ports[0])},
+		killed:   {fmt.Sprintf("Port %d is free", killed.ports[0])},
+		stubborn: {fmt.Sprintf("Port %d is still in use", port), fmt.Sprintf("Port %d is free", port)},
+	} {
+		wait := cmp.Or(map[*victim]time.Duration{stubborn: 4 * time.Second}[v], time.Millisecond)
+		if !stays(wait, func() bool { return slices.Equal(s.heard(v.ports[0]), want) }) {
+			t.Errorf("%s: the notifications are %q, want %q", v.name, s.heard(v.ports[0]), want)
+		}
+	}
+}
+
+func TestStaleClickHitsNobody(t *testing.T) {
+	parallel(t)
+	tests := []struct {
+		name string
+		wait bool // until the new listener has a row of its own
+	}{
+		{"before the program has noticed", false},
+		{"after the program has noticed", true},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			parallel(t)
+			d := newDesktop(t)
+			old := d.startVictim(victimOptions{name: "old"}, "127.0.0.1:0")
+			s := d.startTray()
+			port := old.ports[0]
+			row := s.row(old, port)
+			s.item.allNodes()
+			old.signal(os.Kill)
+			if _, err := old.wait(patience); err != nil {
+				t.Fatal(err)
+			}
+			heir := d.startVictim(victimOptions{name: "heir"}, fmt.Sprintf("127.0.0.1:%d", port))
+			if test.wait {
+				s.row(heir, port)
+			}
+			for verb, done := range map[string]string{"Stop": "stopped", "Kill": "killed"} {
+				s.item.clickID(row.find(verb + " " + old.who()).id)
+				s.hear(fmt.Sprintf("Port %d: nothing was %s", port, done), old.who()+" no longer listens there")
+			}
+			s.row(heir, port)
+			if heir.exited() {
+				t.Errorf("a click on the row of %s ended %s", old.who(), heir.who())
+			}
+		})
+	}
+}
+
+func TestRefusedTargetLives(t *testing.T) {
+	parallel(t)
+	d := newDesktop(t)
+	proxy := d.startVictim(victimOptions{name: "docker-proxy"}, "127.0.0.1:0")
+	h, n := d.startHost(), d.startNotifier(notifierShows)
+	// The parent of the program, which runs its child with the environment that it has itself.
+	parent := d.startVictim(victimOptions{name: "terminal", child: buildProgram(t)}, "127.0.0.1:0")
+	s := &session{desktop: d, host: h, notes: n, item: h.item(patience)}
+	for v, reason := range map[*victim]string{proxy: "forwards for a container or VM", parent: "porttray runs in it"} {
+		port := v.ports[0]
+		row := s.row(v, port)
+		for verb, done := range map[string]string{"stop": "stopped", "kill": "killed"} {
+			label := fmt.Sprintf("Cannot %s %s: %s", verb, v.name, reason)
+			leaf := row.find(label)
+			if leaf == nil || leaf.label != label || leaf.enabled {
+				t.Errorf("no disabled %q in\n%v", label, row)
+				continue
+			}
+			s.item.clickID(leaf.id)
+			s.hear(fmt.Sprintf("Port %d: nothing was %s", port, done), v.who()+": "+reason)
+		}
+		if v.exited() {
+			t.Errorf("%s was ended", v.who())
+		}
+	}
+}
+
+func TestClosed(t *testing.T) {
+	parallel(t)
+	d := newDesktop(t)
+	d.needNetwork()
+	one := d.startVictim(victimOptions{name: "one"}, "127.0.0.1:0")
+	two := d.startVictim(victimOptions{name: "two"}, "127.0.0.1:0", "127.0.0.1:0")
+	s := d.startTray()
+	end := func(v *victim) {
+		t.Helper()
+		s.row(v, v.ports[0])
+		v.signal(os.Kill)
+		s.noRow(v.ports[0])
+	}
+	dir := filepath.Base(d.path("home"))
+
+	end(one)
+	s.hear(fmt.Sprintf("Port %d closed", one.ports[0]), "one")
+	end(two)
+	slices.Sort(two.ports)
+	s.hear("2 ports closed", fmt.Sprintf("%d two\n%d two", two.ports[0], two.ports[1]))
+
+	three := d.startVictim(victimOptions{name: "three"}, "127.0.0.1:0", "127.0.0.1:0", "127.0.0.1:0")
+	slices.Sort(three.ports)
+	s.hear("3 ports opened", fmt.Sprintf("%d three in ~\n%d three in ~\n%d three in ~", three.ports[0], three.ports[1], three.ports[2]))
+	five := d.startVictim(victimOptions{name: "five"}, "127.0.0.1:0", "127.0.0.1:0", "127.0.0.1:0", "127.0.0.1:0", "127.0.0.1:0")
+	slices.Sort(five.ports)
+	s.hear("5 ports opened", strings.Join(strings.Fields(strings.Trim(fmt.Sprint(five.ports), "[]")), ", "))
+	_ = dir
+}

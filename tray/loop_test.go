@@ -1,0 +1,422 @@
+package tray
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"porttray/watcher"
+	"porttray/watcher/owner"
+)
+
+// A stage is a loop with a recorded menu and recorded deeds, inside a synctest bubble.
+type stage struct {
+	t     *testing.T
+	loop  *loop
+	menu  *recorder
+	ended chan struct{} // the loop has returned
+
+	mu      sync.Mutex
+	said    []notice
+	opened  []string
+	copied  []string
+	signals []string
+	end     func(watcher.Listener, bool) owner.Result
+	fail    error // what open and copy return
+}
+
+// perform runs a test on a stage, in fake time, and takes the stage down afterwards.
+func perform(t *testing.T, test func(s *stage)) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithCancel(t.Context())
+		s := &stage{t: t, loop: newLoop("v1", "linux"), menu: newRecorder(), ended: make(chan struct{})}
+		s.end = func(watcher.Listener, bool) owner.Result { return owner.Result{Outcome: owner.Freed, Ended: true} }
+		s.loop.do = deeds{
+			scheme: func(context.Context, watcher.Listener) string { return "http" },
+			open:   func(_ context.Context, url string) error { s.note(&s.opened, url); return s.fail },
+			copy:   func(_ context.Context, text string) error { s.note(&s.copied, text); return s.fail },
+			end: func(_ context.Context, l watcher.Listener, force bool) owner.Result {
+				s.note(&s.signals, who(l.Owner))
+				return s.end(l, force)
+			},
+			say: func(n notice) {
+				s.mu.Lock()
+				defer s.mu.Unlock()
+				s.said = append(s.said, n)
+			},
+		}
+		s.loop.drawer = newDrawer(s.menu.root, s.menu, view(s.loop.model))
+		go func() {
+			defer close(s.ended)
+			s.loop.run(ctx)
+		}()
+		test(s)
+		cancel()
+		<-s.ended
+		s.menu.root.close()
+	})
+}
+
+func (s *stage) note(list *[]string, text string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	*list = append(*list, text)
+}
+
+// list delivers an update with these listeners, with the events that lead there.
+func (s *stage) list(listeners ...watcher.Listener) {
+	s.t.Helper()
+	synctest.Wait()
+	now := watcher.Snapshot{Time: time.Now(), Listeners: listeners}
+	u := watcher.Update{Snapshot: now}
+	if before := s.loop.model.snapshot; !before.Time.IsZero() {
+		u.Events = watcher.Diff(before, now)
+	}
+	s.loop.updates <- u
+	synctest.Wait()
+}
+
+// click clicks an item of the menu as it stands.
+func (s *stage) click(path ...string) {
+	s.t.Helper()
+	i := s.menu.root.find(path...)
+	if i == nil {
+		s.t.Fatalf("no %q in the menu:\n%s", path, s.menu.root.text())
+	}
+	s.clickItem(i)
+}
+
+func (s *stage) clickItem(i *fakeItem) {
+	i.clicks <- struct{}{}
+	synctest.Wait()
+}
+
+func (s *stage) wait(d time.Duration) {
+	time.Sleep(d)
+	synctest.Wait()
+}
+
+// forget drops what was said so far.
+func (s *stage) forget() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.said = nil
+}
+
+// expect compares what was said since the last call.
+func (s *stage) expect(titles ...string) {
+	s.t.Helper()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var got []string
+	for _, n := range s.said {
+		got = append(got, n.title)
+	}
+	if !slices.Equal(got, titles) {
+		s.t.Errorf("said %q, want %q", s.said, titles)
+	}
+	s.said = nil
+}
+
+func TestLoopGathersEvents(t *testing.T) {
+	perform(t, func(s *stage) {
+		s.list(server(80, 1))
+		s.wait(time.Minute)
+		s.expect() // the baseline is no news
+
+		s.list(server(80, 1), server(3000, 2))
+		s.wait(gather - 1)
+		s.expect()
+		s.wait(1)
+		s.expect("Port 3000 opened")
+
+		s.list(server(80, 1))
+		s.wait(time.Second)
+		s.list()
+		s.wait(time.Second)
+		s.expect("2 ports closed")
+
+		s.list(server(3000, 3))
+		s.list()
+		s.wait(time.Minute)
+		s.expect() // gone before it was told
+	})
+}
+
+func TestLoopOpensAndCopies(t *testing.T) {
+	perform(t, func(s *stage) {
+		s.list(server(3000, 1))
+		s.click("3000", "Open")
+		s.click("3000", "Copy")
+		if want := []string{"http://localhost:3000"}; !slices.Equal(s.opened, want) || !slices.Equal(s.copied, want) {
+			t.Errorf("opened %q, copied %q, want %q for both", s.opened, s.copied, want)
+		}
+		s.expect()
+
+		s.fail = errors.New("open the browser: no such file")
+		s.click("3000", "Open")
+		s.expect("Could not open http://localhost:3000")
+		s.click("3000", "Copy")
+		s.expect("Could not copy http://localhost:3000")
+	})
+}
+
+func TestLoopTellsTheOutcomeOfAStopOnly(t *testing.T) {
+	perform(t, func(s *stage) {
+		shop, inspector, other := server(3000, 1), server(9229, 1), server(8080, 2)
+		s.list(shop, other, inspector)
+		release := make(chan struct{})
+		s.end = func(watcher.Listener, bool) owner.Result {
+			<-release
+			return owner.Result{Outcome: owner.Freed, Ended: true}
+		}
+		s.click("3000", "Stop")
+		s.click("3000", "Stop") // once is enough
+		s.list(other)           // both its ports close, before the outcome is known
+		s.wait(time.Minute)
+		s.expect()
+		close(release)
+		s.wait(gather)
+		s.expect("Port 3000 is free")
+		if len(s.signals) != 1 {
+			t.Errorf("stopped %q", s.signals)
+		}
+
+		s.click("8080", "Stop")
+		s.expect("Port 8080 is free")
+		s.list() // after the outcome
+		s.wait(time.Minute)
+		s.expect()
+
+		s.list(server(3000, 5))
+		s.wait(gather)
+		s.expect("Port 3000 opened")
+	})
+}
+
+// A Stop that did not succeed does not hide that the process ends later.
+func TestLoopTellsALaterEnd(t *testing.T) {
+	perform(t, func(s *stage) {
+		s.list(server(3000, 1))
+		s.end = func(watcher.Listener, bool) owner.Result { return owner.Result{Outcome: owner.StillRunning} }
+		s.click("3000", "Stop")
+		s.expect("Port 3000 is still in use")
+		s.wait(time.Minute)
+		s.list()
+		s.wait(gather)
+		s.expect("Port 3000 closed")
+	})
+}
+
+// A Kill while a Stop still waits is told once.
+func TestLoopKillsWhileStopping(t *testing.T) {
+	perform(t, func(s *stage) {
+		s.list(server(3000, 1))
+		killed := make(chan struct{})
+		s.end = func(_ watcher.Listener, force bool) owner.Result {
+			if force {
+				close(killed)
+			} else {
+				<-killed
+			}
+			return owner.Result{Outcome: owner.Freed, Ended: true}
+		}
+		s.click("3000", "Stop")
+		s.click("3000", "Kill")
+		s.list()
+		s.wait(time.Minute)
+		s.expect("Port 3000 is free")
+	})
+}
+
+// Every awkward moment for a click: its listener gone, another on the same port, the row in another place, the items hidden.
+func TestLoopHitsOnlyWhatWasShown(t *testing.T) {
+	for name, after := range map[string][]watcher.Listener{
+		"nothing there":               nil,
+		"another process on the port": {server(3000, 2)},
+		"the PID on another port":     {server(4000, 1)},
+		"another port in its place":   {server(2999, 7)},
+		"rows all around":             {server(2000, 3), server(2999, 4), server(3001, 5), server(4000, 6)},
+	} {
+		for _, wait := range []time.Duration{0, time.Second, linger - 1} {
+			t.Run(name, func(t *testing.T) {
+				perform(t, func(s *stage) {
+					s.list(server(3000, 1))
+					stopItem, killItem, openItem := s.menu.root.find("3000", "Stop"), s.menu.root.find("3000", "Kill"), s.menu.root.find("3000", "Open")
+					s.list(after...)
+					s.wait(wait)
+					s.forget()
+					s.clickItem(stopItem)
+					s.expect("Port 3000: nothing was stopped")
+					s.clickItem(killItem)
+					s.expect("Port 3000: nothing was killed")
+					if len(s.signals) > 0 {
+						t.Errorf("signalled %q", s.signals)
+					}
+					s.clickItem(openItem) // the slot may be another row's by now, which is then opened
+					if len(after) == 0 {
+						s.expect("Port 3000 is closed")
+					}
+				})
+			})
+		}
+	}
+}
+
+func TestLoopHoldsTheMenuStill(t *testing.T) {
+	perform(t, func(s *stage) {
+		s.list(server(3000, 1))
+		before := s.menu.root.text()
+		s.loop.opened <- struct{}{}
+		s.list(server(3000, 1), server(4000, 2))
+		s.wait(hold - 1)
+		if got := s.menu.root.text(); got != before {
+			t.Errorf("the open menu changed to\n%s", got)
+		}
+		if _, badge := s.menu.state(); badge != 2 {
+			t.Errorf("the badge says %d, want 2", badge)
+		}
+		s.wait(1)
+		if s.menu.root.find("4000") == nil {
+			t.Errorf("the new row is missing:\n%s", s.menu.root.text())
+		}
+
+		// A click closes the menu. What it hits is judged by the state, not by what the held menu shows.
+		s.loop.opened <- struct{}{}
+		s.list(server(4000, 2))
+		s.expect("Port 4000 opened")
+		s.click("3000", "Stop")
+		s.expect("Port 3000: nothing was stopped")
+		if s.menu.root.find("3000") != nil {
+			t.Errorf("the row is still there after the click:\n%s", s.menu.root.text())
+		}
+	})
+}
+
+func TestLoopIsIdleWhenNothingChanges(t *testing.T) {
+	perform(t, func(s *stage) {
+		s.list(server(3000, 1))
+		before, _ := s.menu.state()
+		for range 100 {
+			s.list(server(3000, 1))
+			s.wait(time.Second)
+		}
+		if after, _ := s.menu.state(); after != before {
+			t.Errorf("%d calls for nothing", after-before)
+		}
+		s.expect()
+	})
+}
+
+func TestLoopShowsFailures(t *testing.T) {
+	perform(t, func(s *stage) {
+		s.list(server(3000, 1))
+		s.loop.updates <- watcher.Update{Snapshot: s.loop.model.snapshot, Err: errors.New("no memory")}
+		synctest.Wait()
+		if s.menu.root.find("As of ") == nil || s.menu.root.find("3000") == nil {
+			t.Errorf("the stale menu is\n%s", s.menu.root.text())
+		}
+		s.wait(time.Minute)
+		s.expect()
+		s.list(server(3000, 1))
+		if s.menu.root.find("1 port") == nil {
+			t.Errorf("the menu after that is\n%s", s.menu.root.text())
+		}
+	})
+}
+
+func TestLoopTellsOnceThatThereIsNoTrayHost(t *testing.T) {
+	perform(t, func(s *stage) {
+		s.loop.hosts <- false
+		s.wait(hostGrace / 2)
+		s.loop.hosts <- true // the panel came late
+		s.wait(time.Minute)
+		s.expect()
+		s.loop.hosts <- false
+		s.wait(hostGrace)
+		s.expect("porttray has no place to show its icon")
+		s.loop.hosts <- true
+		s.loop.hosts <- false
+		s.wait(time.Hour)
+		s.expect()
+	})
+}
+
+func TestLoopTidiesUp(t *testing.T) {
+	perform(t, func(s *stage) {
+		var many []watcher.Listener
+		for i := range uint16(300) {
+			many = append(many, server(3000+i, int32(i)+1))
+		}
+		s.list(many...)
+		s.list()
+		full := s.menu.root.size()
+		s.wait(linger)
+		if left := s.menu.root.size(); left > full/2 {
+			t.Errorf("%d of %d items are left", left, full)
+		}
+	})
+}
+
+func TestLoopBoundsItsActions(t *testing.T) {
+	perform(t, func(s *stage) {
+		var rows []watcher.Listener
+		for i := range uint16(actionLimit + 1) {
+			rows = append(rows, server(3000+i, int32(i)+1))
+		}
+		s.list(rows...)
+		release := make(chan struct{})
+		s.end = func(watcher.Listener, bool) owner.Result { <-release; return owner.Result{Outcome: owner.AlreadyGone} }
+		for i := range actionLimit {
+			s.click("300"+string(rune('0'+i)), "Stop")
+		}
+		s.expect()
+		s.click("3008", "Stop")
+		s.expect("Nothing was done")
+		close(release)
+		synctest.Wait()
+		s.forget()
+		s.click("3008", "Stop")
+		s.expect("Port 3008: nothing was stopped")
+	})
+}
+
+func TestLoopAboutAndQuit(t *testing.T) {
+	perform(t, func(s *stage) {
+		s.click("About")
+		s.expect("porttray v1")
+		s.clickItem(s.menu.root.find("Quit"))
+		<-s.ended
+	})
+}
+
+// A service that hangs costs notices, and nothing else.
+func TestOutboxNeverBlocks(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithCancel(t.Context())
+		sent := 0
+		o := newOutbox(func(ctx context.Context, n notice) error {
+			sent++
+			<-ctx.Done()
+			return ctx.Err()
+		})
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			o.run(ctx)
+		}()
+		for range 100 {
+			o.put(notice{title: "x"})
+		}
+		time.Sleep(time.Minute)
+		cancel()
+		<-done
+		if sent == 0 || sent > 10 {
+			t.Errorf("%d were sent", sent)
+		}
+	})
+}

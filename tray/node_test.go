@@ -1,0 +1,136 @@
+//go:build linux
+
+package tray_test
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/godbus/dbus/v5"
+)
+
+// layout is a menu entry on the bus; each child is a layout.
+type layout struct {
+	ID       int32
+	Props    map[string]dbus.Variant
+	Children []dbus.Variant
+}
+
+// A node is a menu entry, or the menu itself.
+type node struct {
+	id              int32
+	label           string // as it is shown
+	enabled         bool
+	visible         bool
+	separator       bool
+	submenu         bool // shown with an arrow, even if there are no children
+	toggle, checked bool
+	children        []*node
+}
+
+func newNode(l layout, hidden bool) (*node, error) {
+	n := &node{
+		id: l.ID,
+		// A double underscore is shown as one; a single one marks the key to press and is not shown.
+		label:     strings.NewReplacer("__", "_", "_", "").Replace(value(l, "label", "")),
+		enabled:   value(l, "enabled", true),
+		visible:   value(l, "visible", true),
+		separator: value(l, "type", "") == "separator",
+		submenu:   value(l, "children-display", "") == "submenu",
+		toggle:    value(l, "toggle-type", "") != "",
+		checked:   value(l, "toggle-state", int32(0)) == 1,
+	}
+	for _, v := range l.Children {
+		var l layout
+		if err := v.Store(&l); err != nil {
+			return nil, fmt.Errorf("child of menu entry %d: %w", n.id, err)
+		}
+		child, err := newNode(l, hidden)
+		if err != nil {
+			return nil, err
+		}
+		if child.visible || hidden {
+			n.children = append(n.children, child)
+		}
+	}
+	return n, nil
+}
+
+// value returns a property of a menu entry, or what the protocol says it is when it was not sent.
+func value[T any](l layout, name string, unsent T) T {
+	if v, ok := l.Props[name].Value().(T); ok {
+		return v
+	}
+	return unsent
+}
+
+// stunted reports whether there is a submenu with nothing in it.
+func (n *node) stunted() bool {
+	return n.submenu && n.id != 0 && len(n.children) == 0 || slices.ContainsFunc(n.children, (*node).stunted)
+}
+
+// find follows labels down the menu and returns the entry at the end, nil if there is none. On each level the entry with
+// exactly that label is taken, else the first whose label starts with it, else the first whose label contains it.
+func (n *node) find(path ...string) *node {
+	for _, label := range path {
+		n = n.child(label)
+	}
+	return n
+}
+
+func (n *node) child(label string) *node {
+	if n == nil {
+		return nil
+	}
+	exactly := func(s, label string) bool { return s == label }
+	for _, match := range []func(s, label string) bool{exactly, strings.HasPrefix, strings.Contains} {
+		for _, c := range n.children {
+			if !c.separator && match(c.label, label) {
+				return c
+			}
+		}
+	}
+	return nil
+}
+
+// String returns the menu below n as indented text: a disabled entry in parentheses, one with a submenu followed by an
+// arrow.
+func (n *node) String() string {
+	var b strings.Builder
+	n.write(&b, "")
+	return b.String()
+}
+
+func (n *node) write(b *strings.Builder, indent string) {
+	if n == nil {
+		return
+	}
+	for _, c := range n.children {
+		b.WriteString(indent + c.line() + "\n")
+		c.write(b, indent+"    ")
+	}
+}
+
+func (n *node) line() string {
+	if n.separator {
+		return "─────"
+	}
+	line := n.label
+	if n.toggle {
+		line = "☐ " + line
+	}
+	if n.checked {
+		line = "☑ " + n.label
+	}
+	if !n.enabled {
+		line = "(" + line + ")"
+	}
+	if n.submenu {
+		line += " ▸"
+	}
+	if !n.visible {
+		line += " [hidden]"
+	}
+	return line
+}

@@ -1,0 +1,155 @@
+//go:build linux
+
+package tray_test
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/godbus/dbus/v5"
+)
+
+const (
+	notifierName = "org.freedesktop.Notifications"
+	notifierPath = "/org/freedesktop/Notifications"
+)
+
+// A notifier is a notification service, see https://specifications.freedesktop.org/notification-spec/.
+type notifier struct {
+	d    *desktop
+	conn *dbus.Conn
+	mode notifierMode
+	caps []string
+
+	mu    sync.Mutex // guards notes
+	notes []note
+}
+
+type notifierMode int
+
+const (
+	notifierShows notifierMode = iota // as a service should
+	notifierHangs                     // never answers Notify
+	notifierFails                     // answers Notify with an error
+)
+
+// A note is what the program asked the service to show.
+type note struct {
+	id       uint32
+	replaces uint32 // the id of the note it takes the place of, or 0
+	sender   string
+	app      string
+	summary  string
+	body     string
+	actions  []string // keys and labels by turns
+	hints    map[string]any
+	timeout  int32 // in milliseconds; -1: the service's choice, 0: never
+}
+
+func (n note) String() string { return fmt.Sprintf("%q: %q", n.summary, n.body) }
+
+// startNotifier starts the service. There can be one at a time. It can do what caps says, by default body, body-markup and
+// actions. Like dunst it sends NotificationClosed to the program that asked, and to nobody else, shortly after each note
+// was shown.
+func (d *desktop) startNotifier(mode notifierMode, caps ...string) *notifier {
+	d.t.Helper()
+	if caps == nil {
+		caps = []string{"body", "body-markup", "actions"}
+	}
+	n := &notifier{d: d, mode: mode, caps: caps}
+	n.conn = d.connect(func(*dbus.Signal) {})
+	err := n.conn.ExportMethodTable(map[string]any{
+		"Notify":            n.notify,
+		"CloseNotification": n.closeNote,
+		"GetCapabilities":   func() ([]string, *dbus.Error) { return n.caps, nil },
+		"GetServerInformation": func() (name, vendor, version, spec string, err *dbus.Error) {
+			return "desktop_test", "porttray", "1", "1.2", nil
+		},
+	}, notifierPath, notifierName)
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	d.own(n.conn, notifierName)
+	return n
+}
+
+// stop ends the service; its name is free when stop returns.
+func (n *notifier) stop() { leave(n.conn, notifierName) }
+
+func (n *notifier) notify(app string, replaces uint32, _, summary, body string, actions []string,
+	hints map[string]dbus.Variant, timeout int32, sender dbus.Sender) (uint32, *dbus.Error) {
+	got := note{replaces: replaces, sender: string(sender), app: app, summary: summary, body: body, actions: actions,
+		hints: map[string]any{}, timeout: timeout}
+	for key, v := range hints {
+		got.hints[key] = v.Value()
+	}
+	n.mu.Lock()
+	got.id = cmp.Or(replaces, uint32(len(n.notes)+1))
+	n.notes = append(n.notes, got)
+	n.mu.Unlock()
+	switch n.mode {
+	case notifierHangs:
+		<-n.conn.Context().Done()
+	case notifierFails:
+		return 0, dbus.NewError(notifierName+".Error.Failed", []any{"not today"})
+	default:
+		// After the reply. Should the service have stopped by then, there is just nobody to send it.
+		time.AfterFunc(20*time.Millisecond, func() { n.send(got, "NotificationClosed", uint32(1)) })
+	}
+	return got.id, nil
+}
+
+// closeNote is CloseNotification.
+func (n *notifier) closeNote(id uint32) *dbus.Error {
+	for _, got := range slices.Backward(n.all()) {
+		if got.id == id {
+			n.send(got, "NotificationClosed", uint32(3))
+			return nil
+		}
+	}
+	return dbus.NewError(notifierName+".Error.NoSuchNote", nil)
+}
+
+// invoke chooses one of the note's actions, as a click on it does.
+func (n *notifier) invoke(got note, key string) { n.send(got, "ActionInvoked", key) }
+
+// send sends a signal about a note to the connection that asked for it.
+func (n *notifier) send(about note, signal string, arg any) {
+	n.conn.Send(&dbus.Message{
+		Type: dbus.TypeSignal,
+		Headers: map[dbus.HeaderField]dbus.Variant{
+			dbus.FieldPath:        dbus.MakeVariant(dbus.ObjectPath(notifierPath)),
+			dbus.FieldInterface:   dbus.MakeVariant(notifierName),
+			dbus.FieldMember:      dbus.MakeVariant(signal),
+			dbus.FieldDestination: dbus.MakeVariant(about.sender),
+			dbus.FieldSignature:   dbus.MakeVariant(dbus.SignatureOf(about.id, arg)),
+		},
+		Body: []any{about.id, arg},
+	}, nil)
+}
+
+// all returns every note asked for so far, oldest first, also those the service did not answer or refused.
+func (n *notifier) all() []note {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return slices.Clone(n.notes)
+}
+
+// waitFor waits for a note and returns the first for which ok holds.
+func (n *notifier) waitFor(timeout time.Duration, ok func(note) bool) note {
+	n.d.t.Helper()
+	var found note
+	if !poll(timeout, func() bool {
+		i := slices.IndexFunc(n.all(), ok)
+		if i >= 0 {
+			found = n.all()[i]
+		}
+		return i >= 0
+	}) {
+		n.d.t.Fatalf("no such notification within %v, but these: %v", timeout, n.all())
+	}
+	return found
+}

@@ -1,0 +1,143 @@
+//go:build linux
+
+package tray_test
+
+import (
+	"bytes"
+	"cmp"
+	"fmt"
+	"io"
+	"log"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/netip"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// A victim is a process of its own that listens: the test binary, which runs itself.
+type victim struct {
+	*process
+	name  string
+	ports []uint16 // in the order of the addresses
+	since time.Time
+	seen  string // the file that gets a byte for each connection
+}
+
+type victimOptions struct {
+	name       string // of the process; "" is victim
+	dir        string // working directory; "" is the home directory
+	ignoreTerm bool   // SIGTERM does not end it
+	tls        bool   // HTTPS instead of HTTP
+	child      string // a program to run, with the same environment
+}
+
+// victimRole is the environment variable that makes the test binary a victim. It holds the addresses; those that begin with
+// the same letters hold the options.
+const victimRole = "PORTTRAY_TEST_VICTIM"
+
+// startVictim returns a victim once it listens on all addresses, which are those of net.Listen: "127.0.0.1:0", ":0".
+func (d *desktop) startVictim(o victimOptions, addrs ...string) *victim {
+	d.t.Helper()
+	self, err := os.Executable()
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	v := &victim{name: cmp.Or(o.name, "victim"), since: time.Now(), seen: filepath.Join(d.t.TempDir(), "seen")}
+	// Linux knows a process by the name of its file, and by what the process calls itself. The first can be longer than the
+	// second, which can hold a slash.
+	path := filepath.Join(d.t.TempDir(), strings.ReplaceAll(v.name, "/", "-"))
+	if err := os.Symlink(self, path); err != nil {
+		d.t.Fatal(err)
+	}
+	cmd := d.command(path)
+	cmd.Dir = cmp.Or(o.dir, cmd.Dir)
+	for key, value := range map[string]string{"": strings.Join(addrs, ","), "_NAME": v.name, "_SEEN": v.seen, "_CHILD": o.child} {
+		cmd.Env = append(cmd.Env, victimRole+key+"="+value)
+	}
+	if o.ignoreTerm {
+		cmd.Env = append(cmd.Env, victimRole+"_IGNORE_TERM=1")
+	}
+	if o.tls {
+		cmd.Env = append(cmd.Env, victimRole+"_TLS=1")
+	}
+	v.process = startProcess(d.t, cmd)
+	ready := func() bool { return strings.Count(v.output(), "\n") >= len(addrs) }
+	if !poll(patience, func() bool { return v.exited() || ready() }) || v.exited() {
+		d.t.Fatalf("the victim does not listen on %v:\n%s", addrs, v.output())
+	}
+	for line := range strings.Lines(v.output()) {
+		addr, err := netip.ParseAddrPort(strings.TrimSpace(line))
+		if err != nil {
+			d.t.Fatalf("the victim does not listen on %v:\n%s", addrs, v.output())
+		}
+		v.ports = append(v.ports, addr.Port())
+	}
+	return v
+}
+
+// connections returns how often somebody connected to the victim.
+func (v *victim) connections() int {
+	seen, _ := os.ReadFile(v.seen) // there is none before the first
+	return len(seen)
+}
+
+// who is how the program names the victim in what it says about it.
+func (v *victim) who() string { return fmt.Sprintf("%s (PID %d)", v.name, v.pid()) }
+
+// beVictim is the whole life of a victim. It prints a line for each listener, and returns only if it cannot listen.
+func beVictim(addrs string) error {
+	if os.Getenv(victimRole+"_IGNORE_TERM") != "" {
+		signal.Ignore(syscall.SIGTERM)
+	}
+	if err := os.WriteFile("/proc/self/comm", []byte(os.Getenv(victimRole+"_NAME")), 0); err != nil {
+		return err
+	}
+	var ready bytes.Buffer
+	for addr := range strings.SplitSeq(addrs, ",") {
+		l, err := net.Listen("tcp", addr)
+		if err != nil {
+			return err
+		}
+		serve(l)
+		fmt.Fprintln(&ready, l.Addr())
+	}
+	os.Stdout.Write(ready.Bytes())
+	if path := os.Getenv(victimRole + "_CHILD"); path != "" {
+		child := exec.Command(path)
+		child.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+		if err := child.Start(); err != nil {
+			return err
+		}
+	}
+	select {}
+}
+
+// serve answers on a listener of a victim, and notes who connects.
+func serve(l net.Listener) {
+	note := func(_ net.Conn, state http.ConnState) {
+		if state != http.StateNew {
+			return
+		}
+		f, err := os.OpenFile(os.Getenv(victimRole+"_SEEN"), os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
+		if err != nil {
+			panic(err)
+		}
+		defer f.Close()
+		f.WriteString("!")
+	}
+	// No error log: a port scanner that hangs up must not add to the lines.
+	config := &http.Server{Handler: http.NotFoundHandler(), ErrorLog: log.New(io.Discard, "", 0), ConnState: note}
+	s := &httptest.Server{Listener: l, Config: config}
+	if os.Getenv(victimRole+"_TLS") != "" {
+		s.StartTLS()
+	} else {
+		s.Start()
+	}
+}
