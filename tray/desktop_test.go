@@ -3,6 +3,7 @@
 package tray_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -232,7 +233,9 @@ func newDesktop(t testing.TB) *desktop {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { os.RemoveAll(dir) })
-	d := &desktop{t: t, dir: dir, network: newNetwork(t)}
+	d := &desktop{t: t, dir: dir}
+	t.Cleanup(d.empty) // after all that was started has been ended
+	d.network = newNetwork(t)
 	for _, name := range []string{"bin", "home", "run", "tmp"} {
 		if err := os.Mkdir(d.path(name), 0o700); err != nil {
 			t.Fatal(err)
@@ -328,6 +331,43 @@ func (d *desktop) start(path string, args ...string) *process {
 		}
 	})
 	return p
+}
+
+// run runs a program in this session to its end and returns what it wrote and its exit code.
+func (d *desktop) run(path string, args ...string) (out, errs string, exitCode int) {
+	d.t.Helper()
+	cmd := d.command(path, args...)
+	var stdout, stderr bytes.Buffer
+	cmd.Stdout, cmd.Stderr, cmd.WaitDelay = &stdout, &stderr, time.Second
+	if err := cmd.Start(); err != nil {
+		d.t.Fatal(err)
+	}
+	limit := time.AfterFunc(patience, func() { cmd.Process.Kill() })
+	defer limit.Stop()
+	cmd.Wait() // ProcessState says how it ended
+	return stdout.String(), stderr.String(), cmd.ProcessState.ExitCode()
+}
+
+// empty makes sure that no program of this session has left a process behind.
+func (d *desktop) empty() {
+	var left []string
+	if !poll(patience, func() bool { left = d.programs(); return len(left) == 0 }) {
+		d.t.Errorf("processes were left behind: %q", left)
+	}
+}
+
+// programs returns the command lines of the processes that have the environment of this session.
+func (d *desktop) programs() []string {
+	var found []string
+	paths, _ := filepath.Glob("/proc/[0-9]*/environ") // the pattern is valid
+	for _, path := range paths {
+		env, _ := os.ReadFile(path) // empty for a process that has ended, or is somebody else's
+		if bytes.Contains(env, []byte("HOME="+d.path("home")+"\x00")) {
+			line, _ := os.ReadFile(filepath.Join(filepath.Dir(path), "cmdline"))
+			found = append(found, string(line))
+		}
+	}
+	return found
 }
 
 // onSignal makes a function take the signals of a connection. It is called before any later message is looked at, so after

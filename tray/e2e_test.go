@@ -3,11 +3,9 @@
 package tray_test
 
 import (
-	"cmp"
 	"fmt"
 	"net"
 	"os"
-	"path/filepath"
 	"regexp"
 	"slices"
 	"strconv"
@@ -32,8 +30,14 @@ type session struct {
 // startTray starts a panel, a notification service and the program, and waits for its icon and its first scan.
 func (d *desktop) startTray() *session {
 	d.t.Helper()
+	return d.startTrayWith(d.startNotifier(notifierShows))
+}
+
+// startTrayWith is startTray with another notification service, or without one if n is nil.
+func (d *desktop) startTrayWith(n *notifier) *session {
+	d.t.Helper()
 	program := buildProgram(d.t)
-	s := &session{desktop: d, host: d.startHost(), notes: d.startNotifier(notifierShows)}
+	s := &session{desktop: d, host: d.startHost(), notes: n}
 	s.tray = d.start(program, "tray")
 	s.item = s.host.item(patience)
 	s.item.waitFor("list of ports", patience, func(menu *node) bool { return !strings.HasPrefix(menu.children[0].label, "Looking") })
@@ -306,16 +310,19 @@ func TestStopAndKill(t *testing.T) {
 	s.noRow(port)
 
 	// Whatever else there is to say about these ports is said within the time that events are gathered for.
-	for v, want := range map[*victim][]string{
-		stopped:  {fmt.Sprintf("Port %d is free", stopped.ports[0])},
-		killed:   {fmt.Sprintf("Port %d is free", killed.ports[0])},
-		stubborn: {fmt.Sprintf("Port %d is still in use", port), fmt.Sprintf("Port %d is free", port)},
-	} {
-		wait := cmp.Or(map[*victim]time.Duration{stubborn: 4 * time.Second}[v], time.Millisecond)
-		if !stays(wait, func() bool { return slices.Equal(s.heard(v.ports[0]), want) }) {
-			t.Errorf("%s: the notifications are %q, want %q", v.name, s.heard(v.ports[0]), want)
-		}
+	want := map[*victim]string{
+		stopped:  fmt.Sprintf("[Port %d is free]", stopped.ports[0]),
+		killed:   fmt.Sprintf("[Port %d is free]", killed.ports[0]),
+		stubborn: fmt.Sprintf("[Port %d is still in use Port %[1]d is free]", port),
 	}
+	stays(4*time.Second, func() bool {
+		for v, titles := range want {
+			if got := fmt.Sprint(s.heard(v.ports[0])); got != titles {
+				t.Errorf("the notifications about %s are %s, want %s", v.name, got, titles)
+			}
+		}
+		return !t.Failed()
+	})
 }
 
 func TestStaleClickHitsNobody(t *testing.T) {
@@ -335,7 +342,6 @@ func TestStaleClickHitsNobody(t *testing.T) {
 			s := d.startTray()
 			port := old.ports[0]
 			row := s.row(old, port)
-			s.item.allNodes()
 			old.signal(os.Kill)
 			if _, err := old.wait(patience); err != nil {
 				t.Fatal(err)
@@ -396,8 +402,6 @@ func TestClosed(t *testing.T) {
 		v.signal(os.Kill)
 		s.noRow(v.ports[0])
 	}
-	dir := filepath.Base(d.path("home"))
-
 	end(one)
 	s.hear(fmt.Sprintf("Port %d closed", one.ports[0]), "one")
 	end(two)
@@ -410,5 +414,4 @@ func TestClosed(t *testing.T) {
 	five := d.startVictim(victimOptions{name: "five"}, "127.0.0.1:0", "127.0.0.1:0", "127.0.0.1:0", "127.0.0.1:0", "127.0.0.1:0")
 	slices.Sort(five.ports)
 	s.hear("5 ports opened", strings.Join(strings.Fields(strings.Trim(fmt.Sprint(five.ports), "[]")), ", "))
-	_ = dir
 }

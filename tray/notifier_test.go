@@ -24,8 +24,9 @@ type notifier struct {
 	mode notifierMode
 	caps []string
 
-	mu    sync.Mutex // guards notes
+	mu    sync.Mutex // guards what follows
 	notes []note
+	ended int // notes whose NotificationClosed was sent
 }
 
 type notifierMode int
@@ -97,7 +98,12 @@ func (n *notifier) notify(app string, replaces uint32, _, summary, body string, 
 		return 0, dbus.NewError(notifierName+".Error.Failed", []any{"not today"})
 	default:
 		// After the reply. Should the service have stopped by then, there is just nobody to send it.
-		time.AfterFunc(20*time.Millisecond, func() { n.send(got, "NotificationClosed", uint32(1)) })
+		time.AfterFunc(20*time.Millisecond, func() {
+			n.send(got, "NotificationClosed", uint32(1))
+			n.mu.Lock()
+			defer n.mu.Unlock()
+			n.ended++
+		})
 	}
 	return got.id, nil
 }
@@ -136,6 +142,13 @@ func (n *notifier) all() []note {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	return slices.Clone(n.notes)
+}
+
+// closed returns how many notes have disappeared by themselves.
+func (n *notifier) closed() int {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.ended
 }
 
 // waitFor waits for a note and returns the first for which ok holds.

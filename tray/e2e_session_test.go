@@ -1,0 +1,327 @@
+//go:build linux
+
+package tray_test
+
+import (
+	"fmt"
+	"os"
+	"regexp"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// These are the promises about the session around the program: what it asks of the bus, how it gets along with panels and
+// notification services that come, go or hang, what it does where there is no tray, and how it ends.
+
+func TestStartup(t *testing.T) {
+	parallel(t)
+	d := newDesktop(t)
+	program, h := buildProgram(t), d.startHost()
+	var took []time.Duration
+	for range 5 {
+		begin := time.Now()
+		p := d.start(program, "tray")
+		i := h.item(patience)
+		took = append(took, time.Since(begin).Round(time.Millisecond))
+		if i.id() != "porttray" {
+			t.Errorf("panels know the icon as %q, want porttray", i.id())
+		}
+		if w, _, _ := i.icon(); w == 0 {
+			t.Error("the icon has no picture")
+		}
+		p.signal(syscall.SIGTERM)
+		if _, err := p.wait(patience); err != nil {
+			t.Fatal(err)
+		}
+		if !poll(patience, func() bool { return len(h.shown()) == 0 }) {
+			t.Fatal("the icon of a program that has ended is still there")
+		}
+	}
+	t.Logf("the icon was there after %v", took)
+	if slices.Min(took) > 5*time.Second {
+		t.Errorf("that is too late")
+	}
+}
+
+func TestQuietBus(t *testing.T) {
+	parallel(t)
+	d := newDesktop(t)
+	d.needNetwork()
+	first := d.startVictim(victimOptions{}, "127.0.0.1:0", "127.0.0.1:0", "127.0.0.1:0")
+	s := d.startTray()
+	s.row(first, first.ports[0])
+	before := s.item.settle()
+	if !stays(5*time.Second, func() bool { return s.item.signals() == before }) {
+		t.Errorf("%d signals while nothing changed", s.item.signals()-before)
+	}
+	for range 2 {
+		before = s.item.settle()
+		v := d.startVictim(victimOptions{}, "127.0.0.1:0")
+		s.row(v, v.ports[0])
+		opened := s.item.settle() - before
+		v.signal(os.Kill)
+		s.noRow(v.ports[0])
+		closed := s.item.settle() - before - opened
+		t.Logf("a new listener costs %d signals, its end %d", opened, closed)
+		if opened > 60 || closed > 60 {
+			t.Error("that is too many")
+		}
+	}
+}
+
+func TestOpenedMenuIsHeld(t *testing.T) {
+	parallel(t)
+	d := newDesktop(t)
+	first := d.startVictim(victimOptions{}, "127.0.0.1:0")
+	s := d.startTray()
+	s.row(first, first.ports[0])
+
+	before := s.item.menu().String()
+	s.item.opened()
+	begin := time.Now()
+	held := d.startVictim(victimOptions{}, "127.0.0.1:0")
+	if !stays(5*time.Second, func() bool { return s.item.menu().String() == before }) {
+		t.Errorf("the opened menu was\n%safter %v it was\n%v", before, time.Since(begin), s.item.menu())
+	}
+	s.row(held, held.ports[0])
+	t.Logf("the opened menu changed after %v", time.Since(begin).Round(10*time.Millisecond))
+
+	// A click closes the menu.
+	s.item.opened()
+	v := d.startVictim(victimOptions{}, "127.0.0.1:0")
+	s.item.click(s.item.menu().find("About porttray"))
+	clicked := time.Now()
+	s.row(v, v.ports[0])
+	t.Logf("after a click it changed within %v", time.Since(clicked).Round(10*time.Millisecond))
+	if time.Since(clicked) > 6*time.Second {
+		t.Error("that is too late")
+	}
+}
+
+func TestHostRestarts(t *testing.T) {
+	parallel(t)
+	d := newDesktop(t)
+	v := d.startVictim(victimOptions{}, "127.0.0.1:0")
+	s := d.startTray()
+	sender := s.item.sender
+	var slowest time.Duration
+	for round := range 20 {
+		// Each notification brings the signal that it was closed.
+		s.item.click(s.item.menu().find("About porttray"))
+		if !poll(patience, func() bool { return s.notes.closed() > round }) {
+			t.Fatalf("no notification in round %d", round)
+		}
+		s.host.stop()
+		s.host = d.startHost()
+		begin := time.Now()
+		s.item = s.host.item(patience)
+		slowest = max(slowest, time.Since(begin))
+		s.row(v, v.ports[0])
+		if items := s.host.shown(); len(items) != 1 || items[0].sender != sender {
+			t.Fatalf("round %d: there are %d icons in the tray, want the one of %s", round, len(items), sender)
+		}
+	}
+	t.Logf("the icon was back after %v at most", slowest.Round(time.Millisecond))
+}
+
+func TestNoHost(t *testing.T) {
+	parallel(t)
+	d := newDesktop(t)
+	v := d.startVictim(victimOptions{}, "127.0.0.1:0")
+	n := d.startNotifier(notifierShows)
+	begin := time.Now()
+	p := d.start(buildProgram(t), "tray")
+	told := func(n note) bool { return n.summary == "porttray has no place to show its icon" }
+	if got := n.waitFor(patience, told); !strings.Contains(got.body, "AppIndicator") {
+		t.Errorf("the notification names no cure: %v", got)
+	}
+	t.Logf("the missing panel was told after %v", time.Since(begin).Round(10*time.Millisecond))
+	if took := time.Since(begin); took < 5*time.Second {
+		t.Errorf("it was told after %v already; a panel can come late", took)
+	}
+
+	for range 2 {
+		s := &session{desktop: d, host: d.startHost(), notes: n, tray: p}
+		s.item = s.host.item(patience)
+		s.row(v, v.ports[0])
+		s.host.stop()
+	}
+	once := func() bool {
+		all := n.all()
+		return len(slices.DeleteFunc(all, func(n note) bool { return !told(n) })) == 1
+	}
+	if !stays(10*time.Second, once) {
+		t.Errorf("the missing panel was told again: %v", n.all())
+	}
+}
+
+func TestNotificationTrouble(t *testing.T) {
+	parallel(t)
+	tests := map[string]func(*desktop) *notifier{
+		"hangs": func(d *desktop) *notifier { return d.startNotifier(notifierHangs) },
+		"fails": func(d *desktop) *notifier { return d.startNotifier(notifierFails) },
+		"none":  func(*desktop) *notifier { return nil },
+	}
+	for name, start := range tests {
+		t.Run(name, func(t *testing.T) {
+			parallel(t)
+			d := newDesktop(t)
+			s := d.startTrayWith(start(d))
+			for range 12 { // more than the program lets wait
+				s.item.click(s.item.menu().find("About porttray"))
+			}
+			v := d.startVictim(victimOptions{}, "127.0.0.1:0")
+			s.item.click(s.row(v, v.ports[0]).find("Stop " + v.who()))
+			s.noRow(v.ports[0])
+			if !v.exited() {
+				t.Error("Stop did not end the process")
+			}
+			s.item.click(s.item.menu().find("Quit"))
+			s.mustEnd()
+		})
+	}
+}
+
+// mustEnd waits for the end of the program, which must be quick and without complaint.
+func (s *session) mustEnd() {
+	s.t.Helper()
+	begin := time.Now()
+	code, err := s.tray.wait(patience)
+	took := time.Since(begin).Round(time.Millisecond)
+	s.t.Logf("the program ended after %v", took)
+	switch {
+	case err != nil:
+		s.t.Fatal(err)
+	case code != 0:
+		s.t.Errorf("exit status %d", code)
+	case took > 3*time.Second:
+		s.t.Error("that is too slow")
+	}
+	if regexp.MustCompile(`panic|fatal error|goroutine \d`).MatchString(s.tray.output()) {
+		s.t.Errorf("the program crashed:\n%s", s.tray.output())
+	}
+}
+
+func TestEnd(t *testing.T) {
+	parallel(t)
+	quit := func(s *session) { s.item.click(s.item.menu().find("Quit")) }
+	tests := map[string]func(*session){
+		"Quit":           quit,
+		"SIGINT":         func(s *session) { s.tray.signal(syscall.SIGINT) },
+		"SIGTERM":        func(s *session) { s.tray.signal(syscall.SIGTERM) },
+		"end of session": func(s *session) { s.bus.signal(os.Kill) },
+		"Quit during a Stop": func(s *session) {
+			v := s.startVictim(victimOptions{ignoreTerm: true}, "127.0.0.1:0")
+			s.item.click(s.row(v, v.ports[0]).find("Stop " + v.who()))
+			quit(s)
+		},
+		"SIGTERM without a panel": func(s *session) {
+			s.host.stop()
+			s.tray.signal(syscall.SIGTERM)
+		},
+	}
+	for name, end := range tests {
+		t.Run(name, func(t *testing.T) {
+			parallel(t)
+			s := newDesktop(t).startTray()
+			end(s)
+			s.mustEnd()
+		})
+	}
+}
+
+func TestNoTray(t *testing.T) {
+	parallel(t)
+	const bus = "DBUS_SESSION_BUS_ADDRESS"
+	tests := []struct {
+		name   string
+		vars   map[string]string
+		reason string
+	}{
+		{"no bus at the address", map[string]string{bus: "unix:path=/nonexistent"}, "no session bus"},
+		{"no address", map[string]string{bus: ""}, "no session bus"},
+		{"a bus on demand", map[string]string{bus: "autolaunch:"}, "no session bus"},
+		{"no display", map[string]string{"DISPLAY": ""}, "no display"},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			parallel(t)
+			if _, err := os.Stat(fmt.Sprintf("/run/user/%d/bus", os.Geteuid())); err == nil && test.vars[bus] != "unix:path=/nonexistent" {
+				t.Skip("without an address the bus of this very session is found")
+			}
+			program := buildProgram(t)
+			d := newDesktop(t)
+			for key, value := range test.vars {
+				d.setenv(key, value)
+			}
+			d.shim("dbus-launch", "touch "+d.path("launched")+"; exit 1")
+			out, errs, code := d.run(program, "tray")
+			if code != 1 || out != "" || strings.Count(errs, "\n") != 1 || !strings.Contains(errs, test.reason) {
+				t.Errorf("tray: exit status %d, output %q, errors %q; want 1 and one line with %q", code, out, errs, test.reason)
+			}
+			d.watches(test.reason)
+			if _, err := os.Stat(d.path("launched")); err == nil {
+				t.Error("a bus was started")
+			}
+		})
+	}
+}
+
+func TestTerminal(t *testing.T) {
+	t.Run("over ssh", func(t *testing.T) {
+		parallel(t)
+		d := newDesktop(t)
+		h := d.startHost()
+		d.setenv("SSH_CONNECTION", "192.0.2.1 50000 192.0.2.2 22")
+		d.watches("ssh")
+		if h.registrations() > 0 {
+			t.Error("an icon was put into the tray")
+		}
+	})
+	t.Run("watch", func(t *testing.T) {
+		parallel(t)
+		newDesktop(t).watches("", "watch")
+	})
+	t.Run("bad usage", func(t *testing.T) {
+		parallel(t)
+		program, d := buildProgram(t), newDesktop(t)
+		for _, args := range [][]string{{"frobnicate"}, {"tray", "frobnicate"}, {"--frobnicate"}} {
+			out, errs, code := d.run(program, args...)
+			if code != 2 || out != "" || !strings.Contains(errs, args[len(args)-1]) {
+				t.Errorf("porttray %q: exit status %d, output %q, errors %q; want 2 and the word named", args, code, out, errs)
+			}
+		}
+	})
+}
+
+// watches runs the program and makes sure that it says the reason in the first line, if there is one, and then watches in the
+// terminal until SIGINT.
+func (d *desktop) watches(reason string, args ...string) {
+	d.t.Helper()
+	before := d.startVictim(victimOptions{name: "\x1b[31mred"}, "127.0.0.1:0")
+	p := d.start(buildProgram(d.t), args...)
+	wait := func(what, pattern string) {
+		d.t.Helper()
+		if !poll(patience, func() bool { return regexp.MustCompile(pattern).MatchString(p.output()) }) {
+			d.t.Fatalf("no %s, that is %s, in\n%s", what, pattern, p.output())
+		}
+	}
+	if reason != "" {
+		wait("reason", `^porttray: [^\n]*`+regexp.QuoteMeta(reason)+`[^\n]*\nPORT `)
+	}
+	wait("table", fmt.Sprintf(`(?m)^PORT +PROCESS .*\n(.*\n)*%d +\[31mred +%d +127\.0\.0\.1 `, before.ports[0], before.pid()))
+	v := d.startVictim(victimOptions{}, "127.0.0.1:0")
+	wait("opening", fmt.Sprintf(`(?m)^\d\d:\d\d:\d\d  opened  %d  victim \(PID %d\) in ~, 127\.0\.0\.1$`, v.ports[0], v.pid()))
+	v.signal(os.Kill)
+	wait("closing", fmt.Sprintf(`(?m)^\d\d:\d\d:\d\d  closed  %d  victim`, v.ports[0]))
+	if strings.Contains(p.output(), "\x1b") {
+		d.t.Errorf("an escape sequence in %q", p.output())
+	}
+	p.signal(syscall.SIGINT)
+	if code, err := p.wait(patience); err != nil || code != 0 {
+		d.t.Errorf("after SIGINT: exit status %d, %v", code, err)
+	}
+}
