@@ -170,8 +170,9 @@ func TestNotificationTrouble(t *testing.T) {
 			parallel(t)
 			d := newDesktop(t)
 			s := d.startTrayWith(start(d))
+			about := s.item.menu().find("About porttray")
 			for range 12 { // more than the program lets wait
-				s.item.click(s.item.menu().find("About porttray"))
+				s.item.click(about)
 			}
 			v := d.startVictim(victimOptions{}, "127.0.0.1:0")
 			s.item.click(s.row(v, v.ports[0]).find("Stop " + v.who()))
@@ -179,6 +180,15 @@ func TestNotificationTrouble(t *testing.T) {
 			if !v.exited() {
 				t.Error("Stop did not end the process")
 			}
+			if s.notes != nil {
+				if len(s.notes.all()) == 0 {
+					t.Error("the service was not even asked")
+				}
+				s.notes.stop()
+			}
+			s.notes = d.startNotifier(notifierShows)
+			s.item.click(about)
+			s.notes.waitFor(patience, func(n note) bool { return strings.HasPrefix(n.summary, "porttray ") })
 			s.item.click(s.item.menu().find("Quit"))
 			s.mustEnd()
 		})

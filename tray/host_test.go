@@ -294,6 +294,9 @@ func (i *item) signals() int {
 	return i.h.signals[i.sender]
 }
 
+// quiet is how long an item that has settled has sent no signal.
+const quiet = 500 * time.Millisecond
+
 // settle waits until the item has sent no signal for a while and returns signals(). It is needed before signals are
 // compared, because systray sends some of its own 150 ms after the menu was first read.
 func (i *item) settle() int {
@@ -303,7 +306,7 @@ func (i *item) settle() int {
 		if n := i.signals(); n != last {
 			last, since = n, time.Now()
 		}
-		return time.Since(since) > 500*time.Millisecond
+		return time.Since(since) > quiet
 	}) {
 		i.h.d.t.Fatalf("the item sends signals all the time, %d up to now", last)
 	}

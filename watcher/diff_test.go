@@ -39,7 +39,7 @@ func number(t testing.TB, text string) int {
 	t.Helper()
 	n, err := strconv.Atoi(text)
 	if err != nil {
-		t.Fatal(err)
+		t.Error(err)
 	}
 	return n
 }

@@ -66,7 +66,8 @@ func (w *Watcher) Run(ctx context.Context, updates chan<- Update) {
 		case <-next.C:
 			scanning = true
 			limit.Reset(scanLimit)
-			go func() { results <- trusted(ctx, scan, state.now.Listeners) }()
+			before := state.now.Listeners
+			go func() { results <- trusted(ctx, scan, before) }()
 		case <-limit.C:
 			if scanning {
 				state.failed(errSlow)

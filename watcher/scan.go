@@ -48,21 +48,30 @@ func (s *scanner) scan(ctx context.Context) (Snapshot, error) {
 	}
 	sockets = s.restore(ctx, sockets)
 
-	facts, tops := map[int32]owner.Process{}, map[socket]owner.Process{}
+	tops := make(map[socket]owner.Process, len(sockets))
+	facts := map[int32]owner.Process{}
+	read := func(pid int32) (owner.Process, bool) { // once per process and scan
+		p, ok := facts[pid]
+		if !ok {
+			if p, ok = s.read(ctx, pid); ok {
+				facts[pid] = p
+			}
+		}
+		return p, ok
+	}
 	listeners := map[ID]*Listener{}
 	for _, so := range sockets {
-		top, ok := s.tops[so]
-		if !ok || top.Gone() {
-			if top, ok = s.topmost(ctx, so, sockets); !ok {
+		top, known := s.tops[so]
+		p, alive := read(top.PID)
+		if !known || !alive || !p.Is(top) {
+			if top, alive = s.topmost(ctx, so, sockets); !alive {
 				continue // its process ended while the list was read, and the socket with it
+			}
+			if p, alive = read(top.PID); !alive {
+				continue
 			}
 		}
 		tops[so] = top
-		p, ok := s.read(ctx, top.PID)
-		if !ok {
-			continue
-		}
-		facts[p.PID] = p
 		id := ID{so.port, p.PID, p.Start}
 		if listeners[id] == nil {
 			listeners[id] = &Listener{Port: so.port, Owner: p}
@@ -140,12 +149,13 @@ func holds(ctx context.Context, pid int32, at netip.AddrPort, all []socket) bool
 // restore adds the sockets that gopsutil leaves out because another process has a socket at the same place (SO_REUSEPORT):
 // of all of them it lists one, and not always the same.
 func (s *scanner) restore(ctx context.Context, sockets []socket) []socket {
-	seen := make(map[netip.AddrPort]bool, len(sockets))
+	listed := make(map[socket]bool, len(sockets))
+	places := make(map[netip.AddrPort]bool, len(sockets))
 	for _, so := range sockets {
-		seen[so.place()] = true
+		listed[so], places[so.place()] = true, true
 	}
 	for so, top := range s.tops {
-		if so.pid <= 0 || !seen[so.place()] || slices.Contains(sockets, so) || top.Gone() {
+		if so.pid <= 0 || listed[so] || !places[so.place()] || top.Gone() {
 			continue
 		}
 		if own, err := listening(ctx, so.pid); err == nil && slices.Contains(own, so) {

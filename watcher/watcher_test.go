@@ -1,6 +1,7 @@
 package watcher
 
 import (
+	"slices"
 	"testing"
 
 	"porttray/watcher/owner"
@@ -61,15 +62,8 @@ func TestSnapshot(t *testing.T) {
 		79: nil, 80: {{PID: 7, Start: 1}}, 90: {{}, {PID: 8, Start: 1}, {PID: 8, Start: 2}}, 100: {{PID: 7, Start: 1}}, 101: nil,
 	}
 	for port, want := range holders {
-		got := s.Holders(port)
-		if len(got) != len(want) {
+		if got := s.Holders(port); !slices.Equal(got, want) {
 			t.Errorf("Holders(%d) = %v, want %v", port, got, want)
-			continue
-		}
-		for i := range want {
-			if got[i] != want[i] {
-				t.Errorf("Holders(%d) = %v, want %v", port, got, want)
-			}
 		}
 	}
 	empty := Snapshot{}

@@ -66,14 +66,15 @@ func Identify(pid int32) (Process, error) {
 	return Process{PID: pid, Start: v.start}, nil
 }
 
-// Parent returns the identity of p's parent process, or false when p has ended, has no parent or may not be seen.
+// Parent returns the identity of p's parent process, or false when p has ended, has no parent or may not be seen. Windows keeps
+// the PID of a parent that has ended; a process that started after p is not the parent but has its PID.
 func Parent(p Process) (Process, bool) {
 	v, err := look(p.PID)
 	if err != nil || v.start != p.Start || v.parent <= 0 {
 		return Process{}, false
 	}
 	parent, err := Identify(v.parent)
-	return parent, err == nil
+	return parent, err == nil && parent.Start <= p.Start
 }
 
 // Read returns the facts about the process that now has this PID. The error wraps os.ErrProcessDone when there is no such

@@ -1,0 +1,147 @@
+//go:build linux
+
+package tray_test
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+func TestManyListeners(t *testing.T) {
+	parallel(t)
+	d := newDesktop(t)
+	d.needNetwork()
+	s := d.startTray()
+	s.flood(300)
+}
+
+// flood lets a victim listen on n ports, more than are shown at the top level, makes sure that all have their row, and ends it.
+func (s *session) flood(n int) {
+	s.t.Helper()
+	v := s.startVictim(victimOptions{}, slices.Repeat([]string{"127.0.0.1:0"}, n)...)
+	menu := s.redrawn(fmt.Sprintf("%d ports", n))
+	var got []uint16
+	for _, row := range menu.rows() {
+		got = append(got, row.port())
+		if row.find("Stop "+v.who()) == nil {
+			s.t.Fatalf("the row %q has no Stop:\n%v", row.label, row)
+		}
+	}
+	slices.Sort(v.ports)
+	if !slices.Equal(got, v.ports) {
+		s.t.Errorf("there are rows for the ports %v, want %v", got, v.ports)
+	}
+	if top := len(got) - len(menu.find("More").rows()); top == 0 || top > 16 {
+		s.t.Errorf("%d rows are at the top level, want at most 16", top)
+	}
+	v.signal(os.Kill)
+	menu = s.redrawn("No ports")
+	if len(menu.rows()) > 0 || menu.child("More") != nil {
+		s.t.Errorf("without ports the menu is\n%v", menu)
+	}
+}
+
+// redrawn waits until the menu has that header and all that comes with it, and returns it. The header changes first.
+func (s *session) redrawn(header string) *node {
+	s.t.Helper()
+	s.item.waitFor(header, patience, func(menu *node) bool { return menu.children[0].label == header })
+	begin, signals := time.Now(), s.item.signals()
+	signals = s.item.settle() - signals
+	s.t.Logf("the menu of %s was drawn within %v, by %d signals", header, time.Since(begin).Round(time.Millisecond)-quiet, signals)
+	return s.item.menu()
+}
+
+// A load is what a process has of the system's resources.
+type load struct {
+	memory       int // resident, in bytes
+	files, tasks int
+}
+
+func (p *process) load(t *testing.T) load {
+	t.Helper()
+	dir := fmt.Sprintf("/proc/%d/", p.pid())
+	statm, err := os.ReadFile(dir + "statm")
+	if err != nil {
+		t.Fatal(err)
+	}
+	pages, err := strconv.Atoi(strings.Fields(string(statm))[1])
+	if err != nil {
+		t.Fatal(err)
+	}
+	files, _ := filepath.Glob(dir + "fd/*") // the patterns are valid
+	tasks, _ := filepath.Glob(dir + "task/*")
+	return load{pages * os.Getpagesize(), len(files), len(tasks)}
+}
+
+func (l load) String() string {
+	return fmt.Sprintf("%.1f MB, %d files, %d threads", float64(l.memory)/1e6, l.files, l.tasks)
+}
+
+// count returns how many entries there are below n.
+func (n *node) count() int {
+	sum := len(n.children)
+	for _, c := range n.children {
+		sum += c.count()
+	}
+	return sum
+}
+
+// TestNothingLeaks lets hundreds of listeners come and go, and looks at what the program has left of them when it has
+// forgotten them, which it does after a minute.
+func TestNothingLeaks(t *testing.T) {
+	if testing.Short() {
+		t.Skip("this takes over a minute")
+	}
+	parallel(t)
+	d := newDesktop(t)
+	d.needNetwork()
+	s := d.startTray()
+	before := s.tray.load(t)
+	s.flood(300)
+	first := s.tray.load(t)
+	s.flood(300)
+	second := s.tray.load(t)
+	full := s.item.allNodes().count()
+	t.Logf("before: %v; after the first flood: %v; after the second: %v", before, first, second)
+	if second.files > first.files+5 || second.tasks > first.tasks+5 || second.memory > first.memory+30e6 {
+		t.Errorf("it grew too much")
+	}
+
+	const rows = 48*10 + 32*10 // at most: places for rows that stay, with what a row has
+	looked, left := s.item.settle(), full
+	if !poll(90*time.Second, func() bool {
+		// Reading such a menu is work, which only a change is worth.
+		if now := s.item.signals(); now > looked {
+			looked, left = s.item.settle(), s.item.allNodes().count()
+		}
+		return left < rows
+	}) {
+		t.Errorf("the menu has kept %d of %d entries", left, full)
+	}
+	t.Logf("later: %v; of %d entries %d are left", s.tray.load(t), full, left)
+	n := s.goroutines()
+	t.Logf("%d goroutines", n)
+	if n > 100 {
+		t.Error("that is too many")
+	}
+}
+
+// goroutines ends the program and returns how many goroutines it had: they are the last words of a Go program after SIGQUIT.
+func (s *session) goroutines() int {
+	s.t.Helper()
+	s.tray.signal(syscall.SIGQUIT)
+	if _, err := s.tray.wait(patience); err != nil {
+		s.t.Fatal(err)
+	}
+	last := s.tray.output()
+	os.Truncate(s.tray.log, 0) // a failed test shows the output, and this is much
+	return len(regexp.MustCompile(`(?m)^goroutine \d+ `).FindAllString(last, -1))
+}

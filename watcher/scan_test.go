@@ -1,0 +1,367 @@
+package watcher
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/netip"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	gopsnet "github.com/shirou/gopsutil/v3/net"
+
+	"porttray/watcher/owner"
+)
+
+// patience bounds every wait that has no limit of its own. Nothing passes by waiting for it to end.
+const patience = 20 * time.Second
+
+// roles are what this test binary can be when it runs itself. A role writes one line of words to standard output when it is
+// ready, and ends with its standard input at the latest, so that none is left when the tests are killed.
+var roles = map[string]func(args []string) ([]any, error){
+	"listen": func(addrs []string) (said []any, err error) {
+		for _, addr := range addrs {
+			l, err := net.Listen("tcp", addr)
+			if err != nil {
+				return nil, err
+			}
+			said = append(said, l.Addr().(*net.TCPAddr).Port)
+		}
+		return said, nil
+	},
+	"hold": func([]string) ([]any, error) { return nil, nil },
+}
+
+func TestMain(m *testing.M) {
+	if role, ok := roles[os.Getenv("PORTTRAY_TEST_ROLE")]; ok {
+		said, err := role(os.Args[1:])
+		if err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		fmt.Println(said...)
+		io.Copy(io.Discard, os.Stdin) // whatever ends it
+		os.Exit(0)
+	}
+	m.Run()
+}
+
+// roleCommand returns the command that runs this test binary in a role.
+func roleCommand(role string, args ...string) *exec.Cmd {
+	path, err := os.Executable()
+	if err != nil {
+		path = os.Args[0]
+	}
+	cmd := exec.Command(path, args...)
+	cmd.Env = append(os.Environ(), "PORTTRAY_TEST_ROLE="+role)
+	cmd.Stderr = os.Stderr
+	return cmd
+}
+
+// start starts a role and returns the words it says when it is ready. It ends with the test.
+func start(t testing.TB, cmd *exec.Cmd) []string {
+	t.Helper()
+	in, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		in.Close()
+		kill(cmd)
+	})
+	line, err := bufio.NewReader(out).ReadString('\n')
+	if err != nil {
+		t.Fatalf("%v said %q: %v", cmd.Args, line, err)
+	}
+	return strings.Fields(line)
+}
+
+// kill ends a role and returns when it has ended.
+func kill(cmd *exec.Cmd) {
+	cmd.Process.Kill() // fails when it has ended
+	cmd.Wait()         // fails because it was killed
+}
+
+// listen listens for the length of the test and returns the port.
+func listen(t testing.TB, network, addr string) uint16 {
+	t.Helper()
+	l, err := net.Listen(network, addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { l.Close() })
+	return uint16(l.Addr().(*net.TCPAddr).Port)
+}
+
+// found writes what a snapshot has on a port: the PID of each owner and its addresses.
+func found(s Snapshot, port uint16) string {
+	var list []string
+	for _, l := range onPort(s.Listeners, port) {
+		list = append(list, fmt.Sprintf("%d@%s", l.Owner.PID, addresses(l)))
+	}
+	return strings.Join(list, " ")
+}
+
+// expect fails the test unless a scan finds want on the port.
+func expect(t *testing.T, s *scanner, port uint16, want string) {
+	t.Helper()
+	snapshot, err := s.scan(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := found(snapshot, port); got != want {
+		t.Errorf("port %d: found %q, want %q", port, got, want)
+	}
+}
+
+func needIPv6(t *testing.T) {
+	t.Helper()
+	l, err := net.Listen("tcp6", "[::1]:0")
+	if err != nil {
+		t.Skip("this system has no IPv6 loopback:", err)
+	}
+	l.Close()
+}
+
+func TestScan(t *testing.T) {
+	type socket struct{ network, host string }
+	tests := []struct {
+		name    string
+		sockets []socket // all on one port
+		want    string
+	}{
+		{"IPv4", []socket{{"tcp4", "127.0.0.1"}}, "127.0.0.1"},
+		{"IPv6", []socket{{"tcp6", "::1"}}, "::1"},
+		{"IPv4 wildcard", []socket{{"tcp4", "0.0.0.0"}}, "0.0.0.0"},
+		{"IPv6 wildcard", []socket{{"tcp6", "::"}}, "::"},
+		{"dual-stack wildcard", []socket{{"tcp", ""}}, "::"},
+		{"both families", []socket{{"tcp4", "127.0.0.1"}, {"tcp6", "::1"}}, "127.0.0.1,::1"},
+		{"loopback and wildcard", []socket{{"tcp4", "127.0.0.1"}, {"tcp6", "::"}}, "127.0.0.1,::"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			if strings.Contains(tt.want, ":") {
+				needIPv6(t)
+			}
+			port := uint16(0)
+			for _, so := range tt.sockets {
+				port = listen(t, so.network, net.JoinHostPort(so.host, strconv.Itoa(int(port))))
+			}
+			expect(t, newScanner(), port, fmt.Sprintf("%d@%s", os.Getpid(), tt.want))
+		})
+	}
+}
+
+func TestScanTwoOwners(t *testing.T) {
+	needIPv6(t)
+	port := listen(t, "tcp4", "127.0.0.1:0")
+	other := roleCommand("listen", fmt.Sprintf("[::1]:%d", port))
+	start(t, other)
+	s := newScanner()
+	snapshot, err := s.scan(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	mine, theirs := fmt.Sprintf("%d@127.0.0.1", os.Getpid()), fmt.Sprintf("%d@::1", other.Process.Pid)
+	if got := found(snapshot, port); got != mine+" "+theirs && got != theirs+" "+mine {
+		t.Errorf("port %d: found %q, want %q and %q", port, got, mine, theirs)
+	}
+	kill(other)
+	expect(t, s, port, mine)
+}
+
+func TestScanOwner(t *testing.T) {
+	victim := roleCommand("listen", "127.0.0.1:0")
+	dir, err := filepath.EvalSymlinks(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	victim.Dir = dir
+	before := time.Now()
+	port := uint16(number(t, start(t, victim)[0]))
+	snapshot, err := Scan(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	holders := snapshot.Holders(port)
+	if len(holders) != 1 {
+		t.Fatalf("port %d has the holders %+v, want one", port, holders)
+	}
+	got := holders[0]
+	if int(got.PID) != victim.Process.Pid {
+		t.Errorf("PID %d, want %d", got.PID, victim.Process.Pid)
+	}
+	if want := strings.TrimSuffix(filepath.Base(victim.Path), ".exe"); got.Name != want {
+		t.Errorf("name %q, want %q", got.Name, want)
+	}
+	if got.Dir != dir && runtime.GOOS != "windows" { // which tells no directories without more rights
+		t.Errorf("directory %q, want %q", got.Dir, dir)
+	}
+	// Systems round the start of a process to seconds, and Linux the start of the machine as well.
+	if got.Since.Before(before.Add(-3*time.Second)) || got.Since.After(time.Now().Add(2*time.Second)) {
+		t.Errorf("since %v, started %v", got.Since, before)
+	}
+	if got.Refusal != "" {
+		t.Errorf("refusal %q, want none", got.Refusal)
+	}
+	if id, err := owner.Identify(got.PID); err != nil || !id.Is(got) {
+		t.Errorf("start %d, want that of %+v (%v)", got.Start, id, err)
+	}
+}
+
+func TestLocal(t *testing.T) {
+	tests := []struct{ name, all, want string }{
+		{"loopback", "80/7@127.0.0.1 81/7@127.255.255.254 82/7@::1", "80/7@127.0.0.1 81/7@127.255.255.254 82/7@::1"},
+		{"wildcards", "80/7@0.0.0.0 81/7@::", "80/7@0.0.0.0 81/7@::"},
+		{"other interfaces", "80/7@192.0.2.1 81/7@2001:db8::1 82/7@fe80::1 83/7@128.0.0.1", ""},
+		{"other interface as well", "80/7@192.0.2.1,127.0.0.1", "80/7@127.0.0.1,192.0.2.1"},
+		{"order", "90/7 80/8@::1 80/7.2 80/7 80/0@::1", "80/0@::1 80/7 80/7.2 80/8@::1 90/7"},
+		{"addresses twice and out of order", "80/7@::1,127.0.0.1,::1,0.0.0.0", "80/7@0.0.0.0,127.0.0.1,::1"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			all := map[ID]*Listener{}
+			for _, l := range parse(t, tt.all) {
+				all[l.ID()] = &l
+			}
+			if got := format(local(all)...); got != format(parse(t, tt.want)...) {
+				t.Errorf("of %q local are %q, want %q", tt.all, got, tt.want)
+			}
+		})
+	}
+}
+
+func TestBindAddress(t *testing.T) {
+	tests := []struct {
+		ip     string
+		family uint32
+		want   string // empty for an error
+	}{
+		{"127.0.0.1", syscall.AF_INET, "127.0.0.1"},
+		{"::1", syscall.AF_INET6, "::1"},
+		{"::ffff:127.0.0.1", syscall.AF_INET6, "127.0.0.1"},
+		{"::ffff:0.0.0.0", syscall.AF_INET6, "0.0.0.0"},
+		{"fe80::1%lo0", syscall.AF_INET6, "fe80::1"},
+		{"*", syscall.AF_INET, "0.0.0.0"},
+		{"*", syscall.AF_INET6, "::"},
+		{"", syscall.AF_INET, "0.0.0.0"},
+		{"", syscall.AF_INET6, "::"},
+		{"localhost", syscall.AF_INET, ""},
+		{"127.0.0.1:80", syscall.AF_INET, ""},
+	}
+	for _, tt := range tests {
+		got, err := bindAddress(gopsnet.ConnectionStat{Family: tt.family, Laddr: gopsnet.Addr{IP: tt.ip}})
+		want, _ := netip.ParseAddr(tt.want) // the zero address for an error
+		if got != want || (err != nil) != (tt.want == "") {
+			t.Errorf("%q of family %d: got %v, %v, want %q", tt.ip, tt.family, got, err, tt.want)
+		}
+	}
+}
+
+// TestRunForReal watches the system while a process listens on a new port and is killed.
+func TestRunForReal(t *testing.T) {
+	mine := listen(t, "tcp4", "127.0.0.1:0")
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	updates := make(chan Update)
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		(&Watcher{Interval: 20 * time.Millisecond}).Run(ctx, updates)
+	}()
+	// until returns the first update that ok likes. The machine's other listeners may change as they please.
+	until := func(what string, ok func(Update) bool) Update {
+		for {
+			select {
+			case u := <-updates:
+				if ok(u) {
+					return u
+				}
+			case <-ctx.Done():
+				t.Fatalf("no update with %s came", what)
+			}
+		}
+	}
+	baseline := until("a snapshot", func(u Update) bool { return u.Err == nil })
+	if len(baseline.Events) > 0 || len(baseline.Snapshot.Holders(mine)) != 1 {
+		t.Errorf("the baseline has the events %q and on port %d %q", formatEvents(baseline.Events), mine, found(baseline.Snapshot, mine))
+	}
+
+	victim := roleCommand("listen", "127.0.0.1:0")
+	port := uint16(number(t, start(t, victim)[0]))
+	happened := func(kind Kind) func(Update) bool {
+		return func(u Update) bool {
+			for _, e := range u.Events {
+				if e.Listener.Port == port && e.Kind == kind {
+					return true
+				}
+			}
+			return false
+		}
+	}
+	opened := until("the open port", happened(Opened))
+	want := fmt.Sprintf("%d@127.0.0.1", victim.Process.Pid)
+	if found(opened.Snapshot, port) != want { // a socket that is seen the instant it opens may have no owner yet
+		until("the owner", func(u Update) bool { return found(u.Snapshot, port) == want })
+	}
+	kill(victim)
+	if closed := until("the closed port", happened(Closed)); found(closed.Snapshot, port) != "" {
+		t.Errorf("after it closed, port %d has %q", port, found(closed.Snapshot, port))
+	}
+	cancel()
+	<-ended
+}
+
+// TestScanCancelled wants an error or a whole snapshot, whichever the system's scan comes to.
+func TestScanCancelled(t *testing.T) {
+	port := listen(t, "tcp4", "127.0.0.1:0")
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	s, err := Scan(ctx)
+	if err == nil && len(s.Holders(port)) == 0 {
+		t.Error("a cancelled scan returned part of the list")
+	}
+	if err != nil && !errors.Is(err, context.Canceled) {
+		t.Errorf("a cancelled scan returned %v", err)
+	}
+}
+
+func BenchmarkScan(b *testing.B) {
+	for range 20 {
+		listen(b, "tcp4", "127.0.0.1:0")
+	}
+	b.Run("first", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			if _, err := Scan(b.Context()); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+	b.Run("next", func(b *testing.B) {
+		b.ReportAllocs()
+		s := newScanner()
+		for b.Loop() {
+			if _, err := s.scan(b.Context()); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+}
