@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"os"
 	"os/exec"
@@ -13,7 +14,6 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"syscall"
 	"testing"
 	"time"
 
@@ -24,8 +24,8 @@ import (
 // service, while the program runs as it is shipped. What it offers, file by file:
 //
 //	desktop_test.go     buildProgram: the program itself, built once
-//	                    process: anything the tests start: its output, its exit, its end with the test
 //	                    desktop: the bus and the environment the program is started in
+//	process_test.go     process: anything the tests start: its output, its exit, its end with the test
 //	network_test.go     network: loopback of the desktop's own, where nobody else listens
 //	host_test.go        host, item: the panel with the tray, and the program's icon and menu as that panel sees them
 //	node_test.go        node: a menu entry as a person sees it
@@ -48,6 +48,11 @@ func poll(timeout time.Duration, ok func() bool) bool {
 			return false
 		}
 	}
+}
+
+// stays reports whether ok holds all the time. It is for what must not happen: nothing tells when that did not.
+func stays(d time.Duration, ok func() bool) bool {
+	return !poll(d, func() bool { return !ok() })
 }
 
 // tool returns the path of a program that the test needs. Without it the test is skipped, except under CI.
@@ -89,6 +94,12 @@ func TestMain(m *testing.M) {
 	}
 	defer os.RemoveAll(dir)
 	buildDir = dir
+	// These tests wait more than they work, so more of them run at once than there are processors. It is a default: the flag
+	// of the command line is read later.
+	if err := flag.Set("test.parallel", "8"); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
 	m.Run()
 }
 
@@ -114,81 +125,6 @@ var build = sync.OnceValues(func() (string, error) {
 	}
 	return path, nil
 })
-
-// A process is something the test started.
-type process struct {
-	cmd  *exec.Cmd
-	log  string        // the file that holds its output
-	done chan struct{} // closed when it has ended and was waited for
-}
-
-// startProcess starts cmd. The process is killed at the end of the test, or by the system should the test process die.
-func startProcess(t testing.TB, cmd *exec.Cmd) *process {
-	t.Helper()
-	p := &process{cmd: cmd, log: filepath.Join(t.TempDir(), "output"), done: make(chan struct{})}
-	// The output goes to a file rather than through a pipe: nothing has to be drained, and a grandchild that keeps it open
-	// holds nobody up.
-	out, err := os.OpenFile(p.log, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer out.Close()
-	cmd.Stdout, cmd.Stderr = out, out
-	if cmd.SysProcAttr == nil {
-		cmd.SysProcAttr = &syscall.SysProcAttr{}
-	}
-	cmd.SysProcAttr.Pdeathsig = syscall.SIGKILL
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	go func() {
-		defer close(p.done)
-		cmd.Wait() // ProcessState says how it ended
-	}()
-	t.Cleanup(func() {
-		p.signal(os.Kill)
-		if _, err := p.wait(patience); err != nil {
-			t.Errorf("kill %s: %v", cmd.Path, err)
-		}
-	})
-	return p
-}
-
-func (p *process) pid() int { return p.cmd.Process.Pid }
-
-// output returns what the process has written so far, standard output and standard error together.
-func (p *process) output() string {
-	out, err := os.ReadFile(p.log)
-	if err != nil {
-		return err.Error()
-	}
-	return string(out)
-}
-
-// signal sends sig. A process that has ended already is not an error.
-func (p *process) signal(sig os.Signal) {
-	p.cmd.Process.Signal(sig)
-}
-
-func (p *process) exited() bool {
-	select {
-	case <-p.done:
-		return true
-	default:
-		return false
-	}
-}
-
-// wait waits for the end of the process and returns its exit code, -1 if a signal ended it. The error says that it is
-// still running.
-func (p *process) wait(timeout time.Duration) (exitCode int, err error) {
-	select {
-	case <-p.done:
-		return p.cmd.ProcessState.ExitCode(), nil
-	case <-time.After(timeout):
-		return 0, fmt.Errorf("process %d still runs after %v", p.pid(), timeout)
-	}
-}
 
 // A desktop is a session of its own: a message bus, a home directory, the programs in PATH and, where the system allows it, a
 // network.

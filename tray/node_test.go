@@ -4,7 +4,9 @@ package tray_test
 
 import (
 	"fmt"
+	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/godbus/dbus/v5"
@@ -133,4 +135,35 @@ func (n *node) line() string {
 		line += " [hidden]"
 	}
 	return line
+}
+
+// rows returns the rows of the listeners, those under More at the end.
+func (n *node) rows() []*node {
+	var rows []*node
+	for _, c := range n.children {
+		if regexp.MustCompile(`^\d+  `).MatchString(c.label) {
+			rows = append(rows, c)
+		}
+	}
+	if more := n.find("More"); more != nil && more.label == "More" {
+		rows = append(rows, more.rows()...)
+	}
+	return rows
+}
+
+// row returns the row of a port, nil if there is none.
+func (n *node) row(port uint16) *node {
+	for _, row := range n.rows() {
+		if row.port() == port {
+			return row
+		}
+	}
+	return nil
+}
+
+// port returns the port of a row.
+func (n *node) port() uint16 {
+	port, _, _ := strings.Cut(n.label, " ")
+	p, _ := strconv.ParseUint(port, 10, 16) // rows has seen the digits
+	return uint16(p)
 }

@@ -119,9 +119,6 @@ func (n *notifier) closeNote(id uint32) *dbus.Error {
 	return dbus.NewError(notifierName+".Error.NoSuchNote", nil)
 }
 
-// invoke chooses one of the note's actions, as a click on it does.
-func (n *notifier) invoke(got note, key string) { n.send(got, "ActionInvoked", key) }
-
 // send sends a signal about a note to the connection that asked for it.
 func (n *notifier) send(about note, signal string, arg any) {
 	n.conn.Send(&dbus.Message{

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"net/netip"
 	"os"
 	"slices"
 	"strings"
@@ -13,8 +12,6 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
-
-	"porttray/watcher/owner"
 )
 
 // A look is what one scan of a machine comes to.
@@ -91,16 +88,11 @@ func (m *machine) end() {
 
 // own returns what this process really listens on.
 func own(t *testing.T) []Listener {
-	pid := int32(os.Getpid())
-	sockets, err := listening(t.Context(), pid)
+	s, err := Scan(t.Context())
 	if err != nil {
 		t.Error(err)
 	}
-	var list []Listener
-	for _, so := range sockets {
-		list = append(list, Listener{Port: so.port, Addrs: []netip.Addr{so.addr}, Owner: owner.Process{PID: pid, Start: 1}})
-	}
-	return list
+	return slices.DeleteFunc(s.Listeners, func(l Listener) bool { return int(l.Owner.PID) != os.Getpid() })
 }
 
 // report writes an update in one line that begins with the time since the machine's start.
@@ -278,7 +270,7 @@ func TestRunLostFamily(t *testing.T) {
 			want:  []string{"0s [80/7 90/8]", "1s [80/7 90/8] stale: " + incomplete + "tcp4", "3s [80/7 90/8]"},
 		}, {
 			name:  "empty and blind, though the owner is gone",
-			looks: []look{{sees: "80/7"}, {}, {}, {witness: true}},
+			looks: []look{{sees: "80/7"}, {}, {}, {}, {witness: true}, {}},
 			gone:  7,
 			want:  []string{"0s [80/7]", "1s [80/7] stale: " + incomplete + "tcp4", "2s [] closed 80/7"},
 		}, {
@@ -307,16 +299,16 @@ func TestRunLostFamily(t *testing.T) {
 			want:  []string{"0s [80/7]"},
 		}, {
 			name:  "truly empty",
-			looks: []look{{sees: "80/7 90/8@::1"}, {witness: true}},
+			looks: []look{{sees: "80/7 90/8@::1"}, {}, {witness: true}, {}, {witness: true}, {}},
 			want:  []string{"0s [80/7 90/8@::1]", "1.25s [] closed 80/7; closed 90/8@::1"},
 		}, {
 			name:  "truly empty, and the owner is gone",
-			looks: []look{{sees: "80/7"}, {witness: true}},
+			looks: []look{{sees: "80/7"}, {}, {witness: true}, {}},
 			gone:  7,
 			want:  []string{"0s [80/7]", "1s [] closed 80/7"},
 		}, {
 			name:  "truly without IPv6",
-			looks: []look{{sees: "80/7@127.0.0.1,::1 90/8@::1"}, {sees: "80/7", witness: true}},
+			looks: []look{{sees: "80/7@127.0.0.1,::1 90/8@::1"}, {sees: "80/7"}, {sees: "80/7", witness: true}, {sees: "80/7"}, {sees: "80/7", witness: true}, {sees: "80/7"}},
 			want:  []string{"0s [80/7@127.0.0.1,::1 90/8@::1]", "1s [80/7 90/8@::1]", "1.25s [80/7] closed 90/8@::1"},
 		},
 	}

@@ -3,7 +3,6 @@ package watcher
 import (
 	"bufio"
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -26,34 +25,89 @@ import (
 // patience bounds every wait that has no limit of its own. Nothing passes by waiting for it to end.
 const patience = 20 * time.Second
 
-// roles are what this test binary can be when it runs itself. A role writes one line of words to standard output when it is
-// ready, and ends with its standard input at the latest, so that none is left when the tests are killed.
-var roles = map[string]func(args []string) ([]any, error){
-	"listen": func(addrs []string) (said []any, err error) {
-		for _, addr := range addrs {
-			l, err := net.Listen("tcp", addr)
-			if err != nil {
-				return nil, err
-			}
-			said = append(said, l.Addr().(*net.TCPAddr).Port)
-		}
-		return said, nil
-	},
-	"hold": func([]string) ([]any, error) { return nil, nil },
+// TestMain lets the test binary run itself in a role: as a process to be watched, or as another one that watches.
+func TestMain(m *testing.M) {
+	var err error
+	switch args := os.Args[1:]; os.Getenv("PORTTRAY_TEST_ROLE") {
+	default:
+		m.Run()
+	case "listen":
+		err = roleListen(args[0])
+	case "fork":
+		err = roleFork()
+	case "hold":
+		stay()
+	case "scan":
+		err = roleScan(args[0])
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
 }
 
-func TestMain(m *testing.M) {
-	if role, ok := roles[os.Getenv("PORTTRAY_TEST_ROLE")]; ok {
-		said, err := role(os.Args[1:])
-		if err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			os.Exit(1)
-		}
-		fmt.Println(said...)
-		io.Copy(io.Discard, os.Stdin) // whatever ends it
-		os.Exit(0)
+// stay tells the test that the role is ready, with what else it has to know, and returns when the role is to end: then the test
+// closes standard input, or the system does because the test process has died.
+func stay(said ...any) {
+	fmt.Println(said...)
+	io.Copy(io.Discard, os.Stdin) // however it ends
+}
+
+// roleListen listens on an address and says the port.
+func roleListen(addr string) error {
+	l, err := net.Listen("tcp", addr)
+	if err != nil {
+		return err
 	}
-	m.Run()
+	defer l.Close()
+	stay(portOf(l))
+	return nil
+}
+
+// roleFork listens on a socket that it shares with two children, and says the port and the PIDs of the children.
+func roleFork() error {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return err
+	}
+	defer l.Close()
+	file, err := l.(*net.TCPListener).File()
+	if err != nil {
+		return err
+	}
+	defer file.Close()
+	said := []any{portOf(l)}
+	for range 2 {
+		child, err := hand(file, os.Stdin)
+		if err != nil {
+			return err
+		}
+		said = append(said, child.Process.Pid)
+	}
+	stay(said...)
+	return nil
+}
+
+// roleScan scans once and says what it found on a port.
+func roleScan(arg string) error {
+	port, err := strconv.ParseUint(arg, 10, 16)
+	if err != nil {
+		return err
+	}
+	s, err := Scan(context.Background())
+	if err != nil {
+		return err
+	}
+	stay(found(s, uint16(port)))
+	return nil
+}
+
+// hand starts a process that does nothing but hold a socket until in ends.
+func hand(socket, in *os.File) (*exec.Cmd, error) {
+	cmd := roleCommand("hold")
+	cmd.Stdin = in
+	cmd.ExtraFiles = []*os.File{socket}
+	return cmd, cmd.Start()
 }
 
 // roleCommand returns the command that runs this test binary in a role.
@@ -71,26 +125,47 @@ func roleCommand(role string, args ...string) *exec.Cmd {
 // start starts a role and returns the words it says when it is ready. It ends with the test.
 func start(t testing.TB, cmd *exec.Cmd) []string {
 	t.Helper()
-	in, err := cmd.StdinPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
 	out, err := cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
 	}
+	in := stdin(t)
+	defer in.Close()
+	cmd.Stdin = in
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() {
-		in.Close()
-		kill(cmd)
-	})
+	t.Cleanup(func() { kill(cmd) })
 	line, err := bufio.NewReader(out).ReadString('\n')
 	if err != nil {
 		t.Fatalf("%v said %q: %v", cmd.Args, line, err)
 	}
 	return strings.Fields(line)
+}
+
+// holder starts a process that holds a socket for the length of the test.
+func holder(t testing.TB, socket *os.File) *exec.Cmd {
+	t.Helper()
+	in := stdin(t)
+	defer in.Close()
+	cmd, err := hand(socket, in)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { kill(cmd) })
+	return cmd
+}
+
+// stdin returns a file that ends with the test. It is not exec.Cmd.StdinPipe, which ends with the command: the command's
+// children read it as well.
+func stdin(t testing.TB) *os.File {
+	t.Helper()
+	in, end, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { end.Close() })
+	return in
 }
 
 // kill ends a role and returns when it has ended.
@@ -107,8 +182,10 @@ func listen(t testing.TB, network, addr string) uint16 {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { l.Close() })
-	return uint16(l.Addr().(*net.TCPAddr).Port)
+	return portOf(l)
 }
+
+func portOf(l net.Listener) uint16 { return uint16(l.Addr().(*net.TCPAddr).Port) }
 
 // found writes what a snapshot has on a port: the PID of each owner and its addresses.
 func found(s Snapshot, port uint16) string {
@@ -187,6 +264,74 @@ func TestScanTwoOwners(t *testing.T) {
 	expect(t, s, port, mine)
 }
 
+// TestScanShared has a server that forks before it accepts, and kills its main process.
+func TestScanShared(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("processes share no sockets on Windows")
+	}
+	parent := roleCommand("fork")
+	said := start(t, parent)
+	port, children := uint16(number(t, said[0])), said[1:]
+	s := newScanner()
+	expect(t, s, port, fmt.Sprintf("%d@127.0.0.1", parent.Process.Pid))
+	kill(parent)
+	for _, s := range []*scanner{s, newScanner()} {
+		snapshot, err := s.scan(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := found(snapshot, port); got != children[0]+"@127.0.0.1" && got != children[1]+"@127.0.0.1" {
+			t.Errorf("after the end of the main process found %q, want one of %q", got, children)
+		}
+	}
+}
+
+// TestTopmost begins at each of the processes that share a socket: which of them the system lists is not for us to choose.
+func TestTopmost(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("processes share no sockets on Windows")
+	}
+	parent := roleCommand("fork")
+	said := start(t, parent)
+	port, holders := uint16(number(t, said[0])), append(said[1:], strconv.Itoa(parent.Process.Pid))
+	sockets, err := listening(t.Context(), 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, pid := range holders {
+		so := socket{netip.MustParseAddr("127.0.0.1"), port, int32(number(t, pid))}
+		top, ok := newScanner().topmost(t.Context(), so, sockets)
+		if int(top.PID) != parent.Process.Pid || !ok {
+			t.Errorf("the topmost process above %s is %d, %v, want %d", pid, top.PID, ok, parent.Process.Pid)
+		}
+	}
+}
+
+// TestScanHandOver has a process that passes its socket on and lives.
+func TestScanHandOver(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("processes share no sockets on Windows")
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	file, err := l.(*net.TCPListener).File()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	heir := holder(t, file)
+	s := newScanner()
+	expect(t, s, portOf(l), fmt.Sprintf("%d@127.0.0.1", os.Getpid()))
+	l.Close()
+	file.Close()
+	expect(t, s, portOf(l), fmt.Sprintf("%d@127.0.0.1", heir.Process.Pid))
+	kill(heir)
+	expect(t, s, portOf(l), "")
+}
+
 func TestScanOwner(t *testing.T) {
 	victim := roleCommand("listen", "127.0.0.1:0")
 	dir, err := filepath.EvalSymlinks(t.TempDir())
@@ -211,7 +356,7 @@ func TestScanOwner(t *testing.T) {
 	if want := strings.TrimSuffix(filepath.Base(victim.Path), ".exe"); got.Name != want {
 		t.Errorf("name %q, want %q", got.Name, want)
 	}
-	if got.Dir != dir && runtime.GOOS != "windows" { // which tells no directories without more rights
+	if filepath.Clean(got.Dir) != dir { // Windows adds a backslash
 		t.Errorf("directory %q, want %q", got.Dir, dir)
 	}
 	// Systems round the start of a process to seconds, and Linux the start of the machine as well.
@@ -327,20 +472,6 @@ func TestRunForReal(t *testing.T) {
 	}
 	cancel()
 	<-ended
-}
-
-// TestScanCancelled wants an error or a whole snapshot, whichever the system's scan comes to.
-func TestScanCancelled(t *testing.T) {
-	port := listen(t, "tcp4", "127.0.0.1:0")
-	ctx, cancel := context.WithCancel(t.Context())
-	cancel()
-	s, err := Scan(ctx)
-	if err == nil && len(s.Holders(port)) == 0 {
-		t.Error("a cancelled scan returned part of the list")
-	}
-	if err != nil && !errors.Is(err, context.Canceled) {
-		t.Errorf("a cancelled scan returned %v", err)
-	}
 }
 
 func BenchmarkScan(b *testing.B) {

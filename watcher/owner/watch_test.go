@@ -1,0 +1,110 @@
+package owner
+
+import (
+	"context"
+	"errors"
+	"os"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// TestWatch follows processes that a signal was sent to: this one, which lives on, and one that has ended. A scan finds what the
+// port comes to at that time.
+func TestWatch(t *testing.T) {
+	alive, err := Identify(int32(os.Getpid()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	ended := Process{PID: alive.PID, Start: alive.Start + 1}
+	neighbour, newcomer, unknown := Process{PID: 7, Start: 1}, Process{PID: 8, Start: 1}, Process{}
+	const ms = time.Millisecond
+	never := time.Hour
+	errScan := errors.New("no table")
+
+	type port struct {
+		until   time.Duration
+		holders []Process
+		err     error
+	}
+	tests := []struct {
+		name   string
+		p      Process
+		before []Process
+		ports  []port
+		want   Result
+		after  time.Duration
+		scans  int // at most
+	}{
+		{"stays", alive, []Process{alive}, []port{{never, []Process{alive}, nil}}, Result{Outcome: StillRunning}, Wait, 5},
+		{"stays beside another", alive, []Process{alive, neighbour}, []port{{never, []Process{neighbour, alive}, nil}}, Result{Outcome: StillRunning}, Wait, 5},
+		{"lets go", alive, []Process{alive}, []port{{2500 * ms, []Process{alive}, nil}, {never, nil, nil}}, Result{Outcome: Freed}, 3100 * ms, 4},
+		{"lets go, another stays", alive, []Process{alive, neighbour}, []port{{never, []Process{neighbour}, nil}}, Result{Outcome: Freed}, 1100 * ms, 2},
+		{"one scan lacks it", alive, []Process{alive}, []port{{1000 * ms, nil, nil}, {never, []Process{alive}, nil}}, Result{Outcome: StillRunning}, Wait, 5},
+		{"hands over", alive, []Process{alive}, []port{{never, []Process{newcomer}, nil}}, Result{Outcome: Taken, By: newcomer}, 1100 * ms, 2},
+		{"one scan fails", alive, []Process{alive}, []port{{1000 * ms, nil, errScan}, {never, nil, nil}}, Result{Outcome: Freed}, 2100 * ms, 3},
+
+		{"ends", ended, []Process{ended}, []port{{never, nil, nil}}, Result{Outcome: Freed, Ended: true}, 50 * ms, 1},
+		{"ends, another stays", ended, []Process{neighbour, ended}, []port{{never, []Process{neighbour}, nil}}, Result{Outcome: Freed, Ended: true}, 50 * ms, 1},
+		{"ends, another takes over", ended, []Process{ended}, []port{{never, []Process{newcomer}, nil}}, Result{Outcome: Taken, By: newcomer, Ended: true}, 100 * ms, 2},
+		{"ends, somebody takes over", ended, []Process{ended}, []port{{never, []Process{unknown}, nil}}, Result{Outcome: Taken, Ended: true}, 100 * ms, 2},
+		{"ends, another takes over for an instant", ended, []Process{ended}, []port{{50 * ms, []Process{newcomer}, nil}, {never, nil, nil}}, Result{Outcome: Freed, Ended: true}, 100 * ms, 2},
+		{"ends, its PID is used again", ended, []Process{ended}, []port{{never, []Process{alive}, nil}}, Result{Outcome: Taken, By: alive, Ended: true}, 100 * ms, 2},
+		{"ends, the first scan is old", ended, []Process{ended}, []port{{50 * ms, []Process{ended}, nil}, {never, nil, nil}}, Result{Outcome: Freed, Ended: true}, 100 * ms, 2},
+		{"ends, the first scan fails", ended, []Process{ended}, []port{{50 * ms, nil, errScan}, {never, nil, nil}}, Result{Outcome: Freed, Ended: true}, 100 * ms, 2},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				start, scans := time.Now(), 0
+				got := watch(t.Context(), tt.p, tt.before, func(context.Context) ([]Process, error) {
+					scans++
+					for _, now := range tt.ports {
+						if time.Since(start) <= now.until {
+							return now.holders, now.err
+						}
+					}
+					return nil, nil
+				})
+				if got != tt.want || time.Since(start) != tt.after {
+					t.Errorf("got %+v after %v, want %+v after %v", got, time.Since(start), tt.want, tt.after)
+				}
+				if scans > tt.scans {
+					t.Errorf("%d scans, want no more than %d", scans, tt.scans)
+				}
+			})
+		})
+	}
+}
+
+func TestWatchCancelled(t *testing.T) {
+	p, err := Identify(int32(os.Getpid()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
+		defer cancel()
+		start := time.Now()
+		got := watch(ctx, p, []Process{p}, func(context.Context) ([]Process, error) { return []Process{p}, nil })
+		if want := (Result{Outcome: StillRunning}); got != want || time.Since(start) != 300*time.Millisecond {
+			t.Errorf("got %+v after %v, want %+v at the end of the context", got, time.Since(start), want)
+		}
+	})
+}
+
+// TestWatchBlind has scans that fail to the end, which is then the answer.
+func TestWatchBlind(t *testing.T) {
+	p, err := Identify(int32(os.Getpid()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	synctest.Test(t, func(t *testing.T) {
+		errScan := errors.New("no table")
+		got := watch(t.Context(), p, []Process{p}, func(context.Context) ([]Process, error) { return nil, errScan })
+		if !errors.Is(got.Err, errScan) || !strings.Contains(got.Err.Error(), "who holds the port") {
+			t.Errorf("got %+v, want the error %q", got, errScan)
+		}
+	})
+}

@@ -1,0 +1,196 @@
+package terminal
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"flag"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+	"unicode"
+
+	"porttray/watcher"
+	"porttray/watcher/owner"
+)
+
+var update = flag.Bool("update", false, "rewrite the files in testdata")
+
+// at returns a time on the day that the tests play on.
+func at(hour, minute, second int) time.Time {
+	return time.Date(2026, time.March, 4, hour, minute, second, 0, time.Local)
+}
+
+func listener(port uint16, p owner.Process, addrs ...string) watcher.Listener {
+	l := watcher.Listener{Port: port, Owner: p}
+	for _, a := range addrs {
+		l.Addrs = append(l.Addrs, netip.MustParseAddr(a))
+	}
+	return l
+}
+
+func snapshot(list ...watcher.Listener) watcher.Snapshot {
+	return watcher.Snapshot{Time: at(9, 30, 0), Listeners: list}
+}
+
+// TestFollower writes sequences of updates, one a minute from 9:30:01 on, and compares them with testdata/NAME.txt.
+func TestFollower(t *testing.T) {
+	home := filepath.FromSlash("/home/ann")
+	t.Setenv("HOME", home)
+	t.Setenv("USERPROFILE", home) // Windows
+
+	vite := owner.Process{PID: 4711, Start: 1, Name: "vite", Dir: filepath.Join(home, "src", "shop"), Since: at(8, 5, 59)}
+	postgres := owner.Process{PID: 815, Start: 1, Name: "postgres", Dir: filepath.FromSlash("/var/lib/postgresql"), Since: at(9, 0, 0).AddDate(0, -2, 10)}
+	bare := owner.Process{PID: 12, Start: 1} // of which nothing else can be read
+	hostile := owner.Process{
+		PID: 666, Start: 1, Since: at(9, 0, 0),
+		Name: "a\x1b[2J\x1b]0;owned\a\n09:30:02  closed  5432  postgres\tb\u202egnp.exe\xff\x9b31m",
+		Dir:  "/tmp/\r\n\x1b[1A\u2028\u009b2Kx\u200b\ttab\xffcell",
+	}
+	web, db := listener(5173, vite, "127.0.0.1", "::1"), listener(5432, postgres, "127.0.0.1")
+	unknown := listener(631, owner.Process{}, "0.0.0.0", "::")
+	worst := listener(6666, hostile, "127.0.0.1")
+	errRead := errors.New("list TCP sockets: open /proc/net/tcp: permission denied")
+
+	tests := map[string][]watcher.Update{
+		"table": {{Snapshot: snapshot(unknown, web, db, listener(65535, bare, "127.0.0.1", "192.0.2.1"))}},
+		"empty": {{Snapshot: snapshot()}},
+		"events": {
+			{Snapshot: snapshot(web)},
+			{Snapshot: snapshot(unknown, web, db), Events: []watcher.Event{{Kind: watcher.Opened, Listener: unknown}, {Kind: watcher.Opened, Listener: db}}},
+			{Snapshot: snapshot(unknown, db)}, // an address changed
+			{Snapshot: snapshot(), Events: []watcher.Event{{Kind: watcher.Closed, Listener: unknown}, {Kind: watcher.Closed, Listener: db}}},
+			{Snapshot: snapshot(listener(80, bare, "::1")), Events: []watcher.Event{{Kind: watcher.Opened, Listener: listener(80, bare, "::1")}}},
+		},
+		"hostile": {
+			{Snapshot: snapshot(worst)},
+			{Snapshot: snapshot(), Events: []watcher.Event{{Kind: watcher.Closed, Listener: worst}}},
+			{Snapshot: snapshot(), Err: errors.New("bind address \"\x1b[2J\n\"\u202e")},
+		},
+		"errors": {
+			{Snapshot: snapshot(web)},
+			{Snapshot: snapshot(web), Err: errRead},
+			{Snapshot: snapshot(web, db), Events: []watcher.Event{{Kind: watcher.Opened, Listener: db}}},
+			{Snapshot: snapshot(web), Events: []watcher.Event{{Kind: watcher.Closed, Listener: db}}, Err: errRead},
+			{Snapshot: snapshot(web)},
+		},
+		"errors_first": {
+			{Err: errRead},
+			{Err: errors.New("the list of listeners takes over 10s to read")},
+			{Snapshot: snapshot(db)},
+			{Snapshot: snapshot(), Events: []watcher.Event{{Kind: watcher.Closed, Listener: db}}},
+		},
+	}
+	for name, updates := range tests {
+		t.Run(name, func(t *testing.T) {
+			var got bytes.Buffer
+			var f follower
+			for i, u := range updates {
+				got.Write(f.lines(u, at(9, 30+i, 1)))
+			}
+			for _, r := range got.String() {
+				if r != '\n' && (unicode.IsControl(r) || unicode.Is(unicode.Cf, r)) {
+					t.Errorf("the text has %U in it: %q", r, got.String())
+				}
+			}
+			golden(t, name+".txt", got.Bytes())
+		})
+	}
+}
+
+func golden(t *testing.T, name string, got []byte) {
+	t.Helper()
+	path := filepath.Join("testdata", name)
+	if *update {
+		if err := os.WriteFile(path, got, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	// Git and filepath write other line ends and separators on Windows.
+	want = bytes.ReplaceAll(want, []byte("\r\n"), []byte("\n"))
+	if got := bytes.ReplaceAll(got, []byte(`\`), []byte("/")); !bytes.Equal(got, want) {
+		t.Errorf("got\n%s\nwant, as in %s,\n%s", got, path, want)
+	}
+}
+
+// A pen writes to a builder, and fails once it has written so many times.
+type pen struct {
+	strings.Builder
+	left int
+}
+
+var errDry = errors.New("no space left on device")
+
+func (p *pen) Write(b []byte) (int, error) {
+	if p.left == 0 {
+		return 0, errDry
+	}
+	p.left--
+	return p.Builder.Write(b)
+}
+
+func TestWatch(t *testing.T) {
+	db := listener(5432, owner.Process{PID: int32(os.Getpid()), Start: 1, Name: "postgres"}, "127.0.0.1")
+	tests := []struct {
+		name   string
+		writes int
+		want   error
+		after  time.Duration
+		lines  int
+	}{
+		{"until the end of its context", 100, nil, 5500 * time.Millisecond, 3},
+		{"until the table cannot be written", 0, errDry, 0, 0},
+		{"until an event cannot be written", 1, errDry, 2 * time.Second, 2},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) { // which also waits for all goroutines
+				ctx, cancel := context.WithTimeout(t.Context(), 5500*time.Millisecond)
+				defer cancel()
+				start, out := time.Now(), &pen{left: tt.writes}
+				// Port 80 opens after two seconds.
+				w := &watcher.Watcher{Scan: func(context.Context) (watcher.Snapshot, error) {
+					s := watcher.Snapshot{Time: time.Now(), Listeners: []watcher.Listener{db}}
+					if time.Since(start) >= 2*time.Second {
+						s.Listeners = []watcher.Listener{listener(80, owner.Process{}, "::1"), db}
+					}
+					return s, nil
+				}}
+				if err := Watch(ctx, w, out); !errors.Is(err, tt.want) || time.Since(start) != tt.after {
+					t.Errorf("returned %v after %v, want %v after %v", err, time.Since(start), tt.want, tt.after)
+				}
+				if got := strings.Count(out.String(), "\n"); got != tt.lines {
+					t.Errorf("wrote %d lines, want %d:\n%s", got, tt.lines, out.String())
+				}
+			})
+		})
+	}
+}
+
+// TestWatchForReal writes what this machine listens on.
+func TestWatchForReal(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	out := writer(func(b []byte) (int, error) {
+		if !bytes.HasPrefix(b, []byte("PORT ")) && !bytes.HasPrefix(b, []byte("No ports ")) {
+			t.Errorf("began with %q", b)
+		}
+		cancel()
+		return len(b), nil
+	})
+	if err := Watch(ctx, &watcher.Watcher{}, out); err != nil {
+		t.Error(err)
+	}
+}
+
+type writer func([]byte) (int, error)
+
+func (w writer) Write(b []byte) (int, error) { return w(b) }
