@@ -85,6 +85,8 @@ func copyText(ctx context.Context, text string) error {
 // end stops or kills the owner of l, if it holds l's port still.
 func end(ctx context.Context, l watcher.Listener, force bool) owner.Result {
 	return owner.End(ctx, l.Owner, force, func(ctx context.Context) ([]owner.Process, error) {
+		ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+		defer cancel()
 		s, err := watcher.Scan(ctx)
 		return s.Holders(l.Port), err
 	})

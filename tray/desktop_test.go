@@ -31,11 +31,12 @@ import (
 //	node_test.go        node: a menu entry as a person sees it
 //	notifier_test.go    notifier: the notification service
 //	victim_test.go      victim: a separate process that listens, and may be stopped
+//	session_test.go     session: the program in the tray of a desktop, and what a person sees and hears of it
 //
 // Everything ends with the test that started it. Its methods fail that test, so they are for its goroutine only.
 
 // patience bounds every wait that has no limit of its own. It is long, because nothing passes by waiting for it to end.
-const patience = 20 * time.Second
+const patience = time.Minute
 
 // poll calls ok until it returns true, at least once, and reports whether that happened within the timeout.
 func poll(timeout time.Duration, ok func() bool) bool {
@@ -96,7 +97,7 @@ func TestMain(m *testing.M) {
 	buildDir = dir
 	// These tests wait more than they work, so more of them run at once than there are processors. It is a default: the flag
 	// of the command line is read later.
-	if err := flag.Set("test.parallel", "8"); err != nil {
+	if err := flag.Set("test.parallel", "6"); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}

@@ -61,7 +61,7 @@ func (s *session) flood(n int) {
 func (s *session) redrawn(header string) *node {
 	s.t.Helper()
 	begin, before := time.Now(), s.item.signals()
-	s.item.waitFor(header, 3*patience, func(menu *node) bool { return menu.children[0].label == header })
+	s.item.waitFor(header, patience, func(menu *node) bool { return menu.children[0].label == header })
 	signals := s.item.settle() - before // the header changes first
 	s.t.Logf("the menu of %s was complete within %v, by %d signals", header, time.Since(begin).Round(time.Millisecond)-quiet, signals)
 	return s.item.menu()
@@ -117,7 +117,7 @@ func TestNothingLeaks(t *testing.T) {
 	begin := time.Now()
 	const rows = 48 * 10 // at most: the places for rows at the top level stay, with what has been in a row
 	looked, left := s.item.settle(), full
-	if !poll(90*time.Second, func() bool {
+	if !poll(2*patience, func() bool {
 		// Reading such a menu is work, which only a change is worth.
 		if now := s.item.signals(); now > looked {
 			looked, left = s.item.settle(), s.item.allNodes().count()

@@ -66,7 +66,7 @@ func TestQuietBus(t *testing.T) {
 		s.noRow(v.ports[0])
 		closed := s.item.settle() - before - opened
 		t.Logf("a new listener costs %d signals, its end %d", opened, closed)
-		if opened > 60 || closed > 60 {
+		if opened > 100 || closed > 100 {
 			t.Error("that is too many")
 		}
 	}
@@ -87,17 +87,19 @@ func TestOpenedMenuIsHeld(t *testing.T) {
 		t.Errorf("the opened menu was\n%safter %v it was\n%v", before, time.Since(begin), s.item.menu())
 	}
 	s.row(held, held.ports[0])
-	t.Logf("the opened menu changed after %v", time.Since(begin).Round(10*time.Millisecond))
+	hold := time.Since(begin)
+	t.Logf("the opened menu changed after %v", hold.Round(10*time.Millisecond))
 
 	// A click closes the menu.
+	begin = time.Now()
 	s.item.opened()
 	v := d.startVictim(victimOptions{}, "127.0.0.1:0")
 	s.item.click(s.item.menu().find("About porttray"))
-	clicked := time.Now()
 	s.row(v, v.ports[0])
-	t.Logf("after a click it changed within %v", time.Since(clicked).Round(10*time.Millisecond))
-	if time.Since(clicked) > 6*time.Second {
-		t.Error("that is too late")
+	took := time.Since(begin)
+	t.Logf("with a click it changed after %v", took.Round(10*time.Millisecond))
+	if took >= hold {
+		t.Error("that is no sooner than without")
 	}
 }
 
@@ -207,7 +209,7 @@ func (s *session) mustEnd() {
 		s.t.Fatal(err)
 	case code != 0:
 		s.t.Errorf("exit status %d", code)
-	case took > 3*time.Second:
+	case took > 5*time.Second:
 		s.t.Error("that is too slow")
 	}
 	if regexp.MustCompile(`panic|fatal error|goroutine \d`).MatchString(s.tray.output()) {

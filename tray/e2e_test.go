@@ -8,7 +8,6 @@ import (
 	"os"
 	"regexp"
 	"slices"
-	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -17,69 +16,6 @@ import (
 
 // These tests state what the program promises to the person in front of it. The first of the files has the promises about
 // one listener: that it is seen, opened, copied, stopped, and missed when it is gone.
-
-// A session is the program in the tray of a desktop of its own.
-type session struct {
-	*desktop
-	host  *host
-	notes *notifier
-	tray  *process
-	item  *item
-}
-
-// startTray starts a panel, a notification service and the program, and waits for its icon and its first scan.
-func (d *desktop) startTray() *session {
-	d.t.Helper()
-	return d.startTrayWith(d.startNotifier(notifierShows))
-}
-
-// startTrayWith is startTray with another notification service, or without one if n is nil.
-func (d *desktop) startTrayWith(n *notifier) *session {
-	d.t.Helper()
-	program := buildProgram(d.t)
-	s := &session{desktop: d, host: d.startHost(), notes: n}
-	s.tray = d.start(program, "tray")
-	s.item = s.host.item(patience)
-	s.item.waitFor("list of ports", patience, func(menu *node) bool { return !strings.HasPrefix(menu.children[0].label, "Looking") })
-	return s
-}
-
-// row waits for the row of a victim's port and returns it.
-func (s *session) row(v *victim, port uint16) *node {
-	s.t.Helper()
-	var row *node
-	s.item.waitFor(fmt.Sprintf("row of %s on port %d", v.who(), port), patience, func(menu *node) bool {
-		row = menu.row(port)
-		return row.find(", PID "+strconv.Itoa(v.pid())+",") != nil
-	})
-	return row
-}
-
-// noRow waits until there is no row of a port.
-func (s *session) noRow(port uint16) {
-	s.t.Helper()
-	s.item.waitFor(fmt.Sprintf("menu without port %d", port), patience, func(menu *node) bool { return menu.row(port) == nil })
-}
-
-// hear waits for a notification with that title and compares its body.
-func (s *session) hear(title, body string) {
-	s.t.Helper()
-	n := s.notes.waitFor(patience, func(n note) bool { return n.summary == title })
-	if n.body != body {
-		s.t.Errorf("the notification %q says %q, want %q", title, n.body, body)
-	}
-}
-
-// heard returns the titles of all notifications that name a port.
-func (s *session) heard(port uint16) []string {
-	var titles []string
-	for _, n := range s.notes.all() {
-		if regexp.MustCompile(fmt.Sprintf(`\b%d\b`, port)).MatchString(n.summary + "\n" + n.body) {
-			titles = append(titles, n.summary)
-		}
-	}
-	return titles
-}
 
 func TestListenerAppears(t *testing.T) {
 	parallel(t)
@@ -375,15 +311,12 @@ func TestClosed(t *testing.T) {
 	end(one)
 	s.hear(fmt.Sprintf("Port %d closed", one.ports[0]), "one")
 	end(two)
-	slices.Sort(two.ports)
-	s.hear("2 ports closed", fmt.Sprintf("%d two\n%d two", two.ports[0], two.ports[1]))
+	s.hearList("2 ports closed", "\n", two.ports, "%d two")
 
 	three := d.startVictim(victimOptions{name: "three"}, slices.Repeat([]string{"127.0.0.1:0"}, 3)...)
-	slices.Sort(three.ports)
-	s.hear("3 ports opened", fmt.Sprintf("%d three in ~\n%d three in ~\n%d three in ~", three.ports[0], three.ports[1], three.ports[2]))
+	s.hearList("3 ports opened", "\n", three.ports, "%d three in ~")
 	five := d.startVictim(victimOptions{name: "five"}, slices.Repeat([]string{"127.0.0.1:0"}, 5)...)
-	slices.Sort(five.ports)
-	s.hear("5 ports opened", strings.ReplaceAll(strings.Trim(fmt.Sprint(five.ports), "[]"), " ", ", "))
+	s.hearList("5 ports opened", ", ", five.ports, "%d")
 	if got := s.notes.all(); len(got) != 4 {
 		t.Errorf("there are %d notifications, want 4: %v", len(got), got)
 	}

@@ -156,6 +156,12 @@ func outcome(l watcher.Listener, force bool, r owner.Result) notice {
 			body = p + " is still there 5 seconds after Kill"
 		}
 		return notice{fmt.Sprintf("Port %d is still in use", l.Port), body}
+	case owner.Unclear:
+		body := p + " was asked to end; what came of it cannot be seen"
+		if r.Ended {
+			body = p + " has ended; whether the port is free cannot be seen"
+		}
+		return notice{fmt.Sprintf("Port %d cannot be looked at", l.Port), body}
 	case owner.AlreadyGone:
 		return nothingHit(l.Port, p, force)
 	case owner.NotPermitted:

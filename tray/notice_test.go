@@ -62,6 +62,8 @@ func TestOutcome(t *testing.T) {
 		{true, owner.Result{Outcome: owner.Taken}, "Port 3000 was taken over", "node (PID 4242) let it go, and now a process that this user cannot see has it"},
 		{false, owner.Result{Outcome: owner.StillRunning}, "Port 3000 is still in use", "node (PID 4242) did not stop within 5 seconds; Kill would force it"},
 		{true, owner.Result{Outcome: owner.StillRunning}, "Port 3000 is still in use", "node (PID 4242) is still there 5 seconds after Kill"},
+		{false, owner.Result{Outcome: owner.Unclear}, "Port 3000 cannot be looked at", "node (PID 4242) was asked to end; what came of it cannot be seen"},
+		{true, owner.Result{Outcome: owner.Unclear, Ended: true}, "Port 3000 cannot be looked at", "node (PID 4242) has ended; whether the port is free cannot be seen"},
 		{false, owner.Result{Outcome: owner.AlreadyGone}, "Port 3000: nothing was stopped", "node (PID 4242) no longer listens there"},
 		{true, owner.Result{Outcome: owner.NotPermitted}, "Not permitted to kill node", "The system does not let this user kill node (PID 4242)"},
 		{false, owner.Result{Outcome: owner.Refused, Reason: "part of the system"}, "Port 3000: nothing was stopped", "node (PID 4242): part of the system"},

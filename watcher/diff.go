@@ -60,26 +60,48 @@ func overlap(a, b []netip.Addr) bool {
 	return slices.ContainsFunc(a, func(addr netip.Addr) bool { return slices.Contains(b, addr) })
 }
 
+// A doubt is why a listener is still believed in although the last scan did not confirm it.
+type doubt int
+
+const (
+	missing doubt = iota + 1 // it was not there
+	unseen                   // it was, but with an owner that cannot be seen
+)
+
 // confirm returns what to believe after a complete scan found seen where believed was the state so far, and which of it is in
-// doubt. A listener that is missing counts as closed only when its owner is gone or when it was in doubt already: "closed"
-// takes two scans that agree. A listener whose owner can no longer be seen is kept as it was for one scan, because the sockets
-// of a process that is just ending lose their owner before they close.
-func confirm(believed []Listener, doubted map[ID]bool, seen []Listener, gone func(Listener) bool) ([]Listener, map[ID]bool) {
-	result := slices.Clone(seen)
-	doubt := map[ID]bool{}
+// doubt. A listener that is missing counts as closed only when its owner is gone or when it was missing in the scan before:
+// "closed" takes two scans that agree. A listener whose owner can no longer be seen is kept as it was for one scan, because the
+// sockets of a process that is just ending lose their owner before they close. Should an unseen owner really have taken the
+// place of one that is gone, then that one is closed first, and the other opened by the next scan.
+func confirm(believed []Listener, doubted map[ID]doubt, seen []Listener, gone func(Listener) bool) ([]Listener, map[ID]doubt) {
+	var kept []Listener
+	doubts, hidden := map[ID]doubt{}, map[ID]bool{}
 	for _, l := range believed {
+		why := missing
 		now, ok := counterpart(l, seen, believed)
-		if ok && (now.Owner.Known() || !l.Owner.Known()) || doubted[l.ID()] {
+		switch {
+		case ok && (now.Owner.Known() || !l.Owner.Known()):
+			continue
+		case ok:
+			why = unseen
+			if doubted[l.ID()] == unseen {
+				if gone(l) {
+					hidden[now.ID()] = true
+				}
+				continue
+			}
+			hidden[now.ID()] = true
+		case doubted[l.ID()] == missing || gone(l):
 			continue
 		}
-		if ok { // its owner has disappeared from view
-			result = slices.DeleteFunc(result, func(m Listener) bool { return m.ID() == now.ID() })
-		} else if gone(l) {
-			continue
-		}
-		result = append(result, l)
-		doubt[l.ID()] = true
+		kept = append(kept, l)
+		doubts[l.ID()] = why
 	}
+	if len(kept) == 0 && len(hidden) == 0 {
+		return seen, doubts
+	}
+	result := slices.DeleteFunc(slices.Clone(seen), func(l Listener) bool { return hidden[l.ID()] })
+	result = append(result, kept...)
 	slices.SortFunc(result, Listener.compare)
-	return result, doubt
+	return result, doubts
 }

@@ -119,6 +119,7 @@ func TestConfirm(t *testing.T) {
 	tests := []struct {
 		name                    string
 		believed, doubted, seen string
+		why                     doubt // of the doubted; missing if not given
 		gone                    int32
 		want, wantDoubted       string
 	}{
@@ -139,30 +140,33 @@ func TestConfirm(t *testing.T) {
 
 		{name: "owner came to be known", believed: "80/0", seen: "80/7", want: "80/7"},
 		{name: "owner ceased to be known", believed: "80/7", seen: "80/0", want: "80/7", wantDoubted: "80/7"},
-		{name: "owner still not known", believed: "80/7", doubted: "80/7", seen: "80/0", want: "80/0"},
-		{name: "owner known again", believed: "80/7", doubted: "80/7", seen: "80/7", want: "80/7"},
+		{name: "owner still not known", believed: "80/7", doubted: "80/7", why: unseen, seen: "80/0", want: "80/0"},
+		{name: "owner known again", believed: "80/7", doubted: "80/7", why: unseen, seen: "80/7", want: "80/7"},
+		{name: "first unseen and then missing", believed: "80/7", doubted: "80/7", why: unseen, seen: "", want: "80/7", wantDoubted: "80/7"},
+		{name: "first missing and then unseen", believed: "80/7", doubted: "80/7", seen: "80/0", want: "80/7", wantDoubted: "80/7"},
+		{name: "an unseen owner after one that is gone", believed: "80/7", doubted: "80/7", why: unseen, seen: "80/0", gone: 7, want: ""},
 		{name: "owners ceased to be known", believed: "80/7 80/8@::1", seen: "80/0@127.0.0.1,::1", want: "80/7 80/8@::1", wantDoubted: "80/7 80/8@::1"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			doubted := map[ID]bool{}
+			doubted := map[ID]doubt{}
 			for _, l := range parse(t, tt.doubted) {
-				doubted[l.ID()] = true
+				doubted[l.ID()] = cmp.Or(tt.why, missing)
 			}
 			seen := parse(t, tt.seen)
 			gone := func(l Listener) bool { return l.Owner.Known() && l.Owner.PID == tt.gone }
-			got, doubt := confirm(parse(t, tt.believed), doubted, seen, gone)
+			got, doubts := confirm(parse(t, tt.believed), doubted, seen, gone)
 			if format(got...) != tt.want {
 				t.Errorf("believed %q, seen %q: got %q, want %q", tt.believed, tt.seen, format(got...), tt.want)
 			}
 			var inDoubt []Listener
 			for _, l := range got {
-				if doubt[l.ID()] {
+				if doubts[l.ID()] != 0 {
 					inDoubt = append(inDoubt, l)
 				}
 			}
-			if format(inDoubt...) != tt.wantDoubted || len(doubt) != len(inDoubt) {
-				t.Errorf("believed %q, seen %q: doubts %v, want %q", tt.believed, tt.seen, doubt, tt.wantDoubted)
+			if format(inDoubt...) != tt.wantDoubted || len(doubts) != len(inDoubt) {
+				t.Errorf("believed %q, seen %q: doubts %v, want %q", tt.believed, tt.seen, doubts, tt.wantDoubted)
 			}
 			if format(seen...) != tt.seen {
 				t.Errorf("the scan's own list has become %q, want %q", format(seen...), tt.seen)

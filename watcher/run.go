@@ -121,7 +121,7 @@ type state struct {
 	gone    func(Listener) bool
 	now     Snapshot // the last good state
 	err     error    // why there is none newer
-	doubted map[ID]bool
+	doubted map[ID]doubt
 
 	changed bool // since the last delivery, perhaps
 	told    Update

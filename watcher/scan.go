@@ -63,7 +63,8 @@ func (s *scanner) scan(ctx context.Context) (Snapshot, error) {
 	for _, so := range sockets {
 		top, known := s.tops[so]
 		p, alive := read(top.PID)
-		if !known || !alive || !p.Is(top) {
+		shares := top.PID == so.pid || holds(ctx, top.PID, so.place(), sockets)
+		if !known || !alive || !p.Is(top) || !shares {
 			if top, alive = s.topmost(ctx, so, sockets); !alive {
 				continue // its process ended while the list was read, and the socket with it
 			}

@@ -16,6 +16,7 @@ type Outcome int
 // The outcomes of End.
 const (
 	Failed       Outcome = iota // nothing was signalled, because of the error that comes with it
+	Unclear                     // signalled, but the error that comes with it kept the result from being seen
 	Refused                     // nothing was signalled: the process is one that is never signalled
 	AlreadyGone                 // nothing was signalled: the process has ended or no longer holds the port
 	NotPermitted                // the system did not allow the signal
@@ -28,9 +29,9 @@ const (
 type Result struct {
 	Outcome Outcome
 	Reason  string  // for Refused: why, in plain words
-	Ended   bool    // for Freed and Taken: the process has ended, rather than just let go of the port
+	Ended   bool    // once signalled: the process has ended, rather than just let go of the port or nothing at all
 	By      Process // for Taken: who holds the port now
-	Err     error   // for Failed and NotPermitted
+	Err     error   // for Failed, Unclear and NotPermitted
 }
 
 // Wait is how long End watches what a signal does.
@@ -113,17 +114,21 @@ func aim(ctx context.Context, p Process) (*os.Process, Result, bool) {
 // listeners is not: one is made when the process has ended, and otherwise each second. A single scan is believed only when it
 // says that the ended process left the port free; anything else is looked at twice.
 func watch(ctx context.Context, p Process, before []Process, holders func(context.Context) ([]Process, error)) Result {
-	ctx, cancel := context.WithTimeout(ctx, Wait)
-	defer cancel()
+	end := time.NewTimer(Wait)
+	defer end.Stop()
 	tick := time.NewTicker(50 * time.Millisecond)
 	defer tick.Stop()
 	pause := time.Second
 	scanned := time.Now()
-	last := Result{Outcome: StillRunning}
+	sure := Result{Outcome: StillRunning}
+	last := sure
 	for {
 		select {
 		case <-ctx.Done():
-			return last
+			return sure
+		case <-end.C:
+			sure.Ended = p.Gone()
+			return sure
 		case <-tick.C:
 		}
 		gone := p.Gone()
@@ -132,19 +137,21 @@ func watch(ctx context.Context, p Process, before []Process, holders func(contex
 		}
 		now, err := holders(ctx)
 		scanned = time.Now()
-		if err != nil {
-			last = Result{Err: fmt.Errorf("see who holds the port: %w", err)}
-			continue
-		}
 		r := judge(p, before, now)
+		if err != nil {
+			r = Result{Outcome: Unclear, Err: fmt.Errorf("see who holds the port: %w", err)}
+		}
 		r.Ended = gone
-		if r.Outcome == Freed && gone || r == last && r.Outcome != StillRunning {
+		free := r.Outcome == Freed || r.Outcome == Taken
+		switch {
+		case r.Outcome == Freed && gone, free && r == last:
 			return r
-		}
-		last, pause = r, time.Second
-		if r.Outcome != StillRunning {
+		case free:
 			pause = 100 * time.Millisecond
+		default:
+			sure, pause = r, time.Second
 		}
+		last = r
 	}
 }
 

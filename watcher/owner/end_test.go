@@ -262,6 +262,20 @@ func TestEndWatched(t *testing.T) {
 	<-ended
 }
 
+// TestEndLate has a process that ends by itself while the port is looked at.
+func TestEndLate(t *testing.T) {
+	t.Parallel()
+	v := start(t, command(t, "obedient", ""))
+	got := owner.End(t.Context(), v.Process, true, func(context.Context) ([]owner.Process, error) {
+		v.cmd.Process.Kill()
+		v.cmd.Wait()
+		return []owner.Process{v.Process}, nil // as it was when it was looked up
+	})
+	if want := (owner.Result{Outcome: owner.AlreadyGone}); got != want {
+		t.Errorf("got %+v, want %+v", got, want)
+	}
+}
+
 // TestEndMissesNobody has targets that are not, or no longer, what holds the port: the victim survives them all.
 func TestEndMissesNobody(t *testing.T) {
 	t.Parallel()

@@ -93,8 +93,8 @@ func Read(ctx context.Context, pid int32) (Process, error) {
 	if exe != "" && threadNames[p.Name] {
 		p.Name = filepath.Base(exe)
 	}
-	if dir, err := ps.CwdWithContext(ctx); err == nil {
-		p.Dir = dir
+	if dir, err := ps.CwdWithContext(ctx); err == nil && dir != "" {
+		p.Dir = filepath.Clean(dir) // Windows ends it with a separator
 	}
 	if ms, err := ps.CreateTimeWithContext(ctx); err == nil && ms > 0 {
 		p.Since = time.UnixMilli(ms)

@@ -51,7 +51,7 @@ func shorten(s string, max int) string {
 // ShortDir returns dir as people write it, with ~ for this user's home directory.
 func ShortDir(dir string) string {
 	home, err := os.UserHomeDir()
-	if err != nil || home == "" || home == string(filepath.Separator) {
+	if home = filepath.Clean(home); err != nil || home == string(filepath.Separator) {
 		return dir
 	}
 	if dir == home {

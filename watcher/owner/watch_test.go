@@ -94,6 +94,33 @@ func TestWatchCancelled(t *testing.T) {
 	})
 }
 
+// TestWatchEnd has the time end while a scan runs, and after a look that nothing has confirmed: neither makes the port free.
+func TestWatchEnd(t *testing.T) {
+	p, err := Identify(int32(os.Getpid()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, took := range []time.Duration{240 * time.Millisecond, 2200 * time.Millisecond} {
+		synctest.Test(t, func(t *testing.T) {
+			start := time.Now()
+			got := watch(t.Context(), p, []Process{p}, func(ctx context.Context) ([]Process, error) {
+				select {
+				case <-time.After(took):
+				case <-ctx.Done():
+					return nil, nil // as if nobody held it
+				}
+				if time.Since(start) > 4500*time.Millisecond && took < time.Second {
+					return nil, nil
+				}
+				return []Process{p}, nil
+			})
+			if want := (Result{Outcome: StillRunning}); got != want {
+				t.Errorf("scans of %v: got %+v, want %+v", took, got, want)
+			}
+		})
+	}
+}
+
 // TestWatchBlind has scans that fail to the end, which is then the answer.
 func TestWatchBlind(t *testing.T) {
 	p, err := Identify(int32(os.Getpid()))
@@ -103,7 +130,7 @@ func TestWatchBlind(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		errScan := errors.New("no table")
 		got := watch(t.Context(), p, []Process{p}, func(context.Context) ([]Process, error) { return nil, errScan })
-		if !errors.Is(got.Err, errScan) || !strings.Contains(got.Err.Error(), "who holds the port") {
+		if got.Outcome != Unclear || !errors.Is(got.Err, errScan) || !strings.Contains(got.Err.Error(), "who holds the port") {
 			t.Errorf("got %+v, want the error %q", got, errScan)
 		}
 	})
