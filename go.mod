@@ -1,6 +1,6 @@
 module porttray
 
-go 1.26
+go 1.26.0
 
 require (
 	fyne.io/systray v1.12.2
@@ -30,5 +30,5 @@ require (
 	golang.org/x/exp/shiny v0.0.0-20250606033433-dcc06ee1d476 // indirect
 	golang.org/x/image v0.28.0 // indirect
 	golang.org/x/mobile v0.0.0-20250606033058-a2a15c67f36f // indirect
-	golang.org/x/sys v0.33.0 // indirect
+	golang.org/x/sys v0.49.0 // indirect
 )

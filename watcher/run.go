@@ -1,6 +1,7 @@
 package watcher
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"net/netip"
@@ -10,21 +11,32 @@ import (
 
 const (
 	defaultInterval = time.Second
-	// confirmAfter is the pause before the second look that a missing listener gets.
-	confirmAfter = 250 * time.Millisecond
+	// soon is the pause after a scan that brought something new: the next one confirms it.
+	soon = 250 * time.Millisecond
+	// After quiet, the pause doubles, up to relaxed.
+	quiet   = 30 * time.Second
+	relaxed = 2 * time.Second
+	// atLeast is the pause between scans that are asked for.
+	atLeast = 20 * time.Millisecond
+	// thrift is the part of the time that scans may take: one hundredth.
+	thrift = 100
 	// scanLimit is how long one scan may take. Half a second is slow; this is a machine in trouble.
 	scanLimit = 10 * time.Second
 )
 
 var errSlow = fmt.Errorf("the list of listeners takes over %v to read", scanLimit)
 
-// A Watcher scans at a fixed interval. Its zero value is ready to use.
+// A Watcher scans again and again. Its zero value is ready to use.
 type Watcher struct {
-	// Interval is the pause between the end of one scan and the start of the next; 0 means one second.
+	// Interval is the pause between the end of one scan and the start of the next; 0 means one second. After a change the next
+	// scan comes sooner, after half a minute without any the pause doubles, up to 2 s, and where scans are expensive it is
+	// stretched so that they take no more than a hundredth of the time.
 	Interval time.Duration
 	// Scan reads what listens now; nil means this system's scan. It must stop soon after its context is done, and it is never
 	// called again before it has returned. The listeners it returns are sorted, and its own process's are among them.
 	Scan func(context.Context) (Snapshot, error)
+	// Wake makes the watcher scan at once when it receives a value; nil means that nobody asks.
+	Wake <-chan struct{}
 
 	gone func(Listener) bool // whether a listener's owner is known to have ended; nil asks the system
 }
@@ -36,22 +48,36 @@ type Watcher struct {
 // last good state stands, and is delivered once more with Err set. Run does not stop for it, and never takes it for closed
 // listeners. A listener is closed when its owner is gone, or when two good scans in a row lack it.
 func (w *Watcher) Run(ctx context.Context, updates chan<- Update) {
+	src := source{scan: w.Scan, close: func() {}}
+	if w.Scan == nil {
+		src = newSource()
+	}
 	var (
 		state    = state{gone: w.gone}
-		scan     = w.Scan
+		pace     = pace{interval: cmp.Or(max(w.Interval, 0), defaultInterval)}
 		results  = make(chan result, 1) // buffered, so that a scan can end after Run has
 		next     = time.NewTimer(0)
 		limit    = time.NewTimer(scanLimit)
 		scanning bool
+		asked    bool // for another scan while one runs
 	)
 	if state.gone == nil {
 		state.gone = func(l Listener) bool { return l.Owner.Gone() }
 	}
-	if scan == nil {
-		scan = newScanner().scan
+	defer func() {
+		next.Stop()
+		limit.Stop()
+		if scanning {
+			go func() { <-results; src.close() }()
+		} else {
+			src.close()
+		}
+	}()
+	ask := func() {
+		if asked = scanning; !asked {
+			next.Reset(pace.atOnce())
+		}
 	}
-	defer next.Stop()
-	defer limit.Stop()
 	for {
 		update, news := state.update()
 		out := updates
@@ -63,11 +89,15 @@ func (w *Watcher) Run(ctx context.Context, updates chan<- Update) {
 			return
 		case out <- update:
 			state.delivered(update)
+		case <-w.Wake:
+			ask()
+		case <-src.wake:
+			ask()
 		case <-next.C:
 			scanning = true
 			limit.Reset(scanLimit)
 			before := state.now.Listeners
-			go func() { results <- trusted(ctx, scan, before) }()
+			go func() { results <- trusted(ctx, src.scan, before) }()
 		case <-limit.C:
 			if scanning {
 				state.failed(errSlow)
@@ -75,28 +105,21 @@ func (w *Watcher) Run(ctx context.Context, updates chan<- Update) {
 		case r := <-results:
 			scanning = false
 			limit.Stop()
-			state.take(r)
-			next.Reset(w.pause(state))
+			news := state.take(r)
+			state.slowed(pace.scanned(r.took, news || len(state.doubted) > 0))
+			next.Reset(pace.pause)
+			if asked {
+				ask()
+			}
 		}
 	}
 }
 
-// pause returns how long to wait before the next scan.
-func (w *Watcher) pause(s state) time.Duration {
-	interval := w.Interval
-	if interval <= 0 {
-		interval = defaultInterval
-	}
-	if len(s.doubted) > 0 {
-		return min(interval, confirmAfter)
-	}
-	return interval
-}
-
-// A result is what a scan returned.
+// A result is what a scan returned, and how long it took.
 type result struct {
 	Snapshot
-	err error
+	err  error
+	took time.Duration
 }
 
 // trusted scans within scanLimit and, where the answer could be one of the failures that look like an empty list, makes sure
@@ -104,6 +127,7 @@ type result struct {
 func trusted(ctx context.Context, scan func(context.Context) (Snapshot, error), before []Listener) result {
 	ctx, cancel := context.WithTimeout(ctx, scanLimit)
 	defer cancel()
+	start := time.Now()
 	seen, err := scan(ctx)
 	if err == nil {
 		if lost := lostFamilies(before, seen.Listeners); len(lost) > 0 {
@@ -113,7 +137,7 @@ func trusted(ctx context.Context, scan func(context.Context) (Snapshot, error), 
 	if ctx.Err() == context.DeadlineExceeded {
 		err = errSlow
 	}
-	return result{seen, err}
+	return result{seen, err, time.Since(start)}
 }
 
 // state is what Run remembers.
@@ -121,6 +145,7 @@ type state struct {
 	gone    func(Listener) bool
 	now     Snapshot // the last good state
 	err     error    // why there is none newer
+	slow    time.Duration
 	doubted map[ID]doubt
 
 	changed bool // since the last delivery, perhaps
@@ -128,29 +153,42 @@ type state struct {
 	began   bool // a good snapshot has been delivered
 }
 
-// take makes a scan's result part of the state.
-func (s *state) take(r result) {
+// take makes a scan's result part of the state, and reports whether the listeners are others than before.
+func (s *state) take(r result) (news bool) {
 	if r.err != nil {
 		s.failed(r.err)
-		return
+		return false
 	}
 	if s.now.Time.IsZero() || s.err != nil {
 		s.changed = true
 	}
 	before := s.now.Listeners
 	s.err = nil
-	s.now.Time = r.Time
-	if len(s.doubted) == 0 && slices.EqualFunc(before, r.Listeners, Listener.Equal) {
-		return
+	s.now.Time, s.now.Source = r.Time, r.Source
+	if len(s.doubted) == 0 && same(before, r.Listeners) {
+		return false
 	}
 	s.now.Listeners, s.doubted = confirm(before, s.doubted, r.Listeners, s.gone)
-	s.changed = s.changed || !slices.EqualFunc(before, s.now.Listeners, Listener.Equal)
+	news = !same(before, s.now.Listeners)
+	s.changed = s.changed || news
+	return news
+}
+
+// same reports whether two lists say the same. Lists in the same memory do, without a look.
+func same(a, b []Listener) bool {
+	return len(a) == len(b) && (len(a) == 0 || &a[0] == &b[0] || slices.EqualFunc(a, b, Listener.Equal))
+}
+
+// slowed notes the pause that expensive scans cost, or 0.
+func (s *state) slowed(pause time.Duration) {
+	s.changed = s.changed || s.slow != pause
+	s.slow = pause
 }
 
 // failed notes that the state could not be read. What was doubted before is in doubt no longer: the two scans that agree must
 // be neighbours.
 func (s *state) failed(err error) {
-	s.changed = s.changed || s.err == nil || s.err.Error() != err.Error()
+	s.changed = s.changed || text(s.err) != text(err)
 	s.err = err
 	s.doubted = nil
 }
@@ -160,17 +198,21 @@ func (s *state) update() (Update, bool) {
 	if !s.changed {
 		return Update{}, false
 	}
-	u := Update{Snapshot: s.now, Err: s.err}
-	if s.began {
-		u.Events = Diff(s.told.Snapshot, s.now)
+	u := Update{Snapshot: s.now, Err: s.err, Slow: s.slow}
+	if !s.began {
+		return u, true
 	}
-	same := len(u.Events) == 0 && (u.Err == nil) == (s.told.Err == nil) && (u.Err == nil || u.Err.Error() == s.told.Err.Error()) &&
-		slices.EqualFunc(s.told.Snapshot.Listeners, s.now.Listeners, Listener.Equal)
-	if same && s.began {
-		s.changed = false
-		return Update{}, false
+	u.Events = Diff(s.told.Snapshot, s.now)
+	s.changed = len(u.Events) > 0 || u.Slow != s.told.Slow || text(u.Err) != text(s.told.Err) ||
+		!same(s.told.Snapshot.Listeners, s.now.Listeners)
+	return u, s.changed
+}
+
+func text(err error) string {
+	if err == nil {
+		return ""
 	}
-	return u, true
+	return err.Error()
 }
 
 // delivered notes that the reader has u.

@@ -59,7 +59,7 @@ func (m *machine) scan(ctx context.Context) (Snapshot, error) {
 		seen = append(seen, own(m.t)...)
 		slices.SortFunc(seen, Listener.compare)
 	}
-	return Snapshot{time.Now(), seen}, nil
+	return Snapshot{Time: time.Now(), Listeners: seen}, nil
 }
 
 func (m *machine) begin(ctx context.Context) look {
@@ -104,11 +104,14 @@ func (m *machine) report(u Update) string {
 	if u.Err != nil {
 		line += " stale: " + u.Err.Error()
 	}
+	if u.Slow > 0 {
+		line += fmt.Sprintf(" slow: %v", u.Slow)
+	}
 	return line
 }
 
-// follow runs w for 20 seconds and returns a line for every update.
-func (m *machine) follow(w *Watcher) []string {
+// follow runs w for a while and returns a line for every update.
+func (m *machine) follow(w *Watcher, span time.Duration) []string {
 	ctx, cancel := context.WithCancel(m.t.Context())
 	updates := make(chan Update)
 	var wg sync.WaitGroup
@@ -116,7 +119,7 @@ func (m *machine) follow(w *Watcher) []string {
 	defer wg.Wait()
 	defer cancel()
 	var lines []string
-	for end := time.After(20 * time.Second); ; {
+	for end := time.After(span); ; {
 		select {
 		case u := <-updates:
 			lines = append(lines, m.report(u))
@@ -142,7 +145,7 @@ type runTest struct {
 func (tt runTest) run(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := newMachine(t, tt.looks...)
-		got := m.follow(&Watcher{Scan: m.scan, gone: func(l Listener) bool { return l.Owner.PID == tt.gone }})
+		got := m.follow(&Watcher{Scan: m.scan, gone: func(l Listener) bool { return l.Owner.PID == tt.gone }}, 20*time.Second)
 		if !slices.Equal(got, tt.want) {
 			t.Errorf("got\n\t%s\nwant\n\t%s", strings.Join(got, "\n\t"), strings.Join(tt.want, "\n\t"))
 		}
@@ -162,19 +165,19 @@ func TestRun(t *testing.T) {
 		}, {
 			name:  "opened",
 			looks: []look{{sees: "80/7"}, {sees: "80/7"}, {sees: "80/7 90/8"}},
-			want:  []string{"0s [80/7]", "2s [80/7 90/8] opened 90/8"},
+			want:  []string{"0s [80/7]", "1.25s [80/7 90/8] opened 90/8"},
 		}, {
 			name:  "addresses",
 			looks: []look{{sees: "80/7"}, {sees: "80/7@127.0.0.1,::1"}, {sees: "80/7@0.0.0.0,::1"}},
-			want:  []string{"0s [80/7]", "1s [80/7@127.0.0.1,::1]", "2s [80/7@0.0.0.0,::1]"},
+			want:  []string{"0s [80/7]", "250ms [80/7@127.0.0.1,::1]", "500ms [80/7@0.0.0.0,::1]"},
 		}, {
 			name:  "owner seen late",
 			looks: []look{{sees: "80/7"}, {sees: "80/7 90/0"}, {sees: "80/7 90/8"}},
-			want:  []string{"0s [80/7]", "1s [80/7 90/0] opened 90/0", "2s [80/7 90/8]"},
+			want:  []string{"0s [80/7]", "250ms [80/7 90/0] opened 90/0", "500ms [80/7 90/8]"},
 		}, {
 			name:  "owner unseen for good",
 			looks: []look{{sees: "80/7"}, {sees: "80/0"}},
-			want:  []string{"0s [80/7]", "1.25s [80/0]"},
+			want:  []string{"0s [80/7]", "500ms [80/0]"},
 		}, {
 			name:  "owner unseen once",
 			looks: []look{{sees: "80/7"}, {sees: "80/0"}, {sees: "80/7"}},
@@ -184,7 +187,7 @@ func TestRun(t *testing.T) {
 		{
 			name:  "missing",
 			looks: []look{{sees: "80/7 90/8"}, {sees: "80/7"}},
-			want:  []string{"0s [80/7 90/8]", "1.25s [80/7] closed 90/8"},
+			want:  []string{"0s [80/7 90/8]", "500ms [80/7] closed 90/8"},
 		}, {
 			name:  "missing once",
 			looks: []look{{sees: "80/7 90/8"}, {sees: "80/7"}, {sees: "80/7 90/8"}},
@@ -196,59 +199,68 @@ func TestRun(t *testing.T) {
 		}, {
 			name:  "missing before and after an error",
 			looks: []look{{sees: "80/7 90/8"}, {sees: "80/7"}, {err: errRead}, {sees: "80/7"}, {sees: "80/7 90/8"}},
-			want:  []string{"0s [80/7 90/8]", "1.25s [80/7 90/8] stale: " + errRead.Error(), "2.25s [80/7 90/8]"},
+			want:  []string{"0s [80/7 90/8]", "500ms [80/7 90/8] stale: " + errRead.Error(), "1.5s [80/7 90/8]"},
 		}, {
 			name:  "owner gone",
 			looks: []look{{sees: "80/7 90/8"}, {sees: "80/7"}},
 			gone:  8,
-			want:  []string{"0s [80/7 90/8]", "1s [80/7] closed 90/8"},
+			want:  []string{"0s [80/7 90/8]", "250ms [80/7] closed 90/8"},
 		}, {
 			name:  "restarted",
 			looks: []look{{sees: "80/7"}, {sees: "80/8"}},
 			gone:  7,
-			want:  []string{"0s [80/7]", "1s [80/8] closed 80/7; opened 80/8"},
+			want:  []string{"0s [80/7]", "250ms [80/8] closed 80/7; opened 80/8"},
 		}, {
 			name:  "handed over to a new owner",
 			looks: []look{{sees: "80/7"}, {sees: "80/8"}},
-			want:  []string{"0s [80/7]", "1s [80/7 80/8] opened 80/8", "1.25s [80/8] closed 80/7"},
+			want:  []string{"0s [80/7]", "250ms [80/7 80/8] opened 80/8", "500ms [80/8] closed 80/7"},
 		},
 
 		{
 			name:  "error",
 			looks: []look{{sees: "80/7"}, {err: errRead}, {err: errRead}, {err: errRead}, {sees: "80/7"}},
-			want:  []string{"0s [80/7]", "1s [80/7] stale: " + errRead.Error(), "4s [80/7]"},
+			want:  []string{"0s [80/7]", "250ms [80/7] stale: " + errRead.Error(), "3.25s [80/7]"},
 		}, {
 			name:  "another error",
 			looks: []look{{sees: "80/7"}, {err: errRead}, {err: os.ErrPermission}, {sees: "80/7"}},
-			want:  []string{"0s [80/7]", "1s [80/7] stale: " + errRead.Error(), "2s [80/7] stale: permission denied", "3s [80/7]"},
+			want:  []string{"0s [80/7]", "250ms [80/7] stale: " + errRead.Error(), "1.25s [80/7] stale: permission denied", "2.25s [80/7]"},
 		}, {
 			name:  "opened during an error",
 			looks: []look{{sees: "80/7"}, {err: errRead}, {sees: "80/7 90/8"}},
-			want:  []string{"0s [80/7]", "1s [80/7] stale: " + errRead.Error(), "2s [80/7 90/8] opened 90/8"},
+			want:  []string{"0s [80/7]", "250ms [80/7] stale: " + errRead.Error(), "1.25s [80/7 90/8] opened 90/8"},
 		}, {
 			name:  "error at first",
 			looks: []look{{err: errRead}, {err: errRead}, {sees: "80/7"}, {sees: "80/7 90/8"}},
-			want:  []string{"0s [] stale: " + errRead.Error(), "2s [80/7]", "3s [80/7 90/8] opened 90/8"},
+			want:  []string{"0s [] stale: " + errRead.Error(), "2s [80/7]", "2.25s [80/7 90/8] opened 90/8"},
 		}, {
 			name:  "too slow",
 			looks: []look{{sees: "80/7"}, {takes: time.Hour}, {sees: "80/7"}},
-			want:  []string{"0s [80/7]", "11s [80/7] stale: " + errSlow.Error(), "12s [80/7]"},
+			want:  []string{"0s [80/7]", "10.25s [80/7] stale: " + errSlow.Error(), "11.25s [80/7]"},
 		}, {
 			name:  "too slow and deaf: what it returns in the end is not believed",
 			looks: []look{{sees: "80/7"}, {sees: "90/8", takes: 15 * time.Second, deaf: true}, {sees: "80/7"}},
-			want:  []string{"0s [80/7]", "11s [80/7] stale: " + errSlow.Error(), "17s [80/7]"},
+			want:  []string{"0s [80/7]", "10.25s [80/7] stale: " + errSlow.Error(), "16.25s [80/7]"},
 		}, {
 			name:  "too slow at first",
 			looks: []look{{sees: "80/7", takes: 15 * time.Second, deaf: true}, {sees: "80/7"}},
 			want:  []string{"10s [] stale: " + errSlow.Error(), "16s [80/7]"},
 		}, {
+			name:  "expensive for a while",
+			looks: append(slices.Repeat([]look{{sees: "80/7", takes: 30 * time.Millisecond}}, 6), look{sees: "80/7"}),
+			want:  []string{"30ms [80/7]", "2.37s [80/7] slow: 4s", "14.43s [80/7]"},
+		}, {
+			name: "more and more expensive while something changes",
+			looks: []look{{sees: "80/7", takes: 30 * time.Millisecond}, {sees: "80/7", takes: 50 * time.Millisecond}, {sees: "80/7", takes: 50 * time.Millisecond},
+				{sees: "80/7", takes: 50 * time.Millisecond}, {sees: "80/7 90/8", takes: 50 * time.Millisecond}},
+			want: []string{"30ms [80/7]", "2.43s [80/7] slow: 4s", "6.48s [80/7 90/8] opened 90/8 slow: 8s"},
+		}, {
 			name:  "slow",
 			looks: []look{{sees: "80/7"}, {sees: "80/7 90/8", takes: 9 * time.Second}},
-			want:  []string{"0s [80/7]", "10s [80/7 90/8] opened 90/8"},
+			want:  []string{"0s [80/7]", "9.25s [80/7 90/8] opened 90/8"},
 		}, {
 			name:  "missing before and after a scan that is too slow",
 			looks: []look{{sees: "80/7 90/8"}, {sees: "80/7"}, {takes: time.Hour}, {sees: "80/7"}, {sees: "80/7 90/8"}},
-			want:  []string{"0s [80/7 90/8]", "11.25s [80/7 90/8] stale: " + errSlow.Error(), "12.25s [80/7 90/8]"},
+			want:  []string{"0s [80/7 90/8]", "10.5s [80/7 90/8] stale: " + errSlow.Error(), "11.5s [80/7 90/8]"},
 		},
 	}
 	for _, tt := range tests {
@@ -267,32 +279,32 @@ func TestRunLostFamily(t *testing.T) {
 		{
 			name:  "empty and blind",
 			looks: []look{{sees: "80/7 90/8"}, {}, {}, {}, {}, {sees: "80/7 90/8"}},
-			want:  []string{"0s [80/7 90/8]", "1s [80/7 90/8] stale: " + incomplete + "tcp4", "3s [80/7 90/8]"},
+			want:  []string{"0s [80/7 90/8]", "250ms [80/7 90/8] stale: " + incomplete + "tcp4", "2.25s [80/7 90/8]"},
 		}, {
 			name:  "empty and blind, though the owner is gone",
 			looks: []look{{sees: "80/7"}, {}, {}, {}, {witness: true}, {}},
 			gone:  7,
-			want:  []string{"0s [80/7]", "1s [80/7] stale: " + incomplete + "tcp4", "2s [] closed 80/7"},
+			want:  []string{"0s [80/7]", "250ms [80/7] stale: " + incomplete + "tcp4", "1.25s [] closed 80/7"},
 		}, {
 			name:  "blind to IPv4",
 			looks: []look{{sees: "80/7 90/8@::1"}, {sees: "90/8@::1"}, {sees: "90/8@::1"}, {sees: "80/7 90/8@::1"}},
-			want:  []string{"0s [80/7 90/8@::1]", "1s [80/7 90/8@::1] stale: " + incomplete + "tcp4", "2s [80/7 90/8@::1]"},
+			want:  []string{"0s [80/7 90/8@::1]", "250ms [80/7 90/8@::1] stale: " + incomplete + "tcp4", "1.25s [80/7 90/8@::1]"},
 		}, {
 			name:  "blind to IPv6",
 			looks: []look{{sees: "80/7 90/8@::"}, {sees: "80/7"}, {sees: "80/7"}, {sees: "80/7 90/8@::"}},
-			want:  []string{"0s [80/7 90/8@::]", "1s [80/7 90/8@::] stale: " + incomplete + "tcp6", "2s [80/7 90/8@::]"},
+			want:  []string{"0s [80/7 90/8@::]", "250ms [80/7 90/8@::] stale: " + incomplete + "tcp6", "1.25s [80/7 90/8@::]"},
 		}, {
 			name:  "blind to the IPv6 addresses of listeners that have others",
 			looks: []look{{sees: "80/7@127.0.0.1,::1"}, {sees: "80/7"}, {sees: "80/7"}, {sees: "80/7@127.0.0.1,::1"}},
-			want:  []string{"0s [80/7@127.0.0.1,::1]", "1s [80/7@127.0.0.1,::1] stale: " + incomplete + "tcp6", "2s [80/7@127.0.0.1,::1]"},
+			want:  []string{"0s [80/7@127.0.0.1,::1]", "250ms [80/7@127.0.0.1,::1] stale: " + incomplete + "tcp6", "1.25s [80/7@127.0.0.1,::1]"},
 		}, {
 			name:  "empty, and the next scan fails",
 			looks: []look{{sees: "80/7"}, {}, {err: errRead}, {sees: "80/7"}},
-			want:  []string{"0s [80/7]", "1s [80/7] stale: " + errRead.Error(), "2s [80/7]"},
+			want:  []string{"0s [80/7]", "250ms [80/7] stale: " + errRead.Error(), "1.25s [80/7]"},
 		}, {
 			name:  "empty, and the next scan is too slow",
 			looks: []look{{sees: "80/7"}, {}, {takes: time.Hour}, {sees: "80/7"}},
-			want:  []string{"0s [80/7]", "11s [80/7] stale: " + errSlow.Error(), "12s [80/7]"},
+			want:  []string{"0s [80/7]", "10.25s [80/7] stale: " + errSlow.Error(), "11.25s [80/7]"},
 		}, {
 			name:  "empty for an instant",
 			looks: []look{{sees: "80/7"}, {}, {sees: "80/7", witness: true}, {sees: "80/7"}},
@@ -300,16 +312,16 @@ func TestRunLostFamily(t *testing.T) {
 		}, {
 			name:  "truly empty",
 			looks: []look{{sees: "80/7 90/8@::1"}, {}, {witness: true}, {}, {witness: true}, {}},
-			want:  []string{"0s [80/7 90/8@::1]", "1.25s [] closed 80/7; closed 90/8@::1"},
+			want:  []string{"0s [80/7 90/8@::1]", "500ms [] closed 80/7; closed 90/8@::1"},
 		}, {
 			name:  "truly empty, and the owner is gone",
 			looks: []look{{sees: "80/7"}, {}, {witness: true}, {}},
 			gone:  7,
-			want:  []string{"0s [80/7]", "1s [] closed 80/7"},
+			want:  []string{"0s [80/7]", "250ms [] closed 80/7"},
 		}, {
 			name:  "truly without IPv6",
 			looks: []look{{sees: "80/7@127.0.0.1,::1 90/8@::1"}, {sees: "80/7"}, {sees: "80/7", witness: true}, {sees: "80/7"}, {sees: "80/7", witness: true}, {sees: "80/7"}},
-			want:  []string{"0s [80/7@127.0.0.1,::1 90/8@::1]", "1s [80/7 90/8@::1]", "1.25s [80/7] closed 90/8@::1"},
+			want:  []string{"0s [80/7@127.0.0.1,::1 90/8@::1]", "250ms [80/7 90/8@::1]", "500ms [80/7] closed 90/8@::1"},
 		},
 	}
 	for _, tt := range tests {
@@ -326,26 +338,83 @@ func TestRunInterval(t *testing.T) {
 		name     string
 		interval time.Duration
 		looks    []look
-		want     []time.Duration
+		skip     int
+		want     []time.Duration // when scans began, after those that are skipped
 	}{
-		{"default", 0, []look{{}}, []time.Duration{0, 1000 * ms, 2000 * ms, 3000 * ms}},
-		{"negative", -1, []look{{}}, []time.Duration{0, 1000 * ms, 2000 * ms, 3000 * ms}},
-		{"given", 300 * ms, []look{{}}, []time.Duration{0, 300 * ms, 600 * ms, 900 * ms}},
-		{"slow scans", 0, []look{{takes: 400 * ms}}, []time.Duration{0, 1400 * ms, 2800 * ms, 4200 * ms}},
-		{"scans slower than the interval", 0, []look{{takes: 3 * time.Second}}, []time.Duration{0, 4000 * ms, 8000 * ms, 12000 * ms}},
-		{"after errors", 0, []look{{err: errRead}}, []time.Duration{0, 1000 * ms, 2000 * ms, 3000 * ms}},
-		{"in doubt", 0, []look{{sees: "80/7 90/8"}, {sees: "80/7"}}, []time.Duration{0, 1000 * ms, 1250 * ms, 2250 * ms}},
-		{"in doubt with a short interval", 100 * ms, []look{{sees: "80/7 90/8"}, {sees: "80/7"}}, []time.Duration{0, 100 * ms, 200 * ms, 300 * ms}},
+		{"default", 0, []look{{}}, 0, []time.Duration{0, 1000 * ms, 2000 * ms, 3000 * ms}},
+		{"default, after half a minute", 0, []look{{}}, 28, []time.Duration{28_000 * ms, 29_000 * ms, 30_000 * ms, 32_000 * ms, 34_000 * ms}},
+		{"negative", -1, []look{{}}, 0, []time.Duration{0, 1000 * ms, 2000 * ms, 3000 * ms}},
+		{"given", 300 * ms, []look{{}}, 0, []time.Duration{0, 300 * ms, 600 * ms, 900 * ms}},
+		{"given, after half a minute", 300 * ms, []look{{}}, 99, []time.Duration{29_700 * ms, 30_000 * ms, 30_600 * ms, 31_200 * ms}},
+		{"long, after half a minute", 15 * time.Second, []look{{}}, 0, []time.Duration{0, 15_000 * ms, 30_000 * ms, 45_000 * ms}},
+		{"slow scans", 0, []look{{takes: 40 * ms}}, 0, []time.Duration{0, 1040 * ms, 2080 * ms, 3120 * ms, 7160 * ms, 11_200 * ms}},
+		{"slow scans at first", 0, []look{{takes: 3000 * ms}, {takes: 400 * ms}, {takes: 400 * ms}, {}}, 0, []time.Duration{0, 4000 * ms, 5400 * ms, 6800 * ms, 7800 * ms}},
+		{"after errors", 0, []look{{err: errRead}}, 0, []time.Duration{0, 1000 * ms, 2000 * ms, 3000 * ms}},
+		{"after the baseline", 0, []look{{sees: "80/7"}}, 0, []time.Duration{0, 250 * ms, 1250 * ms, 2250 * ms}},
+		{"after news", 0, []look{{}, {}, {sees: "80/7"}}, 0, []time.Duration{0, 1000 * ms, 2000 * ms, 2250 * ms, 3250 * ms}},
+		{"after news that came late", 0, append(slices.Repeat([]look{{}}, 35), look{sees: "80/7"}), 33, []time.Duration{36_000 * ms, 38_000 * ms, 40_000 * ms, 40_250 * ms, 41_250 * ms}},
+		{"in doubt", 0, []look{{sees: "80/7 90/8"}, {sees: "80/7 90/8"}, {sees: "80/7"}}, 0, []time.Duration{0, 250 * ms, 1250 * ms, 1500 * ms, 1750 * ms, 2750 * ms}},
+		{"in doubt with a short interval", 100 * ms, []look{{sees: "80/7 90/8"}, {sees: "80/7"}}, 0, []time.Duration{0, 100 * ms, 200 * ms, 300 * ms}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				m := newMachine(t, tt.looks...)
-				m.follow(&Watcher{Interval: tt.interval, Scan: m.scan, gone: func(Listener) bool { return false }})
+				m.follow(&Watcher{Interval: tt.interval, Scan: m.scan, gone: func(Listener) bool { return false }}, 50*time.Second)
 				m.mu.Lock()
 				defer m.mu.Unlock()
-				if got := m.began[:len(tt.want)]; !slices.Equal(got, tt.want) {
+				if got := m.began[tt.skip:min(len(m.began), tt.skip+len(tt.want))]; !slices.Equal(got, tt.want) {
 					t.Errorf("scans began at %v, want %v", got, tt.want)
+				}
+			})
+		})
+	}
+}
+
+// TestRunWake asks for scans. Those that nobody asks for come at 0, 1 and 2 seconds.
+func TestRunWake(t *testing.T) {
+	const ms = time.Millisecond
+	times := func(n int, from, step time.Duration) []time.Duration {
+		var list []time.Duration
+		for i := range n {
+			list = append(list, from+time.Duration(i)*step)
+		}
+		return list
+	}
+	tests := []struct {
+		name  string
+		takes time.Duration
+		asks  []time.Duration // when
+		want  []time.Duration // when scans began, in the first two seconds
+	}{
+		{"never", 0, nil, []time.Duration{0, 1000 * ms, 2000 * ms}},
+		{"between scans", 0, []time.Duration{300 * ms}, []time.Duration{0, 300 * ms, 1300 * ms}},
+		{"right after a scan", 0, []time.Duration{5 * ms}, []time.Duration{0, 20 * ms, 1020 * ms}},
+		{"right before a scan", 0, []time.Duration{999 * ms}, []time.Duration{0, 999 * ms, 1999 * ms}},
+		{"twice", 0, []time.Duration{300 * ms, 301 * ms}, []time.Duration{0, 300 * ms, 320 * ms, 1320 * ms}},
+		{"twice right after a scan", 0, []time.Duration{5 * ms, 10 * ms}, []time.Duration{0, 20 * ms, 1020 * ms}},
+		{"during a scan", 500 * ms, []time.Duration{300 * ms}, []time.Duration{0, 520 * ms}},
+		{"twice during a scan", 500 * ms, []time.Duration{100 * ms, 300 * ms}, []time.Duration{0, 520 * ms}},
+		{"during a scan and during the next", 300 * ms, []time.Duration{100 * ms, 400 * ms}, []time.Duration{0, 320 * ms, 640 * ms, 1940 * ms}},
+		{"storm", 0, times(1000, 100*ms, ms), append([]time.Duration{0}, times(51, 100*ms, 20*ms)...)},
+		{"storm during slow scans", 480 * ms, times(1000, 100*ms, ms), []time.Duration{0, 500 * ms, 1000 * ms, 1500 * ms}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				m := newMachine(t, look{takes: tt.takes})
+				wake := make(chan struct{})
+				go func() {
+					for _, at := range tt.asks {
+						time.Sleep(at - time.Since(m.start))
+						wake <- struct{}{}
+					}
+				}()
+				m.follow(&Watcher{Scan: m.scan, Wake: wake}, 2*time.Second+ms/2)
+				m.mu.Lock()
+				defer m.mu.Unlock()
+				if !slices.Equal(m.began, tt.want) {
+					t.Errorf("scans began at %v, want %v", m.began, tt.want)
 				}
 			})
 		})
@@ -356,7 +425,7 @@ func TestRunInterval(t *testing.T) {
 func TestRunSlowReader(t *testing.T) {
 	tests := []struct {
 		name  string
-		looks []look // one a second
+		looks []look
 		want  string // what the reader gets next, after 9.5 seconds if not later
 	}{
 		{
@@ -378,8 +447,8 @@ func TestRunSlowReader(t *testing.T) {
 		}, {
 			name: "nothing in the end",
 			looks: []look{{sees: "80/7"}, {sees: "80/7 90/8"}, {err: errRead}, {sees: "80/7@0.0.0.0"}, {sees: "80/7"}, {sees: "80/7"},
-				{sees: "80/7"}, {sees: "80/7"}, {sees: "80/7"}, {sees: "80/7"}, {sees: "80/7"}, {sees: "80/7 100/9"}},
-			want: "11s [80/7 100/9] opened 100/9",
+				{sees: "80/7"}, {sees: "80/7"}, {sees: "80/7"}, {sees: "80/7"}, {sees: "80/7"}, {sees: "80/7"}, {sees: "80/7"}, {sees: "80/7 100/9"}},
+			want: "10s [80/7 100/9] opened 100/9",
 		},
 	}
 	for _, tt := range tests {

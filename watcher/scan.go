@@ -16,19 +16,50 @@ import (
 	"porttray/watcher/owner"
 )
 
-// Scan reads what listens now, once and from scratch. It takes milliseconds to, on a machine with thousands of processes,
-// most of a second. A Watcher remembers between its scans what need not be read again and is cheaper.
-func Scan(ctx context.Context) (Snapshot, error) { return newScanner().scan(ctx) }
+// Scan reads what listens now, once and from scratch. That takes milliseconds and, on a machine with thousands of processes, a
+// large part of a second. A Watcher remembers between its scans what need not be read again and is far cheaper.
+func Scan(ctx context.Context) (Snapshot, error) {
+	s := newSource()
+	defer s.close()
+	return s.scan(ctx)
+}
+
+// A source is a system's way to scan. It belongs to one goroutine.
+type source struct {
+	scan  func(context.Context) (Snapshot, error)
+	wake  <-chan struct{} // receives a value when an owner has ended and a scan would show it; nil if the system does not tell
+	close func()
+}
+
+// portable returns the scan that works everywhere. Some failures of gopsutil look like empty lists, and a Watcher knows those by
+// what was there before; so the first scan is made sure of here.
+func portable() source {
+	s := newScanner()
+	first := true
+	return source{close: func() {}, scan: func(ctx context.Context) (Snapshot, error) {
+		seen, err := s.scan(ctx)
+		if err != nil || !first {
+			return seen, err
+		}
+		both := []Listener{{Addrs: []netip.Addr{netip.IPv4Unspecified(), netip.IPv6Unspecified()}}}
+		if lost := lostFamilies(both, seen.Listeners); len(lost) > 0 {
+			seen, err = witnessed(ctx, s.scan, lost)
+		}
+		first = err != nil
+		return seen, err
+	}}
+}
 
 // A scanner is the portable scan, made with gopsutil. It remembers facts about processes between scans, and belongs to one
 // goroutine.
 type scanner struct {
 	facts map[int32]owner.Process  // of the owners in the last scan
+	own   map[int32][]socket       // of processes that were asked for theirs in this scan
 	tops  map[socket]owner.Process // the topmost process that shares the socket
 }
 
 func newScanner() *scanner {
-	return &scanner{facts: map[int32]owner.Process{}, tops: map[socket]owner.Process{}}
+	return &scanner{facts: map[int32]owner.Process{}, own: map[int32][]socket{}, tops: map[socket]owner.Process{}}
 }
 
 // A socket is one listening socket as the system lists it. PID is 0 when its process cannot be seen.
@@ -48,6 +79,7 @@ func (s *scanner) scan(ctx context.Context) (Snapshot, error) {
 	}
 	sockets = s.restore(ctx, sockets)
 
+	s.own = map[int32][]socket{}
 	tops := make(map[socket]owner.Process, len(sockets))
 	facts := map[int32]owner.Process{}
 	read := func(pid int32) (owner.Process, bool) { // once per process and scan
@@ -62,9 +94,11 @@ func (s *scanner) scan(ctx context.Context) (Snapshot, error) {
 	listeners := map[ID]*Listener{}
 	for _, so := range sockets {
 		top, known := s.tops[so]
+		if known && top.PID != so.pid {
+			known = s.holds(ctx, top.PID, so.place(), sockets)
+		}
 		p, alive := read(top.PID)
-		shares := top.PID == so.pid || holds(ctx, top.PID, so.place(), sockets)
-		if !known || !alive || !p.Is(top) || !shares {
+		if !known || !alive || !p.Is(top) {
 			if top, alive = s.topmost(ctx, so, sockets); !alive {
 				continue // its process ended while the list was read, and the socket with it
 			}
@@ -80,7 +114,7 @@ func (s *scanner) scan(ctx context.Context) (Snapshot, error) {
 		listeners[id].Addrs = append(listeners[id].Addrs, so.addr)
 	}
 	s.facts, s.tops = facts, tops
-	return Snapshot{Time: time.Now(), Listeners: local(listeners)}, nil
+	return Snapshot{Time: time.Now(), Listeners: local(listeners), Source: "gopsutil"}, nil
 }
 
 // local returns, sorted, those of the listeners that are reachable over loopback.
@@ -131,7 +165,7 @@ func (s *scanner) topmost(ctx context.Context, so socket, all []socket) (owner.P
 	}
 	for {
 		parent, ok := owner.Parent(top)
-		if !ok || !holds(ctx, parent.PID, so.place(), all) {
+		if !ok || !s.holds(ctx, parent.PID, so.place(), all) {
 			return top, true
 		}
 		top = parent
@@ -139,12 +173,25 @@ func (s *scanner) topmost(ctx context.Context, so socket, all []socket) (owner.P
 }
 
 // holds reports whether a process holds a listening socket at that place. Linux lists each socket with only one of the
-// processes that share it, so there the process itself is asked.
-func holds(ctx context.Context, pid int32, at netip.AddrPort, all []socket) bool {
+// processes that share it, so there the process itself is asked, once a scan.
+func (s *scanner) holds(ctx context.Context, pid int32, at netip.AddrPort, all []socket) bool {
 	if runtime.GOOS == "linux" {
-		all, _ = listening(ctx, pid) // a process whose files may not be seen does not count as a holder
+		own, asked := s.own[pid]
+		if !asked && sameNetwork(pid) {
+			own, _ = listening(ctx, pid) // a process whose files may not be seen does not count as a holder
+		}
+		s.own[pid] = own
+		all = own
 	}
 	return slices.ContainsFunc(all, func(so socket) bool { return so.pid == pid && so.place() == at })
+}
+
+// sameNetwork reports whether a process is in this process's network namespace, as far as that may be seen. In another one the
+// same address and port are other sockets.
+func sameNetwork(pid int32) bool {
+	theirs, err := os.Readlink(fmt.Sprintf("/proc/%d/ns/net", pid))
+	mine, err2 := os.Readlink("/proc/self/ns/net")
+	return err == nil && err2 == nil && theirs == mine
 }
 
 // restore adds the sockets that gopsutil leaves out because another process has a socket at the same place (SO_REUSEPORT):

@@ -23,7 +23,7 @@ var (
 )
 
 // listenRaw listens as package net would not, and returns the socket and its port. The caller closes it, or the test does.
-func listenRaw(t *testing.T, addr netip.Addr, port uint16, options ...option) (*os.File, uint16) {
+func listenRaw(t testing.TB, addr netip.Addr, port uint16, options ...option) (*os.File, uint16) {
 	t.Helper()
 	family, to := syscall.AF_INET6, syscall.Sockaddr(&syscall.SockaddrInet6{Addr: addr.As16(), Port: int(port)})
 	if addr.Is4() {

@@ -28,8 +28,10 @@ const patience = 20 * time.Second
 // TestMain lets the test binary run itself in a role: as a process to be watched, or as another one that watches.
 func TestMain(m *testing.M) {
 	var err error
-	switch args := os.Args[1:]; os.Getenv("PORTTRAY_TEST_ROLE") {
+	switch args, role := os.Args[1:], os.Getenv("PORTTRAY_TEST_ROLE"); role {
 	default:
+		err = systemRole(m, role, args)
+	case "":
 		m.Run()
 	case "listen":
 		err = roleListen(args[0])
@@ -208,7 +210,7 @@ func expect(t *testing.T, s *scanner, port uint16, want string) {
 	}
 }
 
-func needIPv6(t *testing.T) {
+func needIPv6(t testing.TB) {
 	t.Helper()
 	l, err := net.Listen("tcp6", "[::1]:0")
 	if err != nil {

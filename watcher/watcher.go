@@ -57,6 +57,7 @@ func (l Listener) compare(m Listener) int {
 type Snapshot struct {
 	Time      time.Time // when the scan ended; zero if there was none yet
 	Listeners []Listener
+	Source    string // where the list came from: "sock_diag", "/proc/net/tcp" or "gopsutil"
 }
 
 // Find returns the listener of that name.
@@ -121,4 +122,6 @@ type Update struct {
 	Events []Event
 	// Err tells why the state cannot be read at present; then Snapshot is stale. Nil when all is well.
 	Err error
+	// Slow is the pause between scans where that had to be stretched because scans are expensive here; 0 where it was not.
+	Slow time.Duration
 }

@@ -50,7 +50,8 @@ func parseStat(stat []byte) (vitals, error) {
 		return vitals{}, fmt.Errorf("threads in stat: %w", err)
 	}
 	// A main thread that ended while others run also shows as a zombie, but the process lives and keeps its sockets.
+	name := stat[bytes.IndexByte(stat, '(')+1 : max(bytes.LastIndexByte(stat, ')'), bytes.IndexByte(stat, '(')+1)]
 	zombie := fields[state][0] == 'Z' && n <= 1
 	dead := fields[state][0] == 'X'
-	return vitals{start: begun, parent: int32(ppid), ended: zombie || dead}, nil
+	return vitals{name: string(name), start: begun, parent: int32(ppid), ended: zombie || dead}, nil
 }

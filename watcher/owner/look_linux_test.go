@@ -21,20 +21,20 @@ func TestParseStat(t *testing.T) {
 		want       vitals
 		err        string // part of the error
 	}{
-		{name: "running", stat: stat("server", "R", "1", "1", "123456"), want: vitals{start: 123456, parent: 1}},
-		{name: "sleeping", stat: stat("server", "S", "4000", "8", "5"), want: vitals{start: 5, parent: 4000}},
-		{name: "stopped", stat: stat("server", "T", "4000", "1", "5"), want: vitals{start: 5, parent: 4000}},
-		{name: "init", stat: stat("init", "S", "0", "1", "0"), want: vitals{}},
-		{name: "largest start", stat: stat("server", "S", "1", "1", "18446744073709551615"), want: vitals{start: math.MaxUint64, parent: 1}},
-		{name: "zombie", stat: stat("server", "Z", "1", "1", "5"), want: vitals{start: 5, parent: 1, ended: true}},
-		{name: "zombie without threads", stat: stat("server", "Z", "1", "0", "5"), want: vitals{start: 5, parent: 1, ended: true}},
-		{name: "zombie main thread among others", stat: stat("server", "Z", "1", "2", "5"), want: vitals{start: 5, parent: 1}},
-		{name: "dead", stat: stat("server", "X", "1", "1", "5"), want: vitals{start: 5, parent: 1, ended: true}},
-		{name: "space in the name", stat: stat("tmux: server", "S", "1", "1", "5"), want: vitals{start: 5, parent: 1}},
-		{name: "name like a stat", stat: stat("a) Z 9 9 (b", "S", "1", "1", "5"), want: vitals{start: 5, parent: 1}},
-		{name: "newline in the name", stat: stat("a\nb", "S", "1", "1", "5"), want: vitals{start: 5, parent: 1}},
+		{name: "running", stat: stat("server", "R", "1", "1", "123456"), want: vitals{name: "server", start: 123456, parent: 1}},
+		{name: "sleeping", stat: stat("server", "S", "4000", "8", "5"), want: vitals{name: "server", start: 5, parent: 4000}},
+		{name: "stopped", stat: stat("server", "T", "4000", "1", "5"), want: vitals{name: "server", start: 5, parent: 4000}},
+		{name: "init", stat: stat("init", "S", "0", "1", "0"), want: vitals{name: "init"}},
+		{name: "largest start", stat: stat("server", "S", "1", "1", "18446744073709551615"), want: vitals{name: "server", start: math.MaxUint64, parent: 1}},
+		{name: "zombie", stat: stat("server", "Z", "1", "1", "5"), want: vitals{name: "server", start: 5, parent: 1, ended: true}},
+		{name: "zombie without threads", stat: stat("server", "Z", "1", "0", "5"), want: vitals{name: "server", start: 5, parent: 1, ended: true}},
+		{name: "zombie main thread among others", stat: stat("server", "Z", "1", "2", "5"), want: vitals{name: "server", start: 5, parent: 1}},
+		{name: "dead", stat: stat("server", "X", "1", "1", "5"), want: vitals{name: "server", start: 5, parent: 1, ended: true}},
+		{name: "space in the name", stat: stat("tmux: server", "S", "1", "1", "5"), want: vitals{name: "tmux: server", start: 5, parent: 1}},
+		{name: "name like a stat", stat: stat("a) Z 9 9 (b", "S", "1", "1", "5"), want: vitals{name: "a) Z 9 9 (b", start: 5, parent: 1}},
+		{name: "newline in the name", stat: stat("a\nb", "S", "1", "1", "5"), want: vitals{name: "a\nb", start: 5, parent: 1}},
 		{name: "no name", stat: stat("", "S", "1", "1", "5"), want: vitals{start: 5, parent: 1}},
-		{name: "newline at the end", stat: stat("server", "S", "1", "1", "5") + "\n", want: vitals{start: 5, parent: 1}},
+		{name: "newline at the end", stat: stat("server", "S", "1", "1", "5") + "\n", want: vitals{name: "server", start: 5, parent: 1}},
 
 		{name: "empty", stat: "", err: "0 fields"},
 		{name: "cut off in the name", stat: "4711 (ser", err: "2 fields"},
@@ -61,7 +61,7 @@ func FuzzParseStat(f *testing.F) {
 	f.Add("\n\x00) ", int32(-1), uint64(0), []byte(")))"))
 	f.Fuzz(func(t *testing.T, name string, parent int32, start uint64, raw []byte) {
 		text := stat(name, "S", fmt.Sprint(parent), "1", fmt.Sprint(start))
-		if got, err := parseStat([]byte(text)); err != nil || got != (vitals{start: start, parent: parent}) {
+		if got, err := parseStat([]byte(text)); err != nil || got != (vitals{name: name, start: start, parent: parent}) {
 			t.Errorf("%q: got %+v, %v", text, got, err)
 		}
 		if got, err := parseStat(raw); err != nil && got != (vitals{}) {

@@ -51,6 +51,7 @@ func (p Process) Gone() bool {
 
 // vitals is what identifies a process at one instant.
 type vitals struct {
+	name   string // only on Linux
 	start  uint64
 	parent int32
 	ended  bool // exited, but not yet reaped by its parent
@@ -67,15 +68,22 @@ func Identify(pid int32) (Process, error) {
 }
 
 // Parent returns the identity of p's parent process, or false when p has ended, has no parent or may not be seen. Windows keeps
-// the PID of a parent that has ended; a process that started after p is not the parent but has its PID.
+// the PID of a parent that has ended; a process that started after p is not the parent but has its PID. A service manager does
+// not count as a parent: it passes sockets on to the servers that it starts, and they are the servers' then.
 func Parent(p Process) (Process, bool) {
 	v, err := look(p.PID)
 	if err != nil || v.start != p.Start || v.parent <= 0 {
 		return Process{}, false
 	}
-	parent, err := Identify(v.parent)
-	return parent, err == nil && parent.Start <= p.Start
+	parent, err := look(v.parent)
+	if err != nil || parent.start > p.Start || v.parent == 1 || managers[parent.name] {
+		return Process{}, false
+	}
+	return Process{PID: v.parent, Start: parent.start}, true
 }
+
+// managers are the programs that start services, for the system or for a user.
+var managers = map[string]bool{"systemd": true, "launchd": true, "init": true, "runit": true, "s6-svscan": true}
 
 // Read returns the facts about the process that now has this PID. The error wraps os.ErrProcessDone when there is no such
 // process; a single fact that cannot be read stays empty.

@@ -15,7 +15,7 @@ import (
 // refusal returns why p must not be signalled, or nothing if it may be. The order is from the gravest reason down.
 func refusal(ctx context.Context, p Process, ps *process.Process, exe string) string {
 	switch {
-	case p.PID <= 1, runtime.GOOS == "windows" && p.PID == 4:
+	case p.PID <= 1, managers[p.Name], runtime.GOOS == "windows" && p.PID == 4:
 		return "part of the system"
 	case int(p.PID) == os.Getpid():
 		return "porttray itself"
@@ -38,11 +38,16 @@ func refusal(ctx context.Context, p Process, ps *process.Process, exe string) st
 
 // isAncestor reports whether p is a parent of this process, at any distance.
 func isAncestor(p Process) bool {
-	at, err := Identify(int32(os.Getpid()))
-	for ok := err == nil; ok; {
-		if at, ok = Parent(at); ok && at.Is(p) {
+	child, err := look(int32(os.Getpid()))
+	for err == nil && child.parent > 0 {
+		var parent vitals
+		if parent, err = look(child.parent); err != nil || parent.start > child.start {
+			return false // see Parent
+		}
+		if p.PID == child.parent && p.Start == parent.start {
 			return true
 		}
+		child = parent
 	}
 	return false
 }

@@ -41,6 +41,7 @@ func Watch(ctx context.Context, w *watcher.Watcher, out io.Writer) error {
 type follower struct {
 	listed bool
 	failed bool
+	slow   time.Duration
 }
 
 // lines returns the text for the next update.
@@ -56,6 +57,10 @@ func (f *follower) lines(u watcher.Update, now time.Time) []byte {
 		fmt.Fprintf(&b, "%s  the ports can be read again\n", clock)
 	}
 	f.failed = u.Err != nil
+	if u.Slow != f.slow && u.Slow > 0 {
+		fmt.Fprintf(&b, "%s  reading the ports is expensive here, so it is done every %v only\n", clock, u.Slow)
+	}
+	f.slow = u.Slow
 	if !f.listed && !u.Snapshot.Time.IsZero() {
 		f.listed = true
 		writeTable(&b, u.Snapshot)
@@ -103,7 +108,7 @@ func describe(l watcher.Listener) string {
 
 func process(p owner.Process) string {
 	if !p.Known() {
-		return "unknown"
+		return "unknown owner"
 	}
 	return dash(clean(p.Name))
 }

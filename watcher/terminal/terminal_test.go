@@ -148,7 +148,7 @@ func TestWatch(t *testing.T) {
 	}{
 		{"until the end of its context", 100, nil, 5500 * time.Millisecond, 3},
 		{"until the table cannot be written", 0, errDry, 0, 0},
-		{"until an event cannot be written", 1, errDry, 2 * time.Second, 2},
+		{"until an event cannot be written", 1, errDry, 2250 * time.Millisecond, 2},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

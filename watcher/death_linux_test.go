@@ -1,0 +1,80 @@
+package watcher
+
+import (
+	"context"
+	"fmt"
+	"os/exec"
+	"slices"
+	"testing"
+	"time"
+)
+
+// TestRunDeaths measures how long after the end of a process its listener is reported closed. Scans come once a second unless
+// somebody wakes the watcher.
+func TestRunDeaths(t *testing.T) {
+	const deaths = 50
+	type server struct {
+		cmd  *exec.Cmd
+		port uint16
+	}
+	var servers []server
+	for range deaths {
+		l := listenTCP(t, "127.0.0.1:0")
+		f, err := l.File()
+		if err != nil {
+			t.Fatal(err)
+		}
+		servers = append(servers, server{holder(t, f), portOf(l)})
+		f.Close()
+		l.Close()
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	updates, ended := make(chan Update), make(chan struct{})
+	go func() {
+		defer close(ended)
+		(&Watcher{}).Run(ctx, updates)
+	}()
+	defer func() {
+		cancel()
+		<-ended
+	}()
+	// until waits for an update that ok likes.
+	until := func(ok func(Update) bool) {
+		t.Helper()
+		for late := time.After(patience); ; {
+			select {
+			case u := <-updates:
+				if u.Err != nil {
+					t.Error(u.Err)
+				}
+				if ok(u) {
+					return
+				}
+			case <-late:
+				t.Fatal("no such update came")
+			}
+		}
+	}
+	until(func(u Update) bool {
+		return !slices.ContainsFunc(servers, func(s server) bool {
+			return foundOurs(u.Snapshot, s.port) != fmt.Sprintf("%d@127.0.0.1", s.cmd.Process.Pid)
+		})
+	})
+	var took []time.Duration
+	for _, s := range servers {
+		time.Sleep(2 * atLeast) // or the pause after the last scan is measured
+		start := time.Now()
+		if err := s.cmd.Process.Kill(); err != nil {
+			t.Fatal(err)
+		}
+		until(func(u Update) bool {
+			return slices.ContainsFunc(u.Events, func(e Event) bool { return e.Kind == Closed && e.Listener.Port == s.port })
+		})
+		took = append(took, time.Since(start))
+	}
+	slices.Sort(took)
+	t.Logf("of %d deaths half are reported within %v, all within %v", deaths, took[deaths/2], took[deaths-1])
+	if took[deaths-1] > patience/2 {
+		t.Errorf("one is reported only after %v", took[deaths-1])
+	}
+}

@@ -1,0 +1,210 @@
+package watcher
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"net/netip"
+
+	"golang.org/x/sys/unix"
+)
+
+// A row is one listening socket as the kernel lists it, before anyone asked whose it is.
+type row struct {
+	addr   netip.Addr // unmapped
+	port   uint16
+	uid    uint32 // of who made the socket
+	inode  uint32 // 0 for a socket of the kernel itself
+	cookie uint64 // never reused, unlike the inode; 0 if the listing does not tell
+	cgroup uint64 // the inode number of its directory; 0 if the listing does not tell
+}
+
+// A rowKey names a socket for as long as it lives.
+type rowKey struct{ a, b uint64 }
+
+func (r row) key() rowKey {
+	if r.cookie != 0 {
+		return rowKey{a: r.cookie}
+	}
+	ip := r.addr.As16()
+	return rowKey{uint64(r.inode)<<32 | uint64(r.port), binary.BigEndian.Uint64(ip[8:])}
+}
+
+// A diag asks the kernel for its listening TCP sockets and for nothing else, over NETLINK_SOCK_DIAG (sock_diag(7)). What that
+// costs grows with the number of listeners only, not with processes, files or connections.
+type diag struct {
+	fd  int
+	seq uint32
+	buf []byte
+}
+
+// diagBuffer is larger than the largest part in which the kernel sends a dump (32 kB), and so is every part read whole.
+const diagBuffer = 64 << 10
+
+// openDiag opens the socket. It shows the network namespace of the calling thread, now and later.
+func openDiag() (*diag, error) {
+	fd, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC, unix.NETLINK_SOCK_DIAG)
+	if err != nil {
+		return nil, fmt.Errorf("open a sock_diag socket: %w", err)
+	}
+	// The kernel answers at once or never.
+	if err := unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &unix.Timeval{Sec: 2}); err != nil {
+		unix.Close(fd)
+		return nil, fmt.Errorf("open a sock_diag socket: %w", err)
+	}
+	return &diag{fd: fd, buf: make([]byte, diagBuffer)}, nil
+}
+
+// close closes the socket. After that a request fails, rather than go to a file that has come to the same number.
+func (d *diag) close() {
+	unix.Close(d.fd)
+	d.fd = -1
+}
+
+// list appends the listening sockets of both address families to rows. A socket can be missing or be there twice when others
+// open or close at the same time and the list came in several parts, which parted then tells.
+func (d *diag) list(rows []row) (result []row, parted bool, err error) {
+	for _, family := range []uint8{unix.AF_INET, unix.AF_INET6} {
+		if err := d.ask(family); err != nil {
+			return nil, false, err
+		}
+		parts := 0
+		for done := false; !done; parts++ {
+			n, from, err := unix.Recvfrom(d.fd, d.buf, unix.MSG_TRUNC)
+			if err != nil {
+				return nil, false, fmt.Errorf("read from sock_diag: %w", err)
+			}
+			if n > len(d.buf) {
+				return nil, false, fmt.Errorf("read from sock_diag: %d bytes at once: %w", n, unix.EMSGSIZE)
+			}
+			if kernel, ok := from.(*unix.SockaddrNetlink); !ok || kernel.Pid != 0 {
+				continue
+			}
+			rows, done, err = parseDiag(d.buf[:n], d.seq, rows)
+			if err != nil {
+				return nil, false, fmt.Errorf("read from sock_diag: %w", err)
+			}
+		}
+		parted = parted || parts > 2 // one with sockets and one that ends the list
+	}
+	return rows, parted, nil
+}
+
+// ask requests the listening sockets of a family.
+func (d *diag) ask(family uint8) error {
+	d.seq++
+	const size = unix.SizeofNlMsghdr + 56 // struct inet_diag_req_v2
+	var req [size]byte
+	le := binary.NativeEndian
+	le.PutUint32(req[0:], size)
+	le.PutUint16(req[4:], unix.SOCK_DIAG_BY_FAMILY)
+	le.PutUint16(req[6:], unix.NLM_F_REQUEST|unix.NLM_F_DUMP)
+	le.PutUint32(req[8:], d.seq)
+	req[16] = family
+	req[17] = unix.IPPROTO_TCP
+	le.PutUint32(req[20:], 1<<tcpListen)
+	if _, err := unix.Write(d.fd, req[:]); err != nil {
+		return fmt.Errorf("ask sock_diag: %w", err)
+	}
+	return nil
+}
+
+const (
+	tcpListen      = 10 // enum in linux/tcp.h
+	inetDiagMsg    = 72 // size of struct inet_diag_msg
+	inetDiagCgroup = 21 // INET_DIAG_CGROUP_ID
+)
+
+var errCutOff = errors.New("a message is cut off")
+
+// parseDiag appends the sockets in one part of a dump to rows; done says that it was the last part. Messages that belong to
+// another request are passed over. A dump that the kernel calls interrupted is an error that wraps EINTR.
+func parseDiag(part []byte, seq uint32, rows []row) (result []row, done bool, err error) {
+	ne := binary.NativeEndian
+	for len(part) > 0 {
+		if len(part) < unix.SizeofNlMsghdr {
+			return nil, false, errCutOff
+		}
+		size := int(ne.Uint32(part))
+		if size < unix.SizeofNlMsghdr || size > len(part) {
+			return nil, false, errCutOff
+		}
+		kind, flags, of := ne.Uint16(part[4:]), ne.Uint16(part[6:]), ne.Uint32(part[8:])
+		body := part[unix.SizeofNlMsghdr:size]
+		part = part[min(align4(size), len(part)):]
+		if of != seq {
+			continue
+		}
+		if flags&unix.NLM_F_DUMP_INTR != 0 {
+			return nil, false, fmt.Errorf("the list changed while it was read: %w", unix.EINTR)
+		}
+		switch kind {
+		case unix.NLMSG_DONE, unix.NLMSG_ERROR:
+			if len(body) < 4 {
+				return nil, false, errCutOff
+			}
+			if code := int32(ne.Uint32(body)); code != 0 {
+				return nil, false, unix.Errno(-code)
+			}
+			return rows, true, nil
+		case unix.SOCK_DIAG_BY_FAMILY:
+			r, ok := parseDiagSocket(body)
+			if !ok {
+				return nil, false, errCutOff
+			}
+			if r.port != 0 {
+				rows = append(rows, r)
+			}
+		}
+	}
+	return rows, false, nil
+}
+
+// parseDiagSocket reads a struct inet_diag_msg and the attributes behind it (linux/inet_diag.h).
+func parseDiagSocket(b []byte) (row, bool) {
+	if len(b) < inetDiagMsg {
+		return row{}, false
+	}
+	ne := binary.NativeEndian
+	if b[1] != tcpListen {
+		return row{}, true
+	}
+	r := row{
+		port:   binary.BigEndian.Uint16(b[4:]),
+		cookie: uint64(ne.Uint32(b[44:])) | uint64(ne.Uint32(b[48:]))<<32,
+		uid:    ne.Uint32(b[64:]),
+		inode:  ne.Uint32(b[68:]),
+	}
+	switch b[0] {
+	case unix.AF_INET:
+		r.addr = netip.AddrFrom4([4]byte(b[8:12]))
+	case unix.AF_INET6:
+		r.addr = netip.AddrFrom16([16]byte(b[8:24])).Unmap()
+	default:
+		return row{}, false
+	}
+	for attrs := b[inetDiagMsg:]; len(attrs) >= 4; {
+		size, kind := int(ne.Uint16(attrs)), ne.Uint16(attrs[2:])
+		if size < 4 || size > len(attrs) {
+			return row{}, false
+		}
+		if kind == inetDiagCgroup && size >= 12 {
+			r.cgroup = ne.Uint64(attrs[4:])
+		}
+		attrs = attrs[min(align4(size), len(attrs)):]
+	}
+	return r, true
+}
+
+// align4 rounds up to where the next message or attribute starts.
+func align4(n int) int { return (n + 3) &^ 3 }
+
+// refused reports whether an error means that sock_diag is not to be had here: an old kernel, gVisor or WSL 1, a sandbox.
+func refused(err error) bool {
+	for _, no := range []unix.Errno{unix.ENOENT, unix.EPROTONOSUPPORT, unix.EPERM, unix.EACCES, unix.EAFNOSUPPORT, unix.EINVAL, unix.ENOSYS, unix.EOPNOTSUPP} {
+		if errors.Is(err, no) {
+			return true
+		}
+	}
+	return false
+}

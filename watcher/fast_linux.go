@@ -1,0 +1,412 @@
+package watcher
+
+import (
+	"context"
+	"errors"
+	"net/netip"
+	"os"
+	"slices"
+	"time"
+
+	"porttray/watcher/owner"
+)
+
+const (
+	recheckWithin = 10 * time.Second // by then each socket's owner has been looked at again
+	programRounds = 3                // only in one of so many rounds of checks, whether the owner runs another program by now
+	retryAtFirst  = 2 * time.Second  // pause before an owner that was not found is looked for again; it doubles
+	retryAtMost   = 5 * time.Minute  // after this, also where nothing seems to have changed
+	attempts      = 4                // at a list that is interrupted or incomplete
+)
+
+// A fastScanner is the scan for Linux. Each tick asks the kernel for the listening sockets and compares them with those of the
+// tick before; only for a socket that is new does it look for a process. It belongs to one goroutine.
+//
+// What is remembered goes stale in ways that the list of sockets does not show: a socket can be handed to another process, and
+// its owner can become another program. So a few remembered facts are checked on each tick, all of them within recheckWithin,
+// and those of a process at once when it ends.
+type fastScanner struct {
+	how    listing
+	fs     *procfs
+	search search
+	pins   *owner.Pins // nil without pidfds
+	rows   []row
+	tick   uint64
+	socks  map[rowKey]*sock
+	order  []*sock // for the checks in turn
+	turn   int
+	round  int
+	last   time.Time
+	owners map[int32]*program
+	held   map[int32]map[uint32]int // descriptors of sockets, of processes looked at in the search under way
+	found  Snapshot
+}
+
+// A listing is a way to list sockets.
+type listing struct {
+	name string
+	list func(rows []row) (result []row, parted bool, err error)
+	stop func()
+}
+
+// A sock is one listening socket and what is known of it.
+type sock struct {
+	row
+	tick  uint64   // of the last list that it was in
+	owner *program // nil if unknown
+	fd    int      // of the owner, which is this socket
+	// For an unknown owner: when and how long after the last time to look for it again, and when all processes were looked at.
+	retry  time.Time
+	pause  time.Duration
+	walked time.Time
+}
+
+// A program is an owner with the file that it runs, by which another program in the same process is told.
+type program struct {
+	owner.Process
+	exe    []byte
+	pinned bool // the pins tell when it ends
+}
+
+// newFastScanner returns a scanner that uses the quickest listing that works here. The error tells why none does.
+func newFastScanner() (*fastScanner, error) {
+	s := &fastScanner{fs: newProcfs(), socks: map[rowKey]*sock{}, owners: map[int32]*program{}}
+	s.search.fs = s.fs
+	how, err := bestListing()
+	if err != nil {
+		return nil, err
+	}
+	s.how = how
+	if s.pins, err = owner.NewPins(); err != nil {
+		s.pins = nil // the checks in turn serve alone
+	}
+	return s, nil
+}
+
+// bestListing tries sock_diag and then /proc/net.
+func bestListing() (listing, error) {
+	d, err := openDiag()
+	if err == nil {
+		if _, _, err = d.list(nil); err == nil || !refused(err) {
+			return listing{"sock_diag", d.list, d.close}, nil
+		}
+		d.close()
+	}
+	if _, _, err := listProc(nil); err != nil {
+		return listing{}, err
+	}
+	return listing{"/proc/net/tcp", listProc, func() {}}, nil
+}
+
+func (s *fastScanner) close() {
+	s.how.stop()
+	if s.pins != nil {
+		s.pins.Close()
+	}
+}
+
+// wake returns a channel that receives a value when an owner has ended, or nil.
+func (s *fastScanner) wake() <-chan struct{} {
+	if s.pins == nil {
+		return nil
+	}
+	return s.pins.Wake
+}
+
+// scan is one tick. When nothing changed, it returns the same listeners as the tick before, in the same memory.
+func (s *fastScanner) scan(ctx context.Context) (Snapshot, error) {
+	now := time.Now()
+	changed, err := s.read()
+	if err != nil {
+		return Snapshot{}, err
+	}
+	changed = s.check(now) || changed
+	if s.attribute(ctx, now) || changed {
+		s.found.Listeners = s.listeners()
+		s.letGo()
+	}
+	s.last = now
+	s.found.Time = time.Now()
+	s.found.Source = s.how.name
+	return s.found, nil
+}
+
+// read lists the sockets and brings socks in line with the list. A list that came in parts can lack a socket, so one that its
+// owner still holds is looked for again.
+func (s *fastScanner) read() (changed bool, err error) {
+	for try := 1; ; try++ {
+		rows, parted, err := s.how.list(s.rows[:0])
+		if err != nil {
+			if try < attempts {
+				if s.reopen() == nil {
+					continue
+				}
+			}
+			return false, err
+		}
+		s.rows = rows
+		s.tick++
+		seen := 0
+		for _, r := range rows {
+			key := r.key()
+			so := s.socks[key]
+			switch {
+			case so == nil:
+				so = &sock{row: r}
+				s.socks[key] = so
+				s.order = append(s.order, so)
+				changed = true
+			case so.row != r: // it had stopped to listen, and does so on another port
+				so.row = r
+				changed = true
+			}
+			if so.tick != s.tick {
+				so.tick = s.tick
+				seen++
+			}
+		}
+		if seen == len(s.socks) {
+			return changed, nil
+		}
+		if parted && try < attempts && s.missedOne() {
+			continue
+		}
+		s.order = slices.DeleteFunc(s.order, func(so *sock) bool {
+			if so.tick == s.tick {
+				return false
+			}
+			delete(s.socks, so.key())
+			return true
+		})
+		return true, nil
+	}
+}
+
+// reopen replaces a sock_diag socket on which a request failed half-way. The way of listing stays the same unless sock_diag is
+// refused from now on.
+func (s *fastScanner) reopen() error {
+	s.how.stop()
+	how, err := bestListing()
+	if err == nil {
+		s.how = how
+	}
+	return err
+}
+
+// missedOne reports whether a socket that was not in the last list is still held by its owner.
+func (s *fastScanner) missedOne() bool {
+	return slices.ContainsFunc(s.order, func(so *sock) bool { return so.tick != s.tick && s.holds(so) })
+}
+
+// holds reports whether a socket's known owner has it still.
+func (s *fastScanner) holds(so *sock) bool {
+	if so.owner == nil {
+		return false
+	}
+	inode, ok := s.fs.socketAt(so.owner.PID, so.fd)
+	return ok && inode == so.inode
+}
+
+// check looks again at what is remembered of the owners that ended, and of some others in turn. What does not hold any longer
+// is forgotten, and then looked for by attribute.
+func (s *fastScanner) check(now time.Time) (changed bool) {
+	for s.pins != nil {
+		select {
+		case pid := <-s.pins.Ended:
+			if p := s.owners[pid]; p != nil && p.Gone() {
+				s.forgetProgram(p)
+				changed = true
+			}
+			continue
+		default:
+		}
+		break
+	}
+	for range s.share(now) {
+		if s.turn++; s.turn >= len(s.order) {
+			s.turn = 0
+			s.round++
+		}
+		switch so := s.order[s.turn]; {
+		case so.owner == nil:
+		case !s.holds(so), !so.owner.pinned && so.owner.Gone():
+			so.forget()
+			changed = true
+		case s.round%programRounds == 0 && s.replaced(so.owner):
+			s.forgetProgram(so.owner)
+			changed = true
+		}
+	}
+	return changed
+}
+
+// share returns how many sockets to look at in this tick, so that each has its turn within recheckWithin.
+func (s *fastScanner) share(now time.Time) int {
+	n := len(s.order)
+	if since := now.Sub(s.last); since < recheckWithin {
+		return min(n, n*int(since/time.Millisecond)/int(recheckWithin/time.Millisecond)+1)
+	}
+	return n
+}
+
+// forgetProgram forgets that a process owns what it does, so that its facts are read again.
+func (s *fastScanner) forgetProgram(p *program) {
+	delete(s.owners, p.PID)
+	for _, so := range s.order {
+		if so.owner == p {
+			so.forget()
+		}
+	}
+}
+
+// forget drops what is known of a socket's owner, so that it is looked for at once.
+func (so *sock) forget() { so.owner, so.retry, so.pause, so.walked = nil, time.Time{}, 0, time.Time{} }
+
+// replaced reports whether a process has become another program (execve(2)) since its facts were read.
+func (s *fastScanner) replaced(p *program) bool {
+	var buf [256]byte
+	return !slices.Equal(s.fs.program(p.PID, buf[:]), p.exe)
+}
+
+// attribute looks for the owners of the sockets that have none, where that is due, and reports whether it found any.
+func (s *fastScanner) attribute(ctx context.Context, now time.Time) (found bool) {
+	var want map[uint32]*sock
+	everywhere := false // where there is one that was not looked for everywhere yet, or not for long
+	for _, so := range s.order {
+		if so.owner == nil && so.inode != 0 && !so.retry.After(now) {
+			if want == nil {
+				want = map[uint32]*sock{}
+			}
+			want[so.inode] = so
+			everywhere = everywhere || now.Sub(so.walked) >= retryAtMost
+		}
+	}
+	if len(want) == 0 {
+		return false
+	}
+	s.held = map[int32]map[uint32]int{}
+	vain := s.search.run(want, everywhere, func(so *sock, pid int32, fd int) bool {
+		p, fd := s.topmost(ctx, so, pid, fd)
+		if p == nil {
+			return false
+		}
+		so.owner, so.fd, so.pause = p, fd, 0
+		found = true
+		return true
+	})
+	s.held = nil
+	for _, so := range vain {
+		if s.search.everywhere {
+			so.walked = now
+		}
+		so.pause = min(max(2*so.pause, retryAtFirst), retryAtMost)
+		so.retry = now.Add(so.pause)
+	}
+	return found // what is neither found nor looked for in vain is looked for on the next tick, too
+}
+
+// topmost climbs from a process that holds a socket to its ancestors for as long as they hold it too, and returns the last with
+// its descriptor. It returns nil when the process has ended meanwhile.
+func (s *fastScanner) topmost(ctx context.Context, so *sock, pid int32, fd int) (*program, int) {
+	top, err := owner.Identify(pid)
+	if err != nil {
+		return nil, 0
+	}
+	for {
+		parent, ok := owner.Parent(top)
+		if !ok {
+			break
+		}
+		parentFD, ok := s.find(parent.PID, so.inode, fd)
+		if !ok {
+			break
+		}
+		top, fd = parent, parentFD
+	}
+	p := s.program(ctx, top)
+	if p == nil || !s.holdsAt(p.PID, fd, so.inode) {
+		return nil, 0
+	}
+	return p, fd
+}
+
+// find returns the descriptor by which a process holds a socket. A child has its parent's descriptors under the same numbers,
+// so that number is tried first; otherwise all of the process's sockets are listed, once in a search.
+func (s *fastScanner) find(pid int32, inode uint32, likely int) (fd int, ok bool) {
+	if s.holdsAt(pid, likely, inode) {
+		return likely, true
+	}
+	held, listed := s.held[pid]
+	if !listed {
+		held = map[uint32]int{}
+		// A process whose files may not be seen does not count as a holder.
+		_ = s.fs.sockets(pid, func(fd int, inode uint32) bool {
+			held[inode] = fd
+			return true
+		})
+		s.held[pid] = held
+	}
+	fd, ok = held[inode]
+	return fd, ok
+}
+
+func (s *fastScanner) holdsAt(pid int32, fd int, inode uint32) bool {
+	has, ok := s.fs.socketAt(pid, fd)
+	return ok && has == inode
+}
+
+// program returns a process with its facts, which are read once, and pins it; nil when it has ended.
+func (s *fastScanner) program(ctx context.Context, id owner.Process) *program {
+	if p := s.owners[id.PID]; p != nil && p.Is(id) {
+		return p
+	}
+	exe := s.fs.program(id.PID, nil)
+	facts, err := owner.Read(ctx, id.PID)
+	if errors.Is(err, os.ErrProcessDone) || err == nil && !facts.Is(id) {
+		return nil
+	}
+	if err != nil {
+		facts = id
+	}
+	p := &program{facts, exe, s.pins != nil && s.pins.Hold(facts)}
+	s.owners[id.PID] = p
+	return p
+}
+
+// listeners groups the sockets by port and owner.
+func (s *fastScanner) listeners() []Listener {
+	all := make(map[ID]*Listener, len(s.order))
+	for _, so := range s.order {
+		var p owner.Process
+		if so.owner != nil {
+			p = so.owner.Process
+		}
+		id := ID{so.port, p.PID, p.Start}
+		if all[id] == nil {
+			all[id] = &Listener{Port: so.port, Owner: p, Addrs: make([]netip.Addr, 0, 2)}
+		}
+		all[id].Addrs = append(all[id].Addrs, so.addr)
+	}
+	return local(all)
+}
+
+// letGo forgets the processes that own nothing any longer.
+func (s *fastScanner) letGo() {
+	var pids []int32
+	for _, so := range s.order {
+		if so.owner != nil {
+			pids = append(pids, so.owner.PID)
+		}
+	}
+	slices.Sort(pids)
+	pids = slices.Compact(pids)
+	for pid := range s.owners {
+		if _, ok := slices.BinarySearch(pids, pid); !ok {
+			delete(s.owners, pid)
+			s.search.remember(pid)
+		}
+	}
+	if s.pins != nil {
+		s.pins.Keep(pids)
+	}
+}

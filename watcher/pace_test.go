@@ -1,0 +1,130 @@
+package watcher
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// after writes what comes of scans that each take this long: the pauses after them, those that are stretched with an asterisk.
+// The scans with these numbers bring something new.
+func (p *pace) after(took time.Duration, times int, news ...int) (pauses []string) {
+	for i := range times {
+		time.Sleep(p.pause + took)
+		stretched := p.scanned(took, slices.Contains(news, i))
+		text := p.pause.String()
+		if stretched > 0 {
+			text += "*"
+		}
+		if stretched > 0 && stretched != p.pause {
+			text += " but " + stretched.String()
+		}
+		pauses = append(pauses, text)
+	}
+	return pauses
+}
+
+func TestPace(t *testing.T) {
+	const ms = time.Millisecond
+	type phase struct {
+		took time.Duration
+		n    int
+		news []int
+		want string // "1s×3" for three in a row
+	}
+	tests := []struct {
+		name     string
+		interval time.Duration
+		phases   []phase
+	}{
+		{"calm", time.Second, []phase{{0, 40, nil, "1s×30 2s×10"}}},
+		{"news", time.Second, []phase{{0, 6, []int{0, 3, 4}, "250ms 1s×2 250ms×2 1s"}}},
+		{"news after a long time", time.Second, []phase{{0, 35, nil, "1s×30 2s×5"}, {0, 32, []int{0}, "250ms 1s×30 2s"}}},
+		{"news just before half a minute", time.Second, []phase{{0, 62, []int{30}, "1s×30 250ms 1s×30 2s"}}},
+
+		{"short interval", 100 * ms, []phase{{0, 302, []int{0}, "100ms×300 200ms×2"}}},
+		{"interval shorter than a request's pause", ms, []phase{{0, 3, []int{1}, "1ms×3"}}},
+		{"interval of 1.5 seconds", 1500 * ms, []phase{{0, 23, []int{1}, "1.5s 250ms 1.5s×20 2s"}}},
+		{"long interval", 5 * time.Second, []phase{{0, 10, []int{4}, "5s×4 250ms 5s×5"}}},
+
+		{"first scan slow", time.Second, []phase{{time.Second, 1, []int{0}, "250ms"}, {0, 5, nil, "1s×5"}}},
+		{"first scans slow", time.Second, []phase{{time.Second, 3, nil, "1s×3"}, {0, 3, nil, "1s×3"}}},
+		{"one scan slow", time.Second, []phase{{0, 5, nil, "1s×5"}, {9 * time.Second, 1, nil, "1s"}, {0, 5, nil, "1s×5"}}},
+		{"three scans slow", time.Second, []phase{{0, 5, nil, "1s×5"}, {time.Second, 3, nil, "1s×3"}, {0, 1, nil, "1s"}}},
+
+		{"a hundredth of the time", time.Second, []phase{{10 * ms, 6, nil, "1s×6"}}},
+		{"a little more", time.Second, []phase{{15 * ms, 6, nil, "1s×3 1.485s×3"}}},
+		{"a little more with news", time.Second, []phase{{15 * ms, 6, []int{1, 5}, "1s 250ms 1s 1.485s×3"}}},
+		{"two hundredths", time.Second, []phase{{20 * ms, 6, nil, "1s×3 1.98s×3"}}},
+		{"expensive", time.Second, []phase{{21 * ms, 5, nil, "1s×3 4s*×2"}, {30 * ms, 4, []int{1}, "4s*×4"}, {40 * ms, 4, nil, "4s*×4"}, {41 * ms, 5, nil, "4s*×3 8s*×2"}}},
+		{"expensive and then cheap", time.Second, []phase{{100 * ms, 5, nil, "1s×3 16s*×2"}, {ms, 2, []int{1}, "2s 250ms"}}},
+		{"expensive for a short interval", 100 * ms, []phase{{10 * ms, 5, []int{4}, "100ms×3 990ms×2"}}},
+		{"expensive for a long interval", 10 * time.Second, []phase{{100 * ms, 5, nil, "10s×5"}, {120 * ms, 4, nil, "10s×3 16s*"}}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				p := pace{interval: tt.interval}
+				for i, phase := range tt.phases {
+					if got := repeats(p.after(phase.took, phase.n, phase.news...)); got != phase.want {
+						t.Errorf("phase %d, %d scans of %v:\n got %s\nwant %s", i, phase.n, phase.took, got, phase.want)
+					}
+				}
+			})
+		})
+	}
+}
+
+// repeats writes a word that is there n times in a row once, with ×n.
+func repeats(words []string) string {
+	var list []string
+	for i := 0; i < len(words); {
+		j := i
+		for j < len(words) && words[j] == words[i] {
+			j++
+		}
+		if j-i > 1 {
+			list = append(list, fmt.Sprintf("%s×%d", words[i], j-i))
+		} else {
+			list = append(list, words[i])
+		}
+		i = j
+	}
+	return strings.Join(list, " ")
+}
+
+func TestPaceAtOnce(t *testing.T) {
+	const ms = time.Millisecond
+	tests := []struct {
+		name  string
+		costs []time.Duration
+		since time.Duration // since the last scan
+		want  time.Duration
+	}{
+		{"nothing scanned yet", nil, 0, 0},
+		{"just scanned", []time.Duration{0}, 0, 20 * ms},
+		{"scanned a little ago", []time.Duration{0}, 15 * ms, 5 * ms},
+		{"scanned long ago", []time.Duration{0}, time.Second, 0},
+		{"first scan slow", []time.Duration{time.Second}, 0, 20 * ms},
+		{"one scan slow", []time.Duration{ms, ms, time.Second, ms}, 0, 20 * ms},
+		{"expensive", []time.Duration{10 * ms, 15 * ms, 10 * ms, 20 * ms}, 30 * ms, 60 * ms},
+		{"expensive and long ago", []time.Duration{10 * ms, 15 * ms, 10 * ms, 20 * ms}, 90 * ms, 0},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				p := pace{interval: time.Second}
+				for _, took := range tt.costs {
+					p.scanned(took, false)
+				}
+				time.Sleep(tt.since)
+				if got := p.atOnce(); got != tt.want {
+					t.Errorf("%v after scans of %v: %v, want %v", tt.since, tt.costs, got, tt.want)
+				}
+			})
+		})
+	}
+}

@@ -1,0 +1,23 @@
+package watcher
+
+import (
+	"fmt"
+	"testing"
+)
+
+// systemRole is what TestMain does in the roles that only this system has.
+func systemRole(m *testing.M, role string, args []string) error {
+	switch role {
+	case "open":
+		return roleOpen()
+	case "puppet":
+		return rolePuppet(args)
+	case "sandbox":
+		return roleSandbox(m)
+	case "stranger":
+		return roleStranger(args[0])
+	case "network":
+		return roleNetwork(args[0])
+	}
+	return fmt.Errorf("no role %q", role)
+}

@@ -1,0 +1,6 @@
+//go:build !linux
+
+package watcher
+
+// newSource is described in source_linux.go.
+func newSource() source { return portable() }

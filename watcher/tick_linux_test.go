@@ -1,0 +1,344 @@
+package watcher
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"testing"
+	"time"
+
+	gopsnet "github.com/shirou/gopsutil/v3/net"
+	"golang.org/x/sys/unix"
+)
+
+// A load is what a busy machine has: processes with open files, some of which are listeners and connections.
+type load struct {
+	name                   string
+	processes, files       int
+	listeners, connections int
+}
+
+var loads = []load{
+	{"small", 300, 30, 40, 200},
+	{"middle", 1500, 60, 300, 5000},
+	{"large", 1500, 60, 5000, 20000},
+}
+
+// BenchmarkTick measures the CPU time, user and system, of one look at the listeners, its children's included, and compares
+// porttray with the bare question to the kernel and with what others do. Ticks run back to back.
+//
+//	go test -run '^$' -bench Tick -benchtime 20x ./watcher
+func BenchmarkTick(b *testing.B) {
+	for _, l := range loads {
+		b.Run(l.name, func(b *testing.B) {
+			l.start(b)
+			for _, r := range rivals(b) {
+				b.Run("unchanged/"+r.name, func(b *testing.B) {
+					b.ReportAllocs()
+					measure(b, r.tick, func() func() { return func() {} })
+				})
+			}
+			for _, r := range rivals(b) {
+				opener := newOpener(b)
+				b.Run("new listener of a young process/"+r.name, func(b *testing.B) {
+					measure(b, r.tick, func() func() { return opener.open(b, "young") })
+				})
+			}
+			for _, r := range rivals(b) {
+				b.Run("new listener of an old process/"+r.name, func(b *testing.B) {
+					measure(b, r.tick, func() (undo func()) {
+						opener := newOpener(b)
+						if err := r.tick(); err != nil {
+							b.Fatal(err)
+						}
+						opener.open(b, "old")
+						return opener.end
+					})
+				})
+			}
+		})
+	}
+}
+
+// BenchmarkPace measures the CPU time that looking once a second takes when nothing changes: a whole watcher, gopsutil in a
+// plain loop, and a loop that does nothing.
+//
+//	go test -run '^$' -bench Pace -benchtime 1x ./watcher
+func BenchmarkPace(b *testing.B) {
+	loads[1].start(b)
+	every := func(ctx context.Context, tick func()) {
+		for t := time.NewTicker(time.Second); ctx.Err() == nil; <-t.C {
+			tick()
+		}
+	}
+	for _, c := range []struct {
+		name string
+		run  func(context.Context)
+	}{
+		{"porttray", func(ctx context.Context) { (&Watcher{}).Run(ctx, make(chan Update, 100)) }},
+		{"gopsutil", func(ctx context.Context) { every(ctx, func() { gopsnet.Connections("tcp") }) }},
+		{"nothing", func(ctx context.Context) { every(ctx, func() {}) }},
+	} {
+		b.Run(c.name, func(b *testing.B) {
+			for b.Loop() {
+				const span = 20 * time.Second
+				ctx, cancel := context.WithCancel(b.Context())
+				done := make(chan struct{})
+				go func() {
+					defer close(done)
+					c.run(ctx)
+				}()
+				time.Sleep(5 * time.Second) // the first look is at everything
+				before := cpuTime()
+				time.Sleep(span)
+				b.ReportMetric(float64(cpuTime()-before)/1e6/span.Seconds(), "cpu-ms/s")
+				cancel()
+				<-done
+			}
+		})
+	}
+}
+
+// measure runs a tick b.N times, each after prepare, and reports what the ticks alone cost.
+func measure(b *testing.B, tick func() error, prepare func() (undo func())) {
+	if err := tick(); err != nil {
+		b.Fatal(err)
+	}
+	var cpu time.Duration
+	for b.Loop() {
+		b.StopTimer()
+		undo := prepare()
+		b.StartTimer()
+		before := cpuTime()
+		if err := tick(); err != nil {
+			b.Fatal(err)
+		}
+		cpu += cpuTime() - before
+		b.StopTimer()
+		undo()
+		b.StartTimer()
+	}
+	b.ReportMetric(float64(cpu)/1e6/float64(b.N), "cpu-ms/tick")
+}
+
+// cpuTime returns the CPU time of this process and of its children that have ended.
+func cpuTime() time.Duration {
+	var self, children unix.Rusage
+	if err := errors.Join(unix.Getrusage(unix.RUSAGE_SELF, &self), unix.Getrusage(unix.RUSAGE_CHILDREN, &children)); err != nil {
+		panic(err)
+	}
+	return time.Duration(self.Utime.Nano() + self.Stime.Nano() + children.Utime.Nano() + children.Stime.Nano())
+}
+
+// A rival is a way to find out what listens.
+type rival struct {
+	name string
+	tick func() error
+}
+
+func rivals(b *testing.B) []rival {
+	b.Helper()
+	fast, err := newFastScanner()
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(fast.close)
+	bare, err := openDiag()
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(bare.close)
+	var rows []row
+	all := []rival{
+		{"porttray", func() error { _, err := fast.scan(b.Context()); return err }},
+		{"bare sock_diag", func() (err error) { rows, _, err = bare.list(rows[:0]); return err }},
+		{"gopsutil", func() error { _, err := gopsnet.Connections("tcp"); return err }},
+	}
+	for _, args := range [][]string{{"ss", "-H", "-ltnp"}, {"lsof", "-nP", "-iTCP", "-sTCP:LISTEN"}} {
+		if path, err := exec.LookPath(args[0]); err == nil {
+			all = append(all, rival{args[0], func() error { return exec.Command(path, args[1:]...).Run() }})
+		}
+	}
+	return all
+}
+
+// start makes the load and takes it down at the end.
+func (l load) start(b *testing.B) {
+	b.Helper()
+	files := make([][]*os.File, l.processes)
+	give := func(i int, f *os.File, err error) {
+		if err != nil {
+			b.Fatal(err)
+		}
+		files[i%l.processes] = append(files[i%l.processes], f)
+	}
+	raiseFileLimit(b, uint64(l.listeners+3*l.connections+l.processes+1000))
+	for i := range l.listeners {
+		socket := listenTCP(b, "127.0.0.1:0")
+		f, err := socket.File()
+		socket.Close()
+		give(i, f, err)
+	}
+	server := listenTCP(b, "127.0.0.1:0")
+	defer server.Close()
+	for i := range l.connections {
+		client, err := net.Dial("tcp", server.Addr().String())
+		if err != nil {
+			b.Fatal(err)
+		}
+		accepted, err := server.Accept()
+		if err != nil {
+			b.Fatal(err)
+		}
+		for _, c := range []net.Conn{client, accepted} {
+			f, err := c.(*net.TCPConn).File()
+			c.Close()
+			give(i, f, err)
+		}
+	}
+	null, err := os.Open(os.DevNull)
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer null.Close()
+	for _, own := range files {
+		mine := len(own)
+		for len(own) < l.files {
+			own = append(own, null)
+		}
+		sleeper(b, own)
+		for _, f := range own[:mine] {
+			f.Close()
+		}
+	}
+}
+
+// sleeper starts a small process that holds these files and does nothing.
+func sleeper(tb testing.TB, files []*os.File) *exec.Cmd {
+	tb.Helper()
+	cmd := exec.Command("sleep", "3600")
+	cmd.ExtraFiles = files
+	cmd.SysProcAttr = &unix.SysProcAttr{Pdeathsig: unix.SIGKILL}
+	if err := cmd.Start(); err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(func() {
+		_ = cmd.Process.Kill()
+		_ = cmd.Wait()
+	})
+	return cmd
+}
+
+func listenTCP(tb testing.TB, addr string) *net.TCPListener {
+	tb.Helper()
+	l, err := net.Listen("tcp", addr)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return l.(*net.TCPListener)
+}
+
+func raiseFileLimit(b *testing.B, n uint64) {
+	b.Helper()
+	var limit unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
+		b.Fatal(err)
+	}
+	if limit.Cur >= n {
+		return
+	}
+	limit.Cur, limit.Max = n, max(n, limit.Max)
+	if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
+		b.Skipf("this load needs %d open files: %v", n, err)
+	}
+}
+
+// An opener is a process that was there before, and opens listeners when it is told to. Its parent is a shell, as in life.
+type opener struct {
+	in  io.WriteCloser
+	out *bufio.Scanner
+	cmd *exec.Cmd
+}
+
+func newOpener(b *testing.B) *opener {
+	b.Helper()
+	cmd := exec.Command("sh", "-c", `"$0"; true`, os.Args[0])
+	cmd.Env = append(os.Environ(), "PORTTRAY_TEST_ROLE=open")
+	in, err := cmd.StdinPipe()
+	if err != nil {
+		b.Fatal(err)
+	}
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		b.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		b.Fatal(err)
+	}
+	o := &opener{in, bufio.NewScanner(out), cmd}
+	b.Cleanup(o.end)
+	o.tell(b, "close") // it is there when it answers
+	return o
+}
+
+func (o *opener) end() {
+	o.in.Close()
+	_ = o.cmd.Wait()
+}
+
+func (o *opener) tell(b *testing.B, what string) {
+	b.Helper()
+	if _, err := fmt.Fprintln(o.in, what); err != nil {
+		b.Fatal(err)
+	}
+	if !o.out.Scan() {
+		b.Fatal("the opener has ended")
+	}
+}
+
+// open has a listener opened, by the opener itself or by a new child of it.
+func (o *opener) open(b *testing.B, by string) (undo func()) {
+	o.tell(b, by)
+	return func() { o.tell(b, "close") }
+}
+
+// roleOpen opens a listener at each line that it reads, or closes the one that is open.
+func roleOpen() error {
+	shut := func() {}
+	for lines := bufio.NewScanner(os.Stdin); lines.Scan(); fmt.Println("done") {
+		shut()
+		shut = func() {}
+		if lines.Text() == "close" {
+			continue
+		}
+		socket, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			return err
+		}
+		shut = func() { socket.Close() }
+		if lines.Text() == "young" {
+			f, err := socket.(*net.TCPListener).File()
+			if err != nil {
+				return err
+			}
+			socket.Close()
+			cmd := exec.Command("sleep", "3600")
+			cmd.ExtraFiles = []*os.File{f}
+			if err := cmd.Start(); err != nil {
+				return err
+			}
+			f.Close()
+			shut = func() {
+				_ = cmd.Process.Kill()
+				_ = cmd.Wait()
+			}
+		}
+	}
+	shut()
+	return nil
+}
