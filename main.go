@@ -32,6 +32,7 @@ Commands:
 func main() {
 	slog.SetDefault(slog.New(slog.NewTextHandler(os.Stderr, nil)))
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	context.AfterFunc(ctx, stop) // a second signal ends the program as if it were not caught
 	code := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
 	stop()
 	os.Exit(code)
@@ -39,18 +40,16 @@ func main() {
 
 // run carries out the command line and returns the exit status: 0 for success, 1 when it could not be done, 2 for bad usage.
 func run(ctx context.Context, args []string, out, errs io.Writer) int {
-	command := ""
-	if len(args) > 0 {
-		command = args[0]
+	if len(args) == 0 {
+		return status(trayOrWatch(ctx, out, errs), errs)
 	}
+	command := args[0]
 	if len(args) > 1 {
 		fmt.Fprintf(errs, "porttray: %s: %q is one argument too many\n\n%s", command, args[1], usage)
 		return 2
 	}
 	var err error
 	switch command {
-	case "":
-		err = trayOrWatch(ctx, out, errs)
 	case "tray":
 		err = tray.Run(ctx, &watcher.Watcher{}, version())
 	case "watch":
@@ -63,17 +62,24 @@ func run(ctx context.Context, args []string, out, errs io.Writer) int {
 		fmt.Fprintf(errs, "porttray: %q is not a command\n\n%s", command, usage)
 		return 2
 	}
-	if err != nil {
-		fmt.Fprintln(errs, "porttray:", err)
-		return 1
+	return status(err, errs)
+}
+
+// status reports an error, if there is one, and returns the exit status that says so.
+func status(err error, errs io.Writer) int {
+	if err == nil {
+		return 0
 	}
-	return 0
+	fmt.Fprintln(errs, "porttray:", err)
+	return 1
 }
 
 // trayOrWatch runs the tray or, where there is none, says why and watches in the terminal.
 func trayOrWatch(ctx context.Context, out, errs io.Writer) error {
-	err := fmt.Errorf("%w: this is a terminal over ssh", tray.ErrNoTray)
-	if !tray.Remote() {
+	var err error
+	if tray.Remote() {
+		err = fmt.Errorf("%w: this is a terminal over ssh", tray.ErrNoTray)
+	} else {
 		err = tray.Run(ctx, &watcher.Watcher{}, version())
 	}
 	if errors.Is(err, tray.ErrNoTray) {

@@ -170,7 +170,7 @@ func (d *drawer) bind(s *slot, r row) {
 	}
 	if !s.live {
 		s.release()
-		s.deaf = []func(){
+		s.unbind = []func(){
 			d.forward(s.open.item, click{action: open, id: r.id, who: r.who}),
 			d.forward(s.copy.item, click{action: copyAddress, id: r.id, who: r.who}),
 		}
@@ -184,9 +184,9 @@ func (d *drawer) bind(s *slot, r row) {
 }
 
 // newLeaf makes an item that belongs to one listener for good.
-func (d *drawer) newLeaf(s *slot, c command, what click) *entry {
+func (d *drawer) newLeaf(s *slot, c command, on click) *entry {
 	leaf := newEntry(s.item, c.label, c.enabled)
-	d.forward(leaf.item, what)
+	d.forward(leaf.item, on)
 	return leaf
 }
 
@@ -225,12 +225,17 @@ func (d *drawer) sweep(now time.Time) {
 	})
 }
 
-// untidy reports whether so much waits to be removed that it should not wait for the next change of the menu.
-func (d *drawer) untidy() bool { return len(d.dead) > slotCount }
+// untidy returns when to sweep, if so much waits to be removed that it should not wait for the next change of the menu.
+func (d *drawer) untidy() (due time.Time, ok bool) {
+	if len(d.dead) <= slotCount {
+		return time.Time{}, false
+	}
+	return d.dead[len(d.dead)-1].since.Add(linger), true
+}
 
 // forward sends clicks on an item to the drawer's clicks until the item is removed or the returned function is called. Systray
 // drops clicks that nobody receives at that instant.
-func (d *drawer) forward(from item, what click) (deaf func()) {
+func (d *drawer) forward(from item, as click) (end func()) {
 	done := make(chan struct{})
 	clicks := from.Clicks()
 	go func() {
@@ -244,7 +249,7 @@ func (d *drawer) forward(from item, what click) (deaf func()) {
 				}
 			}
 			select {
-			case d.clicks <- what:
+			case d.clicks <- as:
 			case <-done:
 				return
 			}
@@ -304,15 +309,15 @@ type slot struct {
 	open, copy *entry
 	facts      [3]*entry
 	stop, kill *entry
-	deaf       []func() // end the forwarding of open and copy
+	unbind     []func() // end the forwarding of open and copy
 }
 
 // release lets go of the row that the slot showed last.
 func (s *slot) release() {
-	for _, deaf := range s.deaf {
-		deaf()
+	for _, end := range s.unbind {
+		end()
 	}
-	s.deaf = nil
+	s.unbind = nil
 	if s.stop != nil {
 		s.stop.hide()
 		s.kill.hide()

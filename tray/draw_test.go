@@ -339,11 +339,12 @@ func TestSweepGivesBack(t *testing.T) {
 		}
 		d.draw(menuOf(many...), now)
 		d.draw(menuOf(), now)
-		if !d.untidy() {
-			t.Fatal("300 dead rows do not count as untidy")
+		due, ok := d.untidy()
+		if !ok || !due.Equal(now.Add(linger)) {
+			t.Fatalf("300 dead rows are to be swept at %v (%v)", due, ok)
 		}
-		d.sweep(now.Add(linger))
-		if d.untidy() {
+		d.sweep(due)
+		if _, ok := d.untidy(); ok {
 			t.Fatal("untidy after the sweep")
 		}
 	}

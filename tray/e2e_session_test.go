@@ -4,6 +4,7 @@ package tray_test
 
 import (
 	"fmt"
+	"net"
 	"os"
 	"regexp"
 	"slices"
@@ -282,6 +283,42 @@ func TestNoTray(t *testing.T) {
 	}
 }
 
+// A bus that takes the connection and says nothing counts as none after a while, and does not keep the program from ending.
+func TestSilentBus(t *testing.T) {
+	parallel(t)
+	program := buildProgram(t)
+	d := newDesktop(t)
+	socket := d.path("silent")
+	silent, err := net.Listen("unix", socket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer silent.Close()
+	d.setenv("DBUS_SESSION_BUS_ADDRESS", "unix:path="+socket)
+
+	out, errs, code := d.run(program, "tray")
+	if code != 1 || out != "" || strings.Count(errs, "\n") != 1 || !strings.Contains(errs, "does not answer") {
+		t.Errorf("exit status %d, output %q, errors %q; want 1 and one line", code, out, errs)
+	}
+
+	p := d.start(program, "tray")
+	if _, err := silent.Accept(); err != nil { // the first program's
+		t.Fatal(err)
+	}
+	if _, err := silent.Accept(); err != nil {
+		t.Fatal(err)
+	}
+	begin := time.Now()
+	p.signal(syscall.SIGTERM)
+	if _, err := p.wait(patience); err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("the program ended %v after SIGTERM", time.Since(begin).Round(time.Millisecond))
+	if took := time.Since(begin); took > 3*time.Second {
+		t.Errorf("the program ended after %v only", took)
+	}
+}
+
 func TestTerminal(t *testing.T) {
 	t.Run("over ssh", func(t *testing.T) {
 		parallel(t)
@@ -300,7 +337,7 @@ func TestTerminal(t *testing.T) {
 	t.Run("bad usage", func(t *testing.T) {
 		parallel(t)
 		program, d := buildProgram(t), newDesktop(t)
-		for _, args := range [][]string{{"frobnicate"}, {"tray", "frobnicate"}, {"--frobnicate"}} {
+		for _, args := range [][]string{{"frobnicate"}, {"tray", "frobnicate"}, {"--frobnicate"}, {""}} {
 			out, errs, code := d.run(program, args...)
 			if code != 2 || out != "" || !strings.Contains(errs, args[len(args)-1]) {
 				t.Errorf("porttray %q: exit status %d, output %q, errors %q; want 2 and the word named", args, code, out, errs)

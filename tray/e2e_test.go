@@ -167,7 +167,8 @@ func TestCopyAddress(t *testing.T) {
 		s.item.click(s.row(test.v, test.v.ports[0]).find("Copy address"))
 		var got string
 		if !poll(patience, func() bool {
-			read := d.start(xclip, "-selection", "clipboard", "-o")
+			// xclip waits for ever where the owner of the selection changes just then.
+			read := d.start("timeout", "2", xclip, "-selection", "clipboard", "-o")
 			if _, err := read.wait(patience); err != nil {
 				t.Fatal(err)
 			}

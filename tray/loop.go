@@ -1,9 +1,12 @@
 package tray
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"log/slog"
+	"slices"
+	"sync"
 	"time"
 
 	"porttray/watcher"
@@ -20,6 +23,8 @@ const (
 	hostGrace = 8 * time.Second
 	// actionLimit is how many actions may run at once.
 	actionLimit = 8
+	// actionPatience is how long an action may take. All that they do is bounded, but not by this program alone.
+	actionPatience = 30 * time.Second
 	// ownGrace is how long after an end that was asked for the closing of its listeners still belongs to it.
 	ownGrace = 10 * time.Second
 )
@@ -29,7 +34,8 @@ type model struct {
 	version  string
 	goos     string
 	snapshot watcher.Snapshot
-	err      error // why the snapshot is stale; nil if it is not
+	err      error         // why the snapshot is stale; nil if it is not
+	slow     time.Duration // the pause between scans, if it had to be stretched
 }
 
 // A loop owns the tray's state.
@@ -42,6 +48,7 @@ type loop struct {
 	hosts   chan bool     // whether there is a tray host
 	opened  chan struct{} // somebody opened the menu
 	done    chan result   // of actions
+	wake    chan struct{} // asks the watcher to look at once
 
 	batch    batch
 	batchDue <-chan time.Time
@@ -49,14 +56,18 @@ type loop struct {
 	hostDue  <-chan time.Time
 	hostTold bool
 	tidyDue  <-chan time.Time
+	tidyAt   time.Time
 	endings  map[process]*ending // processes that the person ended
 	running  int                 // actions
+	actions  sync.WaitGroup      // the same, to wait for
 }
 
 // An ending is what the person did about a process.
 type ending struct {
-	stops, kills int       // under way
-	until        time.Time // if it has freed a port: when that is forgotten
+	stops, kills int             // under way
+	held         []watcher.Event // closings of its listeners meanwhile, of which it is not yet known whose doing they are
+	freed        notice          // what is to be told if the last action finds nothing left to do
+	until        time.Time       // if the process has ended: until then its closings belong to that
 }
 
 func (e *ending) underWay() bool { return e.stops+e.kills > 0 }
@@ -74,7 +85,8 @@ type result struct {
 	action action
 	say    notice  // if it is not empty
 	target process // for stop and kill
-	freed  bool
+	port   uint16
+	end    owner.Result
 }
 
 func newLoop(version, goos string) *loop {
@@ -84,6 +96,7 @@ func newLoop(version, goos string) *loop {
 		hosts:   make(chan bool),
 		opened:  make(chan struct{}, 1),
 		done:    make(chan result, actionLimit),
+		wake:    make(chan struct{}, 1),
 		endings: map[process]*ending{},
 	}
 }
@@ -104,8 +117,10 @@ func (l *loop) run(ctx context.Context) {
 			l.click(ctx, c)
 		case r := <-l.done:
 			l.finish(r)
+			l.look()
 		case <-l.opened:
 			l.held = time.After(hold)
+			l.look()
 		case <-l.held:
 			l.held = nil
 		case has := <-l.hosts:
@@ -120,12 +135,19 @@ func (l *loop) run(ctx context.Context) {
 			}
 			l.batch = nil
 		case <-l.tidyDue:
-			l.tidyDue = nil
-			if l.held == nil {
+			if l.tidyDue, l.tidyAt = nil, (time.Time{}); l.held == nil {
 				l.drawer.sweep(time.Now())
 			}
 		}
 		l.redraw()
+	}
+}
+
+// look has the watcher look at once: somebody is waiting for what it finds.
+func (l *loop) look() {
+	select {
+	case l.wake <- struct{}{}:
+	default: // it has been asked
 	}
 }
 
@@ -137,27 +159,36 @@ func (l *loop) redraw() {
 		return
 	}
 	l.drawer.draw(v, time.Now())
-	if l.drawer.untidy() && l.tidyDue == nil {
-		l.tidyDue = time.After(linger)
+	if due, ok := l.drawer.untidy(); ok && !due.Equal(l.tidyAt) {
+		l.tidyAt, l.tidyDue = due, time.After(time.Until(due))
 	}
 }
 
 func (l *loop) update(u watcher.Update) {
-	l.model.snapshot, l.model.err = u.Snapshot, u.Err
+	l.model.snapshot, l.model.err, l.model.slow = u.Snapshot, u.Err, u.Slow
 	for _, e := range u.Events {
-		if e.Kind == watcher.Closed && l.wasAsked(e.Listener) {
-			continue
-		}
-		if l.batch.add(e); l.batchDue == nil {
-			l.batchDue = time.After(gather)
+		if e.Kind != watcher.Closed || !l.wasAsked(e) {
+			l.gather(e)
 		}
 	}
 }
 
-// wasAsked reports whether a listener closed because the person ended its process. Then the outcome is told, and nothing else.
-func (l *loop) wasAsked(closed watcher.Listener) bool {
-	e, ok := l.endings[identity(closed.Owner)]
-	return ok && (e.underWay() || time.Now().Before(e.until))
+// gather adds an event to those that are told together.
+func (l *loop) gather(e watcher.Event) {
+	if l.batch.add(e); l.batchDue == nil {
+		l.batchDue = time.After(gather)
+	}
+}
+
+// wasAsked reports whether a listener closed because the person ended its process, or whether that remains to be seen. Then the
+// outcome is told, and nothing else.
+func (l *loop) wasAsked(closed watcher.Event) bool {
+	e, ok := l.endings[identity(closed.Listener.Owner)]
+	if ok && e.underWay() {
+		e.held = append(e.held, closed)
+		return true
+	}
+	return ok && time.Now().Before(e.until)
 }
 
 // host notes whether there is a tray host, and tells the person once if there is none.
@@ -183,7 +214,7 @@ func (l *loop) click(ctx context.Context, c click) {
 	case !ok && (c.action == stop || c.action == kill):
 		l.do.say(nothingHit(c.id.Port, c.who, c.action == kill))
 	case !ok:
-		l.do.say(notice{fmt.Sprintf("Port %d is closed", c.id.Port), "Nothing was opened or copied: " + c.who + " no longer listens there"})
+		l.do.say(notice{fmt.Sprintf("Port %d: nothing was opened or copied", c.id.Port), c.who + " no longer listens there"})
 	case l.running == actionLimit:
 		l.do.say(notice{"Nothing was done", "Earlier actions are still running"})
 	default:
@@ -193,21 +224,39 @@ func (l *loop) click(ctx context.Context, c click) {
 
 // act starts an action. Its result arrives at l.done, which has room for all.
 func (l *loop) act(ctx context.Context, a action, on watcher.Listener) {
-	var do func() result
-	switch a {
-	case open, copyAddress:
-		do = func() result { return visit(ctx, l.do, a, on) }
-	case stop, kill:
+	late := result{action: a, target: identity(on.Owner), port: on.Port}
+	late.say = notice{fmt.Sprintf("Port %d: no answer", on.Port), "What was asked for takes too long, and may or may not still happen"}
+	do := func(ctx context.Context) result { return visit(ctx, l.do, a, on) }
+	if a == stop || a == kill {
 		if !l.beginEnding(identity(on.Owner), a) {
 			return
 		}
-		do = func() result {
+		others := otherPorts(l.model.snapshot, on)
+		do = func(ctx context.Context) result {
 			r := l.do.end(ctx, on, a == kill)
-			return result{a, outcome(on, a == kill, r), identity(on.Owner), r.Outcome == owner.Freed || r.Outcome == owner.Taken}
+			return result{a, outcome(on, others, a == kill, r), identity(on.Owner), on.Port, r}
 		}
 	}
 	l.running++
-	go func() { l.done <- do() }()
+	l.actions.Go(func() {
+		ctx, cancel := context.WithTimeout(ctx, actionPatience)
+		defer cancel()
+		came := make(chan result, 1)
+		go func() { came <- do(ctx) }()
+		select {
+		case r := <-came:
+			l.done <- r
+		case <-ctx.Done():
+			l.done <- late
+		}
+	})
+}
+
+// otherPorts returns the other ports that the owner of a listener has.
+func otherPorts(s watcher.Snapshot, on watcher.Listener) []watcher.Listener {
+	return slices.DeleteFunc(slices.Clone(s.Listeners), func(l watcher.Listener) bool {
+		return l.Port == on.Port || !l.Owner.Is(on.Owner) || !l.Owner.Known()
+	})
 }
 
 // visit opens the address of a listener, or copies it.
@@ -226,8 +275,10 @@ func visit(ctx context.Context, do deeds, a action, on watcher.Listener) result 
 // finish takes in the result of an action.
 func (l *loop) finish(r result) {
 	l.running--
-	later := r.action == stop || r.action == kill
-	if later = later && l.finishEnding(r); !later && r.say != (notice{}) {
+	if r.action == stop || r.action == kill {
+		r.say = l.finishEnding(r)
+	}
+	if r.say != (notice{}) {
 		l.do.say(r.say)
 	}
 }
@@ -256,18 +307,35 @@ func (l *loop) beginEnding(p process, a action) bool {
 	return true
 }
 
-// finishEnding notes the end of a Stop or Kill, and reports whether there is another one under way that will tell the outcome.
-func (l *loop) finishEnding(r result) (later bool) {
+// finishEnding notes the end of a Stop or Kill, and returns what to tell: nothing if another one is under way, which will tell.
+func (l *loop) finishEnding(r result) notice {
 	e := l.endings[r.target]
 	if r.action == stop {
 		e.stops--
 	} else {
 		e.kills--
 	}
-	if r.freed {
+	freed := r.end.Outcome == owner.Freed || r.end.Outcome == owner.Taken
+	if freed && r.end.Ended {
 		e.until = time.Now().Add(ownGrace)
 	}
-	return e.underWay()
+	if e.underWay() {
+		if freed {
+			e.freed = r.say
+		}
+		return notice{}
+	}
+	for _, closed := range e.held {
+		if !time.Now().Before(e.until) && !(freed && closed.Listener.Port == r.port) {
+			l.gather(closed) // it ended by itself, or goes on without this port
+		}
+	}
+	say := r.say
+	if r.end.Outcome == owner.AlreadyGone {
+		say = cmp.Or(e.freed, r.say)
+	}
+	e.held, e.freed = nil, notice{}
+	return say
 }
 
 // noHost returns the notice for a session in which nothing shows tray icons.

@@ -177,7 +177,7 @@ func TestLoopTellsTheOutcomeOfAStopOnly(t *testing.T) {
 		s.click("3000", "Stop")
 		s.click("3000", "Stop") // once is enough
 		s.list(other)           // both its ports close, before the outcome is known
-		s.wait(time.Minute)
+		s.wait(10 * time.Second)
 		s.expect()
 		close(release)
 		s.wait(gather)
@@ -195,6 +195,40 @@ func TestLoopTellsTheOutcomeOfAStopOnly(t *testing.T) {
 		s.list(server(3000, 5))
 		s.wait(gather)
 		s.expect("Port 3000 opened")
+	})
+}
+
+// What a process closes besides the port that it gave up on request, and lives on, is told.
+func TestLoopTellsWhatElseCloses(t *testing.T) {
+	perform(t, func(s *stage) {
+		s.list(server(3000, 1), server(9229, 1))
+		release := make(chan struct{})
+		s.end = func(watcher.Listener, bool) owner.Result {
+			<-release
+			return owner.Result{Outcome: owner.Freed}
+		}
+		s.click("3000", "Stop")
+		s.list()
+		s.wait(10 * time.Second)
+		s.expect()
+		close(release)
+		s.wait(gather)
+		s.expect("Port 3000 is free", "Port 9229 closed")
+	})
+}
+
+// An action that hangs is given up: its place is free for others, and the person is told.
+func TestLoopGivesUpOnActions(t *testing.T) {
+	perform(t, func(s *stage) {
+		s.list(server(3000, 1))
+		release := make(chan struct{})
+		defer close(release)
+		s.end = func(watcher.Listener, bool) owner.Result { <-release; return owner.Result{} }
+		for range 2 * actionLimit {
+			s.click("3000", "Stop")
+			s.wait(actionPatience)
+			s.expect("Port 3000: no answer")
+		}
 	})
 }
 
@@ -228,6 +262,25 @@ func TestLoopKillsWhileStopping(t *testing.T) {
 		s.click("3000", "Stop")
 		s.click("3000", "Kill")
 		s.list()
+		s.wait(time.Second)
+		s.expect("Port 3000 is free")
+	})
+}
+
+// A Kill that finds nothing left to do, because the Stop before it has worked meanwhile, tells that.
+func TestLoopTellsTheStopThatWorked(t *testing.T) {
+	perform(t, func(s *stage) {
+		s.list(server(3000, 1))
+		s.end = func(_ watcher.Listener, force bool) owner.Result {
+			if !force {
+				time.Sleep(time.Second)
+				return owner.Result{Outcome: owner.Freed, Ended: true}
+			}
+			time.Sleep(2 * time.Second)
+			return owner.Result{Outcome: owner.AlreadyGone}
+		}
+		s.click("3000", "Stop")
+		s.click("3000", "Kill")
 		s.wait(time.Minute)
 		s.expect("Port 3000 is free")
 	})
@@ -259,7 +312,7 @@ func TestLoopHitsOnlyWhatWasShown(t *testing.T) {
 					}
 					s.clickItem(openItem) // the slot may be another row's by now, which is then opened
 					if len(after) == 0 {
-						s.expect("Port 3000 is closed")
+						s.expect("Port 3000: nothing was opened or copied")
 					}
 				})
 			})

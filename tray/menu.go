@@ -4,8 +4,10 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 	"time"
+	"unicode/utf16"
 
 	"porttray/watcher"
 	"porttray/watcher/owner"
@@ -65,14 +67,17 @@ func header(m model) string {
 	case m.err != nil:
 		return clean("As of " + m.snapshot.Time.Format("15:04:05") + ": " + reason(m.err))
 	}
-	switch n := m.snapshot.Ports(); n {
+	text := fmt.Sprintf("%d ports", m.snapshot.Ports())
+	switch m.snapshot.Ports() {
 	case 0:
-		return "No ports"
+		text = "No ports"
 	case 1:
-		return "1 port"
-	default:
-		return fmt.Sprintf("%d ports", n)
+		text = "1 port"
 	}
+	if m.slow > 0 {
+		text += fmt.Sprintf(", read every %v", m.slow)
+	}
+	return text
 }
 
 // reason returns the innermost cause of err, which says most in few words.
@@ -97,7 +102,7 @@ func tooltip(s watcher.Snapshot) string {
 		if i > 0 {
 			next = ", " + next
 		}
-		if len([]rune(text+next)) > 100 {
+		if len(utf16.Encode([]rune(text+next))) > 100 {
 			return text + ", …"
 		}
 		text += next
@@ -189,7 +194,7 @@ func mnemonics(label, goos, desktop string) string {
 		return label
 	}
 	n := -1
-	if strings.Contains(strings.ToUpper(desktop), "GNOME") {
+	if names := strings.Split(desktop, ":"); slices.Contains(names, "GNOME") && !slices.Contains(names, "Budgie") {
 		n = 1
 	}
 	return strings.Replace(label, "_", "__", n)

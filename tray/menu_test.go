@@ -41,6 +41,7 @@ func TestHeader(t *testing.T) {
 		{"none", model{snapshot: watcher.Snapshot{Time: noon}}, "No ports"},
 		{"one", model{snapshot: watcher.Snapshot{Time: noon, Listeners: listeners[:1]}}, "1 port"},
 		{"two owners of one port", model{snapshot: watcher.Snapshot{Time: noon, Listeners: listeners}}, "2 ports"},
+		{"expensive", model{snapshot: watcher.Snapshot{Time: noon}, slow: 8 * time.Second}, "No ports, read every 8s"},
 		{"stale", model{snapshot: watcher.Snapshot{Time: noon, Listeners: listeners}, err: denied}, "As of 12:00:00: permission denied"},
 	} {
 		if got := header(c.model); got != c.want {

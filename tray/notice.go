@@ -1,6 +1,7 @@
 package tray
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -46,6 +47,9 @@ func announce(b batch, now watcher.Snapshot) (notice, bool) {
 			opened = append(opened, latest(e.Listener, now))
 		}
 	}
+	byPort := func(a, b watcher.Listener) int { return cmp.Compare(a.Port, b.Port) }
+	slices.SortStableFunc(opened, byPort)
+	slices.SortStableFunc(closed, byPort)
 	all := slices.Concat(opened, closed)
 	switch {
 	case len(all) == 0:
@@ -135,8 +139,8 @@ func whose(p owner.Process) string {
 	return owner.Printable(text, maxLine)
 }
 
-// outcome returns the notice about an end that was asked for.
-func outcome(l watcher.Listener, force bool, r owner.Result) notice {
+// outcome returns the notice about an end that was asked for. The others are the listeners that the process had besides.
+func outcome(l watcher.Listener, others []watcher.Listener, force bool, r owner.Result) notice {
 	verb, done := "stop", "stopped"
 	if force {
 		verb, done = "kill", "killed"
@@ -147,12 +151,18 @@ func outcome(l watcher.Listener, force bool, r owner.Result) notice {
 		if !r.Ended {
 			done = "runs on, but no longer listens there"
 		}
+		if len(others) > 0 && r.Ended {
+			done += ", which closed " + joinPorts(others) + " as well"
+		}
 		return notice{fmt.Sprintf("Port %d is free", l.Port), p + " " + done}
 	case owner.Taken:
 		return notice{fmt.Sprintf("Port %d was taken over", l.Port), fmt.Sprintf("%s let it go, and now %s has it", p, taker(r.By))}
 	case owner.StillRunning:
 		body := p + " did not stop within 5 seconds; Kill would force it"
-		if force {
+		switch {
+		case r.Ended:
+			body = p + " has ended, but something holds the port still"
+		case force:
 			body = p + " is still there 5 seconds after Kill"
 		}
 		return notice{fmt.Sprintf("Port %d is still in use", l.Port), body}

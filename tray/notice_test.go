@@ -54,22 +54,26 @@ func TestOutcome(t *testing.T) {
 		force       bool
 		result      owner.Result
 		title, body string
+		others      []watcher.Listener
 	}{
-		{false, owner.Result{Outcome: owner.Freed, Ended: true}, "Port 3000 is free", "node (PID 4242) stopped"},
-		{true, owner.Result{Outcome: owner.Freed, Ended: true}, "Port 3000 is free", "node (PID 4242) killed"},
-		{false, owner.Result{Outcome: owner.Freed}, "Port 3000 is free", "node (PID 4242) runs on, but no longer listens there"},
-		{false, owner.Result{Outcome: owner.Taken, Ended: true, By: owner.Process{PID: 9, Name: "ruby"}}, "Port 3000 was taken over", "node (PID 4242) let it go, and now ruby (PID 9) has it"},
-		{true, owner.Result{Outcome: owner.Taken}, "Port 3000 was taken over", "node (PID 4242) let it go, and now a process that this user cannot see has it"},
-		{false, owner.Result{Outcome: owner.StillRunning}, "Port 3000 is still in use", "node (PID 4242) did not stop within 5 seconds; Kill would force it"},
-		{true, owner.Result{Outcome: owner.StillRunning}, "Port 3000 is still in use", "node (PID 4242) is still there 5 seconds after Kill"},
-		{false, owner.Result{Outcome: owner.Unclear}, "Port 3000 cannot be looked at", "node (PID 4242) was asked to end; what came of it cannot be seen"},
-		{true, owner.Result{Outcome: owner.Unclear, Ended: true}, "Port 3000 cannot be looked at", "node (PID 4242) has ended; whether the port is free cannot be seen"},
-		{false, owner.Result{Outcome: owner.AlreadyGone}, "Port 3000: nothing was stopped", "node (PID 4242) no longer listens there"},
-		{true, owner.Result{Outcome: owner.NotPermitted}, "Not permitted to kill node", "The system does not let this user kill node (PID 4242)"},
-		{false, owner.Result{Outcome: owner.Refused, Reason: "part of the system"}, "Port 3000: nothing was stopped", "node (PID 4242): part of the system"},
-		{false, owner.Result{Err: errors.New("list TCP sockets: no memory")}, "Could not stop node", "list TCP sockets: no memory"},
+		{false, owner.Result{Outcome: owner.Freed, Ended: true}, "Port 3000 is free", "node (PID 4242) stopped", nil},
+		{true, owner.Result{Outcome: owner.Freed, Ended: true}, "Port 3000 is free", "node (PID 4242) killed", nil},
+		{false, owner.Result{Outcome: owner.Freed, Ended: true}, "Port 3000 is free", "node (PID 4242) stopped, which closed 3001, 9229 as well",
+			[]watcher.Listener{server(3001, 4242), server(9229, 4242)}},
+		{false, owner.Result{Outcome: owner.StillRunning, Ended: true}, "Port 3000 is still in use", "node (PID 4242) has ended, but something holds the port still", nil},
+		{false, owner.Result{Outcome: owner.Freed}, "Port 3000 is free", "node (PID 4242) runs on, but no longer listens there", nil},
+		{false, owner.Result{Outcome: owner.Taken, Ended: true, By: owner.Process{PID: 9, Name: "ruby"}}, "Port 3000 was taken over", "node (PID 4242) let it go, and now ruby (PID 9) has it", nil},
+		{true, owner.Result{Outcome: owner.Taken}, "Port 3000 was taken over", "node (PID 4242) let it go, and now a process that this user cannot see has it", nil},
+		{false, owner.Result{Outcome: owner.StillRunning}, "Port 3000 is still in use", "node (PID 4242) did not stop within 5 seconds; Kill would force it", nil},
+		{true, owner.Result{Outcome: owner.StillRunning}, "Port 3000 is still in use", "node (PID 4242) is still there 5 seconds after Kill", nil},
+		{false, owner.Result{Outcome: owner.Unclear}, "Port 3000 cannot be looked at", "node (PID 4242) was asked to end; what came of it cannot be seen", nil},
+		{true, owner.Result{Outcome: owner.Unclear, Ended: true}, "Port 3000 cannot be looked at", "node (PID 4242) has ended; whether the port is free cannot be seen", nil},
+		{false, owner.Result{Outcome: owner.AlreadyGone}, "Port 3000: nothing was stopped", "node (PID 4242) no longer listens there", nil},
+		{true, owner.Result{Outcome: owner.NotPermitted}, "Not permitted to kill node", "The system does not let this user kill node (PID 4242)", nil},
+		{false, owner.Result{Outcome: owner.Refused, Reason: "part of the system"}, "Port 3000: nothing was stopped", "node (PID 4242): part of the system", nil},
+		{false, owner.Result{Err: errors.New("list TCP sockets: no memory")}, "Could not stop node", "list TCP sockets: no memory", nil},
 	} {
-		if got := outcome(l, c.force, c.result); got != (notice{c.title, c.body}) {
+		if got := outcome(l, c.others, c.force, c.result); got != (notice{c.title, c.body}) {
 			t.Errorf("outcome %d (force %v): got %q / %q, want %q / %q", c.result.Outcome, c.force, got.title, got.body, c.title, c.body)
 		}
 	}

@@ -9,6 +9,7 @@ import (
 	"image"
 	"image/draw"
 	"image/png"
+	"log/slog"
 	"os"
 	"slices"
 	"time"
@@ -36,8 +37,9 @@ type session struct {
 	plain beeepSender
 }
 
-// openSession connects to the desktop session. The error says in a few words why there is none; no bus is ever started for it.
-func openSession() (*session, error) {
+// openSession connects to the desktop session, within callLimit. The error says in a few words why there is none; no bus is ever
+// started for it.
+func openSession(ctx context.Context) (*session, error) {
 	if os.Getenv("DISPLAY") == "" && os.Getenv("WAYLAND_DISPLAY") == "" {
 		return nil, errors.New("there is no display (neither DISPLAY nor WAYLAND_DISPLAY is set)")
 	}
@@ -45,18 +47,33 @@ func openSession() (*session, error) {
 	if err != nil {
 		return nil, errors.New("there is no session bus (DBUS_SESSION_BUS_ADDRESS does not lead to one)")
 	}
-	if err = conn.Auth(nil); err == nil {
-		err = conn.Hello()
-	}
-	if err == nil {
-		// Systray neither reports that it cannot connect nor survives it, so the connection it will use is made here.
-		_, err = dbus.SessionBus()
+	ctx, cancel := context.WithTimeout(ctx, callLimit)
+	defer cancel()
+	done := make(chan error, 1)
+	go func() { done <- greet(conn) }()
+	select {
+	case err = <-done:
+	case <-ctx.Done():
+		err = ctx.Err()
 	}
 	if err != nil {
 		conn.Close()
 		return nil, fmt.Errorf("the session bus does not answer: %w", err)
 	}
 	return &session{conn: conn, plain: newBeeepSender()}, nil
+}
+
+// greet makes a connection usable, and the one that systray will use as well: systray neither reports that it cannot connect
+// nor survives it.
+func greet(conn *dbus.Conn) error {
+	if err := conn.Auth(nil); err != nil {
+		return err
+	}
+	if err := conn.Hello(); err != nil {
+		return err
+	}
+	_, err := dbus.SessionBus()
+	return err
 }
 
 func (s *session) close() { s.conn.Close() }
@@ -78,8 +95,14 @@ func (s *session) watch(ctx context.Context, hosts chan<- bool) {
 			return
 		}
 		if !s.nextHost(ctx, signals) {
+			if ctx.Err() == nil {
+				slog.Info("the desktop session has ended")
+			}
 			return
 		}
+	}
+	if ctx.Err() == nil {
+		slog.Error("the session bus does not tell of tray hosts", "err", err)
 	}
 }
 

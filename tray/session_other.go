@@ -8,7 +8,7 @@ import "context"
 // other means, so here it only sends notices.
 type session struct{ plain beeepSender }
 
-func openSession() (*session, error) { return &session{newBeeepSender()}, nil }
+func openSession(context.Context) (*session, error) { return &session{newBeeepSender()}, nil }
 
 func (s *session) close() {}
 

@@ -49,12 +49,16 @@ func (systrayFace) SetCount(n int) {
 func (systrayFace) SetTooltip(text string) { systray.SetTooltip(text) }
 
 // runSystray shows the tray until ctx is done. Once it is there, ready is called with the root of the menu; it must build the
-// menu and return, because the menu is served only afterwards. runSystray blocks the main goroutine, as macOS demands.
-func runSystray(ctx context.Context, v menu, ready func(root node, f face), opened chan<- struct{}) {
+// menu and return, because the menu is served only afterwards. drawn is closed when nobody draws any more, which the end waits
+// for as long as exitLimit. runSystray blocks the main goroutine, as macOS demands.
+func runSystray(ctx context.Context, v menu, ready func(root node, f face), opened chan<- struct{}, drawn <-chan struct{}) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	go forwardOpened(ctx, opened)
-	context.AfterFunc(ctx, systray.Quit)
+	context.AfterFunc(ctx, func() {
+		atMost(exitLimit, func() { <-drawn })
+		systray.Quit()
+	})
 
 	face := systrayFace{}
 	dress := func() {

@@ -26,11 +26,11 @@ var ErrNoTray = errors.New("no tray")
 // Remote reports that this program was started over ssh, where a tray would appear on a screen that the person does not see.
 func Remote() bool { return os.Getenv("SSH_CONNECTION") != "" || os.Getenv("SSH_TTY") != "" }
 
-// Run shows what w finds in the system tray. It blocks until ctx is done, the person quits, or the desktop session ends, and
+// Run shows what w finds in the system tray, and has it look when somebody opens the menu. It blocks until ctx is done, the person quits, or the desktop session ends, and
 // must be called on the main goroutine. Where there is no tray to show it in, it returns an error that wraps ErrNoTray at once.
 // A session without a tray host is none of those: the icon appears as soon as there is one.
 func Run(ctx context.Context, w *watcher.Watcher, version string) error {
-	session, err := openSession()
+	session, err := openSession(ctx)
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrNoTray, err)
 	}
@@ -40,6 +40,7 @@ func Run(ctx context.Context, w *watcher.Watcher, version string) error {
 
 	notices := newOutbox(session.send)
 	l := newLoop(version, runtime.GOOS)
+	w.Wake = l.wake
 	l.do = deeds{scheme: scheme, open: openURL, copy: copyText, end: end, say: notices.put}
 
 	var wg sync.WaitGroup
@@ -49,23 +50,29 @@ func Run(ctx context.Context, w *watcher.Watcher, version string) error {
 		session.watch(ctx, l.hosts)
 		cancel()
 	})
+	drawn := make(chan struct{}) // closed when nothing is drawn any more
 	runSystray(ctx, view(l.model), func(root node, f face) {
 		l.drawer = newDrawer(root, f, view(l.model))
-		wg.Go(func() {
+		go func() {
+			defer close(drawn)
 			l.run(ctx)
 			cancel()
-		})
-	}, l.opened)
+		}()
+	}, l.opened, drawn)
 	cancel()
-	waitAtMost(&wg, time.Second/2)
+	wg.Go(l.actions.Wait)
+	atMost(exitLimit, wg.Wait)
 	return nil
 }
 
-// waitAtMost waits for what still runs, but no longer than limit: an action that hangs must not keep the program alive.
-func waitAtMost(wg *sync.WaitGroup, limit time.Duration) {
+// exitLimit is how long the end of the program waits for what is under way: nothing that hangs keeps it alive.
+const exitLimit = 400 * time.Millisecond
+
+// atMost runs wait, and returns when it has, but no later than after limit.
+func atMost(limit time.Duration, wait func()) {
 	done := make(chan struct{})
 	go func() {
-		wg.Wait()
+		wait()
 		close(done)
 	}()
 	select {
