@@ -320,6 +320,7 @@ func TestSilentBus(t *testing.T) {
 }
 
 func TestTerminal(t *testing.T) {
+	parallel(t)
 	t.Run("over ssh", func(t *testing.T) {
 		parallel(t)
 		d := newDesktop(t)
