@@ -65,6 +65,26 @@ func BenchmarkTick(b *testing.B) {
 	}
 }
 
+// BenchmarkGrowth measures an unchanged tick while the machine's connections, and then its processes' files, are doubled.
+//
+//	go test -run '^$' -bench Growth -benchtime 200x ./watcher
+func BenchmarkGrowth(b *testing.B) {
+	connections, files := loads[1], loads[1]
+	connections.connections *= 2
+	files.files *= 2
+	for _, l := range []struct {
+		name string
+		load
+	}{{"middle", loads[1]}, {"twice the connections", connections}, {"twice the files", files}} {
+		b.Run(l.name, func(b *testing.B) {
+			l.start(b)
+			for _, r := range rivals(b)[:2] {
+				b.Run(r.name, func(b *testing.B) { measure(b, r.tick, func() func() { return func() {} }) })
+			}
+		})
+	}
+}
+
 // BenchmarkPace measures the CPU time that looking once a second takes when nothing changes: a whole watcher, gopsutil in a
 // plain loop, and a loop that does nothing.
 //
@@ -167,52 +187,52 @@ func rivals(b *testing.B) []rival {
 	return all
 }
 
-// start makes the load and takes it down at the end.
+// start makes the load and takes it down at the end. Each process gets its files before the next is made, so that this one
+// needs few of its own.
 func (l load) start(b *testing.B) {
 	b.Helper()
-	files := make([][]*os.File, l.processes)
-	give := func(i int, f *os.File, err error) {
-		if err != nil {
-			b.Fatal(err)
-		}
-		files[i%l.processes] = append(files[i%l.processes], f)
-	}
-	raiseFileLimit(b, uint64(l.listeners+3*l.connections+l.processes+1000))
-	for i := range l.listeners {
-		socket := listenTCP(b, "127.0.0.1:0")
-		f, err := socket.File()
-		socket.Close()
-		give(i, f, err)
-	}
 	server := listenTCP(b, "127.0.0.1:0")
 	defer server.Close()
-	for i := range l.connections {
-		client, err := net.Dial("tcp", server.Addr().String())
-		if err != nil {
-			b.Fatal(err)
-		}
-		accepted, err := server.Accept()
-		if err != nil {
-			b.Fatal(err)
-		}
-		for _, c := range []net.Conn{client, accepted} {
-			f, err := c.(*net.TCPConn).File()
-			c.Close()
-			give(i, f, err)
-		}
-	}
 	null, err := os.Open(os.DevNull)
 	if err != nil {
 		b.Fatal(err)
 	}
 	defer null.Close()
-	for _, own := range files {
-		mine := len(own)
-		for len(own) < l.files {
-			own = append(own, null)
+	share := func(total, i int) int { return total*(i+1)/l.processes - total*i/l.processes }
+	for i := range l.processes {
+		var files []*os.File
+		give := func(socket interface {
+			File() (*os.File, error)
+			Close() error
+		}) {
+			f, err := socket.File()
+			if err != nil {
+				b.Fatal(err)
+			}
+			socket.Close()
+			files = append(files, f)
 		}
-		sleeper(b, own)
-		for _, f := range own[:mine] {
+		for range share(l.listeners, i) {
+			give(listenTCP(b, "127.0.0.1:0"))
+		}
+		for range share(l.connections, i) {
+			client, err := net.Dial("tcp", server.Addr().String())
+			if err != nil {
+				b.Fatal(err)
+			}
+			accepted, err := server.AcceptTCP()
+			if err != nil {
+				b.Fatal(err)
+			}
+			give(client.(*net.TCPConn))
+			give(accepted)
+		}
+		own := len(files)
+		for len(files) < l.files {
+			files = append(files, null)
+		}
+		sleeper(b, files)
+		for _, f := range files[:own] {
 			f.Close()
 		}
 	}
@@ -241,21 +261,6 @@ func listenTCP(tb testing.TB, addr string) *net.TCPListener {
 		tb.Fatal(err)
 	}
 	return l.(*net.TCPListener)
-}
-
-func raiseFileLimit(b *testing.B, n uint64) {
-	b.Helper()
-	var limit unix.Rlimit
-	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
-		b.Fatal(err)
-	}
-	if limit.Cur >= n {
-		return
-	}
-	limit.Cur, limit.Max = n, max(n, limit.Max)
-	if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
-		b.Skipf("this load needs %d open files: %v", n, err)
-	}
 }
 
 // An opener is a process that was there before, and opens listeners when it is told to. Its parent is a shell, as in life.
