@@ -120,7 +120,7 @@ func (s *fastScanner) scan(ctx context.Context) (Snapshot, error) {
 	if err != nil {
 		return Snapshot{}, err
 	}
-	changed = s.check(now) || changed
+	changed = s.check(ctx, now) || changed
 	if s.attribute(ctx, now) || changed {
 		s.found.Listeners = s.listeners()
 		s.letGo()
@@ -209,7 +209,7 @@ func (s *fastScanner) holds(so *sock) bool {
 
 // check looks again at what is remembered of the owners that ended, and of some others in turn. What does not hold any longer
 // is forgotten, and then looked for by attribute.
-func (s *fastScanner) check(now time.Time) (changed bool) {
+func (s *fastScanner) check(ctx context.Context, now time.Time) (changed bool) {
 	for s.pins != nil {
 		select {
 		case pid := <-s.pins.Ended:
@@ -233,7 +233,7 @@ func (s *fastScanner) check(now time.Time) (changed bool) {
 			so.forget()
 			changed = true
 		case s.round%programRounds == 0 && s.replaced(so.owner):
-			s.forgetProgram(so.owner)
+			s.renew(ctx, so.owner)
 			changed = true
 		}
 	}
@@ -249,12 +249,27 @@ func (s *fastScanner) share(now time.Time) int {
 	return n
 }
 
-// forgetProgram forgets that a process owns what it does, so that its facts are read again.
+// forgetProgram forgets what a process owns, so that the owners are looked for.
 func (s *fastScanner) forgetProgram(p *program) {
 	delete(s.owners, p.PID)
 	for _, so := range s.order {
 		if so.owner == p {
 			so.forget()
+		}
+	}
+}
+
+// renew reads the facts about a process again, which owns what it did.
+func (s *fastScanner) renew(ctx context.Context, p *program) {
+	delete(s.owners, p.PID)
+	now := s.program(ctx, p.Process)
+	if now == nil { // it has just ended
+		s.forgetProgram(p)
+		return
+	}
+	for _, so := range s.order {
+		if so.owner == p {
+			so.owner = now
 		}
 	}
 }

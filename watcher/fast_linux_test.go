@@ -301,7 +301,7 @@ func TestFastRecheck(t *testing.T) {
 				s.order = append(s.order, &sock{})
 			}
 			now = now.Add(time.Second)
-			s.check(now)
+			s.check(t.Context(), now)
 			s.last = now
 			looked = 0
 			for _, so := range s.order[:n] {

@@ -16,7 +16,7 @@ import (
 )
 
 // searchBudget is how long a search may take in one tick; what is left of it is done in the next.
-const searchBudget = 20 * time.Millisecond
+const searchBudget = 50 * time.Millisecond
 
 // A search finds the processes that hold sockets. Looking at every file of every process is what takes other programs so long,
 // so it looks where the socket most likely is first, and stops when all are found: processes that are younger than the search
