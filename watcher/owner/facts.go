@@ -1,0 +1,50 @@
+package owner
+
+// Facts say whose server a process is, the way its owner thinks of it. They are comparable. An absent fact is empty; none is
+// ever guessed. All texts in them are untrusted.
+type Facts struct {
+	Project Project
+	Tool    Tool
+	Manager Manager
+	// Ancestors are the processes that it descends from, its parent first, up to the shell, terminal, desktop or service manager
+	// that it was started from. That one is not among them. Unused places are zero.
+	Ancestors [8]ID
+}
+
+// An ID identifies a process on a running system.
+type ID struct {
+	PID   int32
+	Start uint64
+}
+
+// A Project is the directory tree that a process works in, and its name.
+type Project struct {
+	Name     string
+	Dir      string // its root
+	Branch   string // of the git working tree that it is in, if any
+	Worktree bool   // the working tree is a linked one (git-worktree(1))
+}
+
+// A Manager is what would start the process again.
+type Manager struct {
+	Name   string // of a systemd unit, a launchd job or a Windows service
+	System bool   // it works for the whole system rather than for this user
+}
+
+// A Tool is the program behind a server, by the name that people use for it: "Vite", "PostgreSQL".
+type Tool struct {
+	Name string
+	Kind Kind
+}
+
+// A Kind tells tools apart by what they say about a listener.
+type Kind int
+
+// The kinds of tool. The zero value is that of no tool.
+const (
+	_      Kind = iota
+	Server      // something that is run to serve: a development server, a web server, a database
+	Runner      // runs what the person wrote: go run, cargo, Gradle, php -S; a Server in the same lineage says more
+	Helper      // works for another server: esbuild, workerd
+	App         // a desktop program with ports of its own: an editor, a browser
+)
