@@ -1,0 +1,188 @@
+package owner
+
+import (
+	"bufio"
+	"bytes"
+	"compress/flate"
+	"encoding/binary"
+	"encoding/json"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+)
+
+// inspect adds what the files that a process runs tell beyond its command line: the class in a Java archive, the framework of
+// a .NET program, the file of a Python module. Only regular files are read, and no more than the beginning of one.
+func (m *member) inspect() {
+	c := m.commands[len(m.commands)-1]
+	file := absolute(m.dir, c.file)
+	switch {
+	case c.module:
+		if file = moduleFile(file); file != "" {
+			m.file = file
+		}
+		return
+	case file != "" && c.lang == java && archive(file):
+		m.commands = append(m.commands, archiveCommands(file, c.args)...)
+	case c.lang == dotnet && strings.HasSuffix(file, ".dll"):
+		m.commands = append(m.commands, frameworkCommands(strings.TrimSuffix(file, ".dll"))...)
+	case len(m.commands) == 1 && c.lang == native && m.exe != "":
+		m.commands = append(m.commands, frameworkCommands(strings.TrimSuffix(m.exe, ".exe"))...)
+	}
+	switch {
+	case c.file != "" && (c.lang != dotnet || strings.HasSuffix(file, ".dll")):
+		m.file = file
+	case !isLauncher(programName(m.exe)):
+		m.file = m.exe
+	}
+}
+
+// absolute returns the path of a file that was named in dir, or nothing if that is not known.
+func absolute(dir, file string) string {
+	switch {
+	case file == "":
+		return ""
+	case filepath.IsAbs(file):
+		return filepath.Clean(file)
+	case dir == "":
+		return ""
+	}
+	return filepath.Join(dir, file)
+}
+
+// moduleFile returns the file or the directory of a Python module by its path without extension, or nothing if neither exists.
+func moduleFile(path string) string {
+	if path == "" {
+		return ""
+	}
+	for _, file := range []string{path + ".py", path} {
+		if _, err := os.Lstat(file); err == nil {
+			return file
+		}
+	}
+	return ""
+}
+
+// archive reports whether a file may be a Java archive by its name.
+func archive(file string) bool {
+	return strings.HasSuffix(file, ".jar") || strings.HasSuffix(file, ".war")
+}
+
+// archiveCommands returns what is known of a Java archive by its manifest: the libraries that tell a tool, and its main class.
+func archiveCommands(file string, args []string) []command {
+	main, libs := readManifest(manifest(head(file, maxHead)))
+	var found []command
+	for lib := range strings.FieldsSeq(libs) {
+		found = appendLibrary(found, lib)
+	}
+	if main != "" {
+		found = append(found, command{lang: java, name: strings.ToLower(main), args: args})
+	}
+	return found
+}
+
+// frameworkCommands returns the framework of a .NET program by the path of its files without extension.
+func frameworkCommands(path string) []command {
+	type framework struct{ Name string }
+	var config struct {
+		RuntimeOptions struct {
+			Framework                      framework
+			Frameworks, IncludedFrameworks []framework
+		}
+	}
+	if json.Unmarshal(head(path+".runtimeconfig.json", maxHead), &config) != nil {
+		return nil
+	}
+	o := config.RuntimeOptions
+	if slices.Contains(slices.Concat(o.Frameworks, o.IncludedFrameworks, []framework{o.Framework}), framework{"Microsoft.AspNetCore.App"}) {
+		return []command{{lang: dotnet, name: "microsoft.aspnetcore.app"}}
+	}
+	return nil
+}
+
+// maxHead bounds what is read of one file, and what comes out of it.
+const maxHead = 64 << 10
+
+// head returns the beginning of a regular file, or nothing.
+func head(file string, max int64) []byte {
+	f, err := os.OpenFile(file, os.O_RDONLY|syscall.O_NONBLOCK, 0) // a pipe without a writer would block
+	if err != nil {
+		return nil
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil || !info.Mode().IsRegular() {
+		return nil
+	}
+	data := make([]byte, min(max, info.Size()))
+	n, _ := io.ReadFull(f, data) // what was read counts
+	return data[:n]
+}
+
+// manifest returns META-INF/MANIFEST.MF from the beginning of a Java archive, or nothing. Archives begin with it, because
+// JarInputStream would not find it elsewhere; so the directory at their end, which may hold thousands of entries, is not needed.
+func manifest(data []byte) []byte {
+	const size = 30 // of the header of an entry (APPNOTE.TXT, 4.3.7)
+	for len(data) >= size && string(data[:4]) == "PK\x03\x04" {
+		flags, method := binary.LittleEndian.Uint16(data[6:]), binary.LittleEndian.Uint16(data[8:])
+		packed := int(binary.LittleEndian.Uint32(data[18:]))
+		name, extra := int(binary.LittleEndian.Uint16(data[26:])), int(binary.LittleEndian.Uint16(data[28:]))
+		if len(data) < size+name+extra {
+			return nil
+		}
+		entry := string(data[size : size+name])
+		data = data[size+name+extra:]
+		if strings.EqualFold(entry, "META-INF/MANIFEST.MF") {
+			return unpack(data, method, packed, flags&8 != 0)
+		}
+		if flags&8 != 0 && packed == 0 && !strings.HasSuffix(entry, "/") || packed > len(data) {
+			return nil // its size stands behind it
+		}
+		data = data[packed:]
+		if bytes.HasPrefix(data, []byte("PK\x07\x08")) {
+			data = data[min(16, len(data)):]
+		}
+	}
+	return nil
+}
+
+// unpack returns the contents of an entry whose data is at the beginning of data.
+func unpack(data []byte, method uint16, packed int, sizeBehind bool) []byte {
+	switch {
+	case method == 0 && !sizeBehind:
+		return data[:min(packed, len(data))]
+	case method == 8:
+		contents, _ := io.ReadAll(io.LimitReader(flate.NewReader(bytes.NewReader(data)), maxHead)) // what was unpacked counts
+		return contents
+	}
+	return nil
+}
+
+// readManifest reads the main class and the class path of a manifest (JAR File Specification). A line that begins with a space
+// continues the one before.
+func readManifest(data []byte) (main, classPath string) {
+	var key string
+	values := map[string]string{}
+	for lines := bufio.NewScanner(bytes.NewReader(data)); lines.Scan(); {
+		line := lines.Text()
+		if rest, ok := strings.CutPrefix(line, " "); ok {
+			if key != "" {
+				values[key] += rest
+			}
+			continue
+		}
+		if line == "" {
+			break // the sections behind are about single files
+		}
+		name, value, _ := strings.Cut(line, ": ")
+		if key = strings.ToLower(name); key != "main-class" && key != "class-path" {
+			key = ""
+			continue
+		}
+		values[key] = value
+	}
+	return values["main-class"], values["class-path"]
+}

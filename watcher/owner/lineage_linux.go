@@ -1,0 +1,83 @@
+package owner
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// readMember returns the process that now has this PID. What the system does not tell about it stays empty. The error wraps
+// os.ErrProcessDone when there is none.
+//
+// On Linux all is read below one open directory in /proc, which belongs to the process and not to its PID.
+func readMember(_ context.Context, pid int32) (member, error) {
+	dir, err := unix.Open("/proc/"+strconv.Itoa(int(pid)), unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return member{}, fmt.Errorf("process %d: %w", pid, os.ErrProcessDone)
+	}
+	defer unix.Close(dir)
+	var buf [4096]byte
+	v, err := parseStat(readBelow(dir, "stat", buf[:], len(buf)))
+	if err != nil || v.ended {
+		return member{}, fmt.Errorf("process %d: %w", pid, os.ErrProcessDone)
+	}
+	m := member{ID: ID{PID: pid, Start: v.start}, parent: v.parent, name: v.name}
+	var info unix.Stat_t
+	if err := unix.Fstat(dir, &info); err == nil {
+		m.user = int64(info.Uid)
+	}
+	m.args = splitArgs(readBelow(dir, "cmdline", buf[:], maxCmdline))
+	m.exe = readLink(dir, "exe", buf[:])
+	m.dir = readLink(dir, "cwd", buf[:])
+	return newMember(m), nil
+}
+
+// readBelow returns what a file in a directory holds, up to max bytes, or nothing. It may be in buf.
+func readBelow(dir int, name string, buf []byte, max int) []byte {
+	fd, err := unix.Openat(dir, name, unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return nil
+	}
+	defer unix.Close(fd)
+	n := 0
+	for {
+		if n == len(buf) {
+			if n >= max {
+				return buf[:n]
+			}
+			buf = append(buf, make([]byte, min(3*n, max-n))...)
+		}
+		got, err := unix.Read(fd, buf[n:])
+		if err == unix.EINTR {
+			continue
+		}
+		if err != nil || got <= 0 {
+			return buf[:n]
+		}
+		n += got
+	}
+}
+
+// readLink returns where a link in a directory leads, or nothing.
+func readLink(dir int, name string, buf []byte) string {
+	n, err := unix.Readlinkat(dir, name, buf)
+	if err != nil || n == len(buf) {
+		return ""
+	}
+	return string(buf[:n])
+}
+
+// splitArgs returns the arguments in /proc/PID/cmdline. A program that writes a title there leaves zeros behind it.
+func splitArgs(cmdline []byte) []string {
+	cmdline = bytes.TrimRight(cmdline, "\x00")
+	if len(cmdline) == 0 {
+		return nil
+	}
+	args := strings.SplitN(string(cmdline), "\x00", maxArgs+1)
+	return args[:min(len(args), maxArgs)]
+}
