@@ -1,0 +1,110 @@
+package engine
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net"
+	"net/http"
+	"syscall"
+)
+
+// What an engine may say at most.
+const (
+	maxHeader    = 64 << 10
+	maxAnswer    = 8 << 20
+	maxPublished = 4096
+	maxText      = 256
+)
+
+var (
+	errForeign   = errors.New("the socket belongs to another user")
+	errSenseless = errors.New("not a list of containers")
+)
+
+// ask returns what one engine publishes. The error is in plain words.
+func (e *Engines) ask(ctx context.Context, socket string) ([]Published, error) {
+	if dormant(socket) {
+		return nil, explain(socket, ErrNotRunning)
+	}
+	resp, err := e.do(ctx, socket, http.MethodGet, "/containers/json")
+	if err != nil {
+		return nil, explain(socket, err)
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		return nil, explain(socket, statusError(resp))
+	}
+	published, err := decode(http.MaxBytesReader(nil, resp.Body, maxAnswer), socket)
+	if err == nil {
+		return published, nil
+	}
+	if ctx.Err() == nil && !errors.Is(err, io.ErrUnexpectedEOF) { // else it broke off
+		err = fmt.Errorf("%w: %w", errSenseless, err)
+	}
+	return nil, explain(socket, err)
+}
+
+// do sends one request to the engine at socket, on a connection of its own that ends with the answer's body. The path names
+// no version of the API, so that every engine takes it for its newest.
+func (e *Engines) do(ctx context.Context, socket, method, path string) (*http.Response, error) {
+	req, err := http.NewRequestWithContext(ctx, method, "http://localhost"+path, nil) // engines want a host, any will do
+	if err != nil {
+		return nil, err
+	}
+	dial := e.dial
+	if dial == nil {
+		dial = dialSocket
+	}
+	// A Transport and not a Client: nothing is redirected. Its zero Proxy means none.
+	t := &http.Transport{
+		DialContext:            func(ctx context.Context, _, _ string) (net.Conn, error) { return dial(ctx, socket) },
+		DisableKeepAlives:      true,
+		DisableCompression:     true,
+		MaxResponseHeaderBytes: maxHeader,
+	}
+	return t.RoundTrip(req)
+}
+
+// A problem is an error in plain words with its cause behind it.
+type problem struct {
+	words string
+	cause error
+}
+
+func (p *problem) Error() string { return p.words }
+func (p *problem) Unwrap() error { return p.cause }
+
+// explain says in plain words what err means for the engine at socket.
+func explain(socket string, err error) error {
+	var words string
+	switch {
+	case errors.Is(err, fs.ErrPermission):
+		words = "may not be asked by this user"
+	case errors.Is(err, errForeign):
+		words = "belongs to another user, so it is not asked"
+	case errors.Is(err, errSenseless):
+		words = "does not answer as expected"
+	case errors.Is(err, ErrNotRunning), errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ECONNREFUSED):
+		words, err = "is not running", errors.Join(ErrNotRunning, err)
+	default:
+		words = "does not answer"
+	}
+	return &problem{maker(socket) + " " + words, err}
+}
+
+// statusError makes an error of an answer that is none. Engines say more in a message; it is untrusted text.
+func statusError(resp *http.Response) error {
+	var body struct {
+		Message string `json:"message"`
+	}
+	_ = json.NewDecoder(io.LimitReader(resp.Body, maxHeader)).Decode(&body) // the status is known without
+	cause := errSenseless
+	if resp.StatusCode == http.StatusUnauthorized || resp.StatusCode == http.StatusForbidden {
+		cause = fs.ErrPermission
+	}
+	return fmt.Errorf("status %d %q: %w", resp.StatusCode, clip(body.Message), cause)
+}

@@ -1,0 +1,134 @@
+package engine
+
+import (
+	"bytes"
+	"cmp"
+	"encoding/json"
+	"fmt"
+	"io"
+	"math"
+	"net/netip"
+	"strings"
+	"unicode/utf8"
+)
+
+// container is the part of an engine's answer to /containers/json that counts here. Podman answers in the same way.
+type container struct {
+	ID     string `json:"Id"`
+	Names  []string
+	Image  string
+	Ports  json.RawMessage // decoded one by one: a small answer can hold very many
+	Labels struct {
+		Project       string `json:"com.docker.compose.project"`
+		Service       string `json:"com.docker.compose.service"`
+		PodmanProject string `json:"io.podman.compose.project"`
+		PodmanService string `json:"io.podman.compose.service"`
+	}
+}
+
+// decode reads the answer to /containers/json. Every part of it must have the right form; an entry of the right form that
+// makes no sense, such as an address that is none, is left out.
+func decode(answer io.Reader, socket string) ([]Published, error) {
+	var all []Published
+	err := each(answer, func(dec *json.Decoder) error {
+		var raw container
+		if err := dec.Decode(&raw); err != nil {
+			return err
+		}
+		c := raw.clean(socket)
+		return each(bytes.NewReader(raw.Ports), func(dec *json.Decoder) error {
+			var port port
+			if err := dec.Decode(&port); err != nil {
+				return err
+			}
+			if p, ok := port.published(c); ok {
+				all = append(all, p)
+			}
+			if len(all) > maxPublished {
+				return fmt.Errorf("more than %d ports", maxPublished)
+			}
+			return nil
+		})
+	})
+	if err != nil {
+		return nil, err
+	}
+	return all, nil
+}
+
+// each calls do before every element of the array that r holds, which do is to decode. Nothing at all and null are empty arrays.
+func each(r io.Reader, do func(*json.Decoder) error) error {
+	dec := json.NewDecoder(r)
+	switch token, err := dec.Token(); {
+	case err == io.EOF, err == nil && token == nil:
+		return nil
+	case err != nil:
+		return err
+	case token != json.Delim('['):
+		return fmt.Errorf("%v instead of a list", token)
+	}
+	for dec.More() {
+		if err := do(dec); err != nil {
+			return err
+		}
+	}
+	_, err := dec.Token() // the end, or what is there instead of it
+	return err
+}
+
+// clean returns the container with what may be taken over as it is. An ID that is none stays empty: it is to be part of a path.
+func (raw container) clean(socket string) Container {
+	c := Container{
+		Name:     clip(name(raw.Names)),
+		Image:    clip(raw.Image),
+		Project:  clip(cmp.Or(raw.Labels.Project, raw.Labels.PodmanProject)),
+		Service:  clip(cmp.Or(raw.Labels.Service, raw.Labels.PodmanService)),
+		Endpoint: socket,
+	}
+	if len(raw.ID) <= 64 && strings.Trim(raw.ID, "0123456789abcdef") == "" {
+		c.ID = raw.ID
+	}
+	return c
+}
+
+// name returns the container's own name. Names begin with a slash; the name that a linked container knows it by has two.
+func name(names []string) string {
+	for _, name := range names {
+		if name = strings.TrimPrefix(name, "/"); name != "" && !strings.Contains(name, "/") {
+			return name
+		}
+	}
+	return ""
+}
+
+// clip cuts s to maxText bytes, not within a character.
+func clip(s string) string {
+	if len(s) <= maxText {
+		return s
+	}
+	n := maxText
+	for n > maxText-utf8.UTFMax && !utf8.RuneStart(s[n]) {
+		n--
+	}
+	return strings.Clone(s[:n])
+}
+
+// port is a port of a container. One that is not published has no PublicPort.
+type port struct {
+	IP         string
+	PublicPort int
+	Type       string
+}
+
+// published returns p as a port that c publishes, or false when it is none.
+func (p port) published(c Container) (Published, bool) {
+	addr := netip.IPv6Unspecified()
+	if p.IP != "" {
+		var err error
+		if addr, err = netip.ParseAddr(p.IP); err != nil || addr.Zone() != "" {
+			return Published{}, false
+		}
+	}
+	ok := c.ID != "" && p.Type == "tcp" && p.PublicPort > 0 && p.PublicPort <= math.MaxUint16
+	return Published{Addr: addr.Unmap(), Port: uint16(p.PublicPort), Container: c}, ok
+}
