@@ -6,6 +6,7 @@ require (
 	fyne.io/systray v1.12.2
 	github.com/gen2brain/beeep v0.11.3
 	github.com/godbus/dbus/v5 v5.1.0
+	github.com/pelletier/go-toml/v2 v2.4.3
 	github.com/shirou/gopsutil/v3 v3.24.5
 	golang.design/x/clipboard v0.9.0
 	golang.org/x/sys v0.49.0

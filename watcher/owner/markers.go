@@ -1,0 +1,339 @@
+package owner
+
+import (
+	"bytes"
+	"encoding/json"
+	"encoding/xml"
+	"fmt"
+	"io"
+	"path"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/pelletier/go-toml/v2/unstable"
+)
+
+// A marker is a file that makes its directory a project.
+type marker struct {
+	file string
+	max  int64                    // a larger one is not read
+	name func(text []byte) string // what the file calls the project, if anything; nil if such files name nothing
+}
+
+const (
+	small = 64 << 10
+	large = 1 << 20
+)
+
+// markers are in the order in which they count within one directory: the first that is there speaks for it. A .git, which
+// names nothing, counts after them.
+var markers = []marker{
+	{"package.json", large, jsonName},
+	{"go.mod", small, modName},
+	{"pyproject.toml", large, func(text []byte) string {
+		return tomlName(text, []string{"project", "name"}, []string{"tool", "poetry", "name"})
+	}},
+	{"Cargo.toml", large, func(text []byte) string { return tomlName(text, []string{"package", "name"}) }},
+	{"composer.json", large, jsonName},
+	{"pom.xml", large, pomName},
+	{"settings.gradle", small, gradleName},
+	{"settings.gradle.kts", small, gradleName},
+	{"deno.json", large, denoName},
+	{"deno.jsonc", large, denoName},
+	{"mix.exs", small, mixName},
+	{"Gemfile", 0, nil},
+}
+
+// jsonName returns the name in a package.json or composer.json. Package json does not descend further than 10,000 levels.
+func jsonName(text []byte) string {
+	var fields map[string]json.RawMessage // a struct would take "Name" too
+	var name string
+	if json.Unmarshal(bytes.TrimPrefix(text, []byte("\ufeff")), &fields) != nil || json.Unmarshal(fields["name"], &name) != nil {
+		return ""
+	}
+	return name
+}
+
+// denoName returns the name in a deno.json, which may hold comments and trailing commas.
+func denoName(text []byte) string { return jsonName(withoutTrailingCommas(withoutComments(text, `"`))) }
+
+// withoutComments returns text with // and /* */ comments turned into spaces. Quotes are the characters that strings are written
+// between; a backslash in a string takes its meaning from the next character.
+func withoutComments(text []byte, quotes string) []byte {
+	out := slices.Clone(text)
+	for i := 0; i < len(out); {
+		n := 1
+		switch rest := out[i:]; {
+		case strings.IndexByte(quotes, rest[0]) >= 0:
+			n = stringLen(rest)
+		case bytes.HasPrefix(rest, []byte("//")):
+			n = lenUntil(rest, "\n", 0)
+			blank(rest[:n])
+		case bytes.HasPrefix(rest, []byte("/*")):
+			n = lenUntil(rest, "*/", 2)
+			blank(rest[:n])
+		}
+		i += n
+	}
+	return out
+}
+
+// stringLen returns the length of the string literal that text begins with, quotes included.
+func stringLen(text []byte) int {
+	for i := 1; i < len(text); i++ {
+		switch text[i] {
+		case '\\':
+			i++
+		case text[0]:
+			return i + 1
+		}
+	}
+	return len(text)
+}
+
+// lenUntil returns the length of text up to and with the first end behind its first skip bytes.
+func lenUntil(text []byte, end string, skip int) int {
+	if i := bytes.Index(text[skip:], []byte(end)); i >= 0 {
+		return skip + i + len(end)
+	}
+	return len(text)
+}
+
+// blank overwrites text with spaces, keeping its lines.
+func blank(text []byte) {
+	for i, c := range text {
+		if c != '\n' {
+			text[i] = ' '
+		}
+	}
+}
+
+// withoutTrailingCommas returns JSON with the commas turned into spaces after which an array or object ends.
+func withoutTrailingCommas(text []byte) []byte {
+	out := slices.Clone(text)
+	comma := -1 // the last thing but space
+	for i := 0; i < len(out); {
+		n := 1
+		switch c := out[i]; c {
+		case ' ', '\t', '\r', '\n':
+		case ',':
+			comma = i
+		case '}', ']':
+			if comma >= 0 {
+				out[comma] = ' '
+			}
+			comma = -1
+		case '"':
+			n = stringLen(out[i:])
+			comma = -1
+		default:
+			comma = -1
+		}
+		i += n
+	}
+	return out
+}
+
+// modName returns the last element of the module path in a go.mod (go.dev/ref/mod#go-mod-file), without the major version.
+func modName(text []byte) string {
+	block := false
+	for line := range strings.Lines(string(text)) {
+		code, _, _ := strings.Cut(line, "//")
+		switch words := strings.Fields(code); {
+		case len(words) == 2 && words[0] == "module" && words[1] == "(":
+			block = true
+		case len(words) == 2 && words[0] == "module":
+			return moduleName(words[1])
+		case len(words) == 1 && block && words[0] != ")":
+			return moduleName(words[0])
+		}
+	}
+	return ""
+}
+
+var (
+	majorElement = regexp.MustCompile(`/v([2-9]|[1-9][0-9]+)$`)
+	majorGopkg   = regexp.MustCompile(`\.v[0-9]+(-unstable)?$`)
+)
+
+// moduleName returns the last element of a module path that may be quoted. The element that stands for a major version is part
+// of the path but not of the name (go.dev/ref/mod#major-version-suffixes).
+func moduleName(module string) string {
+	if s, err := strconv.Unquote(module); err == nil {
+		module = s
+	}
+	version := majorElement
+	if strings.HasPrefix(module, "gopkg.in/") {
+		version = majorGopkg
+	}
+	module = version.ReplaceAllString(module, "")
+	if name := path.Base(module); name != "." && name != "/" {
+		return name
+	}
+	return ""
+}
+
+// tomlName returns the string at the first of keys that holds one. It reads expression by expression: toml.Unmarshal compares
+// every key with every other, and takes half a minute of CPU for a megabyte of keys.
+func tomlName(text []byte, keys ...[]string) string {
+	names := make([]string, len(keys))
+	var parser unstable.Parser
+	parser.Reset(text)
+	var table []string
+	for parser.NextExpression() {
+		switch e := parser.Expression(); e.Kind {
+		case unstable.Table:
+			table = keyOf(e)
+		case unstable.ArrayTable:
+			table = []string{""} // one of several such tables, and none that keys name
+		case unstable.KeyValue:
+			for i, key := range keys {
+				if name, ok := tomlString(e, table, key); ok {
+					names[i] = name
+				}
+			}
+		}
+	}
+	if i := slices.IndexFunc(names, func(name string) bool { return name != "" }); i >= 0 && parser.Error() == nil {
+		return names[i]
+	}
+	return ""
+}
+
+// tomlString returns the string that e, found in table, gives to key, perhaps in a table between braces.
+func tomlString(e *unstable.Node, table, key []string) (string, bool) {
+	at := append(slices.Clip(table), keyOf(e)...)
+	if len(at) > len(key) || !slices.Equal(at, key[:len(at)]) {
+		return "", false
+	}
+	switch value := e.Value(); {
+	case len(at) == len(key):
+		return string(value.Data), value.Kind == unstable.String
+	case value.Kind == unstable.InlineTable:
+		for children := value.Children(); children.Next(); {
+			if s, ok := tomlString(children.Node(), at, key); ok {
+				return s, true
+			}
+		}
+	}
+	return "", false
+}
+
+// keyOf returns the parts of the key of a table or value, as many as tell it from the short keys that are looked for.
+func keyOf(e *unstable.Node) []string {
+	var parts []string
+	for k := e.Key(); k.Next() && len(parts) < 4; {
+		parts = append(parts, string(k.Node().Data))
+	}
+	return parts
+}
+
+// pomName returns the artifactId of the project in a pom.xml; its parent, dependencies and plugins have one too. Package xml knows
+// no entities but the five of XML itself. What follows the artifactId is not read.
+func pomName(text []byte) string {
+	d := xml.NewDecoder(bytes.NewReader(text))
+	d.CharsetReader = latin1
+	var open []string
+	var name strings.Builder
+	for {
+		token, err := d.Token()
+		if err != nil {
+			return ""
+		}
+		artifact := slices.Equal(open, []string{"project", "artifactId"})
+		switch t := token.(type) {
+		case xml.StartElement:
+			open = append(open, t.Name.Local)
+		case xml.CharData:
+			if artifact {
+				name.Write(t)
+			}
+		case xml.EndElement:
+			if artifact {
+				return unlessComputed(strings.TrimSpace(name.String()))
+			}
+			open = open[:len(open)-1]
+		}
+	}
+}
+
+// latin1 reads the encodings that give a character the number of its byte. It is an xml.Decoder's CharsetReader.
+func latin1(encoding string, text io.Reader) (io.Reader, error) {
+	switch strings.ToLower(encoding) {
+	case "iso-8859-1", "latin1", "us-ascii", "ascii":
+	default:
+		return nil, fmt.Errorf("read XML in %q: unknown encoding", encoding)
+	}
+	b, err := io.ReadAll(text)
+	if err != nil {
+		return nil, err
+	}
+	runes := make([]rune, len(b))
+	for i, c := range b {
+		runes[i] = rune(c)
+	}
+	return strings.NewReader(string(runes)), nil
+}
+
+// unlessComputed returns name, or nothing if it names variables in place of which their values would have to stand.
+func unlessComputed(name string) string {
+	if strings.Contains(name, "$") {
+		return ""
+	}
+	return name
+}
+
+var gradleRoot = regexp.MustCompile(`(?m)^[ \t]*rootProject\.name[ \t]*=[ \t]*(?:'([^'\\\n]*)'|"([^"\\\n]*)")[ \t\r;]*$`)
+
+// gradleName returns what a settings.gradle or settings.gradle.kts assigns to rootProject.name, if that is a plain string.
+func gradleName(text []byte) string {
+	m := gradleRoot.FindSubmatch(withoutComments(text, `'"`))
+	if m == nil {
+		return ""
+	}
+	if m[1] != nil {
+		return string(m[1])
+	}
+	return unlessComputed(string(m[2]))
+}
+
+var mixApp = regexp.MustCompile(`(?m)^[^#\n]*\bapp:[ \t]*:([A-Za-z_][A-Za-z0-9_@]*)`)
+
+// mixName returns the application that a mix.exs describes.
+func mixName(text []byte) string {
+	if m := mixApp.FindSubmatch(text); m != nil {
+		return string(m[1])
+	}
+	return ""
+}
+
+// gitDir returns the repository that a .git file in dir names, or nothing. A path to another machine, which Windows would connect
+// to and offer the user's credentials, is none.
+func gitDir(dir string, text []byte) string {
+	name, ok := strings.CutPrefix(string(text), "gitdir: ")
+	name = filepath.FromSlash(strings.TrimRight(name, "\r\n"))
+	if !ok || name == "" || strings.ContainsRune(name, 0) {
+		return ""
+	}
+	if !filepath.IsAbs(name) {
+		name = filepath.Join(dir, name)
+	}
+	if volume := filepath.VolumeName(name); strings.HasPrefix(volume, `\\`) && volume != filepath.VolumeName(dir) {
+		return ""
+	}
+	return filepath.Clean(name)
+}
+
+// headBranch returns the branch that the HEAD of a repository names. A HEAD that is detached names none, and one whose branch
+// could not be called so (git-check-ref-format(1)) is not to be taken at its word: with reftables it says ".invalid".
+func headBranch(head []byte) string {
+	ref, ok := strings.CutPrefix(string(head), "ref:")
+	branch, ok2 := strings.CutPrefix(strings.TrimSpace(ref), "refs/heads/")
+	if !ok || !ok2 || strings.HasPrefix(branch, ".") || strings.Contains(branch, "/.") {
+		return ""
+	}
+	return branch
+}

@@ -1,0 +1,282 @@
+package owner
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"io"
+	"io/fs"
+	"iter"
+	"os"
+	"path"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"syscall"
+	"time"
+)
+
+const (
+	lookTime  = 500 * time.Millisecond // for the whole look-up of a project
+	maxLooks  = 4                      // look-ups at work at once, those that hang included
+	maxLevels = 40                     // directories looked at, from the working directory upward
+	maxName   = 128                    // bytes of a name that are kept
+)
+
+// project returns the project of a process that works in dir, an absolute path; homes are the spellings of this user's home
+// directory, as from homeDirs. The project is the nearest directory from dir upward that holds one of markers, and is called
+// what that file says, else what the directory is called. Where no directory is marked, dir itself is the project, provided that
+// it lies below this user's home; else there is none. Home directories and roots of file systems are not looked into: a stray
+// package.json or the git repository of somebody's dot files says nothing about all that lies below.
+//
+// A dead network file system can hold a call for ever, and such a call cannot be cancelled. It is left behind after half a
+// second, at most four times: while that many hang, project returns nothing, at once.
+func project(ctx context.Context, dir string, homes ...string) Project {
+	return disk.project(ctx, dir, homes)
+}
+
+// disk is the one survey of the real file systems, because its limit counts for the whole program.
+var disk = newSurvey(os.Stat, openFile)
+
+// homeDirs returns this user's home directory the way it is named and, if that differs, the way the system names the working
+// directories of processes, with symbolic links followed: some systems keep /home elsewhere.
+func homeDirs() []string {
+	home, err := os.UserHomeDir()
+	if err != nil || !filepath.IsAbs(home) {
+		return nil
+	}
+	home = filepath.Clean(home)
+	if real, err := filepath.EvalSymlinks(home); err == nil && real != home {
+		return []string{home, real}
+	}
+	return []string{home}
+}
+
+// A survey looks projects up in a file system, never more than maxLooks at once.
+type survey struct {
+	stat func(name string) (fs.FileInfo, error) // follows symbolic links
+	open func(name string) (fs.File, error)     // does not wait for the other end of a FIFO
+
+	looks chan struct{} // holds one value for each look-up at work
+	hung  atomic.Int32  // how many of them nobody waits for any more
+}
+
+func newSurvey(stat func(string) (fs.FileInfo, error), open func(string) (fs.File, error)) *survey {
+	return &survey{stat: stat, open: open, looks: make(chan struct{}, maxLooks)}
+}
+
+// openFile opens a file for reading. O_NONBLOCK is for a FIFO or a leased file that took the name of a regular one just now.
+func openFile(name string) (fs.File, error) {
+	f, err := os.OpenFile(name, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+	if err != nil {
+		return nil, err
+	}
+	return f, nil
+}
+
+func (s *survey) project(ctx context.Context, dir string, homes []string) Project {
+	ctx, cancel := context.WithTimeout(ctx, lookTime)
+	defer cancel()
+	if !filepath.IsAbs(dir) || s.hung.Load() >= maxLooks {
+		return Project{}
+	}
+	select {
+	case s.looks <- struct{}{}:
+	case <-ctx.Done():
+		return Project{}
+	}
+	found := make(chan Project, 1)
+	var settled atomic.Bool // set by whichever comes first, the result or the deadline
+	go func() {
+		found <- s.look(ctx, filepath.Clean(dir), homes)
+		if settled.Swap(true) {
+			s.hung.Add(-1)
+		}
+		<-s.looks
+	}()
+	select {
+	case p := <-found:
+		return p
+	case <-ctx.Done():
+		if !settled.Swap(true) {
+			s.hung.Add(1)
+		}
+		return Project{}
+	}
+}
+
+// look returns the project of dir, however long that takes.
+func (s *survey) look(ctx context.Context, dir string, homes []string) Project {
+	var p Project
+	dir = s.outside(dir, homes)
+	for d := range upward(dir, homes) {
+		if ctx.Err() != nil {
+			return Project{}
+		}
+		if p.Dir == "" {
+			p.Name, p.Dir = s.marked(d)
+		}
+		git, err := s.stat(filepath.Join(d, ".git"))
+		if err == nil && (git.IsDir() || git.Mode().IsRegular()) {
+			p.Name, p.Dir = cmp.Or(p.Name, shortName(filepath.Base(d))), cmp.Or(p.Dir, d)
+			p.Branch, p.Worktree = s.checkout(d, git)
+			break
+		}
+	}
+	if p.Dir == "" && below(dir, homes) {
+		// The directory of a process may be deleted, or be one inside a container, of which this path says nothing.
+		if info, err := s.stat(dir); err == nil && info.IsDir() {
+			return Project{Name: shortName(filepath.Base(dir)), Dir: dir}
+		}
+	}
+	return p
+}
+
+// upward yields dir and the directories above it that may be looked into, the nearest first.
+func upward(dir string, homes []string) iter.Seq[string] {
+	return func(yield func(string) bool) {
+		for range maxLevels {
+			if stops(dir, homes) || !yield(dir) {
+				return
+			}
+			dir = filepath.Dir(dir)
+		}
+	}
+}
+
+// stops reports whether dir is a root or the home directory of any user.
+func stops(dir string, homes []string) bool {
+	parent := filepath.Dir(dir)
+	return parent == dir || holdsHomes(parent) || slices.ContainsFunc(homes, func(h string) bool { return samePath(h, dir) })
+}
+
+// holdsHomes reports whether people's home directories lie in dir. They do in C:\Users on Windows, which WSL mounts, and in
+// /var/home where /home is a symbolic link to it.
+func holdsHomes(dir string) bool {
+	dir = filepath.ToSlash(dir[len(filepath.VolumeName(dir)):])
+	mounted, _ := path.Match("/mnt/?/Users", dir)
+	return mounted || dir == "/home" || dir == "/var/home" || samePath(dir, "/Users")
+}
+
+// below reports whether dir lies somewhere below one of homes.
+func below(dir string, homes []string) bool {
+	return slices.ContainsFunc(homes, func(h string) bool {
+		h = strings.TrimSuffix(h, string(filepath.Separator)) + string(filepath.Separator)
+		return len(dir) > len(h) && samePath(dir[:len(h)], h)
+	})
+}
+
+// samePath reports whether a and b are the same path to systems of this kind.
+func samePath(a, b string) bool {
+	if runtime.GOOS == "windows" || runtime.GOOS == "darwin" {
+		return strings.EqualFold(a, b)
+	}
+	return a == b
+}
+
+// foreign are directories that tools fill with other people's code, or with code that they made of the project's. It has marker
+// files too, but a server that works there belongs to the project around it. A name that people use for their own directories
+// counts only beside one of the files listed with it.
+var foreign = map[string][]string{
+	"node_modules": nil, "bower_components": nil, ".npm": nil, ".yarn": nil, ".next": nil, ".nuxt": nil, ".output": nil,
+	"site-packages": nil, "dist-packages": nil, ".venv": nil, ".tox": nil, ".nox": nil,
+	".cargo": nil, ".bundle": nil,
+	"vendor": {"go.mod", "composer.json", "Gemfile"},
+	"deps":   {"mix.exs"},
+}
+
+// outside returns the directory that holds the outermost foreign one in dir's path, or dir when there is none.
+func (s *survey) outside(dir string, homes []string) string {
+	out := dir
+	for d := range upward(dir, homes) {
+		beside, known := foreign[filepath.Base(d)]
+		if !known {
+			continue
+		}
+		parent := filepath.Dir(d)
+		if beside == nil || !stops(parent, homes) && slices.ContainsFunc(beside, func(file string) bool {
+			return s.regular(filepath.Join(parent, file))
+		}) {
+			out = parent
+		}
+	}
+	return out
+}
+
+// marked returns what dir is called as a project and dir, or nothing when it holds no marker. A marker that cannot be read
+// still marks the directory.
+func (s *survey) marked(dir string) (name, root string) {
+	for _, m := range markers {
+		file := filepath.Join(dir, m.file)
+		if !s.regular(file) {
+			continue
+		}
+		if m.name != nil {
+			if text, ok := s.read(file, m.max); ok {
+				name = shortName(m.name(text))
+			}
+		}
+		return cmp.Or(name, shortName(filepath.Base(dir))), dir
+	}
+	return "", ""
+}
+
+// shortName returns the beginning of name that is kept, or nothing if there is nothing in it to see.
+func shortName(name string) string {
+	if len(name) > maxName {
+		end := maxName
+		for end > maxName-4 && name[end]&0xC0 == 0x80 { // within a UTF-8 sequence
+			end--
+		}
+		name = name[:end]
+	}
+	if Printable(name, 0) == "" {
+		return ""
+	}
+	return strings.Clone(name) // it may be a piece of a large file
+}
+
+// checkout returns the branch of the git working tree in dir, if it is on one, and whether that tree is a linked one; git is
+// its .git: the repository, or a file that names it (gitrepository-layout(5)). Submodules have such a file too, but only a linked
+// working tree shares a repository with others.
+func (s *survey) checkout(dir string, git fs.FileInfo) (branch string, linked bool) {
+	repository := filepath.Join(dir, ".git")
+	if !git.IsDir() {
+		text, _ := s.read(repository, small)
+		if repository = gitDir(dir, text); repository == "" {
+			return "", false
+		}
+		linked = s.regular(filepath.Join(repository, "commondir"))
+	}
+	head, _ := s.read(filepath.Join(repository, "HEAD"), small)
+	return shortName(headBranch(head)), linked
+}
+
+// regular reports whether name is a regular file, or a symbolic link to one.
+func (s *survey) regular(name string) bool {
+	info, err := s.stat(name)
+	return err == nil && info.Mode().IsRegular()
+}
+
+// read returns the content of a regular file, or false if it has more than max bytes or cannot be read.
+func (s *survey) read(name string, max int64) ([]byte, bool) {
+	// Only opening it may have effects on what is no regular file, so that is asked before, and again of what was opened.
+	if !s.regular(name) {
+		return nil, false
+	}
+	f, err := s.open(name)
+	if err != nil {
+		return nil, false
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil || !info.Mode().IsRegular() || info.Size() > max {
+		return nil, false
+	}
+	var b bytes.Buffer
+	b.Grow(int(info.Size()) + bytes.MinRead)
+	n, err := b.ReadFrom(io.LimitReader(f, max+1)) // it may have grown
+	return b.Bytes(), err == nil && n <= max
+}
