@@ -1,6 +1,7 @@
 package owner
 
 import (
+	"bytes"
 	"context"
 	"io"
 	"os"
@@ -29,8 +30,8 @@ func launchdJobs(ctx context.Context) []byte {
 	if err != nil || cmd.Start() != nil {
 		return nil
 	}
-	jobs, _ := io.ReadAll(io.LimitReader(out, large)) // each line stands for itself
+	jobs, _ := io.ReadAll(io.LimitReader(out, large)) // whatever ends it: each whole line stands for itself
 	cancel()
-	_ = cmd.Wait() // it may have been killed, and all it had to say is read
-	return jobs
+	_ = cmd.Wait() // killed or not, what it had to say is read
+	return jobs[:bytes.LastIndexByte(jobs, '\n')+1]
 }

@@ -1,0 +1,69 @@
+package port
+
+import (
+	"bytes"
+	"io"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"strings"
+	"sync"
+)
+
+// Service returns the name of the service that the system's list of services, services(5), gives to a TCP port, or nothing. It says
+// for which service somebody registered the port, not what listens there. The list is read when Service is called first, and
+// then kept. It is /etc/services, or %SystemRoot%\System32\drivers\etc\services on Windows; small systems have none.
+func Service(port uint16) string { return services()[port] }
+
+// maxServices is several times the size of the full list that IANA publishes, which some systems come with.
+const maxServices = 4 << 20
+
+var services = sync.OnceValue(func() map[uint16]string { return readServices(servicesFile(runtime.GOOS, os.Getenv("SystemRoot"))) })
+
+// servicesFile returns where a system keeps its list of services; root is the directory of Windows.
+func servicesFile(goos, root string) string {
+	if goos != "windows" {
+		return "/etc/services"
+	}
+	if root == "" {
+		root = `C:\Windows`
+	}
+	return filepath.Join(root, "System32", "drivers", "etc", "services")
+}
+
+// readServices returns the names of the TCP services in a file, or none if it cannot be read.
+func readServices(file string) map[uint16]string {
+	if info, err := os.Stat(file); err != nil || !info.Mode().IsRegular() {
+		return nil // opening a FIFO would wait for its other end
+	}
+	f, err := os.Open(file)
+	if err != nil {
+		return nil
+	}
+	defer f.Close()
+	text, err := io.ReadAll(io.LimitReader(f, maxServices))
+	if err != nil {
+		return nil
+	}
+	return parseServices(text)
+}
+
+// parseServices returns the names of the TCP services in a list whose lines read "name port/protocol aliases # comment". As in
+// getservbyport(3), the first line for a port counts. A line that reads otherwise is passed over.
+func parseServices(text []byte) map[uint16]string {
+	names := make(map[uint16]string)
+	for line := range bytes.Lines(text) {
+		entry, _, _ := bytes.Cut(line, []byte("#"))
+		fields := bytes.Fields(entry)
+		if len(fields) < 2 {
+			continue
+		}
+		number, ok := strings.CutSuffix(strings.ToLower(string(fields[1])), "/tcp")
+		port, err := strconv.ParseUint(number, 10, 16)
+		if _, known := names[uint16(port)]; ok && err == nil && !known {
+			names[uint16(port)] = string(fields[0])
+		}
+	}
+	return names
+}
