@@ -5,16 +5,19 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net"
 	"net/netip"
 	"os/exec"
 	"runtime"
+	"slices"
 	"time"
 
 	"golang.design/x/clipboard"
 
 	"porttray/watcher"
 	"porttray/watcher/owner"
+	"porttray/watcher/owner/engine"
 )
 
 // scheme finds out whether the server behind l speaks TLS, with one attempt of at most 300 ms. Its certificate does not matter:
@@ -82,12 +85,68 @@ func copyText(ctx context.Context, text string) error {
 	return nil
 }
 
-// end stops or kills the owner of l, if it holds l's port still.
+// networkAddress returns an address by which other machines reach l: the one that it is bound to or, if it is bound to all, the
+// first of this computer that is no loopback address; an IPv4 address if there is one.
+func networkAddress(l watcher.Listener) (netip.Addr, error) {
+	candidates := l.Addrs
+	if l.Wildcard() {
+		addrs, err := net.InterfaceAddrs()
+		if err != nil {
+			return netip.Addr{}, fmt.Errorf("list this computer's addresses: %w", err)
+		}
+		candidates = nil
+		for _, a := range addrs {
+			if prefix, err := netip.ParsePrefix(a.String()); err == nil {
+				candidates = append(candidates, prefix.Addr())
+			}
+		}
+	}
+	candidates = slices.DeleteFunc(slices.Clone(candidates), func(a netip.Addr) bool { return !a.IsGlobalUnicast() })
+	if len(candidates) == 0 {
+		return netip.Addr{}, errors.New("this computer has no address in a network now")
+	}
+	if i := slices.IndexFunc(candidates, netip.Addr.Is4); i >= 0 {
+		return candidates[i], nil
+	}
+	return candidates[0], nil
+}
+
+// end stops or kills what l belongs to, if it has l's port still.
 func end(ctx context.Context, l watcher.Listener, force bool) owner.Result {
-	return owner.End(ctx, l.Owner, force, func(ctx context.Context) ([]owner.Process, error) {
+	holders := func(ctx context.Context) ([]owner.Process, error) {
 		ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 		defer cancel()
 		s, err := watcher.Scan(ctx)
 		return s.Holders(l.Port), err
-	})
+	}
+	if l.Container.ID != "" {
+		return endContainer(ctx, l, holders)
+	}
+	return owner.End(ctx, l.Owner, force, holders)
+}
+
+// endContainer has its engine stop the container that publishes l's port.
+func endContainer(ctx context.Context, l watcher.Listener, holders func(context.Context) ([]owner.Process, error)) owner.Result {
+	switch err := engine.Stop(ctx, l.Container, l.Port); {
+	case errors.Is(err, engine.ErrGone):
+		return owner.Result{Outcome: owner.AlreadyGone}
+	case errors.Is(err, fs.ErrPermission):
+		return owner.Result{Outcome: owner.NotPermitted, Err: err}
+	case err != nil:
+		return owner.Result{Err: err}
+	}
+	// The engine has taken the port back before it answers, so what listens now is either still there or a newcomer.
+	now, err := holders(ctx)
+	if err != nil {
+		return owner.Result{Outcome: owner.Unclear, Ended: true, Err: err}
+	}
+	for _, p := range now {
+		if p.Is(l.Owner) {
+			return owner.Result{Outcome: owner.StillRunning, Ended: true}
+		}
+	}
+	if len(now) > 0 {
+		return owner.Result{Outcome: owner.Taken, Ended: true, By: now[0]}
+	}
+	return owner.Result{Outcome: owner.Freed, Ended: true}
 }

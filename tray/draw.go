@@ -1,6 +1,7 @@
 package tray
 
 import (
+	"fmt"
 	"slices"
 	"sync"
 	"time"
@@ -10,7 +11,7 @@ import (
 
 const (
 	slotCount = 4 * maxRows // at the top level: so many that a new row nearly always finds a free one between its neighbours
-	spare     = 16          // slots more than needed when those under More do not suffice
+	spare     = 16          // slots more than needed when those of a submenu do not suffice
 	// linger is how long what was taken out of the menu can still be clicked, because a panel may still show it. Until then it
 	// is only hidden: removing an item while a click on it is under way makes systray panic.
 	linger = time.Minute
@@ -45,7 +46,7 @@ type face interface {
 type click struct {
 	action action
 	id     watcher.ID
-	who    string // the process whose row it is
+	who    string // the process or container whose row it is
 }
 
 type action int
@@ -53,6 +54,7 @@ type action int
 const (
 	open action = iota
 	copyAddress
+	copyNetwork // the address for other machines
 	stop
 	kill
 	about
@@ -66,9 +68,9 @@ type drawer struct {
 	shown  menu
 
 	header *entry
-	top    strip // the first rows
-	more   *entry
-	rest   strip // the others, under More
+	top    strip   // the first rows
+	more   submenu // the other rows of the main list
+	other  submenu // the rows under Other
 	about  *entry
 	dead   []deadLeaf // waiting to be removed
 }
@@ -79,9 +81,7 @@ func newDrawer(root node, f face, v menu) *drawer {
 	d.header = newEntry(root, v.header, false)
 	d.top = strip{parent: root}
 	d.top.grow(slotCount)
-	d.more = newEntry(root, "More", true)
-	d.more.hide()
-	d.rest = strip{parent: d.more.item}
+	d.more, d.other = newSubmenu(root), newSubmenu(root)
 	root.AddSeparator()
 	d.about = newEntry(root, v.about, true)
 	d.forward(d.about.item, click{action: about})
@@ -105,22 +105,31 @@ func (d *drawer) drawFace(v menu) {
 func (d *drawer) draw(v menu, now time.Time) {
 	d.drawFace(v)
 	d.header.show(v.header, false)
-	if !slices.Equal(v.rows, d.shown.rows) {
-		n := min(len(v.rows), maxRows)
-		d.place(&d.top, v.rows[:n], now)
-		if n < len(v.rows) {
-			d.more.show("More", true) // before it gets its first child: Windows cannot hang a submenu on a hidden item
+	if changed := !slices.Equal(v.rows, d.shown.rows); changed || !slices.Equal(v.other, d.shown.other) {
+		if changed {
+			n := min(len(v.rows), maxRows)
+			d.place(&d.top, v.rows[:n], now)
+			d.placeUnder(&d.more, "More", v.rows[n:], now)
 		}
-		if missing := len(v.rows) - n - len(d.rest.slots); missing > 0 {
-			d.rest.grow(missing + spare)
-		}
-		d.place(&d.rest, v.rows[n:], now)
-		if n == len(v.rows) {
-			d.more.hide()
-		}
+		d.placeUnder(&d.other, "Other", v.other, now)
 		d.sweep(now)
 	}
 	d.shown = v
+}
+
+// placeUnder shows rows in a submenu, which itself is shown only if there are any.
+func (d *drawer) placeUnder(s *submenu, label string, rows []row, now time.Time) {
+	if len(rows) > 0 {
+		// Before it gets its first child: Windows cannot hang a submenu on a hidden item.
+		s.show(fmt.Sprintf("%s (%d)", label, len(rows)), true)
+	}
+	if missing := len(rows) - len(s.slots); missing > 0 {
+		s.grow(missing + spare)
+	}
+	d.place(&s.strip, rows, now)
+	if len(rows) == 0 {
+		s.hide()
+	}
 }
 
 // place shows rows in the slots of a strip.
@@ -152,35 +161,50 @@ func (d *drawer) bind(s *slot, r row) {
 		return
 	}
 	if s.open == nil {
-		s.show(r.label, true) // first: see More
-		s.open = newEntry(s.item, "Open in browser", true)
-		s.copy = newEntry(s.item, "Copy address", true)
-		s.item.AddSeparator()
-		for i := range s.facts {
-			s.facts[i] = newEntry(s.item, r.facts[i], false)
-		}
-		s.item.AddSeparator()
+		s.show(r.label, true) // first: see placeUnder
+		s.build(r)
 	}
 	for i, fact := range r.facts {
-		if fact == "" {
-			s.facts[i].hide()
-		} else {
-			s.facts[i].show(fact, false)
-		}
+		s.facts[i].showIf(fact, false)
 	}
+	s.network.showIf(map[bool]string{true: "Copy network address"}[r.network], true)
 	if !s.live {
 		s.release()
 		s.unbind = []func(){
 			d.forward(s.open.item, click{action: open, id: r.id, who: r.who}),
 			d.forward(s.copy.item, click{action: copyAddress, id: r.id, who: r.who}),
+			d.forward(s.network.item, click{action: copyNetwork, id: r.id, who: r.who}),
 		}
 		s.stop = d.newLeaf(s, r.stop, click{action: stop, id: r.id, who: r.who})
 		s.kill = d.newLeaf(s, r.kill, click{action: kill, id: r.id, who: r.who})
 	}
-	s.stop.show(r.stop.label, r.stop.enabled)
-	s.kill.show(r.kill.label, r.kill.enabled)
+	s.stop.showIf(r.stop.label, r.stop.enabled)
+	s.kill.showIf(r.kill.label, r.kill.enabled)
+	d.bindPorts(s, r)
 	s.show(r.label, true)
 	s.row, s.live = r, true
+}
+
+// bindPorts shows the further ports of a row. Their entries are made when they are first needed, and serve one port after the
+// other: all that they do is open it.
+func (d *drawer) bindPorts(s *slot, r row) {
+	s.also.showIf(r.also, true) // first: see placeUnder
+	for i, p := range r.ports {
+		if i == len(s.ports) {
+			if p.label == "" {
+				break
+			}
+			s.ports = append(s.ports, portEntry{entry: newEntry(s.also.item, p.label, true)})
+		}
+		e := &s.ports[i]
+		if e.unbind != nil && (p.label == "" || e.id != p.id) {
+			e.unbind()
+			e.unbind = nil
+		}
+		if e.showIf(p.label, true); p.label != "" && e.unbind == nil {
+			e.id, e.unbind = p.id, d.forward(e.item, click{action: open, id: p.id, who: r.who})
+		}
+	}
 }
 
 // newLeaf makes an item that belongs to one listener for good.
@@ -199,10 +223,10 @@ func (d *drawer) retire(s *slot, now time.Time) {
 	}
 }
 
-// sweep removes what has been out of sight for long enough: dead leaves and, where there are many, free slots under More.
+// sweep removes what has been out of sight for long enough: dead leaves and, where there are many, free slots of submenus.
 func (d *drawer) sweep(now time.Time) {
 	over := func(since time.Time) bool { return now.Sub(since) >= linger }
-	for _, s := range append(slices.Clone(d.top.slots), d.rest.slots...) {
+	for _, s := range slices.Concat(d.top.slots, d.more.slots, d.other.slots) {
 		if !s.live && over(s.since) {
 			s.release()
 		}
@@ -213,16 +237,18 @@ func (d *drawer) sweep(now time.Time) {
 		}
 		return over(l.since)
 	})
-	if d.rest.used()*2+spare >= len(d.rest.slots) {
-		return
-	}
-	d.rest.slots = slices.DeleteFunc(d.rest.slots, func(s *slot) bool {
-		free := !s.live && over(s.since)
-		if free {
-			s.item.Remove()
+	for _, under := range []*submenu{&d.more, &d.other} {
+		if under.used()*2+spare >= len(under.slots) {
+			continue
 		}
-		return free
-	})
+		under.slots = slices.DeleteFunc(under.slots, func(s *slot) bool {
+			free := !s.live && over(s.since)
+			if free {
+				s.item.Remove()
+			}
+			return free
+		})
+	}
 }
 
 // untidy returns when to sweep, if so much waits to be removed that it should not wait for the next change of the menu.
@@ -298,6 +324,18 @@ func (s *strip) places() []place {
 	return result
 }
 
+// A submenu is an item with a strip under it. It is hidden while it has no rows.
+type submenu struct {
+	*entry
+	strip
+}
+
+func newSubmenu(parent node) submenu {
+	e := newEntry(parent, "", true)
+	e.hide()
+	return submenu{e, strip{parent: e.item}}
+}
+
 // A slot is an item that shows one row at a time, with its submenu. The submenu is made when the slot is first used; the items
 // above its Stop and Kill serve one row after the other.
 type slot struct {
@@ -306,10 +344,32 @@ type slot struct {
 	live  bool      // row is shown
 	since time.Time // when the last row left
 
-	open, copy *entry
-	facts      [3]*entry
-	stop, kill *entry
-	unbind     []func() // end the forwarding of open and copy
+	open, copy, network *entry
+	also                *entry
+	ports               []portEntry // under also
+	facts               [len(row{}.facts)]*entry
+	stop, kill          *entry
+	unbind              []func() // end the forwarding of open, copy and network
+}
+
+// A portEntry is the entry of a further port.
+type portEntry struct {
+	*entry
+	id     watcher.ID
+	unbind func() // ends the forwarding; nil if there is none
+}
+
+// build makes the submenu, with all that any row may need, because items can only be appended.
+func (s *slot) build(r row) {
+	s.open = newEntry(s.item, "Open in browser", true)
+	s.copy = newEntry(s.item, "Copy address", true)
+	s.network = newEntry(s.item, "Copy network address", true)
+	s.also = newEntry(s.item, r.also, true)
+	s.item.AddSeparator()
+	for i := range s.facts {
+		s.facts[i] = newEntry(s.item, r.facts[i], false)
+	}
+	s.item.AddSeparator()
 }
 
 // release lets go of the row that the slot showed last.
@@ -318,6 +378,12 @@ func (s *slot) release() {
 		end()
 	}
 	s.unbind = nil
+	for i := range s.ports {
+		if end := s.ports[i].unbind; end != nil {
+			end()
+			s.ports[i].unbind = nil
+		}
+	}
 	if s.stop != nil {
 		s.stop.hide()
 		s.kill.hide()
@@ -356,6 +422,15 @@ func (e *entry) show(label string, enabled bool) {
 	if !e.visible {
 		e.item.Show()
 		e.visible = true
+	}
+}
+
+// showIf shows the entry, or hides it if it has no label.
+func (e *entry) showIf(label string, enabled bool) {
+	if label == "" {
+		e.hide()
+	} else {
+		e.show(label, enabled)
 	}
 }
 

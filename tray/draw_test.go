@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"porttray/watcher"
+	"porttray/watcher/owner/engine"
 )
 
 // A recorder stands in for systray: it keeps the menu as a panel would show it, and counts the calls.
@@ -163,40 +164,63 @@ func (i *fakeItem) find(path ...string) *fakeItem {
 func expected(v menu) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "(%s)\n", v.header)
-	for i, r := range v.rows {
-		indent := ""
-		if i >= maxRows {
-			indent = "    "
-		}
-		if i == maxRows {
-			b.WriteString("More\n")
-		}
-		fmt.Fprintf(&b, "%s%s\n", indent, r.label)
-		indent += "    "
-		for _, line := range []string{"Open in browser", "Copy address", "─────"} {
-			fmt.Fprintf(&b, "%s%s\n", indent, line)
-		}
-		for _, f := range r.facts {
-			if f != "" {
-				fmt.Fprintf(&b, "%s(%s)\n", indent, f)
-			}
-		}
-		fmt.Fprintf(&b, "%s─────\n", indent)
-		for _, c := range []command{r.stop, r.kill} {
-			if c.enabled {
-				fmt.Fprintf(&b, "%s%s\n", indent, c.label)
-			} else {
-				fmt.Fprintf(&b, "%s(%s)\n", indent, c.label)
-			}
+	n := min(len(v.rows), maxRows)
+	writeRows(&b, "", v.rows[:n])
+	for _, under := range []struct {
+		label string
+		rows  []row
+	}{{"More", v.rows[n:]}, {"Other", v.other}} {
+		if len(under.rows) > 0 {
+			fmt.Fprintf(&b, "%s (%d)\n", under.label, len(under.rows))
+			writeRows(&b, "    ", under.rows)
 		}
 	}
 	fmt.Fprintf(&b, "─────\n%s\nQuit\n", v.about)
 	return b.String()
 }
 
-// menuOf returns a menu with a row for each of the listeners.
-func menuOf(listeners ...watcher.Listener) menu {
-	return view(model{version: "v1", goos: "linux", snapshot: watcher.Snapshot{Time: noon, Listeners: listeners}})
+func writeRows(b *strings.Builder, indent string, rows []row) {
+	for _, r := range rows {
+		fmt.Fprintf(b, "%s%s\n", indent, r.label)
+		line := func(label string, enabled bool) {
+			switch {
+			case label == "":
+			case enabled:
+				fmt.Fprintf(b, "%s    %s\n", indent, label)
+			default:
+				fmt.Fprintf(b, "%s    (%s)\n", indent, label)
+			}
+		}
+		line("Open in browser", true)
+		line("Copy address", true)
+		if r.network {
+			line("Copy network address", true)
+		}
+		line(r.also, true)
+		for _, p := range r.ports {
+			if p.label != "" {
+				line("    "+p.label, true)
+			}
+		}
+		line("─────", true)
+		for _, f := range r.facts {
+			line(f, false)
+		}
+		line("─────", true)
+		line(r.stop.label, r.stop.enabled)
+		line(r.kill.label, r.kill.enabled)
+	}
+}
+
+// menuOf returns a menu with the servers that the listeners amount to.
+func menuOf(listeners ...watcher.Listener) menu { return view(modelOf(listeners...)) }
+
+// modelOf returns what the loop remembers when it was told of those listeners. Ports from 32768 on are dynamic.
+func modelOf(listeners ...watcher.Listener) model {
+	return model{
+		version: "v1", goos: "linux", snapshot: watcher.Snapshot{Time: noon, Listeners: listeners},
+		servers: watcher.Servers(listeners, func(port uint16) bool { return port >= 32768 }),
+	}
 }
 
 func newTestDrawer() (*drawer, *recorder) {
@@ -206,7 +230,16 @@ func newTestDrawer() (*drawer, *recorder) {
 
 func TestDrawShowsTheMenu(t *testing.T) {
 	d, r := newTestDrawer()
-	for _, v := range []menu{menuOf(), menuOf(server(3000, 1)), menuOf(server(80, 2), server(3000, 1)), menuOf(server(80, 2)), menuOf()} {
+	container, other := server(81, 3, "0.0.0.0"), server(40000, 4)
+	container.Container = engine.Container{ID: "a1", Name: "shop-web-1", Image: "nginx"}
+	other.Owner.Dir, other.Owner.Foreign = "", true
+	for _, v := range []menu{
+		menuOf(), menuOf(server(3000, 1)), menuOf(server(80, 2), server(3000, 1)), menuOf(server(80, 2)), menuOf(),
+		menuOf(server(80, 2), container, server(3000, 1), server(3001, 1), server(3002, 1), other),
+		menuOf(server(80, 2, "::"), container, server(3000, 1), server(3002, 1), server(3003, 1, "::")),
+		menuOf(server(80, 1), server(81, 1), server(82, 2), server(83, 2), server(83, 3, "::1"), other),
+		menuOf(other), menuOf(),
+	} {
 		d.draw(v, noon)
 		if got, want := r.root.text(), expected(v); got != want {
 			t.Errorf("drawn:\n%s\nwant:\n%s", got, want)
@@ -243,7 +276,7 @@ func TestDrawTouchesOnlyWhatChanges(t *testing.T) {
 
 	calls := r.calls
 	d.draw(menuOf(slices.Insert(slices.Clone(rows), 1, server(1500, 5))...), noon)
-	if made := r.calls - calls; made > 18 {
+	if made := r.calls - calls; made > 30 {
 		t.Errorf("a new row took %d calls", made)
 	}
 	calls = r.calls
@@ -271,7 +304,9 @@ func TestDrawRandomly(t *testing.T) {
 				if _, ok := listeners[port]; ok && rng.IntN(3) > 0 {
 					delete(listeners, port)
 				} else {
-					listeners[port] = server(uint16(port), int32(1+rng.IntN(1000)))
+					l := server(uint16(port), int32(1+rng.IntN(1000)), []string{"127.0.0.1", "::"}[rng.IntN(2)])
+					l.Owner.Foreign = l.Owner.PID%5 == 0
+					listeners[port] = l
 				}
 			}
 			now = now.Add(time.Duration(rng.IntN(40)) * time.Second)
@@ -354,7 +389,7 @@ func TestSweepGivesBack(t *testing.T) {
 	if second := r.root.size(); second > first {
 		t.Errorf("%d items are left after the second round, %d after the first", second, first)
 	}
-	if limit := slotCount*8 + 10; first > limit {
+	if limit := slotCount*15 + 10; first > limit {
 		t.Errorf("%d items are left, want at most %d", first, limit)
 	}
 }

@@ -31,15 +31,15 @@ func TestManyListeners(t *testing.T) {
 	}
 }
 
-// flood lets a victim listen on n ports, more than are shown at the top level, makes sure that all have their row, and ends it.
+// flood starts n servers, more than are shown at the top level, makes sure that all have their row, and ends them.
 func (s *session) flood(n int) {
 	s.t.Helper()
-	v := s.startVictim(victimOptions{}, slices.Repeat([]string{"127.0.0.1:0"}, n)...)
-	menu := s.redrawn(fmt.Sprintf("%d ports", n))
+	v := s.startVictim(victimOptions{apart: true}, slices.Repeat([]string{"127.0.0.1:0"}, n)...)
+	menu := s.redrawn(fmt.Sprintf("%d servers", n))
 	var got []uint16
 	for _, row := range menu.rows() {
 		got = append(got, row.port())
-		if row.find("Stop "+v.who()) == nil {
+		if row.find("Stop sleep (PID ") == nil {
 			s.t.Fatalf("the row %q has no Stop:\n%v", row.label, row)
 		}
 	}
@@ -47,13 +47,13 @@ func (s *session) flood(n int) {
 	if !slices.Equal(got, v.ports) {
 		s.t.Errorf("there are rows for the ports %v, want %v", got, v.ports)
 	}
-	if top := len(got) - len(menu.find("More").rows()); top == 0 || top > 16 {
+	if top := len(got) - len(menu.find("More (").rows()); top == 0 || top > 16 {
 		s.t.Errorf("%d rows are at the top level, want at most 16", top)
 	}
 	v.signal(os.Kill)
-	menu = s.redrawn("No ports")
-	if len(menu.rows()) > 0 || menu.child("More") != nil {
-		s.t.Errorf("without ports the menu is\n%v", menu)
+	menu = s.redrawn("No servers")
+	if len(menu.rows()) > 0 || menu.child("More (") != nil {
+		s.t.Errorf("without servers the menu is\n%v", menu)
 	}
 }
 

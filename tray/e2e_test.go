@@ -30,7 +30,7 @@ func TestListenerAppears(t *testing.T) {
 	row := s.row(v, v.ports[0])
 	t.Logf("the row was there after %v", time.Since(begin).Round(time.Millisecond))
 
-	if want := fmt.Sprintf("%d  web", v.ports[0]); row.label != want {
+	if want := fmt.Sprintf("%d  project · web", v.ports[0]); row.label != want {
 		t.Errorf("the row is labelled %q, want %q", row.label, want)
 	}
 	// The kernel counts the start from boot on, so it can be a second off.
@@ -41,6 +41,7 @@ Copy address
 (web, PID %[1]d, since %[2]s)
 (~/project)
 (Only this computer · 127.0.0.1)
+(Registered port)
 ─────
 Stop web (PID %[1]d)
 Kill web (PID %[1]d)
@@ -53,17 +54,15 @@ Kill web (PID %[1]d)
 		}
 	}
 	if d.network != nil { // else other ports may be in the same notification
-		s.hear(fmt.Sprintf("Port %d opened", v.ports[0]), "web in ~/project")
+		s.hear(fmt.Sprintf("Port %d opened", v.ports[0]), "project · web in ~/project")
 	}
 
-	others := []*victim{
-		d.startVictim(victimOptions{}, "127.0.0.1:0", "[::]:0", "127.0.0.1:0"),
-		d.startVictim(victimOptions{}, "127.0.0.1:0", ":0", "127.0.0.1:0"),
-	}
-	want := slices.Concat(v.ports, others[0].ports, others[1].ports)
+	several := d.startVictim(victimOptions{}, "127.0.0.1:0", "[::]:0", "127.0.0.1:0")
+	exposed := d.startVictim(victimOptions{}, ":0")
+	want := []uint16{v.ports[0], several.ports[0], exposed.ports[0]}
 	slices.Sort(want)
 	var got []uint16 // those of the test, in the order of the rows
-	menu := s.item.waitFor("menu of 7 ports", patience, func(menu *node) bool {
+	menu := s.item.waitFor("menu of 3 servers", patience, func(menu *node) bool {
 		got = nil
 		for _, row := range menu.rows() {
 			if slices.Contains(want, row.port()) {
@@ -75,11 +74,17 @@ Kill web (PID %[1]d)
 	if !slices.Equal(got, want) {
 		t.Errorf("the rows show the ports %v, want %v", got, want)
 	}
-	if header := menu.children[0].line(); d.network != nil && header != "(7 ports)" {
-		t.Errorf("the menu begins with %q, want %q", header, "(7 ports)")
+	if header := menu.children[0].line(); d.network != nil && header != "(3 servers)" {
+		t.Errorf("the menu begins with %q, want %q", header, "(3 servers)")
 	}
-	if open := menu.row(others[0].ports[1]).find("Open to the network · all interfaces"); open == nil {
+	row = s.row(exposed, exposed.ports[0])
+	if row.find("Open to the network · all interfaces") == nil || row.find("Copy network address") == nil || !strings.HasSuffix(row.label, "  ⚠") {
 		t.Errorf("a wildcard listener is not shown as open to the network:\n%v", menu)
+	}
+	row = s.row(several, several.ports[0])
+	also := row.find(fmt.Sprintf("Also %d, %d", several.ports[1], several.ports[2]))
+	if !strings.HasSuffix(row.label, "  +2  ⚠") || also.find(fmt.Sprintf("Open %d in browser  ⚠", several.ports[1])) == nil {
+		t.Errorf("the further ports of a process are not under it:\n%v", menu)
 	}
 	end := menu.children[len(menu.children)-3:]
 	if !end[0].separator || !strings.HasPrefix(end[1].label, "About porttray ") || end[2].label != "Quit" {
@@ -282,6 +287,9 @@ func TestRefusedTargetLives(t *testing.T) {
 		row := s.row(v, port)
 		for verb, done := range map[string]string{"stop": "stopped", "kill": "killed"} {
 			label := fmt.Sprintf("Cannot %s %s: %s", verb, v.name, reason)
+			if v == proxy {
+				label = fmt.Sprintf("Cannot %s the container: no container engine is running", verb)
+			}
 			leaf := row.find(label)
 			if leaf == nil || leaf.label != label || leaf.enabled {
 				t.Errorf("no disabled %q in\n%v", label, row)

@@ -11,6 +11,7 @@ import (
 
 	"porttray/watcher"
 	"porttray/watcher/owner"
+	"porttray/watcher/port"
 )
 
 const (
@@ -33,9 +34,11 @@ const (
 type model struct {
 	version  string
 	goos     string
+	ports    port.System
 	snapshot watcher.Snapshot
-	err      error         // why the snapshot is stale; nil if it is not
-	slow     time.Duration // the pause between scans, if it had to be stretched
+	servers  []watcher.Server // what the snapshot amounts to
+	err      error            // why the snapshot is stale; nil if it is not
+	slow     time.Duration    // the pause between scans, if it had to be stretched
 }
 
 // A loop owns the tray's state.
@@ -57,9 +60,9 @@ type loop struct {
 	hostTold bool
 	tidyDue  <-chan time.Time
 	tidyAt   time.Time
-	endings  map[process]*ending // processes that the person ended
-	running  int                 // actions
-	actions  sync.WaitGroup      // the same, to wait for
+	endings  map[target]*ending // what the person ended
+	running  int                // actions
+	actions  sync.WaitGroup     // the same, to wait for
 }
 
 // An ending is what the person did about a process.
@@ -72,32 +75,37 @@ type ending struct {
 
 func (e *ending) underWay() bool { return e.stops+e.kills > 0 }
 
-// A process is the identity of one.
-type process struct {
-	pid   int32
-	start uint64
+// A target is what a Stop or Kill is aimed at: a process or a container.
+type target struct {
+	process   owner.ID
+	container string
 }
 
-func identity(p owner.Process) process { return process{p.PID, p.Start} }
+func targetOf(l watcher.Listener) target {
+	if l.Container.ID != "" {
+		return target{container: l.Container.ID}
+	}
+	return target{process: l.Owner.ID()}
+}
 
 // A result is what came of an action.
 type result struct {
 	action action
-	say    notice  // if it is not empty
-	target process // for stop and kill
+	say    notice // if it is not empty
+	target target // for stop and kill
 	port   uint16
 	end    owner.Result
 }
 
 func newLoop(version, goos string) *loop {
 	return &loop{
-		model:   model{version: version, goos: goos},
+		model:   model{version: version, goos: goos, ports: port.Read()},
 		updates: make(chan watcher.Update),
 		hosts:   make(chan bool),
 		opened:  make(chan struct{}, 1),
 		done:    make(chan result, actionLimit),
 		wake:    make(chan struct{}, 1),
-		endings: map[process]*ending{},
+		endings: map[target]*ending{},
 	}
 }
 
@@ -166,6 +174,7 @@ func (l *loop) redraw() {
 
 func (l *loop) update(u watcher.Update) {
 	l.model.snapshot, l.model.err, l.model.slow = u.Snapshot, u.Err, u.Slow
+	l.model.servers = watcher.Servers(u.Snapshot.Listeners, l.model.ports.HandedOut)
 	for _, e := range u.Events {
 		if e.Kind != watcher.Closed || !l.wasAsked(e) {
 			l.gather(e)
@@ -183,7 +192,7 @@ func (l *loop) gather(e watcher.Event) {
 // wasAsked reports whether a listener closed because the person ended its process, or whether that remains to be seen. Then the
 // outcome is told, and nothing else.
 func (l *loop) wasAsked(closed watcher.Event) bool {
-	e, ok := l.endings[identity(closed.Listener.Owner)]
+	e, ok := l.endings[targetOf(closed.Listener)]
 	if ok && e.underWay() {
 		e.held = append(e.held, closed)
 		return true
@@ -224,17 +233,17 @@ func (l *loop) click(ctx context.Context, c click) {
 
 // act starts an action. Its result arrives at l.done, which has room for all.
 func (l *loop) act(ctx context.Context, a action, on watcher.Listener) {
-	late := result{action: a, target: identity(on.Owner), port: on.Port}
+	late := result{action: a, target: targetOf(on), port: on.Port}
 	late.say = notice{fmt.Sprintf("Port %d: no answer", on.Port), "What was asked for takes too long, and may or may not still happen"}
 	do := func(ctx context.Context) result { return visit(ctx, l.do, a, on) }
 	if a == stop || a == kill {
-		if !l.beginEnding(identity(on.Owner), a) {
+		if !l.beginEnding(targetOf(on), a) {
 			return
 		}
 		others := otherPorts(l.model.snapshot, on)
 		do = func(ctx context.Context) result {
 			r := l.do.end(ctx, on, a == kill)
-			return result{a, outcome(on, others, a == kill, r), identity(on.Owner), on.Port, r}
+			return result{a, outcome(on, others, a == kill, r), targetOf(on), on.Port, r}
 		}
 	}
 	l.running++
@@ -252,19 +261,26 @@ func (l *loop) act(ctx context.Context, a action, on watcher.Listener) {
 	})
 }
 
-// otherPorts returns the other ports that the owner of a listener has.
+// otherPorts returns the other ports that the owner of a listener has, or its container.
 func otherPorts(s watcher.Snapshot, on watcher.Listener) []watcher.Listener {
 	return slices.DeleteFunc(slices.Clone(s.Listeners), func(l watcher.Listener) bool {
-		return l.Port == on.Port || !l.Owner.Is(on.Owner) || !l.Owner.Known()
+		return l.Port == on.Port || targetOf(l) != targetOf(on) || targetOf(l) == target{}
 	})
 }
 
 // visit opens the address of a listener, or copies it.
 func visit(ctx context.Context, do deeds, a action, on watcher.Listener) result {
-	url := browserURL(on, do.scheme(ctx, on))
-	act, failed := do.open, "Could not open "
-	if a == copyAddress {
+	url, act, failed := browserURL(on, do.scheme(ctx, on)), do.open, "Could not open "
+	switch a {
+	case copyAddress:
 		act, failed = do.copy, "Could not copy "
+	case copyNetwork:
+		act, failed = do.copy, "Could not copy "
+		at, err := do.network(on)
+		if err != nil {
+			return result{action: a, say: notice{"Could not copy the network address", owner.Printable(err.Error(), maxLine)}}
+		}
+		url = urlAt(at, on.Port, do.scheme(ctx, on))
 	}
 	if err := act(ctx, url); err != nil {
 		return result{action: a, say: notice{failed + url, owner.Printable(err.Error(), maxLine)}}
@@ -285,16 +301,16 @@ func (l *loop) finish(r result) {
 
 // beginEnding notes that a process is being stopped or killed. It is false if that is under way already; only after a Stop,
 // a Kill makes sense.
-func (l *loop) beginEnding(p process, a action) bool {
-	for p, e := range l.endings {
+func (l *loop) beginEnding(on target, a action) bool {
+	for t, e := range l.endings {
 		if !e.underWay() && time.Now().After(e.until) {
-			delete(l.endings, p)
+			delete(l.endings, t)
 		}
 	}
-	e := l.endings[p]
+	e := l.endings[on]
 	if e == nil {
 		e = &ending{}
-		l.endings[p] = e
+		l.endings[on] = e
 	}
 	switch {
 	case e.kills > 0, a == stop && e.stops > 0:

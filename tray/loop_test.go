@@ -40,7 +40,7 @@ func perform(t *testing.T, test func(s *stage)) {
 			open:   func(_ context.Context, url string) error { s.note(&s.opened, url); return s.fail },
 			copy:   func(_ context.Context, text string) error { s.note(&s.copied, text); return s.fail },
 			end: func(_ context.Context, l watcher.Listener, force bool) owner.Result {
-				s.note(&s.signals, who(l.Owner))
+				s.note(&s.signals, who(l))
 				return s.end(l, force)
 			},
 			say: func(n notice) {
@@ -376,7 +376,7 @@ func TestLoopShowsFailures(t *testing.T) {
 		s.wait(time.Minute)
 		s.expect()
 		s.list(server(3000, 1))
-		if s.menu.root.find("1 port") == nil {
+		if s.menu.root.find("1 server") == nil {
 			t.Errorf("the menu after that is\n%s", s.menu.root.text())
 		}
 	})

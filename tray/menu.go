@@ -1,6 +1,7 @@
 package tray
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -8,37 +9,50 @@ import (
 	"strings"
 	"time"
 	"unicode/utf16"
+	"unicode/utf8"
 
 	"porttray/watcher"
 	"porttray/watcher/owner"
+	"porttray/watcher/port"
 )
 
 const (
-	maxRows  = 16 // rows at the top level; the others are under More
+	maxRows  = 16 // rows at the top level; the others of the main list are under More
+	maxPorts = 8  // further ports of a server that have an entry
 	maxLabel = 60 // characters of a label; GNOME hides the rest of a menu behind much longer ones
 	maxName  = 16 // characters of a process name in a label that has more to say
 )
 
 // A menu is everything the person can see of the tray, as plain data.
 type menu struct {
-	count   int    // listeners, for the badge
+	count   int    // servers in the main list, for the badge
 	tooltip string // what the icon says when it is pointed at
 	header  string
-	rows    []row
+	rows    []row // the main list
+	other   []row // under Other
 	about   string
 }
 
-// A row is one listener's entry and its submenu. It is comparable.
+// A row is one server's entry and its submenu. It is comparable.
 type row struct {
-	id    watcher.ID
-	label string
-	who   string    // its process, as Stop and Kill name it
-	facts [3]string // an empty one is not shown
-	stop  command
-	kill  command
+	id      watcher.ID
+	label   string
+	who     string // its process or container, as Stop and Kill name it
+	network bool   // whether there is an address for other machines to copy
+	also    string // the label over the further ports; empty if there are none
+	ports   [maxPorts]furtherPort
+	facts   [6]string // an empty one is not shown
+	stop    command
+	kill    command // without a label where it is not offered
 }
 
-// A command is a menu item that acts on a process, or says why it does not.
+// A furtherPort is the entry of one more port of a server. An empty label means that there is none.
+type furtherPort struct {
+	id    watcher.ID
+	label string
+}
+
+// A command is a menu item that acts on a process or container, or says why it does not.
 type command struct {
 	label   string
 	enabled bool
@@ -46,15 +60,18 @@ type command struct {
 
 // view returns the menu that shows m.
 func view(m model) menu {
-	v := menu{
-		count:   len(m.snapshot.Listeners),
-		tooltip: tooltip(m.snapshot),
-		header:  header(m),
-		about:   "About porttray " + m.version + "…",
+	v := menu{header: header(m), about: "About porttray " + m.version + "…"}
+	var main []watcher.Server
+	for _, s := range m.servers {
+		r := viewRow(s, m)
+		if s.Section == watcher.Other {
+			v.other = append(v.other, r)
+			continue
+		}
+		v.rows = append(v.rows, r)
+		main = append(main, s)
 	}
-	for _, l := range m.snapshot.Listeners {
-		v.rows = append(v.rows, viewRow(l, m.snapshot.Time, m.goos))
-	}
+	v.count, v.tooltip = len(main), tooltip(main)
 	return v
 }
 
@@ -67,12 +84,18 @@ func header(m model) string {
 	case m.err != nil:
 		return clean("As of " + m.snapshot.Time.Format("15:04:05") + ": " + reason(m.err))
 	}
-	text := fmt.Sprintf("%d ports", m.snapshot.Ports())
-	switch m.snapshot.Ports() {
+	n := 0
+	for _, server := range m.servers {
+		if server.Section == watcher.Main {
+			n++
+		}
+	}
+	text := fmt.Sprintf("%d servers", n)
+	switch n {
 	case 0:
-		text = "No ports"
+		text = "No servers"
 	case 1:
-		text = "1 port"
+		text = "1 server"
 	}
 	if m.slow > 0 {
 		text += fmt.Sprintf(", read every %v", m.slow)
@@ -91,14 +114,14 @@ func reason(err error) string {
 	}
 }
 
-// tooltip names the first ports. Windows cuts tooltips off after 127 UTF-16 units.
-func tooltip(s watcher.Snapshot) string {
-	if len(s.Listeners) == 0 {
-		return "porttray: no ports"
+// tooltip names the first servers. Windows cuts tooltips off after 127 UTF-16 units.
+func tooltip(servers []watcher.Server) string {
+	if len(servers) == 0 {
+		return "porttray: no servers"
 	}
 	text := "porttray: "
-	for i, l := range s.Listeners {
-		next := fmt.Sprintf("%d %s", l.Port, name(l.Owner, maxName))
+	for i, s := range servers {
+		next := fmt.Sprintf("%d %s", s.Port, s.Title)
 		if i > 0 {
 			next = ", " + next
 		}
@@ -110,35 +133,81 @@ func tooltip(s watcher.Snapshot) string {
 	return text
 }
 
-func viewRow(l watcher.Listener, now time.Time, goos string) row {
-	return row{
-		id:    l.ID(),
-		label: fmt.Sprintf("%d  %s", l.Port, name(l.Owner, maxLabel-len("65535  "))),
-		who:   who(l.Owner),
-		facts: [3]string{ownerFact(l.Owner, now), clean(owner.ShortDir(l.Owner.Dir)), reachFact(l)},
-		stop:  viewCommand("stop", l.Owner, goos),
-		kill:  viewCommand("kill", l.Owner, goos),
+func viewRow(s watcher.Server, m model) row {
+	l := s.Listener
+	r := row{
+		id:      l.ID(),
+		label:   rowLabel(s),
+		who:     who(l),
+		network: l.Exposed(),
+		facts:   [6]string{ownerFact(l, m.snapshot.Time), placeFact(l), reachFact(l), portFact(l.Port, m.ports), managerFact(l), doubtFact(s)},
+		stop:    viewCommand("stop", l, m.goos),
+		kill:    viewCommand("kill", l, m.goos),
 	}
+	if len(s.Also) > 0 {
+		r.also, r.ports = viewPorts(s.Also)
+	}
+	return r
 }
 
-func viewCommand(verb string, p owner.Process, goos string) command {
+// rowLabel is the line by which a server is known: its port, its name, and the marks of what is unusual about it.
+func rowLabel(s watcher.Server) string {
+	begin, end := fmt.Sprintf("%d  ", s.Port), ""
+	if s.Shared {
+		begin = fmt.Sprintf("%d  at %s  ", s.Port, owner.Printable(addresses(s.Listener), 24))
+	}
+	if len(s.Also) > 0 {
+		end = fmt.Sprintf("  +%d", len(s.Also))
+	}
+	if s.Exposed() {
+		end += "  ⚠"
+	}
+	return begin + owner.Printable(s.Title, maxLabel-utf8.RuneCountInString(begin+end)) + end
+}
+
+// viewPorts returns the entry over the further ports of a server, and an entry for each of them as far as there is room.
+func viewPorts(also []watcher.Listener) (label string, ports [maxPorts]furtherPort) {
+	for i, l := range also[:min(len(also), maxPorts)] {
+		ports[i] = furtherPort{l.ID(), fmt.Sprintf("Open %d in browser", l.Port)}
+		if l.Exposed() {
+			ports[i].label += "  ⚠"
+		}
+	}
+	return owner.Printable("Also "+joinPorts(also), maxLabel), ports
+}
+
+func viewCommand(verb string, l watcher.Listener, goos string) command {
+	p := l.Owner
 	switch {
+	case l.Container.ID != "" && verb == "kill":
+		return command{}
+	case l.Container.ID != "":
+		return command{clean("Stop " + who(l)), true}
 	case !p.Known():
 		return command{label: "Cannot " + verb + ": its owner is unknown"}
+	case l.Unasked != "":
+		return command{label: clean("Cannot " + verb + " the container: " + l.Unasked)}
 	case p.Refusal != "":
 		return command{label: clean("Cannot " + verb + " " + name(p, maxName) + ": " + p.Refusal)}
 	case verb == "stop" && goos == "windows":
 		return command{label: "Stop: Windows can only kill"}
 	}
-	return command{clean(strings.ToUpper(verb[:1]) + verb[1:] + " " + who(p)), true}
+	return command{clean(strings.ToUpper(verb[:1]) + verb[1:] + " " + who(l)), true}
 }
 
 // ownerFact says which process it is and since when, with the day where that is not today.
-func ownerFact(p owner.Process, now time.Time) string {
-	if !p.Known() {
+func ownerFact(l watcher.Listener, now time.Time) string {
+	p := l.Owner
+	switch {
+	case l.Container.ID != "":
+		return clean("Container " + owner.Printable(l.Container.Name, 24) + ", image " + l.Container.Image)
+	case !p.Known():
 		return "Its owner cannot be seen by this user"
 	}
 	fact := fmt.Sprintf("%s, PID %d", name(p, 24), p.PID)
+	if p.Foreign {
+		fact += " of another user"
+	}
 	if p.Since.IsZero() {
 		return fact
 	}
@@ -151,20 +220,73 @@ func ownerFact(p owner.Process, now time.Time) string {
 	return fact + ", since " + p.Since.Format(layout)
 }
 
+// placeFact says where the server belongs: the directory of its project or process, or the project of its container.
+func placeFact(l watcher.Listener) string {
+	if l.Container.ID != "" {
+		if l.Container.Project == "" {
+			return ""
+		}
+		return clean("Service " + owner.Printable(l.Container.Service, 20) + " of compose project " + l.Container.Project)
+	}
+	project := l.Facts.Project
+	text := owner.ShortDir(cmp.Or(project.Dir, l.Owner.Dir))
+	if project.Worktree && project.Branch != "" {
+		text += ", branch " + project.Branch
+	}
+	return clean(text)
+}
+
 // reachFact says from where the listener can be reached, and names the addresses.
 func reachFact(l watcher.Listener) string {
 	if l.Wildcard() {
 		return "Open to the network · all interfaces"
 	}
-	var addrs []string
-	for _, a := range l.Addrs {
-		addrs = append(addrs, a.String())
-	}
 	text := "Only this computer · "
 	if l.Exposed() {
 		text = "Open to the network · "
 	}
-	return clean(text + strings.Join(addrs, ", "))
+	return clean(text + addresses(l))
+}
+
+func addresses(l watcher.Listener) string {
+	var addrs []string
+	for _, a := range l.Addrs {
+		addrs = append(addrs, a.String())
+	}
+	return strings.Join(addrs, ", ")
+}
+
+// portFact says what the port's number means.
+func portFact(p uint16, ports port.System) string {
+	text := port.ClassOf(p).String() + " port"
+	if service := ports.Service(p); service != "" {
+		text += " · " + service
+	}
+	if ports.Ephemeral(p) {
+		text += " · one that this system hands out"
+	}
+	return clean(strings.ToUpper(text[:1]) + text[1:])
+}
+
+// managerFact names what would start the server again.
+func managerFact(l watcher.Listener) string {
+	if l.Facts.Manager.Name == "" {
+		return ""
+	}
+	return clean("Managed by " + l.Facts.Manager.Name)
+}
+
+// doubtFact warns that a browser may not get to the server that the row names, or that what the row says is old.
+func doubtFact(s watcher.Server) string {
+	switch {
+	case s.Ambiguous:
+		return fmt.Sprintf("Port %d twice: localhost may reach either", s.Port)
+	case s.Shared:
+		return fmt.Sprintf("Another server has port %d at another address", s.Port)
+	case s.Container.ID != "":
+		return clean(s.Unasked)
+	}
+	return ""
 }
 
 // name returns the process's name, fit to show, in at most max characters.
@@ -178,8 +300,16 @@ func name(p owner.Process, max int) string {
 	return "unnamed process"
 }
 
-// who names a process so that it cannot be mistaken for another one.
-func who(p owner.Process) string { return fmt.Sprintf("%s (PID %d)", name(p, 30), p.PID) }
+// who names what a listener belongs to, a container or a process, so that it cannot be mistaken for another one.
+func who(l watcher.Listener) string {
+	if l.Container.ID != "" {
+		return "container " + owner.Printable(cmp.Or(l.Container.Name, l.Container.ID), 40)
+	}
+	return whoIs(l.Owner)
+}
+
+// whoIs names a process so that it cannot be mistaken for another one.
+func whoIs(p owner.Process) string { return fmt.Sprintf("%s (PID %d)", name(p, 30), p.PID) }
 
 // clean makes text fit for a label: one bad label can make a panel drop the whole menu.
 func clean(s string) string { return owner.Printable(s, maxLabel) }
@@ -203,14 +333,14 @@ func mnemonics(label, goos, desktop string) string {
 // browserURL returns the address to open for l. It names localhost rather than 127.0.0.1, because development certificates
 // and cookies are issued for that name. A listener that is not reachable as localhost is named by its own address.
 func browserURL(l watcher.Listener, scheme string) string {
-	host := "localhost"
 	if at := loopback(l); !l.Wildcard() && at != netip.AddrFrom4([4]byte{127, 0, 0, 1}) {
-		host = at.String()
-		if at.Is6() {
-			host = "[" + host + "]"
-		}
+		return urlAt(at, l.Port, scheme)
 	}
-	return fmt.Sprintf("%s://%s:%d", scheme, host, l.Port)
+	return fmt.Sprintf("%s://localhost:%d", scheme, l.Port)
+}
+
+func urlAt(at netip.Addr, port uint16, scheme string) string {
+	return scheme + "://" + netip.AddrPortFrom(at, port).String()
 }
 
 // loopback returns the loopback address by which l is reached best: 127.0.0.1 if it can be, else ::1, else its own.

@@ -137,7 +137,7 @@ func (n *node) line() string {
 	return line
 }
 
-// rows returns the rows of the listeners, those under More at the end.
+// rows returns the rows of the servers, those under More and Other at the end.
 func (n *node) rows() []*node {
 	var rows []*node
 	for _, c := range n.children {
@@ -145,8 +145,10 @@ func (n *node) rows() []*node {
 			rows = append(rows, c)
 		}
 	}
-	if more := n.find("More"); more != nil && more.label == "More" {
-		rows = append(rows, more.rows()...)
+	for _, c := range n.children {
+		if strings.HasPrefix(c.label, "More (") || strings.HasPrefix(c.label, "Other (") {
+			rows = append(rows, c.rows()...)
+		}
 	}
 	return rows
 }

@@ -55,9 +55,9 @@ func announce(b batch, now watcher.Snapshot) (notice, bool) {
 	case len(all) == 0:
 		return notice{}, false
 	case len(all) == 1 && len(opened) == 1:
-		return notice{fmt.Sprintf("Port %d opened", all[0].Port), whose(all[0].Owner)}, true
+		return notice{fmt.Sprintf("Port %d opened", all[0].Port), whose(all[0])}, true
 	case len(all) == 1:
-		return notice{fmt.Sprintf("Port %d closed", all[0].Port), name(all[0].Owner, maxLine)}, true
+		return notice{fmt.Sprintf("Port %d closed", all[0].Port), all[0].Name()}, true
 	}
 	return notice{batchTitle(len(opened), len(closed)), batchBody(opened, closed)}, true
 }
@@ -99,18 +99,18 @@ func batchBody(opened, closed []watcher.Listener) string {
 	short := len(opened)+len(closed) > 3
 	mixed := len(opened) > 0 && len(closed) > 0
 	var lines []string
-	list := func(verb string, listeners []watcher.Listener, text func(owner.Process) string) {
+	list := func(verb string, listeners []watcher.Listener, text func(watcher.Listener) string) {
 		verb = map[bool]string{true: verb}[mixed]
 		if short && len(listeners) > 0 {
 			lines = append(lines, verb+joinPorts(listeners))
 			return
 		}
 		for _, l := range listeners {
-			lines = append(lines, owner.Printable(fmt.Sprintf("%s%d %s", verb, l.Port, text(l.Owner)), maxLine))
+			lines = append(lines, owner.Printable(fmt.Sprintf("%s%d %s", verb, l.Port, text(l)), maxLine))
 		}
 	}
 	list("opened: ", opened, whose)
-	list("closed: ", closed, func(p owner.Process) string { return name(p, maxLine) })
+	list("closed: ", closed, watcher.Listener.Name)
 	return strings.Join(lines, "\n")
 }
 
@@ -130,10 +130,10 @@ func joinPorts(list []watcher.Listener) string {
 	return text
 }
 
-// whose names a process and its directory.
-func whose(p owner.Process) string {
-	text := name(p, 30)
-	if dir := owner.ShortDir(p.Dir); dir != "" {
+// whose names a server and its directory.
+func whose(l watcher.Listener) string {
+	text := l.Name()
+	if dir := owner.ShortDir(cmp.Or(l.Facts.Project.Dir, l.Owner.Dir)); dir != "" && l.Container.ID == "" {
 		text += " in " + dir
 	}
 	return owner.Printable(text, maxLine)
@@ -145,7 +145,10 @@ func outcome(l watcher.Listener, others []watcher.Listener, force bool, r owner.
 	if force {
 		verb, done = "kill", "killed"
 	}
-	p := who(l.Owner)
+	p, short := who(l), name(l.Owner, 30)
+	if l.Container.ID != "" {
+		short = p
+	}
 	switch r.Outcome {
 	case owner.Freed:
 		if !r.Ended {
@@ -175,11 +178,11 @@ func outcome(l watcher.Listener, others []watcher.Listener, force bool, r owner.
 	case owner.AlreadyGone:
 		return nothingHit(l.Port, p, force)
 	case owner.NotPermitted:
-		return notice{fmt.Sprintf("Not permitted to %s %s", verb, name(l.Owner, 30)), fmt.Sprintf("The system does not let this user %s %s", verb, p)}
+		return notice{fmt.Sprintf("Not permitted to %s %s", verb, short), fmt.Sprintf("The system does not let this user %s %s", verb, p)}
 	case owner.Refused:
 		return notice{fmt.Sprintf("Port %d: nothing was %s", l.Port, done), p + ": " + r.Reason}
 	}
-	return notice{fmt.Sprintf("Could not %s %s", verb, name(l.Owner, 30)), owner.Printable(fmt.Sprint(r.Err), maxLine)}
+	return notice{fmt.Sprintf("Could not %s %s", verb, short), owner.Printable(fmt.Sprint(r.Err), maxLine)}
 }
 
 // nothingHit returns the notice for a click on a Stop or Kill whose target is no longer there.
@@ -195,5 +198,5 @@ func taker(p owner.Process) string {
 	if !p.Known() {
 		return "a process that this user cannot see"
 	}
-	return who(p)
+	return whoIs(p)
 }

@@ -11,6 +11,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/netip"
 	"os"
 	"runtime"
 	"sync"
@@ -41,7 +42,7 @@ func Run(ctx context.Context, w *watcher.Watcher, version string) error {
 	notices := newOutbox(session.send)
 	l := newLoop(version, runtime.GOOS)
 	w.Wake = l.wake
-	l.do = deeds{scheme: scheme, open: openURL, copy: copyText, end: end, say: notices.put}
+	l.do = deeds{scheme: scheme, open: openURL, copy: copyText, network: networkAddress, end: end, say: notices.put}
 
 	var wg sync.WaitGroup
 	wg.Go(func() { w.Run(ctx, l.updates) })
@@ -130,9 +131,10 @@ func (o *outbox) sendOne(ctx context.Context, n notice) error {
 
 // deeds are the effects that the loop has on the world, other than its menu.
 type deeds struct {
-	scheme func(context.Context, watcher.Listener) string
-	open   func(ctx context.Context, url string) error
-	copy   func(ctx context.Context, text string) error
-	end    func(ctx context.Context, l watcher.Listener, force bool) owner.Result
-	say    func(notice) // does not block
+	scheme  func(context.Context, watcher.Listener) string
+	open    func(ctx context.Context, url string) error
+	copy    func(ctx context.Context, text string) error
+	network func(watcher.Listener) (netip.Addr, error)
+	end     func(ctx context.Context, l watcher.Listener, force bool) owner.Result
+	say     func(notice) // does not block
 }

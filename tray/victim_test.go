@@ -16,7 +16,10 @@ import (
 	"os/exec"
 	"os/signal"
 	"path/filepath"
+	"runtime"
+	"slices"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"time"
 )
@@ -36,18 +39,26 @@ type victimOptions struct {
 	ignoreTerm bool   // SIGTERM does not end it
 	tls        bool   // HTTPS instead of HTTP
 	child      string // a program to run, with the same environment
+	apart      bool   // each listener belongs to a process of its own, which is called sleep
 }
 
 // victimRole is the environment variable that makes the test binary a victim. It holds the addresses; those that begin with
 // the same letters hold the options.
 const victimRole = "PORTTRAY_TEST_VICTIM"
 
-// startVictim returns a victim once it listens on all addresses, which are those of net.Listen: "127.0.0.1:0", ":0".
+// startVictim returns a victim once it listens on all addresses, which are those of net.Listen: "127.0.0.1:0", ":0". For port 0
+// it gets one that the system does not hand out to programs that ask for any, because those are not shown among the servers.
 func (d *desktop) startVictim(o victimOptions, addrs ...string) *victim {
 	d.t.Helper()
 	self, err := os.Executable()
 	if err != nil {
 		d.t.Fatal(err)
+	}
+	addrs = slices.Clone(addrs)
+	for i, addr := range addrs {
+		if host, ok := strings.CutSuffix(addr, ":0"); ok {
+			addrs[i] = fmt.Sprintf("%s:%d", host, d.freePort())
+		}
 	}
 	v := &victim{name: cmp.Or(o.name, "victim"), since: time.Now(), seen: filepath.Join(d.t.TempDir(), "seen")}
 	// Linux knows a process by the name of its file, and by what the process calls itself. The first can be longer than the
@@ -63,6 +74,9 @@ func (d *desktop) startVictim(o victimOptions, addrs ...string) *victim {
 	}
 	if o.ignoreTerm {
 		cmd.Env = append(cmd.Env, victimRole+"_IGNORE_TERM=1")
+	}
+	if o.apart {
+		cmd.Env = append(cmd.Env, victimRole+"_APART=1")
 	}
 	if o.tls {
 		cmd.Env = append(cmd.Env, victimRole+"_TLS=1")
@@ -82,6 +96,23 @@ func (d *desktop) startVictim(o victimOptions, addrs ...string) *victim {
 	return v
 }
 
+// freePort returns a port of its own for each caller, which nobody listens on.
+func (d *desktop) freePort() uint16 {
+	const first, last = 28000, 32000
+	for {
+		port := first + lastPort.Add(1)%(last-first)
+		if d.network != nil {
+			return uint16(port)
+		}
+		if l, err := net.Listen("tcp", fmt.Sprintf(":%d", port)); err == nil {
+			l.Close()
+			return uint16(port)
+		}
+	}
+}
+
+var lastPort atomic.Uint32
+
 // connections returns how often somebody connected to the victim.
 func (v *victim) connections() int {
 	seen, _ := os.ReadFile(v.seen) // there is none before the first
@@ -99,8 +130,15 @@ func beVictim(addrs string) error {
 	if err := os.WriteFile("/proc/self/comm", []byte(os.Getenv(victimRole+"_NAME")), 0); err != nil {
 		return err
 	}
+	runtime.LockOSThread() // its children die with the thread that started them
 	var ready bytes.Buffer
-	for addr := range strings.SplitSeq(addrs, ",") {
+	if os.Getenv(victimRole+"_APART") != "" {
+		if err := handOver(addrs, &ready); err != nil {
+			return err
+		}
+		addrs = ""
+	}
+	for _, addr := range strings.FieldsFunc(addrs, func(r rune) bool { return r == ',' }) {
 		l, err := net.Listen("tcp", addr)
 		if err != nil {
 			return err
@@ -117,6 +155,39 @@ func beVictim(addrs string) error {
 		}
 	}
 	select {}
+}
+
+// handOver gives each address to a process of its own, which dies with this one, and has them all listen at the same moment.
+func handOver(addrs string, ready io.Writer) error {
+	var files []*os.File
+	for addr := range strings.SplitSeq(addrs, ",") {
+		at := netip.MustParseAddrPort(addr)
+		fd, err := syscall.Socket(syscall.AF_INET, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC, 0)
+		if err != nil {
+			return err
+		}
+		if err := syscall.Bind(fd, &syscall.SockaddrInet4{Port: int(at.Port()), Addr: at.Addr().As4()}); err != nil {
+			return err
+		}
+		file := os.NewFile(uintptr(fd), addr)
+		files = append(files, file)
+		holder := exec.Command("sleep", "1h")
+		holder.ExtraFiles = []*os.File{file}
+		holder.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+		if err := holder.Start(); err != nil {
+			return err
+		}
+		fmt.Fprintln(ready, at)
+	}
+	for _, file := range files {
+		if err := syscall.Listen(int(file.Fd()), 1); err != nil {
+			return err
+		}
+	}
+	for _, file := range files {
+		file.Close()
+	}
+	return nil
 }
 
 // serve answers on a listener of a victim, and notes who connects.

@@ -161,7 +161,7 @@ func (d *drama) wrong(s Snapshot, precise bool) string {
 		}
 		seen := false
 		for _, a := range p.roots() {
-			id := ID{p.place.Port(), a.PID, a.Start}
+			id := ID{Port: p.place.Port(), PID: a.PID, Start: a.Start}
 			known[p.place][id] = true
 			l, ok := s.Find(id)
 			seen = seen || ok && slices.Contains(l.Addrs, p.place.Addr())
@@ -171,7 +171,7 @@ func (d *drama) wrong(s Snapshot, precise bool) string {
 		}
 	}
 	for _, l := range s.Listeners {
-		name, ours := d.names[ID{0, l.Owner.PID, l.Owner.Start}]
+		name, ours := d.names[ID{PID: l.Owner.PID, Start: l.Owner.Start}]
 		for _, addr := range l.Addrs {
 			place := netip.AddrPortFrom(addr, l.Port)
 			if (ours || !l.Owner.Known() && known[place] != nil) && !known[place][l.ID()] {
@@ -231,7 +231,7 @@ func (d *drama) step() change {
 func (d *drama) arrive(p *puppet, parent *actor, name string) *actor {
 	a := &actor{p, parent, name}
 	d.actors = append(d.actors, a)
-	d.names[ID{0, a.PID, a.Start}] = name
+	d.names[ID{PID: a.PID, Start: a.Start}] = name
 	return a
 }
 
@@ -390,7 +390,7 @@ func (d *drama) becomes(a *actor) (change, string) {
 	a.name = names[d.rand.IntN(len(names))]
 	what := fmt.Sprintf("%v is what it becomes", a)
 	a.become(a.name)
-	d.names[ID{0, a.PID, a.Start}] = a.name
+	d.names[ID{PID: a.PID, Start: a.Start}] = a.name
 	return became, what
 }
 

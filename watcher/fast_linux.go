@@ -128,6 +128,7 @@ func (s *fastScanner) scan(ctx context.Context) (Snapshot, error) {
 	s.last = now
 	s.found.Time = time.Now()
 	s.found.Source = s.how.name
+	s.found.Searching = s.search.rest != nil
 	return s.found, nil
 }
 
@@ -390,17 +391,21 @@ func (s *fastScanner) program(ctx context.Context, id owner.Process) *program {
 
 // listeners groups the sockets by port and owner.
 func (s *fastScanner) listeners() []Listener {
+	me := uint32(os.Geteuid())
 	all := make(map[ID]*Listener, len(s.order))
 	for _, so := range s.order {
-		var p owner.Process
+		p := owner.Process{Foreign: so.uid != me}
 		if so.owner != nil {
 			p = so.owner.Process
 		}
-		id := ID{so.port, p.PID, p.Start}
-		if all[id] == nil {
-			all[id] = &Listener{Port: so.port, Owner: p, Addrs: make([]netip.Addr, 0, 2)}
+		id := ID{Port: so.port, PID: p.PID, Start: p.Start}
+		l := all[id]
+		if l == nil {
+			l = &Listener{Port: so.port, Owner: p, Addrs: make([]netip.Addr, 0, 2)}
+			all[id] = l
 		}
-		all[id].Addrs = append(all[id].Addrs, so.addr)
+		l.Addrs = append(l.Addrs, so.addr)
+		l.Owner.Foreign = l.Owner.Foreign && p.Foreign // of unknown owners, only if all are
 	}
 	return local(all)
 }

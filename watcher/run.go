@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"sync"
 	"time"
 )
 
@@ -20,6 +21,9 @@ const (
 	atLeast = 20 * time.Millisecond
 	// thrift is the part of the time that scans may take: one hundredth.
 	thrift = 100
+	// holdLimit is how long an update waits for the owners of its listeners and the facts about them, so that those need not
+	// follow in another one.
+	holdLimit = 500 * time.Millisecond
 	// scanLimit is how long one scan may take. Half a second is slow; this is a machine in trouble.
 	scanLimit = 10 * time.Second
 )
@@ -38,7 +42,8 @@ type Watcher struct {
 	// Wake makes the watcher scan at once when it receives a value; nil means that nobody asks.
 	Wake <-chan struct{}
 
-	gone func(Listener) bool // whether a listener's owner is known to have ended; nil asks the system
+	gone   func(Listener) bool // whether a listener's owner is known to have ended; nil asks the system
+	naming naming              // without a function for facts, and with no Scan, that of the system
 }
 
 // Run watches until ctx is done. It delivers the first good snapshot at once, and then an update whenever something changed
@@ -53,20 +58,30 @@ func (w *Watcher) Run(ctx context.Context, updates chan<- Update) {
 		src = newSource()
 	}
 	var (
-		state    = state{gone: w.gone}
+		state    = state{gone: w.gone, naming: w.naming}
 		pace     = pace{interval: cmp.Or(max(w.Interval, 0), defaultInterval)}
 		results  = make(chan result, 1) // buffered, so that a scan can end after Run has
 		next     = time.NewTimer(0)
 		limit    = time.NewTimer(scanLimit)
 		scanning bool
 		asked    bool // for another scan while one runs
+		engines  = make(chan struct{}, 1)
+		wg       sync.WaitGroup
 	)
+	if w.Scan == nil && w.naming.facts == nil {
+		state.naming = systemNaming()
+	}
+	state.naming.answers = make(chan answer, 1)
+	if state.naming.watch != nil {
+		wg.Go(func() { state.naming.watch(ctx, engines) })
+	}
 	if state.gone == nil {
 		state.gone = func(l Listener) bool { return l.Owner.Gone() }
 	}
 	defer func() {
 		next.Stop()
 		limit.Stop()
+		wg.Wait()
 		if scanning {
 			go func() { <-results; src.close() }()
 		} else {
@@ -81,8 +96,11 @@ func (w *Watcher) Run(ctx context.Context, updates chan<- Update) {
 	for {
 		update, news := state.update()
 		out := updates
+		var late <-chan time.Time
 		if !news {
 			out = nil
+		} else if left := state.hold(); left > 0 {
+			out, late = nil, time.After(left)
 		}
 		select {
 		case <-ctx.Done():
@@ -91,6 +109,13 @@ func (w *Watcher) Run(ctx context.Context, updates chan<- Update) {
 			state.delivered(update)
 		case <-w.Wake:
 			ask()
+		case <-engines:
+			state.naming.outdated = true
+			ask() // first, because most containers' ports have sockets
+		case a := <-state.naming.answers:
+			state.learn(a)
+			state.naming.begin(ctx, state.now.Listeners) // about those that came meanwhile
+		case <-late:
 		case <-src.wake:
 			ask()
 		case <-next.C:
@@ -105,10 +130,16 @@ func (w *Watcher) Run(ctx context.Context, updates chan<- Update) {
 		case r := <-results:
 			scanning = false
 			limit.Stop()
+			if r.Searching || state.now.Searching {
+				r.took = 0 // a search is paid for once, and says nothing of what scans cost here
+			}
 			news := state.take(r)
 			state.slowed(pace.scanned(r.took, news || len(state.doubted) > 0))
+			if news || state.naming.outdated {
+				state.naming.begin(ctx, state.now.Listeners)
+			}
 			next.Reset(pace.pause)
-			if asked {
+			if asked || state.now.Searching {
 				ask()
 			}
 		}
@@ -143,14 +174,17 @@ func trusted(ctx context.Context, scan func(context.Context) (Snapshot, error), 
 // state is what Run remembers.
 type state struct {
 	gone    func(Listener) bool
-	now     Snapshot // the last good state
-	err     error    // why there is none newer
+	naming  naming
+	now     Snapshot   // the last good state, as it was scanned
+	named   []Listener // its listeners, with what is known about them
+	err     error      // why there is none newer
 	slow    time.Duration
 	doubted map[ID]doubt
 
 	changed bool // since the last delivery, perhaps
 	told    Update
-	began   bool // a good snapshot has been delivered
+	began   bool      // a good snapshot has been delivered
+	held    time.Time // since when there is an update that waits; zero if none does
 }
 
 // take makes a scan's result part of the state, and reports whether the listeners are others than before.
@@ -164,14 +198,24 @@ func (s *state) take(r result) (news bool) {
 	}
 	before := s.now.Listeners
 	s.err = nil
-	s.now.Time, s.now.Source = r.Time, r.Source
+	s.now.Time, s.now.Source, s.now.Searching = r.Time, r.Source, r.Searching
 	if len(s.doubted) == 0 && same(before, r.Listeners) {
 		return false
 	}
 	s.now.Listeners, s.doubted = confirm(before, s.doubted, r.Listeners, s.gone)
 	news = !same(before, s.now.Listeners)
+	if news {
+		s.named = s.naming.name(s.now.Listeners)
+	}
 	s.changed = s.changed || news
 	return news
+}
+
+// learn takes in what was found out about the listeners.
+func (s *state) learn(a answer) {
+	s.naming.learn(a)
+	s.named = s.naming.name(s.now.Listeners)
+	s.changed = true
 }
 
 // same reports whether two lists say the same. Lists in the same memory do, without a look.
@@ -199,12 +243,13 @@ func (s *state) update() (Update, bool) {
 		return Update{}, false
 	}
 	u := Update{Snapshot: s.now, Err: s.err, Slow: s.slow}
+	u.Snapshot.Listeners = s.named
 	if !s.began {
 		return u, true
 	}
-	u.Events = Diff(s.told.Snapshot, s.now)
+	u.Events = Diff(s.told.Snapshot, u.Snapshot)
 	s.changed = len(u.Events) > 0 || u.Slow != s.told.Slow || text(u.Err) != text(s.told.Err) ||
-		!same(s.told.Snapshot.Listeners, s.now.Listeners)
+		!same(s.told.Snapshot.Listeners, s.named)
 	return u, s.changed
 }
 
@@ -215,10 +260,22 @@ func text(err error) string {
 	return err.Error()
 }
 
+// hold returns how long an update may still wait because something about its listeners is being found out.
+func (s *state) hold() time.Duration {
+	if !s.naming.busy && !(s.now.Searching && s.err == nil) {
+		return 0
+	}
+	if s.held.IsZero() {
+		s.held = time.Now()
+	}
+	return holdLimit - time.Since(s.held)
+}
+
 // delivered notes that the reader has u.
 func (s *state) delivered(u Update) {
 	s.told = u
 	s.changed = false
+	s.held = time.Time{}
 	s.began = s.began || !u.Snapshot.Time.IsZero()
 }
 

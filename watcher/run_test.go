@@ -21,6 +21,7 @@ type look struct {
 	err     error
 	takes   time.Duration
 	deaf    bool // does not stop when its context is done
+	search  bool // goes on in the next look
 }
 
 // A machine is a system under a Watcher: each scan of it is the next of its looks, and the last one is repeated for ever.
@@ -59,7 +60,7 @@ func (m *machine) scan(ctx context.Context) (Snapshot, error) {
 		seen = append(seen, own(m.t)...)
 		slices.SortFunc(seen, Listener.compare)
 	}
-	return Snapshot{Time: time.Now(), Listeners: seen}, nil
+	return Snapshot{Time: time.Now(), Listeners: seen, Searching: now.search}, nil
 }
 
 func (m *machine) begin(ctx context.Context) look {
@@ -112,6 +113,11 @@ func (m *machine) report(u Update) string {
 
 // follow runs w for a while and returns a line for every update.
 func (m *machine) follow(w *Watcher, span time.Duration) []string {
+	return m.followAs(w, span, m.report)
+}
+
+// followAs does the same with lines that write makes.
+func (m *machine) followAs(w *Watcher, span time.Duration, write func(Update) string) []string {
 	ctx, cancel := context.WithCancel(m.t.Context())
 	updates := make(chan Update)
 	var wg sync.WaitGroup
@@ -122,7 +128,7 @@ func (m *machine) follow(w *Watcher, span time.Duration) []string {
 	for end := time.After(span); ; {
 		select {
 		case u := <-updates:
-			lines = append(lines, m.report(u))
+			lines = append(lines, write(u))
 		case <-end:
 			return lines
 		}
@@ -174,6 +180,18 @@ func TestRun(t *testing.T) {
 			name:  "owner seen late",
 			looks: []look{{sees: "80/7"}, {sees: "80/7 90/0"}, {sees: "80/7 90/8"}},
 			want:  []string{"0s [80/7]", "250ms [80/7 90/0] opened 90/0", "500ms [80/7 90/8]"},
+		}, {
+			name:  "owner found by a search that takes several scans",
+			looks: []look{{sees: "80/7"}, {sees: "80/7 90/0", search: true}, {sees: "80/7 90/0", search: true}, {sees: "80/7 90/8"}},
+			want:  []string{"0s [80/7]", "290ms [80/7 90/8] opened 90/8"},
+		}, {
+			name:  "owner not found by a search that takes long",
+			looks: append([]look{{sees: "80/7"}}, append(slices.Repeat([]look{{sees: "80/7 90/0", search: true}}, 30), look{sees: "80/7 90/8"})...),
+			want:  []string{"0s [80/7]", "750ms [80/7 90/0] opened 90/0", "850ms [80/7 90/8]"},
+		}, {
+			name:  "searches do not count as expensive scans",
+			looks: append(slices.Repeat([]look{{sees: "80/7", takes: 30 * time.Millisecond, search: true}}, 6), look{sees: "80/7"}),
+			want:  []string{"300ms [80/7]"},
 		}, {
 			name:  "owner unseen for good",
 			looks: []look{{sees: "80/7"}, {sees: "80/0"}},

@@ -107,7 +107,7 @@ func (s *scanner) scan(ctx context.Context) (Snapshot, error) {
 			}
 		}
 		tops[so] = top
-		id := ID{so.port, p.PID, p.Start}
+		id := ID{Port: so.port, PID: p.PID, Start: p.Start}
 		if listeners[id] == nil {
 			listeners[id] = &Listener{Port: so.port, Owner: p}
 		}

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"porttray/watcher/owner"
+	"porttray/watcher/owner/engine"
 )
 
 // A Listener is the set of TCP sockets by which one owner listens on one port, where at least one of them is reachable over
@@ -22,17 +23,33 @@ type Listener struct {
 	Addrs []netip.Addr
 	// Owner is the process that holds the sockets; of several that share them, the topmost. It may be unknown.
 	Owner owner.Process
+	// Facts say whose server the owner is. A scan leaves them empty; a Watcher finds them out.
+	Facts owner.Facts
+	// Container is what publishes the port, where the owner is a forwarder or hidden; else it is empty.
+	Container engine.Container
+	// Redirected says that no process listens: the system redirects the port to the container.
+	Redirected bool
+	// Unasked is why the container behind a forwarder cannot be told now, in a few plain words. If there is a Container all the
+	// same, it is what was known before.
+	Unasked string
 }
 
 // An ID names a listener for as long as it lives: one port of one process. All sockets of unknown owners on a port share an ID.
 type ID struct {
-	Port  uint16
-	PID   int32
-	Start uint64
+	Port      uint16
+	PID       int32
+	Start     uint64
+	Container string // where the port is redirected to; else empty
 }
 
 // ID returns the listener's name.
-func (l Listener) ID() ID { return ID{l.Port, l.Owner.PID, l.Owner.Start} }
+func (l Listener) ID() ID {
+	id := ID{Port: l.Port, PID: l.Owner.PID, Start: l.Owner.Start}
+	if l.Redirected {
+		id.Container = l.Container.ID
+	}
+	return id
+}
 
 // Exposed reports whether the listener can be reached from other machines, as far as its bind addresses tell: a firewall may
 // still stand in between.
@@ -45,12 +62,14 @@ func (l Listener) Wildcard() bool { return slices.ContainsFunc(l.Addrs, netip.Ad
 
 // Equal reports whether l and m say the same in everything, not only whether they are the same listener.
 func (l Listener) Equal(m Listener) bool {
-	return l.Port == m.Port && l.Owner == m.Owner && slices.Equal(l.Addrs, m.Addrs)
+	return l.Port == m.Port && l.Owner == m.Owner && slices.Equal(l.Addrs, m.Addrs) &&
+		l.Facts == m.Facts && l.Container == m.Container && l.Redirected == m.Redirected && l.Unasked == m.Unasked
 }
 
 // compare orders listeners by port, then by owner. The order of two listeners never changes while they live.
 func (l Listener) compare(m Listener) int {
-	return cmp.Or(cmp.Compare(l.Port, m.Port), cmp.Compare(l.Owner.PID, m.Owner.PID), cmp.Compare(l.Owner.Start, m.Owner.Start))
+	return cmp.Or(cmp.Compare(l.Port, m.Port), cmp.Compare(l.Owner.PID, m.Owner.PID), cmp.Compare(l.Owner.Start, m.Owner.Start),
+		cmp.Compare(l.ID().Container, m.ID().Container))
 }
 
 // A Snapshot is what one scan found: every listener once, sorted by port and owner.
@@ -58,6 +77,7 @@ type Snapshot struct {
 	Time      time.Time // when the scan ended; zero if there was none yet
 	Listeners []Listener
 	Source    string // where the list came from: "sock_diag", "/proc/net/tcp" or "gopsutil"
+	Searching bool   // the search for an owner has taken long and goes on in the next scan
 }
 
 // Find returns the listener of that name.

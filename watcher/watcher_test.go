@@ -53,7 +53,7 @@ func TestSnapshot(t *testing.T) {
 			t.Errorf("Find(%v) = %v, %v, want %v", l.ID(), got, ok, l)
 		}
 	}
-	for _, id := range []ID{{80, 8, 1}, {80, 7, 2}, {85, 7, 1}, {0, 0, 0}, {65535, 7, 1}} {
+	for _, id := range []ID{{80, 8, 1, ""}, {80, 7, 2, ""}, {85, 7, 1, ""}, {}, {65535, 7, 1, ""}} {
 		if got, ok := s.Find(id); ok {
 			t.Errorf("Find(%v) = %v, want none", id, got)
 		}

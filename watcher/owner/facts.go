@@ -1,5 +1,7 @@
 package owner
 
+import "context"
+
 // Facts say whose server a process is, the way its owner thinks of it. They are comparable. An absent fact is empty; none is
 // ever guessed. All texts in them are untrusted.
 type Facts struct {
@@ -48,3 +50,27 @@ const (
 	Helper      // works for another server: esbuild, workerd
 	App         // a desktop program with ports of its own: an editor, a browser
 )
+
+// Tell finds out the facts about p. It reads files of p and its ancestors, of the directory that p works in and those above, at
+// most for about half a second each: a dead network file system may hold it. There are none if p has ended.
+func Tell(ctx context.Context, p Process) Facts {
+	line := lineage(ctx, p)
+	if len(line) == 0 {
+		return Facts{}
+	}
+	homes := homeDirs()
+	f := Facts{Project: project(ctx, p.Dir, homes...), Manager: manager(ctx, p)}
+	f.Tool = toolOf(line, f.Project.Dir)
+	for i, m := range line[1:] {
+		f.Ancestors[i] = m.ID
+		// A worker or the child of a supervisor belongs where the tool was started that it got its name from.
+		if f.Project.Dir == "" && f.Tool.Name != "" && m.tool() == f.Tool {
+			f.Project = project(ctx, m.dir, homes...)
+		}
+	}
+	// All of the above was read by PID: it counts only if that was one and the same process throughout.
+	if again, err := Identify(p.PID); err != nil || !again.Is(p) {
+		return Facts{}
+	}
+	return f
+}

@@ -62,9 +62,9 @@ func unescapeUnit(unit string) string {
 	})
 }
 
-// launchers are services that run programs which people or other programs asked for, in their own cgroup. That systemd would
+// launchingServices are services that run programs which people or other programs asked for, in their own cgroup. That systemd would
 // start the launcher again says nothing about those. Instances of a template go by its name.
-var launchers = map[string]bool{
+var launchingServices = map[string]bool{
 	// They run a job when its time has come, and at boot.
 	"cron": true, "crond": true, "cronie": true, "fcron": true, "anacron": true, "atd": true, "rc-local": true,
 	// They log people in, who stay in there where no session manager moves them to a session's scope.
@@ -89,7 +89,7 @@ var (
 // launches reports whether m starts programs without being there for them.
 func launches(m Manager) bool {
 	name, _, _ := strings.Cut(strings.TrimSuffix(m.Name, ".service"), "@")
-	return launchers[name] || transient.MatchString(m.Name) || !m.System && opened.MatchString(m.Name)
+	return launchingServices[name] || transient.MatchString(m.Name) || !m.System && opened.MatchString(m.Name)
 }
 
 // jobLabel returns the label of the launchd job that runs as this process, or nothing. Jobs is what "launchctl list" prints: a

@@ -24,12 +24,18 @@ type Process struct {
 	Start uint64 // together with PID identifies the process; comparable only on the same running system
 
 	Name  string    // short name of the program, as the process gives it: untrusted text
+	Exe   string    // the file that it runs: untrusted text
 	Dir   string    // working directory: untrusted text
 	Since time.Time // when the process started, for people; Start is the exact value
 
+	// Foreign says that it is another user's. That can be known where nothing else is.
+	Foreign bool
 	// Refusal is the reason why the process must not be signalled, in a few plain words; empty when it may be.
 	Refusal string
 }
+
+// ID returns what identifies the process.
+func (p Process) ID() ID { return ID{p.PID, p.Start} }
 
 // Known reports whether the owner is known at all.
 func (p Process) Known() bool { return p.PID > 0 }
@@ -97,9 +103,9 @@ func Read(ctx context.Context, pid int32) (Process, error) {
 	if name, err := ps.NameWithContext(ctx); err == nil {
 		p.Name = strings.TrimSuffix(name, ".exe")
 	}
-	exe, _ := ps.ExeWithContext(ctx) // not readable for other users' processes; then only the name counts
-	if exe != "" && threadNames[p.Name] {
-		p.Name = filepath.Base(exe)
+	p.Exe, _ = ps.ExeWithContext(ctx) // not readable for other users' processes; then only the name counts
+	if p.Exe != "" && threadNames[p.Name] {
+		p.Name = filepath.Base(p.Exe)
 	}
 	if dir, err := ps.CwdWithContext(ctx); err == nil && dir != "" {
 		p.Dir = filepath.Clean(dir) // Windows ends it with a separator
@@ -107,7 +113,9 @@ func Read(ctx context.Context, pid int32) (Process, error) {
 	if ms, err := ps.CreateTimeWithContext(ctx); err == nil && ms > 0 {
 		p.Since = time.UnixMilli(ms)
 	}
-	p.Refusal = refusal(ctx, p, ps, exe)
+	mine, err := ours(ctx, ps)
+	p.Foreign = err == nil && !mine
+	p.Refusal = refusal(ctx, p, ps, mine)
 	// All of the above was read by PID: it counts only if that was one and the same process throughout.
 	if again, err := Identify(pid); err != nil || !again.Is(p) {
 		return Process{}, fmt.Errorf("read process %d: it was replaced meanwhile: %w", pid, os.ErrProcessDone)

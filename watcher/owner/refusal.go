@@ -2,6 +2,7 @@ package owner
 
 import (
 	"context"
+	"errors"
 	"os"
 	"os/user"
 	"path/filepath"
@@ -12,8 +13,15 @@ import (
 	"github.com/shirou/gopsutil/v3/process"
 )
 
-// refusal returns why p must not be signalled, or nothing if it may be. The order is from the gravest reason down.
-func refusal(ctx context.Context, p Process, ps *process.Process, exe string) string {
+// forwarding is the reason not to signal a forwarder.
+const forwarding = "forwards for a container or VM"
+
+// Forwards reports whether the process is a forwarder: one that holds listeners on behalf of a container or VM.
+func (p Process) Forwards() bool { return p.Refusal == forwarding }
+
+// refusal returns why p, which is this user's or not, must not be signalled, or nothing if it may be. The order is from the
+// gravest reason down.
+func refusal(ctx context.Context, p Process, ps *process.Process, mine bool) string {
 	switch {
 	case p.PID <= 1, managers[p.Name], runtime.GOOS == "windows" && p.PID == 4:
 		return "part of the system"
@@ -21,16 +29,16 @@ func refusal(ctx context.Context, p Process, ps *process.Process, exe string) st
 		return "porttray itself"
 	case isAncestor(p):
 		return "porttray runs in it"
-	case forwards(p.Name) || forwards(filepath.Base(exe)):
-		return "forwards for a container or VM"
+	case forwards(p.Name) || forwards(filepath.Base(p.Exe)):
+		return forwarding
 	}
 	// Lima and Colima forward through ssh processes of their own; an ssh that somebody else started is theirs to stop.
 	if p.Name == "ssh" {
 		if args, err := ps.CmdlineSliceWithContext(ctx); err != nil || limaArgs(args) {
-			return "forwards for a container or VM"
+			return forwarding
 		}
 	}
-	if !ours(ctx, ps) {
+	if !mine {
 		return "another user's process"
 	}
 	return ""
@@ -39,6 +47,9 @@ func refusal(ctx context.Context, p Process, ps *process.Process, exe string) st
 // isAncestor reports whether p is a parent of this process, at any distance.
 func isAncestor(p Process) bool {
 	child, err := look(int32(os.Getpid()))
+	if err == nil && p.Start > child.start {
+		return false // most are younger, and then the parents need not be looked at
+	}
 	for err == nil && child.parent > 0 {
 		var parent vitals
 		if parent, err = look(child.parent); err != nil || parent.start > child.start {
@@ -79,17 +90,19 @@ func limaArgs(args []string) bool {
 	})
 }
 
-// ours reports whether the process runs as the same user as this program. It is false when that cannot be read.
-func ours(ctx context.Context, ps *process.Process) bool {
+// ours reports whether the process runs as the same user as this program. The error tells that it cannot be read.
+func ours(ctx context.Context, ps *process.Process) (bool, error) {
 	if runtime.GOOS == "windows" {
 		me, err := user.Current()
 		name, err2 := ps.UsernameWithContext(ctx)
-		return err == nil && err2 == nil && strings.EqualFold(name, me.Username)
+		return err == nil && err2 == nil && strings.EqualFold(name, me.Username), errors.Join(err, err2)
 	}
-	uids, err := ps.UidsWithContext(ctx) // real, effective, saved, file system
-	if err != nil || len(uids) < 2 {
-		// macOS gives only one.
-		return err == nil && len(uids) == 1 && int(uids[0]) == os.Geteuid()
+	uids, err := ps.UidsWithContext(ctx) // real, effective, saved, file system; macOS gives only one
+	if err != nil {
+		return false, err
 	}
-	return int(uids[1]) == os.Geteuid()
+	if len(uids) == 0 {
+		return false, errors.New("no user id")
+	}
+	return int(uids[min(1, len(uids)-1)]) == os.Geteuid(), nil
 }

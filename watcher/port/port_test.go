@@ -47,22 +47,27 @@ func TestEphemeral(t *testing.T) {
 			}
 			defer l.Close()
 			port := uint16(l.Addr().(*net.TCPAddr).Port)
-			if port < first || port > last || !HandedOut(port) {
-				t.Errorf("%s: was given %d, which is not in %d–%d or not counted as handed out (%t)", network, port, first, last, HandedOut(port))
+			if port < first || port > last || !Read().HandedOut(port) {
+				t.Errorf("%s: was given %d, which is not in %d–%d or not counted as handed out", network, port, first, last)
 			}
 		}
 	}
 }
 
 func TestHandedOut(t *testing.T) {
-	first, last, ok := Ephemeral()
-	for port, want := range map[uint16]bool{22: false, 1023: false, 49152: true, 65535: true, first: true, last: true} {
-		if got := HandedOut(port); got != want && (ok || port != 0) {
-			t.Errorf("HandedOut(%d) = %t, want %t", port, got, want)
+	linux, bsd := System{First: 32768, Last: 60999}, System{First: 1024, Last: 5000}
+	for _, tt := range []struct {
+		system System
+		port   uint16
+		want   bool
+	}{
+		{linux, 22, false}, {linux, 32767, false}, {linux, 32768, true}, {linux, 60999, true}, {linux, 62893, true}, {linux, 65535, true},
+		{bsd, 1023, false}, {bsd, 1024, true}, {bsd, 5000, true}, {bsd, 5001, false}, {bsd, 49152, true},
+		{System{}, 0, false}, {System{}, 49151, false}, {System{}, 49152, true},
+	} {
+		if got := tt.system.HandedOut(tt.port); got != tt.want {
+			t.Errorf("%d–%d: HandedOut(%d) = %t, want %t", tt.system.First, tt.system.Last, tt.port, got, tt.want)
 		}
-	}
-	if port := first - 1; ok && port < firstDynamic && HandedOut(port) {
-		t.Errorf("HandedOut(%d) = true, below the range %d–%d", port, first, last)
 	}
 }
 
@@ -207,18 +212,18 @@ func TestReadServices(t *testing.T) {
 // TestService compares with what the resolver of this system says about names that every list of services has.
 func TestService(t *testing.T) {
 	if _, err := os.Stat(servicesFile(runtime.GOOS, os.Getenv("SystemRoot"))); err != nil {
-		if got := Service(22); got != "" {
+		if got := Read().Service(22); got != "" {
 			t.Errorf("without a list: got %q", got)
 		}
 		t.Skip(err)
 	}
 	for _, port := range []uint16{22, 25, 80} {
-		name := Service(port)
+		name := Read().Service(port)
 		if got, err := net.LookupPort("tcp", name); name == "" || err != nil || got != int(port) {
 			t.Errorf("%d is called %q, which the resolver takes for %d, %v", port, name, got, err)
 		}
 	}
-	if got := Service(0); got != "" {
+	if got := Read().Service(0); got != "" {
 		t.Errorf("0 is called %q", got)
 	}
 }

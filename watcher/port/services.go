@@ -5,23 +5,15 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"runtime"
 	"strconv"
 	"strings"
-	"sync"
 )
-
-// Service returns the name of the service that the system's list of services, services(5), gives to a TCP port, or nothing. It says
-// for which service somebody registered the port, not what listens there. The list is read when Service is called first, and
-// then kept. It is /etc/services, or %SystemRoot%\System32\drivers\etc\services on Windows; small systems have none.
-func Service(port uint16) string { return services()[port] }
 
 // maxServices is several times the size of the full list that IANA publishes, which some systems come with.
 const maxServices = 4 << 20
 
-var services = sync.OnceValue(func() map[uint16]string { return readServices(servicesFile(runtime.GOOS, os.Getenv("SystemRoot"))) })
-
-// servicesFile returns where a system keeps its list of services; root is the directory of Windows.
+// servicesFile returns where a system keeps its list of services, which small systems do not have; root is the directory of
+// Windows.
 func servicesFile(goos, root string) string {
 	if goos != "windows" {
 		return "/etc/services"

@@ -80,7 +80,7 @@ func writeTable(out io.Writer, s watcher.Snapshot) {
 		return
 	}
 	t := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(t, "PORT\tPROCESS\tPID\tADDRESS\tSINCE\tDIRECTORY")
+	fmt.Fprintln(t, "PORT\tSERVER\tPROCESS\tPID\tADDRESS\tSINCE\tDIRECTORY")
 	for _, l := range s.Listeners {
 		pid, since := "-", "-"
 		if l.Owner.Known() {
@@ -89,14 +89,14 @@ func writeTable(out io.Writer, s watcher.Snapshot) {
 		if !l.Owner.Since.IsZero() {
 			since = l.Owner.Since.Format("2 Jan 15:04")
 		}
-		fmt.Fprintf(t, "%d\t%s\t%s\t%s\t%s\t%s\n", l.Port, process(l.Owner), pid, addresses(l), since, dash(clean(owner.ShortDir(l.Owner.Dir))))
+		fmt.Fprintf(t, "%d\t%s\t%s\t%s\t%s\t%s\t%s\n", l.Port, l.Name(), dash(clean(l.Owner.Name)), pid, addresses(l), since, dash(clean(owner.ShortDir(l.Owner.Dir))))
 	}
 	t.Flush() // into a buffer: it cannot fail
 }
 
 // describe says in one line whose listener it is and where it is bound.
 func describe(l watcher.Listener) string {
-	text := process(l.Owner)
+	text := l.Name()
 	if l.Owner.Known() {
 		text += fmt.Sprintf(" (PID %d)", l.Owner.PID)
 	}
@@ -104,13 +104,6 @@ func describe(l watcher.Listener) string {
 		text += " in " + clean(dir)
 	}
 	return text + ", " + addresses(l)
-}
-
-func process(p owner.Process) string {
-	if !p.Known() {
-		return "unknown owner"
-	}
-	return dash(clean(p.Name))
 }
 
 func addresses(l watcher.Listener) string {

@@ -52,6 +52,7 @@ func TestFollower(t *testing.T) {
 		Dir:  "/tmp/\r\n\x1b[1A\u2028\u009b2Kx\u200b\ttab\xffcell",
 	}
 	web, db := listener(5173, vite, "127.0.0.1", "::1"), listener(5432, postgres, "127.0.0.1")
+	web.Facts.Project, web.Facts.Tool = owner.Project{Name: "shop", Dir: vite.Dir}, owner.Tool{Name: "Vite", Kind: owner.Server}
 	unknown := listener(631, owner.Process{}, "0.0.0.0", "::")
 	worst := listener(6666, hostile, "127.0.0.1")
 	errRead := errors.New("list TCP sockets: open /proc/net/tcp: permission denied")

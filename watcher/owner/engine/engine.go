@@ -92,11 +92,12 @@ type dialer func(ctx context.Context, socket string) (net.Conn, error)
 const answerWithin = time.Second
 
 // List asks every engine at once, and returns within a second or so. A Docker engine that systemd would only start is not
-// asked. Podman has no engine that runs beside its containers: asking starts one, which ends again after some seconds.
-func (e *Engines) List(ctx context.Context) List {
+// asked. Podman has no engine that runs beside its containers: asking starts one, which ends again after some seconds. So it is
+// asked only with wake, which says that some forwarder is known to be there.
+func (e *Engines) List(ctx context.Context, wake bool) List {
 	ctx, cancel := context.WithTimeout(ctx, answerWithin)
 	defer cancel()
-	sockets := e.sockets()
+	sockets := slices.DeleteFunc(slices.Clone(e.sockets()), func(socket string) bool { return !wake && maker(socket) == "Podman" })
 	published := make([][]Published, len(sockets))
 	errs := make([]error, len(sockets))
 	var asking sync.WaitGroup

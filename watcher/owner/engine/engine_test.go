@@ -147,7 +147,7 @@ func TestListFailed(t *testing.T) {
 					e = fakes(map[string]fake{"/run/docker-a.sock": tt.engine})
 				}
 				start := time.Now()
-				got := e.List(t.Context())
+				got := e.List(t.Context(), true)
 				if len(got.Published) > 0 || len(got.Answered) > 0 || len(got.Failed) != 1 {
 					t.Fatalf("got %+v, want one failure", got)
 				}
@@ -180,7 +180,7 @@ func TestListSeveral(t *testing.T) {
 			"/f/other.sock":  says("what?\r\n\r\n"),
 		})
 		start := time.Now()
-		got := e.List(t.Context())
+		got := e.List(t.Context(), true)
 		if took := time.Since(start); took != answerWithin {
 			t.Errorf("it took %v, want all to be asked at once", took)
 		}
@@ -235,7 +235,7 @@ func TestListEnds(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
 		defer cancel()
 		start := time.Now()
-		got := fakes(map[string]fake{"/docker.sock": silent}).List(ctx)
+		got := fakes(map[string]fake{"/docker.sock": silent}).List(ctx, true)
 		if took := time.Since(start); len(got.Failed) != 1 || took != 100*time.Millisecond {
 			t.Errorf("got %+v after %v", got, took)
 		}
@@ -251,7 +251,7 @@ func TestRequest(t *testing.T) {
 			asked = r
 			io.WriteString(conn, ok("[]"))
 		}})
-		if got := e.List(t.Context()); got.Err() != nil {
+		if got := e.List(t.Context(), true); got.Err() != nil {
 			t.Fatal(got.Err())
 		}
 		if asked.Method != "GET" || asked.RequestURI != "/containers/json" || asked.Host != "localhost" || !asked.Close {

@@ -93,19 +93,19 @@ func TestReal(t *testing.T) {
 	defer s.Close()
 
 	var e Engines
-	l := e.List(t.Context())
+	l := e.List(t.Context(), true)
 	want := Published{netip.MustParseAddr("127.0.0.1"), 8080, Container{ID: idA, Name: "web", Image: "shop", Endpoint: socket}}
 	if !slices.Contains(l.Published, want) || len(l.Answered) == 0 || l.Answered[0] != socket {
 		t.Fatalf("got %+v, want %+v", l, want)
 	}
-	if err := Stop(t.Context(), want); err != nil {
+	if err := Stop(t.Context(), want.Container, want.Port); err != nil {
 		t.Fatal(err)
 	}
 	if got := <-stopped; got != idA {
 		t.Errorf("stopped %q", got)
 	}
 	s.Close()
-	if err := Stop(t.Context(), want); !errors.Is(err, ErrNotRunning) {
+	if err := Stop(t.Context(), want.Container, want.Port); !errors.Is(err, ErrNotRunning) {
 		t.Errorf("without the engine: %v", err)
 	}
 }

@@ -10,30 +10,30 @@ import (
 // ErrGone says that there is nothing left to stop: the container has ended, or does not publish the port any more.
 var ErrGone = errors.New("the container has ended or does not publish the port any more")
 
-// Stop asks the container's engine to stop it: with the container's stop signal, and by force after the time to end that the
+// Stop asks c's engine to stop it: with the container's stop signal, and by force after the time to end that the
 // container was given, 10 seconds unless it says otherwise. It returns when the container has ended. When ctx is done before, the
 // engine may still go on.
 //
 // The engine is asked first whether this very container still publishes the port; if not, nothing is stopped and the error is
 // ErrGone. Any other error is in plain words, and wraps fs.ErrPermission when this user may not stop it.
-func Stop(ctx context.Context, p Published) error {
+func Stop(ctx context.Context, c Container, port uint16) error {
 	var e Engines
-	return e.stop(ctx, p)
+	return e.stop(ctx, c, port)
 }
 
-func (e *Engines) stop(ctx context.Context, p Published) error {
-	socket := p.Container.Endpoint
+func (e *Engines) stop(ctx context.Context, c Container, port uint16) error {
+	socket := c.Endpoint
 	short, cancel := context.WithTimeout(ctx, answerWithin)
 	defer cancel()
 	published, err := e.ask(short, socket)
 	if err != nil {
 		return err
 	}
-	if !slices.ContainsFunc(published, func(now Published) bool { return order(now, p) == 0 }) {
+	if !slices.ContainsFunc(published, func(p Published) bool { return p.Port == port && p.Container.ID == c.ID }) {
 		return ErrGone
 	}
 	// The ID can go into the path: an engine's answer held it, and decode lets only hexadecimal ones through.
-	resp, err := e.do(ctx, socket, http.MethodPost, "/containers/"+p.Container.ID+"/stop")
+	resp, err := e.do(ctx, socket, http.MethodPost, "/containers/"+c.ID+"/stop")
 	if err != nil && ctx.Err() != nil {
 		return &problem{maker(socket) + " was asked to stop it and has not done so yet", err}
 	}

@@ -89,9 +89,12 @@ func (e *Engines) listen(ctx context.Context, socket string, changed chan<- stru
 	if !sleeps(runtime.GOOS, socket) {
 		tell(changed)
 	}
-	buf := make([]byte, 16<<10)
+	began, buf := time.Now(), make([]byte, 16<<10)
 	for {
 		if n, err := resp.Body.Read(buf); n == 0 && err != nil {
+			if ctx.Err() == nil && time.Since(began) >= settle {
+				tell(changed) // the engine may have ended
+			}
 			return
 		}
 		if !sleep(ctx, settle) {

@@ -1,0 +1,214 @@
+package watcher
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"porttray/watcher/owner"
+	"porttray/watcher/owner/engine"
+)
+
+// A registry is what there is to find out about the listeners of a machine, and how often it was asked.
+type registry struct {
+	slow    time.Duration // what finding out about one process takes
+	mu      sync.Mutex
+	asked   []string
+	lists   []engine.List // the engines' answers, the last of which is repeated for ever
+	changed chan<- struct{}
+}
+
+// naming has a Watcher ask the registry. Process N is tool TN.
+func (r *registry) naming() naming {
+	return naming{
+		facts: func(ctx context.Context, p owner.Process) owner.Facts {
+			r.note(fmt.Sprint(p.PID))
+			select {
+			case <-time.After(r.slow):
+			case <-ctx.Done():
+			}
+			return owner.Facts{Tool: owner.Tool{Name: fmt.Sprintf("T%d", p.PID), Kind: owner.Server}}
+		},
+		containers: func(context.Context, bool) engine.List {
+			r.note("engines")
+			r.mu.Lock()
+			defer r.mu.Unlock()
+			list := r.lists[0]
+			r.lists = r.lists[min(1, len(r.lists)-1):]
+			return list
+		},
+		watch: func(ctx context.Context, changed chan<- struct{}) {
+			r.changed = changed
+			<-ctx.Done()
+		},
+	}
+}
+
+func (r *registry) note(what string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.asked = append(r.asked, what)
+}
+
+// publish returns an answer by which container c has the port "80" or "80@0.0.0.0".
+func publish(ports ...string) (list engine.List) {
+	for _, p := range ports {
+		port, addr, ok := strings.Cut(p, "@")
+		if !ok {
+			addr = "127.0.0.1"
+		}
+		var number uint16
+		fmt.Sscan(port, &number)
+		list.Published = append(list.Published, engine.Published{
+			Addr: netip.MustParseAddr(addr), Port: number, Container: engine.Container{ID: "id-of-c", Name: "c", Endpoint: "/engine"}})
+	}
+	return list
+}
+
+// reportNames writes an update as report does, but with the listeners' names.
+func (m *machine) reportNames(u Update) string {
+	var names []string
+	for _, l := range u.Snapshot.Listeners {
+		name := fmt.Sprintf("%d %s", l.Port, l.Name())
+		if l.Container.ID != "" && l.Unasked != "" {
+			name += " (" + l.Unasked + ")"
+		}
+		names = append(names, name)
+	}
+	line := fmt.Sprintf("%v [%s]", time.Since(m.start), strings.Join(names, ", "))
+	if len(u.Events) > 0 {
+		line += " " + formatEvents(u.Events)
+	}
+	return line
+}
+
+func TestNaming(t *testing.T) {
+	forwarder := func(pid int32) func(*Listener) {
+		return func(l *Listener) {
+			if l.Owner.PID == pid {
+				l.Owner.Name, l.Owner.Refusal = "docker-proxy", "forwards for a container or VM"
+			}
+		}
+	}
+	for _, tt := range []struct {
+		name     string
+		looks    []look
+		change   func(*Listener)
+		registry *registry
+		notify   time.Duration // when the engines have something new to tell, and again a little later
+		want     []string      // updates
+		asked    []string
+	}{
+		{
+			name:  "the facts come with the listener",
+			looks: []look{{sees: "80/7"}, {sees: "80/7"}, {sees: "80/7 90/8"}},
+			want:  []string{"0s [80 T7]", "1.25s [80 T7, 90 T8] opened 90/8"},
+			asked: []string{"7", "8"},
+		}, {
+			name:     "but it does not wait for them for long",
+			looks:    []look{{sees: "80/7"}},
+			registry: &registry{slow: time.Second},
+			want:     []string{"500ms [80 unnamed process]", "1s [80 T7]"},
+			asked:    []string{"7"},
+		}, {
+			name:     "not even when more keep coming",
+			looks:    []look{{sees: "80/7"}, {sees: "80/7 90/8"}, {sees: "80/7 90/8 100/9"}},
+			registry: &registry{slow: 700 * time.Millisecond},
+			want: []string{"500ms [80 unnamed process, 90 unnamed process]", "1s [80 T7, 90 unnamed process, 100 unnamed process] opened 100/9",
+				"2.1s [80 T7, 90 T8, 100 T9]"},
+			asked: []string{"7", "8", "9"},
+		}, {
+			name:  "two ports of a process, one of them closed and opened again: asked once",
+			looks: []look{{sees: "80/7 81/7"}, {sees: "80/7"}, {sees: "80/7"}, {sees: "80/7 81/7"}},
+			want:  []string{"0s [80 T7, 81 T7]", "500ms [80 T7] closed 81/7", "750ms [80 T7, 81 T7] opened 81/7"},
+			asked: []string{"7"},
+		}, {
+			name:  "a process that closes its only port and opens it again: asked once",
+			looks: []look{{sees: "80/7 81/8"}, {sees: "80/7"}, {sees: "80/7"}, {sees: "80/7 81/8"}},
+			want:  []string{"0s [80 T7, 81 T8]", "500ms [80 T7] closed 81/8", "750ms [80 T7, 81 T8] opened 81/8"},
+			asked: []string{"7", "8"},
+		}, {
+			name:  "an unknown owner: the engines are asked once",
+			looks: []look{{sees: "80/0"}},
+			want:  []string{"0s [80 unknown owner]"},
+			asked: []string{"engines"},
+		}, {
+			name:     "a container behind an unknown owner",
+			looks:    []look{{sees: "80/0@0.0.0.0 90/0"}},
+			registry: &registry{lists: []engine.List{publish("80@0.0.0.0")}},
+			want:     []string{"0s [80 c (container), 90 unknown owner]"},
+			asked:    []string{"engines"},
+		}, {
+			name:     "a forwarder, and later another one in its place",
+			looks:    []look{{sees: "80/7"}, {sees: "80/7"}, {sees: "80/8"}, {sees: "80/8"}},
+			change:   func(l *Listener) { forwarder(7)(l); forwarder(8)(l) },
+			registry: &registry{lists: []engine.List{publish("80"), {Failed: []engine.Failure{{Endpoint: "/engine", Err: errors.New("no answer")}}}}},
+			want:     []string{"0s [80 c (container)]", "1.25s [80 container (docker-proxy), 80 container (docker-proxy)] opened 80/8", "1.5s [80 container (docker-proxy)] closed 80/7"},
+			asked:    []string{"engines", "7", "engines", "8"},
+		}, {
+			name:     "a server that happens to have a published port is no container",
+			looks:    []look{{sees: "80/7"}},
+			registry: &registry{lists: []engine.List{publish("80")}},
+			notify:   10 * time.Second,
+			want:     []string{"0s [80 T7]"},
+			asked:    []string{"7", "engines", "engines"},
+		}, {
+			name:     "ports that nobody listens on come and go with the engines' news",
+			looks:    []look{{sees: "90/7"}},
+			registry: &registry{lists: []engine.List{publish("80@0.0.0.0", "80@::", "443@192.0.2.1"), publish()}},
+			notify:   10 * time.Second,
+			want: []string{"0s [90 T7]", "10s [80 c (container), 90 T7] opened 80/0@0.0.0.0,::",
+				"11.1s [90 T7] closed 80/0@0.0.0.0,::"},
+			asked: []string{"7", "engines", "engines"},
+		},
+		{
+			name:     "what an engine said is believed while it cannot be asked",
+			looks:    []look{{sees: "90/0"}},
+			registry: &registry{lists: []engine.List{publish("80@0.0.0.0", "90"), {Failed: []engine.Failure{{Endpoint: "/engine", Err: errors.New("no answer")}}}, {Answered: []string{"/engine"}}}},
+			notify:   10 * time.Second,
+			want: []string{"0s [80 c (container), 90 c (container)]", "10s [80 c (container) (no answer), 90 c (container) (no answer)]",
+				"11.1s [90 unknown owner] closed 80/0@0.0.0.0"},
+			asked: []string{"engines", "engines", "engines"},
+		},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				if tt.registry == nil {
+					tt.registry = &registry{}
+				}
+				if tt.registry.lists == nil {
+					tt.registry.lists = []engine.List{{}}
+				}
+				m := newMachine(t, tt.looks...)
+				w := &Watcher{naming: tt.registry.naming(), gone: func(Listener) bool { return false }}
+				w.Scan = func(ctx context.Context) (Snapshot, error) {
+					s, err := m.scan(ctx)
+					for i := range s.Listeners {
+						if tt.change != nil {
+							tt.change(&s.Listeners[i])
+						}
+					}
+					return s, err
+				}
+				if tt.notify > 0 {
+					time.AfterFunc(tt.notify, func() { tt.registry.changed <- struct{}{} })
+					time.AfterFunc(tt.notify+1100*time.Millisecond, func() { tt.registry.changed <- struct{}{} })
+				}
+				got := m.followAs(w, 20*time.Second, m.reportNames)
+				if !slices.Equal(got, tt.want) {
+					t.Errorf("got\n\t%s\nwant\n\t%s", strings.Join(got, "\n\t"), strings.Join(tt.want, "\n\t"))
+				}
+				if asked := slices.Sorted(slices.Values(tt.registry.asked)); !slices.Equal(asked, slices.Sorted(slices.Values(tt.asked))) {
+					t.Errorf("asked about %q, want %q", tt.registry.asked, tt.asked)
+				}
+			})
+		})
+	}
+}

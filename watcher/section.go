@@ -1,0 +1,68 @@
+package watcher
+
+import "porttray/watcher/owner"
+
+// A Section is the part of the list that a server is shown in.
+type Section int
+
+// The sections.
+const (
+	Main  Section = iota // what its user would call "my servers"
+	Other                // all others
+)
+
+// String returns the section as it is written in JSON.
+func (s Section) String() string {
+	if s == Other {
+		return "other"
+	}
+	return "main"
+}
+
+// A placing is all that decides about a server's section.
+type placing struct {
+	pinned, hidden bool // by the person
+	container      bool // it is published by a container, or by something that forwards to one
+	unseen         bool // its owner is not known
+	foreign        bool // it is another user's
+	system         bool // the system's service manager runs it
+	dynamic        bool // its port is one that the system picks for programs that do not care which
+	project        bool
+	tool           owner.Kind
+}
+
+func placingOf(l Listener, dynamic func(port uint16) bool) placing {
+	return placing{
+		container: l.Container.ID != "" || l.Unasked != "",
+		unseen:    !l.Owner.Known(),
+		foreign:   l.Owner.Foreign,
+		system:    l.Facts.Manager.System,
+		dynamic:   dynamic(l.Port),
+		project:   l.Facts.Project.Name != "",
+		tool:      l.Facts.Tool.Kind,
+	}
+}
+
+// section decides where a server is shown. What the person said comes first. Then a container is always somebody's server, and
+// the port of a desktop program never is; of what others run, only the known servers are; and a port that the system picked is
+// only if a project or a known server holds it.
+func (p placing) section() Section {
+	known := p.tool == owner.Server || p.tool == owner.Runner
+	switch {
+	case p.pinned:
+		return Main
+	case p.hidden:
+		return Other
+	case p.container:
+		return Main
+	case p.unseen, p.tool == owner.App:
+		return Other
+	case known:
+		return Main
+	case p.foreign, p.system:
+		return Other
+	case p.dynamic && !p.project:
+		return Other
+	}
+	return Main
+}

@@ -1,0 +1,48 @@
+package watcher
+
+import (
+	"testing"
+
+	"porttray/watcher/owner"
+)
+
+func TestSection(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		p    placing
+		want Section
+	}{
+		{"a process of mine with nothing better known: 9000 nc", placing{}, Main},
+		{"a project's program on a port of its choice", placing{project: true}, Main},
+		{"a known server", placing{tool: owner.Server}, Main},
+
+		{"a pinned one, whatever else it is", placing{pinned: true, foreign: true, system: true, dynamic: true, tool: owner.App}, Main},
+		{"a hidden one, whatever else it is", placing{hidden: true, project: true, container: true, tool: owner.Server}, Other},
+		{"a pinned one that is hidden as well: nothing pinned is ever lost", placing{pinned: true, hidden: true}, Main},
+
+		{"a container, even on a dynamic port", placing{container: true, dynamic: true}, Main},
+		{"a container whose forwarder is hidden", placing{container: true, unseen: true}, Main},
+		{"another user's hidden process: 631", placing{unseen: true, foreign: true}, Other},
+		{"an owner that nobody can see", placing{unseen: true}, Other},
+
+		{"another user's process", placing{foreign: true}, Other},
+		{"another user's project", placing{foreign: true, project: true}, Other},
+		{"another user's PostgreSQL", placing{foreign: true, system: true, tool: owner.Server}, Main},
+		{"a system daemon", placing{system: true}, Other},
+		{"a system daemon in a project's directory", placing{system: true, project: true}, Other},
+		{"nginx as a system daemon", placing{system: true, tool: owner.Server}, Main},
+
+		{"a random port of a nameless process", placing{dynamic: true}, Other},
+		{"a random port of a helper without a server", placing{dynamic: true, tool: owner.Helper}, Other},
+		{"127.0.0.1:62893, held by python3 app.py in a project", placing{dynamic: true, project: true}, Main},
+		{"a random port of a known server", placing{dynamic: true, tool: owner.Server}, Main},
+		{"a random port under go run", placing{dynamic: true, tool: owner.Runner}, Main},
+		{"an editor's random helper port", placing{dynamic: true, tool: owner.App}, Other},
+		{"an editor's random helper port, with a project open", placing{dynamic: true, project: true, tool: owner.App}, Other},
+		{"a browser's remote debugging: 9222", placing{tool: owner.App}, Other},
+	} {
+		if got := c.p.section(); got != c.want {
+			t.Errorf("%s: %v, want %v", c.name, got, c.want)
+		}
+	}
+}

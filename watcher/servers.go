@@ -1,0 +1,107 @@
+package watcher
+
+import (
+	"cmp"
+	"net/netip"
+	"slices"
+)
+
+// A Server is what a person calls one: a listener together with the further ports that belong to it.
+type Server struct {
+	// Listener is the one that the server is known by. Its Addrs are those of all the server's sockets on its port.
+	Listener
+	// Title is the name of the listener, in full where another server's would read the same.
+	Title string
+	// Also are the further ports of the process, of its helpers or of its container, in port order.
+	Also    []Listener
+	Section Section
+	// Shared says that another server listens on the same port, at another address or with the same one.
+	Shared bool
+	// Ambiguous says that the name localhost may lead to this server or to another one.
+	Ambiguous bool
+}
+
+// Exposed reports whether any of the server's ports can be reached from other machines, as Listener.Exposed does.
+func (s Server) Exposed() bool {
+	return s.Listener.Exposed() || slices.ContainsFunc(s.Also, Listener.Exposed)
+}
+
+// Servers returns what sorted listeners amount to, in port order. The function dynamic tells of a port whether it is one that
+// the system picks for programs that do not care which.
+func Servers(listeners []Listener, dynamic func(port uint16) bool) []Server {
+	var servers []Server
+	for _, family := range families(listeners, dynamic) {
+		first, also := merged(family, dynamic)
+		servers = append(servers, Server{Listener: first, Also: also, Section: placingOf(first, dynamic).section()})
+	}
+	slices.SortFunc(servers, func(a, b Server) int { return a.compare(b.Listener) })
+	markShared(servers)
+	titleAll(servers)
+	return servers
+}
+
+// merged returns the listener that a family is known by, and one for each of its other ports. The first is one that the person
+// is likely to mean: no inspector's port, none that the system picked, the main process's rather than a helper's, the lowest.
+func merged(family []Listener, dynamic func(uint16) bool) (first Listener, also []Listener) {
+	main := family[0].Owner.ID()
+	rank := func(l Listener) (n int) {
+		for i, lesser := range []bool{l.Owner.ID() != main, dynamic(l.Port), inspects(l)} {
+			if lesser {
+				n += 1 << i
+			}
+		}
+		return n
+	}
+	first = slices.MinFunc(family, func(a, b Listener) int { return cmp.Or(cmp.Compare(rank(a), rank(b)), a.compare(b)) })
+	sorted := slices.SortedStableFunc(slices.Values(family), func(a, b Listener) int { return cmp.Compare(a.Port, b.Port) })
+	for len(sorted) > 0 {
+		same := onPort(sorted, sorted[0].Port)
+		sorted = sorted[len(same):]
+		l := same[0]
+		if l.Port == first.Port {
+			l = first
+		}
+		l.Addrs = nil
+		for _, m := range same {
+			l.Addrs = append(l.Addrs, m.Addrs...)
+		}
+		slices.SortFunc(l.Addrs, netip.Addr.Compare)
+		l.Addrs = slices.Compact(l.Addrs)
+		if l.Port == first.Port {
+			first = l
+		} else {
+			also = append(also, l)
+		}
+	}
+	return first, also
+}
+
+// markShared marks the servers that share a port with another one.
+func markShared(servers []Server) {
+	users := map[uint16][]int{}
+	for i, s := range servers {
+		users[s.Port] = append(users[s.Port], i)
+		for _, l := range s.Also {
+			users[l.Port] = append(users[l.Port], i)
+		}
+	}
+	for i := range servers {
+		s := &servers[i]
+		s.Shared = len(users[s.Port]) > 1
+		if !s.Shared || !isLocalhost(s.Listener) {
+			continue
+		}
+		s.Ambiguous = slices.ContainsFunc(users[s.Port], func(j int) bool {
+			return j != i && slices.ContainsFunc(append([]Listener{servers[j].Listener}, servers[j].Also...), func(l Listener) bool {
+				return l.Port == s.Port && isLocalhost(l)
+			})
+		})
+	}
+}
+
+// isLocalhost reports whether the name localhost leads to a listener: it stands for 127.0.0.1 and ::1 (RFC 6761).
+func isLocalhost(l Listener) bool {
+	return slices.ContainsFunc(l.Addrs, func(a netip.Addr) bool {
+		return a.IsUnspecified() || a == netip.IPv6Loopback() || a == netip.AddrFrom4([4]byte{127, 0, 0, 1})
+	})
+}

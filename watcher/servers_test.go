@@ -1,0 +1,226 @@
+package watcher
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"net/netip"
+	"slices"
+	"strings"
+	"testing"
+
+	"porttray/watcher/owner"
+	"porttray/watcher/owner/engine"
+)
+
+var (
+	vite     = owner.Tool{Name: "Vite", Kind: owner.Server}
+	postgres = owner.Tool{Name: "PostgreSQL", Kind: owner.Server}
+	wrangler = owner.Tool{Name: "Wrangler", Kind: owner.Server}
+	vscode   = owner.Tool{Name: "VS Code", Kind: owner.App}
+	gradle   = owner.Tool{Name: "Gradle", Kind: owner.Runner}
+	esbuild  = owner.Tool{Name: "esbuild", Kind: owner.Helper}
+
+	shop  = owner.Project{Name: "shop", Dir: "/home/ann/shop"}
+	blog  = owner.Project{Name: "blog", Dir: "/home/ann/blog"}
+	shopA = owner.Project{Name: "shop", Dir: "/home/ann/shop-a", Branch: "cart", Worktree: true}
+	shopB = owner.Project{Name: "shop", Dir: "/home/ann/shop", Branch: "main"}
+)
+
+// A trait changes a listener that a test makes.
+type trait func(*Listener)
+
+// serves returns what listens on a port of 127.0.0.1: a process called node whose start is its PID, if nothing else is said.
+func serves(port uint16, pid int32, traits ...trait) Listener {
+	l := Listener{Port: port, Addrs: []netip.Addr{netip.MustParseAddr("127.0.0.1")}}
+	l.Owner = owner.Process{PID: pid, Start: uint64(pid), Name: "node"}
+	for _, change := range traits {
+		change(&l)
+	}
+	return l
+}
+
+func named(name string) trait  { return func(l *Listener) { l.Owner.Name = name } }
+func in(p owner.Project) trait { return func(l *Listener) { l.Facts.Project = p } }
+func by(tool owner.Tool) trait { return func(l *Listener) { l.Facts.Tool = tool } }
+func forwarder(l *Listener) {
+	l.Owner.Name, l.Owner.Refusal = "docker-proxy", "forwards for a container or VM"
+}
+func unasked(l *Listener)                { l.Unasked = "it may not be asked" }
+func hidden(l *Listener)                 { l.Owner = owner.Process{Foreign: true} }
+func unknown(l *Listener)                { l.Owner = owner.Process{} }
+func publishes(c engine.Container) trait { return func(l *Listener) { l.Container = c } }
+
+func at(addrs ...string) trait {
+	return func(l *Listener) {
+		l.Addrs = nil
+		for _, a := range addrs {
+			l.Addrs = append(l.Addrs, netip.MustParseAddr(a))
+		}
+	}
+}
+
+func under(pids ...int32) trait {
+	return func(l *Listener) {
+		for i, pid := range pids {
+			l.Facts.Ancestors[i] = owner.ID{PID: pid, Start: uint64(pid)}
+		}
+	}
+}
+
+// dynamic is the usual range of Linux.
+func dynamic(port uint16) bool { return port >= 32768 }
+
+// describe writes a server in one line: "3000 shop · Vite +24678 (other, shared)".
+func describe(s Server) string {
+	text := fmt.Sprintf("%d %s", s.Port, s.Title)
+	for _, l := range s.Also {
+		text += fmt.Sprintf(" +%d", l.Port)
+	}
+	var marks []string
+	for _, m := range []struct {
+		mark bool
+		text string
+	}{{s.Section == Other, "other"}, {s.Exposed(), "exposed"}, {s.Ambiguous, "ambiguous"}, {s.Shared && !s.Ambiguous, "shared"}} {
+		if m.mark {
+			marks = append(marks, m.text)
+		}
+	}
+	if len(marks) > 0 {
+		text += " (" + strings.Join(marks, ", ") + ")"
+	}
+	return text
+}
+
+func TestServers(t *testing.T) {
+	web := engine.Container{ID: "a1", Name: "shop-web-1", Image: "acme/web:3", Project: "shop", Service: "web"}
+	other := engine.Container{ID: "b2", Name: "blog-web-1", Image: "acme/web:3", Project: "blog", Service: "web"}
+	plain := engine.Container{ID: "c3", Name: "eager_tesla", Image: "nginx:alpine"}
+	for _, c := range []struct {
+		name      string
+		listeners []Listener
+		want      []string
+	}{
+		{"none", nil, nil},
+		{"project and tool", []Listener{serves(3000, 1, in(shop), by(vite))}, []string{"3000 shop · Vite"}},
+		{"project alone", []Listener{serves(62893, 1, in(shop), named("python3"))}, []string{"62893 shop · python3"}},
+		{"tool alone", []Listener{serves(5432, 1, by(postgres))}, []string{"5432 PostgreSQL"}},
+		{"nothing better", []Listener{serves(9000, 1, named("nc"))}, []string{"9000 nc"}},
+		{"nothing at all", []Listener{serves(9000, 1, named(""))}, []string{"9000 unnamed process"}},
+		{"hidden owner", []Listener{serves(631, 0, hidden)}, []string{"631 another user's process (other)"}},
+		{"unknown owner", []Listener{serves(2049, 0, unknown)}, []string{"2049 unknown owner (other)"}},
+		{"hostile names", []Listener{serves(1, 1, in(owner.Project{Name: "a\n\x1b[2J\u202eb", Dir: "/x"}), named(strings.Repeat("n", 99)))},
+			[]string{"1 a [2Jb · " + strings.Repeat("n", 23) + "…"}},
+
+		{"exposed", []Listener{serves(8080, 1, at("0.0.0.0"))}, []string{"8080 node (exposed)"}},
+		{"exposed on a further port only", []Listener{serves(8080, 1), serves(8081, 1, at("::"))}, []string{"8080 node +8081 (exposed)"}},
+
+		{"two owners, one reached as IPv4 and one as IPv6", []Listener{serves(3000, 1, in(shop)), serves(3000, 2, in(blog), at("::1"))},
+			[]string{"3000 shop · node (ambiguous)", "3000 blog · node (ambiguous)"}},
+		{"two owners, one out of reach by name", []Listener{serves(3000, 1, in(shop)), serves(3000, 2, in(blog), at("127.0.0.2"))},
+			[]string{"3000 shop · node (shared)", "3000 blog · node (shared)"}},
+		{"a port that is another server's further one", []Listener{serves(3000, 1), serves(3001, 1), serves(3001, 2, in(blog), at("::1"))},
+			[]string{"3000 node +3001", "3001 blog · node (ambiguous)"}},
+
+		{"further ports of a process", []Listener{serves(5672, 1), serves(15672, 1), serves(25672, 1)}, []string{"5672 node +15672 +25672"}},
+		{"the port that the person means comes first", []Listener{serves(3000, 1), serves(9229, 1), serves(45000, 1)}, []string{"3000 node +9229 +45000"}},
+		{"even if it is not the lowest", []Listener{serves(9229, 1), serves(9300, 1), serves(32768, 1)}, []string{"9300 node +9229 +32768"}},
+		{"an inspector alone", []Listener{serves(9229, 1)}, []string{"9229 node"}},
+		{"an inspector's port that is no inspector's", []Listener{serves(9229, 1, named("java")), serves(9300, 1, named("java"))}, []string{"9229 java +9300"}},
+
+		{"a child that runs its parent's tool", []Listener{serves(8787, 1, by(wrangler), in(shop)), serves(8788, 2, by(wrangler), in(shop), named("workerd"), under(1))},
+			[]string{"8787 shop · Wrangler +8788"}},
+		{"a child that is a helper", []Listener{serves(3000, 1, in(shop)), serves(8000, 2, in(shop), by(esbuild), under(7, 1))}, []string{"3000 shop · node +8000"}},
+		{"a child on a random port", []Listener{serves(3000, 1, in(shop)), serves(41234, 2, in(shop), under(1))}, []string{"3000 shop · node +41234"}},
+		{"a child's child", []Listener{serves(3000, 1), serves(41234, 2, under(1)), serves(41235, 3, under(2, 1))}, []string{"3000 node +41234 +41235"}},
+		{"a child that is a server of its own", []Listener{serves(8888, 1, in(shop)), serves(5173, 2, in(shop), by(vite), under(1))},
+			[]string{"5173 shop · Vite", "8888 shop · node"}},
+		{"a child in another project", []Listener{serves(3000, 1, in(shop)), serves(41234, 2, in(blog), under(1))}, []string{"3000 shop · node", "41234 blog · node"}},
+		{"the debugger's port of a server's launcher", []Listener{serves(9229, 1, in(shop)), serves(3000, 2, in(shop), under(1))}, []string{"3000 shop · node +9229"}},
+		{"and of the server, too", []Listener{serves(9229, 1, in(shop)), serves(9230, 2, in(shop), under(1)), serves(3000, 2, in(shop), under(1))}, []string{"3000 shop · node +9229 +9230"}},
+		{"nothing but debuggers", []Listener{serves(9229, 1), serves(9230, 2, under(1))}, []string{"9229 node", "9230 node"}},
+		{"a build daemon with a random port, and what it runs", []Listener{serves(40001, 1, by(gradle), in(shop)), serves(8080, 2, by(gradle), in(shop), under(1))},
+			[]string{"8080 shop · Gradle", "40001 shop · Gradle"}},
+		{"an ancestor whose PID was reused", []Listener{serves(3000, 1), serves(41234, 2, func(l *Listener) { l.Facts.Ancestors[0] = owner.ID{PID: 1, Start: 99} })},
+			[]string{"3000 node", "41234 node (other)"}},
+		{"an editor and what it started", []Listener{serves(40001, 1, by(vscode), in(shop)), serves(40002, 2, by(vscode), in(shop), under(1)), serves(5173, 3, by(vite), in(shop), under(1))},
+			[]string{"5173 shop · Vite", "40001 shop · VS Code +40002 (other)"}},
+
+		{"working trees of one project", []Listener{serves(5173, 1, in(shopA), by(vite)), serves(5174, 2, in(shopB), by(vite))},
+			[]string{"5173 shop@cart · Vite", "5174 shop@main · Vite"}},
+		{"one project's working tree twice", []Listener{serves(5173, 1, in(shopA), by(vite)), serves(5174, 2, in(shopA), by(vite))},
+			[]string{"5173 shop · Vite", "5174 shop · Vite"}},
+
+		{"a container's service", []Listener{serves(80, 1, forwarder, publishes(web))}, []string{"80 web (container)"}},
+		{"a database in a container", []Listener{serves(5432, 1, forwarder, publishes(web), by(postgres))}, []string{"5432 PostgreSQL · web (container)"}},
+		{"a container without compose", []Listener{serves(80, 1, forwarder, publishes(plain))}, []string{"80 eager_tesla (container)"}},
+		{"a container behind a hidden owner", []Listener{serves(80, 0, hidden, publishes(web))}, []string{"80 web (container)"}},
+		{"one container, one forwarder for each family", []Listener{serves(80, 1, forwarder, publishes(web), at("0.0.0.0")), serves(80, 2, forwarder, publishes(web), at("::"))},
+			[]string{"80 web (container) (exposed)"}},
+		{"one container, two ports", []Listener{serves(80, 1, forwarder, publishes(web)), serves(443, 2, forwarder, publishes(web))}, []string{"80 web (container) +443"}},
+		{"one service name in two compose projects", []Listener{serves(80, 1, forwarder, publishes(web)), serves(81, 2, forwarder, publishes(other))},
+			[]string{"80 shop/web (container)", "81 blog/web (container)"}},
+		{"a forwarder whose engine may not be asked", []Listener{serves(80, 1, forwarder, unasked, at("0.0.0.0")), serves(80, 2, forwarder, unasked, at("::"))},
+			[]string{"80 container (docker-proxy) (exposed)"}},
+		{"a forwarder that forwards for no container", []Listener{serves(2375, 1, forwarder)}, []string{"2375 docker-proxy"}},
+	} {
+		slices.SortFunc(c.listeners, Listener.compare)
+		var got []string
+		for _, s := range Servers(c.listeners, dynamic) {
+			got = append(got, describe(s))
+		}
+		if !slices.Equal(got, c.want) {
+			t.Errorf("%s:\n got %q\nwant %q", c.name, got, c.want)
+		}
+	}
+}
+
+// Whatever the lineages: no port is lost, and none is shown twice.
+func TestServersLoseNothing(t *testing.T) {
+	rng := rand.New(rand.NewPCG(1, 2))
+	for range 2000 {
+		var listeners []Listener
+		for range rng.IntN(12) {
+			pid := int32(1 + rng.IntN(5))
+			l := serves([]uint16{3000, 9229, 9230, 40000, 40001, 5173}[rng.IntN(6)], pid)
+			l.Facts.Tool = []owner.Tool{{}, vite, esbuild, vscode}[pid%4]
+			for i := range rng.IntN(3) {
+				if ancestor := pid - int32(i) - 1; ancestor > 0 {
+					l.Facts.Ancestors[i] = owner.ID{PID: ancestor, Start: uint64(ancestor)}
+				}
+			}
+			listeners = append(listeners, l)
+		}
+		slices.SortFunc(listeners, Listener.compare)
+		listeners = slices.CompactFunc(listeners, func(a, b Listener) bool { return a.ID() == b.ID() })
+		want, got := map[uint16]bool{}, map[uint16]bool{}
+		for _, l := range listeners {
+			want[l.Port] = true
+		}
+		for _, s := range Servers(listeners, dynamic) {
+			ports := map[uint16]bool{s.Port: true}
+			for _, l := range s.Also {
+				if ports[l.Port] {
+					t.Fatalf("%v lists port %d twice", describe(s), l.Port)
+				}
+				ports[l.Port] = true
+			}
+			for p := range ports {
+				got[p] = true
+			}
+		}
+		if fmt.Sprint(got) != fmt.Sprint(want) {
+			t.Fatalf("%v: the servers have the ports %v", listeners, got)
+		}
+	}
+}
+
+func BenchmarkServers(b *testing.B) {
+	var listeners []Listener
+	for i := range 300 {
+		listeners = append(listeners, serves(uint16(3000+i), int32(i+2), in(shop), by(vite), under(1)))
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		Servers(listeners, dynamic)
+	}
+}
