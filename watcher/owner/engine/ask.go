@@ -55,18 +55,22 @@ func (e *Engines) do(ctx context.Context, socket, method, path string) (*http.Re
 	if err != nil {
 		return nil, err
 	}
+	// No http.Client: nothing is redirected.
+	return e.transport(socket).RoundTrip(req)
+}
+
+// transport connects to the engine at socket, wherever a request goes, and through no proxy.
+func (e *Engines) transport(socket string) *http.Transport {
 	dial := e.dial
 	if dial == nil {
 		dial = dialSocket
 	}
-	// A Transport and not a Client: nothing is redirected. Its zero Proxy means none.
-	t := &http.Transport{
+	return &http.Transport{
 		DialContext:            func(ctx context.Context, _, _ string) (net.Conn, error) { return dial(ctx, socket) },
 		DisableKeepAlives:      true,
 		DisableCompression:     true,
 		MaxResponseHeaderBytes: maxHeader,
 	}
-	return t.RoundTrip(req)
 }
 
 // A problem is an error in plain words with its cause behind it.

@@ -1,12 +1,15 @@
 package engine
 
 import (
+	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"runtime"
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 )
 
 // dormant reports whether to connect to Docker's socket could start the engine: systemd holds the socket while the unit
@@ -43,6 +46,14 @@ func running(pidFile string) bool {
 	if err != nil {
 		return false
 	}
-	name, err := os.ReadFile("/proc/" + strconv.FormatUint(pid, 10) + "/comm")
-	return err == nil && string(name) == "dockerd\n"
+	if name, err := os.ReadFile("/proc/" + strconv.FormatUint(pid, 10) + "/comm"); err == nil {
+		return string(name) == "dockerd\n"
+	}
+	// Where /proc is mounted with hidepid, another user's process has no directory there, but it still is one not to signal.
+	p, err := os.FindProcess(int(pid))
+	if err != nil {
+		return false
+	}
+	defer p.Release()
+	return errors.Is(p.Signal(syscall.Signal(0)), fs.ErrPermission)
 }

@@ -34,9 +34,8 @@ type Container struct {
 // A Published is one TCP port of this computer that a container publishes.
 type Published struct {
 	// Addr is the address that the port is published on. An unspecified one stands for all addresses of its family; when the
-	// engine names none it is ::, which then stands for those of IPv4 as well. An engine may publish on ::, listen there, and
-	// yet list 0.0.0.0 only. An engine in a virtual machine means that machine's addresses: what it publishes on all of them
-	// may be a listener on 127.0.0.1 here.
+	// engine names none, as Podman does, it is ::, which then stands for those of IPv4 as well. An engine in a virtual machine
+	// means that machine's addresses: what it publishes on all of them may be a listener on 127.0.0.1 here.
 	Addr      netip.Addr
 	Port      uint16
 	Container Container
