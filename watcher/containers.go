@@ -12,10 +12,16 @@ import (
 // withContainers returns the listeners together with what the engines answered: each that may be a container's with the
 // container that publishes its port, and the ports that are published without any process that listens. It changes the list
 // that it is given.
-func withContainers(listeners []Listener, answered engine.List) []Listener {
+//
+// An engine lists a container's ports for a moment longer than its forwarder holds them. So what had a socket once, which is noted
+// in held, is not taken for a port without one.
+func withContainers(listeners []Listener, answered engine.List, held map[publication]bool) []Listener {
 	var redirected []Listener
 	for _, p := range answered.Published {
-		if !attach(onPort(listeners, p.Port), p) && redirects(p) {
+		key := publication{p.Container.ID, p.Port}
+		if attach(onPort(listeners, p.Port), p) {
+			held[key] = true
+		} else if redirects(p) && !held[key] {
 			redirected = addRedirected(redirected, p)
 		}
 	}
@@ -25,6 +31,26 @@ func withContainers(listeners []Listener, answered engine.List) []Listener {
 		slices.SortFunc(all, Listener.compare)
 	}
 	return all
+}
+
+// A publication is a port that a container publishes.
+type publication struct {
+	container string
+	port      uint16
+}
+
+// attach notes the container in those of the listeners by which its port is published. It is false if nothing listens there.
+func attach(onPort []Listener, p engine.Published) (found bool) {
+	for i, l := range onPort {
+		if !reaches(l.Addrs, p.Addr) {
+			continue
+		}
+		found = true
+		if forwardable(l) {
+			onPort[i].Container, onPort[i].Facts = p.Container, owner.Facts{Tool: owner.ImageTool(p.Container.Image)}
+		}
+	}
+	return found
 }
 
 // noteUnasked says of each listener that belongs to a container, or may do so, why its engine cannot tell.
@@ -42,20 +68,6 @@ func noteUnasked(listeners []Listener, answered engine.List) {
 			l.Unasked = answered.Err().Error()
 		}
 	}
-}
-
-// attach notes the container in those of the listeners by which its port is published. It is false if nothing listens there.
-func attach(onPort []Listener, p engine.Published) (found bool) {
-	for i, l := range onPort {
-		if !reaches(l.Addrs, p.Addr) {
-			continue
-		}
-		found = true
-		if forwardable(l) {
-			onPort[i].Container, onPort[i].Facts = p.Container, owner.Facts{Tool: owner.ImageTool(p.Container.Image)}
-		}
-	}
-	return found
 }
 
 // reaches reports whether sockets with those bind addresses are what a port is published on at an address.

@@ -18,10 +18,11 @@ type naming struct {
 	answers    chan answer
 
 	known    map[owner.Process]owner.Facts
-	asked    map[ID]bool // the listeners for which the engines were asked
-	answered engine.List // what they said
-	outdated bool        // they have something new to tell
-	busy     bool        // an answer is under way
+	asked    map[ID]bool          // the listeners for which the engines were asked
+	answered engine.List          // what they said
+	held     map[publication]bool // what of it has been seen with a socket
+	outdated bool                 // they have something new to tell
+	busy     bool                 // an answer is under way
 }
 
 // An answer is what was found out at one go.
@@ -75,7 +76,7 @@ func (n *naming) wanted(listeners []Listener) (processes map[owner.Process]bool,
 			news = news || !n.asked[l.ID()]
 		}
 	}
-	if !news {
+	if !news && len(forwarded) == len(n.asked) {
 		return processes, nil
 	}
 	return processes, forwarded
@@ -94,6 +95,9 @@ func (n *naming) learn(a answer) {
 	if a.asked != nil {
 		a.list.Published = append(a.list.Published, n.kept(a)...)
 		n.asked, n.answered = a.asked, a.list
+		maps.DeleteFunc(n.held, func(h publication, _ bool) bool {
+			return !slices.ContainsFunc(a.list.Published, func(p engine.Published) bool { return h == publication{p.Container.ID, p.Port} })
+		})
 	}
 }
 
@@ -129,5 +133,8 @@ func (n *naming) name(listeners []Listener) []Listener {
 	if len(n.known) > 2*len(current)+64 {
 		n.known = current
 	}
-	return withContainers(named, n.answered)
+	if n.held == nil {
+		n.held = map[publication]bool{}
+	}
+	return withContainers(named, n.answered, n.held)
 }

@@ -151,7 +151,7 @@ func TestNaming(t *testing.T) {
 			change:   func(l *Listener) { forwarder(7)(l); forwarder(8)(l) },
 			registry: &registry{lists: []engine.List{publish("80"), {Failed: []engine.Failure{{Endpoint: "/engine", Err: errors.New("no answer")}}}}},
 			want:     []string{"0s [80 c (container)]", "1.25s [80 container (docker-proxy), 80 container (docker-proxy)] opened 80/8", "1.5s [80 container (docker-proxy)] closed 80/7"},
-			asked:    []string{"engines", "7", "engines", "8"},
+			asked:    []string{"engines", "7", "engines", "8", "engines"}, // for each of the three states
 		}, {
 			name:     "a server that happens to have a published port is no container",
 			looks:    []look{{sees: "80/7"}},
@@ -169,6 +169,13 @@ func TestNaming(t *testing.T) {
 			asked: []string{"7", "engines", "engines"},
 		},
 		{
+			name:     "a container ends, which its engine lists for a moment longer and tells nothing of",
+			looks:    []look{{sees: "80/7 90/8"}, {sees: "80/7 90/8"}, {sees: "90/8"}},
+			change:   forwarder(7),
+			registry: &registry{lists: []engine.List{publish("80"), publish("80"), publish()}},
+			want:     []string{"0s [80 c (container), 90 T8]", "1.5s [90 T8] closed 80/7"},
+			asked:    []string{"7", "8", "engines", "engines"},
+		}, {
 			name:     "what an engine said is believed while it cannot be asked",
 			looks:    []look{{sees: "90/0"}},
 			registry: &registry{lists: []engine.List{publish("80@0.0.0.0", "90"), {Failed: []engine.Failure{{Endpoint: "/engine", Err: errors.New("no answer")}}}, {Answered: []string{"/engine"}}}},

@@ -20,7 +20,7 @@ func text(published []Published) string {
 }
 
 // TestDecodeRecorded reads answers that a Docker 20.10 gave, once with its userland proxy and once without. Without, it lists no
-// IPv6 and listens by itself on IPv4 only. The one in Podman's shape was written after its API reference.
+// IPv6 and listens by itself on IPv4 only. The one in Podman's shape was written by hand.
 func TestDecodeRecorded(t *testing.T) {
 	tests := []struct{ file, want string }{
 		{"docker-20.10-proxy.json", "127.0.0.1 5432 shop-db-1 probe shop/db; 0.0.0.0 8080 shop-web-1 probe shop/web; :: 8080 shop-web-1 probe shop/web; 127.0.0.1 8081 shop-web-1 probe shop/web"},

@@ -43,7 +43,7 @@ func TestDocker(t *testing.T) {
 			d := startDocker(t, tt.flag)
 			d.call("POST", "/images/create?fromSrc=-&repo=probe&changes="+`CMD%20["/server"]`, image)
 			e := Engines{Sockets: []string{d.socket}}
-			if l := e.List(t.Context()); l.Err() != nil || len(l.Published) > 0 {
+			if l := e.List(t.Context(), true); l.Err() != nil || len(l.Published) > 0 {
 				t.Fatalf("an engine without containers: %+v", l)
 			}
 			ctx, cancel := context.WithCancel(t.Context())
@@ -74,23 +74,23 @@ func TestDocker(t *testing.T) {
 			}
 
 			db, web := l.Published[0], l.Published[1]
-			if err := Stop(t.Context(), db); err != nil {
+			if err := Stop(t.Context(), db.Container, db.Port); err != nil {
 				t.Error(err)
 			}
 			l = awaitPorts(t, &e, changed, len(tt.listed)+1)
 			if slices.Contains(l.Published, db) {
 				t.Errorf("%+v was stopped and is there", db)
 			}
-			if err := Stop(t.Context(), db); !errors.Is(err, ErrGone) {
+			if err := Stop(t.Context(), db.Container, db.Port); !errors.Is(err, ErrGone) {
 				t.Errorf("stopped again: %v", err)
 			}
 			d.call("POST", "/containers/shop-web-1/kill", nil) // as if it crashed
 			awaitPorts(t, &e, changed, 0)
-			if err := Stop(t.Context(), web); !errors.Is(err, ErrGone) {
+			if err := Stop(t.Context(), web.Container, web.Port); !errors.Is(err, ErrGone) {
 				t.Errorf("stopped after its end: %v", err)
 			}
 			d.end()
-			if l := e.List(t.Context()); !errors.Is(l.Err(), ErrNotRunning) {
+			if l := e.List(t.Context(), true); !errors.Is(l.Err(), ErrNotRunning) {
 				t.Errorf("without the engine: %+v", l)
 			}
 		})
@@ -106,9 +106,9 @@ func awaitPorts(t *testing.T, e *Engines, changed <-chan struct{}, n int) List {
 		case <-t.Context().Done():
 			t.Fatal("no word of a change")
 		case <-time.After(30 * time.Second):
-			t.Fatalf("no word of a change that leads to %d ports: %+v", n, e.List(t.Context()))
+			t.Fatalf("no word of a change that leads to %d ports: %+v", n, e.List(t.Context(), true))
 		}
-		l := e.List(t.Context())
+		l := e.List(t.Context(), true)
 		if l.Err() != nil {
 			t.Fatal(l.Err())
 		}
@@ -189,7 +189,7 @@ func startDocker(t *testing.T, flags ...string) *docker {
 		}
 	})
 	for {
-		if l := (&Engines{Sockets: []string{d.socket}}).List(t.Context()); l.Err() == nil {
+		if l := (&Engines{Sockets: []string{d.socket}}).List(t.Context(), true); l.Err() == nil {
 			break
 		}
 		select {
