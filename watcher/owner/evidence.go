@@ -122,43 +122,53 @@ func head(file string, max int64) []byte {
 	return data[:n]
 }
 
-// manifest returns META-INF/MANIFEST.MF from the beginning of a Java archive, or nothing. Archives begin with it, because
-// JarInputStream would not find it elsewhere; so the directory at their end, which may hold thousands of entries, is not needed.
+// manifest returns META-INF/MANIFEST.MF from the beginning of a Java archive, or nothing. Archives begin with it and its
+// directory, because JarInputStream would not find it elsewhere; so the list at their end, which may hold thousands of entries,
+// is not needed.
 func manifest(data []byte) []byte {
-	const size = 30 // of the header of an entry (APPNOTE.TXT, 4.3.7)
-	for len(data) >= size && string(data[:4]) == "PK\x03\x04" {
-		flags, method := binary.LittleEndian.Uint16(data[6:]), binary.LittleEndian.Uint16(data[8:])
-		packed := int(binary.LittleEndian.Uint32(data[18:]))
-		name, extra := int(binary.LittleEndian.Uint16(data[26:])), int(binary.LittleEndian.Uint16(data[28:]))
-		if len(data) < size+name+extra {
+	for range 3 {
+		name, contents, rest := firstEntry(data)
+		if strings.EqualFold(name, "META-INF/MANIFEST.MF") {
+			return contents
+		}
+		if !strings.HasPrefix(name, "META-INF/") {
 			return nil
 		}
-		entry := string(data[size : size+name])
-		data = data[size+name+extra:]
-		if strings.EqualFold(entry, "META-INF/MANIFEST.MF") {
-			return unpack(data, method, packed, flags&8 != 0)
-		}
-		if flags&8 != 0 && packed == 0 && !strings.HasSuffix(entry, "/") || packed > len(data) {
-			return nil // its size stands behind it
-		}
-		data = data[packed:]
-		if bytes.HasPrefix(data, []byte("PK\x07\x08")) {
-			data = data[min(16, len(data)):]
-		}
+		data = rest
 	}
 	return nil
 }
 
-// unpack returns the contents of an entry whose data is at the beginning of data.
-func unpack(data []byte, method uint16, packed int, sizeBehind bool) []byte {
-	switch {
-	case method == 0 && !sizeBehind:
-		return data[:min(packed, len(data))]
-	case method == 8:
-		contents, _ := io.ReadAll(io.LimitReader(flate.NewReader(bytes.NewReader(data)), maxHead)) // what was unpacked counts
-		return contents
+// firstEntry returns the entry that a ZIP archive begins with, as far as it can be unpacked, and the archive behind it
+// (APPNOTE.TXT, 4.3). Its length may stand behind its contents, in a descriptor with or without a signature.
+func firstEntry(data []byte) (name string, contents, rest []byte) {
+	const header, descriptor, described, stored, deflated = 30, 12, 1 << 3, 0, 8
+	if len(data) < header || string(data[:4]) != "PK\x03\x04" {
+		return "", nil, nil
 	}
-	return nil
+	number := func(at int) int { return int(binary.LittleEndian.Uint16(data[at:])) }
+	flags, method, length := number(6), number(8), int(binary.LittleEndian.Uint32(data[18:]))
+	end := header + number(26)
+	begin := end + number(28)
+	if begin > len(data) {
+		return "", nil, nil
+	}
+	name, data = string(data[header:end]), data[begin:]
+	switch {
+	case method == stored && flags&described == 0:
+		length = min(length, len(data))
+		return name, data[:length], data[length:]
+	case method == deflated:
+		packed := bytes.NewReader(data)
+		contents, _ = io.ReadAll(io.LimitReader(flate.NewReader(packed), maxHead)) // what was unpacked counts
+		rest = data[len(data)-packed.Len():]
+		if flags&described != 0 {
+			rest = bytes.TrimPrefix(rest, []byte("PK\x07\x08"))
+			rest = rest[min(descriptor, len(rest)):]
+		}
+		return name, contents, rest
+	}
+	return "", nil, nil
 }
 
 // readManifest reads the main class and the class path of a manifest (JAR File Specification). A line that begins with a space

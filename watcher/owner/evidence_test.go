@@ -36,6 +36,16 @@ func writeArchive(t *testing.T, file, manifest string, behind bool) {
 	}
 }
 
+// jarHead is the beginning of an archive that jar(1) of JDK 17 wrote. It packs even the empty directory that comes first, which
+// archive/zip does not do.
+const jarHead = "PK\x03\x04\x14\x00\x08\x08\x08\x00\x98\xa3w]\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x09\x00\x04\x00ME" +
+	"TA-INF/\xfe\xca\x00\x00\x03\x00PK\x07\x08\x00\x00\x00\x00\x02\x00\x00\x00\x00\x00\x00\x00PK\x03\x04\x14\x00" +
+	"\x08\x08\x08\x00\x98\xa3w]\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x14\x00\x00\x00META-INF/MANIFEST.MF" +
+	"\x1d\xcc\xb1\x0a\xc2@\x0c\x00\xd0\xfd\xe0\xfe\xe1\xc6:\x5ch\x07\x11:Z'\xb1k\xf7\xd4\xa65x&\x92\x9c\x88\x7f\xaf" +
+	"\xb8\xbd\xe9\x8d(\xbc\x92\xd7<\x919\xab\xf4\xa9\x836\x86\x11Y\xf2P\xd0\xbdOj\x1b\xf8\xd3X\xb6\xd5\xf0Ao\xb5;" +
+	"\xcc\xaa\x15\x8a\xe2B\x06\x05_r\xbd\xc1\x19\xed\xf2\x17Y\x0c\x83\x11VZ\xf2\xf1\xf3\x0b\x0f\xd0B\xb7O\xcd\x89fF" +
+	"\xd9\xc5\x10\xc3\x17PK\x07\x08\x12O\xe4\x05o\x00\x00\x00w\x00\x00\x00"
+
 // TestInspect has what is found out from files next to a command line, which are named by their paths or within the working
 // directory of the process.
 func TestInspect(t *testing.T) {
@@ -48,6 +58,7 @@ func TestInspect(t *testing.T) {
 	writeArchive(t, filepath.Join(dir, "quarkus.jar"), "Main-Class: io.quarkus.bootstrap.runner.QuarkusEntryPoint\n", false)
 	for name, contents := range map[string]string{
 		"broken.jar":              "PK\x03\x04\x14\x00\x08\x00\x08\x00",
+		"jar.jar":                 jarHead,
 		"Shop.runtimeconfig.json": `{"runtimeOptions": {"frameworks": [{"name": "Microsoft.NETCore.App"}, {"name": "Microsoft.AspNetCore.App"}]}}`,
 		"Tool.runtimeconfig.json": `{"runtimeOptions": {"framework": {"name": "Microsoft.NETCore.App", "version": "8.0.0"}}}`,
 		"One.runtimeconfig.json":  `{"runtimeOptions": {"framework": {"name": "Microsoft.AspNetCore.App", "version": "8.0.0"}}}`,
@@ -67,6 +78,7 @@ func TestInspect(t *testing.T) {
 	}{
 		{"java -jar boot.jar", "/usr/bin/java", "Spring Boot", "boot.jar"},
 		{"java -jar " + filepath.Join(dir, "boot.jar"), "/usr/bin/java", "Spring Boot", "boot.jar"},
+		{"java -jar jar.jar", "/usr/bin/java", "Spring Boot", "jar.jar"},
 		{"java -jar thin.jar", "/usr/bin/java", "Spring Boot", "thin.jar"},
 		{"java -jar quarkus.jar", "/usr/bin/java", "Quarkus", "quarkus.jar"},
 		{"java -jar behind.jar", "/usr/bin/java", "", "behind.jar"},
@@ -109,6 +121,7 @@ func TestInspect(t *testing.T) {
 // FuzzManifest has archives of any kind.
 func FuzzManifest(f *testing.F) {
 	f.Add([]byte("PK\x03\x04"))
+	f.Add([]byte(jarHead))
 	f.Add([]byte("PK\x03\x04\x14\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x05\x00\x00\x00\x05\x00\x00\x00\x14\x00\x00\x00META-INF/MANIFEST.MFhello"))
 	file := filepath.Join(f.TempDir(), "x.jar")
 	f.Fuzz(func(t *testing.T, data []byte) {

@@ -39,7 +39,7 @@ var launchers = map[string]launcher{
 	"vite-node":   {lang: node, files: true, values: "-c --config -r --root -m --mode"},
 	"nodemon": {lang: node, files: true, line: "-x --exec",
 		values: "-e --ext -w --watch -i --ignore -d --delay -C --config -r --require --signal"},
-	"deno": {lang: node, bare: false, verbs: "run serve", values: "-c --config --import-map --lock --port --host"},
+	"deno": {lang: node, verbs: "run serve", values: "-c --config --import-map --lock --port --host"},
 	"bun": {lang: node, bare: true, scripts: true, verbs: "run x", inline: "-e --eval -p --print",
 		values: "-r --preload --cwd -c --config --port -d --define"},
 	"bunx":             {values: npxValues},

@@ -53,7 +53,7 @@ var tools = []entry{
 	{"Netlify", Server, node, "netlify dev, ntl dev, netlify-cli dev", ""},
 	{"Vercel", Server, node, "vercel dev, vc dev", ""},
 	{"Firebase", Server, node, "firebase emulators:start, firebase emulators:exec, firebase serve, firebase-tools emulators:start", ""},
-	{"Kibana", Server, node, "kibana", "kibana"},
+	{"Kibana", Server, node, "", "kibana"},
 	{"NestJS", Runner, node, "nest start, @nestjs/cli start", ""},
 	{"Nx", Runner, node, "nx", ""},
 	{"Turborepo", Runner, native, "turbo", ""},

@@ -58,7 +58,8 @@ var seenLines = []toolLine{
 	{"Spring Boot", "java -cp .:/x/spring-boot-3.2.0.jar Main", "/usr/lib/jvm/java-17-openjdk-amd64/bin/java"},
 }
 
-// documentedLines are from the documentation of the tools, written as their processes get them.
+// documentedLines are what the documentation of the tools tells people to run, as the process gets it from a shell or from the
+// launchers above. Nobody started them for it.
 var documentedLines = []toolLine{
 	{"Vite", `node C:\shop\node_modules\vite\bin\vite.js`, `C:\Program Files\nodejs\node.exe`},
 	{"Vite", "node /home/ann/shop/node_modules/.pnpm/vite@5.4.0/node_modules/vite/bin/vite.js --host", "/usr/bin/node"},
@@ -99,9 +100,7 @@ var documentedLines = []toolLine{
 	nodeLine("Netlify", "netlify dev"),
 	nodeLine("Vercel", "vercel dev"),
 	{"Firebase", "node /usr/local/bin/firebase emulators:start --only firestore", ""},
-	{"Kibana", "kibana", "/usr/share/kibana/node/bin/node"},
 	nodeLine("NestJS", "nest start --watch"),
-	nodeLine("NestJS", "nest start"),
 	{"Nx", "node /home/ann/shop/node_modules/.bin/nx serve shop", ""},
 	{"Turborepo", "/home/ann/shop/node_modules/turbo-linux-64/bin/turbo run dev", ""},
 	{"Deno", "deno run --allow-net server.ts", ""}, {"Deno", "deno task dev", ""}, {"Deno", "deno serve main.ts", ""},
