@@ -25,7 +25,7 @@ func TestHostileNames(t *testing.T) {
 		{"bad\xff\xfe", "bad\uFFFD\uFFFD"},
 		{"a\u202eb\u202c", "ab"},
 		{"%s\t%d", "%s %d"},
-		{" ", "unnamed process"},
+		{" ", ""}, // then the project alone stands for it
 		{strings.Repeat("x", long), strings.Repeat("x", long)},
 	}
 	d := newDesktop(t)
@@ -33,7 +33,8 @@ func TestHostileNames(t *testing.T) {
 	if err := os.Mkdir(dir, 0o700); err != nil {
 		t.Fatal(err)
 	}
-	const shownDir = "~/a b<i>&amp;_ [0m\uFFFD"
+	const shownProject = "a b<i>&amp;_ [0m\uFFFD"
+	const shownDir = "~/" + shownProject
 	victims := map[string]*victim{}
 	for _, test := range tests {
 		victims[test.name] = d.startVictim(victimOptions{name: test.name, dir: dir}, "127.0.0.1:0")
@@ -43,8 +44,8 @@ func TestHostileNames(t *testing.T) {
 		v := victims[test.name]
 		row := s.row(v, v.ports[0])
 		label, cut := strings.CutSuffix(row.label, "…")
-		want := fmt.Sprintf("%d  %s", v.ports[0], test.shown)
-		if cut != (len(test.name) == long) || !cut && label != want || cut && (len(label) < 50 || !strings.HasPrefix(want, label)) {
+		want := strings.TrimSuffix(fmt.Sprintf("%d  %s · %s", v.ports[0], shownProject, test.shown), " · ")
+		if cut != (len(test.name) == long) || !cut && label != want || cut && (len(label) < 45 || !strings.HasPrefix(want, label)) {
 			t.Errorf("the row of %q is %q, want %q, if need be cut at the end", test.name, row.label, want)
 		}
 		if fact := row.find("~/"); fact == nil || fact.label != shownDir {
@@ -91,7 +92,7 @@ func TestHostileNotification(t *testing.T) {
 		s.notes.stop()
 		s.notes = d.startNotifier(notifierShows, test.caps...)
 		v := d.startVictim(victimOptions{name: "<b>x</b>&", dir: dir}, "127.0.0.1:0")
-		s.hear(fmt.Sprintf("Port %d opened", v.ports[0]), test.escape("<b>x</b>& in ~/<i>&amp; _"))
+		s.hear(fmt.Sprintf("Port %d opened", v.ports[0]), test.escape("<i>&amp; _ · <b>x</b>& in ~/<i>&amp; _"))
 		s.item.click(s.row(v, v.ports[0]).find("Stop " + v.who()))
 		s.hear(fmt.Sprintf("Port %d is free", v.ports[0]), test.escape(v.who()+" stopped"))
 	}
