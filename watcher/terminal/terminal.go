@@ -89,7 +89,7 @@ func writeTable(out io.Writer, s watcher.Snapshot) {
 		if !l.Owner.Since.IsZero() {
 			since = l.Owner.Since.Format("2 Jan 15:04")
 		}
-		fmt.Fprintf(t, "%d\t%s\t%s\t%s\t%s\t%s\t%s\n", l.Port, l.Name(), dash(clean(l.Owner.Name)), pid, addresses(l), since, dash(clean(owner.ShortDir(l.Owner.Dir))))
+		fmt.Fprintf(t, "%d\t%s\t%s\t%s\t%s\t%s\t%s\n", l.Port, l.Name(), dash(clean(l.Owner.Name)), pid, addresses(l), since, dash(directory(l)))
 	}
 	t.Flush() // into a buffer: it cannot fail
 }
@@ -100,10 +100,18 @@ func describe(l watcher.Listener) string {
 	if l.Owner.Known() {
 		text += fmt.Sprintf(" (PID %d)", l.Owner.PID)
 	}
-	if dir := owner.ShortDir(l.Owner.Dir); dir != "" {
-		text += " in " + clean(dir)
+	if dir := directory(l); dir != "" {
+		text += " in " + dir
 	}
 	return text + ", " + addresses(l)
+}
+
+// directory returns where the owner works, or nothing for a container: its forwarder's directory says nothing about it.
+func directory(l watcher.Listener) string {
+	if l.Container.ID != "" {
+		return ""
+	}
+	return clean(owner.ShortDir(l.Owner.Dir))
 }
 
 func addresses(l watcher.Listener) string {
