@@ -6,8 +6,8 @@ import (
 	"slices"
 )
 
-// Diff returns the events that turn old into new, closed before opened, each in port order. Both must be sorted, as every
-// snapshot of this package is.
+// Diff returns the events that turn old into new: what closed, then what opened or was exposed, each in port order. Both must
+// be sorted, as every snapshot of this package is. Restarts and replacements are made of these by a Watcher, which knows of time.
 //
 // A listener whose addresses changed is still the same. So is one whose owner came to be known, or ceased to be: sockets are
 // seen before their owner is, and a process can withdraw from view.
@@ -15,12 +15,16 @@ func Diff(old, new Snapshot) []Event {
 	var events []Event
 	for _, l := range old.Listeners {
 		if _, ok := counterpart(l, new.Listeners, old.Listeners); !ok {
-			events = append(events, Event{Closed, l})
+			events = append(events, Event{Kind: Closed, Listener: l})
 		}
 	}
 	for _, l := range new.Listeners {
-		if _, ok := counterpart(l, old.Listeners, new.Listeners); !ok {
-			events = append(events, Event{Opened, l})
+		before, ok := counterpart(l, old.Listeners, new.Listeners)
+		switch {
+		case !ok:
+			events = append(events, Event{Kind: Opened, Listener: l})
+		case l.Exposed() && !before.Exposed():
+			events = append(events, Event{Kind: Exposed, Listener: l, Before: before})
 		}
 	}
 	return events

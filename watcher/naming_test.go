@@ -127,12 +127,12 @@ func TestNaming(t *testing.T) {
 		}, {
 			name:  "two ports of a process, one of them closed and opened again: asked once",
 			looks: []look{{sees: "80/7 81/7"}, {sees: "80/7"}, {sees: "80/7"}, {sees: "80/7 81/7"}},
-			want:  []string{"0s [80 T7, 81 T7]", "500ms [80 T7] closed 81/7", "750ms [80 T7, 81 T7] opened 81/7"},
+			want:  []string{"0s [80 T7, 81 T7]", "500ms [80 T7] closed 81/7", "750ms [80 T7, 81 T7] restarted 81/7"},
 			asked: []string{"7"},
 		}, {
 			name:  "a process that closes its only port and opens it again: asked once",
 			looks: []look{{sees: "80/7 81/8"}, {sees: "80/7"}, {sees: "80/7"}, {sees: "80/7 81/8"}},
-			want:  []string{"0s [80 T7, 81 T8]", "500ms [80 T7] closed 81/8", "750ms [80 T7, 81 T8] opened 81/8"},
+			want:  []string{"0s [80 T7, 81 T8]", "500ms [80 T7] closed 81/8", "750ms [80 T7, 81 T8] restarted 81/8"},
 			asked: []string{"7", "8"},
 		}, {
 			name:  "an unknown owner: the engines are asked once",

@@ -46,6 +46,14 @@ func (p *pace) scanned(took time.Duration, news bool) (stretched time.Duration) 
 	return stretched
 }
 
+// overslept reports whether the scan that has just ended, after it took so long, came much later than it should: the computer
+// slept, this program was stopped, or the clock was set forward. It is called before scanned.
+func (p *pace) overslept(took time.Duration) bool {
+	const late = 20 * time.Second
+	// By the wall clock: where the computer sleeps, the monotonic one may stand still.
+	return !p.ended.IsZero() && time.Now().Round(0).Sub(p.ended.Round(0)) > p.pause+took+late
+}
+
 // atOnce returns how long to wait before a scan that was asked for. It keeps a crowd of requests from becoming a crowd of
 // scans, and does not spend more on them than on others where scans are expensive.
 func (p *pace) atOnce() time.Duration {

@@ -130,6 +130,7 @@ func (w *Watcher) Run(ctx context.Context, updates chan<- Update) {
 		case r := <-results:
 			scanning = false
 			limit.Stop()
+			state.slept = state.slept || pace.overslept(r.took)
 			if r.Searching || state.now.Searching {
 				r.took = 0 // a search is paid for once, and says nothing of what scans cost here
 			}
@@ -185,6 +186,11 @@ type state struct {
 	told    Update
 	began   bool      // a good snapshot has been delivered
 	held    time.Time // since when there is an update that waits; zero if none does
+	slept   bool      // nobody looked for a while since the last delivery
+
+	closings []closing     // the latest, as they were delivered
+	restarts map[ID]int    // of listeners
+	reasons  map[ID]Reason // of the closings that are not delivered yet
 }
 
 // take makes a scan's result part of the state, and reports whether the listeners are others than before.
@@ -198,14 +204,14 @@ func (s *state) take(r result) (news bool) {
 	}
 	before := s.now.Listeners
 	s.err = nil
-	s.now.Time, s.now.Source, s.now.Searching = r.Time, r.Source, r.Searching
+	s.now.Time, s.now.Source, s.now.Searching, s.now.Exits = r.Time, r.Source, r.Searching, r.Exits
 	if len(s.doubted) == 0 && same(before, r.Listeners) {
 		return false
 	}
 	s.now.Listeners, s.doubted = confirm(before, s.doubted, r.Listeners, s.gone)
 	news = !same(before, s.now.Listeners)
 	if news {
-		s.named = s.naming.name(s.now.Listeners)
+		s.named = withRestarts(s.naming.name(s.now.Listeners), s.restarts)
 	}
 	s.changed = s.changed || news
 	return news
@@ -214,7 +220,7 @@ func (s *state) take(r result) (news bool) {
 // learn takes in what was found out about the listeners.
 func (s *state) learn(a answer) {
 	s.naming.learn(a)
-	s.named = s.naming.name(s.now.Listeners)
+	s.named = withRestarts(s.naming.name(s.now.Listeners), s.restarts)
 	s.changed = true
 }
 
@@ -247,10 +253,32 @@ func (s *state) update() (Update, bool) {
 	if !s.began {
 		return u, true
 	}
-	u.Events = Diff(s.told.Snapshot, u.Snapshot)
+	u.Slept = s.slept
+	u.Events = s.events(u.Snapshot)
+	u.Snapshot.Listeners = restarted(s.named, u.Events)
 	s.changed = len(u.Events) > 0 || u.Slow != s.told.Slow || text(u.Err) != text(s.told.Err) ||
 		!same(s.told.Snapshot.Listeners, s.named)
 	return u, s.changed
+}
+
+// events returns what happened since the last delivery. The same listeners closed as when it was called before, so why they
+// did is looked at once only.
+func (s *state) events(now Snapshot) []Event {
+	events := Diff(s.told.Snapshot, now)
+	reasons := map[ID]Reason{}
+	for i, e := range events {
+		if e.Kind != Closed {
+			continue
+		}
+		id := e.Listener.ID()
+		reason, known := s.reasons[id]
+		if _, exit := s.now.Exits[id.owner()]; !known || exit {
+			reason = s.why(e.Listener)
+		}
+		events[i].Reason, reasons[id] = reason, reason
+	}
+	s.reasons = reasons
+	return relate(events, s.closings, time.Now())
 }
 
 func text(err error) string {
@@ -273,8 +301,11 @@ func (s *state) hold() time.Duration {
 
 // delivered notes that the reader has u.
 func (s *state) delivered(u Update) {
-	s.told = u
-	s.changed = false
+	if s.began {
+		s.remember(u)
+	}
+	s.told, s.named = u, u.Snapshot.Listeners
+	s.changed, s.slept = false, false
 	s.held = time.Time{}
 	s.began = s.began || !u.Snapshot.Time.IsZero()
 }

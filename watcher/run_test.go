@@ -175,7 +175,7 @@ func TestRun(t *testing.T) {
 		}, {
 			name:  "addresses",
 			looks: []look{{sees: "80/7"}, {sees: "80/7@127.0.0.1,::1"}, {sees: "80/7@0.0.0.0,::1"}},
-			want:  []string{"0s [80/7]", "250ms [80/7@127.0.0.1,::1]", "500ms [80/7@0.0.0.0,::1]"},
+			want:  []string{"0s [80/7]", "250ms [80/7@127.0.0.1,::1]", "500ms [80/7@0.0.0.0,::1] exposed 80/7@0.0.0.0,::1"},
 		}, {
 			name:  "owner seen late",
 			looks: []look{{sees: "80/7"}, {sees: "80/7 90/0"}, {sees: "80/7 90/8"}},

@@ -29,6 +29,8 @@ type Listener struct {
 	Container engine.Container
 	// Redirected says that no process listens: the system redirects the port to the container.
 	Redirected bool
+	// Restarts is how often the server was seen to restart.
+	Restarts int
 	// Unasked is why the container behind a forwarder cannot be told now, in a few plain words. If there is a Container all the
 	// same, it is what was known before.
 	Unasked string
@@ -63,8 +65,11 @@ func (l Listener) Wildcard() bool { return slices.ContainsFunc(l.Addrs, netip.Ad
 // Equal reports whether l and m say the same in everything, not only whether they are the same listener.
 func (l Listener) Equal(m Listener) bool {
 	return l.Port == m.Port && l.Owner == m.Owner && slices.Equal(l.Addrs, m.Addrs) &&
-		l.Facts == m.Facts && l.Container == m.Container && l.Redirected == m.Redirected && l.Unasked == m.Unasked
+		l.Facts == m.Facts && l.Container == m.Container && l.Redirected == m.Redirected && l.Unasked == m.Unasked && l.Restarts == m.Restarts
 }
+
+// owner returns the identity of the process that the name holds.
+func (id ID) owner() owner.ID { return owner.ID{PID: id.PID, Start: id.Start} }
 
 // compare orders listeners by port, then by owner. The order of two listeners never changes while they live.
 func (l Listener) compare(m Listener) int {
@@ -77,7 +82,9 @@ type Snapshot struct {
 	Time      time.Time // when the scan ended; zero if there was none yet
 	Listeners []Listener
 	Source    string // where the list came from: "sock_diag", "/proc/net/tcp" or "gopsutil"
-	Searching bool   // the search for an owner has taken long and goes on in the next scan
+	// Exits says how owners ended that had listeners within the last minute, as far as the system tells. It is not to be changed.
+	Exits     map[owner.ID]owner.Exit
+	Searching bool // the search for an owner has taken long and goes on in the next scan
 }
 
 // Find returns the listener of that name.
@@ -117,29 +124,35 @@ type Kind int
 const (
 	Opened Kind = iota
 	Closed
+	Restarted // the same server is back on its port
+	Replaced  // another server has the port
+	Exposed   // it can be reached from other machines, and could not before
 )
 
 // String returns the kind in lower case.
 func (k Kind) String() string {
-	if k == Closed {
-		return "closed"
-	}
-	return "opened"
+	return [...]string{"opened", "closed", "restarted", "replaced", "exposed"}[k]
 }
 
 // An Event is one thing that happened to one listener.
 type Event struct {
 	Kind     Kind
 	Listener Listener // as it is, or for Closed as it was last seen
+	Before   Listener // for Restarted, Replaced and Exposed: what it was before, or what was there before it
+	Reason   Reason   // for Closed, Restarted and Replaced: why what was there before ended
 }
 
 // An Update is what a Watcher delivers: the state now, and how it came about.
 type Update struct {
 	// Snapshot is the last state that is known for sure. Its Time tells how old that is.
 	Snapshot Snapshot
-	// Events lead from the snapshot delivered before to this one, closed before opened. The first good snapshot comes without
+	// Events lead from the snapshot delivered before to this one, closed before all others. The first good snapshot comes without
 	// any: what listened before anyone looked is no news. There are none either when only an address or a fact changed.
+	// A listener that opens within RestartGrace of the closing of another one on its port is a restart or a replacement of
+	// that one, also when the closing was in an update before.
 	Events []Event
+	// Slept says that nobody looked for a while before this update: the computer slept, or this program was stopped.
+	Slept bool
 	// Err tells why the state cannot be read at present; then Snapshot is stale. Nil when all is well.
 	Err error
 	// Slow is the pause between scans where that had to be stretched because scans are expensive here; 0 where it was not.

@@ -8,6 +8,8 @@ type Facts struct {
 	Project Project
 	Tool    Tool
 	Manager Manager
+	// Supervisor is the ancestor that would start the process again: nodemon, air.
+	Supervisor Supervisor
 	// Ancestors are the processes that it descends from, its parent first, up to the shell, terminal, desktop or service manager
 	// that it was started from. That one is not among them. Unused places are zero.
 	Ancestors [8]ID
@@ -31,6 +33,12 @@ type Project struct {
 type Manager struct {
 	Name   string // of a systemd unit, a launchd job or a Windows service
 	System bool   // it works for the whole system rather than for this user
+}
+
+// A Supervisor is a process that starts another one again when its files change or when it ends.
+type Supervisor struct {
+	ID
+	Name string
 }
 
 // A Tool is the program behind a server, by the name that people use for it: "Vite", "PostgreSQL".
@@ -63,6 +71,9 @@ func Tell(ctx context.Context, p Process) Facts {
 	f.Tool = toolOf(line, f.Project.Dir)
 	for i, m := range line[1:] {
 		f.Ancestors[i] = m.ID
+		if name := m.supervises(); name != "" && f.Supervisor.Name == "" {
+			f.Supervisor = Supervisor{m.ID, name}
+		}
 		// A worker or the child of a supervisor belongs where the tool was started that it got its name from.
 		if f.Project.Dir == "" && f.Tool.Name != "" && m.tool() == f.Tool {
 			f.Project = project(ctx, m.dir, homes...)

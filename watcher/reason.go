@@ -1,0 +1,82 @@
+package watcher
+
+import "porttray/watcher/owner"
+
+// A Cause is the kind of reason for which a listener closed.
+type Cause int
+
+// The causes.
+const (
+	Unexplained      Cause = iota // it cannot be told
+	OwnerEnded                    // its process ended
+	OwnerGoesOn                   // its process runs on, and no longer listens
+	ContainerStopped              // what forwarded to its container ended
+)
+
+// A Reason says why a listener closed, as far as that is known.
+type Reason struct {
+	Cause Cause
+	Exit  owner.Exit // of OwnerEnded
+	// Supervisor is the program that would start the process again and still runs; empty if there is none.
+	Supervisor string
+}
+
+// String says it in a few words, or nothing if it is not known. The supervisor's name is fit to show.
+func (r Reason) String() string {
+	text := ""
+	switch r.Cause {
+	case OwnerEnded:
+		text = r.Exit.String()
+	case OwnerGoesOn:
+		text = "still running, no longer listening"
+	case ContainerStopped:
+		text = "container stopped"
+	}
+	if r.Supervisor != "" {
+		text += "; " + r.Supervisor + " still runs and waits"
+	}
+	return text
+}
+
+// Crashed reports whether the process failed: it returned a status other than 0, or a signal ended it that people do not send
+// to have a program end in good order.
+func (r Reason) Crashed() bool {
+	switch r.Exit.How {
+	case owner.Exited:
+		return r.Exit.Status != 0 && r.Exit.Status != interrupted && r.Exit.Status != terminated
+	case owner.Killed:
+		return r.Exit.Signal != "SIGINT" && r.Exit.Signal != "SIGTERM" && r.Exit.Signal != "SIGHUP"
+	}
+	return false
+}
+
+// Interrupted reports whether the process ended by what Ctrl-C sends.
+func (r Reason) Interrupted() bool {
+	return r.Exit.How == owner.Killed && r.Exit.Signal == "SIGINT" || r.Exit.How == owner.Exited && r.Exit.Status == interrupted
+}
+
+// The statuses by which programs, as shells do, say that they ended for a signal: 128 and its number.
+const (
+	interrupted = 128 + 2
+	terminated  = 128 + 15
+)
+
+// why returns why a listener closed that was there until now.
+func (s *state) why(l Listener) Reason {
+	switch {
+	case l.Container.ID != "":
+		return Reason{Cause: ContainerStopped}
+	case !l.Owner.Known():
+		return Reason{}
+	}
+	r := Reason{Cause: OwnerGoesOn}
+	if exit, ok := s.now.Exits[l.Owner.ID()]; ok {
+		r = Reason{Cause: OwnerEnded, Exit: exit}
+	} else if s.gone(l) {
+		r = Reason{Cause: OwnerEnded}
+	}
+	if by := l.Facts.Supervisor; r.Cause == OwnerEnded && by.Name != "" && !(owner.Process{PID: by.PID, Start: by.Start}).Gone() {
+		r.Supervisor = owner.Printable(by.Name, maxPart)
+	}
+	return r
+}

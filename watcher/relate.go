@@ -1,0 +1,132 @@
+package watcher
+
+import (
+	"maps"
+	"slices"
+	"time"
+)
+
+// RestartGrace is how long after the closing of a listener another one on its port counts as its restart or replacement.
+const RestartGrace = 6 * time.Second
+
+// A closing is a closed event that was delivered, and when it happened.
+type closing struct {
+	Event
+	at time.Time
+}
+
+// relate turns each listener that opened where one has just closed into a restart or a replacement of that one. What closed may
+// be among the events, which then loses the closing, or have been told of before.
+func relate(events []Event, told []closing, now time.Time) []Event {
+	var closed []Event // the latest last
+	for _, c := range told {
+		if now.Sub(c.at) <= RestartGrace {
+			closed = append(closed, c.Event)
+		}
+	}
+	related := slices.Clone(events)
+	closed = append(closed, slices.DeleteFunc(slices.Clone(events), func(e Event) bool { return e.Kind != Closed })...)
+	for i, e := range related {
+		if e.Kind != Opened {
+			continue
+		}
+		at := slices.IndexFunc(closed, func(c Event) bool { return sameServer(c.Listener, e.Listener) })
+		kind := Restarted
+		if at < 0 {
+			at = slices.IndexFunc(closed, func(c Event) bool { return otherServer(c.Listener, e.Listener) })
+			kind = Replaced
+		}
+		if at >= 0 {
+			related[i] = Event{Kind: kind, Listener: e.Listener, Before: closed[at].Listener, Reason: closed[at].Reason}
+			closed = slices.Delete(closed, at, at+1)
+		}
+	}
+	// A closing that is part of another event by now is not told by itself.
+	return slices.DeleteFunc(related, func(e Event) bool {
+		return e.Kind == Closed && slices.ContainsFunc(related, func(o Event) bool {
+			return (o.Kind == Restarted || o.Kind == Replaced) && o.Before.ID() == e.Listener.ID()
+		})
+	})
+}
+
+// sameServer reports whether two listeners on one port, of different processes or containers, are one server before and after a
+// restart: the same container or service, the same tool of the same project, or the same program in the same directory.
+func sameServer(a, b Listener) bool {
+	switch {
+	case a.Port != b.Port:
+		return false
+	case a.Container.ID != "" && b.Container.ID != "":
+		if a.Container.Service != "" {
+			return a.Container.Service == b.Container.Service && a.Container.Project == b.Container.Project
+		}
+		return a.Container.ID == b.Container.ID || a.Container.Name != "" && a.Container.Name == b.Container.Name
+	case a.Container.ID != b.Container.ID, !a.Owner.Known(), !b.Owner.Known():
+		return false
+	case a.Owner.Is(b.Owner): // it closed its port for a moment
+		return true
+	}
+	p, q := a.Facts, b.Facts
+	if p.Project.Dir != "" && p.Project.Dir == q.Project.Dir && p.Tool == q.Tool && p.Tool.Name != "" {
+		return true
+	}
+	return a.Owner.Exe != "" && a.Owner.Exe == b.Owner.Exe && a.Owner.Dir != "" && a.Owner.Dir == b.Owner.Dir
+}
+
+// otherServer reports whether two listeners on one port are known to be different servers. Of a process of which nothing can be
+// read but that it is there, nobody knows.
+func otherServer(a, b Listener) bool {
+	known := func(l Listener) bool { return l.Owner.Name != "" || l.Owner.Exe != "" || l.Container.ID != "" }
+	return a.Port == b.Port && known(a) && known(b) && !sameServer(a, b)
+}
+
+// restarted returns the listeners with the number of their restarts, where the events add some.
+func restarted(listeners []Listener, events []Event) []Listener {
+	var counts map[ID]int
+	for _, e := range events {
+		if e.Kind == Restarted {
+			if counts == nil {
+				counts = map[ID]int{}
+			}
+			counts[e.Listener.ID()] = e.Before.Restarts + 1
+		}
+	}
+	return withRestarts(listeners, counts)
+}
+
+// withRestarts returns the listeners with those numbers of restarts.
+func withRestarts(listeners []Listener, counts map[ID]int) []Listener {
+	if len(counts) == 0 {
+		return listeners
+	}
+	counted := slices.Clone(listeners)
+	for i, l := range counted {
+		if n := counts[l.ID()]; n > 0 {
+			counted[i].Restarts = n
+		}
+	}
+	return counted
+}
+
+// remember notes the events that were delivered, as far as later ones may belong to them.
+func (s *state) remember(u Update) {
+	now := time.Now()
+	s.closings = slices.DeleteFunc(s.closings, func(c closing) bool {
+		return now.Sub(c.at) > RestartGrace || slices.ContainsFunc(u.Events, func(e Event) bool {
+			return (e.Kind == Restarted || e.Kind == Replaced) && e.Before.ID() == c.Listener.ID()
+		})
+	})
+	for _, e := range u.Events {
+		if e.Kind == Closed {
+			s.closings = append(s.closings, closing{e, now})
+		}
+		if e.Kind == Restarted {
+			if s.restarts == nil {
+				s.restarts = map[ID]int{}
+			}
+			s.restarts[e.Listener.ID()] = e.Before.Restarts + 1
+		}
+	}
+	if len(s.restarts) > 2*len(u.Snapshot.Listeners) {
+		maps.DeleteFunc(s.restarts, func(id ID, _ int) bool { return !hasID(u.Snapshot.Listeners, id) })
+	}
+}

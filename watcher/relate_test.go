@@ -1,0 +1,194 @@
+package watcher
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"porttray/watcher/owner"
+	"porttray/watcher/owner/engine"
+)
+
+// runs returns a trait by which a listener's process runs a program in a directory.
+func runs(exe, dir string) trait {
+	return func(l *Listener) { l.Owner.Exe, l.Owner.Dir = exe, dir }
+}
+
+func TestSameServer(t *testing.T) {
+	web := engine.Container{ID: "a", Name: "shop-web-1", Project: "shop", Service: "web"}
+	again, other, plain := web, web, engine.Container{ID: "c", Name: "tesla"}
+	again.ID, other.ID, other.Service = "b", "d", "api"
+	for _, c := range []struct {
+		name         string
+		a, b         Listener
+		same, differ bool
+	}{
+		{"one process that closed its port for a moment", serves(80, 1), serves(80, 1), true, false},
+		{"the same tool of the same project", serves(80, 1, in(shop), by(vite)), serves(80, 2, in(shop), by(vite)), true, false},
+		{"another tool of the same project", serves(80, 1, in(shop), by(vite)), serves(80, 2, in(shop), by(wrangler)), false, true},
+		{"the same tool of another project", serves(80, 1, in(shop), by(vite)), serves(80, 2, in(blog), by(vite)), false, true},
+		{"the same tool without a project", serves(80, 1, by(postgres)), serves(80, 2, by(postgres)), false, true},
+		{"the same program in the same directory", serves(80, 1, runs("/usr/bin/nc", "/tmp")), serves(80, 2, runs("/usr/bin/nc", "/tmp")), true, false},
+		{"the same program elsewhere", serves(80, 1, runs("/usr/bin/nc", "/tmp")), serves(80, 2, runs("/usr/bin/nc", "/srv")), false, true},
+		{"another program in the same directory", serves(80, 1, runs("/usr/bin/nc", "/tmp")), serves(80, 2, runs("/usr/bin/ncat", "/tmp")), false, true},
+		{"the same program of unknown place", serves(80, 1, runs("/usr/bin/nc", "")), serves(80, 2, runs("/usr/bin/nc", "")), false, true},
+		{"on another port", serves(80, 1), serves(81, 1), false, false},
+		{"owners that are not known", serves(80, 0, unknown), serves(80, 0, unknown), false, false},
+		{"an owner of which nothing is known", serves(80, 1, named("")), serves(80, 2, named("")), false, false},
+		{"an owner that is hidden now", serves(80, 1), serves(80, 0, hidden), false, false},
+		{"a service, in a new container", serves(80, 1, forwarder, publishes(web)), serves(80, 2, forwarder, publishes(again)), true, false},
+		{"a hidden forwarder's service", serves(80, 0, hidden, publishes(web)), serves(80, 0, hidden, publishes(again)), true, false},
+		{"another service", serves(80, 1, forwarder, publishes(web)), serves(80, 2, forwarder, publishes(other)), false, true},
+		{"one container, started again", serves(80, 1, forwarder, publishes(plain)), serves(80, 2, forwarder, publishes(plain)), true, false},
+		{"a container and a process", serves(80, 1, forwarder, publishes(web)), serves(80, 2), false, true},
+	} {
+		for _, swapped := range []bool{false, true} {
+			a, b := c.a, c.b
+			if swapped {
+				a, b = b, a
+			}
+			if same, differ := sameServer(a, b), otherServer(a, b); same != c.same || differ != c.differ {
+				t.Errorf("%s (swapped %v): same %v, other %v, want %v, %v", c.name, swapped, same, differ, c.same, c.differ)
+			}
+		}
+	}
+}
+
+// TestRestarts has a server close and come back, in one look or later.
+func TestRestarts(t *testing.T) {
+	first := serves(80, 7, in(shop), by(vite))
+	second, third := serves(80, 8, in(shop), by(vite)), serves(80, 9, in(shop), by(vite))
+	rival := serves(80, 10, in(blog), by(vite))
+	bystander := serves(90, 1)
+	exits := map[owner.ID]owner.Exit{first.Owner.ID(): {How: owner.Exited, Status: 1}}
+	for _, tt := range []struct {
+		name  string
+		looks map[time.Duration][]Listener // from then on
+		exits map[owner.ID]owner.Exit
+		want  []string
+	}{
+		{
+			"at once", map[time.Duration][]Listener{0: {first, bystander}, time.Second: {second, bystander}}, nil,
+			[]string{"1.25s restarted 80 (PID 7, 8), ended, 1 restarts"},
+		}, {
+			"a while later", map[time.Duration][]Listener{0: {first, bystander}, time.Second: {bystander}, 5 * time.Second: {second, bystander}}, exits,
+			[]string{"1.25s closed 80 (PID 7), exited with status 1", "5.5s restarted 80 (PID 7, 8), exited with status 1, 1 restarts"},
+		}, {
+			"too late", map[time.Duration][]Listener{0: {first, bystander}, time.Second: {bystander}, 8 * time.Second: {second, bystander}}, nil,
+			[]string{"1.25s closed 80 (PID 7), ended", "8.5s opened 80 (PID 8)"},
+		}, {
+			"twice", map[time.Duration][]Listener{0: {first, bystander}, time.Second: {second, bystander}, 3 * time.Second: {bystander}, 4 * time.Second: {third, bystander}}, nil,
+			[]string{"1.25s restarted 80 (PID 7, 8), ended, 1 restarts", "3.5s closed 80 (PID 8), ended", "4.75s restarted 80 (PID 8, 9), ended, 2 restarts"},
+		}, {
+			"taken over at once", map[time.Duration][]Listener{0: {first, bystander}, time.Second: {rival, bystander}}, nil,
+			[]string{"1.25s replaced 80 (PID 7, 10), ended"},
+		}, {
+			"taken over later, and again by the first", map[time.Duration][]Listener{0: {first, bystander}, time.Second: {bystander}, 3 * time.Second: {rival, bystander}, 5 * time.Second: {second, bystander}}, nil,
+			[]string{"1.25s closed 80 (PID 7), ended", "3.5s replaced 80 (PID 7, 10), ended", "5.75s replaced 80 (PID 10, 8), ended"},
+		}, {
+			"it only let go of its port", map[time.Duration][]Listener{0: {bystander, serves(91, 1)}, time.Second: {bystander}}, nil,
+			[]string{"1.5s closed 91 (PID 1), still running, no longer listening"},
+		},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				m := newMachine(t)
+				w := &Watcher{gone: func(l Listener) bool { return l.Owner.PID != 1 }}
+				w.naming.facts = func(_ context.Context, p owner.Process) owner.Facts {
+					return factsOf(p.PID, first, second, third, rival)
+				}
+				w.Scan = func(context.Context) (Snapshot, error) {
+					now := tt.looks[0]
+					for _, at := range slices.Sorted(maps.Keys(tt.looks)) {
+						if time.Since(m.start) >= at {
+							now = tt.looks[at]
+						}
+					}
+					s := Snapshot{Time: time.Now(), Exits: tt.exits}
+					for _, l := range now {
+						l.Facts = owner.Facts{}
+						s.Listeners = append(s.Listeners, l)
+					}
+					slices.SortFunc(s.Listeners, Listener.compare)
+					return s, nil
+				}
+				var got []string
+				m.followAs(w, 20*time.Second, func(u Update) string {
+					for _, e := range u.Events {
+						got = append(got, fmt.Sprintf("%v %s", time.Since(m.start), describeEvent(e, u)))
+					}
+					return ""
+				})
+				if !slices.Equal(got, tt.want) {
+					t.Errorf("got\n\t%s\nwant\n\t%s", strings.Join(got, "\n\t"), strings.Join(tt.want, "\n\t"))
+				}
+			})
+		})
+	}
+}
+
+// factsOf returns the facts of the one of the listeners whose owner has that PID.
+func factsOf(pid int32, listeners ...Listener) owner.Facts {
+	for _, l := range listeners {
+		if l.Owner.PID == pid {
+			return l.Facts
+		}
+	}
+	return owner.Facts{}
+}
+
+// describeEvent writes an event in one line.
+func describeEvent(e Event, u Update) string {
+	pids := fmt.Sprint(e.Listener.Owner.PID)
+	if e.Before.Port != 0 {
+		pids = fmt.Sprintf("%d, %s", e.Before.Owner.PID, pids)
+	}
+	text := fmt.Sprintf("%v %d (PID %s)", e.Kind, e.Listener.Port, pids)
+	if e.Reason != (Reason{}) {
+		text += ", " + e.Reason.String()
+	}
+	if l, ok := u.Snapshot.Find(e.Listener.ID()); ok && l.Restarts > 0 {
+		text += fmt.Sprintf(", %d restarts", l.Restarts)
+	}
+	return text
+}
+
+func TestReason(t *testing.T) {
+	exit := func(status int) Reason {
+		return Reason{Cause: OwnerEnded, Exit: owner.Exit{How: owner.Exited, Status: status}}
+	}
+	kill := func(signal string) Reason {
+		return Reason{Cause: OwnerEnded, Exit: owner.Exit{How: owner.Killed, Signal: signal}}
+	}
+	waits := exit(1)
+	waits.Supervisor = "nodemon"
+	for _, c := range []struct {
+		reason               Reason
+		text                 string
+		crashed, interrupted bool
+	}{
+		{Reason{}, "", false, false},
+		{Reason{Cause: OwnerEnded}, "ended", false, false},
+		{Reason{Cause: OwnerGoesOn}, "still running, no longer listening", false, false},
+		{Reason{Cause: ContainerStopped}, "container stopped", false, false},
+		{exit(0), "exited with status 0", false, false},
+		{exit(1), "exited with status 1", true, false},
+		{exit(130), "exited with status 130", false, true},
+		{exit(143), "exited with status 143", false, false},
+		{kill("SIGINT"), "killed by SIGINT", false, true},
+		{kill("SIGTERM"), "killed by SIGTERM", false, false},
+		{kill("SIGHUP"), "killed by SIGHUP", false, false},
+		{kill("SIGKILL"), "killed by SIGKILL", true, false},
+		{kill("SIGSEGV"), "killed by SIGSEGV", true, false},
+		{waits, "exited with status 1; nodemon still runs and waits", true, false},
+	} {
+		if got := c.reason.String(); got != c.text || c.reason.Crashed() != c.crashed || c.reason.Interrupted() != c.interrupted {
+			t.Errorf("got %q, crashed %v, interrupted %v, want %q, %v, %v", got, c.reason.Crashed(), c.reason.Interrupted(), c.text, c.crashed, c.interrupted)
+		}
+	}
+}
