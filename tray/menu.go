@@ -185,8 +185,8 @@ func viewCommand(verb string, l watcher.Listener, goos string) command {
 		return command{clean("Stop " + who(l)), true}
 	case !p.Known():
 		return command{label: "Cannot " + verb + ": its owner is unknown"}
-	case l.Unasked != "":
-		return command{label: clean("Cannot " + verb + " the container: " + l.Unasked)}
+	case l.Untold != "":
+		return command{label: clean("Cannot " + verb + " the container: " + l.Untold)}
 	case p.Refusal != "":
 		return command{label: clean("Cannot " + verb + " " + name(p, maxName) + ": " + p.Refusal)}
 	case verb == "stop" && goos == "windows":
@@ -284,7 +284,7 @@ func doubtFact(s watcher.Server) string {
 	case s.Shared:
 		return fmt.Sprintf("Another server has port %d at another address", s.Port)
 	case s.Container.ID != "":
-		return clean(s.Unasked)
+		return clean(s.Untold)
 	}
 	return ""
 }

@@ -126,7 +126,7 @@ func TestViewRow(t *testing.T) {
 			lines("3000  tesla (container)", "Container tesla, image nginx", here, class, "Stop container tesla")},
 		{"a container that cannot be asked for", with(server(3000, 4242), func(l *watcher.Listener) {
 			refused("docker-proxy", forwards)(l)
-			l.Unasked = "not permitted"
+			l.Untold = "not permitted"
 		}), "linux", lines("3000  container (docker-proxy)", "docker-proxy, PID 4242, since 11:00", dir, here, class,
 			"(Cannot stop the container: not permitted)", "(Cannot kill the container: not permitted)")},
 		{"a redirected port", watcher.Listener{Port: 3000, Addrs: server(1, 1, "0.0.0.0").Addrs, Container: web, Redirected: true}, "linux",

@@ -4,34 +4,11 @@ import (
 	"net/netip"
 	"runtime"
 	"slices"
+	"time"
 
 	"porttray/watcher/owner"
 	"porttray/watcher/owner/engine"
 )
-
-// withContainers returns the listeners together with what the engines answered: each that may be a container's with the
-// container that publishes its port, and the ports that are published without any process that listens. It changes the list
-// that it is given.
-//
-// An engine lists a container's ports for a moment longer than its forwarder holds them. So what had a socket once, which is noted
-// in held, is not taken for a port without one.
-func withContainers(listeners []Listener, answered engine.List, held map[publication]bool) []Listener {
-	var redirected []Listener
-	for _, p := range answered.Published {
-		key := publication{p.Container.ID, p.Port}
-		if attach(onPort(listeners, p.Port), p) {
-			held[key] = true
-		} else if redirects(p) && !held[key] {
-			redirected = addRedirected(redirected, p)
-		}
-	}
-	all := append(listeners, redirected...)
-	noteUnasked(all, answered)
-	if len(redirected) > 0 {
-		slices.SortFunc(all, Listener.compare)
-	}
-	return all
-}
 
 // A publication is a port that a container publishes.
 type publication struct {
@@ -39,41 +16,84 @@ type publication struct {
 	port      uint16
 }
 
+// A means is that by which a published port can be reached.
+type means int
+
+const (
+	bySocket   means = iota + 1 // something listens
+	byRedirect                  // the system passes on what comes in
+)
+
+// withContainers returns the listeners together with what the engines answered: each that they were asked for with the
+// container that publishes its port, and the ports that are published without any process that listens. It changes the list
+// that it is given.
+//
+// The list of sockets and that of the engines are of different moments. An engine lists a container's ports for a moment longer
+// than its forwarder holds them, so what had a socket once is not taken for a port without one; and what an engine lists can
+// have a socket that came after the scan, so only a scan that began after the answer can show that there is none at first.
+func (n *naming) withContainers(listeners []Listener, began time.Time) []Listener {
+	var redirected []Listener
+	for _, p := range n.answered.Published {
+		key := publication{p.Container.ID, p.Port}
+		if n.attach(onPort(listeners, p.Port), p) {
+			n.by[key] = bySocket
+		} else if redirects(p) && (n.by[key] == byRedirect || n.by[key] == 0 && began.After(n.at)) {
+			n.by[key] = byRedirect
+			redirected = addRedirected(redirected, p)
+		}
+	}
+	all := append(listeners, redirected...)
+	noteUntold(all, n.answered)
+	if len(redirected) > 0 {
+		slices.SortFunc(all, Listener.compare)
+	}
+	return all
+}
+
+// premature reports whether withContainers would add ports if the scan had begun after the engines' answer.
+func (n *naming) premature(listeners []Listener, began time.Time) bool {
+	return !began.After(n.at) && slices.ContainsFunc(n.answered.Published, func(p engine.Published) bool {
+		return redirects(p) && n.by[publication{p.Container.ID, p.Port}] == 0 &&
+			!slices.ContainsFunc(onPort(listeners, p.Port), func(l Listener) bool { return reaches(l, p.Addr) })
+	})
+}
+
 // attach notes the container in those of the listeners by which its port is published. It is false if nothing listens there.
-func attach(onPort []Listener, p engine.Published) (found bool) {
+func (n *naming) attach(onPort []Listener, p engine.Published) (found bool) {
 	for i, l := range onPort {
-		if !reaches(l.Addrs, p.Addr) {
+		if !reaches(l, p.Addr) {
 			continue
 		}
 		found = true
-		if forwardable(l) {
+		if forwardable(l) && n.asked[l.ID()] {
 			onPort[i].Container, onPort[i].Facts = p.Container, owner.Facts{Tool: owner.ImageTool(p.Container.Image)}
 		}
 	}
 	return found
 }
 
-// noteUnasked says of each listener that belongs to a container, or may do so, why its engine cannot tell.
-func noteUnasked(listeners []Listener, answered engine.List) {
+// noteUntold says of each listener that belongs to a container, or may do so, why its engine cannot tell.
+func noteUntold(listeners []Listener, answered engine.List) {
 	for i := range listeners {
 		l := &listeners[i]
 		switch {
 		case l.Container.ID != "":
 			for _, f := range answered.Failed {
 				if f.Endpoint == l.Container.Endpoint {
-					l.Unasked = f.Err.Error()
+					l.Untold = f.Err.Error()
 				}
 			}
 		case l.Owner.Forwards() && answered.Err() != nil:
-			l.Unasked = answered.Err().Error()
+			l.Untold = answered.Err().Error()
 		}
 	}
 }
 
-// reaches reports whether sockets with those bind addresses are what a port is published on at an address.
-func reaches(addrs []netip.Addr, at netip.Addr) bool {
-	return slices.ContainsFunc(addrs, func(a netip.Addr) bool {
-		return a == at || a.IsUnspecified() && (a.Is6() || at.Is4()) || at.IsUnspecified() && at.Is4() == a.Is4()
+// reaches reports whether a listener is one by which a port can be published at an address. An engine in a virtual machine means
+// that machine's addresses: what it publishes on all of them, a forwarder may hold on loopback here.
+func reaches(l Listener, at netip.Addr) bool {
+	return slices.ContainsFunc(l.Addrs, func(a netip.Addr) bool {
+		return a == at || a.IsUnspecified() || at.IsUnspecified() && l.Owner.Forwards()
 	})
 }
 

@@ -19,7 +19,7 @@ func kinOf(l Listener) kin {
 	switch {
 	case l.Container.ID != "":
 		return kin{container: l.Container.ID}
-	case l.Unasked != "":
+	case l.Untold != "":
 		return kin{forwarder: l.Owner.Name, port: l.Port} // one process forwards IPv4, and another one IPv6
 	case !l.Owner.Known():
 		return kin{port: l.Port}

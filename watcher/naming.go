@@ -2,8 +2,11 @@ package watcher
 
 import (
 	"context"
+	"errors"
+	"io/fs"
 	"maps"
 	"slices"
+	"time"
 
 	"porttray/watcher/owner"
 	"porttray/watcher/owner/engine"
@@ -12,24 +15,45 @@ import (
 // A naming finds out whose servers the listeners are, away from the ticks: each process is asked about once, and the container
 // engines once for every listener that may be a container's. Its state belongs to the goroutine of Run.
 type naming struct {
-	facts      func(context.Context, owner.Process) owner.Facts // nil if nothing is to be found out
+	facts      func(context.Context, owner.Process) (owner.Facts, bool) // nil if nothing is to be found out
 	containers func(ctx context.Context, wake bool) engine.List
 	watch      func(context.Context, chan<- struct{}) // tells when the engines have something new to tell, until its context is done
-	answers    chan answer
 
-	known    map[owner.Process]owner.Facts
-	asked    map[ID]bool          // the listeners for which the engines were asked
-	answered engine.List          // what they said
-	held     map[publication]bool // what of it has been seen with a socket
-	outdated bool                 // they have something new to tell
-	busy     bool                 // an answer is under way
+	told    chan told   // has room for the only one under way
+	answers chan answer // the same
+	telling bool        // told is awaited
+	asking  bool        // an answer is awaited
+
+	known   map[owner.Process]owner.Facts
+	unclear map[owner.Process]bool // those that took too long; asked about again at retry
+
+	asked    map[ID]bool           // the listeners for which the engines were asked; nil if they never were
+	answered engine.List           // what they said
+	at       time.Time             // when
+	by       map[publication]means // what of it has been seen, and by what means
+	outdated bool                  // they have something new to tell
+
+	retry <-chan time.Time // when what failed is to be tried again; nil if nothing did
+	pause time.Duration    // before that
 }
 
-// An answer is what was found out at one go.
+// What failed is tried again after this pause, which doubles up to the longest.
+const (
+	retrySoon  = 2 * time.Second
+	retryLater = time.Minute
+)
+
+// told is what was found out about some processes; for some of them it took too long.
+type told struct {
+	facts   map[owner.Process]owner.Facts
+	unclear []owner.Process
+}
+
+// An answer is what the engines said, and for which listeners they were asked.
 type answer struct {
-	facts map[owner.Process]owner.Facts
 	list  engine.List
-	asked map[ID]bool // nil if the engines were not asked
+	asked map[ID]bool
+	at    time.Time
 }
 
 // systemNaming returns the naming that asks this system.
@@ -38,87 +62,136 @@ func systemNaming() naming {
 	return naming{facts: owner.Tell, containers: engines.List, watch: engines.Watch}
 }
 
-// begin starts to find out what is not known yet about the listeners, unless that is under way. The answer arrives at n.answers.
-func (n *naming) begin(ctx context.Context, listeners []Listener) {
-	if n.facts == nil || n.busy {
-		return
-	}
-	processes, ask := n.wanted(listeners)
-	if len(processes) == 0 && ask == nil {
-		return
-	}
-	n.busy, n.outdated = true, false
-	facts, containers := n.facts, n.containers
-	wake := slices.ContainsFunc(listeners, func(l Listener) bool { return l.Owner.Forwards() })
-	go func() {
-		a := answer{facts: make(map[owner.Process]owner.Facts, len(processes)), asked: ask}
-		for p := range processes {
-			a.facts[p] = facts(ctx, p)
-		}
-		if ask != nil {
-			a.list = containers(ctx, wake)
-		}
-		n.answers <- a // there is room for the only one under way
-	}()
+// start makes the naming ready for use.
+func (n *naming) start() {
+	n.told, n.answers = make(chan told, 1), make(chan answer, 1)
+	n.known, n.unclear, n.by = map[owner.Process]owner.Facts{}, map[owner.Process]bool{}, map[publication]means{}
 }
 
-// wanted returns the processes whose facts are not known, and the listeners for which the engines are to be asked: nil if they
-// are not.
-func (n *naming) wanted(listeners []Listener) (processes map[owner.Process]bool, ask map[ID]bool) {
-	processes, forwarded := map[owner.Process]bool{}, map[ID]bool{}
-	news := n.outdated
-	for _, l := range listeners {
-		if _, ok := n.known[l.Owner]; !ok && l.Owner.Known() {
-			processes[l.Owner] = true
+// busy reports whether something is being found out.
+func (n *naming) busy() bool { return n.telling || n.asking }
+
+// begin starts to find out what is not known yet about the listeners, as far as that is not under way.
+func (n *naming) begin(ctx context.Context, listeners []Listener) {
+	if n.facts == nil {
+		return
+	}
+	if unknown := n.unknown(listeners); !n.telling && len(unknown) > 0 {
+		n.telling = true
+		go func() { n.told <- tellAll(ctx, n.facts, unknown) }()
+	}
+	if asked, news := n.forwarded(listeners); !n.asking && news {
+		n.asking, n.outdated = true, false
+		wake := slices.ContainsFunc(listeners, func(l Listener) bool { return l.Owner.Forwards() })
+		go func() { n.answers <- answer{n.containers(ctx, wake), asked, time.Now()} }()
+	}
+}
+
+// tellAll finds out the facts about processes.
+func tellAll(ctx context.Context, facts func(context.Context, owner.Process) (owner.Facts, bool), about []owner.Process) told {
+	t := told{facts: make(map[owner.Process]owner.Facts, len(about))}
+	for _, p := range about {
+		if f, ok := facts(ctx, p); ok {
+			t.facts[p] = f
+		} else {
+			t.unclear = append(t.unclear, p)
 		}
+	}
+	return t
+}
+
+// unknown returns the owners of which the facts are not known.
+func (n *naming) unknown(listeners []Listener) []owner.Process {
+	var unknown []owner.Process
+	seen := map[owner.Process]bool{}
+	for _, l := range listeners {
+		p := l.Owner
+		if _, known := n.known[p]; !known && p.Known() && !seen[p] && !n.unclear[p] {
+			seen[p] = true
+			unknown = append(unknown, p)
+		}
+	}
+	return unknown
+}
+
+// forwarded returns the listeners for which the engines are to be asked, and whether there is a reason to ask now.
+func (n *naming) forwarded(listeners []Listener) (forwarded map[ID]bool, news bool) {
+	forwarded = map[ID]bool{}
+	for _, l := range listeners {
 		if forwardable(l) {
 			forwarded[l.ID()] = true
-			news = news || !n.asked[l.ID()]
 		}
 	}
-	if !news && len(forwarded) == len(n.asked) {
-		return processes, nil
-	}
-	return processes, forwarded
+	return forwarded, n.outdated || !maps.Equal(forwarded, n.asked)
 }
 
 // forwardable reports whether a listener may be a container's.
 func forwardable(l Listener) bool { return !l.Owner.Known() || l.Owner.Forwards() }
 
-// learn takes in an answer.
-func (n *naming) learn(a answer) {
-	n.busy = false
-	if n.known == nil {
-		n.known = map[owner.Process]owner.Facts{}
+// learn takes in what was told about owners.
+func (n *naming) learn(t told) {
+	n.telling = false
+	maps.Copy(n.known, t.facts)
+	for _, p := range t.unclear {
+		n.unclear[p] = true
 	}
-	maps.Copy(n.known, a.facts)
-	if a.asked != nil {
-		a.list.Published = append(a.list.Published, n.kept(a)...)
-		n.asked, n.answered = a.asked, a.list
-		maps.DeleteFunc(n.held, func(h publication, _ bool) bool {
-			return !slices.ContainsFunc(a.list.Published, func(p engine.Published) bool { return h == publication{p.Container.ID, p.Port} })
-		})
+	n.again(len(t.unclear) > 0)
+}
+
+// hear takes in an answer of the engines.
+func (n *naming) hear(a answer) {
+	n.asking = false
+	a.list.Published = append(a.list.Published, n.kept(a)...)
+	n.asked, n.answered, n.at = a.asked, a.list, a.at
+	maps.DeleteFunc(n.by, func(h publication, _ means) bool {
+		return !slices.ContainsFunc(a.list.Published, func(p engine.Published) bool { return h == publication{p.Container.ID, p.Port} })
+	})
+	n.again(slices.ContainsFunc(a.list.Failed, func(f engine.Failure) bool { return passes(f.Err) }))
+}
+
+// passes reports whether an engine that failed so may answer when it is asked again.
+func passes(err error) bool {
+	return !errors.Is(err, engine.ErrNotRunning) && !errors.Is(err, fs.ErrPermission)
+}
+
+// again sees to it that what failed is tried again.
+func (n *naming) again(failed bool) {
+	switch {
+	case !failed && len(n.unclear) == 0:
+		n.retry, n.pause = nil, 0
+	case n.retry == nil:
+		n.pause = min(max(2*n.pause, retrySoon), retryLater)
+		n.retry = time.After(n.pause)
 	}
 }
 
+// tryAgain forgets what failed, so that begin looks for it.
+func (n *naming) tryAgain() {
+	n.retry, n.outdated = nil, n.asked != nil
+	clear(n.unclear)
+}
+
 // kept returns what is still believed of the engines that answered before and do not now: a container does not end because its
-// engine cannot be asked. But what listens on a port for the first time need not be what it was.
+// engine cannot be asked. But what listens on a port for the first time need not be what it was, and where the engine has ended
+// only a socket is a sign of a container that goes on.
 func (n *naming) kept(a answer) []engine.Published {
-	unsure := map[string]bool{}
+	failed := map[string]error{}
 	for _, f := range a.list.Failed {
-		unsure[f.Endpoint] = true
+		failed[f.Endpoint] = f.Err
 	}
 	fresh := map[uint16]bool{}
 	for id := range a.asked {
 		fresh[id.Port] = fresh[id.Port] || !n.asked[id]
 	}
 	return slices.DeleteFunc(slices.Clone(n.answered.Published), func(p engine.Published) bool {
-		return !unsure[p.Container.Endpoint] || fresh[p.Port]
+		err, unsure := failed[p.Container.Endpoint]
+		ended := errors.Is(err, engine.ErrNotRunning) && n.by[publication{p.Container.ID, p.Port}] != bySocket
+		return !unsure || fresh[p.Port] || ended
 	})
 }
 
-// name returns the listeners with all that is known about them.
-func (n *naming) name(listeners []Listener) []Listener {
+// name returns the listeners, of a scan that began at that time, with all that is known about them.
+func (n *naming) name(listeners []Listener, began time.Time) []Listener {
 	if n.facts == nil {
 		return listeners
 	}
@@ -133,8 +206,8 @@ func (n *naming) name(listeners []Listener) []Listener {
 	if len(n.known) > 2*len(current)+64 {
 		n.known = current
 	}
-	if n.held == nil {
-		n.held = map[publication]bool{}
+	if n.asked == nil {
+		return named
 	}
-	return withContainers(named, n.answered, n.held)
+	return n.withContainers(named, began)
 }

@@ -28,13 +28,13 @@ type registry struct {
 // naming has a Watcher ask the registry. Process N is tool TN.
 func (r *registry) naming() naming {
 	return naming{
-		facts: func(ctx context.Context, p owner.Process) owner.Facts {
+		facts: func(ctx context.Context, p owner.Process) (owner.Facts, bool) {
 			r.note(fmt.Sprint(p.PID))
 			select {
 			case <-time.After(r.slow):
 			case <-ctx.Done():
 			}
-			return owner.Facts{Tool: owner.Tool{Name: fmt.Sprintf("T%d", p.PID), Kind: owner.Server}}
+			return owner.Facts{Tool: owner.Tool{Name: fmt.Sprintf("T%d", p.PID), Kind: owner.Server}}, true
 		},
 		containers: func(context.Context, bool) engine.List {
 			r.note("engines")
@@ -77,8 +77,8 @@ func (m *machine) reportNames(u Update) string {
 	var names []string
 	for _, l := range u.Snapshot.Listeners {
 		name := fmt.Sprintf("%d %s", l.Port, l.Name())
-		if l.Container.ID != "" && l.Unasked != "" {
-			name += " (" + l.Unasked + ")"
+		if l.Container.ID != "" && l.Untold != "" {
+			name += " (" + l.Untold + ")"
 		}
 		names = append(names, name)
 	}
@@ -151,7 +151,8 @@ func TestNaming(t *testing.T) {
 			change:   func(l *Listener) { forwarder(7)(l); forwarder(8)(l) },
 			registry: &registry{lists: []engine.List{publish("80"), {Failed: []engine.Failure{{Endpoint: "/engine", Err: errors.New("no answer")}}}}},
 			want:     []string{"0s [80 c (container)]", "1.25s [80 container (docker-proxy), 80 container (docker-proxy)] opened 80/8", "1.5s [80 container (docker-proxy)] closed 80/7"},
-			asked:    []string{"engines", "7", "engines", "8", "engines"}, // for each of the three states
+			// The engines are asked for each of the three states, and again 2, 4 and 8 seconds after the first failure.
+			asked: []string{"engines", "7", "engines", "8", "engines", "engines", "engines", "engines"},
 		}, {
 			name:     "a server that happens to have a published port is no container",
 			looks:    []look{{sees: "80/7"}},
@@ -164,7 +165,7 @@ func TestNaming(t *testing.T) {
 			looks:    []look{{sees: "90/7"}},
 			registry: &registry{lists: []engine.List{publish("80@0.0.0.0", "80@::", "443@192.0.2.1"), publish()}},
 			notify:   10 * time.Second,
-			want: []string{"0s [90 T7]", "10s [80 c (container), 90 T7] opened 80/0@0.0.0.0,::",
+			want: []string{"0s [90 T7]", "10.02s [80 c (container), 90 T7] opened 80/0@0.0.0.0,::",
 				"11.1s [90 T7] closed 80/0@0.0.0.0,::"},
 			asked: []string{"7", "engines", "engines"},
 		},
@@ -180,7 +181,7 @@ func TestNaming(t *testing.T) {
 			looks:    []look{{sees: "90/0"}},
 			registry: &registry{lists: []engine.List{publish("80@0.0.0.0", "90"), {Failed: []engine.Failure{{Endpoint: "/engine", Err: errors.New("no answer")}}}, {Answered: []string{"/engine"}}}},
 			notify:   10 * time.Second,
-			want: []string{"0s [80 c (container), 90 c (container)]", "10s [80 c (container) (no answer), 90 c (container) (no answer)]",
+			want: []string{"20ms [80 c (container), 90 c (container)]", "10s [80 c (container) (no answer), 90 c (container) (no answer)]",
 				"11.1s [90 unknown owner] closed 80/0@0.0.0.0"},
 			asked: []string{"engines", "engines", "engines"},
 		},

@@ -99,9 +99,10 @@ func TestRestarts(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				m := newMachine(t)
 				w := &Watcher{gone: func(l Listener) bool { return l.Owner.PID != 1 }}
-				w.naming.facts = func(_ context.Context, p owner.Process) owner.Facts {
-					return factsOf(p.PID, first, second, third, rival)
+				w.naming.facts = func(_ context.Context, p owner.Process) (owner.Facts, bool) {
+					return factsOf(p.PID, first, second, third, rival), true
 				}
+				w.naming.containers = func(context.Context, bool) engine.List { return engine.List{} }
 				w.Scan = func(context.Context) (Snapshot, error) {
 					now := tt.looks[0]
 					for _, at := range slices.Sorted(maps.Keys(tt.looks)) {

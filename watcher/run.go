@@ -71,7 +71,7 @@ func (w *Watcher) Run(ctx context.Context, updates chan<- Update) {
 	if w.Scan == nil && w.naming.facts == nil {
 		state.naming = systemNaming()
 	}
-	state.naming.answers = make(chan answer, 1)
+	state.naming.start()
 	if state.naming.watch != nil {
 		wg.Go(func() { state.naming.watch(ctx, engines) })
 	}
@@ -112,9 +112,20 @@ func (w *Watcher) Run(ctx context.Context, updates chan<- Update) {
 		case <-engines:
 			state.naming.outdated = true
 			ask() // first, because most containers' ports have sockets
-		case a := <-state.naming.answers:
-			state.learn(a)
+		case t := <-state.naming.told:
+			state.naming.learn(t)
+			state.rename()
 			state.naming.begin(ctx, state.now.Listeners) // about those that came meanwhile
+		case a := <-state.naming.answers:
+			state.naming.hear(a)
+			state.rename()
+			state.naming.begin(ctx, state.now.Listeners)
+			if state.naming.premature(state.now.Listeners, state.scanned) {
+				ask()
+			}
+		case <-state.naming.retry:
+			state.naming.tryAgain()
+			state.naming.begin(ctx, state.now.Listeners)
 		case <-late:
 		case <-src.wake:
 			ask()
@@ -177,7 +188,8 @@ type state struct {
 	gone    func(Listener) bool
 	naming  naming
 	now     Snapshot   // the last good state, as it was scanned
-	named   []Listener // its listeners, with what is known about them
+	scanned time.Time  // when the last good scan began
+	named   []Listener // the listeners, with what is known about them
 	err     error      // why there is none newer
 	slow    time.Duration
 	doubted map[ID]doubt
@@ -203,24 +215,26 @@ func (s *state) take(r result) (news bool) {
 		s.changed = true
 	}
 	before := s.now.Listeners
-	s.err = nil
+	early := s.naming.premature(before, s.scanned)
+	s.err, s.scanned = nil, time.Now().Add(-r.took)
 	s.now.Time, s.now.Source, s.now.Searching, s.now.Exits = r.Time, r.Source, r.Searching, r.Exits
 	if len(s.doubted) == 0 && same(before, r.Listeners) {
+		if early {
+			s.rename()
+		}
 		return false
 	}
 	s.now.Listeners, s.doubted = confirm(before, s.doubted, r.Listeners, s.gone)
 	news = !same(before, s.now.Listeners)
-	if news {
-		s.named = withRestarts(s.naming.name(s.now.Listeners), s.restarts)
+	if news || early {
+		s.rename()
 	}
-	s.changed = s.changed || news
 	return news
 }
 
-// learn takes in what was found out about the listeners.
-func (s *state) learn(a answer) {
-	s.naming.learn(a)
-	s.named = withRestarts(s.naming.name(s.now.Listeners), s.restarts)
+// rename brings the names in line with what is known.
+func (s *state) rename() {
+	s.named = withRestarts(s.naming.name(s.now.Listeners, s.scanned), s.restarts)
 	s.changed = true
 }
 
@@ -246,6 +260,7 @@ func (s *state) failed(err error) {
 // update returns what there is to deliver, and whether there is anything.
 func (s *state) update() (Update, bool) {
 	if !s.changed {
+		s.held = time.Time{}
 		return Update{}, false
 	}
 	u := Update{Snapshot: s.now, Err: s.err, Slow: s.slow}
@@ -258,6 +273,9 @@ func (s *state) update() (Update, bool) {
 	u.Snapshot.Listeners = restarted(s.named, u.Events)
 	s.changed = len(u.Events) > 0 || u.Slow != s.told.Slow || text(u.Err) != text(s.told.Err) ||
 		!same(s.told.Snapshot.Listeners, s.named)
+	if !s.changed {
+		s.held = time.Time{}
+	}
 	return u, s.changed
 }
 
@@ -290,7 +308,7 @@ func text(err error) string {
 
 // hold returns how long an update may still wait because something about its listeners is being found out.
 func (s *state) hold() time.Duration {
-	if !s.naming.busy && !(s.now.Searching && s.err == nil) {
+	if !s.naming.busy() && !(s.now.Searching && s.err == nil) && !s.naming.premature(s.now.Listeners, s.scanned) {
 		return 0
 	}
 	if s.held.IsZero() {

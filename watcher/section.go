@@ -33,7 +33,7 @@ type placing struct {
 
 func placingOf(l Listener, dynamic func(port uint16) bool) placing {
 	return placing{
-		container: l.Container.ID != "" || l.Unasked != "",
+		container: l.Container.ID != "" || l.Untold != "",
 		unseen:    !l.Owner.Known(),
 		foreign:   l.Owner.Foreign,
 		system:    l.Facts.Manager.System,

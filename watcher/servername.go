@@ -49,9 +49,9 @@ func nameOf(l Listener, full bool) string {
 	switch {
 	case l.Container.ID != "":
 		return join(part(tool), containerName(l, full)) + " (container)"
-	case l.Unasked != "" && forContainers(l.Owner.Name):
+	case l.Untold != "" && forContainers(l.Owner.Name):
 		return "container (" + part(l.Owner.Name) + ")"
-	case l.Unasked != "":
+	case l.Untold != "":
 		return "container or VM (" + part(l.Owner.Name) + ")"
 	case !l.Owner.Known() && l.Owner.Foreign:
 		return "another user's process"

@@ -45,7 +45,7 @@ func by(tool owner.Tool) trait { return func(l *Listener) { l.Facts.Tool = tool 
 func forwarder(l *Listener) {
 	l.Owner.Name, l.Owner.Refusal = "docker-proxy", "forwards for a container or VM"
 }
-func unasked(l *Listener)                { l.Unasked = "it may not be asked" }
+func untold(l *Listener)                 { l.Untold = "it may not be asked" }
 func hidden(l *Listener)                 { l.Owner = owner.Process{Foreign: true} }
 func unknown(l *Listener)                { l.Owner = owner.Process{} }
 func publishes(c engine.Container) trait { return func(l *Listener) { l.Container = c } }
@@ -159,7 +159,7 @@ func TestServers(t *testing.T) {
 		{"one container, two ports", []Listener{serves(80, 1, forwarder, publishes(web)), serves(443, 2, forwarder, publishes(web))}, []string{"80 web (container) +443"}},
 		{"one service name in two compose projects", []Listener{serves(80, 1, forwarder, publishes(web)), serves(81, 2, forwarder, publishes(other))},
 			[]string{"80 shop/web (container)", "81 blog/web (container)"}},
-		{"a forwarder whose engine may not be asked", []Listener{serves(80, 1, forwarder, unasked, at("0.0.0.0")), serves(80, 2, forwarder, unasked, at("::"))},
+		{"a forwarder whose engine may not be asked", []Listener{serves(80, 1, forwarder, untold, at("0.0.0.0")), serves(80, 2, forwarder, untold, at("::"))},
 			[]string{"80 container (docker-proxy) (exposed)"}},
 		{"a forwarder that forwards for no container", []Listener{serves(2375, 1, forwarder)}, []string{"2375 docker-proxy"}},
 	} {

@@ -31,9 +31,9 @@ type Listener struct {
 	Redirected bool
 	// Restarts is how often the server was seen to restart.
 	Restarts int
-	// Unasked is why the container behind a forwarder cannot be told now, in a few plain words. If there is a Container all the
+	// Untold is why the container behind a forwarder cannot be told now, in a few plain words. If there is a Container all the
 	// same, it is what was known before.
-	Unasked string
+	Untold string
 }
 
 // An ID names a listener for as long as it lives: one port of one process. All sockets of unknown owners on a port share an ID.
@@ -65,7 +65,7 @@ func (l Listener) Wildcard() bool { return slices.ContainsFunc(l.Addrs, netip.Ad
 // Equal reports whether l and m say the same in everything, not only whether they are the same listener.
 func (l Listener) Equal(m Listener) bool {
 	return l.Port == m.Port && l.Owner == m.Owner && slices.Equal(l.Addrs, m.Addrs) &&
-		l.Facts == m.Facts && l.Container == m.Container && l.Redirected == m.Redirected && l.Unasked == m.Unasked && l.Restarts == m.Restarts
+		l.Facts == m.Facts && l.Container == m.Container && l.Redirected == m.Redirected && l.Untold == m.Untold && l.Restarts == m.Restarts
 }
 
 // owner returns the identity of the process that the name holds.

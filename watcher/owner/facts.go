@@ -1,13 +1,20 @@
 package owner
 
-import "context"
+import (
+	"context"
+	"time"
+)
 
 // Facts say whose server a process is, the way its owner thinks of it. They are comparable. An absent fact is empty; none is
 // ever guessed. All texts in them are untrusted.
 type Facts struct {
 	Project Project
-	Tool    Tool
-	Manager Manager
+	// Tool is what the process is or, if Inherited, what the ancestor is that it works for.
+	Tool      Tool
+	Inherited bool
+	Helper    bool   // its own program is one that works for others: esbuild, workerd
+	App       string // the desktop program that it was started from, if it is no Tool itself
+	Manager   Manager
 	// Supervisor is the ancestor that would start the process again: nodemon, air.
 	Supervisor Supervisor
 	// Ancestors are the processes that it descends from, its parent first, up to the shell, terminal, desktop or service manager
@@ -59,23 +66,39 @@ const (
 	App         // a desktop program with ports of its own: an editor, a browser
 )
 
-// Tell finds out the facts about p. It reads files of p and its ancestors, of the directory that p works in and those above, at
-// most for about half a second each: a dead network file system may hold it. There are none if p has ended.
-func Tell(ctx context.Context, p Process) Facts {
+// tellTime is how long finding out the facts about one process may take.
+const tellTime = time.Second
+
+// tellers keeps what hangs from taking all threads; its room counts for the whole program.
+var tellers = newGuard(4)
+
+// Tell finds out the facts about p. It reads files of p and its ancestors, of the directory that p works in and those above, and
+// takes a second at most: a dead network file system can hold it. Then it returns false, and should be asked again later. There
+// are no facts about a process that has ended.
+func Tell(ctx context.Context, p Process) (Facts, bool) {
+	return guarded(ctx, tellers, tellTime, func(ctx context.Context) Facts { return tell(ctx, p) })
+}
+
+func tell(ctx context.Context, p Process) Facts {
 	line := lineage(ctx, p)
 	if len(line) == 0 {
 		return Facts{}
 	}
 	homes := homeDirs()
 	f := Facts{Project: project(ctx, p.Dir, homes...), Manager: manager(ctx, p)}
+	own := line[0].tool()
 	f.Tool = toolOf(line, f.Project.Dir)
+	f.Inherited, f.Helper = f.Tool != own, own.Kind == Helper
+	if f.Tool.Kind == App && f.Inherited {
+		f.App, f.Tool, f.Inherited = f.Tool.Name, Tool{}, false
+	}
 	for i, m := range line[1:] {
 		f.Ancestors[i] = m.ID
 		if name := m.supervises(); name != "" && f.Supervisor.Name == "" {
 			f.Supervisor = Supervisor{m.ID, name}
 		}
 		// A worker or the child of a supervisor belongs where the tool was started that it got its name from.
-		if f.Project.Dir == "" && f.Tool.Name != "" && m.tool() == f.Tool {
+		if f.Project.Dir == "" && f.Inherited && m.tool() == f.Tool {
 			f.Project = project(ctx, m.dir, homes...)
 		}
 	}

@@ -2,6 +2,7 @@ package owner
 
 import (
 	"context"
+	"runtime"
 	"strings"
 )
 
@@ -73,15 +74,19 @@ func (m member) starts() bool {
 		return true
 	}
 	if len(m.args) == 0 {
-		return shells[programName(m.exe)]
+		return isShell(programName(m.exe))
 	}
 	if len(m.commands) != 1 {
 		return false
 	}
 	shell := withoutVersion(strings.TrimPrefix(m.commands[0].name, "-"))
 	w := readShell(shell, m.commands[0].args)
-	return shells[shell] && w.line == "" && len(w.script) == 0
+	return isShell(shell) && w.line == "" && len(w.script) == 0
 }
+
+// isShell reports whether a program of this name is a shell on this system. Elsewhere than on Windows cmd is not one, but what the
+// go command makes of a directory of that name.
+func isShell(name string) bool { return shells[name] && (name != "cmd" || runtime.GOOS == "windows") }
 
 // starters are the programs, apart from shells and service managers, that people or the system start others from: terminals,
 // multiplexers, remote and local logins, desktops, timers, containers. Names that are longer are there as Linux cuts them, too.

@@ -13,7 +13,6 @@ import (
 	"runtime"
 	"slices"
 	"strings"
-	"sync/atomic"
 	"syscall"
 	"time"
 )
@@ -59,12 +58,11 @@ type survey struct {
 	stat func(name string) (fs.FileInfo, error) // follows symbolic links
 	open func(name string) (fs.File, error)     // does not wait for the other end of a FIFO
 
-	looks chan struct{} // holds one value for each look-up at work
-	hung  atomic.Int32  // how many of them nobody waits for any more
+	*guard
 }
 
 func newSurvey(stat func(string) (fs.FileInfo, error), open func(string) (fs.File, error)) *survey {
-	return &survey{stat: stat, open: open, looks: make(chan struct{}, maxLooks)}
+	return &survey{stat, open, newGuard(maxLooks)}
 }
 
 // openFile opens a file for reading. O_NONBLOCK is for a FIFO or a leased file that took the name of a regular one just now.
@@ -77,34 +75,11 @@ func openFile(name string) (fs.File, error) {
 }
 
 func (s *survey) project(ctx context.Context, dir string, homes []string) Project {
-	ctx, cancel := context.WithTimeout(ctx, lookTime)
-	defer cancel()
-	if !filepath.IsAbs(dir) || s.hung.Load() >= maxLooks {
+	if !filepath.IsAbs(dir) {
 		return Project{}
 	}
-	select {
-	case s.looks <- struct{}{}:
-	case <-ctx.Done():
-		return Project{}
-	}
-	found := make(chan Project, 1)
-	var settled atomic.Bool // set by whichever comes first, the result or the deadline
-	go func() {
-		found <- s.look(ctx, filepath.Clean(dir), homes)
-		if settled.Swap(true) {
-			s.hung.Add(-1)
-		}
-		<-s.looks
-	}()
-	select {
-	case p := <-found:
-		return p
-	case <-ctx.Done():
-		if !settled.Swap(true) {
-			s.hung.Add(1)
-		}
-		return Project{}
-	}
+	p, _ := guarded(ctx, s.guard, lookTime, func(ctx context.Context) Project { return s.look(ctx, filepath.Clean(dir), homes) })
+	return p
 }
 
 // look returns the project of dir, however long that takes.

@@ -20,8 +20,12 @@ import (
 // Everywhere else whoever made the socket serves it, and connecting starts nothing: in WSL, from a snap, in a virtual machine,
 // in a directory of the person's own. A unit that was given another name is not recognized.
 func dormant(socket string) bool {
-	return runtime.GOOS == "linux" && filepath.Base(socket) == "docker.sock" && activated("/") &&
-		!running(filepath.Join(filepath.Dir(socket), "docker.pid"))
+	return runtime.GOOS == "linux" && ofUnit(socket) && activated("/") && !running(filepath.Join(filepath.Dir(socket), "docker.pid"))
+}
+
+// ofUnit reports whether a socket is where the unit docker.socket has it: that of the system, or of this user.
+func ofUnit(socket string) bool {
+	return slices.Contains([]string{"/run/docker.sock", "/var/run/docker.sock", filepath.Join(os.Getenv("XDG_RUNTIME_DIR"), "docker.sock")}, socket)
 }
 
 // activated reports whether systemd runs (sd_booted(3)) and has the unit docker.socket (systemd.unit(5)), in the file system
