@@ -135,18 +135,20 @@ func endContainer(ctx context.Context, l watcher.Listener, holders func(context.
 	case err != nil:
 		return owner.Result{Err: err}
 	}
-	// The engine has taken the port back before it answers, so what listens now is either still there or a newcomer.
-	now, err := holders(ctx)
-	if err != nil {
-		return owner.Result{Outcome: owner.Unclear, Ended: true, Err: err}
-	}
-	for _, p := range now {
-		if p.Is(l.Owner) {
+	// Engines in a virtual machine give the port back only a moment later.
+	for try := 1; ; try++ {
+		now, err := holders(ctx)
+		switch {
+		case err != nil:
+			return owner.Result{Outcome: owner.Unclear, Ended: true, Err: err}
+		case len(now) == 0:
+			return owner.Result{Outcome: owner.Freed, Ended: true}
+		case try < 10:
+			time.Sleep(200 * time.Millisecond)
+			continue
+		case slices.ContainsFunc(now, l.Owner.Is):
 			return owner.Result{Outcome: owner.StillRunning, Ended: true}
 		}
-	}
-	if len(now) > 0 {
 		return owner.Result{Outcome: owner.Taken, Ended: true, By: now[0]}
 	}
-	return owner.Result{Outcome: owner.Freed, Ended: true}
 }

@@ -46,8 +46,12 @@ type face interface {
 type click struct {
 	action action
 	id     watcher.ID
+	target target
 	who    string // the process or container whose row it is
 }
+
+// click returns a click on one of the row's entries.
+func (r row) click(a action) click { return click{a, r.id, r.target, r.who} }
 
 type action int
 
@@ -144,7 +148,7 @@ func (d *drawer) place(s *strip, rows []row, now time.Time) {
 	}
 	for i, slot := range s.slots {
 		r, wanted := target[i]
-		if slot.live && (!wanted || slot.row.id != r.id) {
+		if slot.live && (!wanted || slot.row.id != r.id || slot.row.target != r.target) {
 			d.retire(slot, now)
 		}
 		if wanted {
@@ -171,12 +175,12 @@ func (d *drawer) bind(s *slot, r row) {
 	if !s.live {
 		s.release()
 		s.unbind = []func(){
-			d.forward(s.open.item, click{action: open, id: r.id, who: r.who}),
-			d.forward(s.copy.item, click{action: copyAddress, id: r.id, who: r.who}),
-			d.forward(s.network.item, click{action: copyNetwork, id: r.id, who: r.who}),
+			d.forward(s.open.item, r.click(open)),
+			d.forward(s.copy.item, r.click(copyAddress)),
+			d.forward(s.network.item, r.click(copyNetwork)),
 		}
-		s.stop = d.newLeaf(s, r.stop, click{action: stop, id: r.id, who: r.who})
-		s.kill = d.newLeaf(s, r.kill, click{action: kill, id: r.id, who: r.who})
+		s.stop = d.newLeaf(s, r.stop, r.click(stop))
+		s.kill = d.newLeaf(s, r.kill, r.click(kill))
 	}
 	s.stop.showIf(r.stop.label, r.stop.enabled)
 	s.kill.showIf(r.kill.label, r.kill.enabled)

@@ -349,11 +349,11 @@ func TestClicksNameTheirListener(t *testing.T) {
 		item *fakeItem
 		want click
 	}{
-		{old, click{stop, watcher.ID{Port: 3000, PID: 1, Start: 1}, "node (PID 1)"}},
-		{r.root.find("3000", "Stop"), click{stop, watcher.ID{Port: 3000, PID: 2, Start: 2}, "node (PID 2)"}},
-		{r.root.find("3000", "Kill"), click{kill, watcher.ID{Port: 3000, PID: 2, Start: 2}, "node (PID 2)"}},
-		{r.root.find("3000", "Open"), click{open, watcher.ID{Port: 3000, PID: 2, Start: 2}, "node (PID 2)"}},
-		{r.root.find("3000", "Copy"), click{copyAddress, watcher.ID{Port: 3000, PID: 2, Start: 2}, "node (PID 2)"}},
+		{old, clickOn(server(3000, 1), stop)},
+		{r.root.find("3000", "Stop"), clickOn(server(3000, 2), stop)},
+		{r.root.find("3000", "Kill"), clickOn(server(3000, 2), kill)},
+		{r.root.find("3000", "Open"), clickOn(server(3000, 2), open)},
+		{r.root.find("3000", "Copy"), clickOn(server(3000, 2), copyAddress)},
 		{r.root.find("About"), click{action: about}},
 		{r.root.find("Quit"), click{action: quit}},
 	} {
@@ -363,6 +363,9 @@ func TestClicksNameTheirListener(t *testing.T) {
 		}
 	}
 }
+
+// clickOn returns the click on an entry of a listener's row.
+func clickOn(l watcher.Listener, a action) click { return click{a, l.ID(), targetOf(l), who(l)} }
 
 // After hundreds of rows have come and gone, what they needed is given back.
 func TestSweepGivesBack(t *testing.T) {

@@ -48,10 +48,11 @@ type loop struct {
 	do     deeds
 
 	updates chan watcher.Update
-	hosts   chan bool     // whether there is a tray host
-	opened  chan struct{} // somebody opened the menu
-	done    chan result   // of actions
-	wake    chan struct{} // asks the watcher to look at once
+	numbers <-chan port.System // what the system says about ports; until it does, updates wait. Nil if it is known.
+	hosts   chan bool          // whether there is a tray host
+	opened  chan struct{}      // somebody opened the menu
+	done    chan result        // of actions
+	wake    chan struct{}      // asks the watcher to look at once
 
 	batch    batch
 	batchDue <-chan time.Time
@@ -99,7 +100,7 @@ type result struct {
 
 func newLoop(version, goos string) *loop {
 	return &loop{
-		model:   model{version: version, goos: goos, ports: port.Read()},
+		model:   model{version: version, goos: goos},
 		updates: make(chan watcher.Update),
 		hosts:   make(chan bool),
 		opened:  make(chan struct{}, 1),
@@ -112,10 +113,16 @@ func newLoop(version, goos string) *loop {
 // run serves the tray until ctx is done or the person quits.
 func (l *loop) run(ctx context.Context) {
 	for {
+		updates := l.updates
+		if l.numbers != nil {
+			updates = nil
+		}
 		select {
 		case <-ctx.Done():
 			return
-		case u := <-l.updates:
+		case l.model.ports = <-l.numbers:
+			l.numbers = nil
+		case u := <-updates:
 			l.update(u)
 		case c := <-l.drawer.clicks:
 			if c.action == quit {
@@ -219,6 +226,9 @@ func (l *loop) click(ctx context.Context, c click) {
 		return
 	}
 	listener, ok := l.model.snapshot.Find(c.id)
+	if c.action == stop || c.action == kill {
+		ok = ok && targetOf(listener) == c.target // behind one forwarder there can be another container by now
+	}
 	switch {
 	case !ok && (c.action == stop || c.action == kill):
 		l.do.say(nothingHit(c.id.Port, c.who, c.action == kill))

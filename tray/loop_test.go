@@ -11,6 +11,7 @@ import (
 
 	"porttray/watcher"
 	"porttray/watcher/owner"
+	"porttray/watcher/owner/engine"
 )
 
 // A stage is a loop with a recorded menu and recorded deeds, inside a synctest bubble.
@@ -348,6 +349,33 @@ func TestLoopHoldsTheMenuStill(t *testing.T) {
 			t.Errorf("the row is still there after the click:\n%s", s.menu.root.text())
 		}
 	})
+}
+
+// Behind one forwarder, or a hidden one, another container can take the port: a Stop that was shown for the first is not for it.
+func TestLoopStopsOnlyTheContainerThatWasShown(t *testing.T) {
+	contained := func(p owner.Process, id string) watcher.Listener {
+		l := server(3000, 1)
+		l.Owner, l.Container = p, engine.Container{ID: id, Name: id}
+		return l
+	}
+	for name, p := range map[string]owner.Process{
+		"one forwarder": {PID: 1, Start: 1, Name: "com.docker.backend", Refusal: "forwards for a container or VM"},
+		"a hidden one":  {Foreign: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			perform(t, func(s *stage) {
+				s.list(contained(p, "web"))
+				old := s.menu.root.find("3000", "Stop container web")
+				s.list(contained(p, "db"))
+				s.clickItem(old)
+				s.expect("Port 3000: nothing was stopped")
+				s.click("3000", "Stop container db")
+				if !slices.Equal(s.signals, []string{"container db"}) {
+					t.Errorf("stopped %q", s.signals)
+				}
+			})
+		})
+	}
 }
 
 func TestLoopIsIdleWhenNothingChanges(t *testing.T) {

@@ -18,7 +18,7 @@ import (
 
 const (
 	maxRows  = 16 // rows at the top level; the others of the main list are under More
-	maxPorts = 8  // further ports of a server that have an entry
+	maxPorts = 24 // further ports of a server that have an entry
 	maxLabel = 60 // characters of a label; GNOME hides the rest of a menu behind much longer ones
 	maxName  = 16 // characters of a process name in a label that has more to say
 )
@@ -36,6 +36,7 @@ type menu struct {
 // A row is one server's entry and its submenu. It is comparable.
 type row struct {
 	id      watcher.ID
+	target  target // what its Stop and Kill are aimed at
 	label   string
 	who     string // its process or container, as Stop and Kill name it
 	network bool   // whether there is an address for other machines to copy
@@ -137,6 +138,7 @@ func viewRow(s watcher.Server, m model) row {
 	l := s.Listener
 	r := row{
 		id:      l.ID(),
+		target:  targetOf(l),
 		label:   rowLabel(s),
 		who:     who(l),
 		network: l.Exposed(),
@@ -173,7 +175,28 @@ func viewPorts(also []watcher.Listener) (label string, ports [maxPorts]furtherPo
 			ports[i].label += "  ⚠"
 		}
 	}
-	return owner.Printable("Also "+joinPorts(also), maxLabel), ports
+	return owner.Printable("Also "+portRanges(also), maxLabel), ports
+}
+
+// portRanges lists the ports of sorted listeners, neighbours as ranges: "9229, 30000–30019".
+func portRanges(list []watcher.Listener) string {
+	var ranges []string
+	for i := 0; i < len(list); {
+		j := i
+		for j+1 < len(list) && list[j+1].Port == list[j].Port+1 {
+			j++
+		}
+		switch first, last := list[i].Port, list[j].Port; j - i {
+		case 0:
+			ranges = append(ranges, fmt.Sprint(first))
+		case 1:
+			ranges = append(ranges, fmt.Sprint(first), fmt.Sprint(last))
+		default:
+			ranges = append(ranges, fmt.Sprintf("%d–%d", first, last))
+		}
+		i = j + 1
+	}
+	return strings.Join(ranges, ", ")
 }
 
 func viewCommand(verb string, l watcher.Listener, goos string) command {

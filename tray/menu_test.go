@@ -118,7 +118,7 @@ func TestViewRow(t *testing.T) {
 		{"another user's hidden process", watcher.Listener{Port: 631, Addrs: []netip.Addr{netip.IPv6Loopback()}, Owner: owner.Process{Foreign: true}}, "linux",
 			"631  another user's process|Its owner cannot be seen by this user|Only this computer · ::1|Well-known port|(Cannot stop: its owner is unknown)|(Cannot kill: its owner is unknown)"},
 		{"never signalled", with(server(3000, 4242), refused("com.docker.backend", forwards)), "linux",
-			lines("3000  com.docker.backend", "com.docker.backend, PID 4242, since 11:00", dir, here, class,
+			lines("3000  container (com.docker.backend)", "com.docker.backend, PID 4242, since 11:00", dir, here, class,
 				"(Cannot stop com.docker.back…: forwards for a container or VM)", "(Cannot kill com.docker.back…: forwards for a container or VM)")},
 		{"a container of a compose project", with(server(3000, 4242), contained(web)), "linux",
 			lines("3000  web (container)", "Container shop-web-1, image acme/web:3", "Service web of compose project shop", here, class, "Stop container shop-web-1")},
@@ -192,7 +192,7 @@ func TestFurtherPorts(t *testing.T) {
 		many = append(many, server(3000+port, 1))
 	}
 	r = rowOf(t, "linux", many...)
-	if r.label != "3000  node  +299" || !strings.HasSuffix(r.also, "…") || r.ports[maxPorts-1].label == "" {
+	if r.label != "3000  node  +299" || r.also != "Also 3001–3299" || r.ports[maxPorts-1].label == "" {
 		t.Errorf("300 ports: %q, %q, %v", r.label, r.also, r.ports)
 	}
 }

@@ -19,6 +19,7 @@ import (
 
 	"porttray/watcher"
 	"porttray/watcher/owner"
+	"porttray/watcher/port"
 )
 
 // ErrNoTray is what Run's error wraps when there is no desktop session with a tray; its text then says why.
@@ -27,8 +28,8 @@ var ErrNoTray = errors.New("no tray")
 // Remote reports that this program was started over ssh, where a tray would appear on a screen that the person does not see.
 func Remote() bool { return os.Getenv("SSH_CONNECTION") != "" || os.Getenv("SSH_TTY") != "" }
 
-// Run shows what w finds in the system tray, and has it look when somebody opens the menu. It blocks until ctx is done, the person quits, or the desktop session ends, and
-// must be called on the main goroutine. Where there is no tray to show it in, it returns an error that wraps ErrNoTray at once.
+// Run shows what w finds in the system tray, and has it look when somebody opens the menu. It blocks until ctx is done, the
+// person quits, or the desktop session ends, and must be called on the main goroutine. Where there is no tray to show it in, it returns an error that wraps ErrNoTray at once.
 // A session without a tray host is none of those: the icon appears as soon as there is one.
 func Run(ctx context.Context, w *watcher.Watcher, version string) error {
 	session, err := openSession(ctx)
@@ -41,7 +42,7 @@ func Run(ctx context.Context, w *watcher.Watcher, version string) error {
 
 	notices := newOutbox(session.send)
 	l := newLoop(version, runtime.GOOS)
-	w.Wake = l.wake
+	w.Wake, l.numbers = l.wake, readPorts()
 	l.do = deeds{scheme: scheme, open: openURL, copy: copyText, network: networkAddress, end: end, say: notices.put}
 
 	var wg sync.WaitGroup
@@ -64,6 +65,13 @@ func Run(ctx context.Context, w *watcher.Watcher, version string) error {
 	wg.Go(l.actions.Wait)
 	atMost(exitLimit, wg.Wait)
 	return nil
+}
+
+// readPorts asks the system about its ports, which on Windows can take seconds.
+func readPorts() <-chan port.System {
+	read := make(chan port.System, 1)
+	go func() { read <- port.Read() }()
+	return read
 }
 
 // exitLimit is how long the end of the program waits for what is under way: nothing that hangs keeps it alive.

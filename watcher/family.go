@@ -19,8 +19,8 @@ func kinOf(l Listener) kin {
 	switch {
 	case l.Container.ID != "":
 		return kin{container: l.Container.ID}
-	case l.Untold != "":
-		return kin{forwarder: l.Owner.Name, port: l.Port} // one process forwards IPv4, and another one IPv6
+	case l.Owner.Forwards():
+		return kin{forwarder: l.Owner.Name, port: l.Port} // one process may forward IPv4, and another one IPv6
 	case !l.Owner.Known():
 		return kin{port: l.Port}
 	}
@@ -92,7 +92,7 @@ func helps(child, parent []Listener, dynamic func(uint16) bool) bool {
 	if slices.IndexFunc(parent, isNoInspector) < 0 || c.Project.Dir != "" && c.Project.Dir != p.Project.Dir {
 		return false
 	}
-	if c.Tool.Kind == owner.Helper || c.Tool == p.Tool && (c.Tool.Kind == owner.Server || c.Tool.Kind == owner.App) {
+	if c.Helper || c.Tool == p.Tool && c.Tool.Kind == owner.Server && !c.Inherited {
 		return true
 	}
 	return !slices.ContainsFunc(child, func(l Listener) bool { return !dynamic(l.Port) && !inspects(l) })
@@ -101,7 +101,7 @@ func helps(child, parent []Listener, dynamic func(uint16) bool) bool {
 // inspects reports whether a listener is one at which a JavaScript runtime waits for a debugger: those take 9229 or, if that
 // is taken, one of the next ports.
 func inspects(l Listener) bool {
-	return l.Port >= 9229 && l.Port < 9249 && (l.Owner.Name == "node" || l.Owner.Name == "bun" || l.Owner.Name == "deno" || l.Facts.Tool.Kind == owner.App)
+	return l.Port >= 9229 && l.Port < 9249 && (l.Owner.Name == "node" || l.Owner.Name == "bun" || l.Owner.Name == "deno")
 }
 
 func isNoInspector(l Listener) bool { return !inspects(l) }

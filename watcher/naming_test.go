@@ -19,6 +19,7 @@ import (
 // A registry is what there is to find out about the listeners of a machine, and how often it was asked.
 type registry struct {
 	slow    time.Duration // what finding out about one process takes
+	fails   int           // how often it takes too long for process 7
 	mu      sync.Mutex
 	asked   []string
 	lists   []engine.List // the engines' answers, the last of which is repeated for ever
@@ -33,6 +34,10 @@ func (r *registry) naming() naming {
 			select {
 			case <-time.After(r.slow):
 			case <-ctx.Done():
+			}
+			if p.PID == 7 && r.fails > 0 {
+				r.fails--
+				return owner.Facts{}, false
 			}
 			return owner.Facts{Tool: owner.Tool{Name: fmt.Sprintf("T%d", p.PID), Kind: owner.Server}}, true
 		},

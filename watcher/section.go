@@ -28,26 +28,29 @@ type placing struct {
 	system         bool // the system's service manager runs it
 	dynamic        bool // its port is one that the system picks for programs that do not care which
 	project        bool
+	desktop        bool // a desktop program started it
 	tool           owner.Kind
 }
 
 func placingOf(l Listener, dynamic func(port uint16) bool) placing {
 	return placing{
-		container: l.Container.ID != "" || l.Untold != "",
+		container: l.Container.ID != "" || l.Owner.Forwards(),
 		unseen:    !l.Owner.Known(),
 		foreign:   l.Owner.Foreign,
 		system:    l.Facts.Manager.System,
 		dynamic:   dynamic(l.Port),
 		project:   l.Facts.Project.Name != "",
+		desktop:   l.Facts.App != "",
 		tool:      l.Facts.Tool.Kind,
 	}
 }
 
-// section decides where a server is shown. What the person said comes first. Then a container is always somebody's server, and
-// the port of a desktop program never is; of what others run, only the known servers are; and a port that the system picked is
-// only if a project or a known server holds it.
+// section decides where a server is shown. What the person said comes first. Then a container is always somebody's server. Of
+// what others and the system run, only the known servers are. A desktop program's own ports are not; but a program of a project
+// that was started from an editor is. And a port that the system picked is only if a project or a known server holds it.
 func (p placing) section() Section {
 	known := p.tool == owner.Server || p.tool == owner.Runner
+	desktop := p.desktop || p.tool == owner.App
 	switch {
 	case p.pinned:
 		return Main
@@ -55,13 +58,13 @@ func (p placing) section() Section {
 		return Other
 	case p.container:
 		return Main
-	case p.unseen, p.tool == owner.App:
+	case p.unseen:
 		return Other
 	case known:
 		return Main
-	case p.foreign, p.system:
+	case p.foreign, p.system && !p.project:
 		return Other
-	case p.dynamic && !p.project:
+	case p.dynamic && (desktop || !p.project), p.tool == owner.App && !p.project:
 		return Other
 	}
 	return Main

@@ -29,7 +29,8 @@ func TestSection(t *testing.T) {
 		{"another user's project", placing{foreign: true, project: true}, Other},
 		{"another user's PostgreSQL", placing{foreign: true, system: true, tool: owner.Server}, Main},
 		{"a system daemon", placing{system: true}, Other},
-		{"a system daemon in a project's directory", placing{system: true, project: true}, Other},
+		{"my project, run by the system's service manager", placing{system: true, project: true}, Main},
+		{"another user's project, run by the system's service manager", placing{foreign: true, system: true, project: true}, Other},
 		{"nginx as a system daemon", placing{system: true, tool: owner.Server}, Main},
 
 		{"a random port of a nameless process", placing{dynamic: true}, Other},
@@ -40,6 +41,11 @@ func TestSection(t *testing.T) {
 		{"an editor's random helper port", placing{dynamic: true, tool: owner.App}, Other},
 		{"an editor's random helper port, with a project open", placing{dynamic: true, project: true, tool: owner.App}, Other},
 		{"a browser's remote debugging: 9222", placing{tool: owner.App}, Other},
+		{"my project's program, started from an editor, on a port of its choice", placing{desktop: true, project: true}, Main},
+		{"my program, started from an editor, on a port of its choice", placing{desktop: true}, Main},
+		{"a language server on a random port", placing{desktop: true, dynamic: true, project: true}, Other},
+		{"Vite, started from an editor", placing{desktop: true, dynamic: true, tool: owner.Server}, Main},
+		{"a program of mine whose name is that of a desktop program", placing{tool: owner.App, project: true}, Main},
 	} {
 		if got := c.p.section(); got != c.want {
 			t.Errorf("%s: %v, want %v", c.name, got, c.want)

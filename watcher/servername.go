@@ -3,6 +3,7 @@ package watcher
 import (
 	"cmp"
 	"path"
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -12,22 +13,36 @@ import (
 // maxPart is how many characters each of the two parts of a server's name may have.
 const maxPart = 24
 
-// titleAll titles the servers. Where two would read the same and are not the same, what tells them apart is added: the branch of
-// the working tree, or the project of the container.
+// titleAll titles the servers. Where two would read the same and are those of different projects, what tells them apart is added:
+// the branch of the working tree, or the project of the container; where that does not, the name of the directory.
 func titleAll(servers []Server) {
-	same := map[string][]int{}
-	for i := range servers {
-		servers[i].Title = nameOf(servers[i].Listener, false)
-		same[servers[i].Title] = append(same[servers[i].Title], i)
+	for i, s := range servers {
+		servers[i].Title = nameOf(s.Listener, brief)
 	}
-	for _, group := range same {
-		for _, i := range group {
-			if len(group) > 1 && differ(servers, group) {
-				servers[i].Title = nameOf(servers[i].Listener, true)
+	for _, full := range []fullness{withBranch, withDir} {
+		same := map[string][]int{}
+		for i, s := range servers {
+			same[s.Title] = append(same[s.Title], i)
+		}
+		for _, group := range same {
+			if !differ(servers, group) {
+				continue
+			}
+			for _, i := range group {
+				servers[i].Title = nameOf(servers[i].Listener, full)
 			}
 		}
 	}
 }
+
+// A fullness says how much a name tells.
+type fullness int
+
+const (
+	brief fullness = iota
+	withBranch
+	withDir
+)
 
 // differ reports whether servers of the same name are those of different projects.
 func differ(servers []Server, group []int) bool {
@@ -41,46 +56,58 @@ func differ(servers []Server, group []int) bool {
 }
 
 // Name says whose server the listener is: "shop · Vite", "PostgreSQL · db (container)". It is fit to show.
-func (l Listener) Name() string { return nameOf(l, false) }
+func (l Listener) Name() string { return nameOf(l, brief) }
 
-// nameOf says whose server a listener is, in as few words as tell it; in full, together with the branch or compose project.
-func nameOf(l Listener, full bool) string {
+// nameOf says whose server a listener is.
+func nameOf(l Listener, full fullness) string {
 	tool, project := l.Facts.Tool.Name, part(l.Facts.Project.Name)
 	switch {
 	case l.Container.ID != "":
 		return join(part(tool), containerName(l, full)) + " (container)"
-	case l.Untold != "" && forContainers(l.Owner.Name):
-		return "container (" + part(l.Owner.Name) + ")"
-	case l.Untold != "":
-		return "container or VM (" + part(l.Owner.Name) + ")"
+	case l.Owner.Forwards() && !isEngine(l.Owner.Name):
+		return behind(l.Owner.Name) + " (" + part(l.Owner.Name) + ")"
 	case !l.Owner.Known() && l.Owner.Foreign:
 		return "another user's process"
 	case !l.Owner.Known():
 		return "unknown owner"
 	}
-	if branch := part(l.Facts.Project.Branch); full && branch != "" {
+	name := part(cmp.Or(tool, l.Owner.Name))
+	switch {
+	case project == "" && name == "":
+		return "unnamed process"
+	case tool == "" && strings.EqualFold(project, name): // the project's own binary
+		name = ""
+	}
+	if branch := part(l.Facts.Project.Branch); full >= withBranch && branch != "" {
 		project += "@" + branch
 	}
-	name := part(cmp.Or(tool, l.Owner.Name))
-	if project == "" && name == "" {
-		return "unnamed process"
+	if base := part(filepath.Base(l.Facts.Project.Dir)); full == withDir && project != "" {
+		project += " in " + base
 	}
 	return join(project, name)
 }
 
-// forContainers reports whether a forwarder of that name forwards to containers only.
-func forContainers(name string) bool {
+// behind says what a forwarder of that name forwards to.
+func behind(name string) string {
 	name = strings.ToLower(name)
-	return slices.ContainsFunc([]string{"docker", "com.docker", "rootless", "conmon", "podman"}, func(prefix string) bool {
-		return strings.HasPrefix(name, prefix)
-	})
+	for _, prefix := range []string{"docker", "com.docker", "rootless", "conmon", "podman"} {
+		if strings.HasPrefix(name, prefix) {
+			return "container"
+		}
+	}
+	return "container or VM"
+}
+
+// isEngine reports whether a forwarder of that name is an engine, which has ports of its own.
+func isEngine(name string) bool {
+	return slices.Contains([]string{"dockerd", "podman", "limactl", "colima"}, name)
 }
 
 // containerName returns the service's name if the container is part of a compose project, else the container's or its image's.
-func containerName(l Listener, full bool) string {
+func containerName(l Listener, full fullness) string {
 	c := l.Container
 	if c.Service != "" {
-		if full && c.Project != "" {
+		if full > brief && c.Project != "" {
 			return part(c.Project) + "/" + part(c.Service)
 		}
 		return part(c.Service)

@@ -41,6 +41,10 @@ func serves(port uint16, pid int32, traits ...trait) Listener {
 
 func named(name string) trait  { return func(l *Listener) { l.Owner.Name = name } }
 func in(p owner.Project) trait { return func(l *Listener) { l.Facts.Project = p } }
+func inherited(l *Listener)    { l.Facts.Inherited = true }
+func helper(l *Listener)       { l.Facts.Helper = true }
+func from(app string) trait    { return func(l *Listener) { l.Facts.App = app } }
+
 func by(tool owner.Tool) trait { return func(l *Listener) { l.Facts.Tool = tool } }
 func forwarder(l *Listener) {
 	l.Owner.Name, l.Owner.Refusal = "docker-proxy", "forwards for a container or VM"
@@ -129,7 +133,11 @@ func TestServers(t *testing.T) {
 
 		{"a child that runs its parent's tool", []Listener{serves(8787, 1, by(wrangler), in(shop)), serves(8788, 2, by(wrangler), in(shop), named("workerd"), under(1))},
 			[]string{"8787 shop · Wrangler +8788"}},
-		{"a child that is a helper", []Listener{serves(3000, 1, in(shop)), serves(8000, 2, in(shop), by(esbuild), under(7, 1))}, []string{"3000 shop · node +8000"}},
+		{"a child that is a helper", []Listener{serves(3000, 1, in(shop)), serves(8000, 2, in(shop), by(esbuild), helper, under(7, 1))}, []string{"3000 shop · node +8000"}},
+		{"a helper that has its tool's name from its parent", []Listener{serves(8787, 1, by(wrangler), in(shop)), serves(8000, 2, in(shop), by(wrangler), inherited, helper, under(1))},
+			[]string{"8787 shop · Wrangler +8000"}},
+		{"a program that merely runs under a tool", []Listener{serves(8888, 1, by(wrangler), in(shop)), serves(5000, 2, in(shop), by(wrangler), inherited, under(1)), serves(40001, 2, in(shop), by(wrangler), inherited, under(1))},
+			[]string{"5000 shop · Wrangler +40001", "8888 shop · Wrangler"}},
 		{"a child on a random port", []Listener{serves(3000, 1, in(shop)), serves(41234, 2, in(shop), under(1))}, []string{"3000 shop · node +41234"}},
 		{"a child's child", []Listener{serves(3000, 1), serves(41234, 2, under(1)), serves(41235, 3, under(2, 1))}, []string{"3000 node +41234 +41235"}},
 		{"a child that is a server of its own", []Listener{serves(8888, 1, in(shop)), serves(5173, 2, in(shop), by(vite), under(1))},
@@ -142,8 +150,8 @@ func TestServers(t *testing.T) {
 			[]string{"8080 shop · Gradle", "40001 shop · Gradle"}},
 		{"an ancestor whose PID was reused", []Listener{serves(3000, 1), serves(41234, 2, func(l *Listener) { l.Facts.Ancestors[0] = owner.ID{PID: 1, Start: 99} })},
 			[]string{"3000 node", "41234 node (other)"}},
-		{"an editor and what it started", []Listener{serves(40001, 1, by(vscode), in(shop)), serves(40002, 2, by(vscode), in(shop), under(1)), serves(5173, 3, by(vite), in(shop), under(1))},
-			[]string{"5173 shop · Vite", "40001 shop · VS Code +40002 (other)"}},
+		{"an editor and what it started", []Listener{serves(40001, 1, by(vscode), in(shop)), serves(40002, 2, from("VS Code"), in(shop), under(1)), serves(8080, 4, from("VS Code"), in(shop), named("main"), under(1)), serves(5173, 3, by(vite), in(shop), under(1))},
+			[]string{"5173 shop · Vite", "8080 shop · main", "40001 shop · VS Code +40002 (other)"}},
 
 		{"working trees of one project", []Listener{serves(5173, 1, in(shopA), by(vite)), serves(5174, 2, in(shopB), by(vite))},
 			[]string{"5173 shop@cart · Vite", "5174 shop@main · Vite"}},
@@ -161,7 +169,12 @@ func TestServers(t *testing.T) {
 			[]string{"80 shop/web (container)", "81 blog/web (container)"}},
 		{"a forwarder whose engine may not be asked", []Listener{serves(80, 1, forwarder, untold, at("0.0.0.0")), serves(80, 2, forwarder, untold, at("::"))},
 			[]string{"80 container (docker-proxy) (exposed)"}},
-		{"a forwarder that forwards for no container", []Listener{serves(2375, 1, forwarder)}, []string{"2375 docker-proxy"}},
+		{"an engine's own port", []Listener{serves(2375, 1, forwarder, named("dockerd"))}, []string{"2375 dockerd"}},
+		{"one forwarder of what no engine knows", []Listener{serves(3000, 1, forwarder, named("wslrelay")), serves(5173, 1, forwarder, named("wslrelay"))},
+			[]string{"3000 container or VM (wslrelay)", "5173 container or VM (wslrelay)"}},
+		{"the project's own binary", []Listener{serves(8080, 1, in(shop), named("shop"))}, []string{"8080 shop"}},
+		{"two clones on one branch", []Listener{serves(8080, 1, in(shopB)), serves(8081, 2, in(owner.Project{Name: "shop", Dir: "/home/ann/shop2", Branch: "main"}))},
+			[]string{"8080 shop@main in shop · node", "8081 shop@main in shop2 · node"}},
 	} {
 		slices.SortFunc(c.listeners, Listener.compare)
 		var got []string
