@@ -17,6 +17,7 @@ type realServer struct {
 	prepare  string            // a command that goes before, in the same directory and as the same user
 	dir      string            // the working directory
 	args     string
+	workers  int  // children that it starts
 	unrooted bool // it does not run as root
 	stranger bool // the person who looks is not the one who runs it
 	want     string
@@ -80,24 +81,24 @@ func TestRealServers(t *testing.T) {
 			dir: "/", args: "python3 DIR/app.py 9000", want: "9000 python3"},
 		{name: "uvicorn --reload", needs: "uvicorn",
 			files: map[string]string{"home/shop/pyproject.toml": pyproject, "home/shop/app.py": asgiPy},
-			dir:   "DIR/home/shop", args: "uvicorn --reload --port 8000 app:app", want: "8000 shop · Uvicorn"},
+			dir:   "DIR/home/shop", args: "uvicorn --reload --port 8000 app:app", workers: 2, want: "8000 shop · Uvicorn"},
 		{name: "gunicorn with workers", needs: "gunicorn",
 			files: map[string]string{"home/shop/pyproject.toml": "[tool.poetry]\nname = \"shop\"\n", "home/shop/app.py": wsgiPy},
-			dir:   "DIR/home/shop", args: "gunicorn --workers 3 --bind 127.0.0.1:8000 app:app", want: "8000 shop · Gunicorn"},
+			dir:   "DIR/home/shop", args: "gunicorn --workers 3 --bind 127.0.0.1:8000 app:app", workers: 3, want: "8000 shop · Gunicorn"},
 		// The supervisor that reloads it does not listen.
 		{name: "Django", needs: "django-admin", files: map[string]string{"home/blog/": ""}, prepare: "django-admin startproject site_ .",
-			dir: "DIR/home/blog", args: "/usr/bin/python3 manage.py runserver", want: "8000 blog · Django by a child"},
+			dir: "DIR/home/blog", args: "/usr/bin/python3 manage.py runserver", workers: 1, want: "8000 blog · Django by a child"},
 		{name: "Redis", needs: "redis-server", files: map[string]string{"data/": ""},
 			dir: "DIR/data", args: "redis-server --bind 127.0.0.1 ::1 --save", want: "6379 Redis"},
 		{name: "PostgreSQL", needs: "initdb postgres", files: map[string]string{"data/": ""}, unrooted: true,
 			prepare: "initdb --no-sync --auth=trust --pgdata=DIR/data",
-			dir:     "/", args: "postgres -D DIR/data -k DIR/data -c listen_addresses=127.0.0.1", want: "5432 PostgreSQL"},
+			dir:     "/", args: "postgres -D DIR/data -k DIR/data -c listen_addresses=127.0.0.1", workers: 5, want: "5432 PostgreSQL"},
 		{name: "nginx with workers", needs: "nginx", files: map[string]string{"nginx.conf": nginxConf},
-			dir: "/", args: "nginx -c DIR/nginx.conf", want: "8080 nginx"},
+			dir: "/", args: "nginx -c DIR/nginx.conf", workers: 2, want: "8080 nginx"},
 		{name: "php -S", needs: "php", files: map[string]string{"home/blog/composer.json": `{"name": "acme/blog"}`},
 			dir: "DIR/home/blog", args: "php -S 127.0.0.1:8000", want: "8000 acme/blog · PHP"},
 		{name: "go run", needs: "go", files: map[string]string{"home/shop/go.mod": "module example.com/shop/v2\n", "home/shop/main.go": mainGo},
-			dir: "DIR/home/shop", args: "go run .", want: "8080 shop · Go by a child"},
+			dir: "DIR/home/shop", args: "go run .", workers: 1, want: "8080 shop · Go by a child"},
 		{name: "Java", needs: "|java javac", files: map[string]string{"home/orders/pom.xml": pom, "home/orders/Main.java": mainJava},
 			dir: "DIR/home/orders", args: "java Main.java", want: "8081 orders · java"},
 		{name: "Node.js", needs: "node", files: map[string]string{"home/shop/package.json": npm, "home/shop/server.js": serverJS},
@@ -105,12 +106,15 @@ func TestRealServers(t *testing.T) {
 		{name: "Node.js with an inspector", needs: "node", files: map[string]string{"home/shop/package.json": npm, "home/shop/server.js": serverJS},
 			dir: "DIR/home/shop", args: "node --inspect=127.0.0.1:9229 server.js", want: "3000 shop · node +9229"},
 		{name: "Node.js with workers", needs: "node", files: map[string]string{"home/shop/package.json": npm, "home/shop/server.js": clusterJS},
-			dir: "DIR/home/shop", args: "node server.js", want: "3000 shop · node"},
+			dir: "DIR/home/shop", args: "node server.js", workers: 2, want: "3000 shop · node"},
 		{name: "another user's", needs: "python3", files: map[string]string{"home/shop/pyproject.toml": pyproject}, stranger: true,
 			dir: "DIR/home/shop", args: "python3 -m http.server 3000", want: "3000 another user's process (other, exposed)"},
 	}
 	for _, tt := range tests {
-		t.Run(tt.name, tt.run)
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			tt.run(t)
+		})
 	}
 }
 
@@ -129,7 +133,7 @@ func (tt realServer) run(t *testing.T) {
 	}
 	dir, program := stageDir(t)
 	needNetwork(t, program)
-	p := performance{Dir: tt.in(dir, tt.dir), User: os.Geteuid(), Audience: os.Geteuid(), Home: filepath.Join(dir, "home")}
+	p := performance{Workers: tt.workers, Dir: tt.in(dir, tt.dir), User: os.Geteuid(), Audience: os.Geteuid(), Home: filepath.Join(dir, "home")}
 	if tt.stranger {
 		p.Audience = nobody
 	}
@@ -146,7 +150,11 @@ func (tt realServer) run(t *testing.T) {
 		}
 	}
 	p.Args = tt.line(dir, tt.args)
-	p.open(t, dir, program).expect(t, tt.want)
+	want := tt.want
+	if tt.workers > 0 {
+		want = curtain + "; " + want
+	}
+	p.open(t, dir, program).expect(t, want)
 }
 
 // in puts a directory in the place of DIR.

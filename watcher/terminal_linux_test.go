@@ -2,11 +2,13 @@ package watcher
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -34,11 +36,15 @@ type terminal struct {
 // A performance is what goes on in a terminal.
 type performance struct {
 	Args     []string // the server's command line
+	Workers  int      // how many children of the server's are waited for
 	Dir      string   // where it is started
 	User     int      // whom it runs as
 	Audience int      // whom the Watcher runs as
 	Home     string   // what the Watcher takes for the person's home directory
 }
+
+// curtain is the row that a person sees when the server has all its workers.
+const curtain = "all there"
 
 // nobody is the user that has the least rights on Debian.
 const nobody = 65534
@@ -46,12 +52,16 @@ const nobody = 65534
 // stageDir returns a new directory that everybody may look into, and the program that is a terminal in it.
 func stageDir(t *testing.T) (dir, program string) {
 	t.Helper()
-	program = copyBinary(t, 0o755)
-	dir = filepath.Dir(program)
-	if err := os.Rename(program, filepath.Join(dir, "xterm")); err != nil {
+	dir, err := os.MkdirTemp("", "porttray") // t.TempDir is for this user only
+	if err != nil {
 		t.Fatal(err)
 	}
-	return dir, filepath.Join(dir, "xterm")
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	program = filepath.Join(dir, "xterm")
+	if err := errors.Join(os.Chmod(dir, 0o755), copyFile("/proc/self/exe", program)); err != nil {
+		t.Fatal(err)
+	}
+	return dir, program
 }
 
 // terminalCommand returns the command that runs the program as a terminal.
@@ -178,6 +188,13 @@ func roleTerminal(arg string) error {
 	if err := audience.Start(); err != nil {
 		return err
 	}
+	if p.Workers > 0 {
+		l, err := drawCurtain(server.Process.Pid, p.Workers, ended)
+		if err != nil {
+			return err
+		}
+		defer l.Close()
+	}
 	io.Copy(io.Discard, os.Stdin) // however it ends
 	kill(audience)
 	server.Process.Signal(syscall.SIGTERM) // fails when it has ended
@@ -188,6 +205,32 @@ func roleTerminal(arg string) error {
 	syscall.Kill(-server.Process.Pid, syscall.SIGKILL) // fails when nothing is left of it
 	<-ended
 	return nil
+}
+
+// drawCurtain waits until a server has so many children, or has ended, and listens then: an update tells that.
+func drawCurtain(pid, workers int, ended <-chan struct{}) (net.Listener, error) {
+	for late := time.After(patience); childrenOf(pid) < workers; {
+		select {
+		case <-ended:
+			return nil, errors.New("the server has ended")
+		case <-late:
+			return nil, fmt.Errorf("the server has %d children, want %d", childrenOf(pid), workers)
+		case <-time.After(50 * time.Millisecond):
+		}
+	}
+	return net.Listen("tcp", "127.0.0.1:1024")
+}
+
+func childrenOf(pid int) (n int) {
+	files, _ := filepath.Glob("/proc/[0-9]*/stat")
+	for _, file := range files {
+		stat, _ := os.ReadFile(file) // empty when it has ended
+		rest := stat[bytes.LastIndexByte(stat, ')')+1:]
+		if fields := strings.Fields(string(rest)); len(fields) > 1 && fields[1] == strconv.Itoa(pid) {
+			n++
+		}
+	}
+	return n
 }
 
 // as returns what starts a process as another user, or as this one.
@@ -228,6 +271,8 @@ func roleRows(started string) error {
 			switch {
 			case s.Redirected: // by a container engine, for the whole machine
 				continue
+			case int(s.Owner.PID) == os.Getppid():
+				row = curtain
 			case s.Owner.Known() && strconv.Itoa(int(s.Owner.PID)) != started:
 				row += " by a child"
 			}
