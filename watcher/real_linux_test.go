@@ -97,16 +97,19 @@ func TestRealServers(t *testing.T) {
 			dir: "/", args: "nginx -c DIR/nginx.conf", workers: 2, want: "8080 nginx"},
 		{name: "php -S", needs: "php", files: map[string]string{"home/blog/composer.json": `{"name": "acme/blog"}`},
 			dir: "DIR/home/blog", args: "php -S 127.0.0.1:8000", want: "8000 acme/blog · PHP"},
-		{name: "go run", needs: "go", files: map[string]string{"home/shop/go.mod": "module example.com/shop/v2\n", "home/shop/main.go": mainGo},
-			dir: "DIR/home/shop", args: "go run .", workers: 1, want: "8080 shop · Go by a child"},
+		{name: "go run", needs: "go",
+			files: map[string]string{"home/shop/go.mod": "module example.com/shop/v2\n", "home/shop/main.go": mainGo},
+			dir:   "DIR/home/shop", args: "go run .", want: "8080 shop · Go by a child"},
 		{name: "Java", needs: "|java javac", files: map[string]string{"home/orders/pom.xml": pom, "home/orders/Main.java": mainJava},
 			dir: "DIR/home/orders", args: "java Main.java", want: "8081 orders · java"},
 		{name: "Node.js", needs: "node", files: map[string]string{"home/shop/package.json": npm, "home/shop/server.js": serverJS},
 			dir: "DIR/home/shop", args: "node server.js", want: "3000 shop · node"},
-		{name: "Node.js with an inspector", needs: "node", files: map[string]string{"home/shop/package.json": npm, "home/shop/server.js": serverJS},
-			dir: "DIR/home/shop", args: "node --inspect=127.0.0.1:9229 server.js", want: "3000 shop · node +9229"},
-		{name: "Node.js with workers", needs: "node", files: map[string]string{"home/shop/package.json": npm, "home/shop/server.js": clusterJS},
-			dir: "DIR/home/shop", args: "node server.js", workers: 2, want: "3000 shop · node"},
+		{name: "Node.js with an inspector", needs: "node",
+			files: map[string]string{"home/shop/package.json": npm, "home/shop/server.js": serverJS},
+			dir:   "DIR/home/shop", args: "node --inspect=127.0.0.1:9229 server.js", want: "3000 shop · node +9229"},
+		{name: "Node.js with workers", needs: "node",
+			files: map[string]string{"home/shop/package.json": npm, "home/shop/server.js": clusterJS},
+			dir:   "DIR/home/shop", args: "node server.js", workers: 2, want: "3000 shop · node"},
 		{name: "another user's", needs: "python3", files: map[string]string{"home/shop/pyproject.toml": pyproject}, stranger: true,
 			dir: "DIR/home/shop", args: "python3 -m http.server 3000", want: "3000 another user's process (other, exposed)"},
 	}
@@ -133,7 +136,8 @@ func (tt realServer) run(t *testing.T) {
 	}
 	dir, program := stageDir(t)
 	needNetwork(t, program)
-	p := performance{Workers: tt.workers, Dir: tt.in(dir, tt.dir), User: os.Geteuid(), Audience: os.Geteuid(), Home: filepath.Join(dir, "home")}
+	me := os.Geteuid()
+	p := performance{Workers: tt.workers, Dir: tt.in(dir, tt.dir), User: me, Audience: me, Home: filepath.Join(dir, "home")}
 	if tt.stranger {
 		p.Audience = nobody
 	}

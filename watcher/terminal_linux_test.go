@@ -189,11 +189,7 @@ func roleTerminal(arg string) error {
 		return err
 	}
 	if p.Workers > 0 {
-		l, err := drawCurtain(server.Process.Pid, p.Workers, ended)
-		if err != nil {
-			return err
-		}
-		defer l.Close()
+		go drawCurtain(server.Process.Pid, p.Workers)
 	}
 	io.Copy(io.Discard, os.Stdin) // however it ends
 	kill(audience)
@@ -207,18 +203,14 @@ func roleTerminal(arg string) error {
 	return nil
 }
 
-// drawCurtain waits until a server has so many children, or has ended, and listens then: an update tells that.
-func drawCurtain(pid, workers int, ended <-chan struct{}) (net.Listener, error) {
-	for late := time.After(patience); childrenOf(pid) < workers; {
-		select {
-		case <-ended:
-			return nil, errors.New("the server has ended")
-		case <-late:
-			return nil, fmt.Errorf("the server has %d children, want %d", childrenOf(pid), workers)
-		case <-time.After(50 * time.Millisecond):
-		}
+// drawCurtain listens for the rest of this process's life as soon as a server has so many children: an update tells that.
+func drawCurtain(pid, workers int) {
+	for childrenOf(pid) < workers {
+		time.Sleep(50 * time.Millisecond)
 	}
-	return net.Listen("tcp", "127.0.0.1:1024")
+	if _, err := net.Listen("tcp", "127.0.0.1:1024"); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+	}
 }
 
 func childrenOf(pid int) (n int) {
