@@ -18,6 +18,10 @@ func systemRole(m *testing.M, role string, args []string) error {
 		return roleStranger(args[0])
 	case "network":
 		return roleNetwork(args[0])
+	case "terminal":
+		return roleTerminal(args[0])
+	case "rows":
+		return roleRows(args[0])
 	}
 	return fmt.Errorf("no role %q", role)
 }

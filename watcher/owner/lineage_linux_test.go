@@ -18,6 +18,12 @@ import (
 // called sh would not read it.
 func startTree(t testing.TB, lines ...string) Process {
 	t.Helper()
+	return startTreeIn(t, t.TempDir(), lines...)
+}
+
+// startTreeIn starts processes as startTree does, all of which work in a directory.
+func startTreeIn(t testing.TB, workDir string, lines ...string) Process {
+	t.Helper()
 	bash, err := exec.LookPath("bash")
 	if err != nil {
 		t.Skip(err)
@@ -38,7 +44,7 @@ func startTree(t testing.TB, lines ...string) Process {
 			t.Fatal(err)
 		}
 	}
-	cmd := &exec.Cmd{Path: bash, Args: toolLine{line: lines[0]}.args(), Dir: dir, Env: append(os.Environ(), "BASH_ENV="+level(0))}
+	cmd := &exec.Cmd{Path: bash, Args: toolLine{line: lines[0]}.args(), Dir: workDir, Env: append(os.Environ(), "BASH_ENV="+level(0))}
 	return startTeller(t, cmd)
 }
 

@@ -1,0 +1,209 @@
+package watcher
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// A realServer is one that people run, started the way they do. In its arguments, directory and files DIR stands for a
+// directory of the test's own, which holds the person's home directory.
+type realServer struct {
+	name     string
+	needs    string            // programs, the first of which are installed by .ci/run; the others come after a vertical bar
+	files    map[string]string // below DIR
+	prepare  string            // a command that goes before, in the same directory and as the same user
+	dir      string            // the working directory
+	args     string
+	workers  int  // children that it starts
+	unrooted bool // it does not run as root
+	stranger bool // the person who looks is not the one who runs it
+	want     string
+}
+
+// What the servers serve.
+const (
+	pyproject = "[project]\nname = \"shop\"\n"
+	npm       = `{"name": "shop", "private": true}`
+	listenPy  = `import socket, sys, time
+s = socket.socket()
+s.bind(("127.0.0.1", int(sys.argv[1])))
+s.listen()
+time.sleep(3600)
+`
+	wsgiPy   = "def app(environ, start):\n    start('200 OK', [])\n    return [b'']\n"
+	asgiPy   = "async def app(scope, receive, send):\n    pass\n"
+	serverJS = `require("http").createServer((_, r) => r.end("hello")).listen(3000, "127.0.0.1")`
+	// The primary listens for its workers.
+	clusterJS = `const cluster = require("cluster")
+if (cluster.isPrimary) { cluster.fork(); cluster.fork() } else { ` + serverJS + ` }`
+	mainGo = `package main
+import "net/http"
+func main() { http.ListenAndServe("127.0.0.1:8080", nil) }
+`
+	mainJava = `import com.sun.net.httpserver.HttpServer;
+import java.net.InetSocketAddress;
+public class Main {
+	public static void main(String[] args) throws Exception {
+		HttpServer.create(new InetSocketAddress("127.0.0.1", 8081), 0).start();
+	}
+}
+`
+	pom       = "<project><modelVersion>4.0.0</modelVersion><artifactId>orders</artifactId></project>"
+	nginxConf = `daemon off;
+worker_processes 2;
+pid DIR/nginx.pid;
+error_log stderr;
+events {}
+http {
+	access_log off;
+	client_body_temp_path DIR/body; proxy_temp_path DIR/proxy; fastcgi_temp_path DIR/fastcgi;
+	uwsgi_temp_path DIR/uwsgi; scgi_temp_path DIR/scgi;
+	server { listen 127.0.0.1:8080; listen [::1]:8080; }
+}
+`
+)
+
+// TestRealServers starts servers and compares what a person sees of them: the port, the name, the further ports of the same
+// server, the section, and who answers for it. The rows come from a whole Watcher.
+func TestRealServers(t *testing.T) {
+	tests := []realServer{
+		{name: "http.server", needs: "python3", files: map[string]string{"home/shop/pyproject.toml": pyproject},
+			dir: "DIR/home/shop", args: "python3 -m http.server 3000", want: "3000 shop · Python http.server (exposed)"},
+		{name: "a script in a project", needs: "python3",
+			files: map[string]string{"home/shop/pyproject.toml": pyproject, "home/shop/app.py": listenPy},
+			dir:   "DIR/home/shop", args: "python3 app.py 62893", want: "62893 shop · python3"},
+		{name: "a script outside any project", needs: "python3", files: map[string]string{"app.py": listenPy},
+			dir: "/", args: "python3 DIR/app.py 62893", want: "62893 python3 (other)"},
+		{name: "a script outside any project on a port of its choice", needs: "python3", files: map[string]string{"app.py": listenPy},
+			dir: "/", args: "python3 DIR/app.py 9000", want: "9000 python3"},
+		{name: "uvicorn --reload", needs: "uvicorn",
+			files: map[string]string{"home/shop/pyproject.toml": pyproject, "home/shop/app.py": asgiPy},
+			dir:   "DIR/home/shop", args: "uvicorn --reload --port 8000 app:app", workers: 2, want: "8000 shop · Uvicorn"},
+		{name: "gunicorn with workers", needs: "gunicorn",
+			files: map[string]string{"home/shop/pyproject.toml": "[tool.poetry]\nname = \"shop\"\n", "home/shop/app.py": wsgiPy},
+			dir:   "DIR/home/shop", args: "gunicorn --workers 3 --bind 127.0.0.1:8000 app:app", workers: 3, want: "8000 shop · Gunicorn"},
+		// The supervisor that reloads it does not listen.
+		{name: "Django", needs: "django-admin", files: map[string]string{"home/blog/": ""}, prepare: "django-admin startproject site_ .",
+			dir: "DIR/home/blog", args: "/usr/bin/python3 manage.py runserver", workers: 1, want: "8000 blog · Django by a child"},
+		{name: "Redis", needs: "redis-server", files: map[string]string{"data/": ""},
+			dir: "DIR/data", args: "redis-server --bind 127.0.0.1 ::1 --save", want: "6379 Redis"},
+		{name: "PostgreSQL", needs: "initdb postgres", files: map[string]string{"data/": ""}, unrooted: true,
+			prepare: "initdb --no-sync --auth=trust --pgdata=DIR/data",
+			dir:     "/", args: "postgres -D DIR/data -k DIR/data -c listen_addresses=127.0.0.1", workers: 5, want: "5432 PostgreSQL"},
+		{name: "nginx with workers", needs: "nginx", files: map[string]string{"nginx.conf": nginxConf},
+			dir: "/", args: "nginx -c DIR/nginx.conf", workers: 2, want: "8080 nginx"},
+		{name: "php -S", needs: "php", files: map[string]string{"home/blog/composer.json": `{"name": "acme/blog"}`},
+			dir: "DIR/home/blog", args: "php -S 127.0.0.1:8000", want: "8000 acme/blog · PHP"},
+		{name: "go run", needs: "go",
+			files: map[string]string{"home/shop/go.mod": "module example.com/shop/v2\n", "home/shop/main.go": mainGo},
+			dir:   "DIR/home/shop", args: "go run .", want: "8080 shop · Go by a child"},
+		{name: "Java", needs: "|java javac", files: map[string]string{"home/orders/pom.xml": pom, "home/orders/Main.java": mainJava},
+			dir: "DIR/home/orders", args: "java Main.java", want: "8081 orders · java"},
+		{name: "Node.js", needs: "node", files: map[string]string{"home/shop/package.json": npm, "home/shop/server.js": serverJS},
+			dir: "DIR/home/shop", args: "node server.js", want: "3000 shop · node"},
+		{name: "Node.js with an inspector", needs: "node",
+			files: map[string]string{"home/shop/package.json": npm, "home/shop/server.js": serverJS},
+			dir:   "DIR/home/shop", args: "node --inspect=127.0.0.1:9229 server.js", want: "3000 shop · node +9229"},
+		{name: "Node.js with workers", needs: "node",
+			files: map[string]string{"home/shop/package.json": npm, "home/shop/server.js": clusterJS},
+			dir:   "DIR/home/shop", args: "node server.js", workers: 2, want: "3000 shop · node"},
+		{name: "another user's", needs: "python3", files: map[string]string{"home/shop/pyproject.toml": pyproject}, stranger: true,
+			dir: "DIR/home/shop", args: "python3 -m http.server 3000", want: "3000 another user's process (other, exposed)"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			tt.run(t)
+		})
+	}
+}
+
+func (tt realServer) run(t *testing.T) {
+	installed, others, _ := strings.Cut(tt.needs, "|")
+	for name := range strings.FieldsSeq(installed + " " + others) {
+		if find(name) == "" {
+			if os.Getenv("CI") == "true" && strings.Contains(installed, name) {
+				t.Fatalf("%s is not installed", name)
+			}
+			t.Skipf("%s is not installed", name)
+		}
+	}
+	if tt.stranger && os.Geteuid() != 0 {
+		t.Skip("only root can run processes as other users")
+	}
+	dir, program := stageDir(t)
+	needNetwork(t, program)
+	me := os.Geteuid()
+	p := performance{Workers: tt.workers, Dir: tt.in(dir, tt.dir), User: me, Audience: me, Home: filepath.Join(dir, "home")}
+	if tt.stranger {
+		p.Audience = nobody
+	}
+	if tt.unrooted && p.User == 0 {
+		p.User = nobody
+	}
+	tt.plant(t, dir, p.User)
+	if tt.prepare != "" {
+		line := tt.line(dir, tt.prepare)
+		cmd := exec.Command(line[0], line[1:]...)
+		cmd.Dir, cmd.SysProcAttr = p.Dir, as(p.User)
+		if out, err := cmd.CombinedOutput(); err != nil {
+			t.Fatalf("%s: %v\n%s", tt.prepare, err, out)
+		}
+	}
+	p.Args = tt.line(dir, tt.args)
+	want := tt.want
+	if tt.workers > 0 {
+		want = curtain + "; " + want
+	}
+	p.open(t, dir, program).expect(t, want)
+}
+
+// in puts a directory in the place of DIR.
+func (tt realServer) in(dir, text string) string { return strings.ReplaceAll(text, "DIR", dir) }
+
+// line returns the words of a command line, the first of which is a path.
+func (tt realServer) line(dir, text string) []string {
+	words := strings.Fields(tt.in(dir, text))
+	words[0] = find(words[0])
+	return words
+}
+
+// plant writes the files. Directories without any belong to the user that the server runs as.
+func (tt realServer) plant(t *testing.T, dir string, user int) {
+	t.Helper()
+	for name, text := range tt.files {
+		path := filepath.Join(dir, name)
+		if strings.HasSuffix(name, "/") {
+			if err := os.MkdirAll(path, 0o700); err != nil {
+				t.Fatal(err)
+			}
+			if err := os.Chown(path, user, -1); err != nil {
+				t.Fatal(err)
+			}
+			continue
+		}
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte(tt.in(dir, text)), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// find returns the path of a program, or nothing if it is not installed. Debian keeps those of PostgreSQL and of system services
+// where they are not found by name.
+func find(name string) string {
+	if path, err := exec.LookPath(name); err == nil {
+		return path
+	}
+	for _, pattern := range []string{"/usr/lib/postgresql/*/bin/", "/usr/sbin/"} {
+		if found, _ := filepath.Glob(pattern + name); len(found) > 0 {
+			return found[len(found)-1]
+		}
+	}
+	return ""
+}
