@@ -1,7 +1,9 @@
 package watcher
 
 import (
+	"path/filepath"
 	"slices"
+	"strings"
 
 	"porttray/watcher/owner"
 )
@@ -99,9 +101,11 @@ func helps(child, parent []Listener, dynamic func(uint16) bool) bool {
 }
 
 // inspects reports whether a listener is one at which a JavaScript runtime waits for a debugger: those take 9229 or, if that
-// is taken, one of the next ports.
+// is taken, one of the next ports. Many processes give themselves another name than that of the program that they run.
 func inspects(l Listener) bool {
-	return l.Port >= 9229 && l.Port < 9249 && (l.Owner.Name == "node" || l.Owner.Name == "bun" || l.Owner.Name == "deno")
+	return l.Port >= 9229 && l.Port < 9249 && (runtimes[l.Owner.Name] || runtimes[strings.TrimSuffix(filepath.Base(l.Owner.Exe), ".exe")])
 }
+
+var runtimes = map[string]bool{"node": true, "bun": true, "deno": true, "workerd": true}
 
 func isNoInspector(l Listener) bool { return !inspects(l) }

@@ -19,7 +19,7 @@ func TestRunAsksOnce(t *testing.T) {
 	var mu sync.Mutex
 	asked := map[owner.ID]int{}
 	w := Watcher{Interval: 10 * time.Millisecond, naming: naming{
-		facts: func(ctx context.Context, p owner.Process) owner.Facts {
+		facts: func(ctx context.Context, p owner.Process) (owner.Facts, bool) {
 			mu.Lock()
 			asked[p.ID()]++
 			mu.Unlock()

@@ -14,6 +14,7 @@ import (
 
 var (
 	vite     = owner.Tool{Name: "Vite", Kind: owner.Server}
+	next     = owner.Tool{Name: "Next.js", Kind: owner.Server}
 	postgres = owner.Tool{Name: "PostgreSQL", Kind: owner.Server}
 	wrangler = owner.Tool{Name: "Wrangler", Kind: owner.Server}
 	vscode   = owner.Tool{Name: "VS Code", Kind: owner.App}
@@ -41,9 +42,15 @@ func serves(port uint16, pid int32, traits ...trait) Listener {
 
 func named(name string) trait  { return func(l *Listener) { l.Owner.Name = name } }
 func in(p owner.Project) trait { return func(l *Listener) { l.Facts.Project = p } }
-func inherited(l *Listener)    { l.Facts.Inherited = true }
-func helper(l *Listener)       { l.Facts.Helper = true }
-func from(app string) trait    { return func(l *Listener) { l.Facts.App = app } }
+
+// titled is what a process of node does that calls itself something else.
+func titled(name string) trait {
+	return func(l *Listener) { l.Owner.Name, l.Owner.Exe = name, "/usr/bin/node" }
+}
+
+func inherited(l *Listener) { l.Facts.Inherited = true }
+func helper(l *Listener)    { l.Facts.Helper = true }
+func from(app string) trait { return func(l *Listener) { l.Facts.App = app } }
 
 func by(tool owner.Tool) trait { return func(l *Listener) { l.Facts.Tool = tool } }
 func forwarder(l *Listener) {
@@ -145,6 +152,11 @@ func TestServers(t *testing.T) {
 		{"a child in another project", []Listener{serves(3000, 1, in(shop)), serves(41234, 2, in(blog), under(1))}, []string{"3000 shop · node", "41234 blog · node"}},
 		{"the debugger's port of a server's launcher", []Listener{serves(9229, 1, in(shop)), serves(3000, 2, in(shop), under(1))}, []string{"3000 shop · node +9229"}},
 		{"and of the server, too", []Listener{serves(9229, 1, in(shop)), serves(9230, 2, in(shop), under(1)), serves(3000, 2, in(shop), under(1))}, []string{"3000 shop · node +9229 +9230"}},
+		{"npm's own debugger", []Listener{serves(9229, 1, in(shop), titled("npm run dev")),
+			serves(3000, 3, in(shop), by(next), titled("next-server (v15.5.29)"), under(2, 1)),
+			serves(9230, 3, in(shop), by(next), titled("next-server (v15.5.29)"), under(2, 1))}, []string{"3000 shop · Next.js +9229 +9230"}},
+		{"workerd's debugger", []Listener{serves(9229, 3, by(wrangler), named("workerd")), serves(9500, 3, by(wrangler), named("workerd"))},
+			[]string{"9500 Wrangler +9229"}},
 		{"nothing but debuggers", []Listener{serves(9229, 1), serves(9230, 2, under(1))}, []string{"9229 node", "9230 node"}},
 		{"a build daemon with a random port, and what it runs", []Listener{serves(40001, 1, by(gradle), in(shop)), serves(8080, 2, by(gradle), in(shop), under(1))},
 			[]string{"8080 shop · Gradle", "40001 shop · Gradle"}},

@@ -2,7 +2,6 @@ package owner
 
 import (
 	"context"
-	"runtime"
 	"strings"
 )
 
@@ -74,19 +73,25 @@ func (m member) starts() bool {
 		return true
 	}
 	if len(m.args) == 0 {
-		return isShell(programName(m.exe))
+		return m.isShell(programName(m.exe))
 	}
 	if len(m.commands) != 1 {
 		return false
 	}
 	shell := withoutVersion(strings.TrimPrefix(m.commands[0].name, "-"))
 	w := readShell(shell, m.commands[0].args)
-	return isShell(shell) && w.line == "" && len(w.script) == 0
+	return m.isShell(shell) && w.line == "" && len(w.script) == 0
 }
 
-// isShell reports whether a program of this name is a shell on this system. Elsewhere than on Windows cmd is not one, but what the
-// go command makes of a directory of that name.
-func isShell(name string) bool { return shells[name] && (name != "cmd" || runtime.GOOS == "windows") }
+// isShell reports whether m, a program of that name, is a shell. Elsewhere than on Windows cmd is not one, but what the go command
+// makes of a directory of that name.
+func (m member) isShell(name string) bool {
+	path := m.exe
+	if path == "" && len(m.args) > 0 {
+		path = m.args[0]
+	}
+	return shells[name] && (name != "cmd" || strings.HasSuffix(strings.ToLower(path), ".exe"))
+}
 
 // starters are the programs, apart from shells and service managers, that people or the system start others from: terminals,
 // multiplexers, remote and local logins, desktops, timers, containers. Names that are longer are there as Linux cuts them, too.

@@ -30,7 +30,7 @@ func BenchmarkTell(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		before := cpuTime(b)
-		f := Tell(b.Context(), p)
+		f, _ := Tell(b.Context(), p)
 		spent = append(spent, cpuTime(b)-before)
 		if f.Tool.Name != "Next.js" || f.Project.Dir != filepath.Join(home, "shop") || f.Ancestors[len(line)-2] == (ID{}) {
 			b.Fatalf("got %+v", f)
