@@ -18,12 +18,12 @@ import (
 
 // A registry is what there is to find out about the listeners of a machine, and how often it was asked.
 type registry struct {
-	slow    time.Duration // what finding out about one process takes
-	fails   int           // how often it takes too long for process 7
-	mu      sync.Mutex
-	asked   []string
-	lists   []engine.List // the engines' answers, the last of which is repeated for ever
-	changed chan<- struct{}
+	slow  time.Duration // what finding out about one process takes
+	fails int           // how often it takes too long for process 7
+	mu    sync.Mutex
+	asked []string
+	lists []engine.List // the engines' answers, the last of which is repeated for ever
+	news  chan struct{} // each value is something new that the engines have to tell
 }
 
 // naming has a Watcher ask the registry. Process N is tool TN.
@@ -50,8 +50,14 @@ func (r *registry) naming() naming {
 			return list
 		},
 		watch: func(ctx context.Context, changed chan<- struct{}) {
-			r.changed = changed
-			<-ctx.Done()
+			for {
+				select {
+				case <-ctx.Done():
+					return
+				case <-r.news:
+					changed <- struct{}{}
+				}
+			}
 		},
 	}
 }
@@ -196,6 +202,7 @@ func TestNaming(t *testing.T) {
 				if tt.registry == nil {
 					tt.registry = &registry{}
 				}
+				tt.registry.news = make(chan struct{}) // in the bubble
 				if tt.registry.lists == nil {
 					tt.registry.lists = []engine.List{{}}
 				}
@@ -211,8 +218,8 @@ func TestNaming(t *testing.T) {
 					return s, err
 				}
 				if tt.notify > 0 {
-					time.AfterFunc(tt.notify, func() { tt.registry.changed <- struct{}{} })
-					time.AfterFunc(tt.notify+1100*time.Millisecond, func() { tt.registry.changed <- struct{}{} })
+					time.AfterFunc(tt.notify, func() { tt.registry.news <- struct{}{} })
+					time.AfterFunc(tt.notify+1100*time.Millisecond, func() { tt.registry.news <- struct{}{} })
 				}
 				got := m.followAs(w, 20*time.Second, m.reportNames)
 				if !slices.Equal(got, tt.want) {
