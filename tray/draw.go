@@ -20,6 +20,7 @@ const (
 // A node is a part of the menu that others can be appended to, as systray has it. Items cannot be moved or inserted.
 type node interface {
 	Add(label string) item
+	AddCheck(label string, checked bool) item
 	AddSeparator()
 }
 
@@ -32,6 +33,8 @@ type item interface {
 	Disable()
 	Show()
 	Hide()
+	Check()
+	Uncheck()
 	Remove()
 	Clicks() <-chan struct{} // closed by Remove
 }
@@ -48,10 +51,12 @@ type click struct {
 	id     watcher.ID
 	target target
 	who    string // the process or container whose row it is
+	text   string // what to copy
+	mode   mode   // of notices
 }
 
 // click returns a click on one of the row's entries.
-func (r row) click(a action) click { return click{a, r.id, r.target, r.who} }
+func (r row) click(a action) click { return click{action: a, id: r.id, target: r.target, who: r.who} }
 
 type action int
 
@@ -61,6 +66,11 @@ const (
 	copyNetwork // the address for other machines
 	stop
 	kill
+	mute
+	copyThis   // the text of the click
+	showLatest // go to the server of the latest event
+	setMode
+	pause
 	about
 	quit
 )
@@ -72,9 +82,14 @@ type drawer struct {
 	shown  menu
 
 	header *entry
+	latest *entry
+	goes   func()  // ends the forwarding of latest; nil if there is none
 	top    strip   // the first rows
 	more   submenu // the other rows of the main list
 	other  submenu // the rows under Other
+	recent recentMenu
+	modes  []*entry // in the order of modes
+	pause  *entry
 	about  *entry
 	dead   []deadLeaf // waiting to be removed
 }
@@ -83,14 +98,27 @@ type drawer struct {
 func newDrawer(root node, f face, v menu) *drawer {
 	d := &drawer{face: f, clicks: make(chan click, 32)}
 	d.header = newEntry(root, v.header, false)
+	d.latest = newEntry(root, "", true)
+	d.latest.hide()
 	d.top = strip{parent: root}
 	d.top.grow(slotCount)
 	d.more, d.other = newSubmenu(root), newSubmenu(root)
+	d.recent.entry = newEntry(root, "Recently closed", true)
+	d.recent.hide()
 	root.AddSeparator()
+	notices := newEntry(root, "Notifications", true)
+	for _, m := range modes {
+		e := newCheck(notices.item, m.label, m.mode == v.mode)
+		d.forward(e.item, click{action: setMode, mode: m.mode})
+		d.modes = append(d.modes, e)
+	}
+	notices.item.AddSeparator()
+	d.pause = newEntry(notices.item, v.pause, true)
+	d.forward(d.pause.item, click{action: pause})
 	d.about = newEntry(root, v.about, true)
 	d.forward(d.about.item, click{action: about})
 	d.forward(newEntry(root, "Quit", true).item, click{action: quit})
-	d.shown = menu{count: v.count, tooltip: v.tooltip, header: v.header, about: v.about}
+	d.shown = menu{count: v.count, attention: v.attention, tooltip: v.tooltip, header: v.header, mode: v.mode, pause: v.pause, about: v.about}
 	return d
 }
 
@@ -109,6 +137,12 @@ func (d *drawer) drawFace(v menu) {
 func (d *drawer) draw(v menu, now time.Time) {
 	d.drawFace(v)
 	d.header.show(v.header, false)
+	d.drawLatest(v.latest)
+	d.recent.draw(d, v.recent)
+	for i, m := range modes {
+		d.modes[i].check(m.mode == v.mode)
+	}
+	d.pause.show(v.pause, true)
 	if changed := !slices.Equal(v.rows, d.shown.rows); changed || !slices.Equal(v.other, d.shown.other) {
 		if changed {
 			n := min(len(v.rows), maxRows)
@@ -119,6 +153,21 @@ func (d *drawer) draw(v menu, now time.Time) {
 		d.sweep(now)
 	}
 	d.shown = v
+}
+
+// drawLatest shows the latest event, if there is one.
+func (d *drawer) drawLatest(latest entryText) {
+	if latest == d.shown.latest {
+		return
+	}
+	if d.goes != nil {
+		d.goes()
+		d.goes = nil
+	}
+	if latest.label != "" {
+		d.goes = d.forward(d.latest.item, click{action: showLatest, id: latest.id})
+	}
+	d.latest.showIf(latest.label, true)
 }
 
 // placeUnder shows rows in a submenu, which itself is shown only if there are any.
@@ -178,12 +227,14 @@ func (d *drawer) bind(s *slot, r row) {
 			d.forward(s.open.item, r.click(open)),
 			d.forward(s.copy.item, r.click(copyAddress)),
 			d.forward(s.network.item, r.click(copyNetwork)),
+			d.forward(s.mute.item, r.click(mute)),
 		}
 		s.stop = d.newLeaf(s, r.stop, r.click(stop))
 		s.kill = d.newLeaf(s, r.kill, r.click(kill))
 	}
 	s.stop.showIf(r.stop.label, r.stop.enabled)
 	s.kill.showIf(r.kill.label, r.kill.enabled)
+	s.mute.check(r.muted)
 	d.bindPorts(s, r)
 	s.show(r.label, true)
 	s.row, s.live = r, true
@@ -349,7 +400,7 @@ type slot struct {
 	since time.Time // when the last row left
 
 	open, copy, network *entry
-	also                *entry
+	also, mute          *entry
 	ports               []portEntry // under also
 	facts               [len(row{}.facts)]*entry
 	stop, kill          *entry
@@ -369,6 +420,7 @@ func (s *slot) build(r row) {
 	s.copy = newEntry(s.item, "Copy address", true)
 	s.network = newEntry(s.item, "Copy network address", true)
 	s.also = newEntry(s.item, r.also, true)
+	s.mute = newCheck(s.item, "Mute notifications", r.muted)
 	s.item.AddSeparator()
 	for i := range s.facts {
 		s.facts[i] = newEntry(s.item, r.facts[i], false)
@@ -395,11 +447,73 @@ func (s *slot) release() {
 	}
 }
 
+// A recentMenu lists the servers that closed lately. Its entries are made when they are first needed, and hold what they copy.
+type recentMenu struct {
+	*entry
+	rows []recentEntry
+}
+
+// A recentEntry is the entry of one of them.
+type recentEntry struct {
+	*entry
+	shown         recentRow
+	restart, copy *entry
+	unbind        []func()
+}
+
+func (m *recentMenu) draw(d *drawer, rows [maxRecent]recentRow) {
+	m.showIf(map[bool]string{true: "Recently closed"}[rows[0].label != ""], true)
+	for i, r := range rows {
+		if i == len(m.rows) {
+			if r.label == "" {
+				return
+			}
+			e := recentEntry{entry: newEntry(m.item, r.label, true)}
+			e.restart, e.copy = newEntry(e.item, "Copy restart command", true), newEntry(e.item, "Copy address", true)
+			m.rows = append(m.rows, e)
+		}
+		m.rows[i].bind(d, r)
+	}
+}
+
+func (e *recentEntry) bind(d *drawer, r recentRow) {
+	if e.shown == r {
+		return
+	}
+	for _, end := range e.unbind {
+		end()
+	}
+	e.shown = r
+	e.unbind = []func(){
+		d.forward(e.restart.item, click{action: copyThis, text: r.restart}),
+		d.forward(e.copy.item, click{action: copyThis, text: r.address}),
+	}
+	e.restart.show("Copy restart command", r.restart != "")
+	e.show(r.label, true)
+}
+
 // An entry is an item together with what it shows, so that only real changes reach systray.
 type entry struct {
 	item             item
 	label            string
 	enabled, visible bool
+	checked          bool
+}
+
+// newCheck makes an entry that can be checked.
+func newCheck(parent node, label string, checked bool) *entry {
+	return &entry{item: parent.AddCheck(label, checked), label: label, enabled: true, visible: true, checked: checked}
+}
+
+// check marks the entry, or takes the mark away.
+func (e *entry) check(checked bool) {
+	switch {
+	case checked && !e.checked:
+		e.item.Check()
+	case !checked && e.checked:
+		e.item.Uncheck()
+	}
+	e.checked = checked
 }
 
 func newEntry(parent node, label string, enabled bool) *entry {

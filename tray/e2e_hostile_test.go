@@ -92,7 +92,7 @@ func TestHostileNotification(t *testing.T) {
 		s.notes.stop()
 		s.notes = d.startNotifier(notifierShows, test.caps...)
 		v := d.startVictim(victimOptions{name: "<b>x</b>&", dir: dir}, "127.0.0.1:0")
-		s.hear(fmt.Sprintf("Port %d opened", v.ports[0]), test.escape("<i>&amp; _ · <b>x</b>& in ~/<i>&amp; _"))
+		s.hear(fmt.Sprintf("<i>&amp; _ (<b>x</b>& :%d) is up", v.ports[0]), test.escape("in ~/<i>&amp; _"))
 		s.item.click(s.row(v, v.ports[0]).find("Stop " + v.who()))
 		s.hear(fmt.Sprintf("Port %d is free", v.ports[0]), test.escape(v.who()+" stopped"))
 	}

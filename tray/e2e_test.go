@@ -54,7 +54,7 @@ Kill web (PID %[1]d)
 		}
 	}
 	if d.network != nil { // else other ports may be in the same notification
-		s.hear(fmt.Sprintf("Port %d opened", v.ports[0]), "project · web in ~/project")
+		s.hear(fmt.Sprintf("project (web :%d) is up", v.ports[0]), "in ~/project")
 	}
 
 	several := d.startVictim(victimOptions{}, "127.0.0.1:0", "[::]:0", "127.0.0.1:0")
@@ -221,13 +221,13 @@ func TestStopAndKill(t *testing.T) {
 	s.hear(fmt.Sprintf("Port %d is free", port), stubborn.who()+" killed")
 	s.noRow(port)
 
-	// Whatever else there is to say about these ports is said within the time that events are gathered for.
+	// Whatever else there is to say about these ports is said within the time in which a restart is waited for.
 	want := map[*victim]string{
 		stopped:  fmt.Sprintf("[Port %d is free]", stopped.ports[0]),
 		killed:   fmt.Sprintf("[Port %d is free]", killed.ports[0]),
 		stubborn: fmt.Sprintf("[Port %d is still in use Port %[1]d is free]", port),
 	}
-	stays(4*time.Second, func() bool {
+	stays(8*time.Second, func() bool {
 		for v, titles := range want {
 			if got := fmt.Sprint(s.heard(v.ports[0])); got != titles {
 				t.Errorf("the notifications about %s are %s, want %s", v.name, got, titles)
@@ -318,14 +318,14 @@ func TestClosed(t *testing.T) {
 		s.noRow(v.ports[0])
 	}
 	end(one)
-	s.hear(fmt.Sprintf("Port %d closed", one.ports[0]), "one")
+	s.hear(fmt.Sprintf("one (:%d) crashed after", one.ports[0]), "killed by SIGKILL")
 	end(two)
-	s.hearList("2 ports closed", "\n", two.ports, "%d two")
+	s.hear(fmt.Sprintf("two (:%d) crashed after", two.ports[0]), "killed by SIGKILL")
 
 	three := d.startVictim(victimOptions{name: "three"}, slices.Repeat([]string{"127.0.0.1:0"}, 3)...)
-	s.hearList("3 ports opened", "\n", three.ports, "%d three in ~")
-	five := d.startVictim(victimOptions{name: "five"}, slices.Repeat([]string{"127.0.0.1:0"}, 5)...)
-	s.hearList("5 ports opened", ", ", five.ports, "%d")
+	s.hear(fmt.Sprintf("three (:%d) is up", slices.Min(three.ports)), "in ~")
+	five := d.startVictim(victimOptions{apart: true}, slices.Repeat([]string{"127.0.0.1:0"}, 5)...)
+	s.hearList("5 ports opened", ", ", five.ports, "%d sleep")
 	if got := s.notes.all(); len(got) != 4 {
 		t.Errorf("there are %d notifications, want 4: %v", len(got), got)
 	}

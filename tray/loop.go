@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -15,8 +16,6 @@ import (
 )
 
 const (
-	// gather is how long events are collected for one notice.
-	gather = 2 * time.Second
 	// hold is how long the menu is left as it is after somebody opened it: most hosts close or fold it up when it changes, and
 	// none tells that it was closed.
 	hold = 10 * time.Second
@@ -39,6 +38,13 @@ type model struct {
 	servers  []watcher.Server // what the snapshot amounts to
 	err      error            // why the snapshot is stale; nil if it is not
 	slow     time.Duration    // the pause between scans, if it had to be stretched
+
+	latest    entryText // what happened last
+	recent    [maxRecent]gone
+	attention bool
+	mode      mode
+	paused    time.Time // until then no notices are given; zero if they are
+	muted     map[string]bool
 }
 
 // A loop owns the tray's state.
@@ -54,22 +60,27 @@ type loop struct {
 	done    chan result        // of actions
 	wake    chan struct{}      // asks the watcher to look at once
 
-	batch    batch
-	batchDue <-chan time.Time
-	held     <-chan time.Time // until then the menu is not changed
-	hostDue  <-chan time.Time
-	hostTold bool
-	tidyDue  <-chan time.Time
-	tidyAt   time.Time
-	endings  map[target]*ending // what the person ended
-	running  int                // actions
-	actions  sync.WaitGroup     // the same, to wait for
+	judge     judge
+	judgeAt   time.Time // when the judge has something to do
+	judgeDue  <-chan time.Time
+	latestDue <-chan time.Time // when the latest event is none any more
+	calmDue   <-chan time.Time // when the icon asks for attention no longer
+	pauseDue  <-chan time.Time
+	held      <-chan time.Time // until then the menu is not changed
+	hostDue   <-chan time.Time
+	hostTold  bool
+	tidyDue   <-chan time.Time
+	tidyAt    time.Time
+	endings   map[target]*ending // what the person ended
+	running   int                // actions
+	actions   sync.WaitGroup     // the same, to wait for
 }
 
 // An ending is what the person did about a process.
 type ending struct {
 	stops, kills int             // under way
 	held         []watcher.Event // closings of its listeners meanwhile, of which it is not yet known whose doing they are
+	back         notice          // what is to be told instead if it came back meanwhile
 	freed        notice          // what is to be told if the last action finds nothing left to do
 	until        time.Time       // if the process has ended: until then its closings belong to that
 }
@@ -100,7 +111,8 @@ type result struct {
 
 func newLoop(version, goos string) *loop {
 	return &loop{
-		model:   model{version: version, goos: goos},
+		model:   model{version: version, goos: goos, mode: myServers, muted: map[string]bool{}},
+		judge:   newJudge(),
 		updates: make(chan watcher.Update),
 		hosts:   make(chan bool),
 		opened:  make(chan struct{}, 1),
@@ -129,12 +141,14 @@ func (l *loop) run(ctx context.Context) {
 				return
 			}
 			l.held = nil // a click closes the menu
+			l.calm()
 			l.click(ctx, c)
 		case r := <-l.done:
 			l.finish(r)
 			l.look()
 		case <-l.opened:
 			l.held = time.After(hold)
+			l.calm()
 			l.look()
 		case <-l.held:
 			l.held = nil
@@ -143,12 +157,15 @@ func (l *loop) run(ctx context.Context) {
 		case <-l.hostDue:
 			l.hostDue, l.hostTold = nil, true
 			l.do.say(noHost())
-		case <-l.batchDue:
-			l.batchDue = nil
-			if n, ok := announce(l.batch, l.model.snapshot); ok {
-				l.do.say(n)
-			}
-			l.batch = nil
+		case <-l.judgeDue:
+			l.judgeDue, l.judgeAt = nil, time.Time{}
+			l.consider()
+		case <-l.latestDue:
+			l.latestDue, l.model.latest = nil, entryText{}
+		case <-l.calmDue:
+			l.calm()
+		case <-l.pauseDue:
+			l.pauseDue, l.model.paused = nil, time.Time{}
 		case <-l.tidyDue:
 			if l.tidyDue, l.tidyAt = nil, (time.Time{}); l.held == nil {
 				l.drawer.sweep(time.Now())
@@ -181,19 +198,73 @@ func (l *loop) redraw() {
 
 func (l *loop) update(u watcher.Update) {
 	l.model.snapshot, l.model.err, l.model.slow = u.Snapshot, u.Err, u.Slow
+	before := l.model.servers
 	l.model.servers = watcher.Servers(u.Snapshot.Listeners, l.model.ports.HandedOut)
-	for _, e := range u.Events {
-		if e.Kind != watcher.Closed || !l.wasAsked(e) {
-			l.gather(e)
+	events := slices.DeleteFunc(slices.Clone(u.Events), l.own)
+	l.judge.observe(events, before, l.model.servers, u.Slept, time.Now())
+	l.consider()
+}
+
+// own reports whether an event is the person's own doing, or may be.
+func (l *loop) own(e watcher.Event) bool {
+	switch e.Kind {
+	case watcher.Closed:
+		return l.wasAsked(e)
+	case watcher.Restarted, watcher.Replaced:
+		return l.cameBack(e)
+	}
+	return false
+}
+
+// consider has the judge decide what is ripe, shows it in the menu, and gives the notice that it deserves.
+func (l *loop) consider() {
+	now := time.Now()
+	for _, h := range l.judge.ripen(l.model.servers, now) {
+		if h.on.Section == watcher.Main {
+			l.show(h)
 		}
+	}
+	if n, ok := l.judge.tell(func(h happening) bool { return l.model.wanted(h, now) }, now); ok {
+		l.do.say(n)
+	}
+	if at, ok := l.judge.next(); ok && !at.Equal(l.judgeAt) {
+		l.judgeAt, l.judgeDue = at, time.After(time.Until(at))
 	}
 }
 
-// gather adds an event to those that are told together.
-func (l *loop) gather(e watcher.Event) {
-	if l.batch.add(e); l.batchDue == nil {
-		l.batchDue = time.After(gather)
+// show puts into the menu what happened.
+func (l *loop) show(h happening) {
+	l.model.latest, l.latestDue = entryText{latestText(h), h.on.ID()}, time.After(latestFor)
+	switch h.kind {
+	case closed:
+		l.model.remember(gone{h.at, h.on.Listener, h.reason.String()})
+	case replaced:
+		l.model.remember(gone{h.at, h.before, h.reason.String()})
 	}
+	if alarming(h) {
+		l.model.attention, l.calmDue = true, time.After(attentionFor)
+	}
+}
+
+// calm lets the icon be as usual: somebody has looked.
+func (l *loop) calm() { l.model.attention, l.calmDue = false, nil }
+
+// cameBack reports whether a server is back, or replaced, right after the person ended it. That is told at once, and together with
+// the outcome if that is not known yet.
+func (l *loop) cameBack(e watcher.Event) bool {
+	const within = 5 * time.Second
+	ending, ok := l.endings[targetOf(e.Before)]
+	switch {
+	case !ok:
+		return false
+	case ending.underWay():
+		ending.back = backAgain(e)
+		return true
+	case time.Now().Before(ending.until.Add(within - ownGrace)):
+		l.do.say(backAgain(e))
+		return true
+	}
+	return false
 }
 
 // wasAsked reports whether a listener closed because the person ended its process, or whether that remains to be seen. Then the
@@ -204,7 +275,11 @@ func (l *loop) wasAsked(closed watcher.Event) bool {
 		e.held = append(e.held, closed)
 		return true
 	}
-	return ok && time.Now().Before(e.until)
+	if ok && time.Now().Before(e.until) {
+		l.model.remember(gone{time.Now(), closed.Listener, "stopped by you"})
+		return true
+	}
+	return false
 }
 
 // host notes whether there is a tray host, and tells the person once if there is none.
@@ -225,6 +300,24 @@ func (l *loop) click(ctx context.Context, c click) {
 		l.do.say(notice{"porttray " + l.model.version, "Shows what listens on this computer's loopback ports. MIT licence."})
 		return
 	}
+	switch c.action {
+	case setMode:
+		l.model.mode = c.mode
+		l.save()
+		return
+	case pause:
+		l.pause()
+		return
+	case copyThis:
+		l.visit(ctx, func(ctx context.Context) result { return copied(ctx, l.do, c.text) })
+		return
+	case showLatest:
+		l.model.latest, l.latestDue = entryText{}, nil
+		if on, ok := l.model.snapshot.Find(c.id); ok {
+			l.act(ctx, open, on)
+		}
+		return
+	}
 	listener, ok := l.model.snapshot.Find(c.id)
 	if c.action == stop || c.action == kill {
 		ok = ok && targetOf(listener) == c.target // behind one forwarder there can be another container by now
@@ -234,6 +327,8 @@ func (l *loop) click(ctx context.Context, c click) {
 		l.do.say(nothingHit(c.id.Port, c.who, c.action == kill))
 	case !ok:
 		l.do.say(notice{fmt.Sprintf("Port %d: nothing was opened or copied", c.id.Port), c.who + " no longer listens there"})
+	case c.action == mute:
+		l.mute(listener)
 	case l.running == actionLimit:
 		l.do.say(notice{"Nothing was done", "Earlier actions are still running"})
 	default:
@@ -256,6 +351,18 @@ func (l *loop) act(ctx context.Context, a action, on watcher.Listener) {
 			return result{a, outcome(on, others, a == kill, r), targetOf(on), on.Port, r}
 		}
 	}
+	l.perform(ctx, do, late)
+}
+
+// visit runs something that is not about a listener that is there.
+func (l *loop) visit(ctx context.Context, do func(context.Context) result) {
+	if l.running < actionLimit {
+		l.perform(ctx, do, result{say: notice{title: "No answer", body: "What was asked for takes too long"}})
+	}
+}
+
+// perform runs an action outside of the loop. What comes of it arrives at l.done; after actionPatience that is late.
+func (l *loop) perform(ctx context.Context, do func(context.Context) result, late result) {
 	l.running++
 	l.actions.Go(func() {
 		ctx, cancel := context.WithTimeout(ctx, actionPatience)
@@ -269,6 +376,55 @@ func (l *loop) act(ctx context.Context, a action, on watcher.Listener) {
 			l.done <- late
 		}
 	})
+}
+
+// copied puts text on the clipboard.
+func copied(ctx context.Context, do deeds, text string) result {
+	if err := do.copy(ctx, text); err != nil {
+		return result{action: copyThis, say: notice{title: "Could not copy", body: owner.Printable(err.Error(), maxLine)}}
+	}
+	return result{action: copyThis}
+}
+
+// pause pauses the notices for an hour, or goes on with them.
+func (l *loop) pause() {
+	if !l.model.paused.IsZero() {
+		l.pauseDue, l.model.paused = nil, time.Time{}
+	} else {
+		l.pauseDue, l.model.paused = time.After(time.Hour), time.Now().Add(time.Hour)
+	}
+	l.save()
+}
+
+// mute takes a server out of what notices are given of, or back in.
+func (l *loop) mute(on watcher.Listener) {
+	k := muteKey(on)
+	muted := maps.Clone(l.model.muted) // the old one may be in use where it is saved
+	if muted[k] {
+		delete(muted, k)
+	} else {
+		muted[k] = true
+	}
+	l.model.muted = muted
+	l.save()
+}
+
+// restore takes up what the person chose in an earlier run.
+func (l *loop) restore(c choices) {
+	l.model.mode = c.Mode
+	for _, k := range c.Muted {
+		l.model.muted[k] = true
+	}
+	if left := time.Until(c.Paused); left > 0 {
+		l.model.paused, l.pauseDue = c.Paused, time.After(left)
+	}
+}
+
+// save has the person's choices kept.
+func (l *loop) save() {
+	if l.do.save != nil {
+		l.do.save(choices{l.model.mode, l.model.paused, slices.Sorted(maps.Keys(l.model.muted))})
+	}
 }
 
 // otherPorts returns the other ports that the owner of a listener has, or its container.
@@ -352,15 +508,22 @@ func (l *loop) finishEnding(r result) notice {
 		return notice{}
 	}
 	for _, closed := range e.held {
-		if !time.Now().Before(e.until) && !(freed && closed.Listener.Port == r.port) {
-			l.gather(closed) // it ended by itself, or goes on without this port
+		if time.Now().Before(e.until) || freed && closed.Listener.Port == r.port {
+			l.model.remember(gone{time.Now(), closed.Listener, "stopped by you"})
+			continue
 		}
+		// It ended by itself, or goes on without this port.
+		l.judge.observe([]watcher.Event{closed}, []watcher.Server{{Listener: closed.Listener}}, l.model.servers, false, time.Now())
+		l.consider()
 	}
 	say := r.say
-	if r.end.Outcome == owner.AlreadyGone {
+	switch {
+	case e.back != (notice{}):
+		say = e.back
+	case r.end.Outcome == owner.AlreadyGone:
 		say = cmp.Or(e.freed, r.say)
 	}
-	e.held, e.freed = nil, notice{}
+	e.held, e.freed, e.back = nil, notice{}, notice{}
 	return say
 }
 

@@ -123,23 +123,28 @@ func (s *stage) expect(titles ...string) {
 	s.said = nil
 }
 
-func TestLoopGathersEvents(t *testing.T) {
+func TestLoopTellsWhatHappens(t *testing.T) {
 	perform(t, func(s *stage) {
 		s.list(server(80, 1))
 		s.wait(time.Minute)
 		s.expect() // the baseline is no news
 
 		s.list(server(80, 1), server(3000, 2))
-		s.wait(gather - 1)
+		s.wait(settled - 1)
 		s.expect()
 		s.wait(1)
-		s.expect("Port 3000 opened")
+		s.expect("node (:3000) is up")
 
 		s.list(server(80, 1))
 		s.wait(time.Second)
 		s.list()
-		s.wait(time.Second)
+		s.wait(watcher.RestartGrace - 1)
+		s.expect()
+		s.wait(1)
 		s.expect("2 ports closed")
+		if s.menu.root.find("00:01  node stopped") == nil || s.menu.root.find("Recently closed", "00:01  node :80", "Copy address") == nil {
+			t.Errorf("what closed is not in the menu:\n%s", s.menu.root.text())
+		}
 
 		s.list(server(3000, 3))
 		s.list()
@@ -181,7 +186,7 @@ func TestLoopTellsTheOutcomeOfAStopOnly(t *testing.T) {
 		s.wait(10 * time.Second)
 		s.expect()
 		close(release)
-		s.wait(gather)
+		s.wait(time.Second)
 		s.expect("Port 3000 is free")
 		if len(s.signals) != 1 {
 			t.Errorf("stopped %q", s.signals)
@@ -194,8 +199,8 @@ func TestLoopTellsTheOutcomeOfAStopOnly(t *testing.T) {
 		s.expect()
 
 		s.list(server(3000, 5))
-		s.wait(gather)
-		s.expect("Port 3000 opened")
+		s.wait(settled)
+		s.expect("node (:3000) is up")
 	})
 }
 
@@ -213,8 +218,8 @@ func TestLoopTellsWhatElseCloses(t *testing.T) {
 		s.wait(10 * time.Second)
 		s.expect()
 		close(release)
-		s.wait(gather)
-		s.expect("Port 3000 is free", "Port 9229 closed")
+		s.wait(watcher.RestartGrace)
+		s.expect("Port 3000 is free", "node (:9229) stopped")
 	})
 }
 
@@ -242,8 +247,8 @@ func TestLoopTellsALaterEnd(t *testing.T) {
 		s.expect("Port 3000 is still in use")
 		s.wait(time.Minute)
 		s.list()
-		s.wait(gather)
-		s.expect("Port 3000 closed")
+		s.wait(watcher.RestartGrace)
+		s.expect("node (:3000) stopped")
 	})
 }
 
@@ -342,7 +347,7 @@ func TestLoopHoldsTheMenuStill(t *testing.T) {
 		// A click closes the menu. What it hits is judged by the state, not by what the held menu shows.
 		s.loop.opened <- struct{}{}
 		s.list(server(4000, 2))
-		s.expect("Port 4000 opened")
+		s.expect("node (:4000) is up")
 		s.click("3000", "Stop")
 		s.expect("Port 3000: nothing was stopped")
 		if s.menu.root.find("3000") != nil {

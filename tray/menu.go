@@ -17,20 +17,39 @@ import (
 )
 
 const (
-	maxRows  = 16 // rows at the top level; the others of the main list are under More
-	maxPorts = 24 // further ports of a server that have an entry
-	maxLabel = 60 // characters of a label; GNOME hides the rest of a menu behind much longer ones
-	maxName  = 16 // characters of a process name in a label that has more to say
+	maxRows   = 16 // rows at the top level; the others of the main list are under More
+	maxPorts  = 24 // further ports of a server that have an entry
+	maxLabel  = 60 // characters of a label; GNOME hides the rest of a menu behind much longer ones
+	maxRecent = 10 // servers that closed lately
+	maxName   = 16 // characters of a process name in a label that has more to say
 )
 
 // A menu is everything the person can see of the tray, as plain data.
 type menu struct {
-	count   int    // servers in the main list, for the badge
-	tooltip string // what the icon says when it is pointed at
-	header  string
-	rows    []row // the main list
-	other   []row // under Other
-	about   string
+	count     int    // servers in the main list, for the badge
+	attention bool   // the icon asks for it
+	tooltip   string // what the icon says when it is pointed at
+	header    string
+	latest    entryText // what happened last; without a label if that is long ago
+	rows      []row     // the main list
+	other     []row     // under Other
+	recent    [maxRecent]recentRow
+	mode      mode // of notifications
+	pause     string
+	about     string
+}
+
+// An entryText is a label with what a click on it is about. Without a label it is not shown.
+type entryText struct {
+	label string
+	id    watcher.ID
+}
+
+// A recentRow is the entry of a server that closed lately. Without a label it is not shown.
+type recentRow struct {
+	label   string
+	restart string // the command that starts it again; empty if it is not known
+	address string
 }
 
 // A row is one server's entry and its submenu. It is comparable.
@@ -42,7 +61,8 @@ type row struct {
 	network bool   // whether there is an address for other machines to copy
 	also    string // the label over the further ports; empty if there are none
 	ports   [maxPorts]furtherPort
-	facts   [6]string // an empty one is not shown
+	facts   [7]string // an empty one is not shown
+	muted   bool
 	stop    command
 	kill    command // without a label where it is not offered
 }
@@ -61,7 +81,10 @@ type command struct {
 
 // view returns the menu that shows m.
 func view(m model) menu {
-	v := menu{header: header(m), about: "About porttray " + m.version + "…"}
+	v := menu{header: header(m), latest: m.latest, attention: m.attention, mode: m.mode, pause: pauseLabel(m), about: "About porttray " + m.version + "…"}
+	for i, c := range m.recent {
+		v.recent[i] = viewRecent(c)
+	}
 	var main []watcher.Server
 	for _, s := range m.servers {
 		r := viewRow(s, m)
@@ -142,7 +165,8 @@ func viewRow(s watcher.Server, m model) row {
 		label:   rowLabel(s),
 		who:     who(l),
 		network: l.Exposed(),
-		facts:   [6]string{ownerFact(l, m.snapshot.Time), placeFact(l), reachFact(l), portFact(l.Port, m.ports), managerFact(l), doubtFact(s)},
+		muted:   m.muted[muteKey(l)],
+		facts:   [7]string{ownerFact(l, m.snapshot.Time), restartFact(l), placeFact(l), reachFact(l), portFact(l.Port, m.ports), managerFact(l), doubtFact(s)},
 		stop:    viewCommand("stop", l, m.goos),
 		kill:    viewCommand("kill", l, m.goos),
 	}
@@ -241,6 +265,14 @@ func ownerFact(l watcher.Listener, now time.Time) string {
 		layout = "2 Jan 15:04"
 	}
 	return fact + ", since " + p.Since.Format(layout)
+}
+
+// restartFact says how often the server was seen to restart.
+func restartFact(l watcher.Listener) string {
+	if l.Restarts == 0 {
+		return ""
+	}
+	return fmt.Sprintf("Restarted ×%d", l.Restarts)
 }
 
 // placeFact says where the server belongs: the directory of its project or process, or the project of its container.

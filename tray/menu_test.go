@@ -159,7 +159,7 @@ func TestRowsOfOnePort(t *testing.T) {
 	var got []string
 	for _, s := range m.servers {
 		r := viewRow(s, m)
-		got = append(got, r.label+"|"+r.facts[5])
+		got = append(got, r.label+"|"+r.facts[6])
 	}
 	want := []string{
 		"3000  at 127.0.0.1  node|Port 3000 twice: localhost may reach either",

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"porttray/watcher"
 	"porttray/watcher/owner"
@@ -19,99 +20,186 @@ type notice struct {
 // maxLine is how many characters a line of a notice may have.
 const maxLine = 80
 
-// A batch gathers the events of a moment, so that they become one notice.
-type batch []watcher.Event
+// maxTitle is how many characters a title or a body may have.
+const maxTitle = 120
 
-// add takes in an event. A listener that opened and closed within the same batch leaves nothing to tell.
-func (b *batch) add(e watcher.Event) {
-	if e.Kind == watcher.Closed {
-		at := slices.IndexFunc(*b, func(o watcher.Event) bool {
-			return o.Kind == watcher.Opened && o.Listener.Port == e.Listener.Port &&
-				(o.Listener.ID() == e.Listener.ID() || !o.Listener.Owner.Known())
-		})
-		if at >= 0 {
-			*b = slices.Delete(*b, at, at+1)
-			return
-		}
+// announce returns the notice of what happened, of which there is something.
+func announce(all []happening) notice {
+	n := announceOne(all[0])
+	if len(all) > 1 {
+		n = announceAll(all)
 	}
-	*b = append(*b, e)
+	n.title, n.body = owner.Printable(n.title, maxTitle), owner.Printable(n.body, maxTitle)
+	return n
 }
 
-// announce returns the notice that a batch deserves, if any. Facts that became known since an event come from now.
-func announce(b batch, now watcher.Snapshot) (notice, bool) {
-	var opened, closed []watcher.Listener
-	for _, e := range b {
-		if e.Kind == watcher.Closed {
-			closed = append(closed, e.Listener)
-		} else {
-			opened = append(opened, latest(e.Listener, now))
+// announceOne says what happened to one server in the title, and why in the body.
+func announceOne(h happening) notice {
+	l := h.on.Listener
+	switch h.kind {
+	case opened:
+		return notice{title: headline(l) + " is up", body: strings.TrimPrefix(whereIs(l)+exposure(h.on), ", ")}
+	case closed:
+		verb := " stopped"
+		if h.reason.Crashed() {
+			verb = " crashed"
+		}
+		return notice{title: headline(l) + verb + lifetime(l, h.at), body: cmp.Or(h.reason.String(), "why is not known")}
+	case replaced:
+		body := headline(h.before)
+		if why := h.reason.String(); why != "" {
+			body += ": " + why
+		}
+		return notice{title: fmt.Sprintf("%d is now %s (was %s)", l.Port, subject(l), subject(h.before)), body: body}
+	case exposed:
+		return notice{title: subject(l) + " is now reachable from the network", body: fmt.Sprintf("port %d, bound to %s", l.Port, addresses(l))}
+	case looping:
+		return notice{title: subject(l) + " keeps restarting", body: fmt.Sprintf("port %d: %d times within a minute; the last time it %v", l.Port, h.count, h.reason)}
+	case moved:
+		return notice{title: fmt.Sprintf("%s is on %d: %d is held by %s", subject(l), l.Port, h.rival.Port, holder(h.rival, h.at)), body: whereIs(l)}
+	}
+	lost := append([]watcher.Listener{l}, h.on.Also...)
+	if len(lost) == 1 {
+		return notice{title: headline(l) + " is gone since the computer slept"}
+	}
+	return notice{title: fmt.Sprintf("%d servers are gone since the computer slept", len(lost)), body: list(lost)}
+}
+
+// announceAll counts what happened, and names those to which it did.
+func announceAll(all []happening) notice {
+	var counts []string
+	var on []watcher.Listener
+	for _, kind := range []struct {
+		kinds []what
+		verb  string
+	}{
+		{[]what{closed, slept}, "closed"}, {[]what{opened, moved}, "opened"}, {[]what{replaced}, "taken over"}, {[]what{exposed}, "open to the network"},
+		{[]what{looping}, "restarting again and again"},
+	} {
+		n := 0
+		for _, h := range all {
+			if slices.Contains(kind.kinds, h.kind) {
+				n++
+				on = append(on, h.on.Listener)
+			}
+		}
+		if n > 0 {
+			counts = append(counts, fmt.Sprintf("%d %s", n, kind.verb))
 		}
 	}
-	byPort := func(a, b watcher.Listener) int { return cmp.Compare(a.Port, b.Port) }
-	slices.SortStableFunc(opened, byPort)
-	slices.SortStableFunc(closed, byPort)
-	all := slices.Concat(opened, closed)
+	noun := " ports "
+	if len(all) == 1 {
+		noun = " port "
+	}
+	return notice{title: strings.Replace(strings.Join(counts, ", "), " ", noun, 1) + common(on), body: list(on)}
+}
+
+// common names what listeners have in common: the project that they all belong to.
+func common(all []watcher.Listener) string {
+	first := all[0]
+	for _, l := range all {
+		if l.Container.Project != first.Container.Project || l.Facts.Project.Dir != first.Facts.Project.Dir {
+			return ""
+		}
+	}
 	switch {
-	case len(all) == 0:
-		return notice{}, false
-	case len(all) == 1 && len(opened) == 1:
-		return notice{fmt.Sprintf("Port %d opened", all[0].Port), whose(all[0])}, true
-	case len(all) == 1:
-		return notice{fmt.Sprintf("Port %d closed", all[0].Port), all[0].Name()}, true
+	case first.Container.Project != "":
+		return " (compose project " + owner.Printable(first.Container.Project, 30) + ")"
+	case first.Facts.Project.Name != "":
+		return " (" + owner.Printable(first.Facts.Project.Name, 30) + ")"
 	}
-	return notice{batchTitle(len(opened), len(closed)), batchBody(opened, closed)}, true
+	return ""
 }
 
-// latest returns l with what is known about it now.
-func latest(l watcher.Listener, now watcher.Snapshot) watcher.Listener {
-	if found, ok := now.Find(l.ID()); ok {
-		return found
+// list names listeners in a line.
+func list(all []watcher.Listener) string {
+	var names []string
+	for _, l := range all {
+		names = append(names, fmt.Sprintf("%d %s", l.Port, l.Name()))
 	}
-	if l.Owner.Known() {
-		return l
-	}
-	for _, p := range now.Holders(l.Port) {
-		if p.Known() {
-			l.Owner = p
-		}
-	}
-	return l
+	return strings.Join(names, ", ")
 }
 
-func batchTitle(opened, closed int) string {
-	ports := func(n int) string {
+// subject names a server as briefly as people do: by its project or its container's service, else by its tool or process.
+func subject(l watcher.Listener) string {
+	c := l.Container
+	if c.ID != "" {
+		return owner.Printable(cmp.Or(c.Service, c.Name, c.Image), 30)
+	}
+	return cmp.Or(owner.Printable(cmp.Or(l.Facts.Project.Name, l.Facts.Tool.Name), 30), name(l.Owner, 30))
+}
+
+// headline names a server and its port: "shop (Vite :5173)".
+func headline(l watcher.Listener) string {
+	tool := owner.Printable(l.Facts.Tool.Name, 24)
+	if tool == "" && l.Container.ID == "" && l.Facts.Project.Name != "" {
+		tool = name(l.Owner, 24)
+	}
+	if l.Container.ID != "" {
+		tool = strings.TrimSpace(tool + " container")
+	}
+	if tool == subject(l) {
+		tool = ""
+	}
+	return fmt.Sprintf("%s (%s)", subject(l), strings.TrimSpace(fmt.Sprintf("%s :%d", tool, l.Port)))
+}
+
+// whereIs names the directory or image of a server.
+func whereIs(l watcher.Listener) string {
+	if l.Container.ID != "" {
+		return "image " + l.Container.Image
+	}
+	if dir := owner.ShortDir(cmp.Or(l.Facts.Project.Dir, l.Owner.Dir)); dir != "" {
+		return "in " + dir
+	}
+	return ""
+}
+
+func exposure(s watcher.Server) string {
+	if s.Exposed() {
+		return ", open to the network"
+	}
+	return ""
+}
+
+// lifetime says how long a server was there until then.
+func lifetime(l watcher.Listener, until time.Time) string {
+	if since := l.Owner.Since; l.Container.ID == "" && !since.IsZero() && until.After(since) {
+		return " after " + duration(until.Sub(since))
+	}
+	return ""
+}
+
+// holder names who holds a port, and for how long.
+func holder(l watcher.Listener, now time.Time) string {
+	text := fmt.Sprintf("%s (PID %d", subject(l), l.Owner.PID)
+	if since := l.Owner.Since; !since.IsZero() && now.After(since) {
+		text += ", " + duration(now.Sub(since))
+	}
+	return text + ")"
+}
+
+// duration says how long d is, in one unit or two.
+func duration(d time.Duration) string {
+	units := func(n time.Duration, one, many string) string {
 		if n == 1 {
-			return "1 port"
+			return "1 " + one
 		}
-		return fmt.Sprintf("%d ports", n)
+		return fmt.Sprintf("%d %s", n, many)
 	}
 	switch {
-	case closed == 0:
-		return ports(opened) + " opened"
-	case opened == 0:
-		return ports(closed) + " closed"
-	}
-	return fmt.Sprintf("%s opened, %d closed", ports(opened), closed)
-}
-
-// batchBody lists two or three listeners in full and of more only the ports.
-func batchBody(opened, closed []watcher.Listener) string {
-	short := len(opened)+len(closed) > 3
-	mixed := len(opened) > 0 && len(closed) > 0
-	var lines []string
-	list := func(verb string, listeners []watcher.Listener, text func(watcher.Listener) string) {
-		verb = map[bool]string{true: verb}[mixed]
-		if short && len(listeners) > 0 {
-			lines = append(lines, verb+joinPorts(listeners))
-			return
+	case d < time.Minute:
+		return units(d/time.Second, "s", "s")
+	case d < time.Hour:
+		return units(d/time.Minute, "min", "min")
+	case d < 24*time.Hour:
+		text := units(d/time.Hour, "h", "h")
+		if rest := d % time.Hour / time.Minute; rest > 0 {
+			text += " " + units(rest, "min", "min")
 		}
-		for _, l := range listeners {
-			lines = append(lines, owner.Printable(fmt.Sprintf("%s%d %s", verb, l.Port, text(l)), maxLine))
-		}
+		return text
 	}
-	list("opened: ", opened, whose)
-	list("closed: ", closed, watcher.Listener.Name)
-	return strings.Join(lines, "\n")
+	return units(d/(24*time.Hour), "day", "days")
 }
 
 // joinPorts lists the ports, as many as fit on a line.
@@ -128,15 +216,6 @@ func joinPorts(list []watcher.Listener) string {
 		text += next
 	}
 	return text
-}
-
-// whose names a server and its directory.
-func whose(l watcher.Listener) string {
-	text := l.Name()
-	if dir := owner.ShortDir(cmp.Or(l.Facts.Project.Dir, l.Owner.Dir)); dir != "" && l.Container.ID == "" {
-		text += " in " + dir
-	}
-	return owner.Printable(text, maxLine)
 }
 
 // outcome returns the notice about an end that was asked for. The others are the listeners that the process had besides.

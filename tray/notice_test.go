@@ -3,47 +3,83 @@ package tray
 import (
 	"errors"
 	"testing"
+	"time"
 
 	"porttray/watcher"
 	"porttray/watcher/owner"
+	"porttray/watcher/owner/engine"
 )
 
 func TestAnnounce(t *testing.T) {
-	opened := func(l watcher.Listener) watcher.Event { return watcher.Event{Kind: watcher.Opened, Listener: l} }
-	closed := func(l watcher.Listener) watcher.Event { return watcher.Event{Kind: watcher.Closed, Listener: l} }
-	unknown := watcher.Listener{Port: 3000, Addrs: server(3000, 1).Addrs}
-	hostile := server(3000, 1)
-	hostile.Owner.Name, hostile.Owner.Dir = "a\n<b>\x1b[1m", "/tmp/x\ny"
-	for _, c := range []struct {
-		name        string
-		events      []watcher.Event
-		now         []watcher.Listener
-		title, body string // no title: nothing to tell
-	}{
-		{"nothing", nil, nil, "", ""},
-		{"one opened", []watcher.Event{opened(server(3000, 1))}, nil, "Port 3000 opened", "node in /srv/shop"},
-		{"its owner became known", []watcher.Event{opened(unknown)}, []watcher.Listener{server(3000, 1)}, "Port 3000 opened", "node in /srv/shop"},
-		{"its owner stays unknown", []watcher.Event{opened(unknown)}, []watcher.Listener{unknown}, "Port 3000 opened", "unknown owner"},
-		{"one closed", []watcher.Event{closed(server(3000, 1))}, nil, "Port 3000 closed", "node"},
-		{"opened and closed again", []watcher.Event{opened(server(3000, 1)), closed(server(3000, 1))}, nil, "", ""},
-		{"opened unknown and closed known", []watcher.Event{opened(unknown), closed(server(3000, 1))}, nil, "", ""},
-		{"another one closed", []watcher.Event{opened(server(3000, 1)), closed(server(3000, 2))}, nil,
-			"1 port opened, 1 closed", "opened: 3000 node in /srv/shop\nclosed: 3000 node"},
-		{"two opened", []watcher.Event{opened(server(3000, 1)), opened(server(4000, 2))}, nil, "2 ports opened", "3000 node in /srv/shop\n4000 node in /srv/shop"},
-		{"three closed", []watcher.Event{closed(server(1, 1)), closed(server(2, 2)), closed(server(3, 3))}, nil, "3 ports closed", "1 node\n2 node\n3 node"},
-		{"many", []watcher.Event{opened(server(1, 1)), opened(server(2, 2)), opened(server(3, 3)), opened(server(4, 4)), opened(server(5, 5))}, nil,
-			"5 ports opened", "1, 2, 3, 4, 5"},
-		{"many of both", []watcher.Event{opened(server(1, 1)), opened(server(2, 2)), closed(server(3, 3)), closed(server(4, 4))}, nil,
-			"2 ports opened, 2 closed", "opened: 1, 2\nclosed: 3, 4"},
-		{"hostile", []watcher.Event{opened(hostile)}, nil, "Port 3000 opened", "a <b> [1m in /tmp/x y"},
-	} {
-		var b batch
-		for _, e := range c.events {
-			b.add(e)
+	l := func(port uint16, change func(*watcher.Listener)) watcher.Listener {
+		l := server(port, int32(port))
+		if change != nil {
+			change(&l)
 		}
-		got, ok := announce(b, watcher.Snapshot{Listeners: c.now})
-		if ok != (c.title != "") || got != (notice{c.title, c.body}) {
-			t.Errorf("%s: got %q / %q, want %q / %q", c.name, got.title, got.body, c.title, c.body)
+		return l
+	}
+	at := func(h happening) happening { h.at = noon; return h }
+	shop := func(l *watcher.Listener) {
+		l.Facts = owner.Facts{Project: owner.Project{Name: "shop", Dir: "/srv/shop"}, Tool: owner.Tool{Name: "Vite", Kind: owner.Server}}
+		l.Owner.Since = noon.Add(-2*time.Hour - 14*time.Minute)
+	}
+	admin := func(l *watcher.Listener) {
+		l.Facts.Project = owner.Project{Name: "admin", Dir: "/srv/admin"}
+		l.Owner.Since = noon.Add(-72 * time.Hour)
+	}
+	db := func(l *watcher.Listener) {
+		l.Container = engine.Container{ID: "a", Name: "shop-db-1", Image: "postgres:16", Project: "shop", Service: "db"}
+		l.Facts.Tool = owner.Tool{Name: "PostgreSQL", Kind: owner.Server}
+	}
+	hostile := func(l *watcher.Listener) { l.Owner.Name, l.Owner.Dir = "a\n<b>\x1b[1m", "/tmp/x\ny" }
+	on := func(l watcher.Listener) watcher.Server { return watcher.Server{Listener: l} }
+	exit := func(status int) watcher.Reason {
+		return watcher.Reason{Cause: watcher.OwnerEnded, Exit: owner.Exit{How: owner.Exited, Status: status}}
+	}
+	many := func(kind what, change func(*watcher.Listener), ports ...uint16) (all []happening) {
+		for _, p := range ports {
+			all = append(all, at(happening{kind: kind, on: on(l(p, change))}))
+		}
+		return all
+	}
+	one := func(h happening) []happening { return []happening{at(h)} }
+	for _, c := range []struct {
+		all         []happening
+		title, body string
+	}{
+		{one(happening{kind: opened, on: on(l(5173, shop))}), "shop (Vite :5173) is up", "in /srv/shop"},
+		{one(happening{kind: opened, on: on(server(8080, 1, "0.0.0.0"))}), "node (:8080) is up", "in /srv/shop, open to the network"},
+		{one(happening{kind: opened, on: on(l(5432, db))}), "db (PostgreSQL container :5432) is up", "image postgres:16"},
+		{one(happening{kind: opened, on: on(l(3000, hostile))}), "a <b> [1m (:3000) is up", "in /tmp/x y"},
+		{one(happening{kind: closed, on: on(l(5173, shop)), reason: exit(0)}), "shop (Vite :5173) stopped after 2 h 14 min", "exited with status 0"},
+		{one(happening{kind: closed, on: on(l(5173, shop)), reason: exit(1)}), "shop (Vite :5173) crashed after 2 h 14 min", "exited with status 1"},
+		{one(happening{kind: closed, on: on(l(5173, shop)), reason: watcher.Reason{Cause: watcher.OwnerGoesOn}}), "shop (Vite :5173) stopped after 2 h 14 min", "still running, no longer listening"},
+		{one(happening{kind: closed, on: on(l(5432, db)), reason: watcher.Reason{Cause: watcher.ContainerStopped}}), "db (PostgreSQL container :5432) stopped", "container stopped"},
+		{one(happening{kind: closed, on: on(watcher.Listener{Port: 80})}), "unknown owner (:80) stopped", "why is not known"},
+		{one(happening{kind: replaced, on: on(l(3000, admin)), before: l(3000, shop), reason: exit(1)}), "3000 is now admin (was shop)", "shop (Vite :3000): exited with status 1"},
+		{one(happening{kind: exposed, on: on(server(3000, 1, "0.0.0.0"))}), "node is now reachable from the network", "port 3000, bound to 0.0.0.0"},
+		{one(happening{kind: looping, on: on(l(3000, shop)), reason: exit(1), count: 5}), "shop keeps restarting", "port 3000: 5 times within a minute; the last time it exited with status 1"},
+		{one(happening{kind: moved, on: on(l(5174, shop)), rival: l(5173, admin)}), "shop is on 5174: 5173 is held by admin (PID 5173, 3 days)", "in /srv/shop"},
+		{one(happening{kind: slept, on: on(l(5173, shop))}), "shop (Vite :5173) is gone since the computer slept", ""},
+		{one(happening{kind: slept, on: watcher.Server{Listener: l(5173, shop), Also: []watcher.Listener{l(3000, admin)}}}),
+			"2 servers are gone since the computer slept", "5173 shop · Vite, 3000 admin · node"},
+		{many(closed, db, 1, 2, 3, 4, 5), "5 ports closed (compose project shop)", "1 PostgreSQL · db (container), 2 PostgreSQL · db (container), 3 PostgreSQL · db (container), 4 PostgreSQL · db (contain…"},
+		{many(opened, shop, 1, 2), "2 ports opened (shop)", "1 shop · Vite, 2 shop · Vite"},
+		{append(many(opened, nil, 1), many(closed, shop, 2, 3)...), "2 ports closed, 1 opened", "2 shop · Vite, 3 shop · Vite, 1 node"},
+	} {
+		if got := announce(c.all); got != (notice{title: c.title, body: c.body}) {
+			t.Errorf("got %q / %q, want %q / %q", got.title, got.body, c.title, c.body)
+		}
+	}
+}
+
+func TestDuration(t *testing.T) {
+	for d, want := range map[time.Duration]string{
+		0: "0 s", 59 * time.Second: "59 s", 60 * time.Second: "1 min", 59*time.Minute + 59*time.Second: "59 min", time.Hour: "1 h",
+		2*time.Hour + 14*time.Minute: "2 h 14 min", 24 * time.Hour: "1 day", 80 * time.Hour: "3 days",
+	} {
+		if got := duration(d); got != want {
+			t.Errorf("%v: got %q, want %q", d, got, want)
 		}
 	}
 }

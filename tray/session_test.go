@@ -53,10 +53,10 @@ func (s *session) noRow(port uint16) {
 	s.item.waitFor(fmt.Sprintf("menu without port %d", port), patience, func(menu *node) bool { return menu.row(port) == nil })
 }
 
-// hear waits for a notification with that title and compares its body.
+// hear waits for a notification whose title begins so and compares its body.
 func (s *session) hear(title, body string) {
 	s.t.Helper()
-	n := s.notes.waitFor(patience, func(n note) bool { return n.summary == title })
+	n := s.notes.waitFor(patience, func(n note) bool { return strings.HasPrefix(n.summary, title) })
 	if n.body != body {
 		s.t.Errorf("the notification %q says %q, want %q", title, n.body, body)
 	}

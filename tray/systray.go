@@ -17,12 +17,18 @@ type systrayRoot struct{}
 func (systrayRoot) Add(label string) item {
 	return systrayItem{systray.AddMenuItem(escaped(label), "")}
 }
+func (systrayRoot) AddCheck(label string, checked bool) item {
+	return systrayItem{systray.AddMenuItemCheckbox(escaped(label), "", checked)}
+}
 func (systrayRoot) AddSeparator() { systray.AddSeparator() }
 
 // A systrayItem is one of its items.
 type systrayItem struct{ *systray.MenuItem }
 
-func (i systrayItem) Add(label string) item   { return systrayItem{i.AddSubMenuItem(escaped(label), "")} }
+func (i systrayItem) Add(label string) item { return systrayItem{i.AddSubMenuItem(escaped(label), "")} }
+func (i systrayItem) AddCheck(label string, checked bool) item {
+	return systrayItem{i.AddSubMenuItemCheckbox(escaped(label), "", checked)}
+}
 func (i systrayItem) SetTitle(label string)   { i.MenuItem.SetTitle(escaped(label)) }
 func (i systrayItem) Clicks() <-chan struct{} { return i.ClickedCh }
 

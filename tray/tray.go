@@ -43,11 +43,14 @@ func Run(ctx context.Context, w *watcher.Watcher, version string) error {
 	notices := newOutbox(session.send)
 	l := newLoop(version, runtime.GOOS)
 	w.Wake, l.numbers = l.wake, readPorts()
-	l.do = deeds{scheme: scheme, open: openURL, copy: copyText, network: networkAddress, end: end, say: notices.put}
+	keep := newKeeper()
+	l.restore(keep.choices)
+	l.do = deeds{scheme: scheme, open: openURL, copy: copyText, network: networkAddress, end: end, say: notices.put, save: keep.put}
 
 	var wg sync.WaitGroup
 	wg.Go(func() { w.Run(ctx, l.updates) })
 	wg.Go(func() { notices.run(ctx) })
+	wg.Go(func() { keep.run(ctx) })
 	wg.Go(func() {
 		session.watch(ctx, l.hosts)
 		cancel()
@@ -144,5 +147,6 @@ type deeds struct {
 	copy    func(ctx context.Context, text string) error
 	network func(watcher.Listener) (netip.Addr, error)
 	end     func(ctx context.Context, l watcher.Listener, force bool) owner.Result
-	say     func(notice) // does not block
+	say     func(notice)  // does not block
+	save    func(choices) // does not block; nil keeps nothing
 }

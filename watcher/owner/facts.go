@@ -17,6 +17,8 @@ type Facts struct {
 	Manager   Manager
 	// Supervisor is the ancestor that would start the process again: nodemon, air.
 	Supervisor Supervisor
+	// Command is the line for a shell that starts it again, or empty. It may hold secrets, and is only for the person's clipboard.
+	Command string
 	// Ancestors are the processes that it descends from, its parent first, up to the shell, terminal, desktop or service manager
 	// that it was started from. That one is not among them. Unused places are zero.
 	Ancestors [8]ID
@@ -86,6 +88,7 @@ func tell(ctx context.Context, p Process) Facts {
 	}
 	homes := homeDirs()
 	f := Facts{Project: project(ctx, p.Dir, homes...), Manager: manager(ctx, p)}
+	f.Command = restartCommand(line[0], p.Dir)
 	own := line[0].tool()
 	f.Tool = toolOf(line, f.Project.Dir)
 	f.Inherited, f.Helper = f.Tool != own, own.Kind == Helper

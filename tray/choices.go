@@ -1,0 +1,145 @@
+package tray
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"runtime"
+	"time"
+
+	"github.com/pelletier/go-toml/v2"
+)
+
+// choices are what the person chose in the menu. They are kept in a file from one run to the next.
+type choices struct {
+	Mode   mode      `toml:"notifications"`
+	Paused time.Time `toml:"paused-until,omitempty"`
+	Muted  []string  `toml:"muted,omitempty"`
+}
+
+// choicesFile returns where the choices are kept: below $XDG_STATE_HOME, or what the system has for it.
+func choicesFile() (string, error) {
+	if dir := os.Getenv("XDG_STATE_HOME"); runtime.GOOS == "linux" && filepath.IsAbs(dir) {
+		return filepath.Join(dir, "porttray", "state.toml"), nil
+	}
+	if runtime.GOOS == "linux" {
+		home, err := os.UserHomeDir()
+		return filepath.Join(home, ".local", "state", "porttray", "state.toml"), err
+	}
+	dir, err := os.UserConfigDir()
+	return filepath.Join(dir, "porttray", "state.toml"), err
+}
+
+// readChoices returns what was kept, or the choices of a first start. A file that cannot be understood is put aside under another
+// name; the error says so, and the choices are those of a first start.
+func readChoices(file string, now time.Time) (choices, error) {
+	first := choices{Mode: myServers}
+	text, err := os.ReadFile(file)
+	if errors.Is(err, fs.ErrNotExist) {
+		return first, nil
+	}
+	if err != nil {
+		return first, fmt.Errorf("read what was chosen before: %w", err)
+	}
+	c := first
+	if err = toml.Unmarshal(text, &c); err == nil && !c.Mode.valid() {
+		err = fmt.Errorf("notifications = %q is none of all, mine, pinned, off", string(c.Mode))
+	}
+	if err == nil {
+		if !c.Paused.After(now) {
+			c.Paused = time.Time{}
+		}
+		return c, nil
+	}
+	aside := file + ".broken-" + now.Format("2006-01-02T15-04-05")
+	return first, fmt.Errorf("what was chosen before is in no order (%w), and was put aside as %s", errors.Join(err, os.Rename(file, aside)), aside)
+}
+
+func (m mode) valid() bool {
+	for _, known := range modes {
+		if known.mode == m {
+			return true
+		}
+	}
+	return false
+}
+
+// writeChoices keeps c in the file, which is replaced as a whole: whatever happens, it is the old one or the new one.
+func writeChoices(file string, c choices) error {
+	text, err := toml.Marshal(c)
+	if err == nil {
+		err = os.MkdirAll(filepath.Dir(file), 0o700)
+	}
+	if err != nil {
+		return fmt.Errorf("keep what was chosen: %w", err)
+	}
+	tmp, err := os.CreateTemp(filepath.Dir(file), ".state-*")
+	if err != nil {
+		return fmt.Errorf("keep what was chosen: %w", err)
+	}
+	_, err = tmp.Write(text)
+	err = errors.Join(err, tmp.Sync(), tmp.Close())
+	if err == nil {
+		err = os.Rename(tmp.Name(), file)
+	}
+	if err != nil {
+		return fmt.Errorf("keep what was chosen: %w", errors.Join(err, os.Remove(tmp.Name())))
+	}
+	return nil
+}
+
+// A keeper writes the choices down, away from the loop: the latest ones, if they change while others are being written.
+type keeper struct {
+	file    string
+	choices choices // those that were kept before
+	queue   chan choices
+}
+
+// newKeeper reads what was kept before.
+func newKeeper() *keeper {
+	k := &keeper{choices: choices{Mode: myServers}, queue: make(chan choices, 1)}
+	var err error
+	if k.file, err = choicesFile(); err == nil {
+		k.choices, err = readChoices(k.file, time.Now())
+	}
+	if err != nil {
+		slog.Warn("what was chosen before does not count", "err", err)
+	}
+	return k
+}
+
+// put never blocks. It is called by one goroutine only.
+func (k *keeper) put(c choices) {
+	select {
+	case <-k.queue: // older than c
+	default:
+	}
+	k.queue <- c
+}
+
+// run writes until ctx is done, and then what is left to write.
+func (k *keeper) run(ctx context.Context) {
+	for {
+		select {
+		case c := <-k.queue:
+			k.write(c)
+		case <-ctx.Done():
+			select {
+			case c := <-k.queue:
+				k.write(c)
+			default:
+			}
+			return
+		}
+	}
+}
+
+func (k *keeper) write(c choices) {
+	if err := writeChoices(k.file, c); err != nil {
+		slog.Warn("what was chosen is lost when the program ends", "err", err)
+	}
+}

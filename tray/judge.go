@@ -1,0 +1,308 @@
+package tray
+
+import (
+	"slices"
+	"time"
+
+	"porttray/watcher"
+)
+
+const (
+	// settled is how long a listener must have been there before it is told of: what lives shorter is nobody's server.
+	settled = 1500 * time.Millisecond
+	// together is how long a notice waits for others that are about to be due.
+	together = 2 * time.Second
+	// apart is the least time between two notices.
+	apart = 5 * time.Second
+	// A server that restarts so often within loopSpan keeps restarting.
+	loopCount = 5
+	loopSpan  = time.Minute
+	// waking is how long after a sleep the computer is left to come to itself.
+	waking = 15 * time.Second
+	// movedWithin is how long after its start a server on an unusual port counts as one that has found its own port taken.
+	movedWithin = 10 * time.Second
+)
+
+// A judge decides which of the things that happen to servers deserve a notice, and when. It is a state machine on a clock that its
+// callers bring: the same calls at the same times always have the same results. Servers are those of the main list, or of whatever
+// the mode says; a further port of a server is none of its own.
+type judge struct {
+	fresh   []happening // opened, and not there for long enough
+	waiting []happening // closed, and possibly restarting
+	due     []happening // decided, to be told with the next notice
+	since   time.Time   // when the first of those was decided
+	news    []happening // decided since ripen was called last
+	last    time.Time   // when the last notice was given
+
+	restarts map[string][]time.Time // of servers, within loopSpan
+	looping  map[string]bool        // those of which it was told that they keep restarting
+	exposed  map[watcher.ID]bool    // those of which it was told that they can be reached from the network
+	usual    map[string]uint16      // the port on which a server was seen last
+	wakes    time.Time              // when the time after a sleep is over; zero if it is
+	lost     []watcher.Listener     // what closed during the sleep and that time
+}
+
+// A happening is what is to be told about one server.
+type happening struct {
+	kind   what
+	at     time.Time // when it happened
+	on     watcher.Server
+	before watcher.Listener // for replaced
+	reason watcher.Reason
+	rival  watcher.Listener // for moved: who holds its usual port
+	count  int              // for looping
+}
+
+type what int
+
+const (
+	opened what = iota
+	closed
+	replaced
+	exposed
+	looping
+	moved
+	slept
+)
+
+func newJudge() judge {
+	return judge{
+		restarts: map[string][]time.Time{}, looping: map[string]bool{}, exposed: map[watcher.ID]bool{}, usual: map[string]uint16{},
+	}
+}
+
+// key names a server across restarts: by its project and tool, its service, or its program and directory, without its port.
+func key(l watcher.Listener) string {
+	switch {
+	case l.Container.ID != "":
+		return "container\x00" + l.Container.Project + "\x00" + l.Container.Service + "\x00" + l.Container.Name
+	case l.Facts.Project.Dir != "":
+		return "project\x00" + l.Facts.Project.Dir + "\x00" + l.Facts.Tool.Name
+	}
+	return "program\x00" + l.Owner.Exe + "\x00" + l.Owner.Dir + "\x00" + l.Owner.Name
+}
+
+// observe takes in what happened. Before are the servers as they were, and now is the time.
+func (j *judge) observe(events []watcher.Event, before, after []watcher.Server, sleep bool, now time.Time) {
+	if sleep {
+		j.wakes = now.Add(waking)
+	}
+	for _, e := range events {
+		switch e.Kind {
+		case watcher.Opened:
+			j.fresh = append(j.fresh, happening{kind: opened, at: now, on: watcher.Server{Listener: e.Listener}})
+		case watcher.Closed:
+			j.close(e, before, now)
+		case watcher.Restarted:
+			j.back(e, after, now)
+		case watcher.Replaced:
+			j.settle(e.Before)
+			if s, ok := serverOf(after, e.Listener.ID()); ok && j.awake(now) {
+				j.decide(happening{kind: replaced, at: now, on: s, before: e.Before, reason: e.Reason}, now)
+			}
+		case watcher.Exposed:
+			if s, ok := serverOf(after, e.Listener.ID()); ok && !j.exposed[s.ID()] {
+				j.exposed[s.ID()] = true
+				j.decide(happening{kind: exposed, at: now, on: s}, now)
+			}
+		}
+	}
+}
+
+// awake reports whether the time after a sleep is over.
+func (j *judge) awake(now time.Time) bool { return !now.Before(j.wakes) }
+
+// close takes in that a listener closed.
+func (j *judge) close(e watcher.Event, before []watcher.Server, now time.Time) {
+	delete(j.exposed, e.Listener.ID())
+	if j.settle(e.Listener) {
+		return // it was never told of
+	}
+	s, ok := serverOf(before, e.Listener.ID())
+	switch {
+	case !ok: // a further port of a server
+	case !j.awake(now):
+		j.lost = append(j.lost, s.Listener)
+	default:
+		s.Listener = e.Listener
+		j.waiting = append(j.waiting, happening{kind: closed, at: now, on: s, reason: e.Reason})
+	}
+}
+
+// settle forgets that a listener opened, if that was not told yet, and reports whether it was so.
+func (j *judge) settle(l watcher.Listener) bool {
+	n := len(j.fresh)
+	j.fresh = slices.DeleteFunc(j.fresh, func(h happening) bool {
+		return h.on.Port == l.Port && (h.on.ID() == l.ID() || !h.on.Owner.Known())
+	})
+	return len(j.fresh) < n
+}
+
+// back takes in that a server restarted: that is silent, unless it goes on like that.
+func (j *judge) back(e watcher.Event, after []watcher.Server, now time.Time) {
+	j.settle(e.Before)
+	j.waiting = slices.DeleteFunc(j.waiting, func(h happening) bool { return h.on.ID() == e.Before.ID() })
+	s, ok := serverOf(after, e.Listener.ID())
+	if !ok {
+		return
+	}
+	k := key(e.Listener)
+	recent := slices.DeleteFunc(j.restarts[k], func(t time.Time) bool { return now.Sub(t) >= loopSpan })
+	if len(recent) == 0 {
+		delete(j.looping, k)
+	}
+	j.restarts[k] = append(recent, now)
+	if n := len(j.restarts[k]); n >= loopCount && !j.looping[k] {
+		j.looping[k] = true
+		j.decide(happening{kind: looping, at: now, on: s, reason: e.Reason, count: n}, now)
+	}
+}
+
+// serverOf returns the server that is known by that listener.
+func serverOf(servers []watcher.Server, id watcher.ID) (watcher.Server, bool) {
+	i := slices.IndexFunc(servers, func(s watcher.Server) bool { return s.ID() == id })
+	if i < 0 {
+		return watcher.Server{}, false
+	}
+	return servers[i], true
+}
+
+// decide notes that something is to be told.
+func (j *judge) decide(h happening, now time.Time) {
+	if len(j.due) == 0 {
+		j.since = now
+	}
+	j.due, j.news = append(j.due, h), append(j.news, h)
+}
+
+// ripen decides about what has waited for long enough, and returns what was decided since it was called last. The servers are
+// those that are there.
+func (j *judge) ripen(servers []watcher.Server, now time.Time) []happening {
+	j.fresh = slices.DeleteFunc(j.fresh, func(h happening) bool {
+		if now.Sub(h.at) < settled {
+			return false
+		}
+		if s, ok := serverOf(servers, latestID(h.on.Listener, servers)); ok && j.awake(h.at) {
+			h.on = s
+			j.decide(j.placed(h, servers), now)
+		}
+		return true
+	})
+	j.waiting = slices.DeleteFunc(j.waiting, func(h happening) bool {
+		if now.Sub(h.at) < watcher.RestartGrace {
+			return false
+		}
+		j.decide(h, now)
+		return true
+	})
+	if !j.wakes.IsZero() && j.awake(now) {
+		j.wakes = time.Time{}
+		if gone := j.missing(servers); len(gone) > 0 {
+			j.decide(happening{kind: slept, at: now, on: watcher.Server{Listener: gone[0], Also: gone[1:]}}, now)
+		}
+		j.lost = nil
+	}
+	news := j.news
+	j.news = nil
+	return news
+}
+
+// next returns when ripen and tell have something to do; false if they have nothing.
+func (j *judge) next() (at time.Time, ok bool) {
+	earliest := func(t time.Time) {
+		if !ok || t.Before(at) {
+			at, ok = t, true
+		}
+	}
+	for _, h := range j.fresh {
+		earliest(h.at.Add(settled))
+	}
+	for _, h := range j.waiting {
+		earliest(h.at.Add(watcher.RestartGrace))
+	}
+	if !j.wakes.IsZero() {
+		earliest(j.wakes)
+	}
+	if len(j.due) > 0 {
+		earliest(j.flush())
+	}
+	return at, ok
+}
+
+// flush returns when to give a notice of what is due: at once, but for what is about to be due as well, and not too soon after the
+// last one.
+func (j *judge) flush() time.Time {
+	at := j.since
+	late := j.since.Add(together)
+	for _, ripe := range j.ripening() {
+		if !ripe.After(late) && ripe.After(at) {
+			at = ripe
+		}
+	}
+	if next := j.last.Add(apart); !j.last.IsZero() && next.After(at) {
+		return next
+	}
+	return at
+}
+
+// ripening returns when each of the things that wait will be decided.
+func (j *judge) ripening() (at []time.Time) {
+	for _, h := range j.fresh {
+		at = append(at, h.at.Add(settled))
+	}
+	for _, h := range j.waiting {
+		at = append(at, h.at.Add(watcher.RestartGrace))
+	}
+	return at
+}
+
+// tell returns the notice of what is due now and wanted, if there is any.
+func (j *judge) tell(wanted func(happening) bool, now time.Time) (notice, bool) {
+	if len(j.due) == 0 || now.Before(j.flush()) {
+		return notice{}, false
+	}
+	told := slices.DeleteFunc(j.due, func(h happening) bool { return !wanted(h) })
+	j.due = nil
+	if len(told) == 0 {
+		return notice{}, false
+	}
+	j.last = now
+	return announce(told), true
+}
+
+// latestID returns the name under which a listener is a server now: its owner may have become known since it opened.
+func latestID(l watcher.Listener, servers []watcher.Server) watcher.ID {
+	if l.Owner.Known() || l.Redirected {
+		return l.ID()
+	}
+	for _, s := range servers {
+		if s.Port == l.Port {
+			return s.ID()
+		}
+	}
+	return l.ID()
+}
+
+// placed notes on which port a server came up, and whether it found its usual one taken.
+func (j *judge) placed(h happening, servers []watcher.Server) happening {
+	k := key(h.on.Listener)
+	usual := j.usual[k]
+	j.usual[k] = h.on.Port
+	if usual == 0 || usual == h.on.Port || h.on.Owner.Since.IsZero() || h.at.Sub(h.on.Owner.Since) > movedWithin {
+		return h
+	}
+	for _, s := range servers {
+		if s.Port == usual && key(s.Listener) != k && s.Owner.Known() {
+			h.kind, h.rival = moved, s.Listener
+			j.usual[k] = usual
+		}
+	}
+	return h
+}
+
+// missing returns what closed during a sleep and is not there now.
+func (j *judge) missing(servers []watcher.Server) []watcher.Listener {
+	return slices.DeleteFunc(slices.Clone(j.lost), func(l watcher.Listener) bool {
+		return slices.ContainsFunc(servers, func(s watcher.Server) bool { return s.Port == l.Port && key(s.Listener) == key(l) })
+	})
+}

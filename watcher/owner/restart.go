@@ -1,0 +1,70 @@
+package owner
+
+import (
+	"runtime"
+	"strings"
+)
+
+// restartCommand returns the line for a shell by which a process is started again as it was: in its directory, with its arguments.
+// It is empty where those are not known, or not all of them, or where the process has written a title over them. It may hold
+// secrets: it is for the person alone, and is neither shown nor written down.
+func restartCommand(m member, dir string) string {
+	titled := len(m.args) == 1 && strings.ContainsRune(m.args[0], ' ') && m.args[0] != m.exe
+	if len(m.args) == 0 || len(m.args) == maxArgs || titled || dir == "" {
+		return ""
+	}
+	size := 0
+	for _, a := range m.args {
+		size += len(a) + 1
+	}
+	if size >= maxCmdline {
+		return ""
+	}
+	return commandLine(runtime.GOOS, dir, m.args)
+}
+
+// commandLine returns the line by which a system's shell runs a command in a directory.
+func commandLine(goos, dir string, args []string) string {
+	quote, enter := quoteForShell, "cd "
+	if goos == "windows" {
+		quote, enter = quoteForWindows, "cd /d "
+	}
+	words := make([]string, len(args))
+	for i, a := range args {
+		words[i] = quote(a)
+	}
+	return enter + quote(dir) + " && " + strings.Join(words, " ")
+}
+
+// quoteForShell quotes a word for sh(1), if that is necessary.
+func quoteForShell(word string) string {
+	const plain = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789%+,-./:=@_"
+	if word != "" && strings.Trim(word, plain) == "" && !strings.Contains(word, "=") {
+		return word
+	}
+	return "'" + strings.ReplaceAll(word, "'", `'\''`) + "'"
+}
+
+// quoteForWindows quotes a word for cmd and for programs that read their command line as Microsoft's C runtime does.
+func quoteForWindows(word string) string {
+	if word != "" && !strings.ContainsAny(word, " \t\"&|<>^%()!;,") {
+		return word
+	}
+	var b strings.Builder
+	b.WriteByte('"')
+	slashes := 0
+	for _, r := range word {
+		switch r {
+		case '\\':
+			slashes++
+		case '"':
+			b.WriteString(strings.Repeat(`\`, slashes+1)) // those before a quote count twice
+			slashes = 0
+		default:
+			slashes = 0
+		}
+		b.WriteRune(r)
+	}
+	b.WriteString(strings.Repeat(`\`, slashes) + `"`)
+	return b.String()
+}
