@@ -67,8 +67,7 @@ func (f *follower) lines(u watcher.Update, now time.Time) []byte {
 		return b.Bytes()
 	}
 	for _, e := range u.Events {
-		l := e.Listener
-		fmt.Fprintf(&b, "%s  %s  %d  %s\n", clock, e.Kind, l.Port, describe(l))
+		fmt.Fprintf(&b, "%s  %s  %d  %s\n", clock, e.Kind, e.Listener.Port, describeEvent(e))
 	}
 	return b.Bytes()
 }
@@ -92,6 +91,18 @@ func writeTable(out io.Writer, s watcher.Snapshot) {
 		fmt.Fprintf(t, "%d\t%s\t%s\t%s\t%s\t%s\t%s\n", l.Port, l.Name(), dash(clean(l.Owner.Name)), pid, addresses(l), since, dash(directory(l)))
 	}
 	t.Flush() // into a buffer: it cannot fail
+}
+
+// describeEvent says in one line what happened to a listener, and why.
+func describeEvent(e watcher.Event) string {
+	text := describe(e.Listener)
+	if e.Kind == watcher.Replaced {
+		text += "; before " + describe(e.Before)
+	}
+	if why := e.Reason.String(); why != "" {
+		text += ": " + why
+	}
+	return text
 }
 
 // describe says in one line whose listener it is and where it is bound.

@@ -60,6 +60,15 @@ func TestFollower(t *testing.T) {
 	tests := map[string][]watcher.Update{
 		"table": {{Snapshot: snapshot(unknown, web, db, listener(65535, bare, "127.0.0.1", "192.0.2.1"))}},
 		"empty": {{Snapshot: snapshot()}},
+		"reasons": {
+			{Snapshot: snapshot(web)},
+			{Snapshot: snapshot(), Events: []watcher.Event{{Kind: watcher.Closed, Listener: web, Reason: watcher.Reason{
+				Cause: watcher.OwnerEnded, Exit: owner.Exit{How: owner.Exited, Status: 1}, Supervisor: "nodemon"}}}},
+			{Snapshot: snapshot(web), Events: []watcher.Event{{Kind: watcher.Restarted, Listener: web, Before: web, Reason: watcher.Reason{
+				Cause: watcher.OwnerEnded, Exit: owner.Exit{How: owner.Killed, Signal: "SIGKILL"}}}}},
+			{Snapshot: snapshot(db), Events: []watcher.Event{{Kind: watcher.Replaced, Listener: db, Before: web}}},
+			{Snapshot: snapshot(unknown), Events: []watcher.Event{{Kind: watcher.Exposed, Listener: unknown, Before: db}}},
+		},
 		"events": {
 			{Snapshot: snapshot(web)},
 			{Snapshot: snapshot(unknown, web, db), Events: []watcher.Event{{Kind: watcher.Opened, Listener: unknown}, {Kind: watcher.Opened, Listener: db}}},
