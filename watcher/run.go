@@ -198,7 +198,7 @@ func (s *state) take(r result) (news bool) {
 	}
 	before := s.now.Listeners
 	s.err = nil
-	s.now.Time, s.now.Source, s.now.Searching = r.Time, r.Source, r.Searching
+	s.now.Time, s.now.Source, s.now.Searching, s.now.Exits = r.Time, r.Source, r.Searching, r.Exits
 	if len(s.doubted) == 0 && same(before, r.Listeners) {
 		return false
 	}
