@@ -177,7 +177,11 @@ func TestPinsExitsLate(t *testing.T) {
 		for !m.Gone() {
 			runtime.Gosched()
 		}
-		<-pins.Wake
+		select {
+		case <-pins.Wake:
+		case <-time.After(20 * time.Second):
+			t.Fatalf("%s: nobody is woken", tt.command)
+		}
 		for after, want := range map[time.Duration]bool{0: true, 299 * time.Millisecond: true, 300 * time.Millisecond: false, time.Second: false} {
 			pins.Exits(now) // has noticed it
 			if exits, waiting := pins.Exits(now.Add(after)); len(exits) > 0 || waiting != want {
