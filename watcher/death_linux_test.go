@@ -7,10 +7,12 @@ import (
 	"slices"
 	"testing"
 	"time"
+
+	"porttray/watcher/owner"
 )
 
-// TestRunDeaths measures how long after the end of a process its listener is reported closed. Scans come once a second unless
-// somebody wakes the watcher.
+// TestRunDeaths measures how long after the end of a process its listener is reported closed, with how it ended where the system
+// tells. Scans come once a second unless somebody wakes the watcher.
 func TestRunDeaths(t *testing.T) {
 	const deaths = 50
 	type server struct {
@@ -61,19 +63,36 @@ func TestRunDeaths(t *testing.T) {
 		})
 	})
 	var took []time.Duration
+	unknown := 0
 	for _, s := range servers {
 		time.Sleep(2 * atLeast) // or the pause after the last scan is measured
-		start := time.Now()
+		start, reaped := time.Now(), make(chan struct{})
 		if err := s.cmd.Process.Kill(); err != nil {
 			t.Fatal(err)
 		}
+		go func() { // as a parent does
+			defer close(reaped)
+			s.cmd.Process.Wait()
+		}()
 		until(func(u Update) bool {
-			return slices.ContainsFunc(u.Events, func(e Event) bool { return e.Kind == Closed && e.Listener.Port == s.port })
+			return slices.ContainsFunc(u.Events, func(e Event) bool {
+				if e.Kind != Closed || e.Listener.Port != s.port {
+					return false
+				}
+				if got := u.Snapshot.Exits[e.Listener.Owner.ID()]; tellsExits(t) && got != (owner.Exit{How: owner.Killed, Signal: "SIGKILL"}) {
+					unknown++
+				}
+				return true
+			})
 		})
 		took = append(took, time.Since(start))
+		<-reaped
 	}
 	slices.Sort(took)
 	t.Logf("of %d deaths half are reported within %v, all within %v", deaths, took[deaths/2], took[deaths-1])
+	if unknown > 0 {
+		t.Errorf("of %d it is not told how they ended", unknown)
+	}
 	if took[deaths-1] > patience/2 {
 		t.Errorf("one is reported only after %v", took[deaths-1])
 	}

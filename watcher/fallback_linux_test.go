@@ -68,18 +68,22 @@ func roleSandbox(m *testing.M) error {
 	return nil
 }
 
-// refuseNetlink installs a seccomp filter (seccomp(2)) for all threads.
-func refuseNetlink(errno uint32) error {
-	const number, firstArg = 0, 16 // in struct seccomp_data
-	low := uint32(firstArg)        // half of it
+// refuseNetlink has the system refuse all netlink sockets.
+func refuseNetlink(errno uint32) error { return refuse(unix.SYS_SOCKET, 0, unix.AF_NETLINK, errno) }
+
+// refuse has the system answer a call with an error when one of its arguments has a certain value. It installs a seccomp filter
+// (seccomp(2)) for all threads.
+func refuse(call uint32, argument int, value, errno uint32) error {
+	const number, firstArg = 0, 16       // in struct seccomp_data
+	low := uint32(firstArg + 8*argument) // half of it
 	if one := uint16(1); *(*byte)(unsafe.Pointer(&one)) == 0 {
 		low += 4
 	}
 	filter := []unix.SockFilter{
 		{Code: unix.BPF_LD | unix.BPF_W | unix.BPF_ABS, K: number},
-		{Code: unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K, K: unix.SYS_SOCKET, Jf: 3},
+		{Code: unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K, K: call, Jf: 3},
 		{Code: unix.BPF_LD | unix.BPF_W | unix.BPF_ABS, K: low},
-		{Code: unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K, K: unix.AF_NETLINK, Jf: 1},
+		{Code: unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K, K: value, Jf: 1},
 		{Code: unix.BPF_RET | unix.BPF_K, K: unix.SECCOMP_RET_ERRNO | errno},
 		{Code: unix.BPF_RET | unix.BPF_K, K: unix.SECCOMP_RET_ALLOW},
 	}

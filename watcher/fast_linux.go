@@ -39,6 +39,7 @@ type fastScanner struct {
 	last   time.Time
 	owners map[int32]*program
 	held   map[int32]map[uint32]int // descriptors of sockets, of processes looked at in the search under way
+	exits  exits
 	found  Snapshot
 }
 
@@ -123,12 +124,14 @@ func (s *fastScanner) scan(ctx context.Context) (Snapshot, error) {
 	changed = s.check(ctx, now) || changed
 	if s.attribute(ctx, now) || changed {
 		s.found.Listeners = s.listeners()
-		s.letGo()
+		s.letGo(now)
 	}
+	waiting := s.reap(now)
 	s.last = now
 	s.found.Time = time.Now()
 	s.found.Source = s.how.name
-	s.found.Searching = s.search.rest != nil
+	s.found.Searching = s.search.rest != nil || waiting
+	s.found.Exits = s.exits.known
 	return s.found, nil
 }
 
@@ -410,8 +413,18 @@ func (s *fastScanner) listeners() []Listener {
 	return local(all)
 }
 
+// reap takes in how former owners ended, and reports whether that is about to come to be known of others.
+func (s *fastScanner) reap(now time.Time) (waiting bool) {
+	var ended map[owner.ID]owner.Exit
+	if s.pins != nil {
+		ended, waiting = s.pins.Exits(now)
+	}
+	s.exits.add(ended, now)
+	return waiting
+}
+
 // letGo forgets the processes that own nothing any longer.
-func (s *fastScanner) letGo() {
+func (s *fastScanner) letGo(now time.Time) {
 	var pids []int32
 	for _, so := range s.order {
 		if so.owner != nil {
@@ -427,6 +440,6 @@ func (s *fastScanner) letGo() {
 		}
 	}
 	if s.pins != nil {
-		s.pins.Keep(pids)
+		s.pins.Keep(pids, now)
 	}
 }

@@ -14,6 +14,8 @@ func systemRole(m *testing.M, role string, args []string) error {
 		return rolePuppet(args)
 	case "sandbox":
 		return roleSandbox(m)
+	case "old kernel":
+		return roleOldKernel(m)
 	case "stranger":
 		return roleStranger(args[0])
 	case "network":

@@ -36,7 +36,7 @@ type source struct {
 func portable() source {
 	s := newScanner()
 	first := true
-	return source{close: func() {}, scan: func(ctx context.Context) (Snapshot, error) {
+	return source{close: s.handles.close, scan: func(ctx context.Context) (Snapshot, error) {
 		seen, err := s.scan(ctx)
 		if err != nil || !first {
 			return seen, err
@@ -56,10 +56,13 @@ type scanner struct {
 	facts map[int32]owner.Process  // of the owners in the last scan
 	own   map[int32][]socket       // of processes that were asked for theirs in this scan
 	tops  map[socket]owner.Process // the topmost process that shares the socket
+
+	handles handles
+	exits   exits
 }
 
 func newScanner() *scanner {
-	return &scanner{facts: map[int32]owner.Process{}, own: map[int32][]socket{}, tops: map[socket]owner.Process{}}
+	return &scanner{facts: map[int32]owner.Process{}, own: map[int32][]socket{}, tops: map[socket]owner.Process{}, handles: handles{}}
 }
 
 // A socket is one listening socket as the system lists it. PID is 0 when its process cannot be seen.
@@ -114,7 +117,9 @@ func (s *scanner) scan(ctx context.Context) (Snapshot, error) {
 		listeners[id].Addrs = append(listeners[id].Addrs, so.addr)
 	}
 	s.facts, s.tops = facts, tops
-	return Snapshot{Time: time.Now(), Listeners: local(listeners), Source: "gopsutil"}, nil
+	now := time.Now()
+	s.exits.add(s.handles.keep(facts, now), now)
+	return Snapshot{Time: now, Listeners: local(listeners), Source: "gopsutil", Exits: s.exits.known}, nil
 }
 
 // local returns, sorted, those of the listeners that are reachable over loopback.

@@ -82,9 +82,12 @@ type Snapshot struct {
 	Time      time.Time // when the scan ended; zero if there was none yet
 	Listeners []Listener
 	Source    string // where the list came from: "sock_diag", "/proc/net/tcp" or "gopsutil"
-	// Exits says how owners ended that had listeners within the last minute, as far as the system tells. It is not to be changed.
-	Exits     map[owner.ID]owner.Exit
-	Searching bool // the search for an owner has taken long and goes on in the next scan
+	// Searching says that something is about to be found out by the next scan: the search for an owner has taken long, or the exit
+	// status of one that ended is not there yet.
+	Searching bool
+	// Exits says how processes that owned listeners ended within the last minute, as far as that is known. It may be nil, and it is
+	// never modified.
+	Exits map[owner.ID]owner.Exit
 }
 
 // Find returns the listener of that name.

@@ -6,17 +6,25 @@ import (
 	"os"
 	"slices"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
 
-// maxPins bounds how many processes are pinned at once; each takes a file descriptor.
-const maxPins = 512
+const (
+	// maxPins bounds how many processes are pinned at once; each takes a file descriptor.
+	maxPins = 512
+	// linger is how long a process stays pinned that is not to be kept, so that its end and its exit status can still be seen.
+	linger = 2 * time.Second
+	// reaping is how long it is worth to wait for a parent that has not reaped its child yet. Most do within a millisecond.
+	reaping = 300 * time.Millisecond
+)
 
-// Pins hold on to processes by one pidfd each (pidfd_open(2)), which tells the instant at which the process ends. All methods
-// belong to one goroutine.
+// Pins hold on to processes by one pidfd each (pidfd_open(2)), which tells the instant at which the process ends, and then how it
+// ended. All methods belong to one goroutine.
 type Pins struct {
 	held  map[int32]pin
+	loose int // how many of them are
 	epoll *os.File
 	fd    int // of epoll, whose own Fd method would make it block
 	// Ended receives the PID of each pinned process that ends. Somebody must receive.
@@ -29,7 +37,11 @@ type Pins struct {
 type pin struct {
 	fd    int
 	start uint64
+	since time.Time // when it became loose or, after that, a zombie; zero if it is to be kept
+	ended bool      // as a zombie
 }
+
+func (p pin) loose() bool { return !p.since.IsZero() }
 
 // NewPins returns an empty set. The error wraps errors.ErrUnsupported before Linux 5.3.
 func NewPins() (*Pins, error) {
@@ -67,11 +79,15 @@ func NewPins() (*Pins, error) {
 func (p *Pins) Hold(q Process) bool {
 	if old, ok := p.held[q.PID]; ok {
 		if old.start == q.Start {
+			if old.loose() {
+				p.loose--
+			}
+			p.held[q.PID] = pin{fd: old.fd, start: old.start}
 			return true
 		}
 		p.drop(q.PID)
 	}
-	if len(p.held) >= maxPins {
+	if len(p.held) >= maxPins && !p.makeRoom() {
 		return false
 	}
 	fd, err := unix.PidfdOpen(int(q.PID), 0)
@@ -84,27 +100,79 @@ func (p *Pins) Hold(q Process) bool {
 		unix.Close(fd)
 		return false
 	}
-	p.held[q.PID] = pin{fd, q.Start}
+	p.held[q.PID] = pin{fd: fd, start: q.Start}
 	return true
 }
 
-// Keep lets go of all pinned processes that are not among pids, which is sorted.
-func (p *Pins) Keep(pids []int32) {
-	for pid := range p.held {
-		if _, ok := slices.BinarySearch(pids, pid); !ok {
-			p.drop(pid)
+// Keep makes all pinned processes loose that are not among pids, which is sorted. Exits lets go of those.
+func (p *Pins) Keep(pids []int32, now time.Time) {
+	for pid, held := range p.held {
+		if _, ok := slices.BinarySearch(pids, pid); !ok && !held.loose() {
+			held.since = now
+			p.held[pid] = held
+			p.loose++
 		}
 	}
 }
 
+// Exits returns how loose processes ended, as far as that has come to be known since the last call, and whether it is about to be
+// known of others. It lets go of these processes, and of those that have been loose for long. With none it costs nothing.
+func (p *Pins) Exits(now time.Time) (exits map[ID]Exit, waiting bool) {
+	if p.loose == 0 {
+		return nil, false
+	}
+	for pid, held := range p.held {
+		if !held.loose() {
+			continue
+		}
+		exit, stage := exitOf(held.fd)
+		if stage == zombie && !held.ended {
+			held.ended, held.since = true, now
+			p.held[pid] = held
+		}
+		if exit.How != Unknown {
+			if exits == nil {
+				exits = map[ID]Exit{}
+			}
+			exits[ID{pid, held.start}] = exit
+		}
+		if stage == settled || now.Sub(held.since) >= linger {
+			p.drop(pid)
+			continue
+		}
+		waiting = waiting || stage == zombie && now.Sub(held.since) < reaping
+	}
+	return exits, waiting
+}
+
+// makeRoom lets go of the process that has been loose for longest, if any is.
+func (p *Pins) makeRoom() bool {
+	oldest, found := int32(0), false
+	for pid, held := range p.held {
+		if held.loose() && (!found || held.since.Before(p.held[oldest].since)) {
+			oldest, found = pid, true
+		}
+	}
+	if found {
+		p.drop(oldest)
+	}
+	return found
+}
+
 func (p *Pins) drop(pid int32) {
-	unix.Close(p.held[pid].fd) // which also takes it out of the epoll set
+	held := p.held[pid]
+	unix.Close(held.fd) // which also takes it out of the epoll set
 	delete(p.held, pid)
+	if held.loose() {
+		p.loose--
+	}
 }
 
 // Close lets go of all processes.
 func (p *Pins) Close() {
-	p.Keep(nil)
+	for pid := range p.held {
+		p.drop(pid)
+	}
 	close(p.done)
 	p.epoll.Close()
 }

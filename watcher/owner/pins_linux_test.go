@@ -190,6 +190,13 @@ func TestPinsHold(t *testing.T) {
 	}
 }
 
+// letGo makes all pinned processes loose but these, and lets go of the loose ones as if time had passed.
+func (p *Pins) letGo(but ...int32) {
+	now := time.Now()
+	p.Keep(but, now)
+	p.Exits(now.Add(linger))
+}
+
 func TestPinsKeep(t *testing.T) {
 	p := newPins(t)
 	defer p.Close()
@@ -201,12 +208,23 @@ func TestPinsKeep(t *testing.T) {
 	for _, s := range all {
 		p.Hold(s.Process)
 	}
-	before := openFiles(t)
+	before, start := openFiles(t), time.Now()
 	kept := []int32{1, all[1].PID, all[4].PID}
-	p.Keep(kept)
-	if now := openFiles(t); now != before-4 || len(p.held) != 2 {
-		t.Errorf("%d files are open, %d were before; pinned are %v", now, before, p.held)
+	for _, after := range []time.Duration{0, linger / 2, linger - 1} {
+		p.Keep(kept, start.Add(after))
+		exits, waiting := p.Exits(start.Add(after))
+		if len(exits) > 0 || waiting || openFiles(t) != before || len(p.held) != 6 || p.loose != 4 {
+			t.Errorf("after %v: ended are %v, waiting: %v, %d of %d are loose", after, exits, waiting, p.loose, len(p.held))
+		}
 	}
+	if !p.Hold(all[5].Process) || p.loose != 3 {
+		t.Errorf("one is held again, and %d are loose", p.loose)
+	}
+	p.Exits(start.Add(linger))
+	if now := openFiles(t); now != before-3 || len(p.held) != 3 || p.loose != 0 {
+		t.Errorf("%d files are open, %d were before; pinned are %v, %d of them loose", now, before, p.held, p.loose)
+	}
+	p.letGo(kept...)
 	for _, i := range []int{0, 2, 3, 5, 4} { // the last is still pinned
 		all[i].kill()
 	}
@@ -217,9 +235,20 @@ func TestPinsKeep(t *testing.T) {
 		t.Error("a pinned process cannot be pinned")
 	}
 	before = openFiles(t) // package os has closed its own of those that ended
-	p.Keep(nil)
-	if now := openFiles(t); now != before-2 || len(p.held) > 0 {
+	p.letGo()
+	if now := openFiles(t); now != before-2 || len(p.held) > 0 || p.loose != 0 {
 		t.Errorf("%d files are open, %d were before; pinned are %v", now, before, p.held)
+	}
+}
+
+// TestPinsIdle makes sure that a look at nothing costs nothing.
+func TestPinsIdle(t *testing.T) {
+	p := newPins(t)
+	defer p.Close()
+	s := newSleeper(t)
+	p.Hold(s.Process)
+	if allocs := testing.AllocsPerRun(10, func() { p.Exits(time.Now()) }); allocs > 0 {
+		t.Errorf("%v allocations", allocs)
 	}
 }
 
@@ -243,12 +272,16 @@ func TestPinsBound(t *testing.T) {
 	if !p.Hold(all[0].Process) {
 		t.Error("a process that is pinned is refused for lack of room")
 	}
-	p.Keep([]int32{all[0].PID})
-	for _, s := range all[maxPins:] {
+	p.Keep([]int32{all[0].PID}, time.Now())
+	for _, s := range all[maxPins:] { // the loose ones give way
 		if !p.Hold(s.Process) {
 			t.Error("there is room, and a process is refused")
 		}
 	}
+	if len(p.held) != maxPins || p.loose != maxPins-4 {
+		t.Errorf("%d are pinned, %d of them loose", len(p.held), p.loose)
+	}
+	p.letGo(all[0].PID, all[maxPins].PID, all[maxPins+1].PID, all[maxPins+2].PID)
 	all[maxPins].kill()
 	if got := p.next(t); got != all[maxPins].PID {
 		t.Errorf("process %d ended, want %d", got, all[maxPins].PID)

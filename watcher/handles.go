@@ -1,0 +1,60 @@
+package watcher
+
+import (
+	"time"
+
+	"porttray/watcher/owner"
+)
+
+// lingering is how long a process is still held on to that owns nothing any more: it may be about to end.
+const lingering = 2 * time.Second
+
+// A handle is one on a process that owns listeners, or did.
+type handle struct {
+	owner.Handle
+	seen time.Time // when it last owned one
+}
+
+// handles are what the portable scan holds on to.
+type handles map[owner.ID]handle
+
+// keep holds on to the owners, and returns how those ended that are none any longer.
+func (h handles) keep(owners map[int32]owner.Process, now time.Time) map[owner.ID]owner.Exit {
+	for _, p := range owners {
+		if !p.Known() {
+			continue
+		}
+		held, ok := h[p.ID()]
+		if !ok {
+			held.Handle = owner.Grip(p)
+		}
+		held.seen = now
+		h[p.ID()] = held
+	}
+	var ended map[owner.ID]owner.Exit
+	for id, held := range h {
+		if held.seen.Equal(now) {
+			continue
+		}
+		exit, settled := held.Exit()
+		if exit.How != owner.Unknown {
+			if ended == nil {
+				ended = map[owner.ID]owner.Exit{}
+			}
+			ended[id] = exit
+		}
+		if settled || now.Sub(held.seen) >= lingering {
+			held.Close()
+			delete(h, id)
+		}
+	}
+	return ended
+}
+
+// close lets go of all.
+func (h handles) close() {
+	for id, held := range h {
+		held.Close()
+		delete(h, id)
+	}
+}

@@ -1,0 +1,78 @@
+package owner
+
+import (
+	"errors"
+	"fmt"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// A stage is how far the end of a process has come.
+type stage int
+
+const (
+	running stage = iota
+	zombie        // its parent has not reaped it yet
+	settled       // nothing more will be told
+)
+
+// exitOf asks a pidfd how its process ended. That is told from when the parent has reaped it on, to any user, as long as the
+// pidfd was opened before (PIDFD_GET_INFO with PIDFD_INFO_EXIT in linux/pidfd.h, Linux 6.15).
+func exitOf(pidfd int) (Exit, stage) {
+	info, err := pidfdInfo(pidfd)
+	if errors.Is(err, unix.ESRCH) {
+		// The process is reaped now, but may not have been yet when the kernel looked for its status.
+		info, err = pidfdInfo(pidfd)
+	}
+	exit, stage := readExit(info, err)
+	if stage == zombie && !readable(pidfd) {
+		return Exit{}, running
+	}
+	return exit, stage
+}
+
+func pidfdInfo(pidfd int) (unix.PidfdInfo, error) {
+	info := unix.PidfdInfo{Mask: unix.PIDFD_INFO_EXIT}
+	err := unix.IoctlPidfdInfo(pidfd, &info)
+	return info, err
+}
+
+// readExit reads the kernel's answer. For a process that runs it is the same as for a zombie. An error means that the kernel will
+// not tell: before Linux 6.13 nobody could ask, before 6.15 it had no answer about a process that is reaped, and a sandbox may
+// forbid to ask.
+func readExit(info unix.PidfdInfo, err error) (Exit, stage) {
+	switch {
+	case err != nil:
+		return Exit{}, settled
+	case info.Mask&unix.PIDFD_INFO_EXIT == 0:
+		return Exit{}, zombie
+	}
+	return decodeStatus(syscall.WaitStatus(info.Exit_code)), settled
+}
+
+// decodeStatus reads a status as wait(2) returns it.
+func decodeStatus(status syscall.WaitStatus) Exit {
+	switch {
+	case status.Exited():
+		return Exit{How: Exited, Status: status.ExitStatus()}
+	case status.Signaled():
+		signal := unix.SignalName(status.Signal())
+		if signal == "" {
+			signal = fmt.Sprintf("signal %d", int(status.Signal()))
+		}
+		return Exit{How: Killed, Signal: signal}
+	}
+	return Exit{}
+}
+
+// readable reports whether a pidfd is, as it is from the end of its process on.
+func readable(pidfd int) bool {
+	poll := []unix.PollFd{{Fd: int32(pidfd), Events: unix.POLLIN}}
+	for {
+		n, err := unix.Poll(poll, 0)
+		if !errors.Is(err, unix.EINTR) {
+			return n > 0
+		}
+	}
+}

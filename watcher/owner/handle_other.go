@@ -1,0 +1,15 @@
+//go:build !windows
+
+package owner
+
+// A Handle is described in handle_windows.go. Here it holds on to nothing.
+type Handle struct{}
+
+// Grip is described in handle_windows.go.
+func Grip(Process) Handle { return Handle{} }
+
+// Exit is described in handle_windows.go.
+func (Handle) Exit() (exit Exit, settled bool) { return Exit{}, true }
+
+// Close is described in handle_windows.go.
+func (Handle) Close() {}
