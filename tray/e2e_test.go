@@ -37,6 +37,7 @@ func TestListenerAppears(t *testing.T) {
 	for _, off := range []time.Duration{0, -2 * time.Second, 2 * time.Second} {
 		want := fmt.Sprintf(`Open in browser
 Copy address
+☐ Mute notifications
 ─────
 (web, PID %[1]d, since %[2]s)
 (~/project)
@@ -328,5 +329,78 @@ func TestClosed(t *testing.T) {
 	s.hearList("5 ports opened", ", ", five.ports, "%d sleep")
 	if got := s.notes.all(); len(got) != 4 {
 		t.Errorf("there are %d notifications, want 4: %v", len(got), got)
+	}
+}
+
+// A server that is back within the time that is given to it has restarted, which is nothing to tell.
+func TestRestart(t *testing.T) {
+	parallel(t)
+	d := newDesktop(t)
+	d.needNetwork()
+	v := d.startVictim(victimOptions{name: "server"}, "127.0.0.1:0")
+	port := v.ports[0]
+	s := d.startTray()
+	s.row(v, port)
+	for range 2 {
+		v.signal(os.Kill)
+		s.noRow(port)
+		v = d.startVictim(victimOptions{name: "server"}, fmt.Sprintf("127.0.0.1:%d", port))
+		s.row(v, port)
+	}
+	if !stays(8*time.Second, func() bool { return len(s.heard(port)) == 0 }) {
+		t.Errorf("the restarts are told: %q", s.heard(port))
+	}
+	if row := s.row(v, port); row.find("Restarted ×2") == nil {
+		t.Errorf("the restarts are not counted:\n%v", row)
+	}
+	if menu := s.item.menu(); menu.find("Recently closed") != nil {
+		t.Errorf("a restarted server counts as closed:\n%v", menu)
+	}
+}
+
+// What ended unexpectedly is told with the reason, and then in the menu: in the first row and under Recently closed.
+func TestCrash(t *testing.T) {
+	parallel(t)
+	d := newDesktop(t)
+	d.needNetwork()
+	v := d.startVictim(victimOptions{name: "server"}, "127.0.0.1:0")
+	s := d.startTray()
+	s.row(v, v.ports[0])
+	v.signal(syscall.SIGSEGV)
+	s.noRow(v.ports[0])
+	s.hear(fmt.Sprintf("server (:%d) crashed after ", v.ports[0]), "exited with status 2") // as Go programs do for this signal
+	menu := s.item.waitFor("what closed", patience, func(menu *node) bool { return menu.find("Recently closed", "server", "Copy address") != nil })
+	if first := menu.children[1].label; !strings.HasSuffix(first, "  server crashed: exited with status 2") {
+		t.Errorf("the first row is %q", first)
+	}
+	restart := menu.find("Recently closed", fmt.Sprintf("server :%d, exited with status 2", v.ports[0]), "Copy restart command")
+	if restart == nil || !restart.enabled {
+		t.Fatalf("nothing to restart it by:\n%v", menu)
+	}
+}
+
+// The choice of what is told lasts.
+func TestModes(t *testing.T) {
+	parallel(t)
+	d := newDesktop(t)
+	d.needNetwork()
+	v := d.startVictim(victimOptions{}, "127.0.0.1:0")
+	s := d.startTray()
+	s.row(v, v.ports[0])
+	s.item.click(s.item.menu().find("Notifications", "Off"))
+	off := func(menu *node) bool { return menu.find("Notifications", "Off").checked }
+	s.item.waitFor("mode", patience, off)
+	s.tray.signal(syscall.SIGTERM)
+	if code, err := s.tray.wait(patience); err != nil || code != 0 {
+		t.Fatalf("exit status %d, %v", code, err)
+	}
+	s.tray = d.start(buildProgram(t), "tray")
+	s.item = s.host.item(patience)
+	s.item.waitFor("mode", patience, off)
+	s.row(v, v.ports[0])
+	v.signal(os.Kill)
+	s.noRow(v.ports[0])
+	if !stays(8*time.Second, func() bool { return len(s.heard(v.ports[0])) == 0 }) {
+		t.Errorf("something is told: %q", s.heard(v.ports[0]))
 	}
 }

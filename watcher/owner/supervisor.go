@@ -1,6 +1,9 @@
 package owner
 
-import "slices"
+import (
+	"slices"
+	"strings"
+)
 
 // supervisors are the programs that start another one again, by name: mostly when its files change.
 var supervisors = map[string]bool{
@@ -11,15 +14,19 @@ var supervisors = map[string]bool{
 	"supervisord": true, "runit": true, "dotnet-watch": true,
 }
 
+// watching are the words by which programs that do other things too are told to start another one again: what must come first, apart
+// from options.
+var watching = map[string]string{"node": "--watch", "bun": "--watch", "tsx": "watch", "cargo": "watch", "dotnet": "watch"}
+
 // supervises returns the name of the supervisor that the process is, or nothing.
 func (m member) supervises() string {
 	for _, c := range m.commands {
-		switch {
-		case supervisors[c.name]:
+		if supervisors[c.name] {
 			return c.name
-		case c.name == "node" && slices.Contains(c.args, "--watch"), c.name == "tsx" && slices.Contains(c.args, "watch"),
-			c.name == "bun" && slices.Contains(c.args, "--watch"), c.name == "cargo" && slices.Contains(c.args, "watch"),
-			c.name == "dotnet" && len(c.args) > 0 && c.args[0] == "watch":
+		}
+		word := watching[c.name]
+		at := slices.Index(c.args, word)
+		if word != "" && at >= 0 && !slices.ContainsFunc(c.args[:at], func(a string) bool { return !strings.HasPrefix(a, "-") }) {
 			return c.name + " watch"
 		}
 	}
