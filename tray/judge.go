@@ -19,6 +19,8 @@ const (
 	loopSpan  = time.Minute
 	// waking is how long after a sleep the computer is left to come to itself.
 	waking = 15 * time.Second
+	// loggingIn is how long after a start with the desktop session other programs of the session still come up.
+	loggingIn = time.Minute
 	// movedWithin is how long after its start a server on an unusual port counts as one that has found its own port taken.
 	movedWithin = 10 * time.Second
 )
@@ -38,6 +40,7 @@ type judge struct {
 	looping  map[string]bool        // those of which it was told that they keep restarting
 	exposed  map[watcher.ID]bool    // those of which it was told that they can be reached from the network
 	usual    map[string]uint16      // the port on which a server was seen last
+	quiet    time.Time              // until then nothing that comes up is told
 	wakes    time.Time              // when the time after a sleep is over; zero if it is
 	lost     []watcher.Listener     // what closed during the sleep and that time
 }
@@ -96,10 +99,7 @@ func (j *judge) observe(events []watcher.Event, before, after []watcher.Server, 
 		case watcher.Restarted:
 			j.back(e, after, now)
 		case watcher.Replaced:
-			j.settle(e.Before)
-			if s, ok := serverOf(after, e.Listener.ID()); ok && j.awake(now) {
-				j.decide(happening{kind: replaced, at: now, on: s, before: e.Before, reason: e.Reason}, now)
-			}
+			j.replace(e, before, after, now)
 		case watcher.Exposed:
 			if s, ok := serverOf(after, e.Listener.ID()); ok && !j.exposed[s.ID()] {
 				j.exposed[s.ID()] = true
@@ -129,6 +129,23 @@ func (j *judge) close(e watcher.Event, before []watcher.Server, now time.Time) {
 	}
 }
 
+// replace takes in that another server has the port of one that closed.
+func (j *judge) replace(e watcher.Event, before, after []watcher.Server, now time.Time) {
+	s, ok := serverOf(after, e.Listener.ID())
+	told := !j.settle(e.Before)
+	n := len(j.waiting)
+	j.waiting = slices.DeleteFunc(j.waiting, func(h happening) bool { return h.on.ID() == e.Before.ID() })
+	waited := len(j.waiting) < n
+	switch {
+	case !ok && !waited: // what took the port is no server of its own: the one before just ended
+		j.close(watcher.Event{Kind: watcher.Closed, Listener: e.Before, Reason: e.Reason}, before, now)
+	case ok && told && j.awake(now):
+		j.decide(happening{kind: replaced, at: now, on: s, before: e.Before, reason: e.Reason}, now)
+	case ok:
+		j.fresh = append(j.fresh, happening{kind: opened, at: now, on: s})
+	}
+}
+
 // settle forgets that a listener opened, if that was not told yet, and reports whether it was so.
 func (j *judge) settle(l watcher.Listener) bool {
 	n := len(j.fresh)
@@ -140,7 +157,9 @@ func (j *judge) settle(l watcher.Listener) bool {
 
 // back takes in that a server restarted: that is silent, unless it goes on like that.
 func (j *judge) back(e watcher.Event, after []watcher.Server, now time.Time) {
-	j.settle(e.Before)
+	if j.settle(e.Before) { // nobody was told yet that it came up
+		j.fresh = append(j.fresh, happening{kind: opened, at: now, on: watcher.Server{Listener: e.Listener}})
+	}
 	j.waiting = slices.DeleteFunc(j.waiting, func(h happening) bool { return h.on.ID() == e.Before.ID() })
 	s, ok := serverOf(after, e.Listener.ID())
 	if !ok {
@@ -182,7 +201,7 @@ func (j *judge) ripen(servers []watcher.Server, now time.Time) []happening {
 		if now.Sub(h.at) < settled {
 			return false
 		}
-		if s, ok := serverOf(servers, latestID(h.on.Listener, servers)); ok && j.awake(h.at) {
+		if s, ok := serverOf(servers, latestID(h.on.Listener, servers)); ok && j.awake(h.at) && !h.at.Before(j.quiet) {
 			h.on = s
 			j.decide(j.placed(h, servers), now)
 		}

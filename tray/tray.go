@@ -43,6 +43,9 @@ func Run(ctx context.Context, w *watcher.Watcher, version string) error {
 	notices := newOutbox(session.send)
 	l := newLoop(version, runtime.GOOS)
 	w.Wake, l.numbers = l.wake, readPorts()
+	if os.Getenv("DESKTOP_AUTOSTART_ID") != "" { // set by session managers (XSMP) for what they start
+		l.judge.quiet = time.Now().Add(loggingIn)
+	}
 	keep := newKeeper()
 	l.restore(keep.choices)
 	l.do = deeds{scheme: scheme, open: openURL, copy: copyText, network: networkAddress, end: end, say: notices.put, save: keep.put}
