@@ -47,7 +47,8 @@ type Watcher struct {
 }
 
 // Run watches until ctx is done. It delivers the first good snapshot at once, and then an update whenever something changed
-// since the update delivered last: a slow reader loses no change, it gets several in one. Run never closes updates.
+// since the update delivered last: a slow reader loses no change, it gets several in one. Run never closes updates. An update
+// waits for half a second at most while it is found out whose servers its listeners are, or how their owners ended.
 //
 // A scan that fails, takes too long, or comes without anything of an address family that was there before is not believed: the
 // last good state stands, and is delivered once more with Err set. Run does not stop for it, and never takes it for closed
@@ -142,11 +143,12 @@ func (w *Watcher) Run(ctx context.Context, updates chan<- Update) {
 			scanning = false
 			limit.Stop()
 			state.slept = state.slept || pace.overslept(r.took)
+			cost := r.took
 			if r.Searching || state.now.Searching {
-				r.took = 0 // a search is paid for once, and says nothing of what scans cost here
+				cost = 0 // a search is paid for once, and says nothing of what scans cost here
 			}
 			news := state.take(r)
-			state.slowed(pace.scanned(r.took, news || len(state.doubted) > 0))
+			state.slowed(pace.scanned(cost, news || len(state.doubted) > 0))
 			if news || state.naming.outdated {
 				state.naming.begin(ctx, state.now.Listeners)
 			}
@@ -254,7 +256,7 @@ func (s *state) slowed(pause time.Duration) {
 func (s *state) failed(err error) {
 	s.changed = s.changed || text(s.err) != text(err)
 	s.err = err
-	s.doubted = nil
+	s.doubted, s.now.Searching = nil, false
 }
 
 // update returns what there is to deliver, and whether there is anything.

@@ -189,6 +189,10 @@ func TestRun(t *testing.T) {
 			looks: append([]look{{sees: "80/7"}}, append(slices.Repeat([]look{{sees: "80/7 90/0", search: true}}, 30), look{sees: "80/7 90/8"})...),
 			want:  []string{"0s [80/7]", "750ms [80/7 90/0] opened 90/0", "850ms [80/7 90/8]"},
 		}, {
+			name:  "error during a search",
+			looks: []look{{sees: "80/7"}, {sees: "80/7 90/0", search: true}, {err: errRead}, {sees: "80/7 90/8"}},
+			want:  []string{"0s [80/7]", "270ms [80/7 90/0] opened 90/0 stale: " + errRead.Error(), "1.27s [80/7 90/8]"},
+		}, {
 			name:  "searches do not count as expensive scans",
 			looks: append(slices.Repeat([]look{{sees: "80/7", takes: 30 * time.Millisecond, search: true}}, 6), look{sees: "80/7"}),
 			want:  []string{"300ms [80/7]"},
