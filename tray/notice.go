@@ -55,11 +55,11 @@ func announce(b batch, now watcher.Snapshot) (notice, bool) {
 	case len(all) == 0:
 		return notice{}, false
 	case len(all) == 1 && len(opened) == 1:
-		return notice{fmt.Sprintf("Port %d opened", all[0].Port), whose(all[0])}, true
+		return notice{title: fmt.Sprintf("Port %d opened", all[0].Port), body: whose(all[0])}, true
 	case len(all) == 1:
-		return notice{fmt.Sprintf("Port %d closed", all[0].Port), all[0].Name()}, true
+		return notice{title: fmt.Sprintf("Port %d closed", all[0].Port), body: all[0].Name()}, true
 	}
-	return notice{batchTitle(len(opened), len(closed)), batchBody(opened, closed)}, true
+	return notice{title: batchTitle(len(opened), len(closed)), body: batchBody(opened, closed)}, true
 }
 
 // latest returns l with what is known about it now.
@@ -157,9 +157,9 @@ func outcome(l watcher.Listener, others []watcher.Listener, force bool, r owner.
 		if len(others) > 0 && r.Ended {
 			done += ", which closed " + joinPorts(others) + " as well"
 		}
-		return notice{fmt.Sprintf("Port %d is free", l.Port), p + " " + done}
+		return notice{title: fmt.Sprintf("Port %d is free", l.Port), body: p + " " + done}
 	case owner.Taken:
-		return notice{fmt.Sprintf("Port %d was taken over", l.Port), fmt.Sprintf("%s let it go, and now %s has it", p, taker(r.By))}
+		return notice{title: fmt.Sprintf("Port %d was taken over", l.Port), body: fmt.Sprintf("%s let it go, and now %s has it", p, taker(r.By))}
 	case owner.StillRunning:
 		body := p + " did not stop within 5 seconds; Kill would force it"
 		switch {
@@ -168,21 +168,21 @@ func outcome(l watcher.Listener, others []watcher.Listener, force bool, r owner.
 		case force:
 			body = p + " is still there 5 seconds after Kill"
 		}
-		return notice{fmt.Sprintf("Port %d is still in use", l.Port), body}
+		return notice{title: fmt.Sprintf("Port %d is still in use", l.Port), body: body}
 	case owner.Unclear:
 		body := p + " was asked to end; what came of it cannot be seen"
 		if r.Ended {
 			body = p + " has ended; whether the port is free cannot be seen"
 		}
-		return notice{fmt.Sprintf("Port %d cannot be looked at", l.Port), body}
+		return notice{title: fmt.Sprintf("Port %d cannot be looked at", l.Port), body: body}
 	case owner.AlreadyGone:
 		return nothingHit(l.Port, p, force)
 	case owner.NotPermitted:
-		return notice{fmt.Sprintf("Not permitted to %s %s", verb, short), fmt.Sprintf("The system does not let this user %s %s", verb, p)}
+		return notice{title: fmt.Sprintf("Not permitted to %s %s", verb, short), body: fmt.Sprintf("The system does not let this user %s %s", verb, p)}
 	case owner.Refused:
-		return notice{fmt.Sprintf("Port %d: nothing was %s", l.Port, done), p + ": " + r.Reason}
+		return notice{title: fmt.Sprintf("Port %d: nothing was %s", l.Port, done), body: p + ": " + r.Reason}
 	}
-	return notice{fmt.Sprintf("Could not %s %s", verb, short), owner.Printable(fmt.Sprint(r.Err), maxLine)}
+	return notice{title: fmt.Sprintf("Could not %s %s", verb, short), body: owner.Printable(fmt.Sprint(r.Err), maxLine)}
 }
 
 // nothingHit returns the notice for a click on a Stop or Kill whose target is no longer there.
@@ -191,7 +191,7 @@ func nothingHit(port uint16, who string, force bool) notice {
 	if force {
 		done = "killed"
 	}
-	return notice{fmt.Sprintf("Port %d: nothing was %s", port, done), who + " no longer listens there"}
+	return notice{title: fmt.Sprintf("Port %d: nothing was %s", port, done), body: who + " no longer listens there"}
 }
 
 func taker(p owner.Process) string {

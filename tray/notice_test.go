@@ -42,7 +42,7 @@ func TestAnnounce(t *testing.T) {
 			b.add(e)
 		}
 		got, ok := announce(b, watcher.Snapshot{Listeners: c.now})
-		if ok != (c.title != "") || got != (notice{c.title, c.body}) {
+		if ok != (c.title != "") || got != (notice{title: c.title, body: c.body}) {
 			t.Errorf("%s: got %q / %q, want %q / %q", c.name, got.title, got.body, c.title, c.body)
 		}
 	}
@@ -73,7 +73,7 @@ func TestOutcome(t *testing.T) {
 		{false, owner.Result{Outcome: owner.Refused, Reason: "part of the system"}, "Port 3000: nothing was stopped", "node (PID 4242): part of the system", nil},
 		{false, owner.Result{Err: errors.New("list TCP sockets: no memory")}, "Could not stop node", "list TCP sockets: no memory", nil},
 	} {
-		if got := outcome(l, c.others, c.force, c.result); got != (notice{c.title, c.body}) {
+		if got := outcome(l, c.others, c.force, c.result); got != (notice{title: c.title, body: c.body}) {
 			t.Errorf("outcome %d (force %v): got %q / %q, want %q / %q", c.result.Outcome, c.force, got.title, got.body, c.title, c.body)
 		}
 	}

@@ -167,7 +167,7 @@ func (s *session) send(ctx context.Context, n notice) error {
 	if err := service.CallWithContext(ctx, notifierName+".GetCapabilities", 0).Store(&capabilities); err != nil {
 		var refused dbus.Error
 		if errors.As(err, &refused) {
-			return s.plain.send(ctx, notice{n.title, html.EscapeString(n.body)})
+			return s.plain.send(ctx, notice{title: n.title, body: html.EscapeString(n.body)})
 		}
 		return fmt.Errorf("ask the notification service: %w", err)
 	}
