@@ -48,10 +48,11 @@ type loop struct {
 	do     deeds
 
 	updates chan watcher.Update
-	hosts   chan bool     // whether there is a tray host
-	opened  chan struct{} // somebody opened the menu
-	done    chan result   // of actions
-	wake    chan struct{} // asks the watcher to look at once
+	hosts   chan bool         // whether there is a tray host
+	opened  chan struct{}     // somebody opened the menu
+	done    chan result       // of actions
+	wake    chan struct{}     // asks the watcher to look at once
+	clicked <-chan watcher.ID // a notice was clicked that offered to open this
 
 	batch    batch
 	batchDue <-chan time.Time
@@ -123,6 +124,8 @@ func (l *loop) run(ctx context.Context) {
 			}
 			l.held = nil // a click closes the menu
 			l.click(ctx, c)
+		case id := <-l.clicked:
+			l.click(ctx, click{action: open, id: id, who: "The server"})
 		case r := <-l.done:
 			l.finish(r)
 			l.look()

@@ -14,6 +14,10 @@ import (
 type notice struct {
 	title string
 	body  string
+
+	key  string     // what it is about: a newer notice takes the place of one with the same key; empty: of none
+	open bool       // offer to open the server of id
+	id   watcher.ID // the listener that it is about, if open
 }
 
 // maxLine is how many characters a line of a notice may have.
@@ -55,9 +59,10 @@ func announce(b batch, now watcher.Snapshot) (notice, bool) {
 	case len(all) == 0:
 		return notice{}, false
 	case len(all) == 1 && len(opened) == 1:
-		return notice{title: fmt.Sprintf("Port %d opened", all[0].Port), body: whose(all[0])}, true
+		return notice{title: fmt.Sprintf("Port %d opened", all[0].Port), body: whose(all[0]),
+			key: fmt.Sprint(all[0].Port), open: true, id: all[0].ID()}, true
 	case len(all) == 1:
-		return notice{title: fmt.Sprintf("Port %d closed", all[0].Port), body: all[0].Name()}, true
+		return notice{title: fmt.Sprintf("Port %d closed", all[0].Port), body: all[0].Name(), key: fmt.Sprint(all[0].Port)}, true
 	}
 	return notice{title: batchTitle(len(opened), len(closed)), body: batchBody(opened, closed)}, true
 }

@@ -42,7 +42,7 @@ func TestAnnounce(t *testing.T) {
 			b.add(e)
 		}
 		got, ok := announce(b, watcher.Snapshot{Listeners: c.now})
-		if ok != (c.title != "") || got != (notice{title: c.title, body: c.body}) {
+		if ok != (c.title != "") || got.title != c.title || got.body != c.body {
 			t.Errorf("%s: got %q / %q, want %q / %q", c.name, got.title, got.body, c.title, c.body)
 		}
 	}

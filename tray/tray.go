@@ -40,8 +40,9 @@ func Run(ctx context.Context, w *watcher.Watcher, version string) error {
 	defer cancel()
 
 	notices := newOutbox(session.send)
+	notices.heard = session.heard
 	l := newLoop(version, runtime.GOOS)
-	w.Wake = l.wake
+	w.Wake, l.clicked = l.wake, session.clicked
 	l.do = deeds{scheme: scheme, open: openURL, copy: copyText, network: networkAddress, end: end, say: notices.put}
 
 	var wg sync.WaitGroup
@@ -86,6 +87,7 @@ func atMost(limit time.Duration, wait func()) {
 // hangs, what does not fit is dropped.
 type outbox struct {
 	queue chan notice
+	heard <-chan func() // what takes in answers that come later than send returns; called between notices
 	send  func(context.Context, notice) error
 	full  bool // the last notice did not fit
 }
@@ -113,6 +115,8 @@ func (o *outbox) run(ctx context.Context) {
 		select {
 		case <-ctx.Done():
 			return
+		case take := <-o.heard:
+			take()
 		case n := <-o.queue:
 			err := o.sendOne(ctx, n)
 			if err != nil && working && ctx.Err() == nil {
