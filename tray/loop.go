@@ -59,6 +59,7 @@ type loop struct {
 	opened  chan struct{}      // somebody opened the menu
 	done    chan result        // of actions
 	wake    chan struct{}      // asks the watcher to look at once
+	clicked <-chan watcher.ID  // a notice was clicked that offered to open this
 
 	judge     judge
 	judgeAt   time.Time // when the judge has something to do
@@ -143,6 +144,8 @@ func (l *loop) run(ctx context.Context) {
 			l.held = nil // a click closes the menu
 			l.calm()
 			l.click(ctx, c)
+		case id := <-l.clicked:
+			l.click(ctx, click{action: open, id: id, who: "The server"})
 		case r := <-l.done:
 			l.finish(r)
 			l.look()
@@ -297,7 +300,7 @@ func (l *loop) host(has bool) {
 // click acts on a click. What the item was made for counts, not what is in its place by now.
 func (l *loop) click(ctx context.Context, c click) {
 	if c.action == about {
-		l.do.say(notice{"porttray " + l.model.version, "Shows what listens on this computer's loopback ports. MIT licence."})
+		l.do.say(notice{title: "porttray " + l.model.version, body: "Shows what listens on this computer's loopback ports. MIT licence."})
 		return
 	}
 	switch c.action {
@@ -326,11 +329,11 @@ func (l *loop) click(ctx context.Context, c click) {
 	case !ok && (c.action == stop || c.action == kill):
 		l.do.say(nothingHit(c.id.Port, c.who, c.action == kill))
 	case !ok:
-		l.do.say(notice{fmt.Sprintf("Port %d: nothing was opened or copied", c.id.Port), c.who + " no longer listens there"})
+		l.do.say(notice{title: fmt.Sprintf("Port %d: nothing was opened or copied", c.id.Port), body: c.who + " no longer listens there"})
 	case c.action == mute:
 		l.mute(listener)
 	case l.running == actionLimit:
-		l.do.say(notice{"Nothing was done", "Earlier actions are still running"})
+		l.do.say(notice{title: "Nothing was done", body: "Earlier actions are still running"})
 	default:
 		l.act(ctx, c.action, listener)
 	}
@@ -339,7 +342,7 @@ func (l *loop) click(ctx context.Context, c click) {
 // act starts an action. Its result arrives at l.done, which has room for all.
 func (l *loop) act(ctx context.Context, a action, on watcher.Listener) {
 	late := result{action: a, target: targetOf(on), port: on.Port}
-	late.say = notice{fmt.Sprintf("Port %d: no answer", on.Port), "What was asked for takes too long, and may or may not still happen"}
+	late.say = notice{title: fmt.Sprintf("Port %d: no answer", on.Port), body: "What was asked for takes too long, and may or may not still happen"}
 	do := func(ctx context.Context) result { return visit(ctx, l.do, a, on) }
 	if a == stop || a == kill {
 		if !l.beginEnding(targetOf(on), a) {
@@ -444,12 +447,12 @@ func visit(ctx context.Context, do deeds, a action, on watcher.Listener) result 
 		act, failed = do.copy, "Could not copy "
 		at, err := do.network(on)
 		if err != nil {
-			return result{action: a, say: notice{"Could not copy the network address", owner.Printable(err.Error(), maxLine)}}
+			return result{action: a, say: notice{title: "Could not copy the network address", body: owner.Printable(err.Error(), maxLine)}}
 		}
 		url = urlAt(at, on.Port, do.scheme(ctx, on))
 	}
 	if err := act(ctx, url); err != nil {
-		return result{action: a, say: notice{failed + url, owner.Printable(err.Error(), maxLine)}}
+		return result{action: a, say: notice{title: failed + url, body: owner.Printable(err.Error(), maxLine)}}
 	}
 	return result{action: a}
 }
@@ -529,6 +532,6 @@ func (l *loop) finishEnding(r result) notice {
 
 // noHost returns the notice for a session in which nothing shows tray icons.
 func noHost() notice {
-	return notice{"porttray has no place to show its icon",
-		"No panel here shows tray icons. GNOME: install the AppIndicator extension and log in again. Other panels: add their system tray or status notifier. The icon appears by itself then."}
+	return notice{title: "porttray has no place to show its icon", body: "No panel here shows tray icons. GNOME: install the AppIndicator extension and log in again. Other panels: add their system tray or status notifier. The icon appears by itself then."}
+
 }

@@ -16,10 +16,11 @@ import (
 
 // A stage is a loop with a recorded menu and recorded deeds, inside a synctest bubble.
 type stage struct {
-	t     *testing.T
-	loop  *loop
-	menu  *recorder
-	ended chan struct{} // the loop has returned
+	t       *testing.T
+	loop    *loop
+	menu    *recorder
+	ended   chan struct{}   // the loop has returned
+	clicked chan watcher.ID // notices
 
 	mu      sync.Mutex
 	said    []notice
@@ -34,7 +35,8 @@ type stage struct {
 func perform(t *testing.T, test func(s *stage)) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
-		s := &stage{t: t, loop: newLoop("v1", "linux"), menu: newRecorder(), ended: make(chan struct{})}
+		s := &stage{t: t, loop: newLoop("v1", "linux"), menu: newRecorder(), ended: make(chan struct{}), clicked: make(chan watcher.ID)}
+		s.loop.clicked = s.clicked
 		s.end = func(watcher.Listener, bool) owner.Result { return owner.Result{Outcome: owner.Freed, Ended: true} }
 		s.loop.do = deeds{
 			scheme: func(context.Context, watcher.Listener) string { return "http" },
@@ -118,7 +120,7 @@ func (s *stage) expect(titles ...string) {
 		got = append(got, n.title)
 	}
 	if !slices.Equal(got, titles) {
-		s.t.Errorf("said %q, want %q", s.said, titles)
+		s.t.Errorf("said %v, want %q", s.said, titles)
 	}
 	s.said = nil
 }
@@ -468,6 +470,28 @@ func TestLoopBoundsItsActions(t *testing.T) {
 		s.forget()
 		s.click("3008", "Stop")
 		s.expect("Port 3008: nothing was stopped")
+	})
+}
+
+// A click on a notice may come long after it, and leaves an open menu open.
+func TestLoopOpensFromNotices(t *testing.T) {
+	perform(t, func(s *stage) {
+		s.list(server(3000, 1))
+		s.loop.opened <- struct{}{}
+		synctest.Wait()
+		s.clicked <- server(3000, 1).ID()
+		synctest.Wait()
+		s.clicked <- server(3000, 2).ID()
+		synctest.Wait()
+		s.clicked <- watcher.ID{}
+		synctest.Wait()
+		if want := []string{"http://localhost:3000"}; !slices.Equal(s.opened, want) {
+			t.Errorf("opened %q, want %q", s.opened, want)
+		}
+		s.expect("Port 3000: nothing was opened or copied", "Port 0: nothing was opened or copied")
+		if s.loop.held == nil {
+			t.Error("the open menu is not held any more")
+		}
 	})
 }
 

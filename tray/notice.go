@@ -15,6 +15,10 @@ import (
 type notice struct {
 	title string
 	body  string
+
+	key  string     // what it is about: a newer notice takes the place of one with the same key; empty: of none
+	open bool       // offer to open the server of id
+	id   watcher.ID // the listener that it is about, if open
 }
 
 // maxLine is how many characters a line of a notice may have.
@@ -25,7 +29,10 @@ const maxTitle = 120
 
 // announce returns the notice of what happened, of which there is something.
 func announce(all []happening) notice {
-	n := announceOne(all[0])
+	h := all[0]
+	n := announceOne(h)
+	n.key, n.id = fmt.Sprint(h.on.Port), h.on.ID()
+	n.open = h.kind == opened || h.kind == moved || h.kind == replaced || h.kind == exposed
 	if len(all) > 1 {
 		n = announceAll(all)
 	}
@@ -236,9 +243,9 @@ func outcome(l watcher.Listener, others []watcher.Listener, force bool, r owner.
 		if len(others) > 0 && r.Ended {
 			done += ", which closed " + joinPorts(others) + " as well"
 		}
-		return notice{fmt.Sprintf("Port %d is free", l.Port), p + " " + done}
+		return notice{title: fmt.Sprintf("Port %d is free", l.Port), body: p + " " + done}
 	case owner.Taken:
-		return notice{fmt.Sprintf("Port %d was taken over", l.Port), fmt.Sprintf("%s let it go, and now %s has it", p, taker(r.By))}
+		return notice{title: fmt.Sprintf("Port %d was taken over", l.Port), body: fmt.Sprintf("%s let it go, and now %s has it", p, taker(r.By))}
 	case owner.StillRunning:
 		body := p + " did not stop within 5 seconds; Kill would force it"
 		switch {
@@ -247,21 +254,21 @@ func outcome(l watcher.Listener, others []watcher.Listener, force bool, r owner.
 		case force:
 			body = p + " is still there 5 seconds after Kill"
 		}
-		return notice{fmt.Sprintf("Port %d is still in use", l.Port), body}
+		return notice{title: fmt.Sprintf("Port %d is still in use", l.Port), body: body}
 	case owner.Unclear:
 		body := p + " was asked to end; what came of it cannot be seen"
 		if r.Ended {
 			body = p + " has ended; whether the port is free cannot be seen"
 		}
-		return notice{fmt.Sprintf("Port %d cannot be looked at", l.Port), body}
+		return notice{title: fmt.Sprintf("Port %d cannot be looked at", l.Port), body: body}
 	case owner.AlreadyGone:
 		return nothingHit(l.Port, p, force)
 	case owner.NotPermitted:
-		return notice{fmt.Sprintf("Not permitted to %s %s", verb, short), fmt.Sprintf("The system does not let this user %s %s", verb, p)}
+		return notice{title: fmt.Sprintf("Not permitted to %s %s", verb, short), body: fmt.Sprintf("The system does not let this user %s %s", verb, p)}
 	case owner.Refused:
-		return notice{fmt.Sprintf("Port %d: nothing was %s", l.Port, done), p + ": " + r.Reason}
+		return notice{title: fmt.Sprintf("Port %d: nothing was %s", l.Port, done), body: p + ": " + r.Reason}
 	}
-	return notice{fmt.Sprintf("Could not %s %s", verb, short), owner.Printable(fmt.Sprint(r.Err), maxLine)}
+	return notice{title: fmt.Sprintf("Could not %s %s", verb, short), body: owner.Printable(fmt.Sprint(r.Err), maxLine)}
 }
 
 // nothingHit returns the notice for a click on a Stop or Kill whose target is no longer there.
@@ -270,7 +277,7 @@ func nothingHit(port uint16, who string, force bool) notice {
 	if force {
 		done = "killed"
 	}
-	return notice{fmt.Sprintf("Port %d: nothing was %s", port, done), who + " no longer listens there"}
+	return notice{title: fmt.Sprintf("Port %d: nothing was %s", port, done), body: who + " no longer listens there"}
 }
 
 func taker(p owner.Process) string {

@@ -67,7 +67,7 @@ func TestAnnounce(t *testing.T) {
 		{many(opened, shop, 1, 2), "2 ports opened (shop)", "1 shop · Vite, 2 shop · Vite"},
 		{append(many(opened, nil, 1), many(closed, shop, 2, 3)...), "2 ports closed, 1 opened", "2 shop · Vite, 3 shop · Vite, 1 node"},
 	} {
-		if got := announce(c.all); got != (notice{title: c.title, body: c.body}) {
+		if got := announce(c.all); got.title != c.title || got.body != c.body {
 			t.Errorf("got %q / %q, want %q / %q", got.title, got.body, c.title, c.body)
 		}
 	}
@@ -109,7 +109,7 @@ func TestOutcome(t *testing.T) {
 		{false, owner.Result{Outcome: owner.Refused, Reason: "part of the system"}, "Port 3000: nothing was stopped", "node (PID 4242): part of the system", nil},
 		{false, owner.Result{Err: errors.New("list TCP sockets: no memory")}, "Could not stop node", "list TCP sockets: no memory", nil},
 	} {
-		if got := outcome(l, c.others, c.force, c.result); got != (notice{c.title, c.body}) {
+		if got := outcome(l, c.others, c.force, c.result); got != (notice{title: c.title, body: c.body}) {
 			t.Errorf("outcome %d (force %v): got %q / %q, want %q / %q", c.result.Outcome, c.force, got.title, got.body, c.title, c.body)
 		}
 	}

@@ -33,6 +33,7 @@ type notifierMode int
 
 const (
 	notifierShows notifierMode = iota // as a service should
+	notifierKeeps                     // the same, but notes stay until the test closes them
 	notifierHangs                     // never answers Notify
 	notifierFails                     // answers Notify with an error
 )
@@ -96,10 +97,11 @@ func (n *notifier) notify(app string, replaces uint32, _, summary, body string, 
 		<-n.conn.Context().Done()
 	case notifierFails:
 		return 0, dbus.NewError(notifierName+".Error.Failed", []any{"not today"})
+	case notifierKeeps:
 	default:
 		// After the reply. Should the service have stopped by then, there is just nobody to send it.
 		time.AfterFunc(20*time.Millisecond, func() {
-			n.send(got, "NotificationClosed", uint32(1))
+			sendSignal(n.conn, got.sender, "NotificationClosed", got.id, uint32(1))
 			n.mu.Lock()
 			defer n.mu.Unlock()
 			n.ended++
@@ -112,26 +114,32 @@ func (n *notifier) notify(app string, replaces uint32, _, summary, body string, 
 func (n *notifier) closeNote(id uint32) *dbus.Error {
 	for _, got := range slices.Backward(n.all()) {
 		if got.id == id {
-			n.send(got, "NotificationClosed", uint32(3))
+			sendSignal(n.conn, got.sender, "NotificationClosed", id, uint32(3))
 			return nil
 		}
 	}
 	return dbus.NewError(notifierName+".Error.NoSuchNote", nil)
 }
 
-// send sends a signal about a note to the connection that asked for it.
-func (n *notifier) send(about note, signal string, arg any) {
-	n.conn.Send(&dbus.Message{
-		Type: dbus.TypeSignal,
-		Headers: map[dbus.HeaderField]dbus.Variant{
-			dbus.FieldPath:        dbus.MakeVariant(dbus.ObjectPath(notifierPath)),
-			dbus.FieldInterface:   dbus.MakeVariant(notifierName),
-			dbus.FieldMember:      dbus.MakeVariant(signal),
-			dbus.FieldDestination: dbus.MakeVariant(about.sender),
-			dbus.FieldSignature:   dbus.MakeVariant(dbus.SignatureOf(about.id, arg)),
-		},
-		Body: []any{about.id, arg},
-	}, nil)
+// click does what a click on a note does, or on one of its buttons.
+func (n *notifier) click(about note, action string) {
+	sendSignal(n.conn, about.sender, "ActionInvoked", about.id, action)
+}
+
+// sendSignal sends a signal as the notification service does, from any connection to one other or, if that is empty, to all.
+func sendSignal(from *dbus.Conn, to, member string, body ...any) {
+	headers := map[dbus.HeaderField]dbus.Variant{
+		dbus.FieldPath:      dbus.MakeVariant(dbus.ObjectPath(notifierPath)),
+		dbus.FieldInterface: dbus.MakeVariant(notifierName),
+		dbus.FieldMember:    dbus.MakeVariant(member),
+	}
+	if to != "" {
+		headers[dbus.FieldDestination] = dbus.MakeVariant(to)
+	}
+	if len(body) > 0 {
+		headers[dbus.FieldSignature] = dbus.MakeVariant(dbus.SignatureOf(body...))
+	}
+	from.Send(&dbus.Message{Type: dbus.TypeSignal, Headers: headers, Body: body}, nil)
 }
 
 // all returns every note asked for so far, oldest first, also those the service did not answer or refused.

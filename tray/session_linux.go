@@ -1,31 +1,25 @@
 package tray
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
-	"html"
-	"image"
-	"image/draw"
-	"image/png"
 	"log/slog"
 	"os"
-	"slices"
 	"time"
 
 	"github.com/godbus/dbus/v5"
 
-	"porttray/assets"
+	"porttray/watcher"
 )
 
 const (
-	watcherName  = "org.kde.StatusNotifierWatcher"
-	watcherPath  = "/StatusNotifierWatcher"
-	itemPath     = "/StatusNotifierItem" // where systray puts its item
-	notifierName = "org.freedesktop.Notifications"
-	notifierPath = "/org/freedesktop/Notifications"
-	callLimit    = 5 * time.Second
+	busName          = "org.freedesktop.DBus" // what the bus itself sends; nobody else can
+	nameOwnerChanged = busName + ".NameOwnerChanged"
+	watcherName      = "org.kde.StatusNotifierWatcher"
+	watcherPath      = "/StatusNotifierWatcher"
+	itemPath         = "/StatusNotifierItem" // where systray puts its item
+	callLimit        = 5 * time.Second
 )
 
 // A session is this program's own connection to the desktop session. On Linux that is a private connection to the session bus,
@@ -33,8 +27,12 @@ const (
 // the connection that sent them, and on the shared one they end systray's watch for tray hosts
 // (github.com/fyne-io/systray/issues/131) and pile up unread.
 type session struct {
-	conn  *dbus.Conn
-	plain beeepSender
+	conn    *dbus.Conn
+	hosts   chan *dbus.Signal // what may say that a tray host came or went
+	heard   chan func()       // takes in what may be about notices, in the goroutine that sends them
+	clicked chan watcher.ID   // whose server a clicked notice offered to open
+	shown   shown             // belongs to the goroutine that sends
+	plain   beeepSender
 }
 
 // openSession connects to the desktop session, within callLimit. The error says in a few words why there is none; no bus is ever
@@ -43,7 +41,9 @@ func openSession(ctx context.Context) (*session, error) {
 	if os.Getenv("DISPLAY") == "" && os.Getenv("WAYLAND_DISPLAY") == "" {
 		return nil, errors.New("there is no display (neither DISPLAY nor WAYLAND_DISPLAY is set)")
 	}
-	conn, err := dbus.SessionBusPrivateNoAutoStartup()
+	s := &session{hosts: make(chan *dbus.Signal, 16), heard: make(chan func(), maxShown), clicked: make(chan watcher.ID, 1),
+		plain: newBeeepSender()}
+	conn, err := dbus.SessionBusPrivateNoAutoStartup(dbus.WithSignalHandler(s))
 	if err != nil {
 		return nil, errors.New("there is no session bus (DBUS_SESSION_BUS_ADDRESS does not lead to one)")
 	}
@@ -60,7 +60,8 @@ func openSession(ctx context.Context) (*session, error) {
 		conn.Close()
 		return nil, fmt.Errorf("the session bus does not answer: %w", err)
 	}
-	return &session{conn: conn, plain: newBeeepSender()}, nil
+	s.conn = conn
+	return s, nil
 }
 
 // greet makes a connection usable, and the one that systray will use as well: systray neither reports that it cannot connect
@@ -72,8 +73,45 @@ func greet(conn *dbus.Conn) error {
 	if err := conn.Hello(); err != nil {
 		return err
 	}
+	if err := matchNotices(conn); err != nil {
+		return err
+	}
 	_, err := dbus.SessionBus()
 	return err
+}
+
+// DeliverSignal sorts what the connection receives. Any program can send it signals, so what is too much is dropped: godbus' own
+// handler would keep a goroutine for each.
+func (s *session) DeliverSignal(_, _ string, sig *dbus.Signal) {
+	switch sig.Name {
+	case nameOwnerChanged, watcherName + ".StatusNotifierHostRegistered", watcherName + ".StatusNotifierHostUnregistered":
+		if name, _, _ := ownerChange(sig); sig.Name != nameOwnerChanged || name == watcherName {
+			select {
+			case s.hosts <- sig:
+			default:
+			}
+			return
+		}
+	case actionInvoked, noticeClosed:
+	default:
+		return
+	}
+	select {
+	case s.heard <- func() { s.hear(sig) }:
+	default:
+	}
+}
+
+// ownerChange returns what a NameOwnerChanged of the bus says: the unique names of those who had the name before and have it
+// now, empty if nobody. Of any other signal it returns nothing.
+func ownerChange(sig *dbus.Signal) (name, before, now string) {
+	if sig.Sender != busName || sig.Name != nameOwnerChanged || len(sig.Body) != 3 {
+		return "", "", ""
+	}
+	name, _ = sig.Body[0].(string)
+	before, _ = sig.Body[1].(string)
+	now, _ = sig.Body[2].(string)
+	return name, before, now
 }
 
 func (s *session) close() { s.conn.Close() }
@@ -81,11 +119,8 @@ func (s *session) close() { s.conn.Close() }
 // watch reports whether there is a tray host, at once and whenever that changes, and registers the tray's icon with each new
 // one. It returns when ctx is done or the session has ended.
 func (s *session) watch(ctx context.Context, hosts chan<- bool) {
-	signals := make(chan *dbus.Signal, 16)
-	s.conn.Signal(signals)
-	defer s.conn.RemoveSignal(signals)
 	err := errors.Join(
-		s.conn.AddMatchSignal(dbus.WithMatchInterface("org.freedesktop.DBus"), dbus.WithMatchMember("NameOwnerChanged"), dbus.WithMatchArg(0, watcherName)),
+		s.conn.AddMatchSignal(dbus.WithMatchInterface(busName), dbus.WithMatchMember("NameOwnerChanged"), dbus.WithMatchArg(0, watcherName)),
 		s.conn.AddMatchSignal(dbus.WithMatchInterface(watcherName)),
 	)
 	for ; err == nil; err = ctx.Err() {
@@ -94,7 +129,7 @@ func (s *session) watch(ctx context.Context, hosts chan<- bool) {
 		case <-ctx.Done():
 			return
 		}
-		if !s.nextHost(ctx, signals) {
+		if !s.nextHost(ctx) {
 			if ctx.Err() == nil {
 				slog.Info("the desktop session has ended")
 			}
@@ -107,27 +142,17 @@ func (s *session) watch(ctx context.Context, hosts chan<- bool) {
 }
 
 // nextHost waits until a tray host may have come or gone; false means that ctx is done or the session has ended.
-func (s *session) nextHost(ctx context.Context, signals <-chan *dbus.Signal) bool {
-	for {
-		select {
-		case <-ctx.Done():
-			return false
-		case <-s.conn.Context().Done():
-			return false
-		case sig, ok := <-signals:
-			if !ok {
-				return false
-			}
-			switch sig.Name {
-			case "org.freedesktop.DBus.NameOwnerChanged":
-				if len(sig.Body) == 3 && sig.Body[2] != "" {
-					s.register(ctx)
-				}
-				return true
-			case watcherName + ".StatusNotifierHostRegistered", watcherName + ".StatusNotifierHostUnregistered":
-				return true
-			}
+func (s *session) nextHost(ctx context.Context) bool {
+	select {
+	case <-ctx.Done():
+		return false
+	case <-s.conn.Context().Done():
+		return false
+	case sig := <-s.hosts:
+		if _, _, now := ownerChange(sig); now != "" {
+			s.register(ctx)
 		}
+		return true
 	}
 }
 
@@ -149,7 +174,7 @@ func (s *session) hasHost(ctx context.Context) bool {
 	ctx, cancel := context.WithTimeout(ctx, callLimit)
 	defer cancel()
 	var owned bool
-	err := s.conn.BusObject().CallWithContext(ctx, "org.freedesktop.DBus.NameHasOwner", 0, watcherName).Store(&owned)
+	err := s.conn.BusObject().CallWithContext(ctx, busName+".NameHasOwner", 0, watcherName).Store(&owned)
 	if err != nil || !owned {
 		return false
 	}
@@ -158,49 +183,4 @@ func (s *session) hasHost(ctx context.Context) bool {
 		watcherName, "IsStatusNotifierHostRegistered").Store(&has)
 	registered, isBool := has.Value().(bool)
 	return err != nil || !isBool || registered
-}
-
-// send shows a notice, without sound. Where the session has no notification service, beeep is left to find another way.
-func (s *session) send(ctx context.Context, n notice) error {
-	service := s.conn.Object(notifierName, notifierPath)
-	var capabilities []string
-	if err := service.CallWithContext(ctx, notifierName+".GetCapabilities", 0).Store(&capabilities); err != nil {
-		var refused dbus.Error
-		if errors.As(err, &refused) {
-			return s.plain.send(ctx, notice{n.title, html.EscapeString(n.body)})
-		}
-		return fmt.Errorf("ask the notification service: %w", err)
-	}
-	body := n.body
-	if slices.Contains(capabilities, "body-markup") {
-		body = html.EscapeString(body)
-	}
-	hints := map[string]dbus.Variant{
-		"urgency":        dbus.MakeVariant(byte(1)),
-		"suppress-sound": dbus.MakeVariant(true),
-		"desktop-entry":  dbus.MakeVariant("porttray"),
-		"image-data":     dbus.MakeVariant(noticeImage()),
-	}
-	call := service.CallWithContext(ctx, notifierName+".Notify", 0, "porttray", uint32(0), "", n.title, body, []string{}, hints, int32(-1))
-	if call.Err != nil {
-		return fmt.Errorf("send a notification: %w", call.Err)
-	}
-	return nil
-}
-
-// noticeImage returns the icon as the notification specification wants it: width, height, row stride, alpha, bits per sample,
-// channels, pixels.
-func noticeImage() any {
-	icon, err := png.Decode(bytes.NewReader(assets.TrayIcon(0)))
-	if err != nil {
-		panic(err) // embedded, and decoded by a test
-	}
-	pixels := image.NewNRGBA(icon.Bounds())
-	draw.Draw(pixels, pixels.Bounds(), icon, icon.Bounds().Min, draw.Src)
-	return struct {
-		Width, Height, Stride int32
-		Alpha                 bool
-		Bits, Channels        int32
-		Pixels                []byte
-	}{int32(pixels.Rect.Dx()), int32(pixels.Rect.Dy()), int32(pixels.Stride), true, 8, 4, pixels.Pix}
 }

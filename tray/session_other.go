@@ -2,13 +2,21 @@
 
 package tray
 
-import "context"
+import (
+	"context"
+
+	"porttray/watcher"
+)
 
 // A session is described in session_linux.go. Windows and macOS always have a tray and tell programs of the session's end by
-// other means, so here it only sends notices.
-type session struct{ plain beeepSender }
+// other means, so here it only sends notices. Nothing is heard of them afterwards.
+type session struct {
+	heard   chan func()
+	clicked chan watcher.ID
+	plain   beeepSender
+}
 
-func openSession(context.Context) (*session, error) { return &session{newBeeepSender()}, nil }
+func openSession(context.Context) (*session, error) { return &session{plain: newBeeepSender()}, nil }
 
 func (s *session) close() {}
 

@@ -41,8 +41,9 @@ func Run(ctx context.Context, w *watcher.Watcher, version string) error {
 	defer cancel()
 
 	notices := newOutbox(session.send)
+	notices.heard = session.heard
 	l := newLoop(version, runtime.GOOS)
-	w.Wake, l.numbers = l.wake, readPorts()
+	w.Wake, l.numbers, l.clicked = l.wake, readPorts(), session.clicked
 	if os.Getenv("DESKTOP_AUTOSTART_ID") != "" { // set by session managers (XSMP) for what they start
 		l.judge.quiet = time.Now().Add(loggingIn)
 	}
@@ -100,6 +101,7 @@ func atMost(limit time.Duration, wait func()) {
 // hangs, what does not fit is dropped.
 type outbox struct {
 	queue chan notice
+	heard <-chan func() // what takes in answers that come later than send returns; called between notices
 	send  func(context.Context, notice) error
 	full  bool // the last notice did not fit
 }
@@ -127,6 +129,8 @@ func (o *outbox) run(ctx context.Context) {
 		select {
 		case <-ctx.Done():
 			return
+		case take := <-o.heard:
+			take()
 		case n := <-o.queue:
 			err := o.sendOne(ctx, n)
 			if err != nil && working && ctx.Err() == nil {
