@@ -27,7 +27,7 @@ func (s *session) told() (*victim, note) {
 	s.t.Helper()
 	v := s.startVictim(victimOptions{}, "127.0.0.1:0")
 	s.row(v, v.ports[0])
-	return v, s.notes.waitFor(patience, func(n note) bool { return n.summary == fmt.Sprintf("Port %d opened", v.ports[0]) })
+	return v, s.notes.waitFor(patience, func(n note) bool { return n.summary == fmt.Sprintf("victim (:%d) is up", v.ports[0]) })
 }
 
 // opens waits until the browser was opened, and makes sure that it was opened with just these addresses of servers so far.
@@ -94,7 +94,7 @@ func TestNoticeGivesWay(t *testing.T) {
 			v, first := s.told()
 			test.between(s, first)
 			v.signal(os.Kill)
-			second := s.notes.waitFor(patience, func(n note) bool { return n.summary == fmt.Sprintf("Port %d closed", v.ports[0]) })
+			second := s.notes.waitFor(patience, func(n note) bool { return strings.HasPrefix(n.summary, fmt.Sprintf("victim (:%d) crashed", v.ports[0])) })
 			want := uint32(0)
 			if test.replaced {
 				want = first.id
