@@ -1,7 +1,9 @@
 package tray
 
 import (
+	"encoding/xml"
 	"errors"
+	"slices"
 	"testing"
 	"time"
 
@@ -112,6 +114,34 @@ func TestOutcome(t *testing.T) {
 		if got := outcome(l, c.others, c.force, c.result); got != (notice{title: c.title, body: c.body}) {
 			t.Errorf("outcome %d (force %v): got %q / %q, want %q / %q", c.result.Outcome, c.force, got.title, got.body, c.title, c.body)
 		}
+	}
+}
+
+func TestToastXML(t *testing.T) {
+	type text struct {
+		Text string `xml:",chardata"`
+	}
+	var got struct {
+		Launch string `xml:"launch,attr"`
+		Texts  []text `xml:"visual>binding>text"`
+		Audio  struct {
+			Silent bool `xml:"silent,attr"`
+		} `xml:"audio"`
+		Actions []struct {
+			Arguments string `xml:"arguments,attr"`
+		} `xml:"actions>action"`
+	}
+	hostile := `</text><audio/> ]]> & "x" $(calc)`
+	source := toastXML(notice{title: hostile, body: hostile + "\x00\xff", id: watcher.ID{Port: 3000}})
+	if err := xml.Unmarshal([]byte(source), &got); err != nil {
+		t.Fatalf("%v in %s", err, source)
+	}
+	if want := []text{{hostile}, {hostile + "\uFFFD\uFFFD"}}; !slices.Equal(got.Texts, want) {
+		t.Errorf("the texts are %q, want %q", got.Texts, want)
+	}
+	const url = "http://localhost:3000"
+	if got.Launch != url || len(got.Actions) != 1 || got.Actions[0].Arguments != url || !got.Audio.Silent {
+		t.Errorf("%+v in %s", got, source)
 	}
 }
 
