@@ -94,7 +94,9 @@ func TestNoticeGivesWay(t *testing.T) {
 			v, first := s.told()
 			test.between(s, first)
 			v.signal(os.Kill)
-			second := s.notes.waitFor(patience, func(n note) bool { return strings.HasPrefix(n.summary, fmt.Sprintf("victim (:%d) crashed", v.ports[0])) })
+			second := s.notes.waitFor(patience, func(n note) bool {
+				return strings.HasPrefix(n.summary, fmt.Sprintf("victim (:%d) crashed", v.ports[0]))
+			})
 			want := uint32(0)
 			if test.replaced {
 				want = first.id
