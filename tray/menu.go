@@ -25,12 +25,13 @@ const (
 
 // A menu is everything the person can see of the tray, as plain data.
 type menu struct {
-	count   int    // servers in the main list, for the badge
-	tooltip string // what the icon says when it is pointed at
-	header  string
-	rows    []row // the main list
-	other   []row // under Other
-	about   string
+	count     int    // servers in the main list, for the badge
+	attention bool   // whether the icon asks to be looked at
+	tooltip   string // what the icon says when it is pointed at
+	header    string
+	rows      []row // the main list
+	other     []row // under Other
+	about     string
 }
 
 // A row is one server's entry and its submenu. It is comparable.
