@@ -39,6 +39,9 @@ func TestTrayIcon(t *testing.T) {
 			}
 		}
 	}
+	if got := squares(t, "AttentionIcon()", AttentionIcon()); !slices.Equal(got, sizes) {
+		t.Errorf("AttentionIcon() has the sizes %v, want %v", got, sizes)
+	}
 	for n, same := range map[int]int{-1: 0, 11: 10, 12: 10} {
 		if !bytes.Equal(icons[n], icons[same]) {
 			t.Errorf("TrayIcon(%d) and TrayIcon(%d) differ", n, same)
@@ -48,9 +51,13 @@ func TestTrayIcon(t *testing.T) {
 
 // TestIconFiles reads the icons of every system, whichever one runs the test.
 func TestIconFiles(t *testing.T) {
+	names := []string{"icon-attention"}
 	for n := range 11 {
+		names = append(names, fmt.Sprint("icon-", n))
+	}
+	for _, name := range names {
 		for extension, sizes := range map[string][]int{".png": pngSizes, ".ico": icoSizes} {
-			name := fmt.Sprintf("icon-%d%s", n, extension)
+			name := name + extension
 			data, err := os.ReadFile(name)
 			if err != nil {
 				t.Fatal(err)
@@ -62,24 +69,63 @@ func TestIconFiles(t *testing.T) {
 	}
 }
 
-func TestTemplateIcon(t *testing.T) {
-	if got, want := squares(t, "TemplateIcon()", TemplateIcon()), []int{44}; !slices.Equal(got, want) {
-		t.Errorf("TemplateIcon() has the sizes %v, want %v", got, want)
-	}
-	img := decode(t, "TemplateIcon()", TemplateIcon())
-	alphas := make(map[uint8]bool)
-	for y := range img.Bounds().Dy() {
-		for x := range img.Bounds().Dx() {
-			c := color.NRGBAModel.Convert(img.At(x, y)).(color.NRGBA)
-			if c.R != 0 || c.G != 0 || c.B != 0 {
-				t.Fatalf("TemplateIcon() at %d,%d is %v, want black", x, y, c)
+func TestTemplates(t *testing.T) {
+	for name, file := range map[string][]byte{"TemplateIcon()": TemplateIcon(), "AttentionTemplate()": AttentionTemplate()} {
+		if got, want := squares(t, name, file), []int{44}; !slices.Equal(got, want) {
+			t.Errorf("%s has the sizes %v, want %v", name, got, want)
+		}
+		img := decode(t, name, file)
+		alphas := make(map[uint8]bool)
+		for y := range img.Bounds().Dy() {
+			for x := range img.Bounds().Dx() {
+				c := color.NRGBAModel.Convert(img.At(x, y)).(color.NRGBA)
+				if c.R != 0 || c.G != 0 || c.B != 0 {
+					t.Fatalf("%s at %d,%d is %v, want black", name, x, y, c)
+				}
+				alphas[c.A] = true
 			}
-			alphas[c.A] = true
+		}
+		if !alphas[0] || !alphas[255] {
+			t.Errorf("%s needs both clear and opaque pixels", name)
 		}
 	}
-	if !alphas[0] || !alphas[255] {
-		t.Error("TemplateIcon() needs both clear and opaque pixels")
+}
+
+// The state must be told by those who see no colours: the attention icon differs from every other in lightness, in a good part
+// of its picture.
+func TestAttentionNeedsNoColour(t *testing.T) {
+	for _, size := range []int{0, 1, 2, 3} {
+		attention := lightness(t, size, "icon-attention.ico")
+		for n := range 11 {
+			name := fmt.Sprintf("icon-%d.ico", n)
+			differ := 0
+			for i, other := range lightness(t, size, name) {
+				if d := int(other) - int(attention[i]); max(d, -d) > 64 {
+					differ++
+				}
+			}
+			if part := float64(differ) / float64(len(attention)); part < 0.2 {
+				t.Errorf("at %d pixels only %.0f %% tell attention from %s", icoSizes[size], 100*part, name)
+			}
+		}
 	}
+}
+
+// lightness returns the grey values of a picture in an ICO file.
+func lightness(t *testing.T, at int, name string) []uint8 {
+	t.Helper()
+	file, err := os.ReadFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	img := decode(t, name, pictures(t, name, file)[at])
+	var greys []uint8
+	for y := range img.Bounds().Dy() {
+		for x := range img.Bounds().Dx() {
+			greys = append(greys, color.GrayModel.Convert(img.At(x, y)).(color.Gray).Y)
+		}
+	}
+	return greys
 }
 
 // TestGenerated fails when icon.svg or generate.go was changed without running go generate, or an image by other means.
@@ -102,7 +148,8 @@ func TestGenerated(t *testing.T) {
 			t.Errorf("%s is not the file that generated.sum names: run go generate", name)
 		}
 	}
-	for _, name := range []string{"icon.svg", "generate.go", "icon-0.png", "icon-10.ico", "template.png"} {
+	for _, name := range []string{"icon.svg", "generate.go", "icon-0.png", "icon-10.ico", "template.png", "icon-attention.png",
+		"icon-attention.ico", "template-attention.png"} {
 		if !slices.Contains(names, name) {
 			t.Errorf("generated.sum does not name %s", name)
 		}

@@ -1,7 +1,7 @@
 //go:build ignore
 
-// Generate draws every raster form of icon.svg: the tray icons with their badges as PNG and ICO, the macOS template and the
-// application icon. It records the hashes of what it read and wrote in generated.sum.
+// Generate draws every raster form of icon.svg: the tray icons with their badges, or asking for attention, as PNG and ICO, the
+// macOS templates and the application icon. It records the hashes of what it read and wrote in generated.sum.
 package main
 
 import (
@@ -81,6 +81,9 @@ func rasters(svg string) (map[string][]byte, error) {
 		"icon.png":     pngFile(draw(icon, 512, rasterx.Identity)),
 		"template.png": pngFile(template(icon[1:])),
 	}
+	if err := addAttention(files, icon[0]); err != nil {
+		return nil, fmt.Errorf("attention: %w", err)
+	}
 	for n := range 11 {
 		badge, err := parse(badgeSVG(n, icon[0]))
 		if err != nil {
@@ -141,6 +144,38 @@ func badgeSVG(n int, tile oksvg.SvgPath) string {
 	}
 	svg.WriteString("</svg>")
 	return svg.String()
+}
+
+// attention draws what takes the place of the glyph and the badge when something wants to be looked at. Its shape tells it from
+// them without colour: a triangle that fills the tile, dark with a light edge, and as high an exclamation mark in it as fits.
+// For the macOS template, where everything has one colour, that is an outline.
+const (
+	attention = `<svg>
+<path d="M32 14 L53 51 H11 Z" fill="#e8eeee" stroke="#e8eeee" stroke-width="18" stroke-linejoin="round"/>
+<path d="M32 14 L53 51 H11 Z" fill="#16191d" stroke="#16191d" stroke-width="13" stroke-linejoin="round"/>
+<path d="M32 18 V36" fill="none" stroke="#ffffff" stroke-width="9" stroke-linecap="round"/>
+<circle cx="32" cy="50" r="5" fill="#ffffff"/></svg>`
+	attentionOutline = `<svg>
+<path d="M32 9 L57 53 H7 Z" fill="none" stroke="#000000" stroke-width="5" stroke-linejoin="round"/>
+<path d="M32 26 V37" fill="none" stroke="#000000" stroke-width="7" stroke-linecap="round"/>
+<circle cx="32" cy="46" r="3.8" fill="#000000"/></svg>`
+)
+
+// addAttention adds the images that say that something wants to be looked at.
+func addAttention(files map[string][]byte, tile oksvg.SvgPath) error {
+	mark, err := parse(attention)
+	if err != nil {
+		return err
+	}
+	outline, err := parse(attentionOutline)
+	if err != nil {
+		return err
+	}
+	shapes := append([]oksvg.SvgPath{tile}, mark...)
+	files["icon-attention.png"] = pngFile(draw(shapes, 64, rasterx.Identity))
+	files["icon-attention.ico"] = icoFile(shapes)
+	files["template-attention.png"] = pngFile(template(outline))
+	return nil
 }
 
 // draw rasterises shapes at size by size pixels, after moving them by place.

@@ -41,7 +41,7 @@ type item interface {
 
 // A face is the rest of the tray: what is outside of the menu.
 type face interface {
-	SetCount(int)
+	SetIcon(count int, attention bool)
 	SetTooltip(string)
 }
 
@@ -124,13 +124,13 @@ func newDrawer(root node, f face, v menu) *drawer {
 
 // drawFace changes what is shown outside of the menu to v. It never disturbs an open menu.
 func (d *drawer) drawFace(v menu) {
-	if v.count != d.shown.count {
-		d.face.SetCount(v.count)
+	if v.count != d.shown.count || v.attention != d.shown.attention {
+		d.face.SetIcon(v.count, v.attention)
 	}
 	if v.tooltip != d.shown.tooltip {
 		d.face.SetTooltip(v.tooltip)
 	}
-	d.shown.count, d.shown.tooltip = v.count, v.tooltip
+	d.shown.count, d.shown.attention, d.shown.tooltip = v.count, v.attention, v.tooltip
 }
 
 // draw changes what is on the screen from what was drawn last to v.

@@ -15,11 +15,12 @@ import (
 
 // A recorder stands in for systray: it keeps the menu as a panel would show it, and counts the calls.
 type recorder struct {
-	mu      sync.Mutex // guards everything below, the items' fields too
-	calls   int
-	count   int
-	tooltip string
-	root    *fakeItem
+	mu        sync.Mutex // guards everything below, the items' fields too
+	calls     int
+	count     int
+	attention bool
+	tooltip   string
+	root      *fakeItem
 }
 
 func newRecorder() *recorder {
@@ -28,9 +29,12 @@ func newRecorder() *recorder {
 	return r
 }
 
-func (r *recorder) SetCount(n int) {
+func (r *recorder) SetIcon(count int, attention bool) {
 	defer r.call()()
-	r.count = n
+	if r.count == count && r.attention == attention {
+		panic("a call that changes nothing")
+	}
+	r.count, r.attention = count, attention
 }
 
 func (r *recorder) SetTooltip(text string) {
@@ -382,6 +386,18 @@ func checkLeaves(t *testing.T, i *fakeItem, seen map[*fakeItem]string) {
 			seen[c] = c.label
 		}
 		checkLeaves(t, c, seen)
+	}
+}
+
+func TestDrawFace(t *testing.T) {
+	d, r := newTestDrawer()
+	v := menuOf(server(3000, 1))
+	for _, attention := range []bool{false, true, true, false} {
+		v.attention = attention
+		d.drawFace(v)
+		if r.count != 1 || r.attention != attention {
+			t.Errorf("the icon shows %d and attention %v, want 1 and %v", r.count, r.attention, attention)
+		}
 	}
 }
 

@@ -39,15 +39,25 @@ func escaped(label string) string {
 // systrayFace is the icon with its badge and tooltip.
 type systrayFace struct{}
 
-// SetCount puts the number of listeners on the icon, on macOS beside it.
-func (systrayFace) SetCount(n int) {
+// SetIcon puts the number of listeners on the icon, on macOS beside it; or it has the icon ask for attention, where there is no
+// room for the number as well.
+func (systrayFace) SetIcon(count int, attention bool) {
 	if runtime.GOOS != "darwin" {
-		systray.SetIcon(assets.TrayIcon(n))
+		icon := assets.TrayIcon(count)
+		if attention {
+			icon = assets.AttentionIcon()
+		}
+		systray.SetIcon(icon)
 		return
 	}
+	icon := assets.TemplateIcon()
+	if attention {
+		icon = assets.AttentionTemplate()
+	}
+	systray.SetTemplateIcon(icon, nil)
 	title := ""
-	if n > 0 {
-		title = strconv.Itoa(n)
+	if count > 0 {
+		title = strconv.Itoa(count)
 	}
 	systray.SetTitle(title)
 }
@@ -68,10 +78,7 @@ func runSystray(ctx context.Context, v menu, ready func(root node, f face), open
 
 	face := systrayFace{}
 	dress := func() {
-		if runtime.GOOS == "darwin" {
-			systray.SetTemplateIcon(assets.TemplateIcon(), nil)
-		}
-		face.SetCount(v.count)
+		face.SetIcon(v.count, v.attention)
 		face.SetTooltip(v.tooltip)
 	}
 	early := runtime.GOOS != "windows" && runtime.GOOS != "darwin"
