@@ -394,6 +394,9 @@ func TestModes(t *testing.T) {
 	if code, err := s.tray.wait(patience); err != nil || code != 0 {
 		t.Fatalf("exit status %d, %v", code, err)
 	}
+	if !poll(patience, func() bool { return len(s.host.shown()) == 0 }) {
+		t.Fatal("the icon stays after the end of the program")
+	}
 	s.tray = d.start(buildProgram(t), "tray")
 	s.item = s.host.item(patience)
 	s.item.waitFor("mode", patience, off)

@@ -49,7 +49,7 @@ func (p *pace) scanned(took time.Duration, news bool) (stretched time.Duration) 
 // overslept reports whether the scan that has just ended, after it took so long, came much later than it should: the computer
 // slept, this program was stopped, or the clock was set forward. It is called before scanned.
 func (p *pace) overslept(took time.Duration) bool {
-	const late = 20 * time.Second
+	const late = 30 * time.Second
 	// By the wall clock: where the computer sleeps, the monotonic one may stand still.
 	return !p.ended.IsZero() && time.Now().Round(0).Sub(p.ended.Round(0)) > p.pause+took+late
 }
