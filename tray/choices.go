@@ -68,8 +68,12 @@ func (m mode) valid() bool {
 	return false
 }
 
-// writeChoices keeps c in the file, which is replaced as a whole: whatever happens, it is the old one or the new one.
+// writeChoices keeps c in the file, which is replaced as a whole: whatever happens, it is the old one or the new one. A symbolic link
+// stays, and what it leads to is replaced.
 func writeChoices(file string, c choices) error {
+	if real, err := filepath.EvalSymlinks(file); err == nil {
+		file = real
+	}
 	text, err := toml.Marshal(c)
 	if err == nil {
 		err = os.MkdirAll(filepath.Dir(file), 0o700)

@@ -2,6 +2,7 @@ package tray
 
 import (
 	"fmt"
+	"strings"
 	"time"
 
 	"porttray/watcher"
@@ -114,8 +115,8 @@ func pauseLabel(m model) string {
 	return "Paused until " + m.paused.Format("15:04") + ", go on now"
 }
 
-// muteKey names what a person mutes: a server on its port, whatever process it is.
-func muteKey(l watcher.Listener) string { return fmt.Sprintf("%d\x00%s", l.Port, key(l)) }
+// muteKey names what a person mutes: a server on its port, whatever process it is. It is fit to be kept in a file.
+func muteKey(l watcher.Listener) string { return strings.ToValidUTF8(fmt.Sprintf("%d\x00%s", l.Port, key(l)), "\ufffd") }
 
 // wanted reports whether a notice is to be given of what happened.
 func (m *model) wanted(h happening, now time.Time) bool {

@@ -29,7 +29,8 @@ const (
 // callers bring: the same calls at the same times always have the same results. Servers are those of the main list, or of whatever
 // the mode says; a further port of a server is none of its own.
 type judge struct {
-	fresh   []happening // opened, and not there for long enough
+	fresh   []happening // opened or replaced, and not there for long enough
+	fled    []happening // those of them that closed before they were, and may restart
 	waiting []happening // closed, and possibly restarting
 	due     []happening // decided, to be told with the next notice
 	since   time.Time   // when the first of those was decided
@@ -99,7 +100,7 @@ func (j *judge) observe(events []watcher.Event, before, after []watcher.Server, 
 		case watcher.Restarted:
 			j.back(e, after, now)
 		case watcher.Replaced:
-			j.replace(e, before, after, now)
+			j.replace(e, before, now)
 		case watcher.Exposed:
 			if s, ok := serverOf(after, e.Listener.ID()); ok && !j.exposed[s.ID()] {
 				j.exposed[s.ID()] = true
@@ -115,8 +116,9 @@ func (j *judge) awake(now time.Time) bool { return !now.Before(j.wakes) }
 // close takes in that a listener closed.
 func (j *judge) close(e watcher.Event, before []watcher.Server, now time.Time) {
 	delete(j.exposed, e.Listener.ID())
-	if j.settle(e.Listener) {
-		return // it was never told of
+	if j.settle(e.Listener) { // it was never told of
+		j.fled = append(j.fled, happening{at: now, on: watcher.Server{Listener: e.Listener}})
+		return
 	}
 	s, ok := serverOf(before, e.Listener.ID())
 	switch {
@@ -125,26 +127,31 @@ func (j *judge) close(e watcher.Event, before []watcher.Server, now time.Time) {
 		j.lost = append(j.lost, s.Listener)
 	default:
 		s.Listener = e.Listener
+		if k := key(s.Listener); j.usual[k] == 0 {
+			j.usual[k] = s.Port
+		}
 		j.waiting = append(j.waiting, happening{kind: closed, at: now, on: s, reason: e.Reason})
 	}
 }
 
-// replace takes in that another server has the port of one that closed.
-func (j *judge) replace(e watcher.Event, before, after []watcher.Server, now time.Time) {
-	s, ok := serverOf(after, e.Listener.ID())
-	told := !j.settle(e.Before)
-	n := len(j.waiting)
-	j.waiting = slices.DeleteFunc(j.waiting, func(h happening) bool { return h.on.ID() == e.Before.ID() })
-	waited := len(j.waiting) < n
-	switch {
-	case !ok && !waited: // what took the port is no server of its own: the one before just ended
+// replace takes in that another server has the port of one. That is told once the other one has settled; if it does not, what was
+// there before has just closed.
+func (j *judge) replace(e watcher.Event, before []watcher.Server, now time.Time) {
+	h := happening{kind: replaced, at: now, on: watcher.Server{Listener: e.Listener}, before: e.Before, reason: e.Reason}
+	if !slices.ContainsFunc(j.waiting, h.follows) {
 		j.close(watcher.Event{Kind: watcher.Closed, Listener: e.Before, Reason: e.Reason}, before, now)
-	case ok && told && j.awake(now):
-		j.decide(happening{kind: replaced, at: now, on: s, before: e.Before, reason: e.Reason}, now)
-	case ok:
-		j.fresh = append(j.fresh, happening{kind: opened, at: now, on: s})
 	}
+	h.kind = opened // unless what was there was known as a server
+	for i := range j.waiting {
+		if h.follows(j.waiting[i]) {
+			h.kind, j.waiting[i].at = replaced, now
+		}
+	}
+	j.fresh = append(j.fresh, h)
 }
+
+// follows reports whether a closing is that of what was there before h.
+func (h happening) follows(closing happening) bool { return closing.on.ID() == h.before.ID() }
 
 // settle forgets that a listener opened, if that was not told yet, and reports whether it was so.
 func (j *judge) settle(l watcher.Listener) bool {
@@ -155,17 +162,21 @@ func (j *judge) settle(l watcher.Listener) bool {
 	return len(j.fresh) < n
 }
 
-// back takes in that a server restarted: that is silent, unless it goes on like that.
+// back takes in that a server restarted: that is silent, unless it goes on like that. One that was never told of has just opened.
 func (j *judge) back(e watcher.Event, after []watcher.Server, now time.Time) {
-	if j.settle(e.Before) { // nobody was told yet that it came up
+	fled := slices.ContainsFunc(j.fled, func(h happening) bool { return h.on.ID() == e.Before.ID() })
+	if j.settle(e.Before) || fled {
 		j.fresh = append(j.fresh, happening{kind: opened, at: now, on: watcher.Server{Listener: e.Listener}})
+		if !e.Reason.Crashed() {
+			return // tests open and close one port again and again
+		}
 	}
 	j.waiting = slices.DeleteFunc(j.waiting, func(h happening) bool { return h.on.ID() == e.Before.ID() })
 	s, ok := serverOf(after, e.Listener.ID())
 	if !ok {
 		return
 	}
-	k := key(e.Listener)
+	k := muteKey(e.Listener)
 	recent := slices.DeleteFunc(j.restarts[k], func(t time.Time) bool { return now.Sub(t) >= loopSpan })
 	if len(recent) == 0 {
 		delete(j.looping, k)
@@ -201,12 +212,13 @@ func (j *judge) ripen(servers []watcher.Server, now time.Time) []happening {
 		if now.Sub(h.at) < settled {
 			return false
 		}
-		if s, ok := serverOf(servers, latestID(h.on.Listener, servers)); ok && j.awake(h.at) && !h.at.Before(j.quiet) {
+		if s, ok := serverOf(servers, latestID(h.on.Listener, servers)); ok && j.awake(h.at) && !h.at.Before(j.quiet) && !j.returned(s.Listener) {
 			h.on = s
-			j.decide(j.placed(h, servers), now)
+			j.decide(j.placed(j.stayed(h), servers), now)
 		}
 		return true
 	})
+	j.fled = slices.DeleteFunc(j.fled, func(h happening) bool { return now.Sub(h.at) > watcher.RestartGrace })
 	j.waiting = slices.DeleteFunc(j.waiting, func(h happening) bool {
 		if now.Sub(h.at) < watcher.RestartGrace {
 			return false
@@ -224,6 +236,25 @@ func (j *judge) ripen(servers []watcher.Server, now time.Time) []happening {
 	news := j.news
 	j.news = nil
 	return news
+}
+
+// returned forgets that a server closed which is there again, and reports whether it had: another one may have had the port for a
+// moment in between.
+func (j *judge) returned(l watcher.Listener) bool {
+	n := len(j.waiting)
+	j.waiting = slices.DeleteFunc(j.waiting, func(h happening) bool { return muteKey(h.on.Listener) == muteKey(l) })
+	return len(j.waiting) < n
+}
+
+// stayed returns what is to be told of a server that stays. That it has replaced another one is told instead of the end of that
+// one, unless it is one that the person does not care for.
+func (j *judge) stayed(h happening) happening {
+	if h.kind == replaced && h.on.Section == watcher.Main {
+		j.waiting = slices.DeleteFunc(j.waiting, h.follows)
+	} else {
+		h.kind = opened
+	}
+	return h
 }
 
 // next returns when ripen and tell have something to do; false if they have nothing.
@@ -307,7 +338,7 @@ func (j *judge) placed(h happening, servers []watcher.Server) happening {
 	k := key(h.on.Listener)
 	usual := j.usual[k]
 	j.usual[k] = h.on.Port
-	if usual == 0 || usual == h.on.Port || h.on.Owner.Since.IsZero() || h.at.Sub(h.on.Owner.Since) > movedWithin {
+	if h.kind == replaced || usual == 0 || usual == h.on.Port || h.on.Owner.Since.IsZero() || h.at.Sub(h.on.Owner.Since) > movedWithin {
 		return h
 	}
 	for _, s := range servers {

@@ -95,7 +95,7 @@ func announceAll(all []happening) notice {
 		}
 	}
 	noun := " ports "
-	if len(all) == 1 {
+	if strings.HasPrefix(counts[0], "1 ") {
 		noun = " port "
 	}
 	return notice{title: strings.Replace(strings.Join(counts, ", "), " ", noun, 1) + common(on), body: list(on)}

@@ -1,0 +1,399 @@
+package tray
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"os"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"porttray/watcher"
+	"porttray/watcher/owner"
+	"porttray/watcher/owner/engine"
+)
+
+// An evening is a stage to which a real Watcher delivers what a scripted computer does.
+type evening struct {
+	*stage
+	began time.Time // of the script
+	told  []told
+	host  computer
+}
+
+// A told is a notice that was given.
+type told struct {
+	notice
+	at time.Time
+}
+
+// A computer is what a scan reads.
+type computer struct {
+	mu      sync.Mutex
+	runs    map[string][]watcher.Listener // the listeners of its processes and containers, by key
+	exits   map[owner.ID]owner.Exit
+	broken  error         // why scans fail
+	clock   time.Duration // what the wall clock is off
+	wakes   time.Time     // until then it sleeps
+	started int32         // processes so far
+}
+
+// A program is what can be started on it. The owner, and since when it runs, are filled in then.
+type program []watcher.Listener
+
+// warmUp is how long the computer runs before a script begins: long enough for the watcher to have slowed down.
+const warmUp = 90 * time.Second
+
+// An act is one thing that happens in a script, after so many seconds.
+type act struct {
+	after float64
+	do    func(*evening)
+}
+
+// play has a script played to its end and, unless it plays longer by itself, a minute longer.
+func play(t *testing.T, baseline []program, script []act) (got []string) {
+	perform(t, func(s *stage) {
+		e := newEvening(s, baseline)
+		for _, a := range script {
+			s.wait(time.Until(e.began.Add(time.Duration(a.after * float64(time.Second)))))
+			a.do(e)
+			synctest.Wait()
+		}
+		s.wait(time.Minute)
+		got = e.notices()
+	})
+	return got
+}
+
+// newEvening has a computer run with these programs until its script begins.
+func newEvening(s *stage, baseline []program) *evening {
+	e := &evening{stage: s, host: computer{runs: map[string][]watcher.Listener{}, exits: map[owner.ID]owner.Exit{}, started: 5_000_000}}
+	s.loop.do.say = func(n notice) {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		e.told = append(e.told, told{n, time.Now()})
+	}
+	s.end = func(l watcher.Listener, _ bool) owner.Result {
+		e.host.stop(l, owner.Exit{How: owner.Killed, Signal: "SIGTERM"})
+		s.loop.look()
+		return owner.Result{Outcome: owner.Freed, Ended: true}
+	}
+	for _, p := range baseline {
+		e.host.start(p)
+	}
+	ctx, cancel := context.WithCancel(s.t.Context())
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		w := watcher.Watcher{Scan: e.host.scan, Wake: s.loop.wake}
+		w.Run(night{ctx, &e.host}, s.loop.updates)
+	}()
+	s.t.Cleanup(func() {
+		cancel()
+		<-ended
+		time.Sleep(time.Second) // a scan that was under way ends
+	})
+	s.wait(warmUp)
+	e.began = time.Now()
+	return e
+}
+
+// A night is a context that stops whoever looks at it for as long as the computer sleeps.
+type night struct {
+	context.Context
+	host *computer
+}
+
+func (n night) Done() <-chan struct{} {
+	n.host.mu.Lock()
+	left := time.Until(n.host.wakes)
+	n.host.mu.Unlock()
+	time.Sleep(left)
+	return n.Context.Done()
+}
+
+func (c *computer) scan(context.Context) (watcher.Snapshot, error) {
+	time.Sleep(1013 * time.Microsecond) // so that no scan is at the very time of an act
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	seen := watcher.Snapshot{Time: time.Now().Add(c.clock), Source: "script", Exits: map[owner.ID]owner.Exit{}}
+	for _, listeners := range c.runs {
+		seen.Listeners = append(seen.Listeners, listeners...)
+	}
+	slices.SortFunc(seen.Listeners, func(a, b watcher.Listener) int {
+		return (int(a.Port)-int(b.Port))<<32 + int(a.Owner.PID-b.Owner.PID)
+	})
+	for id, exit := range c.exits {
+		seen.Exits[id] = exit
+	}
+	return seen, c.broken
+}
+
+// start runs a program as a process of its own.
+func (c *computer) start(p program) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.started++
+	mine := slices.Clone(p)
+	for i := range mine {
+		if by := &mine[i].Owner; by.PID == 0 && !by.Foreign { // no system has such PIDs
+			by.PID, by.Start, by.Since = c.started, uint64(c.started), time.Now()
+		}
+		if mine[i].Container.ID != "" {
+			mine[i].Container.ID += fmt.Sprint(c.started)
+		}
+	}
+	c.runs[muteKey(p[0])] = mine
+}
+
+// stop ends the process of a listener, or closes the ports of one that lives on if there is no way in which it ended.
+func (c *computer) stop(l watcher.Listener, how owner.Exit) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for key, listeners := range c.runs {
+		if key != muteKey(l) {
+			continue
+		}
+		delete(c.runs, key)
+		if how.How != owner.Unknown {
+			c.exits[listeners[0].Owner.ID()] = how
+		}
+	}
+}
+
+// notices returns what was told and when, in seconds after the script began.
+func (e *evening) notices() (lines []string) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for _, n := range e.told {
+		line := fmt.Sprintf("%.1f %s / %s", n.at.Sub(e.began).Seconds(), n.title, n.body)
+		lines = append(lines, strings.Replace(line, fmt.Sprintf("nodemon (PID %d)", os.Getpid()), "nodemon (PID self)", 1))
+	}
+	return lines
+}
+
+// Programs.
+
+func served(name, tool string, port uint16) program {
+	l := watcher.Listener{Port: port, Addrs: []netip.Addr{netip.MustParseAddr("127.0.0.1")}}
+	l.Owner = owner.Process{Name: "node", Exe: "/usr/bin/node", Dir: "/srv/" + name}
+	l.Facts = owner.Facts{Project: owner.Project{Name: name, Dir: "/srv/" + name}, Tool: owner.Tool{Name: tool, Kind: owner.Server}}
+	return program{l}
+}
+
+// but returns a program that differs from p in its listeners.
+func (p program) but(change func(*watcher.Listener)) program {
+	changed := slices.Clone(p)
+	for i := range changed {
+		change(&changed[i])
+	}
+	return changed
+}
+
+func service(name string, port uint16) program {
+	return served("", "", port).but(func(l *watcher.Listener) {
+		l.Owner, l.Facts = owner.Process{Name: "docker-proxy"}, owner.Facts{}
+		l.Container = engine.Container{ID: name, Name: "shop-" + name + "-1", Image: name, Project: "shop", Service: name}
+	})
+}
+
+func wide(l *watcher.Listener) { l.Addrs = []netip.Addr{netip.IPv4Unspecified()} }
+
+var (
+	shop     = served("shop", "Vite", 5173)
+	shop5174 = served("shop", "Vite", 5174)
+	admin    = served("admin", "Next.js", 5173)
+	oldBlog  = served("old-blog", "Hugo", 5173)
+	api      = served("api", "", 3000)
+	db       = served("", "PostgreSQL", 5432)
+	compose  = []program{service("web", 8080), service("api", 8081), service("db", 8082), service("cache", 8083), service("mail", 8084), service("queue", 8085)}
+	editor   = served("", "", 50123).but(func(l *watcher.Listener) { l.Facts = owner.Facts{App: "VS Code"} })
+	stranger = served("", "", 631).but(func(l *watcher.Listener) { l.Owner, l.Facts = owner.Process{Foreign: true}, owner.Facts{} })
+)
+
+// supervised returns the program as nodemon's, which is this very process: it runs on.
+func supervised(p program) program {
+	self, _ := owner.Identify(int32(os.Getpid()))
+	return p.but(func(l *watcher.Listener) { l.Facts.Supervisor = owner.Supervisor{ID: self.ID(), Name: "nodemon"} })
+}
+
+// lasting returns the program as this very process: its port can close, and it runs on.
+func lasting(p program) program {
+	self, _ := owner.Identify(int32(os.Getpid()))
+	return p.but(func(l *watcher.Listener) {
+		l.Owner.PID, l.Owner.Start, l.Owner.Since = self.PID, self.Start, time.Time{}
+	})
+}
+
+// numbered returns n programs on neighbouring ports.
+func numbered(n int, first program) (all []program) {
+	for i := range n {
+		all = append(all, first.but(func(l *watcher.Listener) { l.Port += uint16(i) }))
+	}
+	return all
+}
+
+// Acts.
+
+func up(programs ...program) func(*evening) {
+	return func(e *evening) {
+		for _, p := range programs {
+			e.host.start(p)
+		}
+	}
+}
+
+// down ends processes. Like on Linux, the watcher looks at once.
+func down(how owner.Exit, programs ...program) func(*evening) {
+	return func(e *evening) {
+		for _, p := range programs {
+			e.host.stop(p[0], how)
+		}
+		e.loop.look()
+	}
+}
+
+func status(n int) owner.Exit { return owner.Exit{How: owner.Exited, Status: n} }
+
+func signal(name string) owner.Exit { return owner.Exit{How: owner.Killed, Signal: name} }
+
+// closes has programs close their ports, and nothing tells of it.
+func closes(programs ...program) func(*evening) {
+	return func(e *evening) {
+		for _, p := range programs {
+			e.host.stop(p[0], owner.Exit{})
+		}
+	}
+}
+
+// binds has a program listen at another address.
+func binds(p program, addr string) func(*evening) {
+	return func(e *evening) {
+		e.host.mu.Lock()
+		defer e.host.mu.Unlock()
+		mine := slices.Clone(e.host.runs[muteKey(p[0])])
+		mine[0].Addrs = []netip.Addr{netip.MustParseAddr(addr)}
+		e.host.runs[muteKey(p[0])] = mine
+	}
+}
+
+// turns changes something else about the computer.
+func turns(change func(*computer)) func(*evening) {
+	return func(e *evening) {
+		e.host.mu.Lock()
+		defer e.host.mu.Unlock()
+		change(&e.host)
+	}
+}
+
+// sleeps has the computer sleep between two scans.
+func sleeps(d time.Duration) func(*evening) {
+	return func(e *evening) {
+		turns(func(c *computer) { c.wakes = time.Now().Add(d) })(e)
+		e.loop.look()
+	}
+}
+
+func clicks(path ...string) func(*evening) {
+	return func(e *evening) {
+		e.t.Helper()
+		e.stage.click(path...)
+	}
+}
+
+func opensMenu(e *evening) { e.loop.opened <- struct{}{} }
+
+// stopsWith has a Stop come to that result, and nothing else.
+func stopsWith(r owner.Result) func(*evening) {
+	return func(e *evening) { e.end = func(watcher.Listener, bool) owner.Result { return r } }
+}
+
+// shows expects a line of the menu, without the time that some begin with.
+func shows(path ...string) func(*evening) {
+	return func(e *evening) {
+		e.t.Helper()
+		if !e.finds(path...) {
+			e.t.Errorf("after %v, no %q in the menu:\n%s", time.Since(e.began), path, e.menu.root.text())
+		}
+	}
+}
+
+func hides(path ...string) func(*evening) {
+	return func(e *evening) {
+		e.t.Helper()
+		if e.finds(path...) {
+			e.t.Errorf("after %v, %q is in the menu:\n%s", time.Since(e.began), path, e.menu.root.text())
+		}
+	}
+}
+
+// finds looks for an entry at a path of labels, each a prefix, once as it is and once as of one of the minutes so far.
+func (e *evening) finds(path ...string) bool {
+	for ago := time.Duration(0); ago <= time.Since(e.began)+warmUp; ago += time.Minute {
+		stamped := slices.Clone(path)
+		stamped[len(path)-1] = time.Now().Add(-ago).Format("15:04  ") + path[len(path)-1]
+		if e.menu.root.find(stamped...) != nil {
+			return true
+		}
+	}
+	return e.menu.root.find(path...) != nil
+}
+
+func attention(want bool) func(*evening) {
+	return func(e *evening) {
+		e.t.Helper()
+		if got := e.loop.model.attention; got != want {
+			e.t.Errorf("after %v, attention is %v", time.Since(e.began), got)
+		}
+	}
+}
+
+// also joins acts that happen at the same time.
+func also(acts ...func(*evening)) func(*evening) {
+	return func(e *evening) {
+		for _, do := range acts {
+			do(e)
+			synctest.Wait()
+		}
+	}
+}
+
+// again repeats a script n times, one every so many seconds.
+func again(n int, every float64, script ...act) (all []act) {
+	for i := range n {
+		for _, a := range script {
+			all = append(all, act{a.after + float64(i)*every, a.do})
+		}
+	}
+	return all
+}
+
+// eachOf plays a script for each program, one every so many seconds.
+func eachOf(programs []program, every float64, script func(program) []act) (all []act) {
+	for i, p := range programs {
+		for _, a := range script(p) {
+			all = append(all, act{a.after + float64(i)*every, a.do})
+		}
+	}
+	slices.SortStableFunc(all, func(a, b act) int { return int(1000 * (a.after - b.after)) })
+	return all
+}
+
+var errScan = fmt.Errorf("list TCP sockets: %w", errors.New("no memory"))
+
+func TestEvening(t *testing.T) {
+	usual := []program{shop, api, db}
+	for _, c := range situations() {
+		t.Run(c.name, func(t *testing.T) {
+			got := play(t, append(slices.Clone(usual), c.running...), c.script)
+			if !slices.Equal(got, c.want) {
+				t.Errorf("told\n\t%s\nwant\n\t%s", strings.Join(got, "\n\t"), strings.Join(c.want, "\n\t"))
+			}
+		})
+	}
+}

@@ -1,0 +1,176 @@
+package tray
+
+import (
+	"slices"
+	"time"
+
+	"porttray/watcher"
+	"porttray/watcher/owner"
+)
+
+// A situation is a script, and the notices that it should bring: seconds, title, body. Before it begins, shop (Vite, 5173), api
+// (3000) and a PostgreSQL (5432) have been running for a minute and a half.
+type situation struct {
+	name    string
+	running []program
+	script  []act
+	want    []string
+}
+
+func situations() []situation {
+	return slices.Concat(quiet, restarts, takeovers, endings, own, crowds, nights, wishes)
+}
+
+var crash = status(1)
+
+var quiet = []situation{
+	{name: "nothing happens", script: []act{{3600, attention(false)}}},
+	{name: "twenty more servers at the start", running: numbered(20, served("many", "Flask", 7000)), script: []act{{60, attention(false)}}},
+	{name: "a server starts", script: []act{{0, up(served("blog", "Hugo", 1313))}, {30, shows("blog (Hugo :1313) is up")}, {31, attention(false)}},
+		want: []string{"1.8 blog (Hugo :1313) is up / in /srv/blog"}},
+	{name: "a server that lives for a second", script: []act{{0, up(oldBlog.but(at1313))}, {1, down(crash, oldBlog.but(at1313))}}},
+	{name: "the port of an editor's helper", script: []act{{0, up(editor)}, {60, closes(editor)}}},
+	{name: "an inspector of a known server", running: []program{lasting(served("blog", "Next.js", 4000))}, script: []act{
+		{0, up(lasting(served("inspector", "Next.js", 9229)))}, {60, closes(lasting(served("inspector", "Next.js", 9229)))}}},
+	{name: "a hidden owner", script: []act{{0, up(stranger)}, {60, closes(stranger)}}},
+	{name: "the panel restarts", script: []act{{0, func(e *evening) { e.loop.hosts <- true }}, {1, func(e *evening) { e.loop.hosts <- false }},
+		{4, func(e *evening) { e.loop.hosts <- true }}}},
+	{name: "scans fail for a minute", script: []act{{0, turns(func(c *computer) { c.broken = errScan })}, {30, shows("As of ")},
+		{60, turns(func(c *computer) { c.broken = nil })}, {65, shows("3 servers")}}},
+	{name: "a server ends while scans fail", script: []act{{0, turns(func(c *computer) { c.broken = errScan })}, {30, down(crash, shop)},
+		{60, turns(func(c *computer) { c.broken = nil })}},
+		want: []string{"66.0 shop (Vite :5173) crashed after 2 min / exited with status 1"}},
+	{name: "the clock jumps back an hour", script: []act{{0, turns(func(c *computer) { c.clock = -time.Hour })}, {60, attention(false)}}},
+	{name: "the clock jumps back in the grace", script: []act{{0, down(crash, shop)}, {1, turns(func(c *computer) { c.clock = -time.Hour })}},
+		want: []string{"6.0 shop (Vite :5173) crashed after 1 min / exited with status 1"}},
+}
+
+func at1313(l *watcher.Listener) { l.Port = 1313 }
+
+var restarts = []situation{
+	{name: "a hot reload", script: []act{{0, down(status(0), shop)}, {0.8, up(shop)}, {10, shows("5173", "Restarted ×1")}, {11, attention(false)}}},
+	{name: "three hot reloads", script: append(again(3, 20, act{0, down(status(0), shop)}, act{0.8, up(shop)}), act{60, shows("5173", "Restarted ×3")})},
+	{name: "a slow restart", script: []act{{0, down(status(0), shop)}, {5, up(shop)}, {10, shows("5173", "Restarted ×1")}, {11, hides("Recently closed")}}},
+	{name: "a restart that is just too slow", script: []act{{0, down(status(0), shop)}, {7, up(shop)}},
+		want: []string{"6.0 shop (Vite :5173) stopped after 1 min / exited with status 0", "11.0 shop (Vite :5173) is up / in /srv/shop"}},
+	{name: "a crash loop, and another one an hour later", script: append(again(8, 8, act{0, down(crash, api)}, act{1, up(api)}),
+		again(8, 8, act{3600, down(crash, api)}, act{3601, up(api)})...),
+		want: []string{"33.3 api keeps restarting / port 3000: 5 times within a minute; the last time it exited with status 1",
+			"3633.3 api keeps restarting / port 3000: 5 times within a minute; the last time it exited with status 1"}},
+	{name: "nodemon waits", running: []program{supervised(served("blog", "Express", 4000))}, script: []act{
+		{0, down(crash, served("blog", "Express", 4000))}, {10, shows("blog crashed: exited with status 1; nodemon still r")}},
+		want: []string{"6.0 blog (Express :4000) crashed after 1 min / exited with status 1; nodemon still runs and waits"}},
+	{name: "five workers of one project restart once", running: numbered(5, served("farm", "Flask", 7000)), script: []act{
+		{0, down(status(0), numbered(5, served("farm", "Flask", 7000))...)}, {1, up(numbered(5, served("farm", "Flask", 7000))...)}}},
+	{name: "a reload right after the start", script: []act{{0, up(oldBlog.but(at1313))}, {1.5, down(status(0), oldBlog.but(at1313))}, {2.3, up(oldBlog.but(at1313))}},
+		want: []string{"4.3 old-blog (Hugo :1313) is up / in /srv/old-blog"}},
+}
+
+var takeovers = []situation{
+	{name: "a port is taken over at once", script: []act{{0, also(down(status(0), shop), up(admin))}, {5, attention(true)}, {6, shows("5173 is now admin (was shop)")},
+		{7, shows("Recently closed", "shop :5173, exited with status 0")}},
+		want: []string{"1.5 5173 is now admin (was shop) / shop (Vite :5173): exited with status 0"}},
+	{name: "a port is taken over after three seconds", script: []act{{0, down(status(0), shop)}, {3, up(admin)}},
+		want: []string{"4.8 5173 is now admin (was shop) / shop (Vite :5173): exited with status 0"}},
+	{name: "a test takes a free port for a moment", script: []act{{0, down(crash, shop)}, {3, up(admin)}, {3.8, down(status(0), admin)}},
+		want: []string{"9.3 shop (Vite :5173) crashed after 1 min / exited with status 1"}},
+	{name: "a test takes the port for a moment before the server is back", script: []act{{0, down(status(0), shop)}, {1, up(admin)}, {2, down(status(0), admin)}, {2.5, up(shop)}}},
+	{name: "a server moves", script: []act{{0, down(status(0), shop)}, {10, up(oldBlog)}, {20, up(shop5174)}},
+		want: []string{"6.0 shop (Vite :5173) stopped after 1 min / exited with status 0",
+			"11.8 old-blog (Hugo :5173) is up / in /srv/old-blog",
+			"22.0 shop is on 5174: 5173 is held by old-blog (PID 5000004, 10 s) / in /srv/shop"}},
+	{name: "a server is exposed, not, and again", script: []act{{0, binds(shop, "0.0.0.0")}, {5, attention(true)}, {20, binds(shop, "127.0.0.1")}, {40, binds(shop, "0.0.0.0")}},
+		want: []string{"0.3 shop is now reachable from the network / port 5173, bound to 0.0.0.0"}},
+	{name: "a server starts exposed", script: []act{{0, up(oldBlog.but(at1313).but(wide))}},
+		want: []string{"1.8 old-blog (Hugo :1313) is up / in /srv/old-blog, open to the network"}},
+}
+
+var endings = []situation{
+	{name: "exit 0", script: []act{{0, down(status(0), shop)}, {7, attention(true)}, {8, shows("shop stopped: exited with status 0")},
+		{9, shows("Recently closed", "shop :5173, exited with status 0")}, {10, opensMenu}, {11, attention(false)}, {65, shows("shop stopped")}, {67, hides("shop stopped")}},
+		want: []string{"6.0 shop (Vite :5173) stopped after 1 min / exited with status 0"}},
+	{name: "exit 1", script: []act{{0, down(crash, shop)}, {8, shows("shop crashed: exited with status 1")}, {600, attention(true)}, {607, attention(false)}},
+		want: []string{"6.0 shop (Vite :5173) crashed after 1 min / exited with status 1"}},
+	{name: "SIGKILL", script: []act{{0, down(signal("SIGKILL"), shop)}},
+		want: []string{"6.0 shop (Vite :5173) crashed after 1 min / killed by SIGKILL"}},
+	{name: "SIGSEGV", script: []act{{0, down(signal("SIGSEGV"), shop)}},
+		want: []string{"6.0 shop (Vite :5173) crashed after 1 min / killed by SIGSEGV"}},
+	{name: "SIGTERM", script: []act{{0, down(signal("SIGTERM"), shop)}},
+		want: []string{"6.0 shop (Vite :5173) stopped after 1 min / killed by SIGTERM"}},
+	{name: "Ctrl-C", script: []act{{0, down(signal("SIGINT"), shop)}, {7, attention(false)}, {8, shows("shop stopped: killed by SIGINT")}}},
+	{name: "Ctrl-C, as a status", script: []act{{0, down(status(130), shop)}, {7, attention(false)}}},
+	{name: "Ctrl-C, in All ports", script: []act{{0, clicks("Notifications", "All ports")}, {1, down(signal("SIGINT"), shop)}},
+		want: []string{"7.0 shop (Vite :5173) stopped after 1 min / killed by SIGINT"}},
+	{name: "it runs on without its port", running: []program{lasting(served("blog", "Hugo", 1313))}, script: []act{{0, closes(served("blog", "Hugo", 1313))}},
+		want: []string{"6.6 blog (Hugo :1313) stopped / still running, no longer listening"}},
+	{name: "a way that nobody knows", script: []act{{0, closes(shop)}},
+		want: []string{"6.3 shop (Vite :5173) stopped after 1 min / ended"}},
+	{name: "a container stops", running: compose[:1], script: []act{{0, closes(compose[0])}},
+		want: []string{"6.3 web (container :8080) stopped / container stopped"}},
+	{name: "two servers end four seconds apart", script: []act{{0, down(crash, shop)}, {4, down(crash, api)}},
+		want: []string{"6.0 shop (Vite :5173) crashed after 1 min / exited with status 1", "11.0 api (node :3000) crashed after 1 min / exited with status 1"}},
+}
+
+var own = []situation{
+	{name: "a Stop", script: []act{{0, clicks("5173", "Stop")}, {5, shows("Recently closed", "shop :5173, stopped by you")}, {20, attention(false)}},
+		want: []string{"0.0 Port 5173 is free / node (PID 5000001) stopped"}},
+	{name: "a Stop of a supervised server", running: []program{supervised(served("blog", "Express", 4000))}, script: []act{
+		{0, clicks("4000", "Stop")}, {1, up(supervised(served("blog", "Express", 4000)))}},
+		want: []string{"0.0 Port 4000 is free / node (PID 5000004) stopped",
+			"1.3 4000 is back: restarted by nodemon (PID self) / node (PID 5000005) has it now"}},
+	{name: "a Stop that fails, and an end later", script: []act{{0, stopsWith(owner.Result{Outcome: owner.StillRunning})}, {1, clicks("5173", "Stop")},
+		{60, down(status(0), shop)}},
+		want: []string{"1.0 Port 5173 is still in use / node (PID 5000001) did not stop within 5 seconds; Kill would force it",
+			"66.0 shop (Vite :5173) stopped after 2 min / exited with status 0"}},
+}
+
+var crowds = []situation{
+	{name: "a test runner opens 60 ports for a second each", script: eachOf(numbered(60, served("shop", "Vitest", 30000)), 0.5, func(p program) []act {
+		return []act{{0, up(p)}, {1, down(status(0), p)}}
+	})},
+	{name: "a test runner opens one port sixty times", script: again(60, 1.5, act{0, up(served("shop", "Vitest", 30000))}, act{0.7, down(status(0), served("shop", "Vitest", 30000))})},
+	{name: "a test runner opens 20 ports for three seconds", script: []act{{0, up(numbered(20, served("shop", "Vitest", 30000))...)},
+		{3, down(status(0), numbered(20, served("shop", "Vitest", 30000))...)}},
+		want: []string{"1.8 20 ports opened (shop) / 30000 shop · Vitest, 30001 shop · Vitest, 30002 shop · Vitest, 30003 shop · Vitest, 30004 shop · Vitest, 30005 shop · V…",
+			"9.0 20 ports closed (shop) / 30000 shop · Vitest, 30001 shop · Vitest, 30002 shop · Vitest, 30003 shop · Vitest, 30004 shop · Vitest, 30005 shop · V…"}},
+	{name: "compose up", script: eachOf(compose, 0.7, func(p program) []act { return []act{{0, up(p)}} }),
+		want: []string{"3.1 3 ports opened (compose project shop) / 8080 web (container), 8081 api (container), 8082 db (container)",
+			"8.1 3 ports opened (compose project shop) / 8083 cache (container), 8084 mail (container), 8085 queue (container)"}},
+	{name: "compose down", running: compose, script: eachOf(compose, 0.3, func(p program) []act { return []act{{0, down(owner.Exit{}, p)}} }),
+		want: []string{"7.5 6 ports closed (compose project shop) / 8080 web (container), 8081 api (container), 8082 db (container), 8083 cache (container), 8084 mail (container), 8085 qu…"}},
+	{name: "thirty servers within ten seconds", script: eachOf(numbered(30, served("many", "Flask", 7000)), 0.33, func(p program) []act { return []act{{0, up(p)}} }),
+		want: []string{"2.6 4 ports opened (many) / 7000 many · Flask, 7001 many · Flask, 7002 many · Flask, 7003 many · Flask",
+			"7.6 14 ports opened (many) / 7004 many · Flask, 7005 many · Flask, 7006 many · Flask, 7007 many · Flask, 7008 many · Flask, 7009 many · Flask, 7010…",
+			"12.6 12 ports opened (many) / 7018 many · Flask, 7019 many · Flask, 7020 many · Flask, 7021 many · Flask, 7022 many · Flask, 7023 many · Flask, 7024…"}},
+}
+
+var nights = []situation{
+	{name: "a server is gone after a sleep", script: []act{{0, sleeps(10 * time.Minute)}, {300, down(crash, shop)}, {700, attention(true)}},
+		want: []string{"615.0 shop (Vite :5173) is gone since the computer slept / "}},
+	{name: "three servers are gone after a sleep", running: []program{oldBlog.but(at1313)}, script: []act{{0, sleeps(10 * time.Minute)},
+		{300, down(crash, shop, api, oldBlog.but(at1313))}, {700, attention(true)}},
+		want: []string{"615.0 3 servers are gone since the computer slept / 1313 old-blog · Hugo, 3000 api · node, 5173 shop · Vite"}},
+	{name: "a sleep with nothing gone", script: []act{{0, sleeps(10 * time.Minute)}, {700, attention(false)}}},
+	{name: "a server crashes an hour after a sleep", script: []act{{0, sleeps(10 * time.Minute)}, {4200, down(crash, shop)}},
+		want: []string{"4206.0 shop (Vite :5173) crashed after 1 h 11 min / exited with status 1"}},
+	{name: "a server restarts while the computer wakes", script: []act{{0, sleeps(10 * time.Minute)}, {599, down(crash, shop)}, {610, up(shop)}}},
+}
+
+var wishes = []situation{
+	{name: "an editor's helper in All ports", script: []act{{0, clicks("Notifications", "All ports")}, {1, up(editor)}},
+		want: []string{"3.8 node (:50123) is up / in /srv/"}},
+	{name: "Off", script: []act{{0, clicks("Notifications", "Off")}, {1, down(crash, shop)}, {8, attention(true)}, {9, shows("shop crashed")}}},
+	{name: "Pinned only", script: []act{{0, clicks("Notifications", "Pinned only")}, {1, down(crash, shop)}, {2, up(oldBlog.but(at1313))}}},
+	{name: "a pause of an hour", script: []act{{0, clicks("Notifications", "Pause for an hour")},
+		{1, func(e *evening) {
+			shows("Notifications", "Paused until "+e.began.Add(time.Hour).Format("15:04")+", go on now")(e)
+		}},
+		{1800, down(crash, shop)}, {3601, shows("Notifications", "Pause for an hour")}, {3700, down(crash, api)}},
+		want: []string{"3706.0 api (node :3000) crashed after 1 h 3 min / exited with status 1"}},
+	{name: "a pause that is ended", script: []act{{0, clicks("Notifications", "Pause for an hour")}, {10, clicks("Notifications", "Paused until")}, {60, down(crash, shop)}},
+		want: []string{"66.0 shop (Vite :5173) crashed after 2 min / exited with status 1"}},
+	{name: "a muted server", script: []act{{0, clicks("5173", "Mute notifications")}, {10, down(crash, shop, api)}},
+		want: []string{"16.0 api (node :3000) crashed after 1 min / exited with status 1"}},
+	{name: "a menu that is open", script: []act{{0, opensMenu}, {1, down(crash, shop)}, {8, hides("shop crashed")}, {12, shows("shop crashed")}},
+		want: []string{"7.0 shop (Vite :5173) crashed after 1 min / exited with status 1"}},
+}
