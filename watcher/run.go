@@ -21,6 +21,8 @@ const (
 	atLeast = 20 * time.Millisecond
 	// thrift is the part of the time that scans may take: one hundredth.
 	thrift = 100
+	// waking is how long after a sleep what changes belongs to it.
+	waking = 15 * time.Second
 	// holdLimit is how long an update waits for the owners of its listeners and the facts about them, so that those need not
 	// follow in another one.
 	holdLimit = 500 * time.Millisecond
@@ -142,7 +144,9 @@ func (w *Watcher) Run(ctx context.Context, updates chan<- Update) {
 		case r := <-results:
 			scanning = false
 			limit.Stop()
-			state.slept = state.slept || pace.overslept(r.took)
+			if pace.overslept(r.took) {
+				state.woke = time.Now()
+			}
 			cost := r.took
 			if r.Searching || state.now.Searching {
 				cost = 0 // a search is paid for once, and says nothing of what scans cost here
@@ -200,7 +204,7 @@ type state struct {
 	told    Update
 	began   bool      // a good snapshot has been delivered
 	held    time.Time // since when there is an update that waits; zero if none does
-	slept   bool      // nobody looked for a while since the last delivery
+	woke    time.Time // when somebody looked again after a while in which nobody did
 
 	closings []closing     // the latest, as they were delivered
 	restarts map[ID]int    // of listeners
@@ -270,7 +274,7 @@ func (s *state) update() (Update, bool) {
 	if !s.began {
 		return u, true
 	}
-	u.Slept = s.slept
+	u.Slept = time.Since(s.woke) < waking
 	u.Events = s.events(u.Snapshot)
 	u.Snapshot.Listeners = restarted(s.named, u.Events)
 	s.changed = len(u.Events) > 0 || u.Slow != s.told.Slow || text(u.Err) != text(s.told.Err) ||
@@ -325,7 +329,7 @@ func (s *state) delivered(u Update) {
 		s.remember(u)
 	}
 	s.told, s.named = u, u.Snapshot.Listeners
-	s.changed, s.slept = false, false
+	s.changed = false
 	s.held = time.Time{}
 	s.began = s.began || !u.Snapshot.Time.IsZero()
 }

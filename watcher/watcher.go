@@ -154,7 +154,7 @@ type Update struct {
 	// A listener that opens within RestartGrace of the closing of another one on its port is a restart or a replacement of
 	// that one, also when the closing was in an update before.
 	Events []Event
-	// Slept says that nobody looked for a while before this update: the computer slept, or this program was stopped.
+	// Slept says that nobody looked for a while until shortly before this update: the computer slept, or this program was stopped.
 	Slept bool
 	// Err tells why the state cannot be read at present; then Snapshot is stale. Nil when all is well.
 	Err error
