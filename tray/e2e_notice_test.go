@@ -46,7 +46,7 @@ func TestNoticeOpensServer(t *testing.T) {
 	parallel(t)
 	s := startKeeping(t)
 	first, note := s.told()
-	if want := []string{"default", "Open", "open", "Open"}; !slices.Equal(note.actions, want) {
+	if want := []string{"default", "", "open", "Open"}; !slices.Equal(note.actions, want) {
 		t.Errorf("the actions are %q, want %q", note.actions, want)
 	}
 	if note.hints["suppress-sound"] != true {

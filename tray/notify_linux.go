@@ -68,7 +68,8 @@ func request(n notice, replaces uint32, capabilities []string) []any {
 	}
 	actions := []string{}
 	if n.open && slices.Contains(capabilities, "actions") {
-		actions = []string{"default", "Open", "open", "Open"} // a click on the notice, and a button
+		// A click on the notice, and a button. xfce4-notifyd makes a button of the former as well if it has a label.
+		actions = []string{"default", "", "open", "Open"}
 	}
 	hints := map[string]dbus.Variant{
 		"urgency":        dbus.MakeVariant(byte(1)),

@@ -79,7 +79,7 @@ func TestRequest(t *testing.T) {
 	}{
 		{true, nil, "a <b>", []string{}},
 		{false, []string{"actions", "body-markup"}, "a &lt;b&gt;", []string{}},
-		{true, []string{"actions"}, "a <b>", []string{"default", "Open", "open", "Open"}},
+		{true, []string{"actions"}, "a <b>", []string{"default", "", "open", "Open"}},
 	} {
 		args := request(notice{title: "t", body: "a <b>", open: c.open}, 7, c.capabilities)
 		if got := args[4]; got != c.body {
