@@ -116,7 +116,9 @@ func pauseLabel(m model) string {
 }
 
 // muteKey names what a person mutes: a server on its port, whatever process it is. It is fit to be kept in a file.
-func muteKey(l watcher.Listener) string { return strings.ToValidUTF8(fmt.Sprintf("%d\x00%s", l.Port, key(l)), "\ufffd") }
+func muteKey(l watcher.Listener) string {
+	return strings.ToValidUTF8(fmt.Sprintf("%d\x00%s", l.Port, key(l)), "\ufffd")
+}
 
 // wanted reports whether a notice is to be given of what happened.
 func (m *model) wanted(h happening, now time.Time) bool {
