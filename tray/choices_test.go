@@ -199,3 +199,39 @@ func TestChoicesSurviveAKill(t *testing.T) {
 		}
 	}
 }
+
+// What was chosen in one run of the program holds in the next one.
+func TestLoopKeepsChoices(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "state.toml")
+	perform(t, func(s *stage) {
+		s.loop.do.save = func(c choices) {
+			if err := writeChoices(file, c); err != nil {
+				t.Error(err)
+			}
+		}
+		s.list(server(3000, 1))
+		s.click("Notifications", "All ports")
+		s.click("Notifications", "Pause for an hour")
+		s.click("3000", "Mute notifications")
+	})
+	perform(t, func(s *stage) {
+		s.wait(30 * time.Minute)
+		c, err := readChoices(file, time.Now())
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.loop.restore(c)
+		s.list(server(3000, 2))
+		for _, label := range []string{"All ports", "Paused until " + time.Now().Add(30*time.Minute).Format("15:04")} {
+			if s.menu.root.find("Notifications", label) == nil {
+				t.Errorf("no %q in the menu:\n%s", label, s.menu.root.text())
+			}
+		}
+		s.list(server(3000, 2), server(4000, 3))
+		s.wait(30 * time.Minute)
+		s.expect() // paused
+		s.list()
+		s.wait(time.Minute)
+		s.expect("node (:4000) stopped") // and 3000 is muted
+	})
+}

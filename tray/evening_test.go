@@ -350,6 +350,7 @@ func attention(want bool) func(*evening) {
 		if got := e.loop.model.attention; got != want {
 			e.t.Errorf("after %v, attention is %v", time.Since(e.began), got)
 		}
+		e.loop.hosts <- true // the loop goes on after the look at its model
 	}
 }
 

@@ -311,13 +311,18 @@ func (j *judge) tell(wanted func(happening) bool, now time.Time) (notice, bool) 
 	if len(j.due) == 0 || now.Before(j.flush()) {
 		return notice{}, false
 	}
-	told := slices.DeleteFunc(j.due, func(h happening) bool { return !wanted(h) })
+	told := slices.DeleteFunc(j.due, func(h happening) bool { return !wanted(h) || h.kind == opened && j.closing(h.on.Listener) })
 	j.due = nil
 	if len(told) == 0 {
 		return notice{}, false
 	}
 	j.last = now
 	return announce(told), true
+}
+
+// closing reports whether a server has closed since, and may be back soon.
+func (j *judge) closing(l watcher.Listener) bool {
+	return slices.ContainsFunc(j.waiting, func(h happening) bool { return h.on.ID() == l.ID() })
 }
 
 // latestID returns the name under which a listener is a server now: its owner may have become known since it opened.

@@ -29,6 +29,9 @@ var quiet = []situation{
 	{name: "a server starts", script: []act{{0, up(served("blog", "Hugo", 1313))}, {30, shows("blog (Hugo :1313) is up")}, {31, attention(false)}},
 		want: []string{"1.8 blog (Hugo :1313) is up / in /srv/blog"}},
 	{name: "a server that lives for a second", script: []act{{0, up(oldBlog.but(at1313))}, {1, down(crash, oldBlog.but(at1313))}}},
+	{name: "a server that ends before there was time to tell of it", script: []act{{0, up(served("blog", "Hugo", 1313))}, {2, up(served("wiki", "Flask", 7000))},
+		{5.5, down(crash, served("wiki", "Flask", 7000))}},
+		want: []string{"1.8 blog (Hugo :1313) is up / in /srv/blog", "11.5 wiki (Flask :7000) crashed after 3 s / exited with status 1"}},
 	{name: "the port of an editor's helper", script: []act{{0, up(editor)}, {60, closes(editor)}}},
 	{name: "an inspector of a known server", running: []program{lasting(served("blog", "Next.js", 4000))}, script: []act{
 		{0, up(lasting(served("inspector", "Next.js", 9229)))}, {60, closes(lasting(served("inspector", "Next.js", 9229)))}}},
