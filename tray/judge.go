@@ -102,11 +102,16 @@ func (j *judge) observe(events []watcher.Event, before, after []watcher.Server, 
 		case watcher.Replaced:
 			j.replace(e, before, now)
 		case watcher.Exposed:
-			if s, ok := serverOf(after, e.Listener.ID()); ok && !j.exposed[s.ID()] {
-				j.exposed[s.ID()] = true
-				j.decide(happening{kind: exposed, at: now, on: s}, now)
-			}
+			j.expose(e, after, now)
 		}
+	}
+}
+
+// expose takes in that a listener came within reach of other machines. Of each that is told once.
+func (j *judge) expose(e watcher.Event, after []watcher.Server, now time.Time) {
+	if s, ok := serverOf(after, e.Listener.ID()); ok && !j.exposed[s.ID()] {
+		j.exposed[s.ID()] = true
+		j.decide(happening{kind: exposed, at: now, on: s}, now)
 	}
 }
 
@@ -175,6 +180,9 @@ func (j *judge) back(e watcher.Event, after []watcher.Server, now time.Time) {
 	s, ok := serverOf(after, e.Listener.ID())
 	if !ok {
 		return
+	}
+	if e.Listener.Exposed() && !e.Before.Exposed() {
+		j.expose(e, after, now)
 	}
 	k := muteKey(e.Listener)
 	recent := slices.DeleteFunc(j.restarts[k], func(t time.Time) bool { return now.Sub(t) >= loopSpan })

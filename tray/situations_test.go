@@ -84,6 +84,8 @@ var takeovers = []situation{
 			"22.0 shop is on 5174: 5173 is held by old-blog (PID 5000004, 10 s) / in /srv/shop"}},
 	{name: "a server is exposed, not, and again", script: []act{{0, binds(shop, "0.0.0.0")}, {5, attention(true)}, {20, binds(shop, "127.0.0.1")}, {40, binds(shop, "0.0.0.0")}},
 		want: []string{"0.3 shop is now reachable from the network / port 5173, bound to 0.0.0.0"}},
+	{name: "a server restarts within reach of other machines", script: []act{{0, down(status(0), shop)}, {0.8, up(shop.but(wide))}},
+		want: []string{"1.3 shop is now reachable from the network / port 5173, bound to 0.0.0.0"}},
 	{name: "a server starts exposed", script: []act{{0, up(oldBlog.but(at1313).but(wide))}},
 		want: []string{"1.8 old-blog (Hugo :1313) is up / in /srv/old-blog, open to the network"}},
 }
