@@ -1,6 +1,7 @@
 package tray
 
 import (
+	"maps"
 	"slices"
 	"time"
 
@@ -19,6 +20,8 @@ const (
 	loopSpan  = time.Minute
 	// waking is how long after a sleep the computer is left to come to itself.
 	waking = 15 * time.Second
+	// maxUsual is how many servers' usual ports are remembered.
+	maxUsual = 1000
 	// loggingIn is how long after a start with the desktop session other programs of the session still come up.
 	loggingIn = time.Minute
 	// movedWithin is how long after its start a server on an unusual port counts as one that has found its own port taken.
@@ -142,6 +145,7 @@ func (j *judge) close(e watcher.Event, before []watcher.Server, now time.Time) {
 // replace takes in that another server has the port of one. That is told once the other one has settled; if it does not, what was
 // there before has just closed.
 func (j *judge) replace(e watcher.Event, before []watcher.Server, now time.Time) {
+	delete(j.exposed, e.Before.ID())
 	h := happening{kind: replaced, at: now, on: watcher.Server{Listener: e.Listener}, before: e.Before, reason: e.Reason}
 	if !slices.ContainsFunc(j.waiting, h.follows) {
 		j.close(watcher.Event{Kind: watcher.Closed, Listener: e.Before, Reason: e.Reason}, before, now)
@@ -169,6 +173,7 @@ func (j *judge) settle(l watcher.Listener) bool {
 
 // back takes in that a server restarted: that is silent, unless it goes on like that. One that was never told of has just opened.
 func (j *judge) back(e watcher.Event, after []watcher.Server, now time.Time) {
+	delete(j.exposed, e.Before.ID())
 	fled := slices.ContainsFunc(j.fled, func(h happening) bool { return h.on.ID() == e.Before.ID() })
 	if j.settle(e.Before) || fled {
 		j.fresh = append(j.fresh, happening{kind: opened, at: now, on: watcher.Server{Listener: e.Listener}})
@@ -184,12 +189,16 @@ func (j *judge) back(e watcher.Event, after []watcher.Server, now time.Time) {
 	if e.Listener.Exposed() && !e.Before.Exposed() {
 		j.expose(e, after, now)
 	}
+	old := func(t time.Time) bool { return now.Sub(t) >= loopSpan }
+	maps.DeleteFunc(j.restarts, func(k string, at []time.Time) bool {
+		if ended := old(at[len(at)-1]); ended {
+			delete(j.looping, k)
+			return true
+		}
+		return false
+	})
 	k := muteKey(e.Listener)
-	recent := slices.DeleteFunc(j.restarts[k], func(t time.Time) bool { return now.Sub(t) >= loopSpan })
-	if len(recent) == 0 {
-		delete(j.looping, k)
-	}
-	j.restarts[k] = append(recent, now)
+	j.restarts[k] = append(slices.DeleteFunc(j.restarts[k], old), now)
 	if n := len(j.restarts[k]); n >= loopCount && !j.looping[k] {
 		j.looping[k] = true
 		j.decide(happening{kind: looping, at: now, on: s, reason: e.Reason, count: n}, now)
@@ -350,6 +359,9 @@ func latestID(l watcher.Listener, servers []watcher.Server) watcher.ID {
 func (j *judge) placed(h happening, servers []watcher.Server) happening {
 	k := key(h.on.Listener)
 	usual := j.usual[k]
+	if len(j.usual) >= maxUsual {
+		clear(j.usual) // months of them: what is still there is noted again
+	}
 	j.usual[k] = h.on.Port
 	if h.kind == replaced || usual == 0 || usual == h.on.Port || h.on.Owner.Since.IsZero() || h.at.Sub(h.on.Owner.Since) > movedWithin {
 		return h
