@@ -28,11 +28,20 @@ func choicesFile() (string, error) {
 	}
 	if runtime.GOOS == "linux" {
 		home, err := os.UserHomeDir()
-		return filepath.Join(home, ".local", "state", "porttray", "state.toml"), err
+		if err != nil {
+			return "", errors.Join(errKept, err)
+		}
+		return filepath.Join(home, ".local", "state", "porttray", "state.toml"), nil
 	}
 	dir, err := os.UserConfigDir()
-	return filepath.Join(dir, "porttray", "state.toml"), err
+	if err != nil {
+		return "", errors.Join(errKept, err)
+	}
+	return filepath.Join(dir, "porttray", "state.toml"), nil
 }
+
+// errKept says that nothing can be kept, because there is no place for it or because what is there cannot be read.
+var errKept = errors.New("nothing is kept")
 
 // readChoices returns what was kept, or the choices of a first start. A file that cannot be understood is put aside under another
 // name; the error says so, and the choices are those of a first start.
@@ -43,7 +52,7 @@ func readChoices(file string, now time.Time) (choices, error) {
 		return first, nil
 	}
 	if err != nil {
-		return first, fmt.Errorf("read what was chosen before: %w", err)
+		return first, fmt.Errorf("read what was chosen before: %w", errors.Join(errKept, err))
 	}
 	c := first
 	if err = toml.Unmarshal(text, &c); err == nil && !c.Mode.valid() {
@@ -106,12 +115,15 @@ type keeper struct {
 // newKeeper reads what was kept before.
 func newKeeper() *keeper {
 	k := &keeper{choices: choices{Mode: myServers}, queue: make(chan choices, 1)}
-	var err error
-	if k.file, err = choicesFile(); err == nil {
-		k.choices, err = readChoices(k.file, time.Now())
+	file, err := choicesFile()
+	if err == nil {
+		k.choices, err = readChoices(file, time.Now())
 	}
 	if err != nil {
 		slog.Warn("what was chosen before does not count", "err", err)
+	}
+	if !errors.Is(err, errKept) { // what is there and cannot be read is not written over
+		k.file = file
 	}
 	return k
 }
@@ -143,6 +155,9 @@ func (k *keeper) run(ctx context.Context) {
 }
 
 func (k *keeper) write(c choices) {
+	if k.file == "" {
+		return
+	}
 	if err := writeChoices(k.file, c); err != nil {
 		slog.Warn("what was chosen is lost when the program ends", "err", err)
 	}

@@ -124,7 +124,9 @@ func muteKey(l watcher.Listener) string {
 func (m *model) wanted(h happening, now time.Time) bool {
 	mine := h.on.Section == watcher.Main && !(h.kind == closed && h.reason.Interrupted())
 	switch {
-	case m.mode == noNotices, now.Before(m.paused), m.muted[muteKey(h.on.Listener)]:
+	case m.mode == noNotices, now.Before(m.paused):
+		return false
+	case m.muted[muteKey(h.on.Listener)] && !(h.kind == replaced && !m.muted[muteKey(h.before)]):
 		return false
 	case m.mode == allPorts:
 		return true

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"porttray/watcher"
+	"porttray/watcher/owner"
 )
 
 const (
@@ -46,7 +47,11 @@ type judge struct {
 	usual    map[string]uint16      // the port on which a server was seen last
 	quiet    time.Time              // until then nothing that comes up is told
 	wakes    time.Time              // when the time after a sleep is over; zero if it is
-	lost     []watcher.Listener     // what closed during the sleep and that time
+	lost     []watcher.Server       // what closed during the sleep and that time
+
+	// gone tells whether a supervisor has ended, and ignored whether the person does not want to hear of a listener.
+	gone    func(owner.Supervisor) bool
+	ignored func(watcher.Listener) bool
 }
 
 // A happening is what is to be told about one server.
@@ -74,6 +79,8 @@ const (
 
 func newJudge() judge {
 	return judge{
+		gone:     func(s owner.Supervisor) bool { return (owner.Process{PID: s.PID, Start: s.Start}).Gone() },
+		ignored:  func(watcher.Listener) bool { return false },
 		restarts: map[string][]time.Time{}, looping: map[string]bool{}, exposed: map[watcher.ID]bool{}, usual: map[string]uint16{},
 	}
 }
@@ -132,7 +139,7 @@ func (j *judge) close(e watcher.Event, before []watcher.Server, now time.Time) {
 	switch {
 	case !ok: // a further port of a server
 	case !j.awake(now):
-		j.lost = append(j.lost, s.Listener)
+		j.lost = append(j.lost, s)
 	default:
 		s.Listener = e.Listener
 		if k := key(s.Listener); j.usual[k] == 0 {
@@ -239,6 +246,9 @@ func (j *judge) ripen(servers []watcher.Server, now time.Time) []happening {
 	j.waiting = slices.DeleteFunc(j.waiting, func(h happening) bool {
 		if now.Sub(h.at) < watcher.RestartGrace {
 			return false
+		}
+		if h.reason.Supervisor != "" && j.gone(h.on.Facts.Supervisor) { // it may have ended just after what it watched
+			h.reason.Supervisor = ""
 		}
 		j.decide(h, now)
 		return true
@@ -375,9 +385,23 @@ func (j *judge) placed(h happening, servers []watcher.Server) happening {
 	return h
 }
 
-// missing returns what closed during a sleep and is not there now.
-func (j *judge) missing(servers []watcher.Server) []watcher.Listener {
-	return slices.DeleteFunc(slices.Clone(j.lost), func(l watcher.Listener) bool {
-		return slices.ContainsFunc(servers, func(s watcher.Server) bool { return s.Port == l.Port && key(s.Listener) == key(l) })
-	})
+// missing returns the servers of the main list that closed during a sleep and are not there now.
+func (j *judge) missing(servers []watcher.Server) (missing []watcher.Listener) {
+	for _, l := range j.lost {
+		back := slices.ContainsFunc(servers, func(s watcher.Server) bool { return s.Port == l.Port && key(s.Listener) == key(l.Listener) })
+		if !back && l.Section == watcher.Main && !j.ignored(l.Listener) {
+			missing = append(missing, l.Listener)
+		}
+	}
+	return missing
+}
+
+// explain takes in how processes ended, of which some had closed their listeners before.
+func (j *judge) explain(exits map[owner.ID]owner.Exit) {
+	for i := range j.waiting {
+		h := &j.waiting[i]
+		if exit, ok := exits[h.on.Owner.ID()]; ok && h.on.Owner.Known() && h.reason.Exit == (owner.Exit{}) {
+			h.reason.Cause, h.reason.Exit = watcher.OwnerEnded, exit
+		}
+	}
 }

@@ -11,6 +11,7 @@ import (
 	"unicode/utf8"
 
 	"porttray/watcher"
+	"porttray/watcher/owner"
 )
 
 // A player makes a computer do what random bytes say, and knows what ought to be told of it.
@@ -151,5 +152,43 @@ func (p *player) check() {
 	}
 	if ends != p.ends {
 		p.t.Errorf("%d of %d ends are told:\n%s", ends, p.ends, strings.Join(p.notices(), "\n"))
+	}
+}
+
+// What a process did after it had closed its port is told as the reason, and a Ctrl-C is not told at all.
+func TestJudgeExplains(t *testing.T) {
+	l := server(3000, 1)
+	s := watcher.Server{Listener: l}
+	for _, c := range []struct {
+		exit  owner.Exit
+		want  string
+		quiet bool
+	}{
+		{owner.Exit{}, "still running, no longer listening", false},
+		{owner.Exit{How: owner.Exited, Status: 3}, "exited with status 3", false},
+		{owner.Exit{How: owner.Killed, Signal: "SIGINT"}, "killed by SIGINT", true},
+	} {
+		j := newJudge()
+		j.observe([]watcher.Event{{Kind: watcher.Closed, Listener: l, Reason: watcher.Reason{Cause: watcher.OwnerGoesOn}}}, []watcher.Server{s}, nil, false, noon)
+		if c.exit != (owner.Exit{}) {
+			j.explain(map[owner.ID]owner.Exit{l.Owner.ID(): c.exit})
+		}
+		news := j.ripen(nil, noon.Add(watcher.RestartGrace))
+		if len(news) != 1 || news[0].reason.String() != c.want || news[0].reason.Interrupted() != c.quiet {
+			t.Errorf("%v: got %+v", c.exit, news)
+		}
+	}
+}
+
+// A supervisor that ended together with what it watched does not wait.
+func TestJudgeForgetsASupervisor(t *testing.T) {
+	l := server(3000, 1)
+	l.Facts.Supervisor = owner.Supervisor{ID: owner.ID{PID: 9}, Name: "nodemon"}
+	j := newJudge()
+	j.gone = func(s owner.Supervisor) bool { return s.PID == 9 }
+	reason := watcher.Reason{Cause: watcher.OwnerEnded, Supervisor: "nodemon"}
+	j.observe([]watcher.Event{{Kind: watcher.Closed, Listener: l, Reason: reason}}, []watcher.Server{{Listener: l}}, nil, false, noon)
+	if news := j.ripen(nil, noon.Add(watcher.RestartGrace)); len(news) != 1 || news[0].reason.Supervisor != "" {
+		t.Errorf("got %+v", news)
 	}
 }

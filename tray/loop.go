@@ -25,6 +25,8 @@ const (
 	actionLimit = 8
 	// actionPatience is how long an action may take. All that they do is bounded, but not by this program alone.
 	actionPatience = 30 * time.Second
+	// pauseFor is how long notices are paused.
+	pauseFor = time.Hour
 	// ownGrace is how long after an end that was asked for the closing of its listeners still belongs to it.
 	ownGrace = 10 * time.Second
 )
@@ -72,18 +74,29 @@ type loop struct {
 	hostTold  bool
 	tidyDue   <-chan time.Time
 	tidyAt    time.Time
-	endings   map[target]*ending // what the person ended
-	running   int                // actions
-	actions   sync.WaitGroup     // the same, to wait for
+	endings   map[target]*ending    // what the person ended
+	told      map[watcher.ID]string // the servers that the person was told of lately, by muteKey
+	running   int                   // actions
+	actions   sync.WaitGroup        // the same, to wait for
 }
 
 // An ending is what the person did about a process.
 type ending struct {
-	stops, kills int             // under way
-	held         []watcher.Event // closings of its listeners meanwhile, of which it is not yet known whose doing they are
-	back         notice          // what is to be told instead if it came back meanwhile
-	freed        notice          // what is to be told if the last action finds nothing left to do
-	until        time.Time       // if the process has ended: until then its closings belong to that
+	stops, kills int           // under way
+	port         uint16        // of the row that was clicked first
+	held         []heldClosing // closings of its listeners meanwhile, of which it is not yet known whose doing they are
+	back         notice        // what is to be told instead if it came back meanwhile
+	told         bool          // that it came back
+	asked        time.Time     // until then an end as one asks for is what was asked for, though that took longer than an outcome waits
+	freed        notice        // what is to be told if the last action finds nothing left to do
+	until        time.Time     // if the process has ended: until then its closings belong to that
+}
+
+// A heldClosing is a closing, and the server that the listener was; not if it was a further port of one.
+type heldClosing struct {
+	watcher.Event
+	server watcher.Server
+	head   bool
 }
 
 func (e *ending) underWay() bool { return e.stops+e.kills > 0 }
@@ -111,7 +124,7 @@ type result struct {
 }
 
 func newLoop(version, goos string) *loop {
-	return &loop{
+	l := &loop{
 		model:   model{version: version, goos: goos, mode: myServers, muted: map[string]bool{}},
 		judge:   newJudge(),
 		updates: make(chan watcher.Update),
@@ -120,7 +133,10 @@ func newLoop(version, goos string) *loop {
 		done:    make(chan result, actionLimit),
 		wake:    make(chan struct{}, 1),
 		endings: map[target]*ending{},
+		told:    map[watcher.ID]string{},
 	}
+	l.judge.ignored = func(on watcher.Listener) bool { return l.model.muted[muteKey(on)] }
+	return l
 }
 
 // run serves the tray until ctx is done or the person quits.
@@ -203,16 +219,17 @@ func (l *loop) update(u watcher.Update) {
 	l.model.snapshot, l.model.err, l.model.slow = u.Snapshot, u.Err, u.Slow
 	before := l.model.servers
 	l.model.servers = watcher.Servers(u.Snapshot.Listeners, l.model.ports.HandedOut)
-	events := slices.DeleteFunc(slices.Clone(u.Events), l.own)
+	events := slices.DeleteFunc(slices.Clone(u.Events), func(e watcher.Event) bool { return l.own(e, before) })
+	l.judge.explain(u.Snapshot.Exits)
 	l.judge.observe(events, before, l.model.servers, u.Slept, time.Now())
 	l.consider()
 }
 
-// own reports whether an event is the person's own doing, or may be.
-func (l *loop) own(e watcher.Event) bool {
+// own reports whether an event is the person's own doing, or may be. Before are the servers as they were.
+func (l *loop) own(e watcher.Event, before []watcher.Server) bool {
 	switch e.Kind {
 	case watcher.Closed:
-		return l.wasAsked(e)
+		return l.wasAsked(e, before)
 	case watcher.Restarted, watcher.Replaced:
 		return l.cameBack(e)
 	}
@@ -222,6 +239,9 @@ func (l *loop) own(e watcher.Event) bool {
 // consider has the judge decide what is ripe, shows it in the menu, and gives the notice that it deserves.
 func (l *loop) consider() {
 	now := time.Now()
+	if p := l.model.paused; !p.IsZero() && !now.Round(0).Before(p) {
+		l.pauseDue, l.model.paused = nil, time.Time{}
+	}
 	for _, h := range l.judge.ripen(l.model.servers, now) {
 		if h.on.Section == watcher.Main {
 			l.show(h)
@@ -238,11 +258,16 @@ func (l *loop) consider() {
 // show puts into the menu what happened.
 func (l *loop) show(h happening) {
 	l.model.latest, l.latestDue = entryText{latestText(h), h.on.ID()}, time.After(latestFor)
+	l.note(h.on.Listener)
 	switch h.kind {
 	case closed:
 		l.model.remember(gone{h.at, h.on.Listener, h.reason.String()})
 	case replaced:
 		l.model.remember(gone{h.at, h.before, h.reason.String()})
+	case slept:
+		for _, lost := range append([]watcher.Listener{h.on.Listener}, h.on.Also...) {
+			l.model.remember(gone{h.at, lost, "gone after a sleep"})
+		}
 	}
 	if alarming(h) {
 		l.model.attention, l.calmDue = true, time.After(attentionFor)
@@ -257,32 +282,59 @@ func (l *loop) calm() { l.model.attention, l.calmDue = false, nil }
 func (l *loop) cameBack(e watcher.Event) bool {
 	const within = 5 * time.Second
 	ending, ok := l.endings[targetOf(e.Before)]
+	soon := ok && time.Now().Before(ending.until.Add(within-ownGrace))
 	switch {
-	case !ok:
+	case !ok, !ending.underWay() && !soon:
 		return false
+	case ending.told: // of several ports only one
 	case ending.underWay():
-		ending.back = backAgain(e)
-		return true
-	case time.Now().Before(ending.until.Add(within - ownGrace)):
+		if ending.back == (notice{}) || e.Listener.Port == ending.port {
+			ending.back = backAgain(e)
+		}
+	default:
+		ending.told = true
 		l.do.say(backAgain(e))
-		return true
 	}
-	return false
+	return true
 }
 
 // wasAsked reports whether a listener closed because the person ended its process, or whether that remains to be seen. Then the
-// outcome is told, and nothing else.
-func (l *loop) wasAsked(closed watcher.Event) bool {
+// outcome is told, and nothing else. Before are the servers as they were.
+func (l *loop) wasAsked(closed watcher.Event, before []watcher.Server) bool {
 	e, ok := l.endings[targetOf(closed.Listener)]
-	if ok && e.underWay() {
-		e.held = append(e.held, closed)
-		return true
+	if !ok {
+		return false
 	}
-	if ok && time.Now().Before(e.until) {
-		l.model.remember(gone{time.Now(), closed.Listener, "stopped by you"})
-		return true
+	s, head := serverOf(before, closed.Listener.ID())
+	switch {
+	case e.underWay():
+		e.held = append(e.held, heldClosing{closed, s, head})
+	case time.Now().Before(e.until), time.Now().Before(e.asked) && obeys(closed.Reason):
+		if head {
+			l.stoppedByYou(s)
+		}
+	default:
+		return false
 	}
-	return false
+	return true
+}
+
+// obeys reports whether a process ended as one does that was asked to, or made to.
+func obeys(r watcher.Reason) bool {
+	switch r.Exit.How {
+	case owner.Exited:
+		return r.Exit.Status == 0 || !r.Crashed()
+	case owner.Killed:
+		return r.Exit.Signal == "SIGTERM" || r.Exit.Signal == "SIGKILL"
+	}
+	return r.Cause == watcher.OwnerEnded || r.Cause == watcher.ContainerStopped
+}
+
+// stoppedByYou lists a server under those that closed.
+func (l *loop) stoppedByYou(s watcher.Server) {
+	if s.Section == watcher.Main {
+		l.model.remember(gone{time.Now(), s.Listener, "stopped by you"})
+	}
 }
 
 // host notes whether there is a tray host, and tells the person once if there is none.
@@ -316,12 +368,19 @@ func (l *loop) click(ctx context.Context, c click) {
 		return
 	case showLatest:
 		l.model.latest, l.latestDue = entryText{}, nil
-		if on, ok := l.model.snapshot.Find(c.id); ok {
+		on, ok := l.model.snapshot.Find(c.id)
+		if !ok {
+			on, ok = l.successor(c.id)
+		}
+		if ok {
 			l.act(ctx, open, on)
 		}
 		return
 	}
 	listener, ok := l.model.snapshot.Find(c.id)
+	if !ok && c.action == open {
+		listener, ok = l.successor(c.id)
+	}
 	if c.action == stop || c.action == kill {
 		ok = ok && targetOf(listener) == c.target // behind one forwarder there can be another container by now
 	}
@@ -339,13 +398,33 @@ func (l *loop) click(ctx context.Context, c click) {
 	}
 }
 
+// successor returns what a listener is after its server has restarted: another process of the same server on the same port.
+func (l *loop) successor(id watcher.ID) (watcher.Listener, bool) {
+	was, known := l.told[id]
+	for _, s := range l.model.servers {
+		if known && s.Port == id.Port && muteKey(s.Listener) == was {
+			return s.Listener, true
+		}
+	}
+	return watcher.Listener{}, false
+}
+
+// note remembers which server a listener was that the person was told of.
+func (l *loop) note(on watcher.Listener) {
+	const few = 64
+	if len(l.told) >= few {
+		clear(l.told)
+	}
+	l.told[on.ID()] = muteKey(on)
+}
+
 // act starts an action. Its result arrives at l.done, which has room for all.
 func (l *loop) act(ctx context.Context, a action, on watcher.Listener) {
 	late := result{action: a, target: targetOf(on), port: on.Port}
 	late.say = notice{title: fmt.Sprintf("Port %d: no answer", on.Port), body: "What was asked for takes too long, and may or may not still happen"}
 	do := func(ctx context.Context) result { return visit(ctx, l.do, a, on) }
 	if a == stop || a == kill {
-		if !l.beginEnding(targetOf(on), a) {
+		if !l.beginEnding(on, a) {
 			return
 		}
 		others := otherPorts(l.model.snapshot, on)
@@ -394,7 +473,8 @@ func (l *loop) pause() {
 	if !l.model.paused.IsZero() {
 		l.pauseDue, l.model.paused = nil, time.Time{}
 	} else {
-		l.pauseDue, l.model.paused = time.After(time.Hour), time.Now().Add(time.Hour)
+		// By the wall clock, which goes on while the computer sleeps.
+		l.pauseDue, l.model.paused = time.After(pauseFor), time.Now().Add(pauseFor).Round(0)
 	}
 	l.save()
 }
@@ -418,8 +498,8 @@ func (l *loop) restore(c choices) {
 	for _, k := range c.Muted {
 		l.model.muted[k] = true
 	}
-	if left := time.Until(c.Paused); left > 0 {
-		l.model.paused, l.pauseDue = c.Paused, time.After(left)
+	if left := min(time.Until(c.Paused), pauseFor); left > 0 {
+		l.model.paused, l.pauseDue = time.Now().Add(left).Round(0), time.After(left)
 	}
 }
 
@@ -470,17 +550,19 @@ func (l *loop) finish(r result) {
 
 // beginEnding notes that a process is being stopped or killed. It is false if that is under way already; only after a Stop,
 // a Kill makes sense.
-func (l *loop) beginEnding(on target, a action) bool {
+func (l *loop) beginEnding(listener watcher.Listener, a action) bool {
+	on := targetOf(listener)
 	for t, e := range l.endings {
-		if !e.underWay() && time.Now().After(e.until) {
+		if !e.underWay() && time.Now().After(e.until) && time.Now().After(e.asked) {
 			delete(l.endings, t)
 		}
 	}
 	e := l.endings[on]
 	if e == nil {
-		e = &ending{}
+		e = &ending{port: listener.Port}
 		l.endings[on] = e
 	}
+	e.told = false
 	switch {
 	case e.kills > 0, a == stop && e.stops > 0:
 		return false
@@ -501,8 +583,11 @@ func (l *loop) finishEnding(r result) notice {
 		e.kills--
 	}
 	freed := r.end.Outcome == owner.Freed || r.end.Outcome == owner.Taken
-	if freed && r.end.Ended {
+	switch {
+	case r.end.Ended:
 		e.until = time.Now().Add(ownGrace)
+	case !freed && r.end.Outcome != owner.Refused && r.end.Outcome != owner.AlreadyGone && r.end.Outcome != owner.NotPermitted:
+		e.asked = time.Now().Add(actionPatience)
 	}
 	if e.underWay() {
 		if freed {
@@ -511,13 +596,14 @@ func (l *loop) finishEnding(r result) notice {
 		return notice{}
 	}
 	for _, closed := range e.held {
-		if time.Now().Before(e.until) || freed && closed.Listener.Port == r.port {
-			l.model.remember(gone{time.Now(), closed.Listener, "stopped by you"})
-			continue
+		switch {
+		case !closed.head:
+		case time.Now().Before(e.until) || freed && closed.Listener.Port == r.port:
+			l.stoppedByYou(closed.server)
+		default: // it ended by itself, or goes on without this port
+			l.judge.observe([]watcher.Event{closed.Event}, []watcher.Server{closed.server}, l.model.servers, false, time.Now())
+			l.consider()
 		}
-		// It ended by itself, or goes on without this port.
-		l.judge.observe([]watcher.Event{closed}, []watcher.Server{{Listener: closed.Listener}}, l.model.servers, false, time.Now())
-		l.consider()
 	}
 	say := r.say
 	switch {
@@ -526,6 +612,7 @@ func (l *loop) finishEnding(r result) notice {
 	case r.end.Outcome == owner.AlreadyGone:
 		say = cmp.Or(e.freed, r.say)
 	}
+	e.told = e.back != (notice{})
 	e.held, e.freed, e.back = nil, notice{}, notice{}
 	return say
 }

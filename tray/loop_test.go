@@ -221,7 +221,7 @@ func TestLoopTellsWhatElseCloses(t *testing.T) {
 		s.expect()
 		close(release)
 		s.wait(watcher.RestartGrace)
-		s.expect("Port 3000 is free", "node (:9229) stopped")
+		s.expect("Port 3000 is free") // the debugger's port was a further one of the same server
 	})
 }
 
@@ -528,5 +528,92 @@ func TestOutboxNeverBlocks(t *testing.T) {
 		if sent == 0 || sent > 10 {
 			t.Errorf("%d were sent", sent)
 		}
+	})
+}
+
+// A process that takes longer to obey than an outcome waits has still been stopped by the person.
+func TestLoopKnowsALateObedience(t *testing.T) {
+	perform(t, func(s *stage) {
+		l := server(3000, 1)
+		s.list(l)
+		s.end = func(watcher.Listener, bool) owner.Result { return owner.Result{Outcome: owner.StillRunning} }
+		s.click("3000", "Stop")
+		s.expect("Port 3000 is still in use")
+		s.wait(2 * time.Second)
+		s.loop.updates <- watcher.Update{Snapshot: watcher.Snapshot{Time: time.Now()}, Events: []watcher.Event{{Kind: watcher.Closed, Listener: l, Reason: watcher.Reason{
+			Cause: watcher.OwnerEnded, Exit: owner.Exit{How: owner.Killed, Signal: "SIGTERM"}}}}}
+		s.wait(time.Minute)
+		s.expect()
+		if s.menu.root.find("Recently closed", "00:00  node :3000, stopped by you") == nil {
+			t.Errorf("the menu is\n%s", s.menu.root.text())
+		}
+	})
+}
+
+// A server of many ports that comes back after a Stop is told of once, and is one of those that closed.
+func TestLoopTellsOnceThatAServerIsBack(t *testing.T) {
+	perform(t, func(s *stage) {
+		var before, after []watcher.Listener
+		u := watcher.Update{}
+		for port := range uint16(13) {
+			b, a := server(3000+port, 1), server(3000+port, 2)
+			a.Facts.Supervisor = owner.Supervisor{ID: owner.ID{PID: 4200}, Name: "nodemon"}
+			before, after = append(before, b), append(after, a)
+			u.Events = append(u.Events, watcher.Event{Kind: watcher.Restarted, Listener: a, Before: b})
+		}
+		s.list(before...)
+		s.click("3000", "Stop")
+		s.expect("Port 3000 is free")
+		s.wait(time.Second)
+		u.Snapshot = watcher.Snapshot{Time: time.Now(), Listeners: after}
+		s.loop.updates <- u
+		s.wait(time.Minute)
+		s.expect("3000 is back: restarted by nodemon (PID 4200)")
+		s.click("3000", "Stop")
+		s.list()
+		s.wait(time.Minute)
+		s.expect("Port 3000 is free")
+		if s.menu.root.find("Recently closed", "00:01  node :3000") == nil || s.menu.root.find("Recently closed", "00:01  node :3012") != nil {
+			t.Errorf("the menu is\n%s", s.menu.root.text())
+		}
+	})
+}
+
+// A click on what was told opens the server, also when it has restarted meanwhile.
+func TestLoopOpensASuccessor(t *testing.T) {
+	perform(t, func(s *stage) {
+		clicked := make(chan watcher.ID)
+		s.loop.clicked = clicked
+		s.list()
+		s.list(server(3000, 1))
+		s.wait(settled)
+		s.expect("node (:3000) is up")
+		s.list(server(3000, 2))
+		clicked <- server(3000, 1).ID()
+		synctest.Wait()
+		if !slices.Equal(s.opened, []string{"http://localhost:3000"}) {
+			t.Errorf("opened %q", s.opened)
+		}
+		other := server(3000, 3)
+		other.Owner.Dir = "/srv/other"
+		s.list(other)
+		s.forget()
+		clicked <- server(3000, 1).ID()
+		synctest.Wait()
+		s.expect("Port 3000: nothing was opened or copied")
+	})
+}
+
+// A pause ends by the wall clock, and one that was kept is no longer than one that is chosen.
+func TestLoopPauses(t *testing.T) {
+	perform(t, func(s *stage) {
+		s.list()
+		s.loop.restore(choices{Mode: myServers, Paused: time.Now().AddDate(70, 0, 0)})
+		s.list(server(3000, 1))
+		s.wait(pauseFor)
+		s.expect()
+		s.list(server(3000, 1), server(4000, 2))
+		s.wait(settled)
+		s.expect("node (:4000) is up")
 	})
 }

@@ -57,11 +57,19 @@ func announceOne(h happening) notice {
 		if why := h.reason.String(); why != "" {
 			body += ": " + why
 		}
-		return notice{title: fmt.Sprintf("%d is now %s (was %s)", l.Port, subject(l), subject(h.before)), body: body}
+		is, was := subject(l), subject(h.before)
+		if is == was {
+			is, was = headline(l), headline(h.before)
+		}
+		return notice{title: fmt.Sprintf("%d is now %s (was %s)", l.Port, is, was), body: body}
 	case exposed:
 		return notice{title: subject(l) + " is now reachable from the network", body: fmt.Sprintf("port %d, bound to %s", l.Port, addresses(l))}
 	case looping:
-		return notice{title: subject(l) + " keeps restarting", body: fmt.Sprintf("port %d: %d times within a minute; the last time it %v", l.Port, h.count, h.reason)}
+		body := fmt.Sprintf("port %d: %d times within a minute", l.Port, h.count)
+		if why := h.reason.String(); why != "" && h.reason.Cause == watcher.OwnerEnded {
+			body += "; the last time it " + why
+		}
+		return notice{title: subject(l) + " keeps restarting", body: body}
 	case moved:
 		return notice{title: fmt.Sprintf("%s is on %d: %d is held by %s", subject(l), l.Port, h.rival.Port, holder(h.rival, h.at)), body: whereIs(l)}
 	}

@@ -155,6 +155,7 @@ var nights = []situation{
 	{name: "three servers are gone after a sleep", running: []program{oldBlog.but(at1313)}, script: []act{{0, sleeps(10 * time.Minute)},
 		{300, down(crash, shop, api, oldBlog.but(at1313))}, {700, attention(true)}},
 		want: []string{"615.0 3 servers are gone since the computer slept / 1313 old-blog · Hugo, 3000 api · node, 5173 shop · Vite"}},
+	{name: "an editor's helper is gone after a sleep", running: []program{editor}, script: []act{{0, sleeps(10 * time.Minute)}, {300, down(crash, editor)}, {700, attention(false)}}},
 	{name: "a sleep with nothing gone", script: []act{{0, sleeps(10 * time.Minute)}, {700, attention(false)}}},
 	{name: "a server crashes an hour after a sleep", script: []act{{0, sleeps(10 * time.Minute)}, {4200, down(crash, shop)}},
 		want: []string{"4206.0 shop (Vite :5173) crashed after 1 h 11 min / exited with status 1"}},

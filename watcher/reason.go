@@ -43,7 +43,7 @@ func (r Reason) String() string {
 func (r Reason) Crashed() bool {
 	switch r.Exit.How {
 	case owner.Exited:
-		return r.Exit.Status != 0 && r.Exit.Status != interrupted && r.Exit.Status != terminated
+		return r.Exit.Status != 0 && r.Exit.Status != hungUp && r.Exit.Status != terminated && !r.Interrupted()
 	case owner.Killed:
 		return r.Exit.Signal != "SIGINT" && r.Exit.Signal != "SIGTERM" && r.Exit.Signal != "SIGHUP"
 	}
@@ -52,13 +52,17 @@ func (r Reason) Crashed() bool {
 
 // Interrupted reports whether the process ended by what Ctrl-C sends.
 func (r Reason) Interrupted() bool {
-	return r.Exit.How == owner.Killed && r.Exit.Signal == "SIGINT" || r.Exit.How == owner.Exited && r.Exit.Status == interrupted
+	return r.Exit.How == owner.Killed && r.Exit.Signal == "SIGINT" ||
+		r.Exit.How == owner.Exited && (r.Exit.Status == interrupted || r.Exit.Status == controlC)
 }
 
-// The statuses by which programs, as shells do, say that they ended for a signal: 128 and its number.
+// The statuses by which programs, as shells do, say that they ended for a signal: 128 and its number. Windows has a status of its
+// own for Ctrl-C (STATUS_CONTROL_C_EXIT).
 const (
+	hungUp      = 128 + 1
 	interrupted = 128 + 2
 	terminated  = 128 + 15
+	controlC    = 0xC000013A
 )
 
 // why returns why a listener closed that was there until now.

@@ -4,6 +4,8 @@ import (
 	"maps"
 	"slices"
 	"time"
+
+	"porttray/watcher/owner"
 )
 
 // RestartGrace is how long after the closing of a listener another one on its port counts as its restart or replacement.
@@ -69,6 +71,9 @@ func sameServer(a, b Listener) bool {
 	if p.Project.Dir != "" && p.Project.Dir == q.Project.Dir && p.Tool == q.Tool && p.Tool.Name != "" {
 		return true
 	}
+	if p.Manager.Name != "" && p.Manager == q.Manager && a.Owner.Name == b.Owner.Name {
+		return true // of other users' services often no more can be seen
+	}
 	return a.Owner.Exe != "" && a.Owner.Exe == b.Owner.Exe && a.Owner.Dir != "" && a.Owner.Dir == b.Owner.Dir
 }
 
@@ -105,6 +110,20 @@ func withRestarts(listeners []Listener, counts map[ID]int) []Listener {
 		}
 	}
 	return counted
+}
+
+// explained reports whether it became known how the owner of a listener ended, of which that was not known when the closing was
+// delivered: servers may close their ports a while before they end.
+func (s *state) explained() (news bool) {
+	for i := range s.closings {
+		c := &s.closings[i]
+		exit, ok := s.now.Exits[c.Listener.Owner.ID()]
+		if ok && c.Reason.Exit == (owner.Exit{}) && c.Listener.Owner.Known() && time.Since(c.at) <= RestartGrace {
+			c.Reason.Cause, c.Reason.Exit = OwnerEnded, exit
+			news = true
+		}
+	}
+	return news
 }
 
 // remember notes the events that were delivered, as far as later ones may belong to them.

@@ -19,6 +19,8 @@ func runs(exe, dir string) trait {
 	return func(l *Listener) { l.Owner.Exe, l.Owner.Dir = exe, dir }
 }
 
+func managed(l *Listener) { l.Facts.Manager = owner.Manager{Name: "nginx.service", System: true} }
+
 func TestSameServer(t *testing.T) {
 	web := engine.Container{ID: "a", Name: "shop-web-1", Project: "shop", Service: "web"}
 	again, other, plain := web, web, engine.Container{ID: "c", Name: "tesla"}
@@ -38,6 +40,7 @@ func TestSameServer(t *testing.T) {
 		{"another program in the same directory", serves(80, 1, runs("/usr/bin/nc", "/tmp")), serves(80, 2, runs("/usr/bin/ncat", "/tmp")), false, true},
 		{"the same program of unknown place", serves(80, 1, runs("/usr/bin/nc", "")), serves(80, 2, runs("/usr/bin/nc", "")), false, true},
 		{"on another port", serves(80, 1), serves(81, 1), false, false},
+		{"a service of another user", serves(80, 1, managed), serves(80, 2, managed), true, false},
 		{"owners that are not known", serves(80, 0, unknown), serves(80, 0, unknown), false, false},
 		{"an owner of which nothing is known", serves(80, 1, named("")), serves(80, 2, named("")), false, false},
 		{"an owner that is hidden now", serves(80, 1), serves(80, 0, hidden), false, false},
@@ -181,6 +184,8 @@ func TestReason(t *testing.T) {
 		{exit(1), "exited with status 1", true, false},
 		{exit(130), "exited with status 130", false, true},
 		{exit(143), "exited with status 143", false, false},
+		{exit(129), "exited with status 129", false, false},
+		{exit(0xC000013A), "exited with status 3221225786", false, true},
 		{kill("SIGINT"), "killed by SIGINT", false, true},
 		{kill("SIGTERM"), "killed by SIGTERM", false, false},
 		{kill("SIGHUP"), "killed by SIGHUP", false, false},
@@ -191,5 +196,26 @@ func TestReason(t *testing.T) {
 		if got := c.reason.String(); got != c.text || c.reason.Crashed() != c.crashed || c.reason.Interrupted() != c.interrupted {
 			t.Errorf("got %q, crashed %v, interrupted %v, want %q, %v, %v", got, c.reason.Crashed(), c.reason.Interrupted(), c.text, c.crashed, c.interrupted)
 		}
+	}
+}
+
+// A process that closes its port first and ends later explains the closing, once.
+func TestExplained(t *testing.T) {
+	l := serves(80, 7)
+	exit := owner.Exit{How: owner.Killed, Signal: "SIGINT"}
+	s := state{closings: []closing{{Event{Kind: Closed, Listener: l, Reason: Reason{Cause: OwnerGoesOn}}, time.Now()}}}
+	if s.explained() {
+		t.Error("explained by nothing")
+	}
+	s.now.Exits = map[owner.ID]owner.Exit{serves(80, 8).Owner.ID(): exit}
+	if s.explained() {
+		t.Error("explained by another process's end")
+	}
+	s.now.Exits = map[owner.ID]owner.Exit{l.Owner.ID(): exit}
+	if !s.explained() || !s.closings[0].Reason.Interrupted() {
+		t.Errorf("not explained: %+v", s.closings[0].Reason)
+	}
+	if s.explained() {
+		t.Error("explained twice")
 	}
 }

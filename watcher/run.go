@@ -206,6 +206,7 @@ type state struct {
 	held    time.Time // since when there is an update that waits; zero if none does
 	woke    time.Time // when somebody looked again after a while in which nobody did
 
+	late     bool          // it became known how an owner ended whose listener had closed before
 	closings []closing     // the latest, as they were delivered
 	restarts map[ID]int    // of listeners
 	reasons  map[ID]Reason // of the closings that are not delivered yet
@@ -224,6 +225,8 @@ func (s *state) take(r result) (news bool) {
 	early := s.naming.premature(before, s.scanned)
 	s.err, s.scanned = nil, time.Now().Add(-r.took)
 	s.now.Time, s.now.Source, s.now.Searching, s.now.Exits = r.Time, r.Source, r.Searching, r.Exits
+	s.late = s.late || s.explained()
+	s.changed = s.changed || s.late
 	if len(s.doubted) == 0 && same(before, r.Listeners) {
 		if early {
 			s.rename()
@@ -277,7 +280,7 @@ func (s *state) update() (Update, bool) {
 	u.Slept = time.Since(s.woke) < waking
 	u.Events = s.events(u.Snapshot)
 	u.Snapshot.Listeners = restarted(s.named, u.Events)
-	s.changed = len(u.Events) > 0 || u.Slow != s.told.Slow || text(u.Err) != text(s.told.Err) ||
+	s.changed = s.late || len(u.Events) > 0 || u.Slow != s.told.Slow || text(u.Err) != text(s.told.Err) ||
 		!same(s.told.Snapshot.Listeners, s.named)
 	if !s.changed {
 		s.held = time.Time{}
@@ -329,7 +332,7 @@ func (s *state) delivered(u Update) {
 		s.remember(u)
 	}
 	s.told, s.named = u, u.Snapshot.Listeners
-	s.changed = false
+	s.changed, s.late = false, false
 	s.held = time.Time{}
 	s.began = s.began || !u.Snapshot.Time.IsZero()
 }

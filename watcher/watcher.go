@@ -151,6 +151,8 @@ type Update struct {
 	Snapshot Snapshot
 	// Events lead from the snapshot delivered before to this one, closed before all others. The first good snapshot comes without
 	// any: what listened before anyone looked is no news. There are none either when only an address or a fact changed.
+	// How the owner of a closed listener ended may come to be known later; then an update without events brings it, in the
+	// snapshot's Exits.
 	// A listener that opens within RestartGrace of the closing of another one on its port is a restart or a replacement of
 	// that one, also when the closing was in an update before.
 	Events []Event

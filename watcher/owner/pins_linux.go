@@ -15,7 +15,7 @@ const (
 	// maxPins bounds how many processes are pinned at once; each takes a file descriptor.
 	maxPins = 512
 	// linger is how long a process stays pinned that is not to be kept, so that its end and its exit status can still be seen.
-	linger = 2 * time.Second
+	linger = 7 * time.Second
 	// reaping is how long it is worth to wait for a parent that has not reaped its child yet. Most do within a millisecond.
 	reaping = 300 * time.Millisecond
 )

@@ -3,11 +3,13 @@ package owner
 import (
 	"runtime"
 	"strings"
+	"unicode"
 )
 
 // restartCommand returns the line for a shell by which a process is started again as it was: in its directory, with its arguments.
-// It is empty where those are not known, or not all of them, or where the process has written a title over them. It may hold
-// secrets: it is for the person alone, and is neither shown nor written down.
+// It is empty where those are not known, or not all of them, or where the process has written a title over them, and where they
+// hold control characters, which a terminal could take for commands when the line is pasted. It may hold secrets: it is for the
+// person alone, and is neither shown nor written down.
 func restartCommand(m member, dir string) string {
 	titled := len(m.args) == 1 && strings.ContainsRune(m.args[0], ' ') && m.args[0] != m.exe
 	if len(m.args) == 0 || len(m.args) == maxArgs || titled || dir == "" {
@@ -17,7 +19,7 @@ func restartCommand(m member, dir string) string {
 	for _, a := range m.args {
 		size += len(a) + 1
 	}
-	if size >= maxCmdline {
+	if size >= maxCmdline || strings.ContainsFunc(dir+strings.Join(m.args, ""), unicode.IsControl) {
 		return ""
 	}
 	return commandLine(runtime.GOOS, dir, m.args)

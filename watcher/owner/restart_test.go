@@ -39,6 +39,8 @@ func TestRestartCommand(t *testing.T) {
 		{"no directory", member{args: []string{"node"}}, "", false},
 		{"a title", member{exe: "/usr/sbin/nginx", args: []string{"nginx: master process nginx"}}, "/x", false},
 		{"a program with a space in its path", member{exe: "/opt/my server", args: []string{"/opt/my server"}}, "/x", true},
+		{"an escape sequence", member{args: []string{"a", "\x1b[201~\nid"}}, "/x", false},
+		{"an escape sequence in the directory", member{args: []string{"a"}}, "/x\n", false},
 		{"too many arguments", member{args: slices.Repeat([]string{"a"}, maxArgs)}, "/x", false},
 		{"arguments that are cut off", member{args: []string{"a", strings.Repeat("b", maxCmdline-3)}}, "/x", false},
 	} {
