@@ -582,14 +582,12 @@ func TestLoopTellsOnceThatAServerIsBack(t *testing.T) {
 // A click on what was told opens the server, also when it has restarted meanwhile.
 func TestLoopOpensASuccessor(t *testing.T) {
 	perform(t, func(s *stage) {
-		clicked := make(chan watcher.ID)
-		s.loop.clicked = clicked
 		s.list()
 		s.list(server(3000, 1))
 		s.wait(settled)
 		s.expect("node (:3000) is up")
 		s.list(server(3000, 2))
-		clicked <- server(3000, 1).ID()
+		s.clicked <- server(3000, 1).ID()
 		synctest.Wait()
 		if !slices.Equal(s.opened, []string{"http://localhost:3000"}) {
 			t.Errorf("opened %q", s.opened)
@@ -598,7 +596,7 @@ func TestLoopOpensASuccessor(t *testing.T) {
 		other.Owner.Dir = "/srv/other"
 		s.list(other)
 		s.forget()
-		clicked <- server(3000, 1).ID()
+		s.clicked <- server(3000, 1).ID()
 		synctest.Wait()
 		s.expect("Port 3000: nothing was opened or copied")
 	})

@@ -207,9 +207,9 @@ func TestPinsExitsNever(t *testing.T) {
 		runtime.Gosched()
 	}
 	pins.Exits(now.Add(time.Second)) // notices it
-	pins.Exits(now.Add(3 * time.Second))
+	pins.Exits(now.Add(10 * time.Second))
 	m.cmd.Wait() // fails because of the status
-	if exits, waiting := pins.Exits(now.Add(3 * time.Second)); len(exits) > 0 || waiting {
+	if exits, waiting := pins.Exits(now.Add(10 * time.Second)); len(exits) > 0 || waiting {
 		t.Errorf("got %v, waiting: %v, long after it was let go", exits, waiting)
 	}
 }
