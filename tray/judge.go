@@ -19,6 +19,10 @@ const (
 	// A server that restarts so often within loopSpan keeps restarting.
 	loopCount = 5
 	loopSpan  = time.Minute
+	// A server that crashes so often within crashSpan, and comes back each time, keeps restarting as well; then nothing more of
+	// that is told until it has not crashed for as long.
+	crashCount = 3
+	crashSpan  = 5 * time.Minute
 	// waking is how long after a sleep the computer is left to come to itself.
 	waking = 15 * time.Second
 	// maxUsual is how many servers' usual ports are remembered.
@@ -42,6 +46,7 @@ type judge struct {
 	last    time.Time   // when the last notice was given
 
 	restarts map[string][]time.Time // of servers, within loopSpan
+	crashes  map[string][]time.Time // of servers, since they have been crashing
 	looping  map[string]bool        // those of which it was told that they keep restarting
 	exposed  map[watcher.ID]bool    // those of which it was told that they can be reached from the network
 	usual    map[string]uint16      // the port on which a server was seen last
@@ -63,6 +68,7 @@ type happening struct {
 	reason watcher.Reason
 	rival  watcher.Listener // for moved: who holds its usual port
 	count  int              // for looping
+	span   time.Duration    // within which it did so
 }
 
 type what int
@@ -81,7 +87,7 @@ func newJudge() judge {
 	return judge{
 		gone:     func(s owner.Supervisor) bool { return (owner.Process{PID: s.PID, Start: s.Start}).Gone() },
 		ignored:  func(watcher.Listener) bool { return false },
-		restarts: map[string][]time.Time{}, looping: map[string]bool{}, exposed: map[watcher.ID]bool{}, usual: map[string]uint16{},
+		restarts: map[string][]time.Time{}, crashes: map[string][]time.Time{}, looping: map[string]bool{}, exposed: map[watcher.ID]bool{}, usual: map[string]uint16{},
 	}
 }
 
@@ -208,7 +214,7 @@ func (j *judge) back(e watcher.Event, after []watcher.Server, now time.Time) {
 	j.restarts[k] = append(slices.DeleteFunc(j.restarts[k], old), now)
 	if n := len(j.restarts[k]); n >= loopCount && !j.looping[k] {
 		j.looping[k] = true
-		j.decide(happening{kind: looping, at: now, on: s, reason: e.Reason, count: n}, now)
+		j.decide(happening{kind: looping, at: now, on: s, reason: e.Reason, count: n, span: loopSpan}, now)
 	}
 }
 
@@ -221,12 +227,39 @@ func serverOf(servers []watcher.Server, id watcher.ID) (watcher.Server, bool) {
 	return servers[i], true
 }
 
-// decide notes that something is to be told.
+// decide notes that something is to be told, in the menu and, unless enough was said of it, with a notice.
 func (j *judge) decide(h happening, now time.Time) {
+	j.news = append(j.news, h)
+	if h.kind == opened && j.crashing(h.on.Listener, now) {
+		return
+	}
+	if h.kind == closed && h.reason.Crashed() {
+		k := muteKey(h.on.Listener)
+		known := j.crashing(h.on.Listener, now)
+		j.crashes[k] = append(j.crashes[k], now)
+		if known {
+			return
+		}
+		if n := len(j.crashes[k]); n >= crashCount {
+			h.kind, h.count, h.span = looping, n, crashSpan
+		}
+	}
 	if len(j.due) == 0 {
 		j.since = now
 	}
-	j.due, j.news = append(j.due, h), append(j.news, h)
+	j.due = append(j.due, h)
+}
+
+// crashing reports whether a server has crashed so often lately that nothing more is told of it.
+func (j *judge) crashing(l watcher.Listener, now time.Time) bool {
+	maps.DeleteFunc(j.crashes, func(_ string, at []time.Time) bool { return now.Sub(at[len(at)-1]) >= crashSpan })
+	k := muteKey(l)
+	at := j.crashes[k]
+	if len(at) > 0 && len(at) < crashCount { // only those that are near each other count
+		at = slices.DeleteFunc(at, func(t time.Time) bool { return now.Sub(t) >= crashSpan })
+		j.crashes[k] = at
+	}
+	return len(at) >= crashCount
 }
 
 // ripen decides about what has waited for long enough, and returns what was decided since it was called last. The servers are

@@ -133,7 +133,7 @@ func playAtRandom(t *testing.T, steps []byte) {
 
 // check holds what was told against what must hold of all that is told.
 func (p *player) check() {
-	ends := 0
+	ends, loops := 0, false
 	var before time.Time // the notice before
 	for _, n := range p.told {
 		if utf8.RuneCountInString(n.title) > maxTitle || utf8.RuneCountInString(n.body) > maxTitle {
@@ -149,8 +149,9 @@ func (p *player) check() {
 			p.t.Errorf("%v after the one before: %q", n.at.Sub(before), n.title)
 		}
 		before, ends = n.at, ends+endsIn(n.notice)
+		loops = loops || strings.Contains(n.title, "keeps restarting") || strings.Contains(n.title, "restarting again")
 	}
-	if ends != p.ends {
+	if ends > p.ends || ends < p.ends && !loops { // of what crashes all the time no more is told
 		p.t.Errorf("%d of %d ends are told:\n%s", ends, p.ends, strings.Join(p.notices(), "\n"))
 	}
 }

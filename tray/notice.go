@@ -65,7 +65,7 @@ func announceOne(h happening) notice {
 	case exposed:
 		return notice{title: subject(l) + " is now reachable from the network", body: fmt.Sprintf("port %d, bound to %s", l.Port, addresses(l))}
 	case looping:
-		body := fmt.Sprintf("port %d: %d times within a minute", l.Port, h.count)
+		body := fmt.Sprintf("port %d: %d times within %s", l.Port, h.count, duration(h.span))
 		if why := h.reason.String(); why != "" && h.reason.Cause == watcher.OwnerEnded {
 			body += "; the last time it " + why
 		}

@@ -60,7 +60,7 @@ func TestAnnounce(t *testing.T) {
 		{one(happening{kind: closed, on: on(watcher.Listener{Port: 80})}), "unknown owner (:80) stopped", "why is not known"},
 		{one(happening{kind: replaced, on: on(l(3000, admin)), before: l(3000, shop), reason: exit(1)}), "3000 is now admin (was shop)", "shop (Vite :3000): exited with status 1"},
 		{one(happening{kind: exposed, on: on(server(3000, 1, "0.0.0.0"))}), "node is now reachable from the network", "port 3000, bound to 0.0.0.0"},
-		{one(happening{kind: looping, on: on(l(3000, shop)), reason: exit(1), count: 5}), "shop keeps restarting", "port 3000: 5 times within a minute; the last time it exited with status 1"},
+		{one(happening{kind: looping, on: on(l(3000, shop)), reason: exit(1), count: 5, span: loopSpan}), "shop keeps restarting", "port 3000: 5 times within 1 min; the last time it exited with status 1"},
 		{one(happening{kind: moved, on: on(l(5174, shop)), rival: l(5173, admin)}), "shop is on 5174: 5173 is held by admin (PID 5173, 3 days)", "in /srv/shop"},
 		{one(happening{kind: slept, on: on(l(5173, shop))}), "shop (Vite :5173) is gone since the computer slept", ""},
 		{one(happening{kind: slept, on: watcher.Server{Listener: l(5173, shop), Also: []watcher.Listener{l(3000, admin)}}}),

@@ -18,7 +18,7 @@ type situation struct {
 }
 
 func situations() []situation {
-	return slices.Concat(quiet, restarts, takeovers, endings, own, crowds, nights, wishes)
+	return slices.Concat(quiet, restarts, takeovers, endings, own, crowds, nights, wishes, slowLoops)
 }
 
 var crash = status(1)
@@ -58,8 +58,8 @@ var restarts = []situation{
 		want: []string{"6.0 shop (Vite :5173) stopped after 1 min / exited with status 0", "11.0 shop (Vite :5173) is up / in /srv/shop"}},
 	{name: "a crash loop, and another one an hour later", script: append(again(8, 8, act{0, down(crash, api)}, act{1, up(api)}),
 		again(8, 8, act{3600, down(crash, api)}, act{3601, up(api)})...),
-		want: []string{"33.3 api keeps restarting / port 3000: 5 times within a minute; the last time it exited with status 1",
-			"3633.3 api keeps restarting / port 3000: 5 times within a minute; the last time it exited with status 1"}},
+		want: []string{"33.3 api keeps restarting / port 3000: 5 times within 1 min; the last time it exited with status 1",
+			"3633.3 api keeps restarting / port 3000: 5 times within 1 min; the last time it exited with status 1"}},
 	{name: "nodemon waits", running: []program{supervised(served("blog", "Express", 4000))}, script: []act{
 		{0, down(crash, served("blog", "Express", 4000))}, {10, shows("blog crashed: exited with status 1; nodemon still r")}},
 		want: []string{"6.0 blog (Express :4000) crashed after 1 min / exited with status 1; nodemon still runs and waits"}},
@@ -68,6 +68,17 @@ var restarts = []situation{
 	{name: "a reload right after the start", script: []act{{0, up(oldBlog.but(at1313))}, {1.5, down(status(0), oldBlog.but(at1313))}, {2.3, up(oldBlog.but(at1313))}},
 		want: []string{"4.3 old-blog (Hugo :1313) is up / in /srv/old-blog"}},
 }
+
+var slowLoops = []situation{{name: "a server that crashes every twelve seconds, and again half an hour later",
+	script: append(again(20, 12, act{0, down(crash, api)}, act{8, up(api)}), again(4, 12, act{1800, down(crash, api)}, act{1808, up(api)})...),
+	want: []string{
+		"6.0 api (node :3000) crashed after 1 min / exited with status 1", "11.0 api (node :3000) is up / in /srv/api",
+		"18.0 api (node :3000) crashed after 4 s / exited with status 1", "23.0 api (node :3000) is up / in /srv/api",
+		"30.0 api keeps restarting / port 3000: 3 times within 5 min; the last time it exited with status 1",
+		"1806.0 api (node :3000) crashed after 26 min / exited with status 1", "1811.0 api (node :3000) is up / in /srv/api",
+		"1818.0 api (node :3000) crashed after 4 s / exited with status 1", "1823.0 api (node :3000) is up / in /srv/api",
+		"1830.0 api keeps restarting / port 3000: 3 times within 5 min; the last time it exited with status 1",
+	}}}
 
 var takeovers = []situation{
 	{name: "a port is taken over at once", script: []act{{0, also(down(status(0), shop), up(admin))}, {5, attention(true)}, {6, shows("5173 is now admin (was shop)")},
