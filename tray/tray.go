@@ -7,6 +7,7 @@
 package tray
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -44,7 +45,7 @@ func Run(ctx context.Context, w *watcher.Watcher, version string) error {
 	notices.heard = session.heard
 	l := newLoop(version, runtime.GOOS)
 	w.Wake, l.numbers, l.clicked = l.wake, readPorts(), session.clicked
-	if os.Getenv("DESKTOP_AUTOSTART_ID") != "" { // set by session managers (XSMP) for what they start
+	if startedAtLogin() {
 		l.judge.quiet = time.Now().Add(loggingIn)
 	}
 	keep := newKeeper()
@@ -72,6 +73,13 @@ func Run(ctx context.Context, w *watcher.Watcher, version string) error {
 	wg.Go(l.actions.Wait)
 	atMost(exitLimit, wg.Wait)
 	return nil
+}
+
+// startedAtLogin reports whether the desktop session started this program, as far as it tells: by XSMP, or as a unit that systemd
+// makes of an autostart file (systemd-xdg-autostart-generator(8)).
+func startedAtLogin() bool {
+	cgroup, err := os.ReadFile("/proc/self/cgroup")
+	return os.Getenv("DESKTOP_AUTOSTART_ID") != "" || err == nil && bytes.Contains(cgroup, []byte("@autostart.service"))
 }
 
 // readPorts asks the system about its ports, which on Windows can take seconds.
