@@ -1,7 +1,6 @@
 package tray
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"log/slog"
@@ -78,40 +77,6 @@ type loop struct {
 	told      map[watcher.ID]string // the servers that the person was told of lately, by muteKey
 	running   int                   // actions
 	actions   sync.WaitGroup        // the same, to wait for
-}
-
-// An ending is what the person did about a process.
-type ending struct {
-	stops, kills int           // under way
-	port         uint16        // of the row that was clicked first
-	held         []heldClosing // closings of its listeners meanwhile, of which it is not yet known whose doing they are
-	back         notice        // what is to be told instead if it came back meanwhile
-	told         bool          // that it came back
-	asked        time.Time     // until then an end as one asks for is what was asked for, though that took longer than an outcome waits
-	freed        notice        // what is to be told if the last action finds nothing left to do
-	until        time.Time     // if the process has ended: until then its closings belong to that
-}
-
-// A heldClosing is a closing, and the server that the listener was; not if it was a further port of one.
-type heldClosing struct {
-	watcher.Event
-	server watcher.Server
-	head   bool
-}
-
-func (e *ending) underWay() bool { return e.stops+e.kills > 0 }
-
-// A target is what a Stop or Kill is aimed at: a process or a container.
-type target struct {
-	process   owner.ID
-	container string
-}
-
-func targetOf(l watcher.Listener) target {
-	if l.Container.ID != "" {
-		return target{container: l.Container.ID}
-	}
-	return target{process: l.Owner.ID()}
 }
 
 // A result is what came of an action.
@@ -277,66 +242,6 @@ func (l *loop) show(h happening) {
 // calm lets the icon be as usual: somebody has looked.
 func (l *loop) calm() { l.model.attention, l.calmDue = false, nil }
 
-// cameBack reports whether a server is back, or replaced, right after the person ended it. That is told at once, and together with
-// the outcome if that is not known yet.
-func (l *loop) cameBack(e watcher.Event) bool {
-	const within = 5 * time.Second
-	ending, ok := l.endings[targetOf(e.Before)]
-	soon := ok && time.Now().Before(ending.until.Add(within-ownGrace))
-	switch {
-	case !ok, !ending.underWay() && !soon:
-		return false
-	case ending.told: // of several ports only one
-	case ending.underWay():
-		if ending.back == (notice{}) || e.Listener.Port == ending.port {
-			ending.back = backAgain(e)
-		}
-	default:
-		ending.told = true
-		l.do.say(backAgain(e))
-	}
-	return true
-}
-
-// wasAsked reports whether a listener closed because the person ended its process, or whether that remains to be seen. Then the
-// outcome is told, and nothing else. Before are the servers as they were.
-func (l *loop) wasAsked(closed watcher.Event, before []watcher.Server) bool {
-	e, ok := l.endings[targetOf(closed.Listener)]
-	if !ok {
-		return false
-	}
-	s, head := serverOf(before, closed.Listener.ID())
-	switch {
-	case e.underWay():
-		e.held = append(e.held, heldClosing{closed, s, head})
-	case time.Now().Before(e.until), time.Now().Before(e.asked) && obeys(closed.Reason):
-		if head {
-			l.stoppedByYou(s)
-		}
-	default:
-		return false
-	}
-	return true
-}
-
-// obeys reports whether a process ended as one does that was asked to, or made to.
-func obeys(r watcher.Reason) bool {
-	switch r.Exit.How {
-	case owner.Exited:
-		return r.Exit.Status == 0 || !r.Crashed()
-	case owner.Killed:
-		return r.Exit.Signal == "SIGTERM" || r.Exit.Signal == "SIGKILL"
-	}
-	return r.Cause == watcher.OwnerEnded || r.Cause == watcher.ContainerStopped
-}
-
-// stoppedByYou lists a server under those that closed.
-func (l *loop) stoppedByYou(s watcher.Server) {
-	if s.Section == watcher.Main {
-		l.model.remember(gone{time.Now(), s.Listener, "stopped by you"})
-	}
-}
-
 // host notes whether there is a tray host, and tells the person once if there is none.
 func (l *loop) host(has bool) {
 	switch {
@@ -368,20 +273,16 @@ func (l *loop) click(ctx context.Context, c click) {
 		return
 	case showLatest:
 		l.model.latest, l.latestDue = entryText{}, nil
-		on, ok := l.model.snapshot.Find(c.id)
-		if !ok {
-			on, ok = l.successor(c.id)
-		}
-		if ok {
+		if on, ok := l.find(c.id); ok {
 			l.act(ctx, open, on)
 		}
 		return
 	}
 	listener, ok := l.model.snapshot.Find(c.id)
-	if !ok && c.action == open {
-		listener, ok = l.successor(c.id)
-	}
-	if c.action == stop || c.action == kill {
+	switch c.action {
+	case open:
+		listener, ok = l.find(c.id)
+	case stop, kill:
 		ok = ok && targetOf(listener) == c.target // behind one forwarder there can be another container by now
 	}
 	switch {
@@ -398,8 +299,12 @@ func (l *loop) click(ctx context.Context, c click) {
 	}
 }
 
-// successor returns what a listener is after its server has restarted: another process of the same server on the same port.
-func (l *loop) successor(id watcher.ID) (watcher.Listener, bool) {
+// find returns the listener of that name or, if its server has restarted since the person was told of it, what it is now: another
+// process of the same server on the same port.
+func (l *loop) find(id watcher.ID) (watcher.Listener, bool) {
+	if on, ok := l.model.snapshot.Find(id); ok {
+		return on, true
+	}
 	was, known := l.told[id]
 	for _, s := range l.model.servers {
 		if known && s.Port == id.Port && muteKey(s.Listener) == was {
@@ -546,75 +451,6 @@ func (l *loop) finish(r result) {
 	if r.say != (notice{}) {
 		l.do.say(r.say)
 	}
-}
-
-// beginEnding notes that a process is being stopped or killed. It is false if that is under way already; only after a Stop,
-// a Kill makes sense.
-func (l *loop) beginEnding(listener watcher.Listener, a action) bool {
-	on := targetOf(listener)
-	for t, e := range l.endings {
-		if !e.underWay() && time.Now().After(e.until) && time.Now().After(e.asked) {
-			delete(l.endings, t)
-		}
-	}
-	e := l.endings[on]
-	if e == nil {
-		e = &ending{port: listener.Port}
-		l.endings[on] = e
-	}
-	e.told = false
-	switch {
-	case e.kills > 0, a == stop && e.stops > 0:
-		return false
-	case a == stop:
-		e.stops++
-	default:
-		e.kills++
-	}
-	return true
-}
-
-// finishEnding notes the end of a Stop or Kill, and returns what to tell: nothing if another one is under way, which will tell.
-func (l *loop) finishEnding(r result) notice {
-	e := l.endings[r.target]
-	if r.action == stop {
-		e.stops--
-	} else {
-		e.kills--
-	}
-	freed := r.end.Outcome == owner.Freed || r.end.Outcome == owner.Taken
-	switch {
-	case r.end.Ended:
-		e.until = time.Now().Add(ownGrace)
-	case !freed && r.end.Outcome != owner.Refused && r.end.Outcome != owner.AlreadyGone && r.end.Outcome != owner.NotPermitted:
-		e.asked = time.Now().Add(actionPatience)
-	}
-	if e.underWay() {
-		if freed {
-			e.freed = r.say
-		}
-		return notice{}
-	}
-	for _, closed := range e.held {
-		switch {
-		case !closed.head:
-		case time.Now().Before(e.until) || freed && closed.Listener.Port == r.port:
-			l.stoppedByYou(closed.server)
-		default: // it ended by itself, or goes on without this port
-			l.judge.observe([]watcher.Event{closed.Event}, []watcher.Server{closed.server}, l.model.servers, false, time.Now())
-			l.consider()
-		}
-	}
-	say := r.say
-	switch {
-	case e.back != (notice{}):
-		say = e.back
-	case r.end.Outcome == owner.AlreadyGone:
-		say = cmp.Or(e.freed, r.say)
-	}
-	e.told = e.back != (notice{})
-	e.held, e.freed, e.back = nil, notice{}, notice{}
-	return say
 }
 
 // noHost returns the notice for a session in which nothing shows tray icons.

@@ -54,7 +54,7 @@ func unitIn(cgroup string) Manager {
 
 var unitEscape = regexp.MustCompile(`\\x[0-9a-f]{2}`)
 
-// unescapeUnit puts back the characters that systemd writes as \xXX in the name of a unit (systemd-escape(1)).
+// unescapeUnit puts back the characters that systemd writes as \x2d in the name of a unit (systemd-escape(1)).
 func unescapeUnit(unit string) string {
 	return unitEscape.ReplaceAllStringFunc(unit, func(escape string) string {
 		c, _ := strconv.ParseUint(escape[2:], 16, 8) // the pattern allows nothing else

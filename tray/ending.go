@@ -1,0 +1,172 @@
+package tray
+
+import (
+	"cmp"
+	"time"
+
+	"porttray/watcher"
+	"porttray/watcher/owner"
+)
+
+// An ending is what the person did about a process.
+type ending struct {
+	stops, kills int           // under way
+	port         uint16        // of the row that was clicked first
+	held         []heldClosing // closings of its listeners meanwhile, of which it is not yet known whose doing they are
+	back         notice        // what is to be told instead if it came back meanwhile
+	told         bool          // that it came back
+	asked        time.Time     // until then an end as one asks for is what was asked for, though that took longer than an outcome waits
+	freed        notice        // what is to be told if the last action finds nothing left to do
+	until        time.Time     // if the process has ended: until then its closings belong to that
+}
+
+// A heldClosing is a closing, and the server that the listener was; not if it was a further port of one.
+type heldClosing struct {
+	watcher.Event
+	server watcher.Server
+	head   bool
+}
+
+func (e *ending) underWay() bool { return e.stops+e.kills > 0 }
+
+// A target is what a Stop or Kill is aimed at: a process or a container.
+type target struct {
+	process   owner.ID
+	container string
+}
+
+func targetOf(l watcher.Listener) target {
+	if l.Container.ID != "" {
+		return target{container: l.Container.ID}
+	}
+	return target{process: l.Owner.ID()}
+}
+
+// cameBack reports whether a server is back, or replaced, right after the person ended it. That is told at once, and together with
+// the outcome if that is not known yet.
+func (l *loop) cameBack(e watcher.Event) bool {
+	const within = 5 * time.Second
+	ending, ok := l.endings[targetOf(e.Before)]
+	soon := ok && time.Now().Before(ending.until.Add(within-ownGrace))
+	switch {
+	case !ok, !ending.underWay() && !soon:
+		return false
+	case ending.told: // of several ports only one
+	case ending.underWay():
+		if ending.back == (notice{}) || e.Listener.Port == ending.port {
+			ending.back = backAgain(e)
+		}
+	default:
+		ending.told = true
+		l.do.say(backAgain(e))
+	}
+	return true
+}
+
+// wasAsked reports whether a listener closed because the person ended its process, or whether that remains to be seen. Then the
+// outcome is told, and nothing else. Before are the servers as they were.
+func (l *loop) wasAsked(closed watcher.Event, before []watcher.Server) bool {
+	e, ok := l.endings[targetOf(closed.Listener)]
+	if !ok {
+		return false
+	}
+	s, head := serverOf(before, closed.Listener.ID())
+	switch {
+	case e.underWay():
+		e.held = append(e.held, heldClosing{closed, s, head})
+	case time.Now().Before(e.until), time.Now().Before(e.asked) && obeys(closed.Reason):
+		if head {
+			l.stoppedByYou(s)
+		}
+	default:
+		return false
+	}
+	return true
+}
+
+// obeys reports whether a process ended as one does that was asked to, or made to.
+func obeys(r watcher.Reason) bool {
+	switch r.Exit.How {
+	case owner.Exited:
+		return r.Exit.Status == 0 || !r.Crashed()
+	case owner.Killed:
+		return r.Exit.Signal == "SIGTERM" || r.Exit.Signal == "SIGKILL"
+	}
+	return r.Cause == watcher.OwnerEnded || r.Cause == watcher.ContainerStopped
+}
+
+// stoppedByYou lists a server under those that closed.
+func (l *loop) stoppedByYou(s watcher.Server) {
+	if s.Section == watcher.Main {
+		l.model.remember(gone{time.Now(), s.Listener, "stopped by you"})
+	}
+}
+
+// beginEnding notes that a process is being stopped or killed. It is false if that is under way already; only after a Stop,
+// a Kill makes sense.
+func (l *loop) beginEnding(listener watcher.Listener, a action) bool {
+	on := targetOf(listener)
+	for t, e := range l.endings {
+		if !e.underWay() && time.Now().After(e.until) && time.Now().After(e.asked) {
+			delete(l.endings, t)
+		}
+	}
+	e := l.endings[on]
+	if e == nil {
+		e = &ending{port: listener.Port}
+		l.endings[on] = e
+	}
+	e.told = false
+	switch {
+	case e.kills > 0, a == stop && e.stops > 0:
+		return false
+	case a == stop:
+		e.stops++
+	default:
+		e.kills++
+	}
+	return true
+}
+
+// finishEnding notes the end of a Stop or Kill, and returns what to tell: nothing if another one is under way, which will tell.
+func (l *loop) finishEnding(r result) notice {
+	e := l.endings[r.target]
+	if r.action == stop {
+		e.stops--
+	} else {
+		e.kills--
+	}
+	freed := r.end.Outcome == owner.Freed || r.end.Outcome == owner.Taken
+	switch {
+	case r.end.Ended:
+		e.until = time.Now().Add(ownGrace)
+	case !freed && r.end.Outcome != owner.Refused && r.end.Outcome != owner.AlreadyGone && r.end.Outcome != owner.NotPermitted:
+		e.asked = time.Now().Add(actionPatience)
+	}
+	if e.underWay() {
+		if freed {
+			e.freed = r.say
+		}
+		return notice{}
+	}
+	for _, closed := range e.held {
+		switch {
+		case !closed.head:
+		case time.Now().Before(e.until) || freed && closed.Listener.Port == r.port:
+			l.stoppedByYou(closed.server)
+		default: // it ended by itself, or goes on without this port
+			l.judge.observe([]watcher.Event{closed.Event}, []watcher.Server{closed.server}, l.model.servers, false, time.Now())
+			l.consider()
+		}
+	}
+	say := r.say
+	switch {
+	case e.back != (notice{}):
+		say = e.back
+	case r.end.Outcome == owner.AlreadyGone:
+		say = cmp.Or(e.freed, r.say)
+	}
+	e.told = e.back != (notice{})
+	e.held, e.freed, e.back = nil, notice{}, notice{}
+	return say
+}
