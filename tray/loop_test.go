@@ -3,6 +3,7 @@ package tray
 import (
 	"context"
 	"errors"
+	"net/netip"
 	"slices"
 	"sync"
 	"testing"
@@ -46,6 +47,7 @@ func perform(t *testing.T, test func(s *stage)) {
 				s.note(&s.signals, who(l))
 				return s.end(l, force)
 			},
+			network: func(watcher.Listener) (netip.Addr, error) { return netip.MustParseAddr("192.0.2.7"), s.fail },
 			say: func(n notice) {
 				s.mu.Lock()
 				defer s.mu.Unlock()
@@ -614,4 +616,53 @@ func TestLoopPauses(t *testing.T) {
 		s.wait(settled)
 		s.expect("node (:4000) is up")
 	})
+}
+
+func TestLoopCopiesTheNetworkAddress(t *testing.T) {
+	perform(t, func(s *stage) {
+		s.list(server(3000, 1, "0.0.0.0"))
+		s.click("3000", "Copy network address")
+		if !slices.Equal(s.copied, []string{"http://192.0.2.7:3000"}) {
+			t.Errorf("copied %q", s.copied)
+		}
+		s.fail = errors.New("no address")
+		s.click("3000", "Copy network address")
+		s.expect("Could not copy the network address")
+	})
+}
+
+func TestLoopCopiesWhatBelongsToAClosedServer(t *testing.T) {
+	perform(t, func(s *stage) {
+		l := server(3000, 1)
+		l.Facts.Command = "cd /srv/shop && node server.js"
+		s.list(l)
+		s.list()
+		s.wait(watcher.RestartGrace)
+		s.click("Recently closed", "", "Copy restart command")
+		s.click("Recently closed", "", "Copy address")
+		if !slices.Equal(s.copied, []string{l.Facts.Command, "http://localhost:3000"}) {
+			t.Errorf("copied %q", s.copied)
+		}
+	})
+}
+
+func TestNetworkAddress(t *testing.T) {
+	for _, c := range []struct {
+		addrs []string
+		want  string
+	}{
+		{[]string{"127.0.0.1", "192.0.2.7"}, "192.0.2.7"},
+		{[]string{"::1", "2001:db8::7"}, "2001:db8::7"},
+		{[]string{"2001:db8::7", "192.0.2.7"}, "192.0.2.7"},
+		{[]string{"127.0.0.1"}, "invalid IP"},
+	} {
+		got, err := networkAddress(server(3000, 1, c.addrs...))
+		if got.String() != c.want || (err != nil) != (c.want == "invalid IP") {
+			t.Errorf("%v: got %v, %v, want %s", c.addrs, got, err, c.want)
+		}
+	}
+	got, err := networkAddress(server(3000, 1, "0.0.0.0"))
+	if err == nil && !got.IsGlobalUnicast() { // a machine without a network has none
+		t.Errorf("on all interfaces: got %v", got)
+	}
 }
