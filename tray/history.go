@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"porttray/watcher"
+	"porttray/watcher/browser"
 	"porttray/watcher/owner"
 )
 
@@ -81,7 +82,7 @@ func viewRecent(g gone) recentRow {
 	return recentRow{
 		label:   at(g.at, fmt.Sprintf("%s :%d%s", subject(g.was), g.was.Port, why)),
 		restart: g.was.Facts.Command,
-		address: browserURL(g.was, "http"),
+		address: browser.URL(g.was, "http"),
 	}
 }
 

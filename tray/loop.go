@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"porttray/watcher"
+	"porttray/watcher/browser"
 	"porttray/watcher/owner"
 	"porttray/watcher/port"
 )
@@ -334,7 +335,7 @@ func (l *loop) act(ctx context.Context, a action, on watcher.Listener) {
 		}
 		others := otherPorts(l.model.snapshot, on)
 		do = func(ctx context.Context) result {
-			r := l.do.end(ctx, on, a == kill)
+			r := l.do.end(ctx, on, a == kill, owner.Wait)
 			return result{a, outcome(on, others, a == kill, r), targetOf(on), on.Port, r}
 		}
 	}
@@ -424,7 +425,7 @@ func otherPorts(s watcher.Snapshot, on watcher.Listener) []watcher.Listener {
 
 // visit opens the address of a listener, or copies it.
 func visit(ctx context.Context, do deeds, a action, on watcher.Listener) result {
-	url, act, failed := browserURL(on, do.scheme(ctx, on)), do.open, "Could not open "
+	url, act, failed := browser.URL(on, do.scheme(ctx, on)), do.open, "Could not open "
 	switch a {
 	case copyAddress:
 		act, failed = do.copy, "Could not copy "
@@ -434,7 +435,7 @@ func visit(ctx context.Context, do deeds, a action, on watcher.Listener) result 
 		if err != nil {
 			return result{action: a, say: notice{title: "Could not copy the network address", body: owner.Printable(err.Error(), maxLine)}}
 		}
-		url = urlAt(at, on.Port, do.scheme(ctx, on))
+		url = browser.URLAt(at, on.Port, do.scheme(ctx, on))
 	}
 	if err := act(ctx, url); err != nil {
 		return result{action: a, say: notice{title: failed + url, body: owner.Printable(err.Error(), maxLine)}}

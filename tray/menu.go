@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
-	"net/netip"
 	"slices"
 	"strings"
 	"time"
@@ -383,34 +382,4 @@ func mnemonics(label, goos, desktop string) string {
 		n = 1
 	}
 	return strings.Replace(label, "_", "__", n)
-}
-
-// browserURL returns the address to open for l. It names localhost rather than 127.0.0.1, because development certificates
-// and cookies are issued for that name. A listener that is not reachable as localhost is named by its own address.
-func browserURL(l watcher.Listener, scheme string) string {
-	if at := loopback(l); !l.Wildcard() && at != netip.AddrFrom4([4]byte{127, 0, 0, 1}) {
-		return urlAt(at, l.Port, scheme)
-	}
-	return fmt.Sprintf("%s://localhost:%d", scheme, l.Port)
-}
-
-func urlAt(at netip.Addr, port uint16, scheme string) string {
-	return scheme + "://" + netip.AddrPortFrom(at, port).String()
-}
-
-// loopback returns the loopback address by which l is reached best: 127.0.0.1 if it can be, else ::1, else its own.
-func loopback(l watcher.Listener) netip.Addr {
-	v4, v6 := netip.AddrFrom4([4]byte{127, 0, 0, 1}), netip.IPv6Loopback()
-	best := netip.Addr{}
-	for _, a := range l.Addrs {
-		switch {
-		case a == v4, a == netip.IPv4Unspecified():
-			return v4
-		case a == v6, a == netip.IPv6Unspecified():
-			best = v6
-		case a.IsLoopback() && !best.IsValid():
-			best = a
-		}
-	}
-	return best
 }

@@ -251,27 +251,6 @@ func TestTooltip(t *testing.T) {
 	}
 }
 
-func TestBrowserURL(t *testing.T) {
-	for _, c := range []struct {
-		addrs []string
-		want  string
-	}{
-		{[]string{"127.0.0.1"}, "http://localhost:3000"},
-		{[]string{"127.0.0.1", "::1"}, "http://localhost:3000"},
-		{[]string{"0.0.0.0"}, "http://localhost:3000"},
-		{[]string{"::"}, "http://localhost:3000"},
-		{[]string{"127.0.0.2", "::"}, "http://localhost:3000"},
-		{[]string{"127.0.0.1", "127.0.0.2"}, "http://localhost:3000"},
-		{[]string{"::1"}, "http://[::1]:3000"},
-		{[]string{"127.0.0.2"}, "http://127.0.0.2:3000"},
-		{[]string{"127.0.0.2", "192.0.2.7"}, "http://127.0.0.2:3000"},
-	} {
-		if got := browserURL(server(3000, 1, c.addrs...), "http"); got != c.want {
-			t.Errorf("%v: got %s, want %s", c.addrs, got, c.want)
-		}
-	}
-}
-
 func TestMnemonics(t *testing.T) {
 	for _, c := range []struct{ label, goos, desktop, want string }{
 		{"a_b_c", "linux", "XFCE", "a__b__c"},

@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"porttray/watcher"
+	"porttray/watcher/browser"
 	"porttray/watcher/owner"
 	"porttray/watcher/port"
 )
@@ -50,7 +51,7 @@ func Run(ctx context.Context, w *watcher.Watcher, version string) error {
 	}
 	keep := newKeeper()
 	l.restore(keep.choices)
-	l.do = deeds{scheme: scheme, open: openURL, copy: copyText, network: networkAddress, end: end, say: notices.put, save: keep.put}
+	l.do = deeds{scheme: browser.Scheme, open: browser.Open, copy: copyText, network: networkAddress, end: watcher.End, say: notices.put, save: keep.put}
 
 	var wg sync.WaitGroup
 	wg.Go(func() { w.Run(ctx, l.updates) })
@@ -161,7 +162,7 @@ type deeds struct {
 	open    func(ctx context.Context, url string) error
 	copy    func(ctx context.Context, text string) error
 	network func(watcher.Listener) (netip.Addr, error)
-	end     func(ctx context.Context, l watcher.Listener, force bool) owner.Result
+	end     func(ctx context.Context, l watcher.Listener, force bool, wait time.Duration) owner.Result
 	say     func(notice)  // does not block
 	save    func(choices) // does not block; nil keeps nothing
 }

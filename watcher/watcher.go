@@ -62,6 +62,23 @@ func (l Listener) Exposed() bool {
 // Wildcard reports whether the listener is bound to all interfaces.
 func (l Listener) Wildcard() bool { return slices.ContainsFunc(l.Addrs, netip.Addr.IsUnspecified) }
 
+// Loopback returns the loopback address by which l is reached best: 127.0.0.1 if it can be, else ::1, else its own.
+func (l Listener) Loopback() netip.Addr {
+	v4, v6 := netip.AddrFrom4([4]byte{127, 0, 0, 1}), netip.IPv6Loopback()
+	best := netip.Addr{}
+	for _, a := range l.Addrs {
+		switch {
+		case a == v4, a == netip.IPv4Unspecified():
+			return v4
+		case a == v6, a == netip.IPv6Unspecified():
+			best = v6
+		case a.IsLoopback() && !best.IsValid():
+			best = a
+		}
+	}
+	return best
+}
+
 // Equal reports whether l and m say the same in everything, not only whether they are the same listener.
 func (l Listener) Equal(m Listener) bool {
 	return l.Port == m.Port && l.Owner == m.Owner && slices.Equal(l.Addrs, m.Addrs) &&

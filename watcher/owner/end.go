@@ -34,11 +34,11 @@ type Result struct {
 	Err     error   // for Failed, Unclear and NotPermitted
 }
 
-// Wait is how long End watches what a signal does.
+// Wait is how long End watches what a signal does, unless somebody wants it otherwise.
 const Wait = 5 * time.Second
 
 // End asks p to end (SIGTERM), or with force makes it end (SIGKILL; on Windows there is nothing else), and tells what came of
-// it. It never escalates by itself. It blocks until the port is free, but no longer than Wait after the signal, plus the time
+// it. It never escalates by itself. It blocks until the port is free, but no longer than wait after the signal, plus the time
 // of two scans.
 //
 // holders scans anew and returns the owners of all listeners on the port in question. End calls it before the signal, because
@@ -47,7 +47,7 @@ const Wait = 5 * time.Second
 // Whoever is hit is exactly p: the process is pinned first (a pidfd on Linux, a handle on Windows), then its start is compared
 // and the port checked, and the signal goes through the pin, so that a PID that is reused in between hits nobody. macOS has no
 // such pin; there the start is compared once more right before the signal.
-func End(ctx context.Context, p Process, force bool, holders func(context.Context) ([]Process, error)) Result {
+func End(ctx context.Context, p Process, force bool, wait time.Duration, holders func(context.Context) ([]Process, error)) Result {
 	if !force && !CanStop() {
 		return Result{Outcome: Refused, Reason: "this system can only kill"}
 	}
@@ -76,7 +76,7 @@ func End(ctx context.Context, p Process, force bool, holders func(context.Contex
 	case err != nil:
 		return Result{Err: err}
 	}
-	return watch(ctx, p, before, holders)
+	return watch(ctx, p, before, wait, holders)
 }
 
 // aim pins p and returns the pin, or why p is not to be signalled.
@@ -110,11 +110,11 @@ func aim(ctx context.Context, p Process) (*os.Process, Result, bool) {
 	return pin, Result{}, true
 }
 
-// watch follows what a signal to p does, for as long as Wait. Looking at the process is cheap and done often; a scan of all
+// watch follows what a signal to p does, for as long as wait. Looking at the process is cheap and done often; a scan of all
 // listeners is not: one is made when the process has ended, and otherwise each second. A single scan is believed only when it
 // says that the ended process left the port free; anything else is looked at twice.
-func watch(ctx context.Context, p Process, before []Process, holders func(context.Context) ([]Process, error)) Result {
-	end := time.NewTimer(Wait)
+func watch(ctx context.Context, p Process, before []Process, wait time.Duration, holders func(context.Context) ([]Process, error)) Result {
+	end := time.NewTimer(wait)
 	defer end.Stop()
 	tick := time.NewTicker(50 * time.Millisecond)
 	defer tick.Stop()

@@ -79,7 +79,7 @@ func roleEnd(pid string) error {
 	if err != nil {
 		return err
 	}
-	r := owner.End(context.Background(), p, false, func(context.Context) ([]owner.Process, error) { return []owner.Process{p}, nil })
+	r := owner.End(context.Background(), p, false, owner.Wait, func(context.Context) ([]owner.Process, error) { return []owner.Process{p}, nil })
 	fmt.Printf("%d %q %v\n", r.Outcome, r.Reason, r.Err)
 	return nil
 }
@@ -219,7 +219,7 @@ func TestEnd(t *testing.T) {
 				needStop(t)
 			}
 			v := start(t, command(t, tt.role, ""))
-			if got := owner.End(t.Context(), v.Process, tt.force, v.holders); got != tt.want {
+			if got := owner.End(t.Context(), v.Process, tt.force, owner.Wait, v.holders); got != tt.want {
 				t.Errorf("got %+v, want %+v", got, tt.want)
 			}
 			if got := v.alive(); got != tt.alive {
@@ -231,14 +231,14 @@ func TestEnd(t *testing.T) {
 			if !v.Gone() { // though it is a zombie, for nobody has waited for it yet
 				t.Error("not gone afterwards")
 			}
-			again := owner.End(t.Context(), v.Process, true, v.holders)
+			again := owner.End(t.Context(), v.Process, true, owner.Wait, v.holders)
 			if want := (owner.Result{Outcome: owner.AlreadyGone}); again != want {
 				t.Errorf("the second time got %+v, want %+v", again, want)
 			}
 			if err := v.cmd.Wait(); runtime.GOOS != "windows" && err.Error() != tt.status {
 				t.Errorf("ended by %q, want %q", err, tt.status)
 			}
-			if again := owner.End(t.Context(), v.Process, true, v.holders); again.Outcome != owner.AlreadyGone || again.Err != nil {
+			if again := owner.End(t.Context(), v.Process, true, owner.Wait, v.holders); again.Outcome != owner.AlreadyGone || again.Err != nil {
 				t.Errorf("the third time got %+v", again)
 			}
 		})
@@ -255,7 +255,7 @@ func TestEndWatched(t *testing.T) {
 		defer close(ended)
 		v.cmd.Wait()
 	}()
-	got := owner.End(t.Context(), v.Process, false, v.holders)
+	got := owner.End(t.Context(), v.Process, false, owner.Wait, v.holders)
 	if want := (owner.Result{Outcome: owner.Freed, Ended: true}); got != want {
 		t.Errorf("got %+v, want %+v", got, want)
 	}
@@ -266,7 +266,7 @@ func TestEndWatched(t *testing.T) {
 func TestEndLate(t *testing.T) {
 	t.Parallel()
 	v := start(t, command(t, "obedient", ""))
-	got := owner.End(t.Context(), v.Process, true, func(context.Context) ([]owner.Process, error) {
+	got := owner.End(t.Context(), v.Process, true, owner.Wait, func(context.Context) ([]owner.Process, error) {
 		v.cmd.Process.Kill()
 		v.cmd.Wait()
 		return []owner.Process{v.Process}, nil // as it was when it was looked up
@@ -318,7 +318,7 @@ func TestEndMissesNobody(t *testing.T) {
 				if !force && !owner.CanStop() {
 					continue
 				}
-				got := owner.End(t.Context(), tt.p, force, tt.holders)
+				got := owner.End(t.Context(), tt.p, force, owner.Wait, tt.holders)
 				if got.Outcome != tt.want || errors.Is(got.Err, errScan) != (tt.want == owner.Failed) || (got.Reason != "") != (tt.want == owner.Refused) {
 					t.Errorf("with force %v got %+v, want outcome %d", force, got, tt.want)
 				}
@@ -336,7 +336,7 @@ func TestEndTaken(t *testing.T) {
 	v := start(t, command(t, "obedient", ""))
 	neighbour, newcomer := owner.Process{PID: v.PID, Start: v.Start + 1}, owner.Process{PID: v.PID, Start: v.Start + 2, Name: "newcomer"}
 	scans := 0
-	got := owner.End(t.Context(), v.Process, true, func(context.Context) ([]owner.Process, error) {
+	got := owner.End(t.Context(), v.Process, true, owner.Wait, func(context.Context) ([]owner.Process, error) {
 		if scans++; scans == 1 {
 			return []owner.Process{neighbour, v.Process}, nil
 		}
@@ -368,7 +368,7 @@ func TestRefusal(t *testing.T) {
 			if err != nil || p.Refusal != tt.want || p.Name != tt.name {
 				t.Errorf("read %+v, %v, want the refusal %q", p, err, tt.want)
 			}
-			got := owner.End(t.Context(), v.Process, true, v.holders)
+			got := owner.End(t.Context(), v.Process, true, owner.Wait, v.holders)
 			want := owner.Result{Outcome: owner.Refused, Reason: tt.want}
 			if tt.want == "" {
 				want = owner.Result{Outcome: owner.Freed, Ended: true}
@@ -408,7 +408,7 @@ func TestRefusalOfFamily(t *testing.T) {
 			if !force && !owner.CanStop() {
 				continue
 			}
-			got := owner.End(t.Context(), p, force, func(context.Context) ([]owner.Process, error) {
+			got := owner.End(t.Context(), p, force, owner.Wait, func(context.Context) ([]owner.Process, error) {
 				return nil, errors.New("not refused") // and so nothing is signalled
 			})
 			if want := (owner.Result{Outcome: owner.Refused, Reason: want}); got != want {

@@ -1,6 +1,6 @@
 //go:build !windows
 
-package tray
+package browser
 
 import (
 	"os/exec"

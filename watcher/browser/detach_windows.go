@@ -1,4 +1,4 @@
-package tray
+package browser
 
 import (
 	"os/exec"

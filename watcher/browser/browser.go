@@ -1,0 +1,85 @@
+// Package browser opens a listener in the browser of the person's choice: it knows by which address a browser gets there, whether
+// the server wants TLS, and how a system opens an address.
+package browser
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"os/exec"
+	"runtime"
+	"time"
+
+	"porttray/watcher"
+)
+
+// URL returns the address to open for l. It names localhost rather than 127.0.0.1, because development certificates and cookies
+// are issued for that name. A listener that is not reachable as localhost is named by its own address.
+func URL(l watcher.Listener, scheme string) string {
+	if at := l.Loopback(); !l.Wildcard() && at != netip.AddrFrom4([4]byte{127, 0, 0, 1}) {
+		return URLAt(at, l.Port, scheme)
+	}
+	return fmt.Sprintf("%s://localhost:%d", scheme, l.Port)
+}
+
+// URLAt returns the address to open for a port at that IP address.
+func URLAt(at netip.Addr, port uint16, scheme string) string {
+	return scheme + "://" + netip.AddrPortFrom(at, port).String()
+}
+
+// Scheme finds out whether the server behind l speaks TLS, with one attempt of at most 300 ms, and returns "https" or "http". Its
+// certificate does not matter: the browser will judge it.
+func Scheme(ctx context.Context, l watcher.Listener) string {
+	at := netip.AddrPortFrom(l.Loopback(), l.Port)
+	ctx, cancel := context.WithTimeout(ctx, 300*time.Millisecond)
+	defer cancel()
+	dialer := tls.Dialer{Config: &tls.Config{InsecureSkipVerify: true, ServerName: "localhost", MinVersion: tls.VersionTLS10}}
+	conn, err := dialer.DialContext(ctx, "tcp", at.String())
+	if err == nil {
+		conn.Close()
+		return "https"
+	}
+	// An alert is an answer in TLS: a server that wants, say, a certificate of the client.
+	var alert tls.AlertError
+	var op *net.OpError
+	if errors.As(err, &alert) || errors.As(err, &op) && op.Op == "remote error" {
+		return "https"
+	}
+	return "http"
+}
+
+// Open opens url in the browser and waits to see that it works, at most 5 seconds: an opener may run for as long as the browser
+// does, and must outlive this program.
+func Open(ctx context.Context, url string) error {
+	args := command(runtime.GOOS, url)
+	cmd := exec.Command(args[0], args[1:]...)
+	detach(cmd)
+	if err := cmd.Start(); err != nil {
+		return fmt.Errorf("open the browser: %w", err)
+	}
+	done := make(chan error, 1)
+	go func() { done <- cmd.Wait() }()
+	select {
+	case err := <-done:
+		if err != nil {
+			return fmt.Errorf("open the browser: %s: %w", args[0], err)
+		}
+	case <-time.After(5 * time.Second):
+	case <-ctx.Done():
+	}
+	return nil
+}
+
+// command returns the command by which a system opens a URL in the browser of the person's choice.
+func command(goos, url string) []string {
+	switch goos {
+	case "windows":
+		return []string{"rundll32", "url.dll,FileProtocolHandler", url}
+	case "darwin":
+		return []string{"open", url}
+	}
+	return []string{"xdg-open", url}
+}

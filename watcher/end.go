@@ -1,0 +1,56 @@
+package watcher
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"slices"
+	"time"
+
+	"porttray/watcher/owner"
+	"porttray/watcher/owner/engine"
+)
+
+// End stops or, with force, kills the process that l belongs to, or has its engine stop its container, and tells what came of it. Nobody
+// is hit unless l's owner, or its container, has l's port at this moment. It blocks for as long as owner.End, whose wait is
+// meant; a container has the time to end that it was given when it was started, which mostly is 10 seconds.
+func End(ctx context.Context, l Listener, force bool, wait time.Duration) owner.Result {
+	holders := func(ctx context.Context) ([]owner.Process, error) {
+		ctx, cancel := context.WithTimeout(ctx, scanLimit)
+		defer cancel()
+		s, err := Scan(ctx)
+		return s.Holders(l.Port), err
+	}
+	if l.Container.ID != "" {
+		return endContainer(ctx, l, holders)
+	}
+	return owner.End(ctx, l.Owner, force, wait, holders)
+}
+
+// endContainer has its engine stop the container that publishes l's port.
+func endContainer(ctx context.Context, l Listener, holders func(context.Context) ([]owner.Process, error)) owner.Result {
+	switch err := engine.Stop(ctx, l.Container, l.Port); {
+	case errors.Is(err, engine.ErrGone):
+		return owner.Result{Outcome: owner.AlreadyGone}
+	case errors.Is(err, fs.ErrPermission):
+		return owner.Result{Outcome: owner.NotPermitted, Err: err}
+	case err != nil:
+		return owner.Result{Err: err}
+	}
+	// Engines in a virtual machine give the port back only a moment later.
+	for try := 1; ; try++ {
+		now, err := holders(ctx)
+		switch {
+		case err != nil:
+			return owner.Result{Outcome: owner.Unclear, Ended: true, Err: err}
+		case len(now) == 0:
+			return owner.Result{Outcome: owner.Freed, Ended: true}
+		case try < 10:
+			time.Sleep(200 * time.Millisecond)
+			continue
+		case slices.ContainsFunc(now, l.Owner.Is):
+			return owner.Result{Outcome: owner.StillRunning, Ended: true}
+		}
+		return owner.Result{Outcome: owner.Taken, Ended: true, By: now[0]}
+	}
+}
