@@ -1,10 +1,5 @@
 package port
 
-import (
-	"io"
-	"os"
-)
-
 // Ephemeral returns the first and the last port of the range from which this system takes a TCP port when a program asks for any, or
 // false if the system does not tell. Linux hands out 32768–60999 unless told otherwise, the others mostly RFC 6335's dynamic ports.
 //
@@ -12,12 +7,7 @@ import (
 // comes from sysctl, also at each call. Windows tells it through no documented call of the system, and keeps it in no documented
 // place of the registry; so netsh is asked once, and a change shows when this program starts again.
 func Ephemeral() (first, last uint16, ok bool) {
-	f, err := os.Open("/proc/sys/net/ipv4/ip_local_port_range") // it counts for IPv6 too
-	if err != nil {
-		return 0, 0, false
-	}
-	defer f.Close()
-	text, err := io.ReadAll(io.LimitReader(f, 64))
+	text, err := readSetting("ip_local_port_range", 64) // it counts for IPv6 too
 	if err != nil {
 		return 0, 0, false
 	}

@@ -25,27 +25,29 @@ type netshRange struct {
 }
 
 var dynamicPorts = sync.OnceValue(func() netshRange {
-	first, last, ok := parseNetsh(askNetsh())
+	first, last, ok := parseNetsh(askNetsh("ipv4", "show", "dynamicport", "tcp"))
 	return netshRange{first, last, ok}
 })
 
-// askNetsh returns the beginning of what netsh prints about the range, without showing a window.
-func askNetsh() []byte {
+// askNetsh returns what netsh prints about an interface, without showing a window; nothing if it does not come to an end in three
+// seconds or in 64 kB, many times the length of what it is asked for.
+func askNetsh(args ...string) []byte {
 	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Second)
 	defer cancel()
 	netsh := filepath.Join(cmp.Or(os.Getenv("SystemRoot"), `C:\Windows`), "System32", "netsh.exe")
-	cmd := exec.CommandContext(ctx, netsh, "interface", "ipv4", "show", "dynamicport", "tcp")
+	cmd := exec.CommandContext(ctx, netsh, append([]string{"interface"}, args...)...)
 	const noWindow = 0x08000000 // CREATE_NO_WINDOW
 	cmd.SysProcAttr = &syscall.SysProcAttr{HideWindow: true, CreationFlags: noWindow}
 	out, err := cmd.StdoutPipe()
 	if err != nil || cmd.Start() != nil {
 		return nil
 	}
-	text, err := io.ReadAll(io.LimitReader(out, 4<<10))
+	const most = 64 << 10
+	text, err := io.ReadAll(io.LimitReader(out, most))
 	late := ctx.Err() != nil
 	cancel()
 	_ = cmd.Wait() // killed or not, what it had to say is read
-	if err != nil || late {
+	if err != nil || late || len(text) == most {
 		return nil // a number may be cut off
 	}
 	return text

@@ -56,17 +56,25 @@ func TestEphemeral(t *testing.T) {
 
 func TestHandedOut(t *testing.T) {
 	linux, bsd := System{First: 32768, Last: 60999}, System{First: 1024, Last: 5000}
+	windows := System{First: 49152, Last: 65535, Reserved: Ranges{{50000, 50099}}, Withheld: Ranges{{5037, 5037}, {50100, 50100}}}
 	for _, tt := range []struct {
-		system System
-		port   uint16
-		want   bool
+		system    System
+		port      uint16
+		handedOut bool
+		ephemeral bool
 	}{
-		{linux, 22, false}, {linux, 32767, false}, {linux, 32768, true}, {linux, 60999, true}, {linux, 62893, true}, {linux, 65535, true},
-		{bsd, 1023, false}, {bsd, 1024, true}, {bsd, 5000, true}, {bsd, 5001, false}, {bsd, 49152, true},
-		{System{}, 0, false}, {System{}, 49151, false}, {System{}, 49152, true},
+		{linux, 22, false, false}, {linux, 32767, false, false}, {linux, 32768, true, true}, {linux, 60999, true, true},
+		{linux, 62893, true, false}, {linux, 65535, true, false},
+		{bsd, 1023, false, false}, {bsd, 1024, true, true}, {bsd, 5000, true, true}, {bsd, 5001, false, false}, {bsd, 49152, true, false},
+		{windows, 5037, false, false}, {windows, 49999, true, true}, {windows, 50000, true, false}, {windows, 50099, true, false},
+		{windows, 50100, false, false}, {windows, 50101, true, true},
+		{System{}, 0, false, false}, {System{}, 49151, false, false}, {System{}, 49152, true, false},
 	} {
-		if got := tt.system.HandedOut(tt.port); got != tt.want {
-			t.Errorf("%d–%d: HandedOut(%d) = %t, want %t", tt.system.First, tt.system.Last, tt.port, got, tt.want)
+		if got := tt.system.HandedOut(tt.port); got != tt.handedOut {
+			t.Errorf("%+v: HandedOut(%d) = %t, want %t", tt.system, tt.port, got, tt.handedOut)
+		}
+		if got := tt.system.Ephemeral(tt.port); got != tt.ephemeral {
+			t.Errorf("%+v: Ephemeral(%d) = %t, want %t", tt.system, tt.port, got, tt.ephemeral)
 		}
 	}
 }

@@ -1,0 +1,172 @@
+//go:build unix
+
+package port
+
+import (
+	"errors"
+	"net"
+	"net/netip"
+	"os"
+	"syscall"
+	"testing"
+)
+
+// noOption stands in for an option that a socket does not have.
+const noOption = 0
+
+// socket binds a socket with options to a port at an address, until the test ends at the latest.
+func socket(t testing.TB, to netip.AddrPort, options ...int) *os.File {
+	t.Helper()
+	family, addr, err := socketAddress(to)
+	if err != nil {
+		t.Fatal(err)
+	}
+	fd, err := syscall.Socket(family, syscall.SOCK_STREAM, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	syscall.CloseOnExec(fd)
+	file := os.NewFile(uintptr(fd), to.String())
+	t.Cleanup(func() { file.Close() })
+	for _, o := range options {
+		if o == noOption {
+			continue
+		}
+		if err := syscall.SetsockoptInt(fd, syscall.SOL_SOCKET, o, 1); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := syscall.Bind(fd, addr); err != nil {
+		t.Fatal(err)
+	}
+	return file
+}
+
+// A visit is a connection to a server at 127.0.0.1.
+type visit struct {
+	port     uint16 // the server's
+	listener *os.File
+	server   *os.File // the server's end of the connection
+	client   net.Conn
+	from     uint16 // the client's port
+}
+
+// newVisit has a server with an option accept a connection.
+func newVisit(t testing.TB, option int) visit {
+	t.Helper()
+	v := visit{port: unused(t)}
+	v.listener = socket(t, at("127.0.0.1", v.port), option)
+	if err := syscall.Listen(int(v.listener.Fd()), 1); err != nil {
+		t.Fatal(err)
+	}
+	v.client, v.server = v.again(t)
+	v.from = uint16(v.client.LocalAddr().(*net.TCPAddr).Port)
+	return v
+}
+
+// again has the server accept another connection.
+func (v visit) again(t testing.TB) (client net.Conn, server *os.File) {
+	t.Helper()
+	client, err := net.Dial("tcp4", at("127.0.0.1", v.port).String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { client.Close() })
+	accepted, _, err := syscall.Accept(int(v.listener.Fd()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	syscall.CloseOnExec(accepted)
+	server = os.NewFile(uintptr(accepted), "accepted")
+	t.Cleanup(func() { server.Close() })
+	return client, server
+}
+
+// TestTryLingering has a server close a connection before its client does, and end. That leaves it in TIME_WAIT, or a state before
+// that until the other side's answer has come.
+func TestTryLingering(t *testing.T) {
+	needIPv6(t)
+	v := newVisit(t, syscall.SO_REUSEADDR)
+	v.server.Close()
+	expect(t, v.port, "in use", "free", "in use", "in use")
+	v.listener.Close()
+	expect(t, v.port, "lingering+", "free", "lingering+", "lingering+")
+	v.client.Close()
+	expect(t, v.port, "lingering+", "free", "lingering+", "lingering+")
+	expectServers(t, v.port, true, true, true, true)
+	if got := freeFrom(t, v.port, 1); len(got) != 1 || got[0] == v.port {
+		t.Errorf("got %d for free", got)
+	}
+	l, err := net.Listen("tcp4", at("127.0.0.1", v.port).String()) // the server is back
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	expect(t, v.port, "in use", "free", "in use", "in use")
+}
+
+// TestTryBound has a socket that does not listen.
+func TestTryBound(t *testing.T) {
+	needIPv6(t)
+	port := unused(t)
+	s := socket(t, at("127.0.0.1", port))
+	expectStates(t, port, "in use", "free", "in use", "in use")
+	if got := freeFrom(t, port, 1); len(got) != 1 || got[0] == port {
+		t.Errorf("got %d for free", got)
+	}
+	s.Close()
+	expect(t, port, "free", "free", "free", "free")
+}
+
+// TestTrySharedPort has several servers on one port, which is for those who set SO_REUSEPORT as well.
+func TestTrySharedPort(t *testing.T) {
+	needIPv6(t)
+	port := unused(t)
+	for range 2 {
+		s := socket(t, at("127.0.0.1", port), reusePort)
+		if err := syscall.Listen(int(s.Fd()), 1); err != nil {
+			t.Fatal(err)
+		}
+	}
+	expectStates(t, port, "in use", "free", "in use", "in use")
+}
+
+// TestTryNeverListens connects all the time while attempts are made. A listener that closes meanwhile would let the connection be,
+// or reset it; only where there never was one it is refused.
+func TestTryNeverListens(t *testing.T) {
+	port := unused(t)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for range 5000 {
+			System{}.Try(at("127.0.0.1", port))
+			System{}.Try(at("::", port))
+		}
+	}()
+	for {
+		c, err := net.Dial("tcp4", at("127.0.0.1", port).String())
+		if err == nil {
+			c.Close()
+		}
+		if !errors.Is(err, syscall.ECONNREFUSED) {
+			t.Errorf("got %v, want the connection refused", err)
+			<-done
+		}
+		select {
+		case <-done:
+			return
+		default:
+		}
+	}
+}
+
+func BenchmarkTryLingering(b *testing.B) {
+	v := newVisit(b, syscall.SO_REUSEADDR)
+	v.server.Close()
+	v.listener.Close()
+	v.client.Close()
+	b.ReportAllocs()
+	for b.Loop() {
+		System{}.Try(at("127.0.0.1", v.port))
+	}
+}
