@@ -30,8 +30,8 @@ func (r row) key() rowKey {
 	return rowKey{uint64(r.inode)<<32 | uint64(r.port), binary.BigEndian.Uint64(ip[8:])}
 }
 
-// A diag asks the kernel for its listening TCP sockets and for nothing else, over NETLINK_SOCK_DIAG (sock_diag(7)). What that
-// costs grows with the number of listeners only, not with processes, files or connections.
+// A diag asks the kernel for sockets over NETLINK_SOCK_DIAG (sock_diag(7)). What it costs to list the listening TCP sockets and
+// nothing else grows with their number only, not with processes, files or connections.
 type diag struct {
 	fd  int
 	seq uint32
@@ -65,33 +65,49 @@ func (d *diag) close() {
 // open or close at the same time and the list came in several parts, which parted then tells.
 func (d *diag) list(rows []row) (result []row, parted bool, err error) {
 	for _, family := range []uint8{unix.AF_INET, unix.AF_INET6} {
-		if err := d.ask(family); err != nil {
+		var parts int
+		rows, parts, err = dump(d, question{family: family, protocol: unix.IPPROTO_TCP, states: 1 << tcpListen}, rows, parseDiagSocket)
+		if err != nil {
 			return nil, false, err
-		}
-		parts := 0
-		for done := false; !done; parts++ {
-			n, from, err := unix.Recvfrom(d.fd, d.buf, unix.MSG_TRUNC)
-			if err != nil {
-				return nil, false, fmt.Errorf("read from sock_diag: %w", err)
-			}
-			if n > len(d.buf) {
-				return nil, false, fmt.Errorf("read from sock_diag: %d bytes at once: %w", n, unix.EMSGSIZE)
-			}
-			if kernel, ok := from.(*unix.SockaddrNetlink); !ok || kernel.Pid != 0 {
-				continue
-			}
-			rows, done, err = parseDiag(d.buf[:n], d.seq, rows)
-			if err != nil {
-				return nil, false, fmt.Errorf("read from sock_diag: %w", err)
-			}
 		}
 		parted = parted || parts > 2 // one with sockets and one that ends the list
 	}
 	return rows, parted, nil
 }
 
-// ask requests the listening sockets of a family.
-func (d *diag) ask(family uint8) error {
+// dump asks a question and appends to list what read makes of the answer; it returns also in how many parts that came.
+func dump[T any](d *diag, q question, list []T, read reader[T]) (result []T, parts int, err error) {
+	if err := d.ask(q); err != nil {
+		return nil, 0, err
+	}
+	for done := false; !done; parts++ {
+		n, from, err := unix.Recvfrom(d.fd, d.buf, unix.MSG_TRUNC)
+		if err != nil {
+			return nil, 0, fmt.Errorf("read from sock_diag: %w", err)
+		}
+		if n > len(d.buf) {
+			return nil, 0, fmt.Errorf("read from sock_diag: %d bytes at once: %w", n, unix.EMSGSIZE)
+		}
+		if kernel, ok := from.(*unix.SockaddrNetlink); !ok || kernel.Pid != 0 {
+			continue
+		}
+		list, done, err = parseDiag(d.buf[:n], d.seq, list, read)
+		if err != nil {
+			return nil, 0, fmt.Errorf("read from sock_diag: %w", err)
+		}
+	}
+	return list, parts, nil
+}
+
+// A question is for the sockets of one address family and one protocol that are in one of several states.
+type question struct {
+	family, protocol uint8
+	states           uint32 // a bit for each
+	port             uint16 // their own; 0 for any. The kernel does not heed it for sockets that are bound and nothing else.
+}
+
+// ask puts a question to the kernel.
+func (d *diag) ask(q question) error {
 	d.seq++
 	const size = unix.SizeofNlMsghdr + 56 // struct inet_diag_req_v2
 	var req [size]byte
@@ -100,9 +116,10 @@ func (d *diag) ask(family uint8) error {
 	le.PutUint16(req[4:], unix.SOCK_DIAG_BY_FAMILY)
 	le.PutUint16(req[6:], unix.NLM_F_REQUEST|unix.NLM_F_DUMP)
 	le.PutUint32(req[8:], d.seq)
-	req[16] = family
-	req[17] = unix.IPPROTO_TCP
-	le.PutUint32(req[20:], 1<<tcpListen)
+	req[16] = q.family
+	req[17] = q.protocol
+	le.PutUint32(req[20:], q.states)
+	binary.BigEndian.PutUint16(req[24:], q.port)
 	if _, err := unix.Write(d.fd, req[:]); err != nil {
 		return fmt.Errorf("ask sock_diag: %w", err)
 	}
@@ -117,9 +134,13 @@ const (
 
 var errCutOff = errors.New("a message is cut off")
 
-// parseDiag appends the sockets in one part of a dump to rows; done says that it was the last part. Messages that belong to
-// another request are passed over. A dump that the kernel calls interrupted is an error that wraps EINTR.
-func parseDiag(part []byte, seq uint32, rows []row) (result []row, done bool, err error) {
+// A reader reads a struct inet_diag_msg, which is whole, and the attributes behind it (linux/inet_diag.h). It says whether the
+// socket is wanted, and whether the attributes are whole, too.
+type reader[T any] func(b []byte) (t T, wanted, whole bool)
+
+// parseDiag appends the wanted sockets in one part of a dump to list; done says that it was the last part. Messages that belong
+// to another request are passed over. A dump that the kernel calls interrupted is an error that wraps EINTR.
+func parseDiag[T any](part []byte, seq uint32, list []T, read reader[T]) (result []T, done bool, err error) {
 	ne := binary.NativeEndian
 	for len(part) > 0 {
 		if len(part) < unix.SizeofNlMsghdr {
@@ -146,41 +167,42 @@ func parseDiag(part []byte, seq uint32, rows []row) (result []row, done bool, er
 			if code := int32(ne.Uint32(body)); code != 0 {
 				return nil, false, unix.Errno(-code)
 			}
-			return rows, true, nil
+			return list, true, nil
 		case unix.SOCK_DIAG_BY_FAMILY:
-			r, ok := parseDiagSocket(body)
-			if !ok {
+			if len(body) < inetDiagMsg {
 				return nil, false, errCutOff
 			}
-			if r.port != 0 {
-				rows = append(rows, r)
+			t, wanted, whole := read(body)
+			if !whole {
+				return nil, false, errCutOff
+			}
+			if wanted {
+				list = append(list, t)
 			}
 		}
 	}
-	return rows, false, nil
+	return list, false, nil
 }
 
-// parseDiagSocket reads a struct inet_diag_msg and the attributes behind it (linux/inet_diag.h).
-func parseDiagSocket(b []byte) (row, bool) {
-	if len(b) < inetDiagMsg {
-		return row{}, false
-	}
-	ne := binary.NativeEndian
+// parseDiagSocket reads a listening socket.
+func parseDiagSocket(b []byte) (r row, listening, whole bool) {
 	if b[1] != tcpListen {
-		return row{}, true
+		return row{}, false, true
 	}
-	r := row{
+	r, whole = parseDiagRow(b)
+	return r, whole && r.port != 0, whole
+}
+
+// parseDiagRow reads what a row says of any socket.
+func parseDiagRow(b []byte) (r row, whole bool) {
+	ne := binary.NativeEndian
+	r = row{
 		port:   binary.BigEndian.Uint16(b[4:]),
 		cookie: uint64(ne.Uint32(b[44:])) | uint64(ne.Uint32(b[48:]))<<32,
 		uid:    ne.Uint32(b[64:]),
 		inode:  ne.Uint32(b[68:]),
 	}
-	switch b[0] {
-	case unix.AF_INET:
-		r.addr = netip.AddrFrom4([4]byte(b[8:12]))
-	case unix.AF_INET6:
-		r.addr = netip.AddrFrom16([16]byte(b[8:24])).Unmap()
-	default:
+	if r.addr, whole = diagAddr(b[0], b[8:24]); !whole {
 		return row{}, false
 	}
 	for attrs := b[inetDiagMsg:]; len(attrs) >= 4; {
@@ -194,6 +216,17 @@ func parseDiagSocket(b []byte) (row, bool) {
 		attrs = attrs[min(align4(size), len(attrs)):]
 	}
 	return r, true
+}
+
+// diagAddr reads an address.
+func diagAddr(family uint8, b []byte) (addr netip.Addr, ok bool) {
+	switch family {
+	case unix.AF_INET:
+		return netip.AddrFrom4([4]byte(b)), true
+	case unix.AF_INET6:
+		return netip.AddrFrom16([16]byte(b)).Unmap(), true
+	}
+	return netip.Addr{}, false
 }
 
 // align4 rounds up to where the next message or attribute starts.

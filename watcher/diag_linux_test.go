@@ -126,7 +126,7 @@ func TestParseDiag(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			before := []row{six, grouped}
-			got, done, err := parseDiag(tt.part, 7, before)
+			got, done, err := parseDiag(tt.part, 7, before, parseDiagSocket)
 			if !errors.Is(err, tt.err) || (err != nil) != (tt.err != nil) || done != tt.done {
 				t.Fatalf("%x: done %v, %v, want %v, %v", tt.part, done, err, tt.done, tt.err)
 			}
@@ -140,7 +140,7 @@ func TestParseDiag(t *testing.T) {
 func TestRefused(t *testing.T) {
 	// What the kernel answers without inet_diag is such a message.
 	enoent := -int32(unix.ENOENT)
-	_, _, err := parseDiag(message(unix.NLMSG_ERROR, 0, binary.NativeEndian.AppendUint32(nil, uint32(enoent))), 7, nil)
+	_, _, err := parseDiag(message(unix.NLMSG_ERROR, 0, binary.NativeEndian.AppendUint32(nil, uint32(enoent))), 7, nil, parseDiagSocket)
 	if !refused(err) {
 		t.Errorf("%v does not count as a refusal", err)
 	}
@@ -152,14 +152,14 @@ func TestRefused(t *testing.T) {
 }
 
 // answers returns what the kernel really sends, part by part.
-func answers(f *testing.F, family uint8) [][]byte {
+func answers(f *testing.F, q question) [][]byte {
 	f.Helper()
 	d, err := openDiag()
 	if err != nil {
 		f.Fatal(err)
 	}
 	defer d.close()
-	if err := d.ask(family); err != nil {
+	if err := d.ask(q); err != nil {
 		f.Fatal(err)
 	}
 	var parts [][]byte
@@ -169,7 +169,7 @@ func answers(f *testing.F, family uint8) [][]byte {
 			f.Fatal(err)
 		}
 		parts = append(parts, slices.Clone(d.buf[:n]))
-		if _, done, err = parseDiag(d.buf[:n], d.seq, nil); err != nil {
+		if _, done, err = parseDiag(d.buf[:n], d.seq, nil, parseDiagSocket); err != nil {
 			f.Fatal(err)
 		}
 	}
@@ -181,7 +181,7 @@ func FuzzParseDiag(f *testing.F) {
 		listenRaw(f, netip.MustParseAddr(addr), 0)
 	}
 	for _, family := range []uint8{unix.AF_INET, unix.AF_INET6} {
-		for _, part := range answers(f, family) {
+		for _, part := range answers(f, question{family: family, protocol: unix.IPPROTO_TCP, states: 1 << tcpListen}) {
 			f.Add(part, uint32(1), len(part)-1)
 			f.Add(part, uint32(1), len(part)/2)
 			f.Add(part, uint32(2), 0)
@@ -190,7 +190,7 @@ func FuzzParseDiag(f *testing.F) {
 	f.Add(message(unix.NLMSG_ERROR, 0, []byte{0xff, 0xff, 0xff, 0x7f}), uint32(7), 16)
 	before := []row{{addr: netip.MustParseAddr("127.0.0.1"), port: 80}}
 	f.Fuzz(func(t *testing.T, part []byte, seq uint32, cut int) {
-		rows, done, err := parseDiag(part, seq, slices.Clone(before))
+		rows, done, err := parseDiag(part, seq, slices.Clone(before), parseDiagSocket)
 		if err != nil {
 			if rows != nil || done {
 				t.Errorf("%x: got %v, %v along with %v", part, rows, done, err)
@@ -206,7 +206,7 @@ func FuzzParseDiag(f *testing.F) {
 			}
 		}
 		// A beginning of it has a beginning of the sockets, or is known to be cut off.
-		fewer, early, err := parseDiag(part[:min(max(cut, 0), len(part))], seq, slices.Clone(before))
+		fewer, early, err := parseDiag(part[:min(max(cut, 0), len(part))], seq, slices.Clone(before), parseDiagSocket)
 		if err != nil && !errors.Is(err, errCutOff) || err == nil && (len(fewer) > len(rows) || !slices.Equal(fewer, rows[:len(fewer)]) || early && !done) {
 			t.Errorf("%x cut at %d: got %+v, %v, %v, want a beginning of %+v, %v", part, cut, fewer, early, err, rows, done)
 		}

@@ -205,7 +205,7 @@ func unpack(data []byte) []Listener {
 		}
 		all[l.ID()] = &l
 	}
-	return local(all)
+	return sorted(all, false)
 }
 
 func addSnapshots(f *testing.F) {

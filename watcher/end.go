@@ -18,7 +18,9 @@ func End(ctx context.Context, l Listener, force bool, wait time.Duration) owner.
 	holders := func(ctx context.Context) ([]owner.Process, error) {
 		ctx, cancel := context.WithTimeout(ctx, scanLimit)
 		defer cancel()
-		s, err := Scan(ctx)
+		src := newSource(true) // the port is free when no interface leads to it
+		defer src.close()
+		s, err := src.scan(ctx)
 		return s.Holders(l.Port), err
 	}
 	if l.Container.ID != "" {

@@ -37,7 +37,7 @@ func TestSandbox(t *testing.T) {
 		errno unix.Errno
 		tests string
 	}{
-		{unix.EPERM, "^(TestFast|TestSearch|TestRunForReal|TestScanUnknownOwner)"},
+		{unix.EPERM, "^(TestFast|TestSearch|TestRunForReal|TestScanUnknownOwner|TestTraffic)"},
 		{unix.EACCES, "^TestFastFacts$"},
 		{unix.EAFNOSUPPORT, "^TestFastFacts$"},
 	}
@@ -306,7 +306,7 @@ func TestFastNoFiles(t *testing.T) {
 func TestNewSource(t *testing.T) {
 	port := listen(t, "tcp4", "127.0.0.1:0")
 	var source source
-	withoutFiles(t, func() { source = newSource() })
+	withoutFiles(t, func() { source = newSource(false) })
 	defer source.close()
 	snapshot, err := source.scan(t.Context())
 	if got, want := foundOurs(snapshot, port), fmt.Sprintf("%d@127.0.0.1", os.Getpid()); err != nil || got != want || snapshot.Source != "gopsutil" || source.wake != nil {

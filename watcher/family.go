@@ -97,15 +97,15 @@ func helps(child, parent []Listener, dynamic func(uint16) bool) bool {
 	if c.Helper || c.Tool == p.Tool && c.Tool.Kind == owner.Server && !c.Inherited {
 		return true
 	}
-	return !slices.ContainsFunc(child, func(l Listener) bool { return !dynamic(l.Port) && !inspects(l) })
+	return !slices.ContainsFunc(child, func(l Listener) bool { return !dynamic(l.Port) && !l.Inspects() })
 }
 
-// inspects reports whether a listener is one at which a JavaScript runtime waits for a debugger: those take 9229 or, if that
+// Inspects reports whether a listener is one at which a JavaScript runtime waits for a debugger: those take 9229 or, if that
 // is taken, one of the next ports. Many processes give themselves another name than that of the program that they run.
-func inspects(l Listener) bool {
+func (l Listener) Inspects() bool {
 	return l.Port >= 9229 && l.Port < 9249 && (runtimes[l.Owner.Name] || runtimes[strings.TrimSuffix(filepath.Base(l.Owner.Exe), ".exe")])
 }
 
 var runtimes = map[string]bool{"node": true, "bun": true, "deno": true, "workerd": true}
 
-func isNoInspector(l Listener) bool { return !inspects(l) }
+func isNoInspector(l Listener) bool { return !l.Inspects() }

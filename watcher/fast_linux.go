@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"os"
 	"slices"
+	"strconv"
 	"time"
 
 	"porttray/watcher/owner"
@@ -41,6 +42,8 @@ type fastScanner struct {
 	held   map[int32]map[uint32]int // descriptors of sockets, of processes looked at in the search under way
 	exits  exits
 	found  Snapshot
+
+	everywhere bool // what other interfaces alone lead to is listed, too
 }
 
 // A listing is a way to list sockets.
@@ -397,9 +400,11 @@ func (s *fastScanner) listeners() []Listener {
 	me := uint32(os.Geteuid())
 	all := make(map[ID]*Listener, len(s.order))
 	for _, so := range s.order {
-		p := owner.Process{Foreign: so.uid != me}
+		var p owner.Process
 		if so.owner != nil {
 			p = so.owner.Process
+		} else {
+			p = owner.Process{Foreign: so.uid != me, User: strconv.FormatUint(uint64(so.uid), 10)}
 		}
 		id := ID{Port: so.port, PID: p.PID, Start: p.Start}
 		l := all[id]
@@ -408,9 +413,13 @@ func (s *fastScanner) listeners() []Listener {
 			all[id] = l
 		}
 		l.Addrs = append(l.Addrs, so.addr)
-		l.Owner.Foreign = l.Owner.Foreign && p.Foreign // of unknown owners, only if all are
+		// Of unknown owners, only what holds for all.
+		l.Owner.Foreign = l.Owner.Foreign && p.Foreign
+		if l.Owner.User != p.User {
+			l.Owner.User = ""
+		}
 	}
-	return local(all)
+	return sorted(all, s.everywhere)
 }
 
 // reap takes in how former owners ended, and reports whether that is about to come to be known of others.

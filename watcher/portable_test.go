@@ -8,7 +8,7 @@ import (
 // The first portable scan proves that it sees both address families, and leaves no trace of the proof.
 func TestPortable(t *testing.T) {
 	port := listen(t, "tcp4", "127.0.0.1:0")
-	src := portable()
+	src := portable(false)
 	defer src.close()
 	for range 2 {
 		s, err := src.scan(t.Context())

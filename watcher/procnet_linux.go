@@ -15,67 +15,116 @@ import (
 )
 
 // listProc appends the listening sockets in /proc/net/tcp and tcp6 (proc_net(5)) to rows. The kernel writes those files a page
-// at a time, so a socket can be missing when others open or close meanwhile. The files are opened anew each time, because some
-// kernels (6.6.102, 6.12.42, 6.14.0 and those after) fail to seek in them.
+// at a time, so a socket can be missing when others open or close meanwhile.
 func listProc(rows []row) (result []row, parted bool, err error) {
-	for _, name := range []string{"/proc/net/tcp", "/proc/net/tcp6"} {
+	err = readProc("tcp", func(in io.Reader) (err error) {
+		rows, err = parseProc(in, rows)
+		return err
+	})
+	if err != nil {
+		return nil, false, err
+	}
+	return rows, true, nil
+}
+
+// readProc calls read with the files in /proc/net that have the sockets of a protocol, "tcp" or "udp". They are opened anew each
+// time, because some kernels (6.6.102, 6.12.42, 6.14.0 and those after) fail to seek in them.
+func readProc(protocol string, read func(io.Reader) error) error {
+	for _, name := range []string{"/proc/net/" + protocol, "/proc/net/" + protocol + "6"} {
 		f, err := os.Open(name)
 		if errors.Is(err, fs.ErrNotExist) && strings.HasSuffix(name, "6") {
 			continue // no IPv6 in this kernel
 		}
 		if err != nil {
-			return nil, false, fmt.Errorf("list TCP sockets: %w", err)
+			return fmt.Errorf("list %s sockets: %w", strings.ToUpper(protocol), err)
 		}
-		rows, err = parseProc(f, rows)
+		err = read(f)
 		f.Close()
 		if err != nil {
-			return nil, false, fmt.Errorf("list TCP sockets: %s: %w", name, err)
+			return fmt.Errorf("list %s sockets: %s: %w", strings.ToUpper(protocol), name, err)
 		}
 	}
-	return rows, true, nil
+	return nil
 }
 
 // parseProc appends the listening sockets in such a file to rows. They come first; it stops at the first that is not one.
 func parseProc(in io.Reader, rows []row) ([]row, error) {
+	err := eachProcLine(in, func(line string) (more bool, err error) {
+		r, listening, err := parseProcLine(line)
+		if listening && r.port != 0 {
+			rows = append(rows, r)
+		}
+		return listening, err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return rows, nil
+}
+
+// eachProcLine calls visit with each line of such a file but the heading, until it returns false or an error.
+func eachProcLine(in io.Reader, visit func(line string) (more bool, err error)) error {
 	lines := bufio.NewScanner(in)
 	if !lines.Scan() { // the heading
 		if lines.Err() != nil {
-			return nil, lines.Err()
+			return lines.Err()
 		}
-		return nil, errors.New("the file is empty")
+		return errors.New("the file is empty")
 	}
 	for lines.Scan() {
-		r, listening, err := parseProcLine(lines.Text())
-		if err != nil {
-			return nil, err
-		}
-		if !listening {
-			break
-		}
-		if r.port != 0 {
-			rows = append(rows, r)
+		if more, err := visit(lines.Text()); err != nil || !more {
+			return err
 		}
 	}
-	return rows, lines.Err()
+	return lines.Err()
 }
 
 // parseProcLine reads one line of the form "sl local_address rem_address st … uid timeout inode …".
 func parseProcLine(line string) (r row, listening bool, err error) {
+	fields, err := procFields(line)
+	if err != nil || fields[3] != "0A" {
+		return row{}, false, err
+	}
+	r, err = parseProcRow(fields)
+	return r, err == nil, err
+}
+
+// procFields returns the fields of such a line, which is whole as far as it is read here.
+func procFields(line string) ([]string, error) {
 	fields := strings.Fields(line)
 	if len(fields) < 11 { // with what follows the inode, which is then whole
-		return row{}, false, fmt.Errorf("a line of %d fields", len(fields))
+		return nil, fmt.Errorf("a line of %d fields", len(fields))
 	}
-	if fields[3] != "0A" {
-		return row{}, false, nil
+	return fields, nil
+}
+
+// parseProcRow reads what a row says of any socket.
+func parseProcRow(fields []string) (row, error) {
+	local, err := parseProcAddress(fields[1])
+	if err != nil {
+		return row{}, err
 	}
-	addr, port, ok := strings.Cut(fields[1], ":")
+	uid, err := strconv.ParseUint(fields[7], 10, 32)
+	if err != nil {
+		return row{}, fmt.Errorf("uid %q", fields[7])
+	}
+	inode, err := strconv.ParseUint(fields[9], 10, 32)
+	if err != nil {
+		return row{}, fmt.Errorf("inode %q", fields[9])
+	}
+	return row{addr: local.Addr(), port: local.Port(), uid: uint32(uid), inode: uint32(inode)}, nil
+}
+
+// parseProcAddress reads an address and a port, and unmaps the address.
+func parseProcAddress(field string) (netip.AddrPort, error) {
+	addr, port, ok := strings.Cut(field, ":")
 	words, err := hex.DecodeString(addr)
 	if !ok || err != nil {
-		return row{}, false, fmt.Errorf("address %q", fields[1])
+		return netip.AddrPort{}, fmt.Errorf("address %q", field)
 	}
 	number, err := strconv.ParseUint(port, 16, 16)
 	if err != nil {
-		return row{}, false, fmt.Errorf("address %q", fields[1])
+		return netip.AddrPort{}, fmt.Errorf("address %q", field)
 	}
 	switch len(words) { // 32-bit words in the machine's order, each of which holds four bytes in the network's
 	case 4, 16:
@@ -83,16 +132,8 @@ func parseProcLine(line string) (r row, listening bool, err error) {
 			binary.NativeEndian.PutUint32(words[i:], binary.BigEndian.Uint32(words[i:]))
 		}
 	default:
-		return row{}, false, fmt.Errorf("address %q", fields[1])
+		return netip.AddrPort{}, fmt.Errorf("address %q", field)
 	}
 	ip, _ := netip.AddrFromSlice(words)
-	uid, err := strconv.ParseUint(fields[7], 10, 32)
-	if err != nil {
-		return row{}, false, fmt.Errorf("uid %q", fields[7])
-	}
-	inode, err := strconv.ParseUint(fields[9], 10, 32)
-	if err != nil {
-		return row{}, false, fmt.Errorf("inode %q", fields[9])
-	}
-	return row{addr: ip.Unmap(), port: uint16(number), uid: uint32(uid), inode: uint32(inode)}, true, nil
+	return netip.AddrPortFrom(ip.Unmap(), uint16(number)), nil
 }

@@ -22,6 +22,12 @@ func systemRole(m *testing.M, role string, args []string) error {
 		return roleNetwork(args[0])
 	case "terminal":
 		return roleTerminal(args[0])
+	case "traffic":
+		return roleTraffic(args[0])
+	case "datagrams":
+		return roleDatagrams(args[0])
+	case "dial":
+		return roleDial(args[0])
 	case "rows":
 		return roleRows(args[0])
 	}

@@ -58,7 +58,7 @@ type Watcher struct {
 func (w *Watcher) Run(ctx context.Context, updates chan<- Update) {
 	src := source{scan: w.Scan, close: func() {}}
 	if w.Scan == nil {
-		src = newSource()
+		src = newSource(false)
 	}
 	var (
 		state    = state{gone: w.gone, naming: w.naming}

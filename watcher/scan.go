@@ -19,7 +19,7 @@ import (
 // Scan reads what listens now, once and from scratch. That takes milliseconds and, on a machine with thousands of processes, a
 // large part of a second. A Watcher remembers between its scans what need not be read again and is far cheaper.
 func Scan(ctx context.Context) (Snapshot, error) {
-	s := newSource()
+	s := newSource(false)
 	defer s.close()
 	return s.scan(ctx)
 }
@@ -33,8 +33,9 @@ type source struct {
 
 // portable returns the scan that works everywhere. Some failures of gopsutil look like empty lists, and a Watcher knows those by
 // what was there before; so the first scan is made sure of here.
-func portable() source {
+func portable(everywhere bool) source {
 	s := newScanner()
+	s.everywhere = everywhere
 	first := true
 	return source{close: s.handles.close, scan: func(ctx context.Context) (Snapshot, error) {
 		seen, err := s.scan(ctx)
@@ -59,6 +60,8 @@ type scanner struct {
 
 	handles handles
 	exits   exits
+
+	everywhere bool // what other interfaces alone lead to is listed, too
 }
 
 func newScanner() *scanner {
@@ -119,16 +122,16 @@ func (s *scanner) scan(ctx context.Context) (Snapshot, error) {
 	s.facts, s.tops = facts, tops
 	now := time.Now()
 	s.exits.add(s.handles.keep(facts, now), now)
-	return Snapshot{Time: now, Listeners: local(listeners), Source: "gopsutil", Exits: s.exits.known}, nil
+	return Snapshot{Time: now, Listeners: sorted(listeners, s.everywhere), Source: "gopsutil", Exits: s.exits.known}, nil
 }
 
-// local returns, sorted, those of the listeners that are reachable over loopback.
-func local(all map[ID]*Listener) []Listener {
+// sorted returns the listeners in order: those that are reachable over loopback or, with everywhere, all.
+func sorted(all map[ID]*Listener, everywhere bool) []Listener {
 	var result []Listener
 	for _, l := range all {
 		slices.SortFunc(l.Addrs, netip.Addr.Compare)
 		l.Addrs = slices.Compact(l.Addrs)
-		if slices.ContainsFunc(l.Addrs, func(a netip.Addr) bool { return a.IsLoopback() || a.IsUnspecified() }) {
+		if everywhere || slices.ContainsFunc(l.Addrs, func(a netip.Addr) bool { return a.IsLoopback() || a.IsUnspecified() }) {
 			result = append(result, *l)
 		}
 	}
@@ -220,12 +223,7 @@ func (s *scanner) restore(ctx context.Context, sockets []socket) []socket {
 
 // listening returns the listening TCP sockets of one process, or of all of them for PID 0.
 func listening(ctx context.Context, pid int32) ([]socket, error) {
-	var conns []gopsnet.ConnectionStat
-	// A process that ends while its files are read makes gopsutil give up; that is no failure of the system.
-	err := error(syscall.ESRCH)
-	for try := 0; try < 3 && errors.Is(err, syscall.ESRCH); try++ {
-		conns, err = connections(ctx, pid)
-	}
+	conns, err := connections(ctx, "tcp", pid)
 	if err != nil {
 		return nil, fmt.Errorf("list TCP sockets: %w", err)
 	}
@@ -243,12 +241,18 @@ func listening(ctx context.Context, pid int32) ([]socket, error) {
 	return sockets, nil
 }
 
-// connections asks gopsutil. The variant without user ids saves reading a file per connection; Windows lacks it.
-func connections(ctx context.Context, pid int32) ([]gopsnet.ConnectionStat, error) {
-	if runtime.GOOS == "linux" {
-		return gopsnet.ConnectionsPidWithoutUidsWithContext(ctx, "tcp", pid)
+// connections returns the sockets of a kind, "tcp" or "udp", that gopsutil lists for one process, or for all of them for PID 0.
+func connections(ctx context.Context, kind string, pid int32) (conns []gopsnet.ConnectionStat, err error) {
+	list := gopsnet.ConnectionsPidWithContext
+	if runtime.GOOS == "linux" { // this saves reading a file per connection; Windows lacks it
+		list = gopsnet.ConnectionsPidWithoutUidsWithContext
 	}
-	return gopsnet.ConnectionsPidWithContext(ctx, "tcp", pid)
+	// A process that ends while its files are read makes gopsutil give up; that is no failure of the system.
+	err = syscall.ESRCH
+	for try := 0; try < 3 && errors.Is(err, syscall.ESRCH); try++ {
+		conns, err = list(ctx, kind, pid)
+	}
+	return conns, err
 }
 
 // bindAddress reads the local address of a connection. lsof, and so gopsutil on macOS, writes an asterisk for a wildcard.

@@ -388,7 +388,7 @@ func TestLocal(t *testing.T) {
 			for _, l := range parse(t, tt.all) {
 				all[l.ID()] = &l
 			}
-			if got := format(local(all)...); got != format(parse(t, tt.want)...) {
+			if got := format(sorted(all, false)...); got != format(parse(t, tt.want)...) {
 				t.Errorf("of %q local are %q, want %q", tt.all, got, tt.want)
 			}
 		})

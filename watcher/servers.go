@@ -40,12 +40,24 @@ func Servers(listeners []Listener, dynamic func(port uint16) bool) []Server {
 	return servers
 }
 
+// Sections returns for each of sorted listeners the section of the server that it belongs to. See Servers.
+func Sections(listeners []Listener, dynamic func(port uint16) bool) map[ID]Section {
+	sections := make(map[ID]Section, len(listeners))
+	for _, family := range families(listeners, dynamic) {
+		first, _ := merged(family, dynamic)
+		for _, l := range family {
+			sections[l.ID()] = placingOf(first, dynamic).section()
+		}
+	}
+	return sections
+}
+
 // merged returns the listener that a family is known by, and one for each of its other ports. The first is one that the person
 // is likely to mean: no inspector's port, none that the system picked, the main process's rather than a helper's, the lowest.
 func merged(family []Listener, dynamic func(uint16) bool) (first Listener, also []Listener) {
 	main := family[0].Owner.ID()
 	rank := func(l Listener) (n int) {
-		for i, lesser := range []bool{l.Owner.ID() != main, dynamic(l.Port), inspects(l)} {
+		for i, lesser := range []bool{l.Owner.ID() != main, dynamic(l.Port), l.Inspects()} {
 			if lesser {
 				n += 1 << i
 			}

@@ -3,4 +3,4 @@
 package watcher
 
 // newSource is described in source_linux.go.
-func newSource() source { return portable() }
+func newSource(everywhere bool) source { return portable(everywhere) }

@@ -188,8 +188,8 @@ func rivals(b *testing.B) []rival {
 }
 
 // start makes the load and takes it down at the end. Each process gets its files before the next is made, so that this one
-// needs few of its own.
-func (l load) start(b *testing.B) {
+// needs few of its own. It returns the port that all connections are to, on which nobody listens any more.
+func (l load) start(b *testing.B) uint16 {
 	b.Helper()
 	server := listenTCP(b, "127.0.0.1:0")
 	defer server.Close()
@@ -236,6 +236,7 @@ func (l load) start(b *testing.B) {
 			f.Close()
 		}
 	}
+	return portOf(server)
 }
 
 // sleeper starts a small process that holds these files and does nothing.

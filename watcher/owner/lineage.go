@@ -122,3 +122,44 @@ func readStarters(names string) map[string]bool {
 	}
 	return starters
 }
+
+// An Ancestor is a process that another one descends from. Its name is as the system gives it: untrusted text.
+type Ancestor struct {
+	ID
+	Name string
+}
+
+// maxChain is how many ancestors Chain returns at most.
+const maxChain = 16
+
+// Chain returns the processes that p descends from, its parent first, up to and with what everything else there was started from:
+// a terminal, a remote login, a desktop, a service manager, a container's shim. It is empty when p has ended or no more can be seen,
+// and takes a second at most.
+func Chain(ctx context.Context, p Process) []Ancestor {
+	chain, _ := guarded(ctx, tellers, tellTime, func(ctx context.Context) []Ancestor { return chain(ctx, p) })
+	return chain
+}
+
+func chain(ctx context.Context, p Process) []Ancestor {
+	child, err := readMember(ctx, p.PID)
+	if err != nil || child.Start != p.Start {
+		return nil
+	}
+	var chain []Ancestor
+	for len(chain) < maxChain && child.parent > 0 && ctx.Err() == nil {
+		parent, err := readMember(ctx, child.parent)
+		if err != nil || parent.Start > child.Start { // Windows keeps the PID of a parent that has ended: see Parent
+			break
+		}
+		name := parent.name
+		if threadNames[name] && parent.exe != "" {
+			name = lastElement(parent.exe)
+		}
+		chain = append(chain, Ancestor{parent.ID, name})
+		if parent.starts() && !parent.isShell(programName(parent.exe)) {
+			break
+		}
+		child = parent
+	}
+	return chain
+}

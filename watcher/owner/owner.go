@@ -27,8 +27,10 @@ type Process struct {
 	Exe   string    // the file that it runs: untrusted text
 	Dir   string    // working directory: untrusted text
 	Since time.Time // when the process started, for people; Start is the exact value
+	// User is who it runs as: a user id, on Windows a name. That can be known where nothing else is, as can Foreign. See UserName.
+	User string
 
-	// Foreign says that it is another user's. That can be known where nothing else is.
+	// Foreign says that it is another user's.
 	Foreign bool
 	// Refusal is the reason why the process must not be signalled, in a few plain words; empty when it may be.
 	Refusal string
@@ -113,8 +115,10 @@ func Read(ctx context.Context, pid int32) (Process, error) {
 	if ms, err := ps.CreateTimeWithContext(ctx); err == nil && ms > 0 {
 		p.Since = time.UnixMilli(ms)
 	}
-	mine, err := ours(ctx, ps)
-	p.Foreign = err == nil && !mine
+	mine := false
+	if p.User, mine, err = runsAs(ctx, ps); err == nil {
+		p.Foreign = !mine
+	}
 	p.Refusal = refusal(ctx, p, ps, mine)
 	// All of the above was read by PID: it counts only if that was one and the same process throughout.
 	if again, err := Identify(pid); err != nil || !again.Is(p) {

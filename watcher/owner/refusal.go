@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/shirou/gopsutil/v3/process"
@@ -90,19 +91,32 @@ func limaArgs(args []string) bool {
 	})
 }
 
-// ours reports whether the process runs as the same user as this program. The error tells that it cannot be read.
-func ours(ctx context.Context, ps *process.Process) (bool, error) {
+// runsAs returns who the process runs as, and whether that is the user of this program. The error tells that it cannot be read.
+func runsAs(ctx context.Context, ps *process.Process) (who string, mine bool, err error) {
 	if runtime.GOOS == "windows" {
 		me, err := user.Current()
 		name, err2 := ps.UsernameWithContext(ctx)
-		return err == nil && err2 == nil && strings.EqualFold(name, me.Username), errors.Join(err, err2)
+		return name, err == nil && err2 == nil && strings.EqualFold(name, me.Username), errors.Join(err, err2)
 	}
 	uids, err := ps.UidsWithContext(ctx) // real, effective, saved, file system; macOS gives only one
 	if err != nil {
-		return false, err
+		return "", false, err
 	}
 	if len(uids) == 0 {
-		return false, errors.New("no user id")
+		return "", false, errors.New("no user id")
 	}
-	return int(uids[min(1, len(uids)-1)]) == os.Geteuid(), nil
+	uid := int(uids[min(1, len(uids)-1)])
+	return strconv.Itoa(uid), uid == os.Geteuid(), nil
+}
+
+// UserName returns the name of the user that Process.User stands for, or what stands for it where there is no name. On a machine
+// that asks a directory service for its users that can take seconds.
+func UserName(who string) string {
+	if runtime.GOOS == "windows" || who == "" {
+		return who
+	}
+	if u, err := user.LookupId(who); err == nil {
+		return u.Username
+	}
+	return who
 }

@@ -27,15 +27,25 @@ func restartCommand(m member, dir string) string {
 
 // commandLine returns the line by which a system's shell runs a command in a directory.
 func commandLine(goos, dir string, args []string) string {
-	quote, enter := quoteForShell, "cd "
+	quote, enter := quoting(goos), "cd "
 	if goos == "windows" {
-		quote, enter = quoteForWindows, "cd /d "
+		enter = "cd /d "
 	}
 	words := make([]string, len(args))
 	for i, a := range args {
 		words[i] = quote(a)
 	}
 	return enter + quote(dir) + " && " + strings.Join(words, " ")
+}
+
+// Quote quotes a word for this system's shell, if that is necessary.
+func Quote(word string) string { return quoting(runtime.GOOS)(word) }
+
+func quoting(goos string) func(word string) string {
+	if goos == "windows" {
+		return quoteForWindows
+	}
+	return quoteForShell
 }
 
 // quoteForShell quotes a word for sh(1), if that is necessary.

@@ -1,0 +1,121 @@
+package watcher
+
+import (
+	"context"
+	"net"
+	"net/netip"
+	"os"
+	"slices"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"porttray/watcher/owner"
+	"porttray/watcher/owner/engine"
+)
+
+// TestLook finds a listener of this process with the facts about it, and one that is not reachable over loopback only at its port.
+func TestLook(t *testing.T) {
+	port := listen(t, "tcp4", "127.0.0.1:0")
+	s, err := Look(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	on := onPort(s.Listeners, port)
+	if len(on) != 1 || int(on[0].Owner.PID) != os.Getpid() || on[0].Facts == (owner.Facts{}) {
+		t.Errorf("found %+v", on)
+	}
+	if slices.ContainsFunc(s.Listeners, func(l Listener) bool {
+		return !slices.ContainsFunc(l.Addrs, func(a netip.Addr) bool { return a.IsLoopback() || a.IsUnspecified() })
+	}) {
+		t.Errorf("something cannot be reached over loopback: %+v", s.Listeners)
+	}
+}
+
+func TestLookAt(t *testing.T) {
+	port, other := listen(t, "tcp4", "127.0.0.1:0"), listen(t, "tcp4", "127.0.0.1:0")
+	s, err := LookAt(t.Context(), port)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if on := onPort(s.Listeners, port); len(on) != 1 || on[0].Facts == (owner.Facts{}) {
+		t.Errorf("found %+v", on)
+	}
+	if on := onPort(s.Listeners, other); len(on) != 1 || on[0].Owner.PID == 0 {
+		t.Errorf("on another port, found %+v", on)
+	}
+}
+
+// TestLookAtElsewhere listens on an address of this machine that is not loopback, if it has one.
+func TestLookAtElsewhere(t *testing.T) {
+	addrs, err := net.InterfaceAddrs()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, a := range addrs {
+		prefix, err := netip.ParsePrefix(a.String())
+		if err != nil || !prefix.Addr().Is4() || prefix.Addr().IsLoopback() {
+			continue
+		}
+		l, err := net.Listen("tcp4", netip.AddrPortFrom(prefix.Addr(), 0).String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer l.Close()
+		port := uint16(l.Addr().(*net.TCPAddr).Port)
+		s, err := LookAt(t.Context(), port)
+		if on := onPort(s.Listeners, port); err != nil || len(on) != 1 || on[0].Addrs[0] != prefix.Addr() {
+			t.Errorf("found %+v (%v)", on, err)
+		}
+		if s, err := Scan(t.Context()); err != nil || len(onPort(s.Listeners, port)) != 0 {
+			t.Errorf("a scan found %+v (%v)", onPort(s.Listeners, port), err)
+		}
+		return
+	}
+	t.Skip("this machine has no address but loopback")
+}
+
+// TestLookUp finds out what there is to find out, and waits no longer than lookLimit for what hangs.
+func TestLookUp(t *testing.T) {
+	web, proxy := Listener{Port: 3000, Owner: owner.Process{PID: 2, Start: 1}}, Listener{Port: 5432, Addrs: []netip.Addr{netip.IPv4Unspecified()}}
+	facts := owner.Facts{App: "found out"}
+	published := engine.List{Published: []engine.Published{{Addr: netip.IPv4Unspecified(), Port: 5432, Container: engine.Container{ID: "c"}}}}
+	for name, tt := range map[string]struct {
+		facts, engines time.Duration // that it takes
+		about          []Listener
+		after          time.Duration
+		told, attached bool
+	}{
+		"at once":          {0, 0, []Listener{web, proxy}, 0, true, true},
+		"slow facts":       {time.Second, 0, []Listener{web, proxy}, time.Second, true, true},
+		"facts that hang":  {time.Hour, 0, []Listener{web, proxy}, lookLimit, false, true},
+		"an engine hangs":  {0, time.Hour, []Listener{web, proxy}, lookLimit, true, false},
+		"only the first":   {0, 0, []Listener{web}, 0, true, false},
+		"nothing is asked": {0, 0, nil, 0, false, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				ctx, cancel := context.WithCancel(t.Context())
+				defer cancel()
+				wait := func(d time.Duration) {
+					select {
+					case <-time.After(d):
+					case <-ctx.Done():
+					}
+				}
+				n := naming{
+					facts:      func(context.Context, owner.Process) (owner.Facts, bool) { wait(tt.facts); return facts, true },
+					containers: func(context.Context, bool) engine.List { wait(tt.engines); return published },
+				}
+				start := time.Now()
+				got := lookUp(ctx, n, []Listener{web, proxy}, tt.about)
+				if took := time.Since(start); took != tt.after {
+					t.Errorf("took %v, want %v", took, tt.after)
+				}
+				if told, attached := got[0].Facts == facts, got[1].Container.ID == "c"; told != tt.told || attached != tt.attached {
+					t.Errorf("told %t and attached %t, want %t and %t: %+v", told, attached, tt.told, tt.attached, got)
+				}
+			})
+		})
+	}
+}
