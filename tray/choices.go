@@ -8,10 +8,11 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
-	"runtime"
 	"time"
 
 	"github.com/pelletier/go-toml/v2"
+
+	"porttray/watcher/history"
 )
 
 // choices are what the person chose in the menu. They are kept in a file from one run to the next.
@@ -21,23 +22,13 @@ type choices struct {
 	Muted  []string  `toml:"muted,omitempty"`
 }
 
-// choicesFile returns where the choices are kept: below $XDG_STATE_HOME, or what the system has for it.
+// choicesFile returns where the choices are kept.
 func choicesFile() (string, error) {
-	if dir := os.Getenv("XDG_STATE_HOME"); runtime.GOOS == "linux" && filepath.IsAbs(dir) {
-		return filepath.Join(dir, "porttray", "state.toml"), nil
-	}
-	if runtime.GOOS == "linux" {
-		home, err := os.UserHomeDir()
-		if err != nil {
-			return "", errors.Join(errKept, err)
-		}
-		return filepath.Join(home, ".local", "state", "porttray", "state.toml"), nil
-	}
-	dir, err := os.UserConfigDir()
+	dir, err := history.Dir()
 	if err != nil {
 		return "", errors.Join(errKept, err)
 	}
-	return filepath.Join(dir, "porttray", "state.toml"), nil
+	return filepath.Join(dir, "state.toml"), nil
 }
 
 // errKept says that nothing can be kept, because there is no place for it or because what is there cannot be read.

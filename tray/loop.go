@@ -182,6 +182,7 @@ func (l *loop) redraw() {
 }
 
 func (l *loop) update(u watcher.Update) {
+	l.do.record(u)
 	l.model.snapshot, l.model.err, l.model.slow = u.Snapshot, u.Err, u.Slow
 	before := l.model.servers
 	l.model.servers = watcher.Servers(u.Snapshot.Listeners, l.model.ports.HandedOut)

@@ -48,6 +48,7 @@ func perform(t *testing.T, test func(s *stage)) {
 				return s.end(l, force)
 			},
 			network: func(watcher.Listener) (netip.Addr, error) { return netip.MustParseAddr("192.0.2.7"), s.fail },
+			record:  func(watcher.Update) {},
 			say: func(n notice) {
 				s.mu.Lock()
 				defer s.mu.Unlock()

@@ -20,6 +20,7 @@ import (
 
 	"porttray/watcher"
 	"porttray/watcher/browser"
+	"porttray/watcher/history"
 	"porttray/watcher/owner"
 	"porttray/watcher/port"
 )
@@ -49,14 +50,16 @@ func Run(ctx context.Context, w *watcher.Watcher, version string) error {
 	if startedAtLogin() {
 		l.judge.quiet = time.Now().Add(loggingIn)
 	}
-	keep := newKeeper()
+	keep, seen := newKeeper(), history.NewRecorder()
 	l.restore(keep.choices)
-	l.do = deeds{scheme: browser.Scheme, open: browser.Open, copy: copyText, network: networkAddress, end: watcher.End, say: notices.put, save: keep.put}
+	l.do = deeds{scheme: browser.Scheme, open: browser.Open, copy: copyText, network: networkAddress, end: watcher.End, say: notices.put,
+		save: keep.put, record: seen.Note}
 
 	var wg sync.WaitGroup
 	wg.Go(func() { w.Run(ctx, l.updates) })
 	wg.Go(func() { notices.run(ctx) })
 	wg.Go(func() { keep.run(ctx) })
+	wg.Go(func() { seen.Run(ctx) })
 	wg.Go(func() {
 		session.watch(ctx, l.hosts)
 		cancel()
@@ -163,6 +166,7 @@ type deeds struct {
 	copy    func(ctx context.Context, text string) error
 	network func(watcher.Listener) (netip.Addr, error)
 	end     func(ctx context.Context, l watcher.Listener, force bool, wait time.Duration) owner.Result
-	say     func(notice)  // does not block
-	save    func(choices) // does not block; nil keeps nothing
+	say     func(notice)         // does not block
+	save    func(choices)        // does not block; nil keeps nothing
+	record  func(watcher.Update) // does not block
 }

@@ -1,0 +1,186 @@
+package history
+
+import (
+	"bytes"
+	"cmp"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"porttray/watcher"
+	"porttray/watcher/owner"
+)
+
+const (
+	maxPorts = 100 // the latest closings are remembered, one for each port
+	// maxHandedOut of them may be on ports that the system hands out. Whatever opens thousands of those, such as a test suite,
+	// takes no place from servers that have a port of their own.
+	maxHandedOut = 25
+	maxAge       = 30 * 24 * time.Hour
+	// skew is how far from now in the future a time may lie: clocks are put right.
+	skew = time.Minute
+
+	maxText = 120 // characters
+	maxDir  = 512
+	maxID   = 256 // bytes of a container's ID, as package engine has it
+)
+
+// contents are what the file holds. They are sorted, the latest first, and there is one closing for each port.
+type contents struct {
+	Boot   string `json:"boot,omitempty"` // the start of the computer to which Live belongs
+	Closed []Past `json:"closed"`
+	Live   []live `json:"live,omitempty"`
+}
+
+// A live is a server that listens, or did when that was last seen, and has restarted before.
+type live struct {
+	Port      uint16    `json:"port"`
+	PID       int32     `json:"pid,omitempty"`
+	Start     uint64    `json:"start,omitempty"`
+	Container string    `json:"container,omitempty"`
+	Restarts  int       `json:"restarts"`
+	Seen      time.Time `json:"seen"` // when it restarted last
+}
+
+func (l live) id() watcher.ID {
+	return watcher.ID{Port: l.Port, PID: l.PID, Start: l.Start, Container: l.Container}
+}
+
+// decode reads the file's text. It accepts nothing that could be no record of this program: a wrong fact is worse than none. What
+// is too old is left out, and so is what lies in the future, which a clock that went wrong can have left.
+func decode(text []byte, now time.Time) (contents, error) {
+	var c *contents
+	if err := json.Unmarshal(text, &c); err != nil {
+		return contents{}, err
+	}
+	if c == nil {
+		return contents{}, errors.New("it holds nothing")
+	}
+	for i, p := range c.Closed {
+		if p.Port == 0 || p.PID < 0 || p.Restarts < 0 || p.Closed.IsZero() {
+			return contents{}, fmt.Errorf("closing %d cannot be: port %d, PID %d, %d restarts, at %v", i, p.Port, p.PID, p.Restarts, p.Closed)
+		}
+		c.Closed[i] = p.clean()
+	}
+	for i, l := range c.Live {
+		known := l.PID > 0 || l.PID == 0 && l.Container != ""
+		named := len(l.Container) <= maxID && l.Container == owner.Printable(l.Container, 0)
+		if l.Port == 0 || !known || !named || l.Restarts < 1 || l.Seen.IsZero() {
+			return contents{}, fmt.Errorf("live server %d cannot be: port %d, PID %d, %d restarts, at %v", i, l.Port, l.PID, l.Restarts, l.Seen)
+		}
+		c.Live[i].Seen = stamp(l.Seen)
+	}
+	c.Boot = owner.Printable(c.Boot, maxText)
+	c.tidy(now, func(uint16) bool { return false })
+	return *c, nil
+}
+
+// encode returns the text for the file. It has no more than maxFile bytes.
+func (c contents) encode() ([]byte, error) {
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false) // it is never part of a page, and names have & in them
+	e.SetIndent("", " ")
+	if err := e.Encode(c); err != nil {
+		return nil, err
+	}
+	return b.Bytes(), nil
+}
+
+// clean makes the texts of p fit to show and brings its times into the form that is written.
+func (p Past) clean() Past {
+	for _, text := range []*string{&p.Name, &p.Project, &p.Tool, &p.Process, &p.Container, &p.Reason} {
+		*text = owner.Printable(*text, maxText)
+	}
+	p.Directory = owner.Printable(p.Directory, maxDir)
+	if p.Closed = stamp(p.Closed); p.Started.After(p.Closed) || p.Started.Unix() <= 0 {
+		p.Started = time.Time{} // no fact: the clock was put right, or there is none
+	} else {
+		p.Started = stamp(p.Started)
+	}
+	return p
+}
+
+// stamp returns a time as it is read back from the file.
+func stamp(t time.Time) time.Time { return t.UTC().Truncate(time.Millisecond) }
+
+// tidy sorts what is remembered and forgets what there is no room for, or what cannot be true any more.
+func (c *contents) tidy(now time.Time, handedOut func(port uint16) bool) {
+	outdated := func(t time.Time) bool { return now.Sub(t) > maxAge || t.Sub(now) > skew }
+	slices.SortStableFunc(c.Closed, func(a, b Past) int { return b.Closed.Compare(a.Closed) })
+	ports, others := map[uint16]bool{}, 0
+	c.Closed = slices.DeleteFunc(c.Closed, func(p Past) bool {
+		if outdated(p.Closed) || ports[p.Port] {
+			return true
+		}
+		if ports[p.Port] = true; handedOut(p.Port) {
+			others++
+			return others > maxHandedOut
+		}
+		return false
+	})
+	c.Closed = c.Closed[:min(len(c.Closed), maxPorts)]
+
+	slices.SortStableFunc(c.Live, func(a, b live) int { return cmp.Or(b.Seen.Compare(a.Seen), b.Restarts-a.Restarts) })
+	ids := map[watcher.ID]bool{}
+	c.Live = slices.DeleteFunc(c.Live, func(l live) bool {
+		again := ids[l.id()]
+		ids[l.id()] = true
+		return again || outdated(l.Seen)
+	})
+	c.Live = c.Live[:min(len(c.Live), maxPorts)]
+}
+
+func (c contents) closedOn(port uint16) int {
+	return slices.IndexFunc(c.Closed, func(p Past) bool { return p.Port == port })
+}
+
+// restarts returns how often the server of that name was seen to restart.
+func (c contents) restarts(id watcher.ID) int {
+	if i := slices.IndexFunc(c.Live, func(l live) bool { return l.id() == id }); i >= 0 {
+		return c.Live[i].Restarts
+	}
+	return 0
+}
+
+// add takes in a closing. It may be there already, because another porttray has seen it too, or because more has come to be known
+// about it since: then it counts once, as what is known of it altogether.
+func (c *contents) add(n closing) {
+	p, at := n.past.clean(), c.closedOn(n.past.Port)
+	again := at >= 0 && c.Closed[at].is(p)
+	if again {
+		p = c.Closed[at].with(p, n.sure)
+	} else {
+		p.Restarts = max(p.Restarts, c.restarts(n.was))
+	}
+	restarts := max(p.Restarts+1, c.restarts(n.now))
+	c.Live = slices.DeleteFunc(c.Live, func(l live) bool { return l.id() == n.was || l.id() == n.now })
+	if n.now != (watcher.ID{}) {
+		c.Live = append(c.Live, live{n.now.Port, n.now.PID, n.now.Start, n.now.Container, restarts, p.Closed})
+	}
+	switch {
+	case at < 0:
+		c.Closed = append(c.Closed, p)
+	case again, !c.Closed[at].Closed.After(p.Closed):
+		c.Closed[at] = p
+	}
+}
+
+// is reports whether p and q tell of one closing: two that watch do not see it at the same instant.
+func (p Past) is(q Past) bool {
+	return p.Port == q.Port && p.PID == q.PID && p.Container == q.Container && p.Closed.Sub(q.Closed).Abs() <= watcher.RestartGrace
+}
+
+// with returns what p and q together tell of one closing. The reason in q counts if it is sure, or if p has none.
+func (p Past) with(q Past, sure bool) Past {
+	q.Restarts = max(p.Restarts, q.Restarts)
+	if p.Closed.Before(q.Closed) {
+		q.Closed = p.Closed
+	}
+	if p.Reason != "" && !sure {
+		q.Reason = p.Reason
+	}
+	return q
+}

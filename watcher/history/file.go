@@ -1,0 +1,163 @@
+package history
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"time"
+)
+
+const (
+	name = "seen.json"
+	// maxFile is how large the file may be. It is less than twice what this program can come to write.
+	maxFile = 1 << 20
+	// abandoned is how old a temporary file is when whoever wrote it has certainly ended.
+	abandoned = time.Minute
+)
+
+// errBroken says that a file of this user's makes no sense.
+var errBroken = errors.New("it is not understood")
+
+// Dir returns the directory in which porttray keeps what it has to know in its next run, and which need not exist yet: below
+// $XDG_STATE_HOME, or what the system has for it.
+func Dir() (string, error) {
+	if dir := os.Getenv("XDG_STATE_HOME"); runtime.GOOS == "linux" && filepath.IsAbs(dir) {
+		return filepath.Join(dir, "porttray"), nil
+	}
+	if runtime.GOOS == "linux" {
+		home, err := os.UserHomeDir()
+		if err != nil {
+			return "", fmt.Errorf("find a directory for what is kept: %w", err)
+		}
+		return filepath.Join(home, ".local", "state", "porttray"), nil
+	}
+	dir, err := os.UserConfigDir()
+	if err != nil {
+		return "", fmt.Errorf("find a directory for what is kept: %w", err)
+	}
+	return filepath.Join(dir, "porttray"), nil
+}
+
+// path returns where the file is, if there is one.
+func path() (string, error) {
+	dir, err := Dir()
+	return filepath.Join(dir, name), err
+}
+
+// load reads the file, whose text it returns as well. The restarts in it count only if they are of this start of the computer.
+// Where there is no file, there are no contents. The error wraps errBroken if the file could be read and makes no sense.
+func load(file, boot string, now time.Time) (contents, []byte, error) {
+	text, err := readFile(file)
+	if errors.Is(err, fs.ErrNotExist) {
+		return contents{}, nil, nil
+	}
+	var c contents
+	if err == nil {
+		if c, err = decode(text, now); err != nil {
+			err = fmt.Errorf("%w: %w", errBroken, err)
+		}
+	}
+	if err != nil {
+		return contents{}, nil, fmt.Errorf("read what was seen in %s: %w; if it is removed, a new one is begun", file, err)
+	}
+	if boot == "" || c.Boot != boot {
+		c.Live = nil
+	}
+	return c, text, nil
+}
+
+// readFile returns the text of a file, if it is a regular one of this user's and not too large. It never waits, as for somebody
+// to write to a FIFO.
+func readFile(file string) ([]byte, error) {
+	if info, err := os.Lstat(file); err != nil {
+		return nil, reason(err)
+	} else if !info.Mode().IsRegular() {
+		return nil, errors.New("it is not a regular file")
+	}
+	f, err := open(file) // which can be another one by now
+	if err != nil {
+		return nil, reason(err)
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	switch {
+	case err != nil:
+		return nil, reason(err)
+	case !info.Mode().IsRegular():
+		return nil, errors.New("it is not a regular file")
+	case foreign(info):
+		return nil, errors.New("it is another user's")
+	}
+	text, err := io.ReadAll(io.LimitReader(f, maxFile+1))
+	if err == nil && len(text) > maxFile {
+		err = fmt.Errorf("%w: it has more than %d bytes", errBroken, maxFile)
+	}
+	return text, err
+}
+
+// reason returns an error without the name of the file, which whoever gets it adds.
+func reason(err error) error {
+	if p, ok := errors.AsType[*fs.PathError](err); ok {
+		return p.Err
+	}
+	return err
+}
+
+// replace writes the file as a whole: whoever reads it, and whenever this program is killed, it is the old one or the new one. After
+// a failure of the whole computer it may be neither, because nothing waits for the disk: that is worth no wear and no delay for
+// what is merely convenient, and what is broken then is put aside by the next one to write.
+func replace(file string, text []byte) error {
+	dir := filepath.Dir(file)
+	if err := makeDir(dir); err != nil {
+		return err
+	}
+	tmp, err := os.CreateTemp(dir, "."+name+"-*") // for this user only
+	if err != nil {
+		return err
+	}
+	_, err = tmp.Write(text)
+	if err = errors.Join(err, tmp.Close()); err == nil {
+		err = os.Rename(tmp.Name(), file)
+	}
+	if err != nil {
+		return errors.Join(err, os.Remove(tmp.Name()))
+	}
+	return nil
+}
+
+// makeDir makes the directory, for this user only, if it is not there. Root makes none below another user's: that user, for whom
+// root may act (sudo can leave $HOME as it was), could not keep anything there later.
+func makeDir(dir string) error {
+	for above := dir; os.Geteuid() == 0; above = filepath.Dir(above) {
+		info, err := os.Stat(above)
+		if errors.Is(err, fs.ErrNotExist) && above != filepath.Dir(above) {
+			continue
+		}
+		if err == nil && foreign(info) {
+			err = fmt.Errorf("%s is another user's", above)
+		}
+		if err != nil {
+			return err
+		}
+		break
+	}
+	return os.MkdirAll(dir, 0o700)
+}
+
+// sweep removes the temporary files of those that were killed while they wrote. What cannot be removed stays.
+func sweep(dir string, now time.Time) {
+	entries, _ := os.ReadDir(dir) // none if there is no directory yet
+	for _, e := range entries {
+		if !strings.HasPrefix(e.Name(), "."+name+"-") {
+			continue
+		}
+		if info, err := e.Info(); err == nil && now.Sub(info.ModTime()) > abandoned {
+			_ = os.Remove(filepath.Join(dir, e.Name()))
+		}
+	}
+}

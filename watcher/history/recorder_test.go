@@ -1,0 +1,663 @@
+package history
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"log/slog"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"porttray/watcher"
+	"porttray/watcher/owner"
+	"porttray/watcher/owner/engine"
+)
+
+// born is when the processes started: before the time at which synctest begins.
+var born = time.Date(1999, time.December, 31, 12, 0, 0, 0, time.UTC)
+
+// serves returns a listener of a process, or of nobody who is known.
+func serves(port uint16, pid int32) watcher.Listener {
+	l := watcher.Listener{Port: port, Addrs: []netip.Addr{netip.IPv6Loopback()}}
+	if pid > 0 {
+		l.Owner = owner.Process{PID: pid, Start: uint64(pid), Name: "node", Exe: "/usr/bin/node", Dir: "/srv/shop", Since: born}
+	}
+	return l
+}
+
+// update returns an update at a time.
+func update(at time.Time, events ...watcher.Event) watcher.Update {
+	return watcher.Update{Snapshot: watcher.Snapshot{Time: at}, Events: events}
+}
+
+func closes(l watcher.Listener, why watcher.Reason) watcher.Event {
+	return watcher.Event{Kind: watcher.Closed, Listener: l, Reason: why}
+}
+
+func opens(l watcher.Listener) watcher.Event { return watcher.Event{Kind: watcher.Opened, Listener: l} }
+
+func follows(kind watcher.Kind, l, before watcher.Listener, why watcher.Reason) watcher.Event {
+	return watcher.Event{Kind: kind, Listener: l, Before: before, Reason: why}
+}
+
+var (
+	ended   = watcher.Reason{Cause: watcher.OwnerEnded}
+	crashed = watcher.Reason{Cause: watcher.OwnerEnded, Exit: owner.Exit{How: owner.Exited, Status: 1}}
+	ctrlC   = watcher.Reason{Cause: watcher.OwnerEnded, Exit: owner.Exit{How: owner.Killed, Signal: "SIGINT"}}
+	goesOn  = watcher.Reason{Cause: watcher.OwnerGoesOn}
+)
+
+// A desk is a recorder at work inside a synctest bubble.
+type desk struct {
+	t *testing.T
+	*Recorder
+	leave func() // ends the recorder, and returns when it has
+}
+
+// newDesk starts a recorder.
+func newDesk(t *testing.T, file string) desk {
+	ctx, cancel := context.WithCancel(t.Context())
+	d := desk{t: t, Recorder: newRecorder(file)}
+	d.boot, d.handedOut = "today", func(port uint16) bool { return port >= 32768 }
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		d.Run(ctx)
+	}()
+	d.leave = func() { cancel(); <-done }
+	t.Cleanup(d.leave)
+	return d
+}
+
+// read returns what another process would read now.
+func (d desk) read() History {
+	d.t.Helper()
+	seen, _, err := load(d.file, "today", time.Now())
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	return History{seen}
+}
+
+func (d desk) wait(long time.Duration) {
+	time.Sleep(long)
+	synctest.Wait()
+}
+
+// perform runs a test in fake time.
+func perform(t *testing.T, test func(t *testing.T, file string)) {
+	file := filepath.Join(t.TempDir(), "porttray", name)
+	synctest.Test(t, func(t *testing.T) { test(t, file) })
+}
+
+func TestRecorderRemembers(t *testing.T) {
+	vite := serves(5173, 4711)
+	vite.Facts.Project, vite.Facts.Tool = owner.Project{Name: "shop", Dir: "/srv/shop"}, owner.Tool{Name: "Vite", Kind: owner.Server}
+	vite.Facts.Command = "cd /srv/shop && TOKEN=hunter2 vite --key hunter2"
+	vite.Owner.Exe = "/opt/hunter2/node"
+	db := serves(5432, 0)
+	db.Owner.Dir = "/var/lib/docker"
+	db.Container = engine.Container{ID: "abcdef", Name: "shop-db-1", Image: "postgres:16", Endpoint: "/run/hunter2.sock"}
+	worst := serves(6666, 66)
+	worst.Owner.Name, worst.Owner.Dir = hostile, "/tmp/"+hostile
+	worst.Facts.Project, worst.Facts.Tool, worst.Container.Name = owner.Project{Name: hostile}, owner.Tool{Name: hostile}, hostile
+	long := vite
+	long.Owner.Dir, long.Restarts = "/"+strings.Repeat("d", 5000), 2
+
+	for _, c := range []struct {
+		name    string
+		updates []watcher.Update // at the times of which they are delivered, in seconds
+		seconds []int
+		port    uint16
+		want    Past // with the second at which it closed
+		at      int
+		seen    bool
+	}{
+		{"a server that ended", []watcher.Update{update(noon, closes(vite, crashed))}, []int{0}, 5173,
+			Past{PID: 4711, Name: "shop · Vite", Project: "shop", Tool: "Vite", Process: "node", Directory: "/srv/shop", Reason: "exited with status 1"}, 0, true},
+		{"after Ctrl-C", []watcher.Update{update(noon, closes(vite, ctrlC))}, []int{0}, 5173,
+			Past{PID: 4711, Name: "shop · Vite", Project: "shop", Tool: "Vite", Process: "node", Directory: "/srv/shop", Reason: "killed by SIGINT"}, 0, true},
+		{"with much text, and restarts", []watcher.Update{update(noon, closes(long, ended))}, []int{0}, 5173,
+			Past{PID: 4711, Name: "shop · Vite", Project: "shop", Tool: "Vite", Process: "node", Directory: "/" + strings.Repeat("d", maxDir-2) + "…",
+				Reason: "ended", Restarts: 2}, 0, true},
+		{"a container", []watcher.Update{update(noon, closes(db, watcher.Reason{Cause: watcher.ContainerStopped}))}, []int{0}, 5432,
+			Past{Name: "shop-db-1 (container)", Container: "shop-db-1", Reason: "container stopped"}, 0, true},
+		{"an owner that is not known", []watcher.Update{update(noon, closes(serves(631, 0), watcher.Reason{}))}, []int{0}, 631,
+			Past{Name: "unknown owner"}, 0, true},
+		{"hostile names", []watcher.Update{update(noon, closes(worst, ended))}, []int{0}, 6666,
+			Past{PID: 66, Name: owner.Printable(hostile, 24) + " · " + owner.Printable(hostile, 24), Project: owner.Printable(hostile, 0),
+				Tool: owner.Printable(hostile, 0), Process: owner.Printable(hostile, 0), Directory: "/tmp/" + owner.Printable(hostile, 0),
+				Container: owner.Printable(hostile, 0), Reason: "ended"}, 0, true},
+
+		{"nothing on another port", []watcher.Update{update(noon, closes(vite, ended))}, []int{0}, 5174, Past{}, 0, false},
+		{"what only opened", []watcher.Update{update(noon, opens(vite))}, []int{0}, 5173, Past{}, 0, false},
+		{"what was exposed", []watcher.Update{update(noon, watcher.Event{Kind: watcher.Exposed, Listener: vite, Before: vite})}, []int{0}, 5173, Past{}, 0, false},
+		{"one that opened again", []watcher.Update{update(noon, closes(serves(80, 1), ended)), update(noon, opens(serves(80, 2)))}, []int{0, 60}, 80,
+			Past{PID: 1, Name: "node", Process: "node", Directory: "/srv/shop", Reason: "ended"}, 0, true},
+		{"the one before a replacement", []watcher.Update{update(noon, follows(watcher.Replaced, serves(80, 2), serves(80, 1), crashed))}, []int{5}, 80,
+			Past{PID: 1, Name: "node", Process: "node", Directory: "/srv/shop", Reason: "exited with status 1"}, 5, true},
+		{"a replacement of what had closed before", []watcher.Update{update(noon, closes(serves(80, 1), ended)),
+			update(noon, follows(watcher.Replaced, serves(80, 2), serves(80, 1), crashed))}, []int{0, 4}, 80,
+			Past{PID: 1, Name: "node", Process: "node", Directory: "/srv/shop", Reason: "exited with status 1"}, 0, true},
+		{"one that closes for the second time", []watcher.Update{update(noon, closes(serves(80, 1), goesOn)),
+			update(noon, follows(watcher.Restarted, serves(80, 1), serves(80, 1), goesOn)), update(noon, closes(serves(80, 1), ended))}, []int{0, 4, 20}, 80,
+			Past{PID: 1, Name: "node", Process: "node", Directory: "/srv/shop", Reason: "ended", Restarts: 1}, 20, true},
+
+		{"a port that was handed out, for long", []watcher.Update{update(noon, opens(serves(40000, 1))), update(noon, closes(serves(40000, 1), ended))},
+			[]int{0, 10}, 40000, Past{PID: 1, Name: "node", Process: "node", Directory: "/srv/shop", Reason: "ended"}, 10, true},
+		{"a port that was handed out, since before anybody looked", []watcher.Update{update(noon, closes(serves(40000, 1), ended))},
+			[]int{1}, 40000, Past{PID: 1, Name: "node", Process: "node", Directory: "/srv/shop", Reason: "ended"}, 1, true},
+		{"a port that was handed out for seconds", []watcher.Update{update(noon, opens(serves(40000, 1))), update(noon, closes(serves(40000, 1), ended))},
+			[]int{0, 9}, 40000, Past{}, 0, false},
+		{"another port, for seconds", []watcher.Update{update(noon, opens(serves(5000, 1))), update(noon, closes(serves(5000, 1), ended))},
+			[]int{0, 1}, 5000, Past{PID: 1, Name: "node", Process: "node", Directory: "/srv/shop", Reason: "ended"}, 1, true},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			perform(t, func(t *testing.T, file string) {
+				start, d := time.Now(), newDesk(t, file)
+				for i, u := range c.updates {
+					d.wait(time.Until(start.Add(time.Duration(c.seconds[i]) * time.Second)))
+					u.Snapshot.Time = time.Now()
+					d.Note(u)
+				}
+				d.wait(pause + settle)
+				got, ok := d.read().Last(c.port)
+				if c.seen {
+					c.want.Port, c.want.Closed = c.port, stamp(start.Add(time.Duration(c.at)*time.Second))
+				}
+				if c.want.PID > 0 {
+					c.want.Started = born
+				}
+				if got != c.want || ok != c.seen {
+					t.Errorf("got %+v, %v\nwant %+v", got, ok, c.want)
+				}
+				for _, s := range got.texts() {
+					if !fit(s) {
+						t.Errorf("not fit to show: %q", s)
+					}
+				}
+				text, err := os.ReadFile(file)
+				if (err == nil) != (len(d.read().seen.Closed) > 0) || bytes.Contains(text, []byte("hunter2")) || bytes.ContainsAny(text, "\x1b\r\t\u202e\u200b") {
+					t.Errorf("the file holds %q, %v", text, err)
+				}
+			})
+		})
+	}
+}
+
+// The names of what is written are there for others to read.
+func TestPastAsJSON(t *testing.T) {
+	full := Past{80, 1, "shop · Vite", "shop", "Vite", "node", "/srv/shop", "web", noon.Add(-time.Hour), noon, "ended", 2}
+	for _, c := range []struct {
+		past Past
+		want string
+	}{
+		{full, `{"port":80,"pid":1,"name":"shop · Vite","project":"shop","tool":"Vite","process":"node","directory":"/srv/shop","container":"web",` +
+			`"started":"2026-03-04T11:00:00Z","closed":"2026-03-04T12:00:00Z","reason":"ended","restarts":2}`},
+		{Past{Port: 80, Closed: noon}, `{"port":80,"closed":"2026-03-04T12:00:00Z"}`},
+	} {
+		if got, err := json.Marshal(c.past); string(got) != c.want || err != nil {
+			t.Errorf("got %s, %v", got, err)
+		}
+	}
+}
+
+// How a server ended may come to be known after its port closed.
+func TestRecorderLearnsTheReason(t *testing.T) {
+	exit := func(pid int32) map[owner.ID]owner.Exit {
+		return map[owner.ID]owner.Exit{{PID: pid, Start: uint64(pid)}: crashed.Exit}
+	}
+	for _, c := range []struct {
+		name  string
+		after time.Duration
+		exits map[owner.ID]owner.Exit
+		want  string
+	}{
+		{"at once", 200 * time.Millisecond, exit(1), "exited with status 1; nodemon still runs and waits"},
+		{"once it has been written", 6 * time.Second, exit(1), "exited with status 1; nodemon still runs and waits"},
+		{"how another one ended", time.Second, exit(2), "still running, no longer listening; nodemon still runs and waits"},
+		{"when that is past", 2 * recall, exit(1), "still running, no longer listening; nodemon still runs and waits"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			perform(t, func(t *testing.T, file string) {
+				d, start := newDesk(t, file), time.Now()
+				why := goesOn
+				why.Supervisor = "nodemon"
+				d.Note(update(start, closes(serves(80, 1), why), closes(serves(81, 0), watcher.Reason{})))
+				d.wait(c.after)
+				u := update(time.Now())
+				u.Snapshot.Exits = c.exits
+				for range 3 { // it stays known
+					d.Note(u)
+					d.wait(10 * time.Second)
+				}
+				if got, ok := d.read().Last(80); got.Reason != c.want || !got.Closed.Equal(start) || !ok {
+					t.Errorf("got %+v, %v, want %q", got, ok, c.want)
+				}
+				if got, ok := d.read().Last(81); got.Reason != "" || !ok {
+					t.Errorf("of an unknown owner: %+v, %v", got, ok)
+				}
+			})
+		})
+	}
+}
+
+func TestRestarts(t *testing.T) {
+	perform(t, func(t *testing.T, file string) {
+		d := newDesk(t, file)
+		first, second, third := serves(80, 1), serves(80, 2), serves(80, 3)
+		d.Note(update(time.Now(), follows(watcher.Restarted, second, first, crashed)))
+		d.wait(10 * time.Second)
+		// The watcher that sees the next one has been started since, and counts from none.
+		d.leave()
+		d = newDesk(t, file)
+		d.Note(update(time.Now(), closes(second, crashed)))
+		d.wait(5 * time.Second)
+		d.Note(update(time.Now(), follows(watcher.Restarted, third, second, crashed)))
+		web := serves(8080, 0)
+		web.Container = engine.Container{ID: "abc", Name: "web"}
+		d.Note(update(time.Now(), follows(watcher.Restarted, web, web, watcher.Reason{Cause: watcher.ContainerStopped})))
+		d.Note(update(time.Now(), follows(watcher.Restarted, serves(81, 0), serves(81, 9), watcher.Reason{})))
+		d.wait(10 * time.Second)
+
+		with := func(l watcher.Listener, change func(*watcher.Listener)) watcher.Listener { change(&l); return l }
+		for _, c := range []struct {
+			name string
+			on   watcher.Listener
+			want int
+		}{
+			{"the server", third, 2},
+			{"the server, of which a watcher saw more", with(third, func(l *watcher.Listener) { l.Restarts = 7 }), 7},
+			{"what it was before", second, 0},
+			{"on another port", with(third, func(l *watcher.Listener) { l.Port = 81 }), 0},
+			{"another process with its PID", with(third, func(l *watcher.Listener) { l.Owner.Start++ }), 0},
+			{"another process", serves(80, 4), 0},
+			{"an unknown owner", serves(80, 0), 0},
+			{"an unknown owner where one had restarted", serves(81, 0), 0},
+			{"the container", web, 1},
+			{"another container", with(web, func(l *watcher.Listener) { l.Container.ID = "abd" }), 0},
+			{"a process that forwards to it now", with(web, func(l *watcher.Listener) { l.Owner.PID, l.Owner.Start = 5, 5 }), 0},
+		} {
+			if got := d.read().Restarts(c.on); got != c.want {
+				t.Errorf("%s: got %d, want %d", c.name, got, c.want)
+			}
+			if got := (History{}).Restarts(c.on); got != c.on.Restarts {
+				t.Errorf("%s, with no history: got %d", c.name, got)
+			}
+		}
+		if got, ok := d.read().Last(80); got.PID != 2 || got.Restarts != 1 || !ok {
+			t.Errorf("what closed last: %+v, %v", got, ok)
+		}
+		for _, boot := range []string{"tomorrow", ""} { // when a PID and a start mean another process
+			seen, _, err := load(file, boot, time.Now())
+			if got := (History{seen}).Restarts(third); got != 0 || len(seen.Closed) != 3 || err != nil {
+				t.Errorf("boot %q: %d restarts, %d closed, %v", boot, got, len(seen.Closed), err)
+			}
+		}
+		d.Note(update(time.Now(), closes(third, ended)))
+		d.wait(10 * time.Second)
+		if got := d.read().Restarts(third); got != 0 {
+			t.Errorf("once it had closed it had %d restarts", got)
+		}
+	})
+}
+
+// Ports that change all the time cost a write in some seconds, and those that do not none.
+func TestRecorderPace(t *testing.T) {
+	perform(t, func(t *testing.T, file string) {
+		d := newDesk(t, file)
+		d.Note(update(time.Now(), closes(serves(80, 1), ended)))
+		d.wait(settle - 1)
+		if _, err := os.Stat(file); err == nil {
+			t.Error("it is written before it has settled")
+		}
+		d.wait(1)
+		before, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		last := time.Now()
+		for i := range 600 {
+			d.Note(update(time.Now(), closes(serves(uint16(1000+i), 1), ended)))
+			d.wait(100 * time.Millisecond)
+			text, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !bytes.Equal(text, before) {
+				if time.Since(last) < pause {
+					t.Errorf("written twice within %v", time.Since(last))
+				}
+				before, last = text, time.Now()
+			} else if time.Since(last) > pause+settle {
+				t.Errorf("nothing is written for %v", time.Since(last))
+			}
+		}
+		d.wait(pause)
+
+		// Whatever is no news writes nothing: the file stays away.
+		if err := os.Remove(file); err != nil {
+			t.Fatal(err)
+		}
+		moved, tests := serves(80, 1), serves(40000, 2)
+		moved.Addrs = append(moved.Addrs, netip.IPv4Unspecified())
+		for range 100 {
+			u := update(time.Now(), opens(tests), watcher.Event{Kind: watcher.Exposed, Listener: moved, Before: serves(80, 1)})
+			u.Snapshot.Listeners = []watcher.Listener{moved, tests}
+			d.Note(u)
+			d.wait(time.Second)
+			d.Note(update(time.Now(), closes(tests, ended)))
+			d.wait(time.Minute)
+		}
+		if _, err := os.Stat(file); !os.IsNotExist(err) {
+			t.Errorf("something was written: %v", err)
+		}
+	})
+}
+
+// What another recorder has written already is not written again.
+func TestRecorderWritesNoSecondTime(t *testing.T) {
+	perform(t, func(t *testing.T, file string) {
+		one, two := newDesk(t, file), newDesk(t, file)
+		news := update(time.Now(), closes(serves(80, 1), ended))
+		one.Note(news)
+		one.wait(2 * settle)
+		before, err := os.Stat(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		two.Note(news)
+		two.wait(2 * settle)
+		if after, err := os.Stat(file); err != nil || !os.SameFile(before, after) {
+			t.Errorf("the file is another one: %v", err)
+		}
+	})
+}
+
+// What waits when the program ends is written then.
+func TestRecorderWritesAtTheEnd(t *testing.T) {
+	perform(t, func(t *testing.T, file string) {
+		d := newDesk(t, file)
+		d.Note(update(time.Now(), closes(serves(80, 1), ended)))
+		d.wait(settle)
+		d.Note(update(time.Now(), closes(serves(81, 1), ended)))
+		d.wait(time.Millisecond) // it has been taken in
+		d.Note(update(time.Now(), closes(serves(82, 1), ended)))
+		start := time.Now()
+		d.leave()
+		for port := uint16(80); port <= 82; port++ {
+			if _, ok := d.read().Last(port); !ok || time.Since(start) > 0 {
+				t.Errorf("port %d: %v, after %v", port, ok, time.Since(start))
+			}
+		}
+	})
+}
+
+// The tray and watching in a terminal lose nothing to each other.
+func TestTwoRecorders(t *testing.T) {
+	perform(t, func(t *testing.T, file string) {
+		one, two := newDesk(t, file), newDesk(t, file)
+		for i := range 40 {
+			both := update(time.Now(), closes(serves(uint16(100+i), 1), ended))
+			one.Note(both)
+			one.wait(30 * time.Millisecond)
+			both.Snapshot.Time = time.Now()
+			two.Note(both)
+			if i%2 == 0 { // what only one has seen
+				one.Note(update(time.Now(), closes(serves(uint16(200+i), 1), ended)))
+			}
+			one.wait(700 * time.Millisecond)
+		}
+		two.leave()
+		one.wait(time.Minute)
+		got := one.read()
+		for i := range 40 {
+			if _, ok := got.Last(uint16(100 + i)); !ok {
+				t.Errorf("port %d is lost", 100+i)
+			}
+			if _, ok := got.Last(uint16(200 + i)); ok != (i%2 == 0) {
+				t.Errorf("port %d: %v", 200+i, ok)
+			}
+		}
+		// The latest closing counts, whoever writes last.
+		early := update(time.Now(), closes(serves(300, 1), ended))
+		one.wait(time.Minute)
+		three := newDesk(t, file)
+		three.Note(update(time.Now(), closes(serves(300, 2), ended)))
+		three.wait(time.Minute)
+		one.Note(early)
+		one.wait(time.Minute)
+		if p, _ := one.read().Last(300); p.PID != 2 {
+			t.Errorf("the last on port 300 is %+v", p)
+		}
+	})
+}
+
+// Note returns although nobody takes in what it noted, and what it keeps has a limit.
+func TestNoteNeverBlocks(t *testing.T) {
+	r := newRecorder(filepath.Join(t.TempDir(), name))
+	for i := range 100 {
+		var events []watcher.Event
+		for p := range 100 {
+			events = append(events, opens(serves(uint16(1+p), 1)), closes(serves(uint16(1+p), 1), ended))
+		}
+		r.Note(update(noon.Add(time.Duration(i)*time.Second), events...))
+	}
+	if got := <-r.news; len(got) != maxWaiting || !got[maxWaiting-1].past.Closed.Equal(noon.Add(99*time.Second)) {
+		t.Errorf("%d wait, the last of them %+v", len(got), got[len(got)-1])
+	}
+	if len(r.recent) > maxWaiting || len(r.opened) > 0 {
+		t.Errorf("it keeps %d and %d", len(r.recent), len(r.opened))
+	}
+}
+
+func TestNoteCostsNothing(t *testing.T) {
+	r := newRecorder(filepath.Join(t.TempDir(), name))
+	u := update(noon)
+	for i := range 300 {
+		u.Snapshot.Listeners = append(u.Snapshot.Listeners, serves(uint16(1000+i), 1))
+	}
+	u.Snapshot.Exits = map[owner.ID]owner.Exit{{PID: 9, Start: 9}: {}}
+	if n := testing.AllocsPerRun(100, func() { r.Note(u) }); n != 0 {
+		t.Errorf("an update without news costs %v allocations", n)
+	}
+}
+
+// keptLog returns what is logged from now on.
+func keptLog(t *testing.T) func() string {
+	var mu sync.Mutex
+	var b bytes.Buffer
+	before := slog.Default()
+	slog.SetDefault(slog.New(slog.NewTextHandler(writer(func(p []byte) (int, error) {
+		mu.Lock()
+		defer mu.Unlock()
+		return b.Write(p)
+	}), nil)))
+	t.Cleanup(func() { slog.SetDefault(before) })
+	return func() string {
+		mu.Lock()
+		defer mu.Unlock()
+		return b.String()
+	}
+}
+
+type writer func([]byte) (int, error)
+
+func (w writer) Write(b []byte) (int, error) { return w(b) }
+
+// A write that fails is logged once, and tried again; once it has worked the next failure is news.
+func TestRecorderCannotWrite(t *testing.T) {
+	logged := keptLog(t)
+	perform(t, func(t *testing.T, file string) {
+		dir := filepath.Dir(file)
+		block := func() {
+			if err := os.WriteFile(dir, nil, 0o600); err != nil { // where the directory ought to be
+				t.Fatal(err)
+			}
+		}
+		block()
+		d := newDesk(t, file)
+		for i := range 5 {
+			d.Note(update(time.Now(), closes(serves(uint16(80+i), 1), ended)))
+			d.wait(10 * time.Minute)
+		}
+		if got := logged(); strings.Count(got, "\n") != 1 || !strings.Contains(got, file) {
+			t.Errorf("logged %q", got)
+		}
+		if err := os.Remove(dir); err != nil {
+			t.Fatal(err)
+		}
+		d.wait(pauseFailed)
+		if got := d.read(); len(got.seen.Closed) != 5 {
+			t.Errorf("once it could be written: %+v", got)
+		}
+		if err := os.RemoveAll(dir); err != nil {
+			t.Fatal(err)
+		}
+		block()
+		d.Note(update(time.Now(), closes(serves(90, 1), ended)))
+		d.wait(10 * time.Minute)
+		if got := logged(); strings.Count(got, "\n") != 2 {
+			t.Errorf("logged %q", got)
+		}
+	})
+}
+
+// A file that makes no sense is put aside once, and a new one begun.
+func TestRecorderFindsABrokenFile(t *testing.T) {
+	logged := keptLog(t)
+	for _, c := range []struct{ name, text string }{
+		{"torn", `{"closed":[{"port":51`}, {"empty", ""}, {"huge", strings.Repeat(" ", maxFile+1)}, {"of something else", `{"closed":[{"port":0}]}`},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			perform(t, func(t *testing.T, file string) {
+				if err := os.MkdirAll(filepath.Dir(file), 0o700); err != nil {
+					t.Fatal(err)
+				}
+				if err := os.WriteFile(file, []byte(c.text), 0o600); err != nil {
+					t.Fatal(err)
+				}
+				before := strings.Count(logged(), "\n")
+				d := newDesk(t, file)
+				d.wait(time.Hour)
+				if _, err := os.Stat(file + ".broken"); err == nil {
+					t.Error("it is put aside although there is nothing to write")
+				}
+				for i := range 3 {
+					d.Note(update(time.Now(), closes(serves(uint16(80+i), 1), ended)))
+					d.wait(time.Minute)
+				}
+				if aside, err := os.ReadFile(file + ".broken"); string(aside) != c.text || err != nil {
+					t.Errorf("put aside: %d bytes, %v", len(aside), err)
+				}
+				if got := d.read(); len(got.seen.Closed) != 3 {
+					t.Errorf("got %+v", got)
+				}
+				if got := strings.Count(logged(), "\n") - before; got != 1 {
+					t.Errorf("logged %d lines: %s", got, logged())
+				}
+			})
+		})
+	}
+}
+
+// A real watcher's updates end in the file: a server that listens, restarts twice and then ends.
+func TestWatchedAndRead(t *testing.T) {
+	perform(t, func(t *testing.T, file string) {
+		start, d := time.Now(), newDesk(t, file)
+		w := &watcher.Watcher{Scan: func(context.Context) (watcher.Snapshot, error) {
+			s := watcher.Snapshot{Time: time.Now(), Listeners: []watcher.Listener{serves(22, 9)}}
+			for i, from := range []int{0, 20, 45} {
+				if since := time.Since(start); since >= time.Duration(from)*time.Second && since < time.Duration(from+18)*time.Second {
+					s.Listeners = append(s.Listeners, serves(5173, int32(100+i)))
+				}
+			}
+			return s, nil
+		}}
+		updates := make(chan watcher.Update)
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		var wg sync.WaitGroup
+		defer wg.Wait()
+		wg.Go(func() { w.Run(ctx, updates) })
+		wg.Go(func() {
+			for {
+				select {
+				case u := <-updates:
+					d.Note(u)
+				case <-ctx.Done():
+					return
+				}
+			}
+		})
+		d.wait(35 * time.Second)
+		if p, ok := d.read().Last(5173); p.PID != 100 || !ok {
+			t.Errorf("after a restart: %+v, %v", p, ok)
+		}
+		if n := d.read().Restarts(serves(5173, 101)); n != 1 {
+			t.Errorf("%d restarts", n)
+		}
+		d.wait(55 * time.Second)
+		// The third start came seven seconds after the second end, which is no restart any more.
+		if p, ok := d.read().Last(5173); p.PID != 102 || p.Restarts != 0 || !ok {
+			t.Errorf("at the end: %+v, %v", p, ok)
+		}
+		if got := d.read().seen; len(got.Closed) != 1 || len(got.Live) != 0 {
+			t.Errorf("at the end: %+v", got)
+		}
+		cancel()
+	})
+}
+
+// Without a place for the file nothing is remembered, and nothing fails.
+func TestRecorderWithoutAPlace(t *testing.T) {
+	logged := keptLog(t)
+	for _, v := range []string{"XDG_STATE_HOME", "HOME", "AppData"} {
+		t.Setenv(v, "")
+	}
+	synctest.Test(t, func(t *testing.T) {
+		r := NewRecorder()
+		ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
+		defer cancel()
+		for i := range 3 {
+			r.Note(update(time.Now(), closes(serves(uint16(80+i), 1), ended)))
+		}
+		r.Run(ctx)
+	})
+	if got := logged(); strings.Count(got, "\n") != 1 {
+		t.Errorf("logged %q", got)
+	}
+	if got, err := Read(); err == nil || len(got.seen.Closed) > 0 {
+		t.Errorf("read %+v, %v", got, err)
+	}
+}
+
+// BenchmarkMerge adds one closing to a full file, as at most once in five seconds.
+func BenchmarkMerge(b *testing.B) {
+	r := newRecorder(filepath.Join(b.TempDir(), name))
+	r.worthy(nil)
+	for i := range maxPorts {
+		c := r.closed(serves(uint16(1000+i), 1), crashed, time.Now())
+		if err := r.merge([]closing{c}, time.Now()); err != nil {
+			b.Fatal(err)
+		}
+	}
+	b.ReportAllocs()
+	for i := 0; b.Loop(); i++ {
+		c := r.closed(serves(uint16(1000+i%maxPorts), int32(2+i)), crashed, time.Now())
+		if err := r.merge([]closing{c}, time.Now()); err != nil {
+			b.Fatal(err)
+		}
+	}
+	info, err := os.Stat(r.file)
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.ReportMetric(float64(info.Size()), "bytes")
+}

@@ -1,0 +1,110 @@
+//go:build unix
+
+package history
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// nobody is a user that is neither root nor the one who runs the tests.
+const nobody = 65534
+
+// A FIFO to which nobody writes is not waited for.
+func TestLoadFIFO(t *testing.T) {
+	file := filepath.Join(t.TempDir(), name)
+	if err := syscall.Mkfifo(file, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan error, 2)
+	go func() {
+		_, _, err := load(file, "today", noon)
+		done <- err
+		f, err := open(file) // as when it has taken the place of a file just now
+		if err == nil {
+			err = errors.Join(errors.New("opened"), f.Close())
+		}
+		done <- err
+	}()
+	for _, want := range []string{"not a regular file", "opened"} {
+		select {
+		case err := <-done:
+			if err == nil || !strings.Contains(err.Error(), want) {
+				t.Errorf("got %v, want %q", err, want)
+			}
+		case <-time.After(10 * time.Second):
+			t.Fatal("it waits for the other end")
+		}
+	}
+}
+
+// A file of another user's could tell anything, even if everybody may read it.
+func TestLoadForeign(t *testing.T) {
+	file := filepath.Join(t.TempDir(), name)
+	if err := os.WriteFile(file, []byte(`{"closed":[{"port":5173,"closed":"2026-03-04T11:00:00Z"}]}`), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if os.Geteuid() == 0 {
+		if err := os.Chown(file, nobody, nobody); err != nil {
+			t.Fatal(err)
+		}
+	} else {
+		file = "/etc/passwd" // root's
+	}
+	got, _, err := load(file, "today", noon)
+	if err == nil || !strings.Contains(err.Error(), "another user's") || !strings.Contains(err.Error(), file) || len(got.Closed) > 0 || errors.Is(err, errBroken) {
+		t.Errorf("got %+v, %v", got, err)
+	}
+}
+
+// A symbolic link that takes the place of the file at the last moment is not followed.
+func TestOpenFollowsNoLink(t *testing.T) {
+	link := filepath.Join(t.TempDir(), name)
+	if err := os.Symlink("/etc/passwd", link); err != nil {
+		t.Fatal(err)
+	}
+	if f, err := open(link); err == nil {
+		f.Close()
+		t.Error("it was opened")
+	}
+}
+
+// Root, whose $HOME can be another user's, makes nothing there.
+func TestMakeDirBelowAnotherUser(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("only root can make something in another user's directory")
+	}
+	home := t.TempDir()
+	mine := filepath.Join(home, "mine")
+	if err := errors.Join(os.Mkdir(mine, 0o700), os.Chown(home, nobody, nobody)); err != nil {
+		t.Fatal(err)
+	}
+	dir := filepath.Join(home, ".local", "state", "porttray")
+	if err := makeDir(dir); err == nil || !strings.Contains(err.Error(), home+" is another user's") {
+		t.Errorf("got %v", err)
+	}
+	if _, err := os.Lstat(filepath.Join(home, ".local")); !os.IsNotExist(err) {
+		t.Errorf("something was made: %v", err)
+	}
+	if err := makeDir(filepath.Join(mine, "state", "porttray")); err != nil {
+		t.Errorf("below a directory of its own: %v", err)
+	}
+}
+
+func TestLoadUnreadable(t *testing.T) {
+	if os.Geteuid() == 0 {
+		t.Skip("root may read everything")
+	}
+	file := filepath.Join(t.TempDir(), name)
+	if err := os.WriteFile(file, []byte(`{}`), 0); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := load(file, "today", noon); !errors.Is(err, os.ErrPermission) || errors.Is(err, errBroken) || !strings.Contains(err.Error(), file) {
+		t.Errorf("got %v", err)
+	}
+}
