@@ -8,11 +8,14 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 	"unicode"
+
+	"github.com/santhosh-tekuri/jsonschema/v6"
 
 	"porttray/watcher"
 	"porttray/watcher/owner"
@@ -22,7 +25,7 @@ var update = flag.Bool("update", false, "rewrite the files in testdata")
 
 // at returns a time on the day that the tests play on.
 func at(hour, minute, second int) time.Time {
-	return time.Date(2026, time.March, 4, hour, minute, second, 0, time.Local)
+	return time.Date(2026, time.March, 4, hour, minute, second, 0, time.UTC)
 }
 
 func listener(port uint16, p owner.Process, addrs ...string) watcher.Listener {
@@ -37,7 +40,8 @@ func snapshot(list ...watcher.Listener) watcher.Snapshot {
 	return watcher.Snapshot{Time: at(9, 30, 0), Listeners: list}
 }
 
-// TestFollower writes sequences of updates, one a minute from 9:30:01 on, and compares them with testdata/NAME.txt.
+// TestFollower writes sequences of updates, one a minute from 9:30:01 on, in words and as JSON, and compares them with
+// testdata/NAME.txt and NAME.jsonl.
 func TestFollower(t *testing.T) {
 	home := filepath.FromSlash("/home/ann")
 	t.Setenv("HOME", home)
@@ -60,6 +64,12 @@ func TestFollower(t *testing.T) {
 	tests := map[string][]watcher.Update{
 		"table": {{Snapshot: snapshot(unknown, web, db, listener(65535, bare, "127.0.0.1", "192.0.2.1"))}},
 		"empty": {{Snapshot: snapshot()}},
+		"ended": {
+			{Snapshot: snapshot(web)},
+			{Snapshot: snapshot(), Events: []watcher.Event{{Kind: watcher.Closed, Listener: web, Reason: watcher.Reason{Cause: watcher.OwnerGoesOn}}}},
+			{Snapshot: watcher.Snapshot{Time: at(9, 30, 0), Exits: map[owner.ID]owner.Exit{vite.ID(): {How: owner.Exited, Status: 3}}}},
+			{Snapshot: watcher.Snapshot{Time: at(9, 30, 0), Exits: map[owner.ID]owner.Exit{vite.ID(): {How: owner.Exited, Status: 3}}}},
+		},
 		"reasons": {
 			{Snapshot: snapshot(web)},
 			{Snapshot: snapshot(), Events: []watcher.Event{{Kind: watcher.Closed, Listener: web, Reason: watcher.Reason{
@@ -97,17 +107,28 @@ func TestFollower(t *testing.T) {
 	}
 	for name, updates := range tests {
 		t.Run(name, func(t *testing.T) {
-			var got bytes.Buffer
-			var f follower
-			for i, u := range updates {
-				got.Write(f.lines(u, at(9, 30+i, 1)))
+			words, objects := follower{all: true}, follower{all: true}
+			words.write, objects.write = words.lines, objects.objects
+			var text, lines bytes.Buffer
+			step := time.Minute
+			if name == "ended" {
+				step = time.Second
 			}
-			for _, r := range got.String() {
+			for i, u := range updates {
+				now := at(9, 30, 1).Add(time.Duration(i) * step)
+				text.Write(words.tell(u, now))
+				lines.Write(objects.tell(u, now))
+			}
+			for _, r := range text.String() + lines.String() {
 				if r != '\n' && (unicode.IsControl(r) || unicode.Is(unicode.Cf, r)) {
-					t.Errorf("the text has %U in it: %q", r, got.String())
+					t.Errorf("the text has %U in it: %q", r, text.String())
 				}
 			}
-			golden(t, name+".txt", got.Bytes())
+			golden(t, name+".txt", text.Bytes())
+			golden(t, name+".jsonl", lines.Bytes())
+			for line := range bytes.Lines(lines.Bytes()) {
+				matches(t, "event.schema.json", line)
+			}
 		})
 	}
 }
@@ -124,10 +145,33 @@ func golden(t *testing.T, name string, got []byte) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// Git and filepath write other line ends and separators on Windows.
-	want = bytes.ReplaceAll(want, []byte("\r\n"), []byte("\n"))
-	if got := bytes.ReplaceAll(got, []byte(`\`), []byte("/")); !bytes.Equal(got, want) {
+	if runtime.GOOS == "windows" { // git and filepath write other line ends and separators there
+		want = bytes.ReplaceAll(want, []byte("\r\n"), []byte("\n"))
+		got, want = slashed(got), slashed(want)
+	}
+	if !bytes.Equal(got, want) {
 		t.Errorf("got\n%s\nwant, as in %s,\n%s", got, path, want)
+	}
+}
+
+// slashed returns text with one slash for each separator, also where JSON has two of Windows' for it.
+func slashed(text []byte) []byte {
+	return bytes.ReplaceAll(bytes.ReplaceAll(text, []byte(`\\`), []byte("/")), []byte(`\`), []byte("/"))
+}
+
+// matches checks a JSON document against a schema in testdata.
+func matches(t *testing.T, schema string, document []byte) {
+	t.Helper()
+	compiled, err := jsonschema.NewCompiler().Compile(filepath.Join("testdata", schema))
+	if err != nil {
+		t.Fatal(err)
+	}
+	value, err := jsonschema.UnmarshalJSON(bytes.NewReader(document))
+	if err != nil {
+		t.Fatalf("%v in %s", err, document)
+	}
+	if err := compiled.Validate(value); err != nil {
+		t.Errorf("%s does not match: %v", document, err)
 	}
 }
 
@@ -170,7 +214,7 @@ func TestWatch(t *testing.T) {
 				w := &watcher.Watcher{Scan: func(context.Context) (watcher.Snapshot, error) {
 					s := watcher.Snapshot{Time: time.Now(), Listeners: []watcher.Listener{db}}
 					if time.Since(start) >= 2*time.Second {
-						s.Listeners = []watcher.Listener{listener(80, owner.Process{}, "::1"), db}
+						s.Listeners = []watcher.Listener{listener(80, db.Owner, "::1"), db}
 					}
 					return s, nil
 				}}
@@ -190,7 +234,7 @@ func TestWatchForReal(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	out := writer(func(b []byte) (int, error) {
-		if !bytes.HasPrefix(b, []byte("PORT ")) && !bytes.HasPrefix(b, []byte("No ports ")) {
+		if !bytes.HasPrefix(b, []byte("PORT ")) && !bytes.HasPrefix(b, []byte("No servers ")) {
 			t.Errorf("began with %q", b)
 		}
 		cancel()

@@ -1,0 +1,228 @@
+package explain
+
+import (
+	"context"
+	"net/netip"
+	"slices"
+	"time"
+
+	"porttray/watcher"
+	"porttray/watcher/history"
+	"porttray/watcher/owner"
+	"porttray/watcher/port"
+)
+
+// Explain finds out all about what was asked. It connects to the port on this computer's own addresses, sends nothing and closes
+// again at once; with probe it speaks with what listens. It binds the port for an instant, without listening. Nothing leaves this
+// computer. It takes some ten milliseconds, a second more where connections get no answer, and three more with probe.
+//
+// The error is that of the list of listeners; what else cannot be found out is missing, and Untold says why.
+func Explain(ctx context.Context, q Question, probe bool) (Answer, error) {
+	system := port.Read()
+	a := Answer{Asked: q.String(), Address: addressOf(ctx, q), Port: portOf(q.Port, system), anywhere: len(q.Addrs) == 0}
+	now, err := watcher.LookAt(ctx, q.Port)
+	if err != nil {
+		return Answer{}, err
+	}
+	a.servers = slices.DeleteFunc(slices.Clone(now.Listeners), func(l watcher.Listener) bool { return l.Port != q.Port })
+	traffic, err := watcher.ReadTraffic(ctx, q.Port)
+	if err != nil {
+		a.Untold = append(a.Untold, "connections: "+err.Error())
+	}
+	seen, err := history.Read()
+	if err != nil {
+		a.Untold = append(a.Untold, "what was seen before: "+err.Error())
+	}
+	a.bind(q.Port, system)
+	a.connect(ctx, q.Port)
+	a.hold(ctx, now, traffic, seen, system)
+	a.judgeReach()
+	a.Listens = len(a.at()) > 0
+	if probe && len(a.servers) > 0 {
+		a.Probe = a.speak(ctx)
+	}
+	a.Trouble = a.trouble()
+	a.Advice = a.advise(ctx)
+	return a, nil
+}
+
+// addressOf tells what the addresses in question are.
+func addressOf(ctx context.Context, q Question) Address {
+	a := Address{Name: q.Name, Addresses: q.Addrs, Localhost: resolve(ctx, localhost)}
+	if len(a.Addresses) == 0 {
+		a.Addresses = []netip.Addr{v4Loopback, v6Loopback}
+	}
+	a.Kind, a.Interface = kindOf(a.Addresses[0], interfaces())
+	return a
+}
+
+// kindOf tells where an address leads.
+func kindOf(addr netip.Addr, own []Interface) (Kind, string) {
+	switch {
+	case addr.IsLoopback():
+		return Loopback, ""
+	case addr.IsUnspecified():
+		return Wildcard, ""
+	}
+	for _, i := range own {
+		if i.Address == addr {
+			return Own, i.Name
+		}
+	}
+	return Elsewhere, ""
+}
+
+// portOf tells what a port means.
+func portOf(number uint16, system port.System) Port {
+	class := port.ClassOf(number)
+	first, last := class.Range()
+	p := Port{Number: number, Class: class.String(), First: first, Last: last, Service: system.Service(number),
+		Ephemeral: system.Ephemeral(number), EphemeralFirst: system.First, EphemeralLast: system.Last}
+	p.Reserved, _ = system.Reserved.Has(number)
+	if privileged, known := system.Privileged.Has(number); known {
+		p.Privileged = &privileged
+	}
+	return p
+}
+
+// targets are the addresses to try: this computer's loopback addresses, those that were asked about and are its own, and the loopback
+// addresses that something listens on.
+func (a *Answer) targets() []netip.Addr {
+	targets := []netip.Addr{v4Loopback, v6Loopback}
+	add := func(addr netip.Addr) {
+		if !slices.Contains(targets, addr) {
+			targets = append(targets, addr)
+		}
+	}
+	if a.Address.Kind == Loopback || a.Address.Kind == Own {
+		for _, addr := range a.Address.Addresses {
+			add(addr)
+		}
+	}
+	for _, l := range a.servers {
+		for _, addr := range l.Addrs {
+			if addr.IsLoopback() {
+				add(addr)
+			}
+		}
+	}
+	return targets
+}
+
+// bind tries to bind the port.
+func (a *Answer) bind(number uint16, system port.System) {
+	for _, addr := range append(a.targets(), netip.IPv4Unspecified(), netip.IPv6Unspecified()) {
+		try := system.Try(netip.AddrPortFrom(addr, number))
+		b := Bind{Address: addr, Result: try.State.String(), Reusable: try.Reusable, state: try.State}
+		if try.Err != nil && try.State == port.Unknown {
+			b.Error = try.Err.Error()
+		}
+		if try.State == port.InUse {
+			b.By = a.inTheWay(addr)
+		}
+		a.Binds = append(a.Binds, b)
+	}
+}
+
+// inTheWay returns whose listeners keep an address from being bound.
+func (a *Answer) inTheWay(addr netip.Addr) []Process {
+	var by []Process
+	for _, l := range a.servers {
+		if slices.ContainsFunc(l.Addrs, func(b netip.Addr) bool { return conflict(addr, b) }) {
+			by = append(by, processOf(l.Owner))
+		}
+	}
+	return by
+}
+
+// conflict reports whether sockets bound to two addresses are in each other's way, if the system lets only one have a port. An IPv6
+// wildcard may take IPv4 as well.
+func conflict(a, b netip.Addr) bool {
+	if a == netip.IPv6Unspecified() || b == netip.IPv6Unspecified() {
+		return true
+	}
+	return a == b || a.Is4() == b.Is4() && (a.IsUnspecified() || b.IsUnspecified())
+}
+
+// listensAt reports whether something listens at an address.
+func (a *Answer) listensAt(addr netip.Addr) bool {
+	return slices.ContainsFunc(a.servers, func(l watcher.Listener) bool { return a.covers(l, addr) })
+}
+
+// covers reports whether what is sent to an address gets to a listener. Whether an IPv6 wildcard takes IPv4 as well shows when
+// somebody wants to bind an IPv4 address beside it.
+func (a *Answer) covers(l watcher.Listener, addr netip.Addr) bool {
+	for _, b := range l.Addrs {
+		if b == addr || b.IsUnspecified() && b.Is4() == addr.Is4() || addr.IsUnspecified() && addr.Is4() == b.Is4() {
+			return true
+		}
+	}
+	return slices.Contains(l.Addrs, netip.IPv6Unspecified()) && addr.Is4() && a.dualStack(l)
+}
+
+// dualStack reports whether the IPv6 wildcard of a listener takes IPv4 as well.
+func (a *Answer) dualStack(l watcher.Listener) bool {
+	other := slices.ContainsFunc(a.servers, func(m watcher.Listener) bool {
+		return m.ID() != l.ID() && slices.ContainsFunc(m.Addrs, netip.Addr.Is4)
+	})
+	return !other && slices.ContainsFunc(a.Binds, func(b Bind) bool {
+		return b.Address == v4Loopback && b.state != port.Free && b.state != port.Lingering
+	})
+}
+
+// at returns what listens where was asked; for a port alone that is anywhere.
+func (a *Answer) at() []watcher.Listener {
+	if a.anywhere {
+		return a.servers
+	}
+	return slices.DeleteFunc(slices.Clone(a.servers), func(l watcher.Listener) bool {
+		return !slices.ContainsFunc(a.Address.Addresses, func(addr netip.Addr) bool { return a.covers(l, addr) })
+	})
+}
+
+// hold fills in who listens and what else happens on the port.
+func (a *Answer) hold(ctx context.Context, now watcher.Snapshot, t watcher.Traffic, seen history.History, system port.System) {
+	sections := watcher.Sections(a.servers, system.HandedOut)
+	a.Listeners = []Holder{}
+	for _, l := range a.servers {
+		l.Restarts = max(l.Restarts, seen.Restarts(l))
+		h := Holder{Listener: Of(l, sections[l.ID()], system), Name: l.Name()}
+		if l.Container.ID == "" {
+			h.NotEndable = l.Owner.Refusal
+			for _, p := range owner.Chain(ctx, l.Owner) {
+				h.Parents = append(h.Parents, Process{PID: p.PID, Process: p.Name})
+			}
+		}
+		for _, m := range now.Listeners {
+			if m.Port != l.Port && m.Owner.Known() && m.Owner.Is(l.Owner) && !l.Owner.Forwards() && !slices.Contains(h.Also, m.Port) {
+				h.Also = append(h.Also, m.Port)
+			}
+		}
+		h.Queue = queueOf(l, t)
+		a.Listeners = append(a.Listeners, h)
+	}
+	a.Connections = t.Connected
+	if t.Lingering >= 0 {
+		a.Lingering = &t.Lingering
+	}
+	for _, u := range t.UDP {
+		if !u.Remote.IsValid() { // else it hears nobody but the other end
+			a.UDP = append(a.UDP, Datagram{u.Local, processOf(u.Owner)})
+		}
+	}
+	a.Bound, a.Outgoing = processesOf(t.Bound), processesOf(t.Strays)
+	if past, ok := seen.Last(a.Port.Number); ok {
+		a.Last = &Past{past.Name, past.Project, past.Tool, past.Directory, past.Closed.Truncate(time.Second), past.Reason}
+	}
+}
+
+// processesOf returns whose the sockets are, each process once.
+func processesOf(sockets []watcher.Socket) []Process {
+	var all []Process
+	for _, s := range sockets {
+		if p := processOf(s.Owner); !slices.Contains(all, p) {
+			all = append(all, p)
+		}
+	}
+	return all
+}

@@ -1,0 +1,71 @@
+package explain
+
+import (
+	"cmp"
+	"net/netip"
+	"time"
+
+	"porttray/watcher"
+	"porttray/watcher/owner"
+	"porttray/watcher/port"
+)
+
+// A Listener is what is told of a listener, under the names that it has in JSON. What is not known is absent. All texts are as
+// their process or engine gives them: untrusted. The names of fields stay as they are.
+type Listener struct {
+	Port      uint16       `json:"port"`
+	Addresses []netip.Addr `json:"addresses"`         // bind addresses, sorted
+	Exposed   bool         `json:"exposed"`           // other machines can reach it, as far as its addresses tell
+	Class     string       `json:"class"`             // of the port: well-known, registered or dynamic (RFC 6335)
+	Service   string       `json:"service,omitempty"` // which the system's list of services gives the port to
+	PID       int32        `json:"pid,omitempty"`
+	Process   string       `json:"process,omitempty"`   // its name
+	User      string       `json:"user,omitempty"`      // who it runs as
+	Project   string       `json:"project,omitempty"`   // its name, for a container that of its compose project
+	Directory string       `json:"directory,omitempty"` // the project's, else the process's working directory
+	Tool      string       `json:"tool,omitempty"`      // Vite, PostgreSQL
+	Container string       `json:"container,omitempty"` // its name
+	Manager   string       `json:"manager,omitempty"`   // the service that would start it again
+	Started   time.Time    `json:"started,omitzero"`    // in RFC 3339
+	Section   string       `json:"section"`             // main or other
+	Restarts  int          `json:"restarts,omitempty"`  // how many were seen
+	Stale     bool         `json:"stale,omitempty"`     // it is as it was when the list could last be read
+	Command   string       `json:"command,omitempty"`   // that starts it again, only if it was asked for: it may hold secrets
+}
+
+// Of returns what is told of a listener that is a server or a further port of one in that section.
+func Of(l watcher.Listener, section watcher.Section, system port.System) Listener {
+	p, facts := l.Owner, l.Facts
+	told := Listener{
+		Port:      l.Port,
+		Addresses: l.Addrs,
+		Exposed:   l.Exposed(),
+		Class:     port.ClassOf(l.Port).String(),
+		Service:   system.Service(l.Port),
+		PID:       p.PID,
+		Process:   p.Name,
+		User:      owner.UserName(p.User),
+		Project:   facts.Project.Name,
+		Directory: cmp.Or(facts.Project.Dir, p.Dir),
+		Tool:      facts.Tool.Name,
+		Manager:   facts.Manager.Name,
+		Started:   p.Since.Truncate(time.Second),
+		Section:   section.String(),
+		Restarts:  l.Restarts,
+	}
+	if l.Container.ID != "" { // what forwards to it says nothing about it
+		told.Project, told.Directory, told.Started = l.Container.Project, "", time.Time{}
+		told.Container = cmp.Or(l.Container.Name, l.Container.ID)
+	}
+	return told
+}
+
+// Listeners returns what is told of all the listeners in a snapshot, in port order.
+func Listeners(s watcher.Snapshot, system port.System) []Listener {
+	sections := watcher.Sections(s.Listeners, system.HandedOut)
+	all := make([]Listener, 0, len(s.Listeners))
+	for _, l := range s.Listeners {
+		all = append(all, Of(l, sections[l.ID()], system))
+	}
+	return all
+}

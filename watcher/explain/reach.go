@@ -1,0 +1,145 @@
+package explain
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"net"
+	"net/netip"
+	"slices"
+	"sync"
+	"syscall"
+	"time"
+
+	"porttray/watcher"
+)
+
+// connectLimit is how long a connection may take that goes nowhere but to this computer. A request that is dropped is sent again
+// after a second, so that nothing comes later than that which did not come before.
+const connectLimit = time.Second
+
+// connect tries to connect to each of the targets at the same time.
+func (a *Answer) connect(ctx context.Context, number uint16) {
+	targets := a.targets()
+	a.Connects = make([]Connect, len(targets))
+	var wg sync.WaitGroup
+	for i, addr := range targets {
+		wg.Go(func() {
+			a.Connects[i] = connectTo(ctx, netip.AddrPortFrom(addr, number))
+			a.Connects[i].Listens = a.listensAt(addr)
+		})
+	}
+	wg.Wait()
+}
+
+// connectTo connects and closes the connection again.
+func connectTo(ctx context.Context, to netip.AddrPort) Connect {
+	c := Connect{Address: to.Addr()}
+	conn, err := (&net.Dialer{Timeout: connectLimit}).DialContext(ctx, "tcp", to.String())
+	if err == nil {
+		// Reset rather than closed in good order, so that nothing lingers here (TIME_WAIT) on account of a question.
+		_ = conn.(*net.TCPConn).SetLinger(0)
+		conn.Close()
+	}
+	var timeout net.Error
+	switch {
+	case err == nil:
+		c.Result = Accepted
+	case errors.As(err, &timeout) && timeout.Timeout():
+		c.Result = NoAnswer
+	case errors.Is(err, syscall.ECONNREFUSED), errors.Is(err, syscall.ECONNRESET), errors.Is(err, wsaConnRefused):
+		c.Result = Refused
+	case errors.Is(err, syscall.EADDRNOTAVAIL), errors.Is(err, syscall.ENETUNREACH), errors.Is(err, syscall.EAFNOSUPPORT),
+		errors.Is(err, syscall.EHOSTUNREACH), errors.Is(err, wsaAddrNotAvail), errors.Is(err, wsaNetUnreach):
+		c.Result = Unreachable
+	case errors.Is(err, syscall.EPERM), errors.Is(err, syscall.EACCES), errors.Is(err, wsaAccess):
+		c.Result = Forbidden
+	default:
+		c.Result, c.Error = Unreachable, reason(err)
+	}
+	return c
+}
+
+// What Windows says of a connection (Windows Sockets error codes); package syscall has its own numbers for these there.
+const (
+	wsaAccess       syscall.Errno = 10013
+	wsaAddrNotAvail syscall.Errno = 10049
+	wsaNetUnreach   syscall.Errno = 10051
+	wsaConnRefused  syscall.Errno = 10061
+)
+
+// reason returns the innermost cause of err.
+func reason(err error) string {
+	for {
+		inner := errors.Unwrap(err)
+		if inner == nil {
+			return err.Error()
+		}
+		err = inner
+	}
+}
+
+// judgeReach tells from where other machines may reach the port, and what is at stake.
+func (a *Answer) judgeReach() {
+	own := interfaces()
+	for _, i := range own {
+		exposed := slices.ContainsFunc(a.servers, func(l watcher.Listener) bool { return l.Exposed() && a.covers(l, i.Address) })
+		if exposed && !slices.Contains(a.Reachable, i) {
+			a.Reachable = append(a.Reachable, i)
+		}
+	}
+	for _, l := range a.servers {
+		if l.Exposed() {
+			a.Risk = cmp.Or(a.Risk, riskOf(l))
+		}
+	}
+}
+
+// queueOf returns how many connections wait for a listener, that of its sockets where most do for their limit.
+func queueOf(l watcher.Listener, t watcher.Traffic) *Queue {
+	var fullest *Queue
+	for _, q := range t.Queues {
+		if q.Capacity == 0 || !slices.Contains(l.Addrs, q.Addr) {
+			continue
+		}
+		queue := &Queue{Waiting: q.Waiting, Limit: q.Capacity, Full: q.Full()}
+		if fullest == nil || queue.Full && !fullest.Full || queue.Full == fullest.Full && queue.Waiting > fullest.Waiting {
+			fullest = queue
+		}
+	}
+	return fullest
+}
+
+// risky are the tools that other machines had better not reach, and what they are. The names are those of the table of tools.
+var risky = map[string]string{
+	"PostgreSQL": database, "MySQL": database, "MariaDB": database, "Redis": database, "Valkey": database, "KeyDB": database,
+	"Dragonfly": database, "MongoDB": database, "memcached": database, "Elasticsearch": database, "OpenSearch": database,
+	"Cassandra": database, "Neo4j": database, "DynamoDB Local": database, "CouchDB": database, "CockroachDB": database,
+	"ClickHouse": database, "InfluxDB": database, "Meilisearch": database, "Typesense": database, "Qdrant": database,
+	"Weaviate": database, "SQL Server": database, "Oracle Database": database, "SurrealDB": database, "PocketBase": database,
+	"etcd": database, "ZooKeeper": database, "Kafka": database, "RabbitMQ": database, "NATS": database, "MinIO": database,
+
+	"pgAdmin": adminTool, "Adminer": adminTool, "Prisma Studio": adminTool, "Kibana": adminTool, "Consul": adminTool, "Vault": adminTool,
+	"Nomad": adminTool, "Jenkins": adminTool, "Portainer": adminTool, "Node-RED": adminTool, "Jupyter": adminTool, "Flower": adminTool,
+	"Airflow": adminTool, "kubectl proxy": adminTool, "Keycloak": adminTool,
+
+	"Delve": debugger,
+}
+
+// The risks.
+const (
+	database  = "database"
+	adminTool = "admin tool"
+	debugger  = "debugger"
+)
+
+// riskOf returns what a listener is that other machines had better not reach, or nothing.
+func riskOf(l watcher.Listener) string {
+	if risk := risky[l.Facts.Tool.Name]; risk != "" {
+		return risk
+	}
+	if l.Inspects() {
+		return debugger
+	}
+	return ""
+}

@@ -1,0 +1,591 @@
+package explain
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"math/big"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// The test binary also plays the other parts: the environment variable says which.
+const roleKey = "PORTTRAY_TEST_ROLE"
+
+func TestMain(m *testing.M) {
+	roles := map[string]func(args []string) error{"scene": beScene, "server": beServer, "asker": beAsker}
+	role, ok := roles[os.Getenv(roleKey)]
+	if !ok {
+		os.Exit(m.Run())
+	}
+	if err := role(os.Args[1:]); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+}
+
+// A scene is what happens on a computer of its own: one in a network namespace, with loopback only.
+type scene struct {
+	// set has it happen. What it starts runs until the end of the scene.
+	set func(s *stage) error
+	ask string
+	// user is who asks; root if it is 0.
+	user  int
+	probe bool
+	want  func(a Answer) error
+}
+
+const nobody = 65534
+
+var scenes = map[string]scene{
+	"nothing is there": {ask: "3000", want: all(trouble(NotRunning), connects("127.0.0.1 refused, ::1 refused"),
+		binds("127.0.0.1 free, ::1 free, 0.0.0.0 free, :: free"), advises("porttray wait 3000"))},
+	"a server": {set: serve("tcp", "127.0.0.1:3000"), ask: "3000", want: all(trouble(None), connects("127.0.0.1 accepted listening, ::1 refused"),
+		binds("127.0.0.1 in use by server, ::1 free, 0.0.0.0 in use by server, :: in use by server"), advises("porttray stop 3000"), says("Free instead: 3001, 3002, 3003"))},
+	"on ::1 only, asked as 127.0.0.1": {set: serve("tcp", "[::1]:3000"), ask: "127.0.0.1:3000",
+		want: all(trouble(NotRunning), listeners("server at ::1"), advises("http://[::1]:3000"), connects("127.0.0.1 refused, ::1 accepted listening"))},
+	"on 127.0.0.2 only": {set: serve("tcp", "127.0.0.2:3000"), ask: "3000",
+		want: all(trouble(None), advises("http://127.0.0.2:3000"), connects("127.0.0.1 refused, ::1 refused, 127.0.0.2 accepted listening"))},
+	"on 127.0.0.2, asked so":            {set: serve("tcp", "127.0.0.2:3000"), ask: "http://127.0.0.2:3000/", want: all(trouble(None))},
+	"dual-stack, asked as 127.0.0.1":    {set: serve("tcp", "[::]:3000"), ask: "127.0.0.1:3000", want: all(trouble(None), connects("127.0.0.1 accepted listening, ::1 accepted listening"))},
+	"IPv6 alone, asked as 127.0.0.1":    {set: serve("v6only", "[::]:3000"), ask: "127.0.0.1:3000", want: all(trouble(NotRunning), advises("http://[::1]:3000"))},
+	"two owners of one address":         {set: serve("reuseport", "127.0.0.1:3000", "reuseport", "127.0.0.1:3000"), ask: "3000", want: all(trouble(InUse), listeners("server at 127.0.0.1, server at 127.0.0.1"), advises("--pid"))},
+	"two owners of localhost":           {set: serve("tcp", "127.0.0.1:3000", "tcp", "[::1]:3000"), ask: "3000", want: all(trouble(InUse), advises("--pid"))},
+	"two owners, one of which is meant": {set: serve("tcp", "127.0.0.1:3000", "tcp", "[::1]:3000"), ask: "[::1]:3000", want: all(trouble(None))},
+	"a full backlog": {set: func(s *stage) error {
+		return errors.Join(s.serve("silent", "127.0.0.1:3000"), s.fill("127.0.0.1:3000"))
+	}, ask: "3000",
+		want: all(trouble(Hangs), connects("127.0.0.1 no answer listening, ::1 refused"), func(a Answer) error {
+			if q := a.Listeners[0].Queue; q == nil || !q.Full || q.Waiting == 0 {
+				return fmt.Errorf("the queue is %+v", q)
+			}
+			return nil
+		})},
+	"dropped by a firewall": {set: func(s *stage) error {
+		return errors.Join(s.serve("tcp", "127.0.0.1:3000"), run("nft", "add table inet t; add chain inet t i { type filter hook input priority 0; }; add rule inet t i tcp dport 3000 drop"))
+	}, ask: "3000", want: all(trouble(Filtered), connects("127.0.0.1 no answer listening, ::1 no answer"), advises("sudo nft list ruleset"))},
+	"rejected by a firewall": {set: func(s *stage) error {
+		return errors.Join(s.serve("tcp", "127.0.0.1:3000"), run("nft", "add table ip t; add chain ip t i { type filter hook input priority 0; }; add rule ip t i tcp dport 3000 reject with tcp reset"))
+	}, ask: "3000", want: all(trouble(Filtered), connects("127.0.0.1 refused listening, ::1 refused"))},
+	"a privileged port, by an ordinary user": {ask: "80", user: nobody, want: all(trouble(NotRunning),
+		binds("127.0.0.1 not permitted, ::1 not permitted, 0.0.0.0 not permitted, :: not permitted"), advises("sudo sysctl net.ipv4.ip_unprivileged_port_start=80"),
+		func(a Answer) error {
+			if a.Port.Privileged == nil || !*a.Port.Privileged {
+				return errors.New("the port is not said to be privileged")
+			}
+			return nil
+		})},
+	"another user's process": {set: serve("tcp", "127.0.0.1:3000"), ask: "3000", user: nobody, want: all(trouble(None), listeners("- of root at 127.0.0.1"),
+		advises("sudo porttray explain 3000"), binds("127.0.0.1 in use by - of root, ::1 free, 0.0.0.0 in use by - of root, :: in use by - of root"))},
+	"a container's port": {set: func(s *stage) error {
+		s.environment = append(s.environment, "DOCKER_HOST=unix://"+s.path("docker.sock"))
+		return errors.Join(s.serveAs("docker-proxy", "tcp", "0.0.0.0:5432"), s.engine())
+	}, ask: "5432", want: all(trouble(None), advises("porttray stop 5432"), says("docker run -p 5433:"), func(a Answer) error {
+		if h := a.Listeners[0]; h.Container != "shop-db-1" || h.Project != "shop" || h.Tool != "PostgreSQL" || len(h.Parents) != 0 {
+			return fmt.Errorf("told is %+v", h)
+		}
+		return nil
+	})},
+	"UDP only": {set: serve("udp", "127.0.0.1:3000"), ask: "3000", want: all(trouble(NotRunning), says("UDP port 3000"), func(a Answer) error {
+		if len(a.UDP) != 1 || a.UDP[0].PID == 0 || a.UDP[0].Address.String() != "127.0.0.1" || a.UDP[0].Process.Process != "server" {
+			return fmt.Errorf("UDP: %+v", a.UDP)
+		}
+		return nil
+	})},
+	"in TIME_WAIT": {set: func(s *stage) error { return s.linger("127.0.0.1:3000") }, ask: "3000",
+		want: all(trouble(NotRunning), binds("127.0.0.1 lingering, ::1 free, 0.0.0.0 lingering, :: lingering"), func(a Answer) error {
+			if a.Lingering == nil || *a.Lingering != 1 {
+				return errors.New("not one connection lingers")
+			}
+			return nil
+		})},
+	"without IPv6": {set: func(s *stage) error {
+		return errors.Join(os.WriteFile("/proc/sys/net/ipv6/conf/all/disable_ipv6", []byte("1"), 0), s.serve("tcp", "127.0.0.1:3000"))
+	}, ask: "localhost:3000", want: all(trouble(None), connects("127.0.0.1 accepted listening, ::1 unreachable"), func(a Answer) error {
+		if a.Binds[1].Result != "unavailable" {
+			return fmt.Errorf("::1 can be bound: %+v", a.Binds[1])
+		}
+		return nil
+	})},
+	"the near end of a connection": {set: func(s *stage) error {
+		return errors.Join(s.serve("tcp", "127.0.0.1:4000"), s.serve("client", "127.0.0.1:3000 127.0.0.1:4000"))
+	}, ask: "3000", want: all(trouble(InUse), says("near end of a connection that server (PID"), says("Free instead: 3001"))},
+	"bound and not listening": {set: serve("bound", "127.0.0.1:3000"), ask: "3000", want: all(trouble(InUse), says("server (PID"))},
+	"open to the network": {set: func(s *stage) error {
+		return errors.Join(run("ip", "addr", "add", "192.0.2.7/32", "dev", "lo"), s.serveAs("redis-server", "tcp", "0.0.0.0:6379"))
+	}, ask: "6379", want: all(trouble(None), func(a Answer) error {
+		if len(a.Reachable) != 1 || a.Reachable[0].Name != "lo" || a.Reachable[0].Address.String() != "192.0.2.7" || a.Risk != database {
+			return fmt.Errorf("reachable at %v, risk %q", a.Reachable, a.Risk)
+		}
+		return nil
+	})},
+	"on a network's address only": {set: func(s *stage) error {
+		return errors.Join(run("ip", "addr", "add", "192.0.2.7/32", "dev", "lo"), s.serve("tcp", "192.0.2.7:3000"))
+	}, ask: "127.0.0.1:3000", want: all(trouble(NotRunning), listeners("server at 192.0.2.7"), says("does at 192.0.2.7"))},
+	"an own address": {set: func(s *stage) error {
+		return errors.Join(run("ip", "addr", "add", "192.0.2.7/32", "dev", "lo"), s.serve("tcp", "192.0.2.7:3000"))
+	}, ask: "192.0.2.7:3000", want: all(trouble(None), func(a Answer) error {
+		if a.Address.Kind != Own || a.Address.Interface != "lo" {
+			return fmt.Errorf("the address is %+v", a.Address)
+		}
+		return nil
+	})},
+	"HTTP": {set: serve("http", "127.0.0.1:3000"), ask: "3000", probe: true, want: probed(Probe{HTTP: &Page{Status: "200 OK", Server: "a b", Title: "Tom & Jerry"}})},
+	"TLS": {set: serve("https", "127.0.0.1:3000"), ask: "3000", probe: true, want: probed(Probe{TLS: &Certificate{Names: []string{"shop.test", "127.0.0.1"},
+		Issuer: "CN=shop", Expires: time.Date(2040, 1, 2, 3, 4, 5, 0, time.UTC), SelfSigned: true}, HTTP: &Page{Status: "200 OK", Server: "a b", Title: "Tom & Jerry"}})},
+	"a banner":                        {set: serve("banner", "127.0.0.1:3000"), ask: "3000", probe: true, want: probed(Probe{Banner: "SSH-2.0-made up [2J"})},
+	"a server that is shy":            {set: serve("echo", "127.0.0.1:3000"), ask: "3000", probe: true, want: probed(Probe{Banner: "GET / HTTP/1.1 Host: localhost:3000 User-Agent: porttray Accept: text/html, */* Connection: close"})},
+	"a server that sends without end": {set: serve("flood", "127.0.0.1:3000"), ask: "3000", probe: true, want: probed(Probe{HTTP: &Page{Status: "200 OK"}})},
+	"a server that says nothing":      {set: serve("tcp", "127.0.0.1:3000"), ask: "3000", probe: true, want: probed(Probe{})},
+	"not probed": {set: serve("http", "127.0.0.1:3000"), ask: "3000", want: func(a Answer) error {
+		if a.Probe != nil {
+			return fmt.Errorf("it was talked to: %+v", a.Probe)
+		}
+		return nil
+	}},
+}
+
+// all wants all of that.
+func all(wants ...func(Answer) error) func(Answer) error {
+	return func(a Answer) error {
+		var errs []error
+		for _, want := range wants {
+			errs = append(errs, want(a))
+		}
+		return errors.Join(errs...)
+	}
+}
+
+func equal(what, got, want string) error {
+	if got != want {
+		return fmt.Errorf("%s: got %q, want %q", what, got, want)
+	}
+	return nil
+}
+
+func trouble(want Trouble) func(Answer) error {
+	return func(a Answer) error { return equal("trouble", string(a.Trouble), string(want)) }
+}
+
+func connects(want string) func(Answer) error {
+	return func(a Answer) error {
+		var got []string
+		for _, c := range a.Connects {
+			text := c.Address.String() + " " + string(c.Result)
+			if c.Listens {
+				text += " listening"
+			}
+			got = append(got, text)
+		}
+		return equal("connects", strings.Join(got, ", "), want)
+	}
+}
+
+func name(p Process) string {
+	if p.PID == 0 {
+		return "- of " + p.User
+	}
+	return p.Process
+}
+
+func binds(want string) func(Answer) error {
+	return func(a Answer) error {
+		var got []string
+		for _, b := range a.Binds {
+			text := b.Address.String() + " " + b.Result
+			for _, p := range b.By {
+				text += " by " + name(p)
+			}
+			got = append(got, text)
+		}
+		return equal("binds", strings.Join(got, ", "), want)
+	}
+}
+
+func listeners(want string) func(Answer) error {
+	return func(a Answer) error {
+		var got []string
+		for _, h := range a.Listeners {
+			got = append(got, name(Process{h.PID, h.Process, h.User})+" at "+joinAddrs(h.Addresses))
+		}
+		return equal("listeners", strings.Join(got, ", "), want)
+	}
+}
+
+func advises(part string) func(Answer) error {
+	return func(a Answer) error {
+		if !slices.ContainsFunc(a.Advice, func(advice Advice) bool { return strings.Contains(advice.Command, part) }) {
+			return fmt.Errorf("no command %q is advised: %+v", part, a.Advice)
+		}
+		return nil
+	}
+}
+
+func says(part string) func(Answer) error {
+	return func(a Answer) error {
+		for _, advice := range a.Advice {
+			if strings.Contains(advice.Says+" "+advice.Command, part) {
+				return nil
+			}
+		}
+		return fmt.Errorf("%q is not said: %+v", part, a.Advice)
+	}
+}
+
+func probed(want Probe) func(Answer) error {
+	return func(a Answer) error {
+		if a.Probe == nil {
+			return errors.New("it was not talked to")
+		}
+		got := *a.Probe
+		got.Address = want.Address
+		g, _ := json.Marshal(got)
+		w, _ := json.Marshal(want)
+		return equal("probe", string(g), string(w))
+	}
+}
+
+// TestScenes explains what happens in each scene.
+func TestScenes(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("only root may make networks, firewalls and other users' processes")
+	}
+	for _, tool := range []string{"ip", "nft"} {
+		if _, err := exec.LookPath(tool); err != nil && os.Getenv("CI") == "true" {
+			t.Fatal(err)
+		} else if err != nil {
+			t.Skip(err)
+		}
+	}
+	dir := t.TempDir()
+	for d := dir; d != os.TempDir() && d != "/"; d = filepath.Dir(d) {
+		if err := os.Chmod(d, 0o755); err != nil { // for other users
+			t.Fatal(err)
+		}
+	}
+	binary := filepath.Join(dir, "server")
+	text, err := os.ReadFile("/proc/self/exe")
+	if err == nil {
+		err = os.WriteFile(binary, text, 0o755)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name := range scenes {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			own := filepath.Join(dir, strings.ReplaceAll(name, " ", "-"))
+			if err := errors.Join(os.Mkdir(own, 0o755), os.Link(binary, filepath.Join(own, "server"))); err != nil {
+				t.Fatal(err)
+			}
+			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+			defer cancel()
+			cmd := exec.CommandContext(ctx, filepath.Join(own, "server"), name)
+			cmd.Env = append(os.Environ(), roleKey+"=scene")
+			cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNET}
+			var errs bytes.Buffer
+			cmd.Stderr = &errs
+			out, err := cmd.Output()
+			if err != nil {
+				t.Fatalf("%v: %s", err, errs.String())
+			}
+			var a Answer
+			if err := json.Unmarshal(out, &a); err != nil {
+				t.Fatalf("%v in %s", err, out)
+			}
+			if err := scenes[name].want(a); err != nil {
+				t.Errorf("%v\nin %s", err, out)
+			}
+			if a.Listens != (a.Trouble != NotRunning && len(a.Listeners) > 0) {
+				t.Errorf("listens %t, with %d listeners and the trouble %q", a.Listens, len(a.Listeners), a.Trouble)
+			}
+		})
+	}
+}
+
+// A stage is where a scene plays.
+type stage struct {
+	dir         string
+	environment []string
+	end         []func()
+}
+
+func (s *stage) path(name string) string { return filepath.Join(s.dir, name) }
+
+// beScene plays a scene and writes the answer.
+func beScene(args []string) error {
+	exe, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	s := &stage{dir: filepath.Dir(exe)}
+	defer func() {
+		for _, end := range s.end {
+			end()
+		}
+	}()
+	scene := scenes[args[0]]
+	if err := run("ip", "link", "set", "lo", "up"); err != nil {
+		return err
+	}
+	if scene.set != nil {
+		if err := scene.set(s); err != nil {
+			return err
+		}
+	}
+	ask := exec.Command(exe, scene.ask, fmt.Sprint(scene.probe))
+	ask.Env = append(os.Environ(), roleKey+"=asker", "HOME="+s.dir, "XDG_STATE_HOME=", "DOCKER_HOST=", "XDG_RUNTIME_DIR=")
+	ask.Env = append(ask.Env, s.environment...)
+	ask.Dir, ask.Stdout, ask.Stderr = "/", os.Stdout, os.Stderr
+	if scene.user != 0 {
+		ask.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uint32(scene.user), Gid: uint32(scene.user)}}
+	}
+	return ask.Run()
+}
+
+// beAsker explains.
+func beAsker(args []string) error {
+	q, err := Parse(context.Background(), args[0])
+	if err != nil {
+		return err
+	}
+	a, err := Explain(context.Background(), q, args[1] == "true")
+	if err != nil {
+		return err
+	}
+	return json.NewEncoder(os.Stdout).Encode(a)
+}
+
+func run(name string, args ...string) error {
+	if out, err := exec.Command(name, args...).CombinedOutput(); err != nil {
+		return fmt.Errorf("%s %q: %w: %s", name, args, err, out)
+	}
+	return nil
+}
+
+// serve returns what starts servers: of each the kind and the address.
+func serve(kindsAndAddresses ...string) func(*stage) error {
+	return func(s *stage) error {
+		for pair := range slices.Chunk(kindsAndAddresses, 2) {
+			if err := s.serve(pair[0], pair[1]); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+}
+
+func (s *stage) serve(kind, addr string) error { return s.serveAs("server", kind, addr) }
+
+// serveAs starts a server whose program has that name, and waits until it is ready.
+func (s *stage) serveAs(name, kind, addr string) error {
+	exe := s.path(name)
+	if name != "server" {
+		if err := os.Link(s.path("server"), exe); err != nil {
+			return err
+		}
+	}
+	cmd := exec.Command(exe, append([]string{kind}, strings.Fields(addr)...)...)
+	cmd.Env, cmd.Dir, cmd.Stderr = append(os.Environ(), roleKey+"=server"), "/", os.Stderr
+	out, err := cmd.StdoutPipe()
+	if err == nil {
+		err = cmd.Start()
+	}
+	if err != nil {
+		return err
+	}
+	s.end = append(s.end, func() { cmd.Process.Kill(); cmd.Wait() })
+	if _, err := bufio.NewReader(out).ReadString('\n'); err != nil {
+		return fmt.Errorf("%s at %s: %w", kind, addr, err)
+	}
+	return nil
+}
+
+// beServer serves in one way at an address, until it is killed.
+func beServer(args []string) error {
+	kind, addr := args[0], args[1]
+	config := net.ListenConfig{}
+	options := map[string][3]int{
+		"reuseport": {unix.SOL_SOCKET, unix.SO_REUSEPORT, 1},
+		"v6only":    {unix.IPPROTO_IPV6, unix.IPV6_V6ONLY, 1},
+	}
+	if option, ok := options[kind]; ok {
+		config.Control = func(_, _ string, c syscall.RawConn) error {
+			return c.Control(func(fd uintptr) { syscall.SetsockoptInt(int(fd), option[0], option[1], option[2]) })
+		}
+	}
+	ready := func() { fmt.Println("ready") }
+	switch kind {
+	case "udp":
+		if _, err := net.ListenPacket("udp", addr); err != nil {
+			return err
+		}
+		ready()
+		select {}
+	case "bound":
+		fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM, 0)
+		if err == nil {
+			err = unix.Bind(fd, &unix.SockaddrInet4{Port: 3000, Addr: [4]byte{127, 0, 0, 1}})
+		}
+		if err != nil {
+			return err
+		}
+		ready()
+		select {}
+	case "client":
+		from, err := net.ResolveTCPAddr("tcp", addr)
+		if err != nil {
+			return err
+		}
+		conn, err := (&net.Dialer{LocalAddr: from}).Dial("tcp", args[2])
+		if err != nil {
+			return err
+		}
+		ready()
+		conn.Read(make([]byte, 1)) // as long as it lasts
+		return nil
+	}
+	network := "tcp"
+	if kind == "v6only" {
+		network = "tcp6"
+	}
+	l, err := config.Listen(context.Background(), network, addr)
+	if err != nil {
+		return err
+	}
+	ready()
+	switch kind {
+	case "silent":
+		raw, err := l.(*net.TCPListener).SyscallConn()
+		if err != nil {
+			return err
+		}
+		if err := raw.Control(func(fd uintptr) { unix.Listen(int(fd), 1) }); err != nil {
+			return err
+		}
+		select {}
+	case "http":
+		return http.Serve(l, page())
+	case "https":
+		return http.Serve(tls.NewListener(l, &tls.Config{Certificates: []tls.Certificate{certificate()}}), page())
+	}
+	for {
+		conn, err := l.Accept()
+		if err != nil {
+			return err
+		}
+		switch kind {
+		case "banner":
+			fmt.Fprint(conn, "SSH-2.0-made up\x1b[2J\r\n")
+		case "echo":
+			go io.Copy(conn, conn)
+		case "flood":
+			go flood(conn)
+		}
+	}
+}
+
+// flood answers with a page that never ends.
+func flood(conn net.Conn) {
+	defer conn.Close()
+	if _, err := conn.Read(make([]byte, 1)); err != nil {
+		return
+	}
+	io.WriteString(conn, "HTTP/1.1 200 OK\r\n\r\n<title>")
+	for {
+		if _, err := conn.Write(bytes.Repeat([]byte("x"), 64<<10)); err != nil {
+			return
+		}
+	}
+}
+
+func page() http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Server", "a\tb")
+		io.WriteString(w, "<html><TITLE lang=en>\n Tom &amp; Jerry\n</TITLE>")
+	})
+}
+
+func certificate() tls.Certificate {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		panic(err)
+	}
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "shop"}, DNSNames: []string{"shop.test"},
+		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, NotAfter: time.Date(2040, 1, 2, 3, 4, 5, 0, time.UTC)}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
+	if err != nil {
+		panic(err)
+	}
+	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}
+}
+
+// fill connects until there is no room any more for connections that wait.
+func (s *stage) fill(addr string) error {
+	for range 16 {
+		conn, err := net.DialTimeout("tcp", addr, 300*time.Millisecond)
+		if err != nil {
+			return nil
+		}
+		s.end = append(s.end, func() { conn.Close() })
+	}
+	return errors.New("there is always room for one more connection")
+}
+
+// linger leaves one connection at addr in TIME_WAIT.
+func (s *stage) linger(addr string) error {
+	l, err := net.Listen("tcp", addr)
+	if err != nil {
+		return err
+	}
+	client, err := net.Dial("tcp", addr)
+	if err != nil {
+		return err
+	}
+	server, err := l.Accept()
+	if err != nil {
+		return err
+	}
+	// Who closes first has to wait.
+	if err := errors.Join(server.Close(), l.Close()); err != nil {
+		return err
+	}
+	if _, err := client.Read(make([]byte, 1)); err != io.EOF {
+		return fmt.Errorf("the server's end: %w", err)
+	}
+	return client.Close()
+}
+
+// engine is a container engine with one container, which publishes port 5432.
+func (s *stage) engine() error {
+	l, err := net.Listen("unix", s.path("docker.sock"))
+	if err != nil {
+		return err
+	}
+	go http.Serve(l, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		fmt.Fprintf(w, `[{"Id":%q,"Names":["/shop-db-1"],"Image":"postgres:16","State":"running",
+			"Labels":{"com.docker.compose.project":"shop","com.docker.compose.service":"db"},
+			"Ports":[{"IP":"0.0.0.0","PrivatePort":5432,"PublicPort":5432,"Type":"tcp"}]}]`, strings.Repeat("0123456789abcdef", 4))
+	}))
+	return nil
+}

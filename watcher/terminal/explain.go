@@ -1,0 +1,409 @@
+package terminal
+
+import (
+	"bytes"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"porttray/watcher/explain"
+)
+
+func explainCommand() *cobra.Command {
+	var asJSON, probe bool
+	c := &cobra.Command{
+		Use:   "explain ADDRESS",
+		Short: "Say all about one port: who, since when, is it safe, what to do",
+		Long: `Explains an address and port of this computer: what they mean, who listens, from where that can be reached, whether it answers,
+whether the port can be bound, and what to do if something is wrong. ADDRESS is a port (62893), an address and a port
+(127.0.0.1:62893, localhost:62893, [::1]:62893) or a URL.
+
+For that it connects to the port on this computer and closes the connection at once; with --probe it also says something (a TLS
+handshake, an HTTP request) and tells what comes back. Exit status 0 means that something listens there, 1 that nothing does.`,
+		Args:              exactly(1, "the address"),
+		ValidArgsFunction: completePorts,
+		RunE: func(c *cobra.Command, args []string) error {
+			q, err := explain.Parse(c.Context(), args[0])
+			if err != nil {
+				return badUsage(args[0], err)
+			}
+			a, err := explain.Explain(c.Context(), q, probe)
+			if err != nil {
+				return err
+			}
+			if asJSON {
+				err = writeJSON(c.OutOrStdout(), a)
+			} else {
+				_, err = c.OutOrStdout().Write(explanation(a, styleOf(c.OutOrStdout()), time.Now()))
+			}
+			if err == nil && !a.Listens {
+				return errNo
+			}
+			return err
+		},
+	}
+	c.Flags().BoolVar(&asJSON, "json", false, "write JSON")
+	c.Flags().BoolVar(&probe, "probe", false, "talk to the server, to tell what it speaks")
+	return c
+}
+
+// An explainer writes an explanation: headings at the left, and beside them text in lines that fit.
+type explainer struct {
+	bytes.Buffer
+	explain.Answer
+	style style
+	width int
+	now   time.Time
+	head  string // the heading that the next line begins with
+}
+
+const (
+	margin   = 10 // columns for the headings
+	prose    = 80 // columns, where there is no terminal or a wider one
+	tooSmall = 40 // columns
+)
+
+// explanation returns the answer in words.
+func explanation(a explain.Answer, s style, now time.Time) []byte {
+	w := explainer{Answer: a, style: s, width: prose, now: now}
+	if s.width > 0 {
+		w.width = max(tooSmall, min(s.width, prose))
+	}
+	w.headline()
+	w.address()
+	w.port()
+	w.listens()
+	w.safe()
+	w.reach()
+	w.binds()
+	w.toDo()
+	return w.Bytes()
+}
+
+// heading has the next line begin a part.
+func (w *explainer) heading(text string) { w.head = text }
+
+// say writes text in lines beside the headings.
+func (w *explainer) say(format string, args ...any) {
+	for _, line := range wrap(fmt.Sprintf(format, args...), w.width-margin) {
+		w.line(line)
+	}
+}
+
+// line writes a line as it is.
+func (w *explainer) line(text string) {
+	head := w.style.paint(w.head, bold) + strings.Repeat(" ", margin-len(w.head))
+	w.head = ""
+	w.WriteString(strings.TrimRight(head+text, " ") + "\n")
+}
+
+// headline says in a sentence what it is about.
+func (w *explainer) headline() {
+	text, how := "nothing listens there", yellow
+	if w.Answer.Listens {
+		names := make([]string, 0, len(w.Answer.Listeners))
+		for _, h := range w.Answer.Listeners {
+			if !slices.Contains(names, h.Name) {
+				names = append(names, h.Name)
+			}
+		}
+		text, how = strings.Join(names, " and "), green
+	}
+	if w.Trouble != explain.None {
+		text, how = text+" ("+string(w.Trouble)+")", red
+	}
+	for _, line := range wrap(fmt.Sprintf("%s: %s", w.Asked, text), w.width) {
+		w.WriteString(w.style.paint(line, how) + "\n")
+	}
+	w.WriteByte('\n')
+}
+
+func (w *explainer) address() {
+	w.heading("Address")
+	a := w.Address
+	const never = "what is sent to 127.0.0.0/8 or ::1 never leaves this computer (RFC 1122, RFC 4291)."
+	names := joinAddrs(a.Addresses, " and ")
+	is := "is"
+	if len(a.Addresses) > 1 {
+		is = "are"
+	}
+	switch a.Kind {
+	case explain.Loopback:
+		w.say("%s %s loopback: %s", names, is, never)
+	case explain.Wildcard:
+		w.say("%s %s a wildcard: a server bound to it listens on all addresses of this computer. It is no address to connect to.", names, is)
+	case explain.Own:
+		w.say("%s %s this computer's own, on %s: other machines in its network may reach what listens there.", names, is, clean(a.Interface))
+	default:
+		w.say("%s %s not of this computer now. porttray tells of this computer only, and asks nothing of the network.", names, is)
+	}
+	w.say("localhost means %s here%s.", joinAddrs(a.Localhost, ", then "), map[bool]string{true: ", in this order"}[len(a.Localhost) > 1])
+}
+
+func (w *explainer) port() {
+	w.heading("Port")
+	p := w.Port
+	meaning := map[string]string{
+		"well-known": "IANA gives such ports to services that everybody knows",
+		"registered": "IANA notes on request what such a port is for, but any program may use it",
+		"dynamic":    "such ports are never registered, and taken by whatever needs one",
+	}[p.Class]
+	w.say("%d is a %s port (%d–%d): %s (RFC 6335).", p.Number, p.Class, p.First, p.Last, meaning)
+	if p.Service != "" {
+		w.say("It is registered for %s, which does not tell what listens here.", clean(p.Service))
+	}
+	switch {
+	case p.EphemeralFirst == 0:
+	case p.Ephemeral:
+		w.say("This system may hand it out itself, to a program that wants any port (%d–%d).", p.EphemeralFirst, p.EphemeralLast)
+	default:
+		w.say("This system does not hand it out by itself (that is %d–%d).", p.EphemeralFirst, p.EphemeralLast)
+	}
+	if p.Privileged != nil && *p.Privileged {
+		w.say("Only root, or a program with that privilege, may listen on it here.")
+	}
+	if p.Reserved {
+		w.say("Windows keeps it back in a range of excluded ports.")
+	}
+}
+
+func (w *explainer) listens() {
+	w.heading("Listens")
+	for _, h := range w.Answer.Listeners {
+		w.holder(h)
+	}
+	if len(w.Answer.Listeners) == 0 {
+		w.say("Nothing.")
+		if l := w.Last; l != nil {
+			w.say("Last seen: %s%s, until %s%s.", clean(l.Name), within(l.Directory), sinceText(l.Closed, w.now), because(l.Reason))
+		}
+	}
+	if n := w.Connections; n > 0 {
+		w.say("%s.", count(n, "connection is open", "connections are open"))
+	}
+	if n := w.Lingering; n != nil && *n > 0 {
+		w.say("%s for about a minute (TIME_WAIT).", count(*n, "connection has ended and lingers", "connections have ended and linger"))
+	}
+	for _, p := range w.Bound {
+		w.say("%s has bound the port and does not listen.", processText(p))
+	}
+	for _, p := range w.Outgoing {
+		w.say("%s has a connection from it.", processText(p))
+	}
+	for _, u := range w.UDP {
+		w.say("UDP port %d, which is another one, is used at %s by %s.", w.Port.Number, u.Address, processText(u.Process))
+	}
+	for _, u := range w.Untold {
+		w.say("Not known here: %s.", clean(u))
+	}
+}
+
+func within(dir string) string {
+	if dir == "" {
+		return ""
+	}
+	return " in " + shortDir(dir)
+}
+
+func because(reason string) string {
+	if reason == "" {
+		return ""
+	}
+	return " (" + clean(reason) + ")"
+}
+
+func count(n int, one, many string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return fmt.Sprintf("%d %s", n, many)
+}
+
+// holder tells of one listener.
+func (w *explainer) holder(h explain.Holder) {
+	w.line(w.style.paint(h.Name, bold))
+	var facts []string
+	if h.Container != "" {
+		facts = append(facts, "container "+clean(h.Container))
+		if h.Project != "" {
+			facts = append(facts, "of the compose project "+clean(h.Project))
+		}
+	}
+	switch {
+	case h.PID != 0:
+		text := processText(explain.Process{PID: h.PID, Process: h.Process})
+		if h.User != "" {
+			text += " of " + clean(h.User)
+		}
+		facts = append(facts, text)
+	case h.Container == "" && h.User != "":
+		facts = append(facts, "a process of "+clean(h.User)+" that this user cannot see")
+	case h.Container == "":
+		facts = append(facts, "a process that this user cannot see")
+	}
+	if !h.Started.IsZero() {
+		facts = append(facts, "since "+sinceText(h.Started, w.now))
+	}
+	if h.Restarts > 0 {
+		facts = append(facts, count(h.Restarts, "restart seen", "restarts seen"))
+	}
+	w.say("%s", strings.Join(facts, ", "))
+	if h.Directory != "" {
+		w.say("in %s", shortDir(h.Directory))
+	}
+	w.say("at %s", joinAddrs(h.Addresses, " and "))
+	if len(h.Also) > 0 {
+		w.say("It also has %s.", portList(h.Also))
+	}
+	if len(h.Parents) > 0 {
+		parents := make([]string, len(h.Parents))
+		for i, p := range h.Parents {
+			parents[i] = fmt.Sprintf("%s (%d)", dash(clean(p.Process)), p.PID)
+		}
+		w.say("started by %s", strings.Join(parents, " ← "))
+	}
+	if h.Manager != "" {
+		w.say("managed by %s, which may start it again", clean(h.Manager))
+	}
+	if q := h.Queue; q != nil && q.Waiting > 0 {
+		w.say("%s to be accepted (room for %d)", count(q.Waiting, "connection waits", "connections wait"), q.Limit)
+	}
+}
+
+func portList(ports []uint16) string {
+	const most = 8
+	var texts []string
+	for _, p := range ports[:min(len(ports), most)] {
+		texts = append(texts, fmt.Sprint(p))
+	}
+	text := "port " + strings.Join(texts, ", ")
+	if len(texts) > 1 {
+		text = "ports " + strings.Join(texts, ", ")
+	}
+	if more := len(ports) - most; more > 0 {
+		text += fmt.Sprintf(" and %d more", more)
+	}
+	return text
+}
+
+// processText names a process.
+func processText(p explain.Process) string {
+	switch {
+	case p.PID != 0:
+		return fmt.Sprintf("%s (PID %d)", dash(clean(p.Process)), p.PID)
+	case p.User != "":
+		return "a process of " + clean(p.User)
+	}
+	return "a process that cannot be seen"
+}
+
+func (w *explainer) safe() {
+	if len(w.Answer.Listeners) == 0 {
+		return
+	}
+	w.heading("Safe")
+	exposed := slices.ContainsFunc(w.Answer.Listeners, func(h explain.Holder) bool { return h.Exposed })
+	switch {
+	case !exposed:
+		w.say("Only this computer can reach it.")
+	case len(w.Reachable) == 0:
+		w.say("It listens for other machines, too, but this computer has no address in a network now.")
+	default:
+		w.say("Other machines can reach it, unless a firewall stands in between, at:")
+		for _, i := range w.Reachable {
+			w.line(fmt.Sprintf("  %s (%s)", netip.AddrPortFrom(i.Address, w.Port.Number), clean(i.Name)))
+		}
+	}
+	if w.Risk != "" {
+		article := "A "
+		if strings.ContainsAny(w.Risk[:1], "aeiou") {
+			article = "An "
+		}
+		for _, line := range wrap(article+w.Risk+" is open to the network here. Bind it to 127.0.0.1 unless other machines need it.", w.width-margin) {
+			w.line(w.style.paint(line, red))
+		}
+	}
+}
+
+func (w *explainer) reach() {
+	w.heading("Reach")
+	for _, c := range w.Connects {
+		text := string(c.Result)
+		switch {
+		case c.Error != "":
+			text += " (" + clean(c.Error) + ")"
+		case c.Result == explain.Unreachable:
+			text += " (this computer has no such address)"
+		case c.Result == explain.Accepted && !c.Listens:
+			text += " (the system passes it on: no process listens)"
+		}
+		w.result(c.Address, text)
+	}
+	p := w.Probe
+	if p == nil {
+		return
+	}
+	if t := p.TLS; t != nil {
+		kind := "issued by " + clean(t.Issuer)
+		if t.SelfSigned {
+			kind = "self-signed"
+		}
+		w.say("It speaks TLS: a certificate for %s, %s, until %s.", clean(strings.Join(t.Names, ", ")), kind, t.Expires.Local().Format("2 Jan 2006"))
+	}
+	switch {
+	case p.HTTP != nil:
+		text := "It speaks HTTP: " + clean(p.HTTP.Status)
+		if p.HTTP.Server != "" {
+			text += ", server " + clean(p.HTTP.Server)
+		}
+		if p.HTTP.Title != "" {
+			text += ", title “" + clean(p.HTTP.Title) + "”"
+		}
+		if p.HTTP.Location != "" {
+			text += ", leads to " + clean(p.HTTP.Location)
+		}
+		w.say("%s.", text)
+	case p.Banner != "":
+		w.say("It says: %s", clean(p.Banner))
+	default:
+		w.say("It says nothing to a connection, a TLS handshake or an HTTP request.")
+	}
+}
+
+func (w *explainer) binds() {
+	w.heading("Bind")
+	for _, b := range w.Binds {
+		text := b.Result
+		if len(b.By) > 0 {
+			names := make([]string, len(b.By))
+			for i, p := range b.By {
+				names[i] = processText(p)
+			}
+			text += " by " + strings.Join(names, ", ")
+		}
+		if b.Error != "" {
+			text += " (" + clean(b.Error) + ")"
+		}
+		w.result(b.Address, text)
+	}
+}
+
+// result writes what came of an attempt at an address.
+func (w *explainer) result(addr netip.Addr, text string) {
+	const column = 11
+	w.line(fmt.Sprintf("%-*s%s", column, addr, cut(text, max(w.width-margin-column, tooSmall/2))))
+}
+
+func (w *explainer) toDo() {
+	w.heading("To do")
+	for _, a := range w.Advice {
+		w.say("%s", clean(a.Says))
+		if a.Command != "" {
+			w.line("  " + w.style.paint(clean(a.Command), bold))
+		}
+	}
+}

@@ -1,0 +1,153 @@
+package terminal
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"porttray/watcher"
+	"porttray/watcher/explain"
+	"porttray/watcher/port"
+)
+
+func listCommand() *cobra.Command {
+	var asJSON, all, commands bool
+	c := &cobra.Command{
+		Use:   "list [PORT|RANGE|NAME ...]",
+		Short: "List what listens, and whose it is",
+		Long: `Lists your servers by port, as the menu does: what belongs to the system, to other users and to desktop programs is left out
+unless --all or a filter asks for it. Filters are ports (3000), ranges (3000-3999) and parts of names of projects, tools,
+processes and containers; what fits any of them is listed. Exit status 1 means that nothing does.
+
+With --args JSON also has the command line by which a process can be started again. That may hold secrets.`,
+		Args:              cobra.ArbitraryArgs,
+		ValidArgsFunction: completeNothing,
+		RunE: func(c *cobra.Command, args []string) error {
+			filter, err := parseFilter(args)
+			if err != nil {
+				return err
+			}
+			s, err := watcher.Look(c.Context())
+			if err != nil {
+				return err
+			}
+			return writeList(c, listing{s, filter, all, commands, asJSON})
+		},
+	}
+	c.Flags().BoolVar(&asJSON, "json", false, "write a JSON array")
+	c.Flags().BoolVarP(&all, "all", "a", false, "list everything")
+	c.Flags().BoolVar(&commands, "args", false, "with --json, add the command that starts it again")
+	return c
+}
+
+// A listing is what is to be listed.
+type listing struct {
+	watcher.Snapshot
+	filter   filter
+	all      bool
+	commands bool
+	asJSON   bool
+}
+
+func writeList(c *cobra.Command, what listing) error {
+	out := c.OutOrStdout()
+	list, hidden := what.choose(port.Read())
+	if what.asJSON {
+		if err := writeJSON(out, list); err != nil {
+			return err
+		}
+	} else if len(list) > 0 {
+		s := styleOf(out)
+		text := table(list, s, time.Now())
+		if hidden > 0 && s != (style{}) { // somebody looks at it
+			text = fmt.Appendln(text, s.paint(fmt.Sprintf("%d more with --all", hidden), faint))
+		}
+		if _, err := out.Write(text); err != nil {
+			return err
+		}
+	}
+	if len(list) > 0 {
+		return nil
+	}
+	switch {
+	case len(what.filter) > 0:
+		fmt.Fprintln(c.ErrOrStderr(), "Nothing that listens fits.")
+	case hidden > 0:
+		fmt.Fprintf(c.ErrOrStderr(), "No servers of yours listen; %d others with --all.\n", hidden)
+	default:
+		fmt.Fprintln(c.ErrOrStderr(), "Nothing listens.")
+	}
+	return errNo
+}
+
+// choose returns the listeners to list, and how many were left out because they are not in the main list.
+func (what listing) choose(system port.System) (list []explain.Listener, hidden int) {
+	list = explain.Listeners(what.Snapshot, system)
+	if what.commands {
+		for i, l := range what.Listeners {
+			list[i].Command = l.Facts.Command
+		}
+	}
+	list = slices.DeleteFunc(list, func(l explain.Listener) bool {
+		if len(what.filter) > 0 {
+			return !what.filter.fits(l)
+		}
+		other := !what.all && l.Section != watcher.Main.String()
+		if other {
+			hidden++
+		}
+		return other
+	})
+	return list, hidden
+}
+
+// A filter is what a listener must fit one of.
+type filter []func(explain.Listener) bool
+
+func (f filter) fits(l explain.Listener) bool {
+	return slices.ContainsFunc(f, func(fits func(explain.Listener) bool) bool { return fits(l) })
+}
+
+// parseFilter reads filters from the command line.
+func parseFilter(args []string) (filter, error) {
+	var f filter
+	for _, arg := range args {
+		fits, err := parseOne(arg)
+		if err != nil {
+			return nil, badUsage(arg, err)
+		}
+		f = append(f, fits)
+	}
+	return f, nil
+}
+
+func parseOne(arg string) (func(explain.Listener) bool, error) {
+	if strings.TrimSpace(arg) == "" {
+		return nil, errors.New("neither a port nor a name")
+	}
+	from, to, isRange := strings.Cut(strings.TrimPrefix(arg, ":"), "-")
+	if strings.Trim(from+to, "0123456789") != "" {
+		part := strings.ToLower(arg)
+		return func(l explain.Listener) bool {
+			return slices.ContainsFunc([]string{l.Project, l.Tool, l.Process, l.Container}, func(name string) bool {
+				return strings.Contains(strings.ToLower(name), part)
+			})
+		}, nil
+	}
+	first, err := explain.ParsePort(from)
+	last := first
+	if err == nil && isRange {
+		last, err = explain.ParsePort(to)
+	}
+	switch {
+	case err != nil:
+		return nil, err
+	case first > last:
+		return nil, errors.New("a range begins with the lower port")
+	}
+	return func(l explain.Listener) bool { return first <= l.Port && l.Port <= last }, nil
+}

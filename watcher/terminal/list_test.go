@@ -1,0 +1,130 @@
+package terminal
+
+import (
+	"bytes"
+	"fmt"
+	"net/netip"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/mattn/go-runewidth"
+
+	"porttray/watcher"
+	"porttray/watcher/explain"
+	"porttray/watcher/owner"
+	"porttray/watcher/owner/engine"
+	"porttray/watcher/port"
+)
+
+// many is a machine of some variety.
+func many() watcher.Snapshot {
+	web := listener(5173, owner.Process{PID: 4711, Start: 1, Name: "node", User: "x-ann", Since: at(8, 5, 59)}, "127.0.0.1", "::1")
+	web.Facts.Project, web.Facts.Tool = owner.Project{Name: "shop", Dir: "/home/ann/code/shop"}, owner.Tool{Name: "Vite", Kind: owner.Server}
+	web.Facts.Command, web.Restarts = "cd /home/ann/code/shop && vite --secret=1", 2
+	hmr := web
+	hmr.Port, hmr.Addrs = 24678, []netip.Addr{netip.MustParseAddr("0.0.0.0"), netip.MustParseAddr("::")}
+	wide := listener(8000, owner.Process{PID: 32, Start: 1, Name: "python3", Since: at(9, 0, 0).AddDate(0, 0, -3)}, "0.0.0.0")
+	wide.Facts.Project.Name = "日本語のとても長いプロジェクト"
+	wide.Facts.Tool = owner.Tool{Name: "Django", Kind: owner.Server}
+	db := listener(5432, owner.Process{PID: 900, Start: 1, Name: "docker-proxy", Refusal: "forwards for a container or VM"}, "127.0.0.1")
+	db.Container = engine.Container{ID: "c0ffee", Name: "shop-db-1", Image: "postgres:16", Project: "shop", Service: "db"}
+	db.Facts.Tool = owner.Tool{Name: "PostgreSQL", Kind: owner.Server}
+	hidden := listener(631, owner.Process{Foreign: true, User: "x-cups"}, "127.0.0.1", "::1")
+	return snapshot(hidden, web, db, wide, hmr)
+}
+
+func TestTable(t *testing.T) {
+	list := explain.Listeners(many(), port.System{})
+	for name, s := range map[string]style{"piped": {}, "80": {width: 80}, "60": {width: 60}, "tiny": {width: 20}, "colour": {width: 100, colour: true}} {
+		t.Run(name, func(t *testing.T) {
+			got := table(list, s, at(9, 30, 0))
+			golden(t, "list_"+name+".txt", got)
+			for line := range strings.Lines(string(got)) {
+				if n := runewidth.StringWidth(strings.TrimSuffix(line, "\n")); s.width >= 60 && !s.colour && n > s.width {
+					t.Errorf("%d columns wide: %s", n, line)
+				}
+			}
+		})
+	}
+}
+
+func TestListJSON(t *testing.T) {
+	for name, commands := range map[string]bool{"list": false, "list_args": true} {
+		list, _ := listing{Snapshot: many(), all: true, commands: commands}.choose(port.System{})
+		var b bytes.Buffer
+		if err := writeJSON(&b, list); err != nil {
+			t.Fatal(err)
+		}
+		golden(t, name+".json", b.Bytes())
+		matches(t, "list.schema.json", b.Bytes())
+		if !commands && strings.Contains(b.String(), "secret") {
+			t.Error("a command line is told that nobody asked for")
+		}
+	}
+}
+
+func TestChoose(t *testing.T) {
+	for _, tt := range []struct {
+		filter string
+		all    bool
+		want   string
+		hidden int
+	}{
+		{"", false, "[5173 5432 8000 24678]", 1},
+		{"", true, "[631 5173 5432 8000 24678]", 0},
+		{"5173", false, "[5173]", 0},
+		{":5173", false, "[5173]", 0},
+		{"5173 631", false, "[631 5173]", 0},
+		{"5000-5999", false, "[5173 5432]", 0},
+		{"5173-5173", false, "[5173]", 0},
+		{"SHOP", false, "[5173 5432 24678]", 0},
+		{"postgres", false, "[5432]", 0},
+		{"db-1", false, "[5432]", 0},
+		{"python", false, "[8000]", 0},
+		{"nothing", true, "[]", 0},
+	} {
+		filter, err := parseFilter(strings.Fields(tt.filter))
+		if err != nil {
+			t.Errorf("%q: %v", tt.filter, err)
+			continue
+		}
+		list, hidden := listing{Snapshot: many(), filter: filter, all: tt.all}.choose(port.System{})
+		ports := []uint16{}
+		for _, l := range list {
+			ports = append(ports, l.Port)
+		}
+		if got := fmt.Sprint(ports); got != tt.want || hidden != tt.hidden {
+			t.Errorf("%q, all %t: chose %s and left out %d, want %s and %d", tt.filter, tt.all, got, hidden, tt.want, tt.hidden)
+		}
+	}
+}
+
+func TestSinceText(t *testing.T) {
+	now := at(9, 30, 0)
+	for want, since := range map[string]time.Time{
+		"": {}, "09:00": at(9, 0, 0), "3 Mar 23:59": at(0, 0, 0).Add(-time.Minute), "4 Mar 2025": now.AddDate(-1, 0, 0),
+	} {
+		if got := sinceText(since, now); got != want {
+			t.Errorf("%v: got %q, want %q", since, got, want)
+		}
+	}
+}
+
+func TestWrap(t *testing.T) {
+	for _, tt := range []struct {
+		text  string
+		width int
+		want  string
+	}{
+		{"", 10, ""},
+		{"one", 10, "one"},
+		{"one two  three", 7, "one two|three"},
+		{"overlongword is alone", 5, "overlongword|is|alone"},
+		{"日本 語", 5, "日本|語"},
+	} {
+		if got := strings.Join(wrap(tt.text, tt.width), "|"); got != tt.want {
+			t.Errorf("%q in %d columns: got %q, want %q", tt.text, tt.width, got, tt.want)
+		}
+	}
+}

@@ -1,0 +1,158 @@
+package terminal
+
+import (
+	"bytes"
+	"fmt"
+	"net/netip"
+	"strings"
+	"time"
+
+	"porttray/watcher/explain"
+	"porttray/watcher/owner"
+)
+
+// narrowest is what a column can be shortened to, in columns of the terminal.
+const narrowest = 4
+
+// A column of the table of listeners.
+type column struct {
+	head  string
+	cell  func(l explain.Listener, now time.Time) string
+	fixed bool // it is never shortened
+	how   func(l explain.Listener) string
+}
+
+var columns = []column{
+	{head: "PORT", fixed: true, cell: func(l explain.Listener, _ time.Time) string { return fmt.Sprint(l.Port) },
+		how: func(explain.Listener) string { return bold }},
+	{head: "PROJECT", cell: func(l explain.Listener, _ time.Time) string { return projectOf(l) }},
+	{head: "TOOL", cell: func(l explain.Listener, _ time.Time) string { return l.Tool }},
+	{head: "PROCESS", cell: func(l explain.Listener, _ time.Time) string { return processOf(l) }},
+	{head: "PID", fixed: true, cell: func(l explain.Listener, _ time.Time) string {
+		if l.PID == 0 {
+			return ""
+		}
+		return fmt.Sprint(l.PID)
+	}},
+	{head: "ADDRESS", cell: func(l explain.Listener, _ time.Time) string { return joinAddrs(l.Addresses, ",") }},
+	{head: "EXPOSURE", fixed: true, cell: func(l explain.Listener, _ time.Time) string { return exposure(l) },
+		how: func(l explain.Listener) string {
+			if l.Exposed {
+				return yellow
+			}
+			return ""
+		}},
+	{head: "SINCE", fixed: true, cell: func(l explain.Listener, now time.Time) string { return sinceText(l.Started, now) }},
+}
+
+// projectOf returns what the listener belongs to: its project, or its container.
+func projectOf(l explain.Listener) string {
+	if l.Container != "" {
+		return clean(l.Container)
+	}
+	return clean(l.Project)
+}
+
+// processOf names the process, or the user where no more is known.
+func processOf(l explain.Listener) string {
+	if l.Process == "" && l.PID == 0 && l.User != "" {
+		return "of " + clean(l.User)
+	}
+	return clean(l.Process)
+}
+
+func exposure(l explain.Listener) string {
+	if l.Exposed {
+		return "network"
+	}
+	return "local"
+}
+
+func joinAddrs(addrs []netip.Addr, separator string) string {
+	texts := make([]string, len(addrs))
+	for i, a := range addrs {
+		texts[i] = a.String()
+	}
+	return strings.Join(texts, separator)
+}
+
+// sinceText says when something began, as briefly as is clear.
+func sinceText(t, now time.Time) string {
+	switch y, m, d := t.Date(); {
+	case t.IsZero():
+		return ""
+	case y != now.Year():
+		return t.Format("2 Jan 2006")
+	case m != now.Month() || d != now.Day():
+		return t.Format("2 Jan 15:04")
+	}
+	return t.Format("15:04")
+}
+
+// table returns the listeners as an aligned table. If that is wider than the style allows, the widest columns are cut.
+func table(list []explain.Listener, s style, now time.Time) []byte {
+	rows := make([][]string, 0, len(list))
+	widths := make([]int, len(columns))
+	for i, c := range columns {
+		widths[i] = len(c.head)
+	}
+	for _, l := range list {
+		row := make([]string, len(columns))
+		for i, c := range columns {
+			row[i] = dash(c.cell(l, now))
+			widths[i] = max(widths[i], cellWidth(row[i]))
+		}
+		rows = append(rows, row)
+	}
+	fit(widths, s.width)
+	var b bytes.Buffer
+	for i, c := range columns {
+		writeCell(&b, i, c.head, widths, s, faint)
+	}
+	for n, row := range rows {
+		for i, c := range columns {
+			how := ""
+			if c.how != nil {
+				how = c.how(list[n])
+			}
+			writeCell(&b, i, row[i], widths, s, how)
+		}
+	}
+	return b.Bytes()
+}
+
+// writeCell writes the cell in column i and, behind the last, the end of the line.
+func writeCell(b *bytes.Buffer, i int, text string, widths []int, s style, how string) {
+	const gap = "  "
+	text = cut(text, widths[i])
+	b.WriteString(s.paint(text, how))
+	if i == len(widths)-1 {
+		b.WriteByte('\n')
+		return
+	}
+	b.WriteString(strings.Repeat(" ", widths[i]-cellWidth(text)) + gap)
+}
+
+// fit narrows columns until they fit into a width, always the widest. There is a limit to that.
+func fit(widths []int, width int) {
+	const gap = 2
+	total := gap * (len(widths) - 1)
+	for _, w := range widths {
+		total += w
+	}
+	for ; width > 0 && total > width; total-- {
+		widest := -1
+		for i, w := range widths {
+			if !columns[i].fixed && w > narrowest && (widest < 0 || w > widths[widest]) {
+				widest = i
+			}
+		}
+		if widest < 0 {
+			return
+		}
+		widths[widest]--
+	}
+}
+
+// shortDir returns a directory as people write it, fit to show.
+func shortDir(dir string) string { return clean(owner.ShortDir(dir)) }
