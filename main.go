@@ -28,6 +28,7 @@ func main() {
 		Main:    trayOrWatch,
 		Tray:    showTray,
 		Open:    browser.Open,
+		Examine: tray.Examine,
 	}, os.Args[1:], os.Stdout, os.Stderr)
 	stop()
 	os.Exit(code)

@@ -45,10 +45,7 @@ func readChoices(file string, now time.Time) (choices, error) {
 	if err != nil {
 		return first, fmt.Errorf("read what was chosen before: %w", errors.Join(errKept, err))
 	}
-	c := first
-	if err = toml.Unmarshal(text, &c); err == nil && !c.Mode.valid() {
-		err = fmt.Errorf("notifications = %q is none of all, mine, pinned, off", string(c.Mode))
-	}
+	c, err := parseChoices(text)
 	if err == nil {
 		if !c.Paused.After(now) {
 			c.Paused = time.Time{}
@@ -57,6 +54,16 @@ func readChoices(file string, now time.Time) (choices, error) {
 	}
 	aside := file + ".broken-" + now.Format("2006-01-02T15-04-05")
 	return first, fmt.Errorf("what was chosen before is in no order (%w), and was put aside as %s", errors.Join(err, os.Rename(file, aside)), aside)
+}
+
+// parseChoices reads what writeChoices wrote.
+func parseChoices(text []byte) (choices, error) {
+	c := choices{Mode: myServers}
+	err := toml.Unmarshal(text, &c)
+	if err == nil && !c.Mode.valid() {
+		err = fmt.Errorf("notifications = %q is none of all, mine, pinned, off", string(c.Mode))
+	}
+	return c, err
 }
 
 func (m mode) valid() bool {
@@ -71,9 +78,7 @@ func (m mode) valid() bool {
 // writeChoices keeps c in the file, which is replaced as a whole: whatever happens, it is the old one or the new one. A symbolic link
 // stays, and what it leads to is replaced.
 func writeChoices(file string, c choices) error {
-	if real, err := filepath.EvalSymlinks(file); err == nil {
-		file = real
-	}
+	file = linked(file)
 	text, err := toml.Marshal(c)
 	if err == nil {
 		err = os.MkdirAll(filepath.Dir(file), 0o700)
@@ -94,6 +99,14 @@ func writeChoices(file string, c choices) error {
 		return fmt.Errorf("keep what was chosen: %w", errors.Join(err, os.Remove(tmp.Name())))
 	}
 	return nil
+}
+
+// linked returns what a symbolic link leads to, and the file itself if it is none.
+func linked(file string) string {
+	if real, err := filepath.EvalSymlinks(file); err == nil {
+		return real
+	}
+	return file
 }
 
 // A keeper writes the choices down, away from the loop: the latest ones, if they change while others are being written.

@@ -137,13 +137,14 @@ type desktop struct {
 	network network
 }
 
-// busConfig is a session bus that starts no services and has room for any test.
+// busConfig is a session bus that has room for any test. It starts the services that are described in a directory, which is empty.
 const busConfig = `<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-Bus Bus Configuration 1.0//EN"
  "http://www.freedesktop.org/standards/dbus/1.0/busconfig.dtd">
 <busconfig>
   <type>session</type>
   <listen>unix:path=%s</listen>
   <auth>EXTERNAL</auth>
+  <servicedir>%s</servicedir>
   <policy context="default">
     <allow send_destination="*" eavesdrop="true"/>
     <allow eavesdrop="true"/>
@@ -173,7 +174,7 @@ func newDesktop(t testing.TB) *desktop {
 	d := &desktop{t: t, dir: dir}
 	t.Cleanup(d.empty) // after all that was started has been ended
 	d.network = newNetwork(t)
-	for _, name := range []string{"bin", "home", "run", "tmp"} {
+	for _, name := range []string{"bin", "home", "run", "services", "tmp"} {
 		if err := os.Mkdir(d.path(name), 0o700); err != nil {
 			t.Fatal(err)
 		}
@@ -185,7 +186,7 @@ func newDesktop(t testing.TB) *desktop {
 	}
 
 	config := d.path("bus.conf")
-	if err := os.WriteFile(config, fmt.Appendf(nil, busConfig, d.path("bus")), 0o600); err != nil {
+	if err := os.WriteFile(config, fmt.Appendf(nil, busConfig, d.path("bus"), d.path("services")), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	d.bus = startProcess(t, exec.Command(daemon, "--config-file="+config, "--nofork", "--nopidfile", "--print-address"))

@@ -378,8 +378,14 @@ func mnemonics(label, goos, desktop string) string {
 		return label
 	}
 	n := -1
-	if names := strings.Split(desktop, ":"); slices.Contains(names, "GNOME") && !slices.Contains(names, "Budgie") {
+	if isGNOME(desktop) {
 		n = 1
 	}
 	return strings.Replace(label, "_", "__", n)
+}
+
+// isGNOME reports whether $XDG_CURRENT_DESKTOP names GNOME Shell, which Budgie is not, though it names GNOME as well.
+func isGNOME(desktop string) bool {
+	names := strings.Split(desktop, ":")
+	return slices.Contains(names, "GNOME") && !slices.Contains(names, "Budgie")
 }

@@ -38,14 +38,38 @@ type session struct {
 // openSession connects to the desktop session, within callLimit. The error says in a few words why there is none; no bus is ever
 // started for it.
 func openSession(ctx context.Context) (*session, error) {
-	if os.Getenv("DISPLAY") == "" && os.Getenv("WAYLAND_DISPLAY") == "" {
-		return nil, errors.New("there is no display (neither DISPLAY nor WAYLAND_DISPLAY is set)")
+	if display(os.Getenv) == "" {
+		return nil, errNoDisplay
 	}
 	s := &session{hosts: make(chan *dbus.Signal, 16), heard: make(chan func(), maxShown), clicked: make(chan watcher.ID, 1),
 		plain: newBeeepSender()}
+	if err := s.connect(ctx, greet); err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+var (
+	errNoDisplay = errors.New("there is no display (neither DISPLAY nor WAYLAND_DISPLAY is set)")
+	errNoBus     = errors.New("there is no session bus (DBUS_SESSION_BUS_ADDRESS does not lead to one)")
+)
+
+// display returns what shows windows, as the environment tells: "Wayland", "X11", or nothing.
+func display(getenv func(string) string) string {
+	switch {
+	case getenv("WAYLAND_DISPLAY") != "":
+		return "Wayland"
+	case getenv("DISPLAY") != "":
+		return "X11"
+	}
+	return ""
+}
+
+// connect connects to the session bus, if there is one, and has greet make the connection usable, all within callLimit.
+func (s *session) connect(ctx context.Context, greet func(*dbus.Conn) error) error {
 	conn, err := dbus.SessionBusPrivateNoAutoStartup(dbus.WithSignalHandler(s))
 	if err != nil {
-		return nil, errors.New("there is no session bus (DBUS_SESSION_BUS_ADDRESS does not lead to one)")
+		return errNoBus
 	}
 	ctx, cancel := context.WithTimeout(ctx, callLimit)
 	defer cancel()
@@ -58,19 +82,24 @@ func openSession(ctx context.Context) (*session, error) {
 	}
 	if err != nil {
 		conn.Close()
-		return nil, fmt.Errorf("the session bus does not answer: %w", err)
+		return fmt.Errorf("the session bus does not answer: %w", err)
 	}
 	s.conn = conn
-	return s, nil
+	return nil
+}
+
+// hello makes a connection usable for calls.
+func hello(conn *dbus.Conn) error {
+	if err := conn.Auth(nil); err != nil {
+		return err
+	}
+	return conn.Hello()
 }
 
 // greet makes a connection usable, and the one that systray will use as well: systray neither reports that it cannot connect
 // nor survives it.
 func greet(conn *dbus.Conn) error {
-	if err := conn.Auth(nil); err != nil {
-		return err
-	}
-	if err := conn.Hello(); err != nil {
+	if err := hello(conn); err != nil {
 		return err
 	}
 	if err := matchNotices(conn); err != nil {
@@ -173,14 +202,41 @@ func (s *session) register(ctx context.Context) {
 func (s *session) hasHost(ctx context.Context) bool {
 	ctx, cancel := context.WithTimeout(ctx, callLimit)
 	defer cancel()
-	var owned bool
-	err := s.conn.BusObject().CallWithContext(ctx, busName+".NameHasOwner", 0, watcherName).Store(&owned)
-	if err != nil || !owned {
-		return false
+	h, err := s.host(ctx)
+	return err == nil && h.by != "" && (h.registered || h.untold != nil)
+}
+
+// A trayHost is what is known of what shows tray icons.
+type trayHost struct {
+	by         string // the unique bus name of the watcher, which has the list of them; empty if there is none
+	registered bool   // something shows them
+	untold     error  // why the watcher does not say whether something does; nil if it says so
+}
+
+// host asks what shows tray icons. Nothing is started for it. The error says that the bus does not answer.
+func (s *session) host(ctx context.Context) (trayHost, error) {
+	by, err := s.ownerOf(ctx, watcherName)
+	if err != nil || by == "" {
+		return trayHost{}, err
 	}
+	h := trayHost{by: by}
 	var has dbus.Variant
-	err = s.conn.Object(watcherName, watcherPath).CallWithContext(ctx, "org.freedesktop.DBus.Properties.Get", 0,
+	h.untold = s.conn.Object(by, watcherPath).CallWithContext(ctx, "org.freedesktop.DBus.Properties.Get", dbus.FlagNoAutoStart,
 		watcherName, "IsStatusNotifierHostRegistered").Store(&has)
-	registered, isBool := has.Value().(bool)
-	return err != nil || !isBool || registered
+	isBool := false
+	if h.registered, isBool = has.Value().(bool); h.untold == nil && !isBool {
+		h.untold = errors.New("the answer is neither yes nor no")
+	}
+	return h, nil
+}
+
+// ownerOf returns the unique bus name of who has a name now, or nothing if nobody does. What is called by its unique name is
+// never started for the call.
+func (s *session) ownerOf(ctx context.Context, name string) (string, error) {
+	var by string
+	err := s.conn.BusObject().CallWithContext(ctx, busName+".GetNameOwner", 0, name).Store(&by)
+	if refusal, ok := errors.AsType[dbus.Error](err); ok && refusal.Name == busName+".Error.NameHasNoOwner" {
+		return "", nil
+	}
+	return by, err
 }

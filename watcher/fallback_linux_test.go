@@ -256,7 +256,7 @@ func TestFastReopenFails(t *testing.T) {
 	fd := d.fd
 	d.buf = d.buf[:16] // too small for anything
 	s.how.stop()
-	s.how = listing{"sock_diag", d.list, d.close}
+	s.how = listing{name: "sock_diag", list: d.list, stop: d.close}
 	withoutFiles(t, func() {
 		for range 3 {
 			if snapshot, err := s.scan(t.Context()); !errors.Is(err, unix.EMSGSIZE) && !errors.Is(err, unix.EBADF) {
@@ -311,6 +311,9 @@ func TestNewSource(t *testing.T) {
 	snapshot, err := source.scan(t.Context())
 	if got, want := foundOurs(snapshot, port), fmt.Sprintf("%d@127.0.0.1", os.Getpid()); err != nil || got != want || snapshot.Source != "gopsutil" || source.wake != nil {
 		t.Errorf("found %q from %s, %v, want %q from gopsutil", got, snapshot.Source, err, want)
+	}
+	if !errors.Is(source.detour, unix.EMFILE) {
+		t.Errorf("that is because of %v, want %v", source.detour, unix.EMFILE)
 	}
 }
 

@@ -30,7 +30,7 @@ func newFast(t testing.TB) *fastScanner {
 // useProc has a scanner list sockets the other way.
 func (s *fastScanner) useProc() {
 	s.how.stop()
-	s.how = listing{"/proc/net/tcp", listProc, func() {}}
+	s.how = listing{name: "/proc/net/tcp", list: listProc, stop: func() {}}
 }
 
 // heed has a scanner see these ports of 127.0.0.1 only. All others on this machine may come and go as they please.

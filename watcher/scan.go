@@ -26,9 +26,10 @@ func Scan(ctx context.Context) (Snapshot, error) {
 
 // A source is a system's way to scan. It belongs to one goroutine.
 type source struct {
-	scan  func(context.Context) (Snapshot, error)
-	wake  <-chan struct{} // receives a value when an owner has ended and a scan would show it; nil if the system does not tell
-	close func()
+	scan   func(context.Context) (Snapshot, error)
+	wake   <-chan struct{} // receives a value when an owner has ended and a scan would show it; nil if the system does not tell
+	close  func()
+	detour error // why it is not the quickest one that there is for this system; nil if it is
 }
 
 // portable returns the scan that works everywhere. Some failures of gopsutil look like empty lists, and a Watcher knows those by

@@ -6,8 +6,10 @@ package watcher
 func newSource(everywhere bool) source {
 	fast, err := newFastScanner()
 	if err != nil {
-		return portable(everywhere)
+		src := portable(everywhere)
+		src.detour = err
+		return src
 	}
 	fast.everywhere = everywhere
-	return source{scan: fast.scan, wake: fast.wake(), close: fast.close}
+	return source{scan: fast.scan, wake: fast.wake(), close: fast.close, detour: fast.how.detour}
 }

@@ -43,8 +43,8 @@ func Dir() (string, error) {
 	return filepath.Join(dir, "porttray"), nil
 }
 
-// path returns where the file is, if there is one.
-func path() (string, error) {
+// File returns where the file is; it need not exist yet.
+func File() (string, error) {
 	dir, err := Dir()
 	return filepath.Join(dir, name), err
 }

@@ -38,7 +38,7 @@ type History struct {
 // is empty. A file that is too large or makes no sense, that is no regular file or another user's, is an error that names it, and
 // the history is empty then. Nothing in it is older than 30 days. Read changes nothing and does not wait for those who write.
 func Read() (History, error) {
-	file, err := path()
+	file, err := File()
 	if err != nil {
 		return History{}, err
 	}

@@ -71,7 +71,7 @@ type Recorder struct {
 // NewRecorder returns a recorder for this user's file. Where the system tells no place for it, that is logged, and nothing is
 // written.
 func NewRecorder() *Recorder {
-	file, err := path()
+	file, err := File()
 	if err != nil {
 		slog.Warn("what closes is not remembered", "err", err)
 		file = ""

@@ -17,6 +17,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"porttray/watcher"
+	"porttray/watcher/doctor"
 	"porttray/watcher/explain"
 )
 
@@ -26,6 +27,7 @@ type Program struct {
 	Main    func(ctx context.Context, out, errs io.Writer) error // what porttray does without a command
 	Tray    func(ctx context.Context) error                      // shows the tray
 	Open    func(ctx context.Context, url string) error          // opens a browser
+	Examine func(ctx context.Context) []doctor.Finding           // looks at the desktop
 }
 
 // Run carries out the command line and returns the exit status: 0 for success, 1 for "no" or for what could not be done, 2 for bad
@@ -93,7 +95,7 @@ watches in the terminal. Its commands give the same answers in words or as JSON.
 	}
 	add("see", listCommand(), watchCommand(), explainCommand(), waitCommand(), freeCommand())
 	add("act", openCommand(p), stopCommand())
-	add("rest", trayCommand(p), completionCommand(), versionCommand(p))
+	add("rest", doctorCommand(p), trayCommand(p), completionCommand(), versionCommand(p))
 	root.SetHelpCommandGroupID("rest")
 	root.Long = filled(root.Long)
 	return root

@@ -50,6 +50,8 @@ type List struct {
 	Answered []string
 	// Failed are the others. What their containers publish is not known, whatever it was before.
 	Failed []Failure
+	// Spared are the sockets that were not asked, because asking would start an engine.
+	Spared []string
 }
 
 // A Failure is an engine that did not answer, and why, in a few plain words. The error wraps the cause: fs.ErrPermission when
@@ -96,7 +98,14 @@ const answerWithin = time.Second
 func (e *Engines) List(ctx context.Context, wake bool) List {
 	ctx, cancel := context.WithTimeout(ctx, answerWithin)
 	defer cancel()
-	sockets := slices.DeleteFunc(slices.Clone(e.sockets()), func(socket string) bool { return !wake && maker(socket) == "Podman" })
+	var l List
+	sockets := slices.DeleteFunc(slices.Clone(e.sockets()), func(socket string) bool {
+		spared := !wake && maker(socket) == "Podman"
+		if spared {
+			l.Spared = append(l.Spared, socket)
+		}
+		return spared
+	})
 	published := make([][]Published, len(sockets))
 	errs := make([]error, len(sockets))
 	var asking sync.WaitGroup
@@ -105,7 +114,6 @@ func (e *Engines) List(ctx context.Context, wake bool) List {
 	}
 	asking.Wait()
 
-	var l List
 	for i, socket := range sockets {
 		if errs[i] != nil {
 			l.Failed = append(l.Failed, Failure{socket, errs[i]})

@@ -203,6 +203,25 @@ func TestListSeveral(t *testing.T) {
 	})
 }
 
+// TestListSpares has engines that asking would start. They are asked only where that is wanted.
+func TestListSpares(t *testing.T) {
+	for _, wake := range []bool{false, true} {
+		asked := 0
+		counts := func(conn net.Conn, r *http.Request) {
+			asked++
+			says(ok("[]"))(conn, r)
+		}
+		got := fakes(map[string]fake{"/run/podman/podman.sock": counts}).List(t.Context(), wake)
+		var spared []string
+		if !wake {
+			spared = []string{"/run/podman/podman.sock"}
+		}
+		if (asked > 0) != wake || (len(got.Answered) > 0) != wake || !slices.Equal(got.Spared, spared) {
+			t.Errorf("wake %v: asked %d times, got %+v", wake, asked, got)
+		}
+	}
+}
+
 func TestListErr(t *testing.T) {
 	off, broken := Failure{"/a", explain("/a/docker.sock", ErrNotRunning)}, Failure{"/b", explain("/b/podman.sock", fs.ErrPermission)}
 	tests := []struct {

@@ -1,0 +1,220 @@
+package tray
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"os"
+	"slices"
+	"strings"
+
+	"github.com/godbus/dbus/v5"
+
+	"porttray/watcher/doctor"
+	"porttray/watcher/owner"
+)
+
+// examineSession looks at the desktop session: its display, its bus, and what shows tray icons and notifications.
+func examineSession(ctx context.Context) []doctor.Finding {
+	found := []doctor.Finding{examineDisplay(os.Getenv, Remote())}
+	var s session
+	bus := s.examineBus(ctx)
+	found = append(found, bus)
+	if bus.State != doctor.Works {
+		return found
+	}
+	defer s.close()
+	return append(found, s.examineHost(ctx), s.examineNotifier(ctx))
+}
+
+// examineDisplay tells what kind of session the environment describes, of which nothing is asked.
+func examineDisplay(getenv func(string) string, remote bool) doctor.Finding {
+	f := doctor.Finding{Topic: "session", Says: display(getenv)}
+	desktop := owner.Printable(getenv("XDG_CURRENT_DESKTOP"), maxOther)
+	kind := owner.Printable(getenv("XDG_SESSION_TYPE"), maxOther)
+	switch {
+	case f.Says == "":
+		f.State, f.Fatal, f.Says = doctor.Broken, true, errNoDisplay.Error()
+		f.Fix = "start porttray from within a desktop session; porttray watch does without one"
+		if remote {
+			f.Says += "; this is a terminal over ssh"
+			f.Fix = "start porttray on the desktop itself; here, porttray watch does the same in the terminal"
+		} else if kind != "" {
+			f.Says += "; the session calls itself " + kind
+		}
+		return f
+	case desktop != "":
+		f.Says = desktop + " on " + f.Says
+	}
+	if remote {
+		return overSSH(f.Topic, f.Says)
+	}
+	return f
+}
+
+// examineBus connects to the session bus. If the finding is that it works, s is connected.
+func (s *session) examineBus(ctx context.Context) doctor.Finding {
+	f := doctor.Finding{Topic: "session bus", Says: "answers"}
+	limited, cancel := context.WithTimeout(ctx, examineLimit)
+	defer cancel()
+	err := s.connect(limited, hello)
+	switch {
+	case err == nil:
+		return f
+	case ctx.Err() != nil:
+		return doctor.Unfinished(ctx, f.Topic, examineLimit)
+	}
+	f.State, f.Fatal, f.Says = doctor.Broken, true, inWords(err)
+	f.Fix = "start porttray from within the desktop session, which sets DBUS_SESSION_BUS_ADDRESS; a window manager without a bus can be started by dbus-run-session"
+	if os.Getenv("SUDO_USER") != "" {
+		f.Fix = "start porttray without sudo: the bus is the other user's, and the tray needs no root"
+	}
+	return f
+}
+
+// examineHost tells what shows tray icons.
+func (s *session) examineHost(ctx context.Context) doctor.Finding {
+	f := doctor.Finding{Topic: "tray host"}
+	limited, cancel := context.WithTimeout(ctx, examineLimit)
+	defer cancel()
+	h, err := s.host(limited)
+	if ctx.Err() != nil {
+		return doctor.Unfinished(ctx, f.Topic, examineLimit)
+	}
+	switch {
+	case err != nil:
+		f.State, f.Fatal, f.Says = doctor.Broken, true, "the session bus does not tell what shows tray icons: "+inWords(err)
+		f.Fix = "log in again: without its bus a session has no tray"
+	case h.by == "" && s.activatable(ctx, watcherName):
+		f.State, f.Says = doctor.Lacks, "nothing shows tray icons now; the session bus can start something that says it does"
+		f.Fix = "start porttray tray and see whether its icon appears; if not: " + hostFix(os.Getenv("XDG_CURRENT_DESKTOP"))
+	case h.by == "":
+		f.State, f.Fatal, f.Says = doctor.Broken, true, "nothing shows tray icons here (nobody has the name "+watcherName+")"
+		f.Fix = hostFix(os.Getenv("XDG_CURRENT_DESKTOP"))
+	case h.untold != nil:
+		f.State, f.Says = doctor.Lacks, s.who(ctx, h.by)+" has the list of tray icons, but does not say whether a panel shows them: "+inWords(h.untold)
+		f.Fix = "restart the panel if the icon does not appear"
+	case !h.registered:
+		f.State, f.Fatal, f.Says = doctor.Broken, true, s.who(ctx, h.by)+" has the list of tray icons, but no panel shows them"
+		f.Fix = hostFix(os.Getenv("XDG_CURRENT_DESKTOP"))
+	default:
+		f.Says = s.who(ctx, h.by) + " shows tray icons"
+	}
+	return f
+}
+
+// hostFix says how a desktop comes to show tray icons.
+func hostFix(desktop string) string {
+	if isGNOME(desktop) {
+		return "install the AppIndicator extension (gnome-shell-extension-appindicator on Debian and Ubuntu), log in again and enable it under Extensions; the icon appears by itself then"
+	}
+	return "add the system tray or status notifier to your panel; a bar that knows only the older XEmbed icons, such as i3bar, needs snixembed beside it. The icon appears by itself then"
+}
+
+// examineNotifier tells what shows notifications, and what of porttray's it can do.
+func (s *session) examineNotifier(ctx context.Context) doctor.Finding {
+	f := doctor.Finding{Topic: "notifications"}
+	limited, cancel := context.WithTimeout(ctx, examineLimit)
+	defer cancel()
+	by, err := s.ownerOf(limited, notifierName)
+	switch {
+	case ctx.Err() != nil:
+		return doctor.Unfinished(ctx, f.Topic, examineLimit)
+	case err != nil:
+		f.State, f.Says = doctor.Broken, "the session bus does not tell what shows notifications: "+inWords(err)
+		f.Fix = "log in again: without its bus a session has no notifications"
+		return f
+	case by == "" && s.activatable(ctx, notifierName):
+		f.Says = "the session bus starts a service with the first notification; what it can do is not known before"
+		return f
+	case by == "":
+		f.State, f.Says = doctor.Broken, "nothing shows notifications here (nobody has the name "+notifierName+")"
+		f.Fix = "install a notification service, such as dunst or xfce4-notifyd, and log in again"
+		return f
+	}
+	var name, vendor, version, spec string
+	var capabilities []string
+	service := s.conn.Object(by, notifierPath)
+	// One without a name is as good.
+	_ = service.CallWithContext(limited, notifierName+".GetServerInformation", dbus.FlagNoAutoStart).Store(&name, &vendor, &version, &spec)
+	err = service.CallWithContext(limited, notifierName+".GetCapabilities", dbus.FlagNoAutoStart).Store(&capabilities)
+	if ctx.Err() != nil {
+		return doctor.Unfinished(ctx, f.Topic, examineLimit)
+	}
+	f.Says = fmt.Sprintf("%s, run by %s", called(name, vendor, version), s.who(ctx, by))
+	if err != nil {
+		f.State, f.Says = doctor.Broken, f.Says+", does not say what it can do: "+inWords(err)
+		f.Fix = "restart it, or install another one, such as dunst"
+		return f
+	}
+	return able(f, capabilities)
+}
+
+// called names a notification service by what it says of itself: untrusted text.
+func called(name, vendor, version string) string {
+	text := cmp.Or(owner.Printable(name, maxOther), "a service without a name")
+	if version = owner.Printable(version, maxOther); version != "" {
+		text += " " + version
+	}
+	if vendor = owner.Printable(vendor, maxOther); vendor != "" {
+		text += " (" + vendor + ")"
+	}
+	return text
+}
+
+// able adds to f what a notification service with these capabilities, which are untrusted text, can do for porttray.
+func able(f doctor.Finding, capabilities []string) doctor.Finding {
+	lacks := func(says string) {
+		f.State, f.Says = doctor.Lacks, f.Says+says
+		f.Fix = "use the menu for that, or install a notification service that can do more, such as dunst"
+	}
+	if slices.Contains(capabilities, "actions") {
+		f.Says += ": a click on a notification opens the server"
+	} else {
+		lacks(": a click on a notification opens nothing")
+	}
+	if !slices.Contains(capabilities, "body") {
+		lacks("; only titles are shown, without the reason of an end")
+	}
+	list := slices.Sorted(slices.Values(capabilities))
+	f.Says += "; it knows " + cmp.Or(owner.Printable(strings.Join(list, ", "), maxFound), "nothing more")
+	return f
+}
+
+// activatable reports whether the bus would start something that has a name, as soon as somebody calls it. Asking that is no call.
+func (s *session) activatable(ctx context.Context, name string) bool {
+	ctx, cancel := context.WithTimeout(ctx, examineLimit)
+	defer cancel()
+	var names []string
+	err := s.conn.BusObject().CallWithContext(ctx, busName+".ListActivatableNames", 0).Store(&names)
+	return err == nil && slices.Contains(names, name)
+}
+
+// who names the process behind a unique bus name, as far as the bus and the system tell.
+func (s *session) who(ctx context.Context, unique string) string {
+	ctx, cancel := context.WithTimeout(ctx, examineLimit)
+	defer cancel()
+	var pid uint32
+	err := s.conn.BusObject().CallWithContext(ctx, busName+".GetConnectionUnixProcessID", 0, unique).Store(&pid)
+	if err != nil || pid == 0 || pid > math.MaxInt32 {
+		return "a process that the bus does not name"
+	}
+	name, _ := doctor.Within(ctx, examineLimit, func(ctx context.Context) string {
+		p, _ := owner.Read(ctx, int32(pid)) // without a name when it has ended or may not be seen
+		return owner.Printable(p.Name, maxOther)
+	})
+	if name == "" {
+		return fmt.Sprintf("PID %d", pid)
+	}
+	return fmt.Sprintf("%s (PID %d)", name, pid)
+}
+
+// inWords makes an error of the bus, which can be another program's text, fit to show.
+func inWords(err error) string {
+	if errors.Is(err, context.DeadlineExceeded) {
+		return "no answer within " + examineLimit.String()
+	}
+	return owner.Printable(err.Error(), maxFound)
+}

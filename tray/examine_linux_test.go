@@ -1,0 +1,49 @@
+package tray
+
+import (
+	"testing"
+
+	"porttray/watcher/doctor"
+)
+
+func TestExamineDisplay(t *testing.T) {
+	const none = "there is no display (neither DISPLAY nor WAYLAND_DISPLAY is set)"
+	type env map[string]string
+	tests := []struct {
+		name   string
+		env    env
+		remote bool
+		state  doctor.State
+		says   string
+	}{
+		{"X11", env{"DISPLAY": ":0", "XDG_SESSION_TYPE": "x11"}, false, doctor.Works, "X11"},
+		{"Wayland", env{"WAYLAND_DISPLAY": "wayland-0", "XDG_CURRENT_DESKTOP": "sway"}, false, doctor.Works, "sway on Wayland"},
+		{"Wayland with Xwayland", env{"WAYLAND_DISPLAY": "wayland-0", "DISPLAY": ":0", "XDG_CURRENT_DESKTOP": "GNOME"}, false, doctor.Works, "GNOME on Wayland"},
+		{"hostile desktop", env{"DISPLAY": ":0", "XDG_CURRENT_DESKTOP": "a\x1b[1m\nb\u202e"}, false, doctor.Works, "a [1m b on X11"},
+		{"nothing", env{}, false, doctor.Broken, none},
+		{"a text console", env{"XDG_SESSION_TYPE": "tty\n"}, false, doctor.Broken, none + "; the session calls itself tty"},
+		{"ssh", env{"XDG_SESSION_TYPE": "tty"}, true, doctor.Broken, none + "; this is a terminal over ssh"},
+		{"ssh with a display", env{"DISPLAY": "localhost:10.0"}, true, doctor.Lacks,
+			"X11, but this is a terminal over ssh: porttray by itself watches in the terminal then"},
+	}
+	for _, tt := range tests {
+		f := examineDisplay(func(name string) string { return tt.env[name] }, tt.remote)
+		if f.State != tt.state || f.Says != tt.says || f.Fatal != (tt.state == doctor.Broken) || (f.State == doctor.Works) != (f.Fix == "") {
+			t.Errorf("%s: %+v, want %v: %s", tt.name, f, tt.state, tt.says)
+		}
+	}
+}
+
+func TestHostFix(t *testing.T) {
+	gnome, other := hostFix("GNOME"), hostFix("XFCE")
+	if gnome == other {
+		t.Fatal("GNOME needs a cure of its own")
+	}
+	for desktop, want := range map[string]string{
+		"ubuntu:GNOME": gnome, "GNOME-Classic:GNOME": gnome, "Budgie:GNOME": other, "KDE": other, "": other, "X-GNOME": other,
+	} {
+		if got := hostFix(desktop); got != want {
+			t.Errorf("%q: %s", desktop, got)
+		}
+	}
+}

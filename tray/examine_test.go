@@ -1,0 +1,119 @@
+package tray
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"testing"
+
+	"porttray/watcher/doctor"
+)
+
+func TestExamineChoices(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		t.Skip("where the choices are kept is told by the environment on Linux only")
+	}
+	write := func(name, text string) func(*testing.T, string) {
+		return func(t *testing.T, dir string) {
+			file := filepath.Join(dir, name)
+			if err := errors.Join(os.MkdirAll(filepath.Dir(file), 0o700), os.WriteFile(file, []byte(text), 0o600)); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	tests := []struct {
+		name  string
+		begin func(t *testing.T, dir string) // below which porttray/state.toml is
+		state doctor.State
+		says  string // DIR stands for that
+		fix   string
+	}{
+		{"first start", func(*testing.T, string) {}, doctor.Works, "what you choose in the menu is kept in DIR/porttray/state.toml, which is not there yet", ""},
+		{"kept", write("porttray/state.toml", "notifications = 'off'\n"), doctor.Works, "what you choose in the menu is kept in DIR/porttray/state.toml", ""},
+		{"in no order", write("porttray/state.toml", "notifications = 'lo\x1bud'\n"), doctor.Lacks,
+			"DIR/porttray/state.toml is in no order, so that the next start puts it aside: toml: ", "correct it or delete it"},
+		{"unknown mode", write("porttray/state.toml", "notifications = 'loud'\n"), doctor.Lacks,
+			`DIR/porttray/state.toml is in no order, so that the next start puts it aside: notifications = "loud" is none of all, mine, pinned, off`, "correct it or delete it"},
+		{"a directory", func(t *testing.T, dir string) {
+			if err := os.MkdirAll(filepath.Join(dir, "porttray/state.toml"), 0o700); err != nil {
+				t.Fatal(err)
+			}
+		}, doctor.Lacks, "DIR/porttray/state.toml cannot be read, so nothing is kept: ", "let this user read and write DIR/porttray/state.toml"},
+		{"a file in the way", write("porttray", ""), doctor.Lacks, "DIR/porttray/state.toml cannot be read, so nothing is kept: ",
+			"let this user read and write DIR/porttray/state.toml"},
+		{"a link to where nothing can be made", func(t *testing.T, dir string) {
+			file := filepath.Join(dir, "porttray")
+			if err := errors.Join(os.MkdirAll(dir, 0o700), os.Symlink("/proc/self", file)); err != nil {
+				t.Fatal(err)
+			}
+		}, doctor.Lacks, "what you choose in the menu cannot be kept in DIR/porttray/state.toml: open ",
+			"let this user write to DIR/porttray, and see that there is room on the disk"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			dir := t.TempDir()
+			t.Setenv("HOME", filepath.Join(dir, "home"))
+			t.Setenv("XDG_STATE_HOME", filepath.Join(dir, "state"))
+			tt.begin(t, filepath.Join(dir, "state"))
+			before := tree(t, dir)
+			f := examineChoices("choices")
+			says, fix := strings.ReplaceAll(f.Says, dir+"/state", "DIR"), strings.ReplaceAll(f.Fix, dir+"/state", "DIR")
+			if f.Topic != "choices" || f.State != tt.state || f.Fatal || fix != tt.fix ||
+				!strings.HasPrefix(says, tt.says) || says != tt.says && !strings.HasSuffix(tt.says, ": ") && !strings.HasSuffix(tt.says, ": open ") {
+				t.Errorf("%v: %s → %s\nwant %v: %s → %s", f.State, says, fix, tt.state, tt.says, tt.fix)
+			}
+			if got := tree(t, dir); got != before {
+				t.Errorf("there are the files\n%s\nthere were\n%s", got, before)
+			}
+		})
+	}
+}
+
+// tree lists the files below a directory.
+func tree(t *testing.T, dir string) string {
+	t.Helper()
+	var files []string
+	err := filepath.WalkDir(dir, func(path string, _ os.DirEntry, err error) error {
+		files = append(files, path)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return strings.Join(files, "\n")
+}
+
+func TestExamineElsewhere(t *testing.T) {
+	const lacks = ", but this is a terminal over ssh: porttray by itself watches in the terminal then"
+	tests := []struct {
+		goos      string
+		remote    bool
+		installed string // the program
+		session   string
+		notices   string // how they are shown
+	}{
+		{"windows", false, "", "a desktop of Windows", "shown as toasts; a click opens the server."},
+		{"windows", true, "", "a desktop of Windows" + lacks, "shown as toasts; a click opens the server."},
+		{"darwin", false, "", "a desktop of macOS", "shown by osascript, under the name of Script Editor; a click does not"},
+		{"darwin", false, "terminal-notifier", "a desktop of macOS", "shown by terminal-notifier, where a newer one takes"},
+		{"darwin", true, "other", "a desktop of macOS" + lacks, "shown by osascript, under the name of Script Editor; a click does not"},
+	}
+	for _, tt := range tests {
+		all := examineElsewhere(tt.goos, tt.remote, func(name string) (string, error) {
+			if name == tt.installed {
+				return "/bin/" + name, nil
+			}
+			return "", os.ErrNotExist
+		})
+		if len(all) != 3 || all[0].Says != tt.session || (all[0].State == doctor.Lacks) != tt.remote || !strings.HasPrefix(all[2].Says, tt.notices) {
+			t.Errorf("%+v: %+v", tt, all)
+		}
+		for _, f := range all {
+			if f.Fatal || (f.State == doctor.Works) != (f.Fix == "") {
+				t.Errorf("%+v: %+v", tt, f)
+			}
+		}
+	}
+}

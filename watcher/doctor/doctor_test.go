@@ -1,0 +1,346 @@
+package doctor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/netip"
+	"runtime"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"porttray/watcher"
+	"porttray/watcher/owner"
+	"porttray/watcher/owner/engine"
+)
+
+// wellFormed fails the test for findings that are not what Finding promises.
+func wellFormed(t *testing.T, all []Finding) {
+	t.Helper()
+	for _, f := range all {
+		if f.Topic == "" || f.Says == "" {
+			t.Errorf("%+v says nothing", f)
+		}
+		if (f.State == Works) != (f.Fix == "") {
+			t.Errorf("%+v has the fix %q", f, f.Fix)
+		}
+		if f.Fatal && f.State != Broken {
+			t.Errorf("%+v is fatal, and not broken", f)
+		}
+		for _, text := range []string{f.Topic, f.Says, f.Fix} {
+			if text != owner.Printable(text, 0) {
+				t.Errorf("%+v has a text that is not fit to show: %q", f, text)
+			}
+		}
+		if len([]rune(f.Says)) > 3*maxSays {
+			t.Errorf("%s says %d characters", f.Topic, len([]rune(f.Says)))
+		}
+	}
+}
+
+// text writes a finding the way the tests below say what they want.
+func text(f Finding) string {
+	s := fmt.Sprintf("%s %v: %s", f.Topic, f.State, f.Says)
+	if f.Fix != "" {
+		s += " → " + f.Fix
+	}
+	if f.Fatal {
+		s += " (fatal)"
+	}
+	return s
+}
+
+// about returns the findings on a topic.
+func about(all []Finding, topic string) []string {
+	var texts []string
+	for _, f := range all {
+		if f.Topic == topic {
+			texts = append(texts, text(f))
+		}
+	}
+	return texts
+}
+
+// well is a system on which all is well.
+func well() looks {
+	return looks{
+		system:  func() string { return "Debian 12, Linux 6.18" },
+		try:     func(context.Context) (watcher.Trial, error) { return trial("sock_diag"), nil },
+		hidepid: func() string { return "" },
+		untold:  func() error { return nil },
+		engines: func(context.Context) engine.List { return engine.List{} },
+		goos:    "linux",
+	}
+}
+
+func trial(source string, listeners ...watcher.Listener) watcher.Trial {
+	return watcher.Trial{Snapshot: watcher.Snapshot{Source: source, Listeners: listeners}, First: 3456 * time.Microsecond, Again: 42 * time.Microsecond}
+}
+
+// at returns a listener of that owner.
+func at(port uint16, addr string, p owner.Process) watcher.Listener {
+	return watcher.Listener{Port: port, Addrs: []netip.Addr{netip.MustParseAddr(addr)}, Owner: p}
+}
+
+// because is an error in plain words with its cause behind it.
+type because struct {
+	words string
+	cause error
+}
+
+func (b because) Error() string { return b.words }
+func (b because) Unwrap() error { return b.cause }
+
+var (
+	mine    = owner.Process{PID: 7, Start: 1}
+	foreign = owner.Process{Foreign: true}
+	unknown = owner.Process{}
+)
+
+func TestFindings(t *testing.T) {
+	const sudo = "for a look only: sudo porttray list --all, or porttray list --all as the other user; the tray needs no root"
+	scanned := func(l *looks, t watcher.Trial, err error) {
+		l.try = func(context.Context) (watcher.Trial, error) { return t, err }
+	}
+	listening := func(listeners ...watcher.Listener) func(*looks) {
+		return func(l *looks) { scanned(l, trial("sock_diag", listeners...), nil) }
+	}
+	detour := func(source string, err error) func(*looks) {
+		return func(l *looks) {
+			t := trial(source)
+			t.Detour = fmt.Errorf("open a sock_diag socket: %w", err)
+			scanned(l, t, nil)
+		}
+	}
+	failed := func(goos string, err error) func(*looks) {
+		return func(l *looks) {
+			l.goos = goos
+			scanned(l, watcher.Trial{}, fmt.Errorf("list TCP sockets: %w", err))
+		}
+	}
+	engines := func(list engine.List) func(*looks) {
+		return func(l *looks) { l.engines = func(context.Context) engine.List { return list } }
+	}
+	published := func(port uint16, addr, socket string) engine.Published {
+		return engine.Published{Addr: netip.MustParseAddr(addr), Port: port, Container: engine.Container{ID: "ab", Endpoint: socket}}
+	}
+	then := func(all ...func(*looks)) func(*looks) {
+		return func(l *looks) {
+			for _, change := range all {
+				change(l)
+			}
+		}
+	}
+	tests := []struct {
+		name   string
+		change func(*looks)
+		topic  string
+		want   []string
+	}{
+		{"system", func(*looks) {}, "system", []string{"system works: Debian 12, Linux 6.18, " + runtime.GOARCH}},
+		{"hostile system", func(l *looks) { l.system = func() string { return "De\x1b[31mbian\n12\u202e" } }, "system",
+			[]string{"system works: De [31mbian 12, " + runtime.GOARCH}},
+
+		{"nothing listens", func(*looks) {}, "listeners",
+			[]string{"listeners works: 0 listeners on 0 ports, listed by sock_diag: in 3.46ms at first, in 40µs right after that"}},
+		{"two on one port", listening(at(80, "127.0.0.1", mine), at(80, "::1", foreign)), "listeners",
+			[]string{"listeners works: 2 listeners on 1 port, listed by sock_diag: in 3.46ms at first, in 40µs right after that"}},
+		{"sandbox", detour("/proc/net/tcp", because{"operation not permitted", fs.ErrPermission}), "listeners", []string{"listeners lacks: 0 listeners on 0 ports, listed by /proc/net/tcp: " +
+			"in 3.46ms at first, in 40µs right after that. There is a quicker way, which fails here: open a sock_diag socket: operation not permitted" +
+			" → run porttray outside of the sandbox (Snap, Flatpak, a container's filter) that forbids netlink sockets; inside, it only takes more time"}},
+		{"no module", detour("/proc/net/tcp", because{"no such file or directory", syscall.ENOENT}), "listeners", []string{"listeners lacks: 0 listeners on 0 ports, listed by /proc/net/tcp: " +
+			"in 3.46ms at first, in 40µs right after that. There is a quicker way, which fails here: open a sock_diag socket: no such file or directory" +
+			" → load the kernel module tcp_diag (sudo modprobe tcp_diag); without, it only takes more time"}},
+		{"gVisor", detour("/proc/net/tcp", errors.New("protocol not supported")), "listeners", []string{"listeners lacks: 0 listeners on 0 ports, listed by /proc/net/tcp: " +
+			"in 3.46ms at first, in 40µs right after that. There is a quicker way, which fails here: open a sock_diag socket: protocol not supported" +
+			" → a kernel with sock_diag, which WSL 1 and gVisor are without; it only takes more time like this"}},
+		{"neither", detour("gopsutil", errors.New("too many open files")), "listeners", []string{"listeners lacks: 0 listeners on 0 ports, listed by gopsutil: " +
+			"in 3.46ms at first, in 40µs right after that. There is a quicker way, which fails here: open a sock_diag socket: too many open files" +
+			" → let this program read /proc/net/tcp and use netlink sockets; without, it only takes more time"}},
+		{"no list", failed("linux", because{"permission denied", fs.ErrPermission}), "listeners", []string{"listeners broken: cannot be listed: list TCP sockets: permission denied" +
+			" → let this program read /proc/net/tcp, or use netlink sockets: a sandbox keeps it from both (fatal)"}},
+		{"no list, and why is not known", failed("linux", errors.New("out\nof order")), "listeners", []string{"listeners broken: cannot be listed: list TCP sockets: out of order" +
+			" → ask again; if it stays like this, the computer is overloaded, or a sandbox keeps this program from the list (fatal)"}},
+		{"no lsof", failed("darwin", fs.ErrNotExist), "listeners", []string{"listeners broken: cannot be listed: list TCP sockets: file does not exist" +
+			" → see whether lsof -nP -iTCP -sTCP:LISTEN works in a terminal: porttray asks by it (fatal)"}},
+
+		{"no list, no owners", failed("linux", because{"permission denied", fs.ErrPermission}), "owners", nil},
+		{"visible owners", listening(at(80, "127.0.0.1", mine)), "owners", []string{"owners works: the owner of every listener can be seen"}},
+		{"another user's that is visible", listening(at(80, "127.0.0.1", owner.Process{PID: 8, Start: 1, Foreign: true})), "owners",
+			[]string{"owners works: the owner of every listener can be seen"}},
+		{"another user's", listening(at(53, "127.0.0.1", foreign), at(80, "127.0.0.1", mine), at(631, "::1", foreign)), "owners",
+			[]string{"owners lacks: the owners of 2 of 3 listeners stay hidden; held by other users' processes: 53, 631 → " + sudo}},
+		{"hidepid", then(listening(at(53, "127.0.0.1", foreign)), func(l *looks) { l.hidepid = func() string { return "hidepid=2" } }), "owners",
+			[]string{"owners lacks: the owners of 1 of 1 listener stay hidden; held by other users' processes: 53; /proc hides processes (hidepid=2) → " + sudo}},
+		{"nobody's", listening(at(53, "127.0.0.1", foreign), at(2049, "0.0.0.0", unknown)), "owners",
+			[]string{"owners lacks: the owners of 2 of 2 listeners stay hidden; held by other users' processes: 53; " +
+				"held under this user's name by no process that can be seen: one that hides its files, or is in another container: 2049 → " + sudo}},
+		{"nobody's for root", then(listening(at(2049, "0.0.0.0", unknown)), func(l *looks) { l.root = true }), "owners",
+			[]string{"owners lacks: the owners of 1 of 1 listener stay hidden; held by no process that can be seen, but by the kernel itself or from another container: 2049" +
+				" → look where they run, on the host or in the other container; what the kernel itself serves has no process"}},
+		{"on Windows", func(l *looks) {
+			l.goos = "windows"
+			scanned(l, trial("gopsutil", at(80, "0.0.0.0", unknown)), nil)
+		}, "owners", []string{"owners lacks: the owners of 1 of 1 listener stay hidden; held by processes that this system does not show: 80" +
+			" → for a look only: porttray list --all in a terminal that was opened as administrator; the tray does not need it"}},
+		{"many", listening(at(1, "::1", foreign), at(2, "::1", foreign), at(2, "127.0.0.1", foreign), at(3, "::1", foreign), at(4, "::1", foreign),
+			at(5, "::1", foreign), at(6, "::1", foreign), at(7, "::1", foreign), at(8, "::1", foreign)), "owners",
+			[]string{"owners lacks: the owners of 9 of 9 listeners stay hidden; held by other users' processes: 1, 2, 3, 4, 5, 6 and 2 more → " + sudo}},
+		{"a container's", then(listening(at(80, "127.0.0.1", foreign), at(90, "0.0.0.0", foreign), at(100, "127.0.0.1", foreign)), engines(engine.List{
+			Answered:  []string{"/docker.sock"},
+			Published: []engine.Published{published(80, "127.0.0.1", "/docker.sock"), published(90, "::", "/docker.sock"), published(100, "192.0.2.1", "/docker.sock")},
+		})), "owners", []string{"owners lacks: the owners of 3 of 3 listeners stay hidden; held for containers, which are known: 80, 90; " +
+			"held by other users' processes: 100 → " + sudo}},
+		{"containers' only", then(listening(at(80, "127.0.0.1", foreign)), engines(engine.List{
+			Answered: []string{"/docker.sock"}, Published: []engine.Published{published(80, "127.0.0.1", "/docker.sock")},
+		})), "owners", []string{"owners works: the owners of 1 of 1 listener stay hidden; held for containers, which are known: 80"}},
+
+		{"endings", func(*looks) {}, "endings", []string{"endings works: how a server ended can be told, whoever started it"}},
+		{"old kernel", func(l *looks) { l.untold = func() error { return errors.New("Linux 6.1 does not tell") } }, "endings",
+			[]string{"endings lacks: why a server ended cannot be told: Linux 6.1 does not tell" +
+				" → Linux 6.15 or newer, outside of a sandbox, tells it; that a server ended is noticed all the same"}},
+		{"endings on macOS", func(l *looks) {
+			l.goos, l.untold = "darwin", func() error { return errors.New("this system tells only the parent") }
+		}, "endings", []string{"endings lacks: why a server ended cannot be told: this system tells only the parent" +
+			" → none that is known: this system does not tell; that a server ended is noticed all the same"}},
+		{"endings with the portable scan", detour("gopsutil", errors.New("too many open files")), "endings",
+			[]string{"endings lacks: why a server ended cannot be told: listeners are not listed in the usual way" +
+				" → Linux 6.15 or newer, outside of a sandbox, tells it; that a server ended is noticed all the same"}},
+
+		{"no engine", func(*looks) {}, "containers", []string{"containers works: there is no container engine in the usual places"}},
+		{"engines", engines(engine.List{
+			Answered:  []string{"/a.sock", "/b.sock"},
+			Published: []engine.Published{published(80, "127.0.0.1", "/a.sock"), published(90, "::", "/b.sock"), published(100, "::", "/b.sock")},
+			Spared:    []string{"/run/podman/podman.sock"},
+			Failed: []engine.Failure{
+				{Endpoint: "/c.sock", Err: because{"Docker is not running", engine.ErrNotRunning}},
+				{Endpoint: "/d.sock", Err: because{"Docker may not be asked by this user", fs.ErrPermission}},
+				{Endpoint: "/e\x1b.sock", Err: errors.New("the container engine does not answer")},
+			},
+		}), "containers", []string{
+			"containers works: the engine at /a.sock answers and publishes 1 port",
+			"containers works: the engine at /b.sock answers and publishes 2 ports",
+			"containers works: Docker is not running (/c.sock)",
+			"containers lacks: Docker may not be asked by this user (/d.sock) → have this user join the group of its socket (mostly docker) and log in again, " +
+				"which gives as much power as root has; without, its containers' names stay unknown",
+			"containers lacks: the container engine does not answer (/e .sock) → see whether docker ps works, and whether the engine is yours or the system's; " +
+				"without an answer, its containers' names stay unknown",
+			"containers works: the engine at /run/podman/podman.sock was not asked, because that would start it",
+		}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			l := well()
+			tt.change(&l)
+			all := l.findings(t.Context())
+			wellFormed(t, all)
+			if got := about(all, tt.topic); !slices.Equal(got, tt.want) {
+				t.Errorf("got\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(tt.want, "\n"))
+			}
+		})
+	}
+}
+
+// TestFindingsHang has looks that never end, and a caller who gives up.
+func TestFindingsHang(t *testing.T) {
+	const late, given = "%s broken: no answer within %s → ask again; the computer may be overloaded, or a network drive dead",
+		"%s lacks: not looked at to the end, because it was interrupted → ask again"
+	tests := []struct {
+		name   string
+		hang   func(l *looks, hang func())
+		cancel time.Duration
+		took   time.Duration
+		topics string // of all findings
+		want   string // among them
+	}{
+		{"engines", func(l *looks, hang func()) {
+			l.engines = func(context.Context) engine.List { hang(); return engine.List{} }
+		}, 0, 2 * time.Second, "system listeners owners endings containers", fmt.Sprintf(late, "containers", "2s")},
+		{"files", func(l *looks, hang func()) {
+			l.system = func() string { hang(); return "" }
+		}, 0, 2 * time.Second, "system listeners owners containers", fmt.Sprintf(late, "system", "2s")},
+		{"scan", func(l *looks, hang func()) {
+			l.try = func(context.Context) (watcher.Trial, error) { hang(); return watcher.Trial{}, nil }
+		}, 0, 10 * time.Second, "system listeners endings containers", fmt.Sprintf(late, "listeners", "10s") + " (fatal)"},
+		{"scan, given up", func(l *looks, hang func()) {
+			l.try = func(context.Context) (watcher.Trial, error) { hang(); return watcher.Trial{}, nil }
+		}, time.Second, time.Second, "system listeners endings containers", fmt.Sprintf(given, "listeners")},
+		{"scan breaks off, given up", func(l *looks, _ func()) {
+			l.try = func(ctx context.Context) (watcher.Trial, error) { <-ctx.Done(); return watcher.Trial{}, ctx.Err() }
+		}, time.Second, time.Second, "system listeners endings containers", fmt.Sprintf(given, "listeners")},
+		{"given up before", func(*looks, func()) {}, -1, 0, "system listeners containers", fmt.Sprintf(given, "system")},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				ctx, cancel := context.WithCancel(t.Context())
+				defer cancel()
+				switch {
+				case tt.cancel < 0:
+					cancel()
+				case tt.cancel > 0:
+					time.AfterFunc(tt.cancel, cancel)
+				}
+				released := make(chan struct{})
+				defer close(released)
+				l := well()
+				tt.hang(&l, func() { <-released })
+				start := time.Now()
+				all := l.findings(ctx)
+				if took := time.Since(start); took != tt.took {
+					t.Errorf("took %v, want %v", took, tt.took)
+				}
+				wellFormed(t, all)
+				var topics, texts []string
+				for _, f := range all {
+					topics, texts = append(topics, f.Topic), append(texts, text(f))
+				}
+				if strings.Join(topics, " ") != tt.topics || !slices.Contains(texts, tt.want) {
+					t.Errorf("got\n%s\nwant %s, with\n%s", strings.Join(texts, "\n"), tt.topics, tt.want)
+				}
+			})
+		})
+	}
+}
+
+func TestShort(t *testing.T) {
+	for d, want := range map[time.Duration]string{
+		0: "0s", 4 * time.Microsecond: "0s", 42 * time.Microsecond: "40µs", 1234567 * time.Nanosecond: "1.23ms",
+		12345 * time.Microsecond: "12ms", 1234 * time.Millisecond: "1.2s",
+	} {
+		if got := short(d); got != want {
+			t.Errorf("%v: %s, want %s", d, got, want)
+		}
+	}
+}
+
+func TestParseHidepid(t *testing.T) {
+	const dev = "25 30 0:5 / /dev rw,nosuid - devtmpfs udev rw,hidepid=2\n"
+	proc := func(options string) string {
+		return "63 45 0:39 / /proc rw,relatime shared:12 - proc proc " + options + "\n"
+	}
+	tests := []struct{ name, mounts, want string }{
+		{"nothing", "", ""},
+		{"no /proc", dev, ""},
+		{"open", dev + proc("rw"), ""},
+		{"a number", proc("rw,gid=4,hidepid=2"), "hidepid=2"},
+		{"a word", proc("rw,hidepid=invisible"), "hidepid=invisible"},
+		{"ptraceable", proc("rw,hidepid=ptraceable,subset=pid"), "hidepid=ptraceable"},
+		{"switched off", proc("rw,hidepid=off") + proc("rw,hidepid=0"), ""},
+		{"covered by one that hides", proc("rw") + proc("rw,hidepid=1"), "hidepid=1"},
+		{"covered by one that does not", proc("rw,hidepid=1") + proc("rw"), ""},
+		{"covered by another file system", proc("rw,hidepid=1") + "64 45 0:40 / /proc rw - tmpfs tmpfs rw\n", ""},
+		{"below /proc", "64 45 0:40 / /proc/sys rw - proc proc rw,hidepid=1\n", ""},
+		{"torn", "63 45 0:39 / /proc rw - proc\n63 - proc proc rw,hidepid=2\n - \n", ""},
+	}
+	for _, tt := range tests {
+		if got := parseHidepid(tt.mounts); got != tt.want {
+			t.Errorf("%s: %q, want %q", tt.name, got, tt.want)
+		}
+	}
+}

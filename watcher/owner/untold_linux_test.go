@@ -1,0 +1,55 @@
+package owner
+
+import (
+	"errors"
+	"os/exec"
+	"syscall"
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+// What is said beforehand is compared with what the kernel tells of a child that was reaped.
+func TestExitsUntold(t *testing.T) {
+	cmd := exec.Command("true")
+	pidfd := -1
+	cmd.SysProcAttr = &syscall.SysProcAttr{PidFD: &pidfd}
+	if err := cmd.Run(); err != nil {
+		t.Fatal(err)
+	}
+	told := false
+	if pidfd >= 0 {
+		defer unix.Close(pidfd)
+		exit, _ := exitOf(pidfd)
+		told = exit == Exit{How: Exited}
+	}
+	if err := ExitsUntold(); (err == nil) != told {
+		t.Errorf("the kernel tells: %v; said before: %v", told, err)
+	}
+}
+
+func TestUntoldBefore615(t *testing.T) {
+	tests := []struct{ release, want string }{
+		{"6.15.0", ""},
+		{"6.15", ""},
+		{"6.15.0-rc1+", ""},
+		{"6.18.44-fc-v669", ""},
+		{"7.0.0", ""},
+		{"10.2-generic", ""},
+		{"6.14.11-300.fc42.x86_64", "Linux 6.14 does not tell"},
+		{"6.1.0-28-amd64", "Linux 6.1 does not tell"},
+		{"5.15.167.4-microsoft-standard-WSL2", "Linux 5.15 does not tell"},
+		{"4.4.0", "Linux 4.4 does not tell"},
+		{"", `the kernel's version "" cannot be read`},
+		{"next\n-6.20", `the kernel's version "next -6.20" cannot be read`},
+	}
+	for _, tt := range tests {
+		got := untoldBefore615(tt.release)
+		if got == nil {
+			got = errors.New("")
+		}
+		if got.Error() != tt.want {
+			t.Errorf("%q: %v, want %q", tt.release, got, tt.want)
+		}
+	}
+}

@@ -1,0 +1,47 @@
+package terminal
+
+import (
+	"bytes"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/mattn/go-runewidth"
+
+	"porttray/watcher/doctor"
+)
+
+func TestReport(t *testing.T) {
+	r := report{"v1.2.3", []doctor.Finding{
+		{Topic: "system", Says: "Debian GNU/Linux 12 (bookworm), Linux 6.1.0, amd64"},
+		{Topic: "owners", State: doctor.Lacks, Says: "the owners of 1 of 5 listeners stay hidden; held by other users' processes: 5432", Fix: "look as that user, or as root; the tray needs neither"},
+		{Topic: "tray host", State: doctor.Broken, Fatal: true, Says: "nothing here shows tray icons: nobody has the name org.kde.StatusNotifierWatcher on the session bus", Fix: "add the panel's plugin for a status notifier; on GNOME, install the package gnome-shell-extension-appindicator and log in again"},
+		{Topic: "hostile", Says: "\x1b[2J\u202e\nowned", State: doctor.Lacks, Fix: "\x1b]0;x\a"},
+	}}
+	text := r.text(style{width: 80})
+	golden(t, "doctor.txt", text)
+	golden(t, "doctor_colour.txt", r.text(style{width: 60, colour: true}))
+	for line := range strings.Lines(string(text)) {
+		if runewidth.StringWidth(strings.TrimSuffix(line, "\n")) > 80 {
+			t.Errorf("wider than 80 columns: %s", line)
+		}
+	}
+	var b bytes.Buffer
+	if err := writeJSON(&b, r); err != nil {
+		t.Fatal(err)
+	}
+	golden(t, "doctor.json", b.Bytes())
+	matches(t, "doctor.schema.json", b.Bytes())
+}
+
+// TestDoctor has one that finds nothing fatal, and one that does.
+func TestDoctor(t *testing.T) {
+	for fatal, code := range map[string]int{"": 0, "1": 1} {
+		cmd := porttray(t, "doctor")
+		cmd.Env = append(cmd.Env, fatalKey+"="+fatal)
+		out, _ := cmd.CombinedOutput()
+		if cmd.ProcessState.ExitCode() != code || !regexp.MustCompile(`(?s)^porttray v1\.2\.3\n\n.*listeners .*scripted.*memory .*seen\.json\n$`).Match(out) {
+			t.Errorf("exit status %d, want %d; wrote\n%s", cmd.ProcessState.ExitCode(), code, out)
+		}
+	}
+}
