@@ -26,6 +26,17 @@ func capacity(backlog int) int {
 	return backlog + 1
 }
 
+// listenQuiet is listenRaw at a port where nothing is left of another connection, which may have had it as its own.
+func listenQuiet(t testing.TB, addr netip.Addr) (*os.File, uint16) {
+	t.Helper()
+	for {
+		file, port := listenRaw(t, addr, 0)
+		if now, err := ReadTraffic(t.Context(), port); err != nil || now.Connected == 0 && now.Lingering <= 0 {
+			return file, port
+		}
+	}
+}
+
 // TestTrafficQueue fills the queues of listeners that do not accept anything.
 func TestTrafficQueue(t *testing.T) {
 	needIPv6(t)
@@ -38,7 +49,7 @@ func TestTrafficQueue(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			for backlog := range 3 {
-				file, port := listenRaw(t, netip.MustParseAddr(tt.listen), 0)
+				file, port := listenQuiet(t, netip.MustParseAddr(tt.listen))
 				if err := unix.Listen(int(file.Fd()), backlog); err != nil {
 					t.Fatal(err)
 				}

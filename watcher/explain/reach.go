@@ -120,7 +120,7 @@ var risky = map[string]string{
 	"etcd": database, "ZooKeeper": database, "Kafka": database, "RabbitMQ": database, "NATS": database, "MinIO": database,
 
 	"pgAdmin": adminTool, "Adminer": adminTool, "Prisma Studio": adminTool, "Kibana": adminTool, "Consul": adminTool, "Vault": adminTool,
-	"Nomad": adminTool, "Jenkins": adminTool, "Portainer": adminTool, "Node-RED": adminTool, "Jupyter": adminTool, "Flower": adminTool,
+	"Nomad": adminTool, "Jenkins": adminTool, "Node-RED": adminTool, "Jupyter": adminTool, "Flower": adminTool,
 	"Airflow": adminTool, "kubectl proxy": adminTool, "Keycloak": adminTool,
 
 	"Delve": debugger,

@@ -473,17 +473,19 @@ func beServer(args []string) error {
 	if err != nil {
 		return err
 	}
-	ready()
-	switch kind {
-	case "silent":
+	if kind == "silent" {
 		raw, err := l.(*net.TCPListener).SyscallConn()
+		if err == nil {
+			err = raw.Control(func(fd uintptr) { unix.Listen(int(fd), 1) })
+		}
 		if err != nil {
 			return err
 		}
-		if err := raw.Control(func(fd uintptr) { unix.Listen(int(fd), 1) }); err != nil {
-			return err
-		}
+		ready()
 		select {}
+	}
+	ready()
+	switch kind {
 	case "http":
 		return http.Serve(l, page())
 	case "https":

@@ -169,3 +169,12 @@ func ImageTool(image string) Tool {
 	}
 	return imageNames[path[last-1]+"/"+path[last]]
 }
+
+// ToolNames returns the names of all tools that are known.
+func ToolNames() map[string]bool {
+	names := make(map[string]bool, len(tools))
+	for _, e := range tools {
+		names[e.name] = true
+	}
+	return names
+}

@@ -31,7 +31,17 @@ func TestMain(m *testing.M) {
 	case "network":
 		err = roleNetwork(os.Args[1], os.Args[2:])
 	case "no IPv6":
-		err = roleNoIPv6(os.Args[1:])
+		if err = noIPv6(); err == nil {
+			err = roleTry(os.Args[1:])
+		}
+	case "no listening":
+		if err = noListening(); err == nil {
+			err = roleTry(os.Args[1:])
+		}
+	case "listening":
+		if err = noListening(); err == nil {
+			_, err = net.Listen("tcp", os.Args[1])
+		}
 	default:
 		err = fmt.Errorf("no role %q", role)
 	}
@@ -126,23 +136,35 @@ func roleTry(attempts []string) error {
 	return err
 }
 
-// roleNoIPv6 is roleTry where the system refuses all sockets of IPv6, as a kernel without it does. It installs a seccomp filter
-// (seccomp(2)) for all threads.
-func roleNoIPv6(attempts []string) error {
-	const number, family = 0, 16 // in struct seccomp_data
-	low := uint32(family)        // half of it
+// noIPv6 has the system refuse all sockets of IPv6, as a kernel without it does.
+func noIPv6() error {
+	const family = 16 // the first argument in struct seccomp_data
+	low := uint32(family)
 	if one := uint16(1); *(*byte)(unsafe.Pointer(&one)) == 0 {
 		low += 4
 	}
-	filter := []unix.SockFilter{
-		{Code: unix.BPF_LD | unix.BPF_W | unix.BPF_ABS, K: number},
+	return filter([]unix.SockFilter{
 		{Code: unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K, K: unix.SYS_SOCKET, Jf: 3},
 		{Code: unix.BPF_LD | unix.BPF_W | unix.BPF_ABS, K: low},
 		{Code: unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K, K: unix.AF_INET6, Jf: 1},
 		{Code: unix.BPF_RET | unix.BPF_K, K: unix.SECCOMP_RET_ERRNO | uint32(unix.EAFNOSUPPORT)},
-		{Code: unix.BPF_RET | unix.BPF_K, K: unix.SECCOMP_RET_ALLOW},
-	}
-	program := unix.SockFprog{Len: uint16(len(filter)), Filter: &filter[0]}
+	})
+}
+
+// noListening has the system kill this process when it listens.
+func noListening() error {
+	return filter([]unix.SockFilter{
+		{Code: unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K, K: unix.SYS_LISTEN, Jf: 1},
+		{Code: unix.BPF_RET | unix.BPF_K, K: unix.SECCOMP_RET_KILL_PROCESS},
+	})
+}
+
+// filter installs rules about the number of a system call (seccomp(2)) for all threads. What they do not answer is allowed.
+func filter(rules []unix.SockFilter) error {
+	const number = 0 // in struct seccomp_data
+	rules = append([]unix.SockFilter{{Code: unix.BPF_LD | unix.BPF_W | unix.BPF_ABS, K: number}}, rules...)
+	rules = append(rules, unix.SockFilter{Code: unix.BPF_RET | unix.BPF_K, K: unix.SECCOMP_RET_ALLOW})
+	program := unix.SockFprog{Len: uint16(len(rules)), Filter: &rules[0]}
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	if err := unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); err != nil {
@@ -152,7 +174,7 @@ func roleNoIPv6(attempts []string) error {
 	if errno != 0 {
 		return os.NewSyscallError("install a seccomp filter", errno)
 	}
-	return roleTry(attempts)
+	return nil
 }
 
 // roleNetwork changes the settings of a network that has just been made, says what Read tells, and then does what roleTry does, as
@@ -245,6 +267,49 @@ func TestTryWithoutIPv6(t *testing.T) {
 	}
 	if len(got) != 5 || !slices.Equal(got[:4], want) || got[4] == "from 1: []" {
 		t.Errorf("got %q, want %q and a free port", got, want)
+	}
+}
+
+// TestTryNeverListens makes attempts of all kinds in a process that would be killed if it listened.
+func TestTryNeverListens(t *testing.T) {
+	lingering, used := newVisit(t, syscall.SO_REUSEADDR), newVisit(t, syscall.SO_REUSEADDR)
+	lingering.server.Close()
+	lingering.listener.Close()
+	free := at("127.0.0.1", unused(t)).String()
+	args := []string{free, at("127.0.0.1", lingering.port).String(), at("127.0.0.1", used.port).String(), at("::", used.port).String()}
+	got := said(t, roleCommand(t, "no listening", args...))
+	want := []string{args[0] + " free", args[1] + " lingering+", args[2] + " in use", args[3] + " in use"}
+	if len(got) != 5 || !slices.Equal(got[:4], want) {
+		t.Errorf("got %q, want %q", got, want)
+	}
+	var killed *exec.ExitError
+	err := roleCommand(t, "listening", free).Run()
+	if !errors.As(err, &killed) || killed.Sys().(syscall.WaitStatus).Signal() != syscall.SIGSYS {
+		t.Errorf("a process that listens ended with %v, so the test shows nothing", err)
+	}
+}
+
+// TestTryWithoutFiles makes attempts when this process may not open any more files, which says nothing about ports.
+func TestTryWithoutFiles(t *testing.T) {
+	port := unused(t)
+	var before unix.Rlimit
+	if err := unix.Prlimit(0, unix.RLIMIT_NOFILE, nil, &before); err != nil {
+		t.Fatal(err)
+	}
+	if err := unix.Prlimit(0, unix.RLIMIT_NOFILE, &unix.Rlimit{Cur: 0, Max: before.Max}, nil); err != nil {
+		t.Fatal(err)
+	}
+	a := System{}.Try(at("127.0.0.1", port))
+	ports, err := FreeFrom(port, 1)
+	if err := unix.Prlimit(0, unix.RLIMIT_NOFILE, &before, nil); err != nil {
+		t.Fatal(err)
+	}
+	if a.State != Unknown || !errors.Is(a.Err, syscall.EMFILE) {
+		t.Errorf("got %s, %v", a.State, a.Err)
+	}
+	want := fmt.Sprintf("look for free ports: bind [::]:%d: socket: too many open files", port)
+	if len(ports) != 0 || err == nil || err.Error() != want {
+		t.Errorf("got %d, %v, want %s", ports, err, want)
 	}
 }
 

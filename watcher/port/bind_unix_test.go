@@ -3,7 +3,6 @@
 package port
 
 import (
-	"errors"
 	"net"
 	"net/netip"
 	"os"
@@ -129,35 +128,6 @@ func TestTrySharedPort(t *testing.T) {
 		}
 	}
 	expectStates(t, port, "in use", "free", "in use", "in use")
-}
-
-// TestTryNeverListens connects all the time while attempts are made. A listener that closes meanwhile would let the connection be,
-// or reset it; only where there never was one it is refused.
-func TestTryNeverListens(t *testing.T) {
-	port := unused(t)
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		for range 5000 {
-			System{}.Try(at("127.0.0.1", port))
-			System{}.Try(at("::", port))
-		}
-	}()
-	for {
-		c, err := net.Dial("tcp4", at("127.0.0.1", port).String())
-		if err == nil {
-			c.Close()
-		}
-		if !errors.Is(err, syscall.ECONNREFUSED) {
-			t.Errorf("got %v, want the connection refused", err)
-			<-done
-		}
-		select {
-		case <-done:
-			return
-		default:
-		}
-	}
 }
 
 func BenchmarkTryLingering(b *testing.B) {

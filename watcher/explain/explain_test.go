@@ -1,0 +1,225 @@
+package explain
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+
+	"porttray/watcher"
+	"porttray/watcher/owner"
+	"porttray/watcher/owner/engine"
+	"porttray/watcher/port"
+)
+
+func TestParse(t *testing.T) {
+	for _, tt := range []struct{ text, want string }{
+		{"62893", "port 62893"},
+		{":62893", "port 62893"},
+		{" 62893\n", "port 62893"},
+		{"127.0.0.1:62893", "127.0.0.1:62893"},
+		{"[::ffff:127.0.0.1]:80", "127.0.0.1:80"},
+		{"localhost:62893", "localhost:62893"},
+		{"LocalHost.:62893", "localhost:62893"},
+		{"app.localhost:3000", "app.localhost:3000"},
+		{"[::1]:62893", "[::1]:62893"},
+		{"[fe80::1%lo]:62893", "[fe80::1%lo]:62893"},
+		{"0.0.0.0:80", "0.0.0.0:80"},
+		{"*:80", "*:80"},
+		{"localhost:3000/admin?x=1", "localhost:3000"},
+		{"http://localhost:3000/admin", "localhost:3000"},
+		{"http://user:secret@127.0.0.1:3000", "127.0.0.1:3000"},
+		{"http://localhost", "localhost:80"},
+		{"https://[::1]/", "[::1]:443"},
+		{"ws://127.0.0.1:24678", "127.0.0.1:24678"},
+		{"wss://127.0.0.1", "127.0.0.1:443"},
+		{"", "error: a port is a number from 1 to 65535"},
+		{"0", "error: a port is a number from 1 to 65535"},
+		{"65536", "error: a port is a number from 1 to 65535"},
+		{"+80", "error: a port is a number from 1 to 65535"},
+		{"localhost", "error: a port is missing; give it behind a colon: localhost:3000"},
+		{"127.0.0.1", "error: a port is missing; give it behind a colon: 127.0.0.1:3000"},
+		{"::1", "error: a port is missing; an IPv6 address with one looks like [::1]:3000"},
+		{"fe80::1:2:3000", "error: a port is missing; an IPv6 address with one looks like [fe80::1:2]:3000"},
+		{"a:b:c", "error: not an address with a port; one looks like 127.0.0.1:3000 or [::1]:3000"},
+		{"localhost:", "error: a port is a number from 1 to 65535"},
+		{"http://:80", "error: not a URL; one looks like http://localhost:3000"},
+		{"http://%zz", "error: not a URL; one looks like http://localhost:3000"},
+		{"example.invalid:80", `error: "example.invalid" is not a name of this computer; give an address and a port, such as 127.0.0.1:80`},
+	} {
+		q, err := Parse(t.Context(), tt.text)
+		got := q.String()
+		if err != nil {
+			got = "error: " + err.Error()
+		}
+		if got != tt.want {
+			t.Errorf("%q: got %q, want %q", tt.text, got, tt.want)
+		}
+	}
+}
+
+func FuzzParse(f *testing.F) {
+	for _, s := range []string{"62893", "[::1]:1", "http://localhost:3000/x", "a:b:c", "*:80", "%zz://", "\x1b[2J:1", "::1:3000"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		q, err := Parse(t.Context(), s)
+		if err == nil && (q.Port == 0 || q.Name != "" && len(q.Addrs) == 0) {
+			t.Errorf("%q is understood as %+v", s, q)
+		}
+	})
+}
+
+func TestKindOf(t *testing.T) {
+	own := []Interface{{"eth0", netip.MustParseAddr("192.0.2.7")}}
+	for addr, want := range map[string]string{
+		"127.0.0.1": "loopback ", "127.255.255.254": "loopback ", "::1": "loopback ", "0.0.0.0": "wildcard ", "::": "wildcard ",
+		"192.0.2.7": "own eth0", "192.0.2.8": "elsewhere ", "2001:db8::1": "elsewhere ",
+	} {
+		kind, at := kindOf(netip.MustParseAddr(addr), own)
+		if got := fmt.Sprint(kind, " ", at); got != want {
+			t.Errorf("%s: got %q, want %q", addr, got, want)
+		}
+	}
+}
+
+// TestTablesNameTools has tables of this package name only tools that there are.
+func TestTablesNameTools(t *testing.T) {
+	known := owner.ToolNames()
+	for name := range portOptions {
+		if !known[name] {
+			t.Errorf("there is no tool %q that could be told to take another port", name)
+		}
+		if n := strings.Count(portOptions[name], "{}"); n != 1 {
+			t.Errorf("%s: the port stands %d times in %q", name, n, portOptions[name])
+		}
+	}
+	for name := range risky {
+		if !known[name] {
+			t.Errorf("there is no tool %q that could be a risk", name)
+		}
+	}
+}
+
+func TestOtherPort(t *testing.T) {
+	var vite, unknown, container watcher.Listener
+	vite.Facts.Tool.Name, unknown.Facts.Tool.Name = "Vite", "something else"
+	container.Container = engine.Container{ID: "c"}
+	container.Facts.Tool.Name = "PostgreSQL"
+	for _, tt := range []struct {
+		l    watcher.Listener
+		want string
+	}{{vite, "vite --port 5174"}, {unknown, ""}, {container, "docker run -p 5174:…"}} {
+		if got := otherPort(tt.l, 5174); got != tt.want {
+			t.Errorf("%q: got %q, want %q", tt.l.Facts.Tool.Name, got, tt.want)
+		}
+	}
+}
+
+func TestManagerCommand(t *testing.T) {
+	for _, tt := range []struct {
+		goos    string
+		manager owner.Manager
+		want    string
+	}{
+		{"linux", owner.Manager{Name: "nginx.service", System: true}, "sudo systemctl stop nginx.service"},
+		{"linux", owner.Manager{Name: "my web.service"}, "systemctl --user stop " + owner.Quote("my web.service")},
+		{"darwin", owner.Manager{Name: "homebrew.mxcl.redis"}, "launchctl bootout gui/$(id -u)/homebrew.mxcl.redis"},
+		{"windows", owner.Manager{Name: "MySQL80", System: true}, "sc stop MySQL80"},
+	} {
+		if got := managerCommand(tt.goos, tt.manager); got != tt.want {
+			t.Errorf("%s: got %q, want %q", tt.goos, got, tt.want)
+		}
+	}
+}
+
+// TestAdviceElsewhere has the advice that depends on the system.
+func TestAdviceElsewhere(t *testing.T) {
+	a := Answer{Port: Port{Number: 80}, Binds: []Bind{{state: port.NotPermitted}}}
+	reserved := Answer{Port: Port{Number: 50000, Reserved: true}}
+	for _, tt := range []struct{ name, got, want string }{
+		{"privileged on macOS", a.adviseForbidden("darwin").Command, ""},
+		{"privileged on Linux", a.adviseForbidden("linux").Command, "sudo sysctl net.ipv4.ip_unprivileged_port_start=80"},
+		{"reserved", reserved.adviseForbidden("windows").Command, "netsh interface ipv4 show excludedportrange protocol=tcp"},
+		{"filtered on Windows", a.adviseFiltered("windows")[1].Command, "netsh advfirewall firewall show rule name=all"},
+		{"filtered on macOS", a.adviseFiltered("darwin")[1].Command, "sudo pfctl -s rules"},
+	} {
+		if tt.got != tt.want {
+			t.Errorf("%s: got %q, want %q", tt.name, tt.got, tt.want)
+		}
+	}
+}
+
+// TestExplainSeen tells of what listened last, by what another porttray wrote down.
+func TestExplainSeen(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		t.Skip("the file is elsewhere")
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	number := l.Addr().(*net.TCPAddr).Port
+	l.Close()
+	state := t.TempDir()
+	t.Setenv("XDG_STATE_HOME", state)
+	file := filepath.Join(state, "porttray", "seen.json")
+	text := fmt.Sprintf(`{"closed": [{"port": %d, "name": "shop · Vite", "directory": "/home/ann/my shop", "closed": %q, "reason": "exited with status 1"}]}`,
+		number, time.Now().UTC().Format(time.RFC3339))
+	if err := os.MkdirAll(filepath.Dir(file), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	a, err := Explain(t.Context(), Question{Port: uint16(number)}, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if a.Last == nil || a.Last.Name != "shop · Vite" || a.Last.Reason != "exited with status 1" || a.Trouble != NotRunning {
+		t.Fatalf("last was %+v, untold %q", a.Last, a.Untold)
+	}
+	if got, want := a.Advice[0].Command, "cd '/home/ann/my shop'"; got != want {
+		t.Errorf("the advice is %q, want %q", got, want)
+	}
+}
+
+// BenchmarkExplain explains a port that is free and one that is not.
+func BenchmarkExplain(b *testing.B) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		b.Fatal(err)
+	}
+	busy := uint16(l.Addr().(*net.TCPAddr).Port)
+	other, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		b.Fatal(err)
+	}
+	free := uint16(other.Addr().(*net.TCPAddr).Port)
+	other.Close()
+	defer l.Close()
+	go func() {
+		for {
+			conn, err := l.Accept()
+			if err != nil {
+				return
+			}
+			conn.Close()
+		}
+	}()
+	for name, number := range map[string]uint16{"busy": busy, "free": free} {
+		b.Run(name, func(b *testing.B) {
+			for b.Loop() {
+				if _, err := Explain(context.Background(), Question{Port: number}, false); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
