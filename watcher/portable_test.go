@@ -1,7 +1,10 @@
 package watcher
 
 import (
+	"context"
+	"errors"
 	"os"
+	"strings"
 	"testing"
 )
 
@@ -22,6 +25,91 @@ func TestPortable(t *testing.T) {
 			if l.Owner.PID == int32(os.Getpid()) && l.Port != port {
 				t.Errorf("port %d is of the scan itself", l.Port)
 			}
+		}
+	}
+}
+
+// TestSourceOr has scans fail or not, and a second source stand in for the first one.
+func TestSourceOr(t *testing.T) {
+	tests := []struct {
+		name  string
+		first string // what each of its scans does: f fails, c ends the context and fails, anything else succeeds
+		want  string // whose snapshot each scan returned, or a minus sign for none
+		said  string // what else happened
+	}{
+		{"it works", "ok", "11", ""},
+		{"it never works", "f", "222", "closed 1, opened 2, "},
+		{"it fails later", "okf", "11-", ""},
+		{"it fails later for a while", "kfk", "1-1", ""},
+		{"the context ends", "ck", "-1", ""},
+		{"the context ends, and then it fails", "cf", "-2", "closed 1, opened 2, "},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			said := ""
+			var ctx context.Context
+			var cancel context.CancelFunc
+			at := 0
+			first := source{close: func() { said += "closed 1, " }, scan: func(context.Context) (Snapshot, error) {
+				what := tt.first[at]
+				at++
+				if what == 'c' {
+					cancel()
+				}
+				if what == 'c' || what == 'f' {
+					return Snapshot{}, errors.New("broken")
+				}
+				return Snapshot{Source: "1"}, nil
+			}}
+			src := first.or(func() source {
+				said += "opened 2, "
+				return source{close: func() { said += "closed 2, " }, scan: func(context.Context) (Snapshot, error) {
+					return Snapshot{Source: "2"}, nil
+				}}
+			})
+			got := ""
+			for range tt.want {
+				ctx, cancel = context.WithCancel(t.Context())
+				s, err := src.scan(ctx)
+				if cancel(); err != nil {
+					s.Source = "-"
+				}
+				got += s.Source
+			}
+			if got != tt.want || said != tt.said {
+				t.Errorf("got %s, %q, want %s, %q", got, said, tt.want, tt.said)
+			}
+			open := "closed 1, "
+			if strings.Contains(said, "opened 2") {
+				open = "closed 2, "
+			}
+			if src.close(); said != tt.said+open {
+				t.Errorf("at the end: got %q, want %q", said, tt.said+open)
+			}
+		})
+	}
+}
+
+// TestProven has a scan that is blind to all but one listener, and so must not be believed at first.
+func TestProven(t *testing.T) {
+	port := listen(t, "tcp4", "127.0.0.1:0")
+	s := newScanner()
+	list := s.list
+	s.list = func(ctx context.Context, pid int32) ([]socket, error) {
+		sockets, err := list(ctx, pid)
+		var seen []socket
+		for _, so := range sockets {
+			if so.port == port {
+				seen = append(seen, so)
+			}
+		}
+		return seen, err
+	}
+	src := s.proven()
+	defer src.close()
+	for range 2 { // it does not become true by repetition
+		if snapshot, err := src.scan(t.Context()); err == nil || !strings.Contains(err.Error(), "tcp6") {
+			t.Errorf("found %q, %v, want that it lacks tcp6", found(snapshot, port), err)
 		}
 	}
 }

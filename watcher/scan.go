@@ -32,11 +32,16 @@ type source struct {
 	detour error // why it is not the quickest one that there is for this system; nil if it is
 }
 
-// portable returns the scan that works everywhere. Some failures of gopsutil look like empty lists, and a Watcher knows those by
-// what was there before; so the first scan is made sure of here.
+// portable returns the scan that works everywhere.
 func portable(everywhere bool) source {
 	s := newScanner()
 	s.everywhere = everywhere
+	return s.proven()
+}
+
+// proven returns the scan as a source. Some failures to list sockets look like empty lists, and a Watcher knows those by what
+// was there before; so the first scan is made sure of here.
+func (s *scanner) proven() source {
 	first := true
 	return source{close: s.handles.close, scan: func(ctx context.Context) (Snapshot, error) {
 		seen, err := s.scan(ctx)
@@ -52,9 +57,30 @@ func portable(everywhere bool) source {
 	}}
 }
 
-// A scanner is the portable scan, made with gopsutil. It remembers facts about processes between scans, and belongs to one
-// goroutine.
+// or returns a source that is s if the first scan of s succeeds, and otherwise the second one, for good. Never does it change
+// from one to the other later: they need not see the same, and what only one of them sees would seem to close. Nothing wakes it.
+func (s source) or(second func() source) source {
+	settled := false
+	return source{close: func() { s.close() }, scan: func(ctx context.Context) (Snapshot, error) {
+		seen, err := s.scan(ctx)
+		if err == nil || settled || ctx.Err() != nil {
+			settled = settled || err == nil
+			return seen, err
+		}
+		s.close()
+		s, settled = second(), true
+		return s.scan(ctx)
+	}}
+}
+
+// A scanner is the portable scan: it looks up the owners of the sockets that something else lists. It remembers facts about
+// processes between scans, and belongs to one goroutine.
 type scanner struct {
+	name  string // of what lists the sockets
+	list  lister
+	lone  bool // the list of all has a socket only once when processes share it
+	lossy bool // it lacks sockets where another process has one at the same place
+
 	facts map[int32]owner.Process  // of the owners in the last scan
 	own   map[int32][]socket       // of processes that were asked for theirs in this scan
 	tops  map[socket]owner.Process // the topmost process that shares the socket
@@ -65,26 +91,41 @@ type scanner struct {
 	everywhere bool // what other interfaces alone lead to is listed, too
 }
 
+// A lister returns the listening TCP sockets of one process, or for PID 0 those of the system. What it returns is not modified.
+type lister func(ctx context.Context, pid int32) ([]socket, error)
+
+// newScanner returns a scanner of what gopsutil lists. On macOS that is each process with each of its sockets.
 func newScanner() *scanner {
-	return &scanner{facts: map[int32]owner.Process{}, own: map[int32][]socket{}, tops: map[socket]owner.Process{}, handles: handles{}}
+	s := scannerOf("gopsutil", listening)
+	s.lone, s.lossy = runtime.GOOS == "linux", true
+	return s
+}
+
+// scannerOf returns a scanner of what a lister lists, each socket once.
+func scannerOf(name string, list lister) *scanner {
+	return &scanner{name: name, list: list, lone: true,
+		facts: map[int32]owner.Process{}, own: map[int32][]socket{}, tops: map[socket]owner.Process{}, handles: handles{}}
 }
 
 // A socket is one listening socket as the system lists it. PID is 0 when its process cannot be seen.
 type socket struct {
-	addr netip.Addr
-	port uint16
-	pid  int32
+	addr    netip.Addr
+	port    uint16
+	pid     int32
+	foreign bool // known to be another user's; only where the process cannot be seen
 }
 
 // place is the address and port of a socket, whoever owns it.
 func (s socket) place() netip.AddrPort { return netip.AddrPortFrom(s.addr, s.port) }
 
 func (s *scanner) scan(ctx context.Context) (Snapshot, error) {
-	sockets, err := listening(ctx, 0)
+	sockets, err := s.list(ctx, 0)
 	if err != nil {
 		return Snapshot{}, err
 	}
-	sockets = s.restore(ctx, sockets)
+	if s.lossy {
+		sockets = s.restore(ctx, sockets)
+	}
 
 	s.own = map[int32][]socket{}
 	tops := make(map[socket]owner.Process, len(sockets))
@@ -114,16 +155,18 @@ func (s *scanner) scan(ctx context.Context) (Snapshot, error) {
 			}
 		}
 		tops[so] = top
+		p.Foreign = p.Foreign || so.foreign
 		id := ID{Port: so.port, PID: p.PID, Start: p.Start}
 		if listeners[id] == nil {
 			listeners[id] = &Listener{Port: so.port, Owner: p}
 		}
 		listeners[id].Addrs = append(listeners[id].Addrs, so.addr)
+		listeners[id].Owner.Foreign = listeners[id].Owner.Foreign && p.Foreign // of unknown owners, only if all are
 	}
 	s.facts, s.tops = facts, tops
 	now := time.Now()
 	s.exits.add(s.handles.keep(facts, now), now)
-	return Snapshot{Time: now, Listeners: sorted(listeners, s.everywhere), Source: "gopsutil", Exits: s.exits.known}, nil
+	return Snapshot{Time: now, Listeners: sorted(listeners, s.everywhere), Source: s.name, Exits: s.exits.known}, nil
 }
 
 // sorted returns the listeners in order: those that are reachable over loopback or, with everywhere, all.
@@ -181,13 +224,13 @@ func (s *scanner) topmost(ctx context.Context, so socket, all []socket) (owner.P
 	}
 }
 
-// holds reports whether a process holds a listening socket at that place. Linux lists each socket with only one of the
-// processes that share it, so there the process itself is asked, once a scan.
+// holds reports whether a process holds a listening socket at that place. Where a socket is listed with only one of the
+// processes that share it, the process itself is asked, once a scan.
 func (s *scanner) holds(ctx context.Context, pid int32, at netip.AddrPort, all []socket) bool {
-	if runtime.GOOS == "linux" {
+	if s.lone {
 		own, asked := s.own[pid]
 		if !asked && sameNetwork(pid) {
-			own, _ = listening(ctx, pid) // a process whose files may not be seen does not count as a holder
+			own, _ = s.list(ctx, pid) // a process whose files may not be seen does not count as a holder
 		}
 		s.own[pid] = own
 		all = own
@@ -196,8 +239,11 @@ func (s *scanner) holds(ctx context.Context, pid int32, at netip.AddrPort, all [
 }
 
 // sameNetwork reports whether a process is in this process's network namespace, as far as that may be seen. In another one the
-// same address and port are other sockets.
+// same address and port are other sockets. Only Linux has them.
 func sameNetwork(pid int32) bool {
+	if runtime.GOOS != "linux" {
+		return true
+	}
 	theirs, err := os.Readlink(fmt.Sprintf("/proc/%d/ns/net", pid))
 	mine, err2 := os.Readlink("/proc/self/ns/net")
 	return err == nil && err2 == nil && theirs == mine
@@ -215,14 +261,14 @@ func (s *scanner) restore(ctx context.Context, sockets []socket) []socket {
 		if so.pid <= 0 || listed[so] || !places[so.place()] || top.Gone() {
 			continue
 		}
-		if own, err := listening(ctx, so.pid); err == nil && slices.Contains(own, so) {
+		if own, err := s.list(ctx, so.pid); err == nil && slices.Contains(own, so) {
 			sockets = append(sockets, so)
 		}
 	}
 	return sockets
 }
 
-// listening returns the listening TCP sockets of one process, or of all of them for PID 0.
+// listening is gopsutil's lister.
 func listening(ctx context.Context, pid int32) ([]socket, error) {
 	conns, err := connections(ctx, "tcp", pid)
 	if err != nil {
@@ -237,7 +283,7 @@ func listening(ctx context.Context, pid int32) ([]socket, error) {
 		if err != nil {
 			return nil, fmt.Errorf("list TCP sockets: %w", err)
 		}
-		sockets = append(sockets, socket{addr, uint16(c.Laddr.Port), c.Pid})
+		sockets = append(sockets, socket{addr: addr, port: uint16(c.Laddr.Port), pid: c.Pid})
 	}
 	return sockets, nil
 }

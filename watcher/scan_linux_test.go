@@ -56,7 +56,9 @@ func listenRaw(t testing.TB, addr netip.Addr, port uint16, options ...option) (*
 	return file, uint16(bound.(*syscall.SockaddrInet4).Port)
 }
 
-func TestScanAddresses(t *testing.T) {
+func TestScanAddresses(t *testing.T) { eachScanner(t, testScanAddresses) }
+
+func testScanAddresses(t *testing.T, newScanner func() *scanner) {
 	tests := []struct {
 		name  string
 		addrs string // all on one port

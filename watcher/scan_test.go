@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -219,6 +220,13 @@ func needIPv6(t testing.TB) {
 	l.Close()
 }
 
+// eachScanner runs a test with each of the scanners that there are here.
+func eachScanner(t *testing.T, test func(t *testing.T, newScanner func() *scanner)) {
+	for name, newScanner := range scanners() {
+		t.Run(name, func(t *testing.T) { test(t, newScanner) })
+	}
+}
+
 func TestScan(t *testing.T) {
 	type socket struct{ network, host string }
 	tests := []struct {
@@ -235,20 +243,24 @@ func TestScan(t *testing.T) {
 		{"loopback and wildcard", []socket{{"tcp4", "127.0.0.1"}, {"tcp6", "::"}}, "127.0.0.1,::"},
 	}
 	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			if strings.Contains(tt.want, ":") {
-				needIPv6(t)
-			}
-			port := uint16(0)
-			for _, so := range tt.sockets {
-				port = listen(t, so.network, net.JoinHostPort(so.host, strconv.Itoa(int(port))))
-			}
-			expect(t, newScanner(), port, fmt.Sprintf("%d@%s", os.Getpid(), tt.want))
+		eachScanner(t, func(t *testing.T, newScanner func() *scanner) {
+			t.Run(tt.name, func(t *testing.T) {
+				if strings.Contains(tt.want, ":") {
+					needIPv6(t)
+				}
+				port := uint16(0)
+				for _, so := range tt.sockets {
+					port = listen(t, so.network, net.JoinHostPort(so.host, strconv.Itoa(int(port))))
+				}
+				expect(t, newScanner(), port, fmt.Sprintf("%d@%s", os.Getpid(), tt.want))
+			})
 		})
 	}
 }
 
-func TestScanTwoOwners(t *testing.T) {
+func TestScanTwoOwners(t *testing.T) { eachScanner(t, testScanTwoOwners) }
+
+func testScanTwoOwners(t *testing.T, newScanner func() *scanner) {
 	needIPv6(t)
 	port := listen(t, "tcp4", "127.0.0.1:0")
 	other := roleCommand("listen", fmt.Sprintf("[::1]:%d", port))
@@ -267,7 +279,9 @@ func TestScanTwoOwners(t *testing.T) {
 }
 
 // TestScanShared has a server that forks before it accepts, and kills its main process.
-func TestScanShared(t *testing.T) {
+func TestScanShared(t *testing.T) { eachScanner(t, testScanShared) }
+
+func testScanShared(t *testing.T, newScanner func() *scanner) {
 	if runtime.GOOS == "windows" {
 		t.Skip("processes share no sockets on Windows")
 	}
@@ -288,21 +302,50 @@ func TestScanShared(t *testing.T) {
 	}
 }
 
+// TestScanLone has a list that names one of the children that share a socket, and not their parent.
+func TestScanLone(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("processes share no sockets on Windows")
+	}
+	parent := roleCommand("fork")
+	said := start(t, parent)
+	child := int32(number(t, said[1]))
+	holders := []int32{int32(parent.Process.Pid), child}
+	so := socket{addr: netip.MustParseAddr("127.0.0.1"), port: uint16(number(t, said[0]))}
+	s := scannerOf("test", func(_ context.Context, pid int32) ([]socket, error) {
+		so := so
+		if so.pid = pid; pid == 0 {
+			so.pid = child
+		} else if !slices.Contains(holders, pid) {
+			return nil, nil
+		}
+		return []socket{so}, nil
+	})
+	for range 2 {
+		expect(t, s, so.port, fmt.Sprintf("%d@127.0.0.1", parent.Process.Pid))
+	}
+	holders = []int32{child}
+	expect(t, s, so.port, fmt.Sprintf("%d@127.0.0.1", child))
+}
+
 // TestTopmost begins at each of the processes that share a socket: which of them the system lists is not for us to choose.
-func TestTopmost(t *testing.T) {
+func TestTopmost(t *testing.T) { eachScanner(t, testTopmost) }
+
+func testTopmost(t *testing.T, newScanner func() *scanner) {
 	if runtime.GOOS == "windows" {
 		t.Skip("processes share no sockets on Windows")
 	}
 	parent := roleCommand("fork")
 	said := start(t, parent)
 	port, holders := uint16(number(t, said[0])), append(said[1:], strconv.Itoa(parent.Process.Pid))
-	sockets, err := listening(t.Context(), 0)
+	s := newScanner()
+	sockets, err := s.list(t.Context(), 0)
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, pid := range holders {
-		so := socket{netip.MustParseAddr("127.0.0.1"), port, int32(number(t, pid))}
-		top, ok := newScanner().topmost(t.Context(), so, sockets)
+		so := socket{addr: netip.MustParseAddr("127.0.0.1"), port: port, pid: int32(number(t, pid))}
+		top, ok := s.topmost(t.Context(), so, sockets)
 		if int(top.PID) != parent.Process.Pid || !ok {
 			t.Errorf("the topmost process above %s is %d, %v, want %d", pid, top.PID, ok, parent.Process.Pid)
 		}
@@ -310,7 +353,9 @@ func TestTopmost(t *testing.T) {
 }
 
 // TestScanHandOver has a process that passes its socket on and lives.
-func TestScanHandOver(t *testing.T) {
+func TestScanHandOver(t *testing.T) { eachScanner(t, testScanHandOver) }
+
+func testScanHandOver(t *testing.T, newScanner func() *scanner) {
 	if runtime.GOOS == "windows" {
 		t.Skip("processes share no sockets on Windows")
 	}
@@ -332,6 +377,32 @@ func TestScanHandOver(t *testing.T) {
 	expect(t, s, portOf(l), fmt.Sprintf("%d@127.0.0.1", heir.Process.Pid))
 	kill(heir)
 	expect(t, s, portOf(l), "")
+}
+
+// TestScanForeign has sockets whose processes cannot be seen. Those on one port are one listener, which is another user's only if
+// all of them are.
+func TestScanForeign(t *testing.T) {
+	unseen := func(addr string, port uint16, foreign bool) socket {
+		return socket{addr: netip.MustParseAddr(addr), port: port, foreign: foreign}
+	}
+	s := scannerOf("test", func(context.Context, int32) ([]socket, error) {
+		return []socket{
+			unseen("127.0.0.1", 1, true), unseen("::1", 1, true),
+			unseen("127.0.0.1", 2, true), unseen("::1", 2, false),
+			unseen("127.0.0.1", 3, false), unseen("::1", 3, true),
+			unseen("127.0.0.1", 4, false),
+		}, nil
+	})
+	snapshot, err := s.scan(t.Context())
+	if err != nil || snapshot.Source != "test" {
+		t.Fatalf("from %s: %v", snapshot.Source, err)
+	}
+	for port, want := range map[uint16]bool{1: true, 2: false, 3: false, 4: false} {
+		holders := snapshot.Holders(port)
+		if len(holders) != 1 || holders[0] != (owner.Process{Foreign: want}) {
+			t.Errorf("port %d is held by %+v, want an unknown process that is foreign: %v", port, holders, want)
+		}
+	}
 }
 
 func TestScanOwner(t *testing.T) {

@@ -98,7 +98,7 @@ func (l Listener) compare(m Listener) int {
 type Snapshot struct {
 	Time      time.Time // when the scan ended; zero if there was none yet
 	Listeners []Listener
-	Source    string // where the list came from: "sock_diag", "/proc/net/tcp" or "gopsutil"
+	Source    string // where the list came from: "sock_diag", "/proc/net/tcp", "libproc" or "gopsutil"
 	// Searching says that something is about to be found out by the next scan: the search for an owner has taken long, or the exit
 	// status of one that ended is not there yet.
 	Searching bool

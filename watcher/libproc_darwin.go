@@ -1,0 +1,86 @@
+package watcher
+
+import (
+	"fmt"
+	"syscall"
+	"unsafe"
+
+	"github.com/ebitengine/purego"
+	"golang.org/x/sys/unix"
+)
+
+// A libproc calls functions of Apple's libproc (libproc.h), which is a part of the library that every program on macOS is linked
+// with. It keeps its buffers between calls and belongs to one goroutine.
+type libproc struct {
+	listpids, pidinfo, pidfdinfo uintptr
+
+	processes, files []byte
+	about            [sizeofSocketFdinfo]byte
+}
+
+const ( // in sys/proc_info.h
+	procAllPIDs         = 1
+	procPIDListFDs      = 1
+	procPIDFDSocketInfo = 3
+)
+
+// openXNU finds the ways to ask the kernel.
+func openXNU() (xnu, error) {
+	p := &libproc{}
+	for name, at := range map[string]*uintptr{
+		"proc_listpids": &p.listpids, "proc_pidinfo": &p.pidinfo, "proc_pidfdinfo": &p.pidfdinfo,
+	} {
+		f, err := purego.Dlsym(purego.RTLD_DEFAULT, name)
+		if err != nil {
+			return xnu{}, fmt.Errorf("find %s: %w", name, err)
+		}
+		*at = f
+	}
+	table := func() ([]byte, error) { return unix.SysctlRaw("net.inet.tcp.pcblist_n") }
+	return xnu{table: table, processes: p.listProcesses, files: p.listFiles, socket: p.aboutSocket}, nil
+}
+
+// listProcesses asks how much room the list needs, and then for the list.
+func (p *libproc) listProcesses() (list []byte, err error) {
+	n, err := said(purego.SyscallN(p.listpids, procAllPIDs, 0, 0, 0))
+	if err != nil {
+		return nil, err
+	}
+	list, p.processes, err = enough(p.processes, n, func(room []byte) (int, error) {
+		return said(purego.SyscallN(p.listpids, procAllPIDs, 0, uintptr(unsafe.Pointer(&room[0])), uintptr(len(room))))
+	})
+	return list, err
+}
+
+// listFiles does the same. The room that is needed is never 0, so the first answer tells whether the process may be looked at. In
+// the second, 0 means that it has no files, or no longer any because it ends.
+func (p *libproc) listFiles(pid int32) (list []byte, err error) {
+	n, err := said(purego.SyscallN(p.pidinfo, uintptr(pid), procPIDListFDs, 0, 0, 0))
+	if err != nil {
+		return nil, err
+	}
+	list, p.files, err = enough(p.files, n, func(room []byte) (int, error) {
+		r, _, _ := purego.SyscallN(p.pidinfo, uintptr(pid), procPIDListFDs, 0, uintptr(unsafe.Pointer(&room[0])), uintptr(len(room)))
+		return int(int32(r)), nil
+	})
+	return list, err
+}
+
+// aboutSocket fails for a file that is no socket.
+func (p *libproc) aboutSocket(pid, fd int32) ([]byte, error) {
+	n, err := said(purego.SyscallN(p.pidfdinfo, uintptr(pid), uintptr(fd), procPIDFDSocketInfo,
+		uintptr(unsafe.Pointer(&p.about[0])), uintptr(len(p.about))))
+	if err != nil {
+		return nil, err
+	}
+	return p.about[:min(n, len(p.about))], nil
+}
+
+// said makes sense of what such a function returns: a number of bytes, or 0 when it failed. Only then errno says something. Both
+// are of type int, so the upper halves of the registers mean nothing.
+func said(result, _, errno uintptr) (int, error) {
+	if n := int32(result); n > 0 {
+		return int(n), nil
+	}
+	return 0, syscall.Errno(int32(errno))
+}

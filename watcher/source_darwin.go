@@ -1,0 +1,19 @@
+package watcher
+
+import "os"
+
+// newSource is described in source_linux.go. On macOS the kernel is asked as well; where its answers cannot be read, or where a
+// listener of this process's own is not in them, it is the portable scan, which runs lsof.
+func newSource(everywhere bool) source {
+	second := func() source { return portable(everywhere) }
+	kernel, err := openXNU()
+	if err != nil {
+		src := second()
+		src.detour = err
+		return src
+	}
+	w := &walker{kernel: kernel, self: int32(os.Getpid()), uid: uint32(os.Geteuid())}
+	s := scannerOf("libproc", w.list)
+	s.everywhere = everywhere
+	return s.proven().or(second)
+}
