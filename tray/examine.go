@@ -22,17 +22,16 @@ const (
 // what the person chose. Nothing is started, shown or sent for it; the bus is asked for nothing but who is there, and only those
 // are asked who are. Each look ends after examineLimit, and all of them soon after ctx is done.
 func Examine(ctx context.Context) []doctor.Finding {
-	const topic = "choices"
-	kept, ok := doctor.Within(ctx, examineLimit, func(context.Context) doctor.Finding { return examineChoices(topic) })
+	kept, ok := doctor.Within(ctx, examineLimit, func(context.Context) doctor.Finding { return examineChoices() })
 	if !ok {
-		kept = doctor.Unfinished(ctx, topic, examineLimit)
+		kept = doctor.Unfinished(ctx, "choices", examineLimit)
 	}
 	return append(examineSession(ctx), kept)
 }
 
 // examineChoices tells where the choices are kept, and whether they can be.
-func examineChoices(topic string) doctor.Finding {
-	f := doctor.Finding{Topic: topic}
+func examineChoices() doctor.Finding {
+	f := doctor.Finding{Topic: "choices"}
 	lacks := func(says, fix string) doctor.Finding {
 		f.State, f.Says, f.Fix = doctor.Lacks, owner.Printable(says, maxFound), owner.Printable(fix, maxFound)
 		return f

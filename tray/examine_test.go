@@ -58,7 +58,7 @@ func TestExamineChoices(t *testing.T) {
 			t.Setenv("XDG_STATE_HOME", filepath.Join(dir, "state"))
 			tt.begin(t, filepath.Join(dir, "state"))
 			before := tree(t, dir)
-			f := examineChoices("choices")
+			f := examineChoices()
 			says, fix := strings.ReplaceAll(f.Says, dir+"/state", "DIR"), strings.ReplaceAll(f.Fix, dir+"/state", "DIR")
 			if f.Topic != "choices" || f.State != tt.state || f.Fatal || fix != tt.fix ||
 				!strings.HasPrefix(says, tt.says) || says != tt.says && !strings.HasSuffix(tt.says, ": ") && !strings.HasSuffix(tt.says, ": open ") {

@@ -201,8 +201,8 @@ func TestFindings(t *testing.T) {
 		})), "owners", []string{"owners works: the owners of 1 of 1 listener stay hidden; held for containers, which are known: 80"}},
 
 		{"endings", func(*looks) {}, "endings", []string{"endings works: how a server ended can be told, whoever started it"}},
-		{"old kernel", func(l *looks) { l.untold = func() error { return errors.New("Linux 6.1 does not tell") } }, "endings",
-			[]string{"endings lacks: why a server ended cannot be told: Linux 6.1 does not tell" +
+		{"old kernel", func(l *looks) { l.untold = func() error { return errors.New("kernels before Linux 6.15 do not tell") } }, "endings",
+			[]string{"endings lacks: why a server ended cannot be told: kernels before Linux 6.15 do not tell" +
 				" → Linux 6.15 or newer, outside of a sandbox, tells it; that a server ended is noticed all the same"}},
 		{"endings on macOS", func(l *looks) {
 			l.goos, l.untold = "darwin", func() error { return errors.New("this system tells only the parent") }

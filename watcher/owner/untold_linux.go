@@ -33,7 +33,7 @@ func untoldBefore615(release string) error {
 		return fmt.Errorf("the kernel's version %q cannot be read", Printable(release, 40))
 	}
 	if major < 6 || major == 6 && minor < 15 {
-		return fmt.Errorf("Linux %d.%d does not tell", major, minor)
+		return fmt.Errorf("kernels before Linux 6.15 do not tell, and this is %d.%d", major, minor)
 	}
 	return nil
 }
