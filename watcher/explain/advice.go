@@ -204,6 +204,8 @@ func (a *Answer) adviseVisit() []Advice {
 	for _, c := range a.Connects {
 		switch {
 		case c.Result != Accepted || !c.Listens:
+		case a.Risk != "":
+			return []Advice{{Says: "It listens, and answers, and so it may do to the network. If that is not meant, start it again bound to 127.0.0.1."}}
 		case c.Address == v4Loopback || !a.anywhere:
 			return []Advice{{Says: "Nothing is wrong: it listens, and answers."}}
 		default:

@@ -133,7 +133,7 @@ var scenes = map[string]scene{
 	"bound and not listening": {set: serve("bound", "127.0.0.1:3000"), ask: "3000", want: all(trouble(InUse), says("server (PID"))},
 	"open to the network": {set: func(s *stage) error {
 		return errors.Join(run("ip", "addr", "add", "192.0.2.7/32", "dev", "lo"), s.serveAs("redis-server", "tcp", "0.0.0.0:6379"))
-	}, ask: "6379", want: all(trouble(None), func(a Answer) error {
+	}, ask: "6379", want: all(trouble(None), says("bound to 127.0.0.1"), func(a Answer) error {
 		if len(a.Reachable) != 1 || a.Reachable[0].Name != "lo" || a.Reachable[0].Address.String() != "192.0.2.7" || a.Risk != database {
 			return fmt.Errorf("reachable at %v, risk %q", a.Reachable, a.Risk)
 		}
