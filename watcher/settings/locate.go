@@ -1,0 +1,171 @@
+package settings
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/pelletier/go-toml/v2"
+	"github.com/pelletier/go-toml/v2/unstable"
+)
+
+// keys are what a file may hold.
+const (
+	topKeys  = "interval, terminal and [[rule]]"
+	ruleKeys = "port, process, project, directory, show, notify, label, scheme, path and pin"
+)
+
+// A reader reads the text of a file, key by key, so that it can say of each where it stands.
+type reader struct {
+	unstable.Parser
+	settings Settings
+	lines    []int // of the rules
+	inRule   bool
+}
+
+// parse reads the text of a file. An error is an *Error without a file.
+func parse(text []byte) (Settings, error) {
+	var whole map[string]any
+	if err := toml.Unmarshal(text, &whole); err != nil { // what is no TOML, and what is there twice
+		return Settings{}, located(err)
+	}
+	r := &reader{}
+	r.Reset(text)
+	for r.NextExpression() {
+		if err := r.take(r.Expression()); err != nil {
+			return Settings{}, err
+		}
+	}
+	for i, rule := range r.settings.Rules {
+		if problem := rule.problem(); problem != "" {
+			return Settings{}, &Error{Line: r.lines[i], Column: 1, Problem: problem}
+		}
+	}
+	return r.settings, nil
+}
+
+// located returns what the decoder says, with the place.
+func located(err error) *Error {
+	var wrong *toml.DecodeError
+	if !errors.As(err, &wrong) {
+		return &Error{Problem: strings.TrimPrefix(err.Error(), "toml: ")}
+	}
+	line, column := wrong.Position()
+	return &Error{Line: line, Column: column, Problem: strings.TrimPrefix(wrong.Error(), "toml: ")}
+}
+
+// take takes in one line of the file, or what stands for one.
+func (r *reader) take(e *unstable.Node) error {
+	var path []*unstable.Node
+	for keys := e.Key(); keys.Next(); {
+		path = append(path, keys.Node())
+	}
+	if len(path) == 0 {
+		return nil // a comment
+	}
+	first := string(path[0].Data)
+	switch {
+	case e.Kind == unstable.ArrayTable && first == "rule" && len(path) == 1:
+		r.inRule = true
+		r.settings.Rules = append(r.settings.Rules, Rule{})
+		r.lines = append(r.lines, r.Shape(path[0].Raw).Start.Line)
+		return nil
+	case first == "rule" && !r.inRule:
+		return r.problem(path[0], errors.New("rules are written under [[rule]], with two brackets"))
+	case e.Kind != unstable.KeyValue, len(path) > 1:
+		return r.problem(path[0], unknownKey(string(path[len(path)-1].Data), r.inRule && e.Kind == unstable.KeyValue))
+	}
+	v := e.Value()
+	err := r.set(first, value{v.Kind, string(v.Data)})
+	if err == errUnknown {
+		return r.problem(path[0], unknownKey(first, r.inRule))
+	}
+	if err != nil {
+		at := v
+		if at.Raw.Length == 0 {
+			at = path[0]
+		}
+		return r.problem(at, err)
+	}
+	return nil
+}
+
+func (r *reader) problem(at *unstable.Node, err error) error {
+	start := r.Shape(at.Raw).Start
+	return &Error{Line: start.Line, Column: start.Column, Problem: err.Error()}
+}
+
+func unknownKey(key string, inRule bool) error {
+	if inRule {
+		return fmt.Errorf("there is no %q; a rule has %s", key, ruleKeys)
+	}
+	return fmt.Errorf("there is no %q; the file has %s", key, topKeys)
+}
+
+// A value is one in the file.
+type value struct {
+	kind unstable.Kind
+	text string
+}
+
+// errUnknown says that there is no such key.
+var errUnknown = errors.New("no such key")
+
+// set sets what a key stands for: in the last rule, or before the first one in the file as a whole.
+func (r *reader) set(key string, v value) error {
+	s := &r.settings
+	if !r.inRule {
+		switch key {
+		case "interval":
+			return v.read(&s.Interval)
+		case "terminal":
+			return v.string(key, &s.Terminal)
+		}
+		return errUnknown
+	}
+	rule := &s.Rules[len(s.Rules)-1]
+	switch key {
+	case "port":
+		return v.read(&rule.Port)
+	case "process":
+		return v.read(&rule.Process)
+	case "project":
+		return v.read(&rule.Project)
+	case "directory":
+		return v.read(&rule.Directory)
+	case "show":
+		return v.read(&rule.Show)
+	case "notify":
+		return v.read(&rule.Notify)
+	case "label":
+		return v.string(key, &rule.Label)
+	case "scheme":
+		return v.read(&rule.Scheme)
+	case "path":
+		return v.read(&rule.Path)
+	case "pin":
+		if v.kind != unstable.Bool {
+			return errors.New("pin is true or false")
+		}
+		rule.Pin = v.text == "true"
+		return nil
+	}
+	return errUnknown
+}
+
+// read reads the value as what says itself what it must look like. A number stands for its digits; what is neither is as wrong as
+// an empty text.
+func (v value) read(into interface{ UnmarshalText([]byte) error }) error {
+	if v.kind != unstable.String && v.kind != unstable.Integer && v.kind != unstable.Bool {
+		v.text = ""
+	}
+	return into.UnmarshalText([]byte(v.text))
+}
+
+func (v value) string(key string, into *string) error {
+	if v.kind != unstable.String || v.text == "" {
+		return errors.New(key + " is a text between quotation marks")
+	}
+	*into = v.text
+	return nil
+}

@@ -1,0 +1,192 @@
+package settings
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/bmatcuk/doublestar/v4"
+
+	"porttray/watcher"
+)
+
+// A Rule says something about the listeners that match all that it names: of what it does not name, any will do.
+type Rule struct {
+	Port      Ports `json:"port,omitzero"`
+	Process   Glob  `json:"process,omitempty"`
+	Project   Glob  `json:"project,omitempty"`
+	Directory Glob  `json:"directory,omitempty"` // of the project, else of the process; ~ is the home directory
+
+	Show   Show   `json:"show,omitempty"`
+	Notify Notify `json:"notify,omitempty"`
+	Label  string `json:"label,omitempty"` // the name to show
+	Scheme Scheme `json:"scheme,omitempty"`
+	Path   Path   `json:"path,omitempty"` // to open, from the root of the server on
+	Pin    bool   `json:"pin,omitempty"`
+}
+
+// Ports are a port or a range of ports: 3000, "3000-3999". The zero value is all ports.
+type Ports struct{ First, Last uint16 }
+
+// UnmarshalText reads ports.
+func (p *Ports) UnmarshalText(text []byte) error {
+	from, to, isRange := strings.Cut(string(text), "-")
+	first, err := strconv.ParseUint(strings.TrimSpace(from), 10, 16)
+	last := first
+	if err == nil && isRange {
+		last, err = strconv.ParseUint(strings.TrimSpace(to), 10, 16)
+	}
+	if err != nil || first == 0 || first > last {
+		return errors.New(`port is a number from 1 to 65535, or a range such as "3000-3999"`)
+	}
+	*p = Ports{uint16(first), uint16(last)}
+	return nil
+}
+
+// MarshalText writes them as they are read.
+func (p Ports) MarshalText() ([]byte, error) {
+	if p.First == p.Last {
+		return strconv.AppendUint(nil, uint64(p.First), 10), nil
+	}
+	return fmt.Appendf(nil, "%d-%d", p.First, p.Last), nil
+}
+
+func (p Ports) has(port uint16) bool { return p == Ports{} || p.First <= port && port <= p.Last }
+
+// A Glob is a pattern: * stands for any characters, ? for one, [a-z] for one of several, {a,b} for alternatives. In directories *
+// does not stand for a separator, and ** for any number of directories. The empty one matches everything.
+type Glob string
+
+// UnmarshalText reads a pattern.
+func (g *Glob) UnmarshalText(text []byte) error {
+	if len(text) == 0 || !doublestar.ValidatePattern(string(text)) {
+		return fmt.Errorf("%q is no pattern: a bracket may be open, or nothing is there", text)
+	}
+	*g = Glob(text)
+	return nil
+}
+
+// name reports whether a name matches. A name may hold slashes, as those of packages do, and * stands for them as well.
+func (g Glob) name(name string) bool {
+	flat := strings.NewReplacer("/", "\x00").Replace
+	return g == "" || doublestar.MatchUnvalidated(flat(string(g)), flat(name))
+}
+
+// dir reports whether a directory matches.
+func (g Glob) dir(dir string) bool {
+	pattern := string(g)
+	if rest, ok := strings.CutPrefix(pattern, "~"); ok {
+		if home, err := os.UserHomeDir(); err == nil {
+			pattern = escapeGlob(filepath.ToSlash(home)) + rest
+		}
+	}
+	pattern = strings.TrimSuffix(pattern, "/")
+	return g == "" || dir != "" && doublestar.MatchUnvalidated(pattern, filepath.ToSlash(dir))
+}
+
+// escapeGlob returns a pattern that matches text alone.
+func escapeGlob(text string) string {
+	return strings.NewReplacer(`\`, `\\`, `*`, `\*`, `?`, `\?`, `[`, `\[`, `{`, `\{`).Replace(text)
+}
+
+// Show says where a listener is to be shown.
+type Show string
+
+// The places. The empty Show is where it would be without a rule.
+const (
+	ShowMain  Show = "main"
+	ShowOther Show = "other"
+	ShowNever Show = "never"
+)
+
+// UnmarshalText reads a place.
+func (s *Show) UnmarshalText(text []byte) error {
+	return oneOf(s, text, "show", ShowMain, ShowOther, ShowNever)
+}
+
+// Notify says when a listener is to be told of.
+type Notify string
+
+// The choices. The empty Notify is the normal one.
+const (
+	NotifyAlways Notify = "always" // whatever is chosen in the menu, unless notices are off or paused
+	NotifyNormal Notify = "normal"
+	NotifyNever  Notify = "never"
+)
+
+// UnmarshalText reads a choice.
+func (n *Notify) UnmarshalText(text []byte) error {
+	return oneOf(n, text, "notify", NotifyAlways, NotifyNormal, NotifyNever)
+}
+
+// A Scheme is how a server is opened. The empty one means that the server is asked.
+type Scheme string
+
+// UnmarshalText reads a scheme.
+func (s *Scheme) UnmarshalText(text []byte) error { return oneOf(s, text, "scheme", "http", "https") }
+
+// oneOf reads one of some words.
+func oneOf[T ~string](into *T, text []byte, key string, words ...T) error {
+	if !slices.Contains(words, T(text)) {
+		quoted := make([]string, len(words))
+		for i, w := range words {
+			quoted[i] = strconv.Quote(string(w))
+		}
+		return fmt.Errorf("%s is %s or %s, and not %q", key, strings.Join(quoted[:len(quoted)-1], ", "), quoted[len(quoted)-1], text)
+	}
+	*into = T(text)
+	return nil
+}
+
+// A Path is what to open of a server: /admin, /docs?x=1.
+type Path string
+
+// UnmarshalText reads a path.
+func (p *Path) UnmarshalText(text []byte) error {
+	bad := strings.ContainsFunc(string(text), func(r rune) bool { return r <= ' ' || r == 0x7f || r == '\\' || r == '"' })
+	if !strings.HasPrefix(string(text), "/") || strings.HasPrefix(string(text), "//") || bad {
+		return fmt.Errorf("path begins with one slash and holds no spaces, and is not %q", text)
+	}
+	*p = Path(text)
+	return nil
+}
+
+// problem returns what is wrong with a rule of which each part is right, or nothing.
+func (r Rule) problem() string {
+	names := r
+	names.Show, names.Notify, names.Label, names.Scheme, names.Path, names.Pin = "", "", "", "", "", false
+	switch {
+	case names == Rule{}:
+		return "this rule matches everything: give it a port, process, project or directory"
+	case names == r:
+		return "this rule does nothing: give it show, notify, label, scheme, path or pin"
+	}
+	return ""
+}
+
+// matches reports whether the rule is about a listener.
+func (r Rule) matches(l watcher.Listener) bool {
+	dir := l.Facts.Project.Dir
+	if dir == "" && l.Container.ID == "" {
+		dir = l.Owner.Dir
+	}
+	project := l.Facts.Project.Name
+	if l.Container.ID != "" {
+		project = l.Container.Project
+	}
+	return r.Port.has(l.Port) && r.Process.name(l.Owner.Name) && r.Project.name(project) && r.Directory.dir(dir)
+}
+
+// Rule returns the first rule that a listener matches, or one that says nothing.
+func (s Settings) Rule(l watcher.Listener) Rule {
+	for _, r := range s.Rules {
+		if r.matches(l) {
+			return r
+		}
+	}
+	return Rule{}
+}

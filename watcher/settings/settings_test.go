@@ -1,0 +1,233 @@
+package settings
+
+import (
+	"bytes"
+	"errors"
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+
+	"porttray/watcher"
+	"porttray/watcher/owner"
+	"porttray/watcher/owner/engine"
+)
+
+func TestParse(t *testing.T) {
+	got, err := parse([]byte(`
+interval = "1500ms"
+terminal = "kitty --single-instance"
+
+[[rule]]
+port = 3000
+process = "node"
+show = "main"
+notify = "always"
+label = "Shop"
+scheme = "https"
+path = "/admin?x=1"
+pin = true
+
+[[rule]]
+port = "9000-9099"
+project = "@acme/*"
+directory = "~/work/**"
+show = "never"
+`))
+	want := Settings{Interval: Interval(1500 * time.Millisecond), Terminal: "kitty --single-instance", Rules: []Rule{
+		{Port: Ports{3000, 3000}, Process: "node", Show: ShowMain, Notify: NotifyAlways, Label: "Shop", Scheme: "https", Path: "/admin?x=1", Pin: true},
+		{Port: Ports{9000, 9099}, Project: "@acme/*", Directory: "~/work/**", Show: ShowNever},
+	}}
+	if err != nil || !reflect.DeepEqual(got, want) {
+		t.Errorf("got %+v, %v", got, err)
+	}
+}
+
+// TestParseErrors has for each wrong line the place and the words.
+func TestParseErrors(t *testing.T) {
+	const rule = "[[rule]]\nport = 1\n"
+	for _, tt := range []struct {
+		text         string
+		line, column int
+		want         string
+	}{
+		{"intervall = \"2s\"\n", 1, 1, `there is no "intervall"; the file has interval, terminal and [[rule]]`},
+		{"\n[rules]\n", 2, 2, `there is no "rules"; the file has interval, terminal and [[rule]]`},
+		{"\n\ninterval = 2\n", 3, 12, `interval is a time from "250ms" to "1m", such as "2s"`},
+		{"interval = \"1ms\"\n", 1, 12, `interval is a time from "250ms" to "1m", such as "2s"`},
+		{"interval = true\n", 1, 12, `interval is a time from "250ms" to "1m", such as "2s"`},
+		{"terminal = 5\n", 1, 12, `terminal is a text between quotation marks`},
+		{"terminal = kitty\n", 1, 12, ``},
+		{"terminal = \"kitty\n", 1, 12, ``},
+		{rule + "shwo = \"main\"\n", 3, 1, `there is no "shwo"; a rule has port, process, project, directory, show, notify, label, scheme, path and pin`},
+		{rule + "show = \"menu\"\n", 3, 8, `show is "main", "other" or "never", and not "menu"`},
+		{rule + "show = false\n", 3, 8, `show is "main", "other" or "never", and not "false"`},
+		{rule + "notify = \"no\"\n", 3, 10, `notify is "always", "normal" or "never", and not "no"`},
+		{rule + "scheme = \"ftp\"\n", 3, 10, `scheme is "http" or "https", and not "ftp"`},
+		{rule + "path = \"admin\"\n", 3, 8, `path begins with one slash and holds no spaces, and is not "admin"`},
+		{rule + "path = \"//evil.example\"\n", 3, 8, `path begins with one slash and holds no spaces, and is not "//evil.example"`},
+		{rule + "pin = \"yes\"\n", 3, 7, `pin is true or false`},
+		{rule + "label = 5\n", 3, 9, `label is a text between quotation marks`},
+		{"[[rule]]\nport = 0\n", 2, 8, `port is a number from 1 to 65535, or a range such as "3000-3999"`},
+		{"[[rule]]\nport = \"3999-3000\"\n", 2, 8, `port is a number from 1 to 65535, or a range such as "3000-3999"`},
+		{"[[rule]]\nport = \"http\"\n", 2, 8, `port is a number from 1 to 65535, or a range such as "3000-3999"`},
+		{"[[rule]]\nport = [1, 2]\n", 2, 8, ``},
+		{"[[rule]]\nprocess = \"[a\"\n", 2, 11, `"[a" is no pattern: a bracket may be open, or nothing is there`},
+		{"[[rule]]\ndirectory = \"\"\n", 2, 13, `"" is no pattern: a bracket may be open, or nothing is there`},
+		{rule + "pin = true\n\n[[rule]]\nshow = \"main\"\n", 5, 1, "this rule matches everything: give it a port, process, project or directory"},
+		{"\n" + rule, 2, 1, "this rule does nothing: give it show, notify, label, scheme, path or pin"},
+		{"[rule]\nport = 1\n", 1, 2, "rules are written under [[rule]], with two brackets"},
+		{rule + "port = 2\n", 3, 1, ""},
+		{"interval\n", 1, 9, ""},
+		{"\xff\n", 1, 1, ""},
+	} {
+		_, err := parse([]byte(tt.text))
+		var wrong *Error
+		if !errors.As(err, &wrong) {
+			t.Errorf("%q: %v", tt.text, err)
+			continue
+		}
+		if wrong.Line != tt.line || tt.want != "" && (wrong.Column != tt.column || wrong.Problem != tt.want) || wrong.Problem == "" || strings.Contains(wrong.Problem, "\n") {
+			t.Errorf("%q:\n got line %d, column %d: %s\nwant line %d, column %d: %s", tt.text, wrong.Line, wrong.Column, wrong.Problem, tt.line, tt.column, tt.want)
+		}
+	}
+}
+
+func TestRead(t *testing.T) {
+	dir := t.TempDir()
+	file := filepath.Join(dir, "config.toml")
+	write := func(text string) {
+		t.Helper()
+		if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if s, err := Read(file); err != nil || !reflect.DeepEqual(s, Settings{}) {
+		t.Errorf("without a file: %+v, %v", s, err)
+	}
+	write("interval = \"2s\"")
+	if s, err := Read(file); err != nil || s.Interval != Interval(2*time.Second) {
+		t.Errorf("%+v, %v", s, err)
+	}
+	write("\n\ninterval = 2")
+	if s, err := Read(file); err == nil || err.Error() != `config.toml line 3: interval is a time from "250ms" to "1m", such as "2s"` || s.Interval != 0 {
+		t.Errorf("%+v, %v", s, err)
+	}
+	write(strings.Repeat("#", maxFile+1))
+	if _, err := Read(file); err == nil || err.Error() != "config.toml: it is larger than 1 MB" {
+		t.Error(err)
+	}
+	if _, err := Read(dir); err == nil || !strings.HasSuffix(err.Error(), ": it is no file") {
+		t.Error(err)
+	}
+}
+
+// TestExample makes sure of the example: as it is, it sets nothing, and with its comments taken away it is in order.
+func TestExample(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "porttray", "config.toml")
+	if err := Create(file); err != nil {
+		t.Fatal(err)
+	}
+	if s, err := Read(file); err != nil || !reflect.DeepEqual(s, Settings{}) {
+		t.Errorf("%+v, %v", s, err)
+	}
+	var text bytes.Buffer
+	for line := range strings.Lines(string(Example())) {
+		if set := strings.TrimPrefix(line, "# "); strings.Contains(set, " = ") || strings.HasPrefix(set, "[[") {
+			text.WriteString(set)
+		}
+	}
+	s, err := parse(text.Bytes())
+	if err != nil || len(s.Rules) != 3 || s.Interval == 0 || s.Terminal == "" {
+		t.Errorf("%+v, %v in\n%s", s, err, text.String())
+	}
+	if err := os.WriteFile(file, []byte("# mine\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if err := Create(file); err != nil {
+		t.Error(err)
+	}
+	if kept, _ := os.ReadFile(file); string(kept) != "# mine\n" {
+		t.Errorf("the person's file was replaced by %q", kept)
+	}
+}
+
+func TestRule(t *testing.T) {
+	home := filepath.Join(string(filepath.Separator)+"home", "an*n")
+	t.Setenv("HOME", home)
+	t.Setenv("USERPROFILE", home)
+	shop := watcher.Listener{Port: 3000, Owner: owner.Process{PID: 1, Name: "node", Dir: filepath.Join(home, "work", "shop", "web")}}
+	shop.Facts.Project = owner.Project{Name: "@acme/shop", Dir: filepath.Join(home, "work", "shop")}
+	bare := watcher.Listener{Port: 9000, Owner: owner.Process{PID: 2, Name: "java", Dir: "/srv"}}
+	db := watcher.Listener{Port: 5432, Owner: owner.Process{PID: 3, Name: "docker-proxy", Dir: "/"}, Container: engine.Container{ID: "c", Project: "shop"}}
+	hidden := watcher.Listener{Port: 631}
+	for _, tt := range []struct {
+		rule Rule
+		want string // of s, b, d and h those that match
+	}{
+		{Rule{Port: Ports{3000, 3000}}, "s"},
+		{Rule{Port: Ports{3000, 9000}}, "sbd"},
+		{Rule{Process: "node"}, "s"},
+		{Rule{Process: "*"}, "sbdh"},
+		{Rule{Process: "{node,java}"}, "sb"},
+		{Rule{Process: "no"}, ""},
+		{Rule{Project: "@acme/*"}, "s"},
+		{Rule{Project: "*shop"}, "sd"},
+		{Rule{Project: "shop"}, "d"},
+		{Rule{Directory: "~/work/*"}, "s"},
+		{Rule{Directory: "~/work/shop/"}, "s"},
+		{Rule{Directory: "~/work/shop/web"}, ""}, // the project's directory counts
+		{Rule{Directory: "~/*"}, ""},
+		{Rule{Directory: "~/**"}, "s"},
+		{Rule{Directory: "/home/other/**"}, ""},
+		{Rule{Directory: "/srv"}, "b"},
+		{Rule{Directory: "/"}, ""},
+		{Rule{Port: Ports{9000, 9000}, Process: "node"}, ""},
+	} {
+		got := ""
+		for name, l := range map[string]watcher.Listener{"s": shop, "b": bare, "d": db, "h": hidden} {
+			if tt.rule.matches(l) {
+				got += name
+			}
+		}
+		if sorted := sortAs(got, "sbdh"); sorted != tt.want {
+			t.Errorf("%+v matches %q, want %q", tt.rule, sorted, tt.want)
+		}
+	}
+	s := Settings{Rules: []Rule{{Port: Ports{3000, 3000}, Label: "first"}, {Process: "node", Label: "second"}, {Process: "java", Label: "third"}}}
+	for l, want := range map[*watcher.Listener]string{&shop: "first", &bare: "third", &db: ""} {
+		if got := s.Rule(*l).Label; got != want {
+			t.Errorf("%d falls under the rule %q, want %q", l.Port, got, want)
+		}
+	}
+}
+
+// sortAs returns the letters in the order in which they stand in another text.
+func sortAs(letters, order string) string {
+	sorted := ""
+	for _, r := range order {
+		if strings.ContainsRune(letters, r) {
+			sorted += string(r)
+		}
+	}
+	return sorted
+}
+
+func FuzzParse(f *testing.F) {
+	f.Add(example)
+	f.Add([]byte("[[rule]]\nport = \"1-2\"\ndirectory = \"~/**/[a-c]\"\nshow = \"main\""))
+	f.Add([]byte("interval = \"2s\"\n[[rule]]\n"))
+	f.Add([]byte("rule = [{port = 1, pin = true}, {}]"))
+	f.Fuzz(func(t *testing.T, text []byte) {
+		s, err := parse(text)
+		if err != nil {
+			if _, ok := err.(*Error); !ok {
+				t.Errorf("%q: %T", text, err)
+			}
+			return
+		}
+		s.Rule(watcher.Listener{Port: 3000, Owner: owner.Process{PID: 1, Name: "a/b", Dir: "/x/[y"}})
+	})
+}
