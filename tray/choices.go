@@ -20,6 +20,8 @@ type choices struct {
 	Mode   mode      `toml:"notifications"`
 	Paused time.Time `toml:"paused-until,omitempty"`
 	Muted  []string  `toml:"muted,omitempty"`
+	Pinned []mark    `toml:"pinned,omitempty"`
+	Hidden []mark    `toml:"hidden,omitempty"`
 }
 
 // choicesFile returns where the choices are kept.

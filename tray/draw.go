@@ -53,10 +53,13 @@ type click struct {
 	who    string // the process or container whose row it is
 	text   string // what to copy
 	mode   mode   // of notices
+	mark   mark   // what to pin or hide, or no longer
 }
 
 // click returns a click on one of the row's entries.
-func (r row) click(a action) click { return click{action: a, id: r.id, target: r.target, who: r.who} }
+func (r row) click(a action) click {
+	return click{action: a, id: r.id, target: r.target, who: r.who, mark: r.mark}
+}
 
 type action int
 
@@ -67,10 +70,15 @@ const (
 	stop
 	kill
 	mute
+	pin
+	hide
+	openTerminal
 	copyThis   // the text of the click
 	showLatest // go to the server of the latest event
 	setMode
 	pause
+	atLogin
+	openSettings
 	about
 	quit
 )
@@ -90,6 +98,8 @@ type drawer struct {
 	recent recentMenu
 	modes  []*entry // in the order of modes
 	pause  *entry
+	login  *entry
+	hidden hiddenMenu
 	about  *entry
 	dead   []deadLeaf // waiting to be removed
 }
@@ -115,10 +125,15 @@ func newDrawer(root node, f face, v menu) *drawer {
 	notices.item.AddSeparator()
 	d.pause = newEntry(notices.item, v.pause, true)
 	d.forward(d.pause.item, click{action: pause})
+	preferences := newEntry(root, "Settings", true)
+	d.login = newCheck(preferences.item, "Start at login", v.atLogin)
+	d.forward(d.login.item, click{action: atLogin})
+	d.forward(newEntry(preferences.item, "Open settings file", true).item, click{action: openSettings})
 	d.about = newEntry(root, v.about, true)
 	d.forward(d.about.item, click{action: about})
 	d.forward(newEntry(root, "Quit", true).item, click{action: quit})
-	d.shown = menu{count: v.count, attention: v.attention, tooltip: v.tooltip, header: v.header, mode: v.mode, pause: v.pause, about: v.about}
+	d.shown = menu{count: v.count, attention: v.attention, tooltip: v.tooltip, header: v.header, mode: v.mode, pause: v.pause,
+		atLogin: v.atLogin, about: v.about}
 	return d
 }
 
@@ -143,15 +158,19 @@ func (d *drawer) draw(v menu, now time.Time) {
 		d.modes[i].check(m.mode == v.mode)
 	}
 	d.pause.show(v.pause, true)
+	d.login.check(v.atLogin)
 	if changed := !slices.Equal(v.rows, d.shown.rows); changed || !slices.Equal(v.other, d.shown.other) {
 		if changed {
 			n := min(len(v.rows), maxRows)
 			d.place(&d.top, v.rows[:n], now)
 			d.placeUnder(&d.more, "More", v.rows[n:], now)
 		}
-		d.placeUnder(&d.other, "Other", v.other, now)
+		if len(v.other) > 0 || len(d.shown.other) > 0 {
+			d.placeUnder(&d.other, "Other", v.other, now)
+		}
 		d.sweep(now)
 	}
+	d.drawHidden(v)
 	d.shown = v
 }
 
@@ -220,7 +239,19 @@ func (d *drawer) bind(s *slot, r row) {
 	for i, fact := range r.facts {
 		s.facts[i].showIf(fact, false)
 	}
-	s.network.showIf(map[bool]string{true: "Copy network address"}[r.network], true)
+	offer := func(e *entry, label string, offered bool) { e.showIf(map[bool]string{true: label}[offered], true) }
+	offer(s.open, "Open in browser", !r.absent)
+	offer(s.copy, "Copy address", !r.absent)
+	offer(s.network, "Copy network address", r.network)
+	offer(s.terminal, "Open terminal in its directory", r.dir)
+	offer(s.mute, "Mute notifications", !r.absent)
+	offer(s.conceal, "Hide", !r.absent)
+	if r.absent && s.restart == nil {
+		s.restart = newEntry(s.item, "Copy restart command", true)
+	}
+	if s.restart != nil {
+		offer(s.restart, "Copy restart command", r.restart != "")
+	}
 	if !s.live {
 		s.release()
 		s.unbind = []func(){
@@ -228,6 +259,12 @@ func (d *drawer) bind(s *slot, r row) {
 			d.forward(s.copy.item, r.click(copyAddress)),
 			d.forward(s.network.item, r.click(copyNetwork)),
 			d.forward(s.mute.item, r.click(mute)),
+			d.forward(s.pin.item, r.click(pin)),
+			d.forward(s.conceal.item, r.click(hide)),
+			d.forward(s.terminal.item, r.click(openTerminal)),
+		}
+		if r.absent {
+			s.unbind = append(s.unbind, d.forward(s.restart.item, click{action: copyThis, text: r.restart}))
 		}
 		s.stop = d.newLeaf(s, r.stop, r.click(stop))
 		s.kill = d.newLeaf(s, r.kill, r.click(kill))
@@ -235,6 +272,7 @@ func (d *drawer) bind(s *slot, r row) {
 	s.stop.showIf(r.stop.label, r.stop.enabled)
 	s.kill.showIf(r.kill.label, r.kill.enabled)
 	s.mute.check(r.muted)
+	s.pin.check(r.pinned)
 	d.bindPorts(s, r)
 	s.show(r.label, true)
 	s.row, s.live = r, true
@@ -399,12 +437,12 @@ type slot struct {
 	live  bool      // row is shown
 	since time.Time // when the last row left
 
-	open, copy, network *entry
-	also, mute          *entry
-	ports               []portEntry // under also
-	facts               [len(row{}.facts)]*entry
-	stop, kill          *entry
-	unbind              []func() // end the forwarding of open, copy and network
+	open, copy, network, terminal, restart *entry
+	also, mute, pin, conceal               *entry
+	ports                                  []portEntry // under also
+	facts                                  [len(row{}.facts)]*entry
+	stop, kill                             *entry
+	unbind                                 []func() // end the forwarding of all but stop and kill
 }
 
 // A portEntry is the entry of a further port.
@@ -420,7 +458,10 @@ func (s *slot) build(r row) {
 	s.copy = newEntry(s.item, "Copy address", true)
 	s.network = newEntry(s.item, "Copy network address", true)
 	s.also = newEntry(s.item, r.also, true)
+	s.terminal = newEntry(s.item, "Open terminal in its directory", true)
+	s.pin = newCheck(s.item, "Pin", r.pinned)
 	s.mute = newCheck(s.item, "Mute notifications", r.muted)
+	s.conceal = newEntry(s.item, "Hide", true)
 	s.item.AddSeparator()
 	for i := range s.facts {
 		s.facts[i] = newEntry(s.item, r.facts[i], false)

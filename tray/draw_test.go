@@ -193,6 +193,17 @@ func expected(v menu) string {
 			writeRows(&b, "    ", under.rows)
 		}
 	}
+	if v.hidden[0] != (mark{}) {
+		if len(v.other) == 0 {
+			b.WriteString("Other\n")
+		}
+		b.WriteString("    Hidden\n")
+		for _, h := range v.hidden {
+			if h != (mark{}) {
+				fmt.Fprintf(&b, "        Show %d  %s\n", h.Port, h.Name)
+			}
+		}
+	}
 	writeRecent(&b, v.recent)
 	b.WriteString("─────\nNotifications\n")
 	for _, m := range modes {
@@ -202,7 +213,11 @@ func expected(v menu) string {
 		}
 		fmt.Fprintf(&b, "    %s%s\n", mark, m.label)
 	}
-	fmt.Fprintf(&b, "    ─────\n    %s\n%s\nQuit\n", v.pause, v.about)
+	login := "Start at login"
+	if v.atLogin {
+		login = "✓ " + login
+	}
+	fmt.Fprintf(&b, "    ─────\n    %s\nSettings\n    %s\n    Open settings file\n%s\nQuit\n", v.pause, login, v.about)
 	return b.String()
 }
 
@@ -236,6 +251,21 @@ func writeRows(b *strings.Builder, indent string, rows []row) {
 				fmt.Fprintf(b, "%s    (%s)\n", indent, label)
 			}
 		}
+		check := func(label string, checked bool) {
+			if checked {
+				label = "✓ " + label
+			}
+			line(label, true)
+		}
+		if r.absent {
+			check("Pin", r.pinned)
+			line("─────", true)
+			line("─────", true)
+			if r.restart != "" {
+				line("Copy restart command", true)
+			}
+			continue
+		}
 		line("Open in browser", true)
 		line("Copy address", true)
 		if r.network {
@@ -247,11 +277,12 @@ func writeRows(b *strings.Builder, indent string, rows []row) {
 				line("    "+p.label, true)
 			}
 		}
-		if r.muted {
-			line("✓ Mute notifications", true)
-		} else {
-			line("Mute notifications", true)
+		if r.dir {
+			line("Open terminal in its directory", true)
 		}
+		check("Pin", r.pinned)
+		check("Mute notifications", r.muted)
+		line("Hide", true)
 		line("─────", true)
 		for _, f := range r.facts {
 			line(f, false)
@@ -283,7 +314,18 @@ func TestDrawShowsTheMenu(t *testing.T) {
 	container, other := server(81, 3, "0.0.0.0"), server(40000, 4)
 	container.Container = engine.Container{ID: "a1", Name: "shop-web-1", Image: "nginx"}
 	other.Owner.Dir, other.Owner.Foreign = "", true
+	blog, shop := mark{"blog", 5173, "blog · Vite"}, mark{"shop", 3000, "shop"}
+	with := func(v menu, change func(*menu)) menu {
+		change(&v)
+		return v
+	}
+	absent := modelOf(server(80, 2), server(3000, 1))
+	absent.pinned, absent.commands = []mark{blog, shop}, map[string]string{"shop": "cd /srv && shop"}
 	for _, v := range []menu{
+		with(menuOf(), func(v *menu) { v.hidden[0], v.atLogin = blog, true }),
+		with(menuOf(other), func(v *menu) { v.hidden[0], v.hidden[1] = shop, blog }),
+		with(menuOf(other), func(v *menu) { v.hidden[0] = blog }), menuOf(),
+		view(absent), menuOf(server(80, 2), server(3000, 1)), view(absent),
 		menuOf(), menuOf(server(3000, 1)), menuOf(server(80, 2), server(3000, 1)), menuOf(server(80, 2)), menuOf(),
 		menuOf(server(80, 2), container, server(3000, 1), server(3001, 1), server(3002, 1), other),
 		menuOf(server(80, 2, "::"), container, server(3000, 1), server(3002, 1), server(3003, 1, "::")),
@@ -326,7 +368,7 @@ func TestDrawTouchesOnlyWhatChanges(t *testing.T) {
 
 	calls := r.calls
 	d.draw(menuOf(slices.Insert(slices.Clone(rows), 1, server(1500, 5))...), noon)
-	if made := r.calls - calls; made > 33 {
+	if made := r.calls - calls; made > 36 {
 		t.Errorf("a new row took %d calls", made)
 	}
 	calls = r.calls

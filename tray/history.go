@@ -8,6 +8,7 @@ import (
 	"porttray/watcher"
 	"porttray/watcher/browser"
 	"porttray/watcher/owner"
+	"porttray/watcher/settings"
 )
 
 const (
@@ -124,15 +125,18 @@ func muteKey(l watcher.Listener) string {
 // wanted reports whether a notice is to be given of what happened.
 func (m *model) wanted(h happening, now time.Time) bool {
 	mine := h.on.Section == watcher.Main && !(h.kind == closed && h.reason.Interrupted())
+	rule := m.settings.Rule(h.on.Listener)
 	switch {
-	case m.mode == noNotices, now.Before(m.paused):
+	case m.mode == noNotices, now.Before(m.paused), h.on.Section == watcher.Hidden, rule.Notify == settings.NotifyNever:
 		return false
 	case m.muted[muteKey(h.on.Listener)] && !(h.kind == replaced && !m.muted[muteKey(h.before)]):
 		return false
-	case m.mode == allPorts:
+	case m.mode == allPorts, rule.Notify == settings.NotifyAlways:
 		return true
+	case m.mode == pinnedOnly:
+		return mine && m.pins(h.on.Listener)
 	}
-	return m.mode == myServers && mine
+	return mine
 }
 
 // backAgain returns the notice for a server that came back right after the person had stopped it.

@@ -13,6 +13,7 @@ import (
 	"porttray/watcher/browser"
 	"porttray/watcher/owner"
 	"porttray/watcher/port"
+	"porttray/watcher/settings"
 )
 
 const (
@@ -47,6 +48,13 @@ type model struct {
 	mode      mode
 	paused    time.Time // until then no notices are given; zero if they are
 	muted     map[string]bool
+	pinned    []mark
+	hidden    []mark
+	commands  map[string]string // that start pinned servers again, by muteKey; in no file, because they may hold secrets
+
+	settings settings.Settings // of the file, as they were when it was last in order
+	wrong    error             // what is wrong with the file; nil if it is in order
+	atLogin  bool              // the desktop starts this program
 }
 
 // A loop owns the tray's state.
@@ -56,12 +64,14 @@ type loop struct {
 	do     deeds
 
 	updates chan watcher.Update
-	numbers <-chan port.System // what the system says about ports; until it does, updates wait. Nil if it is known.
-	hosts   chan bool          // whether there is a tray host
-	opened  chan struct{}      // somebody opened the menu
-	done    chan result        // of actions
-	wake    chan struct{}      // asks the watcher to look at once
-	clicked <-chan watcher.ID  // a notice was clicked that offered to open this
+	changes chan settings.Change // of the settings file
+	pace    chan time.Duration   // tells the watcher of another interval
+	numbers <-chan port.System   // what the system says about ports; until it does, updates wait. Nil if it is known.
+	hosts   chan bool            // whether there is a tray host
+	opened  chan struct{}        // somebody opened the menu
+	done    chan result          // of actions
+	wake    chan struct{}        // asks the watcher to look at once
+	clicked <-chan watcher.ID    // a notice was clicked that offered to open this
 
 	judge     judge
 	judgeAt   time.Time // when the judge has something to do
@@ -85,15 +95,18 @@ type result struct {
 	action action
 	say    notice // if it is not empty
 	target target // for stop and kill
+	login  *bool  // for atLogin: whether it is so now; nil if it stayed as it was
 	port   uint16
 	end    owner.Result
 }
 
 func newLoop(version, goos string) *loop {
 	l := &loop{
-		model:   model{version: version, goos: goos, mode: myServers, muted: map[string]bool{}},
+		model:   model{version: version, goos: goos, mode: myServers, muted: map[string]bool{}, commands: map[string]string{}},
 		judge:   newJudge(),
 		updates: make(chan watcher.Update),
+		changes: make(chan settings.Change),
+		pace:    make(chan time.Duration, 1),
 		hosts:   make(chan bool),
 		opened:  make(chan struct{}, 1),
 		done:    make(chan result, actionLimit),
@@ -119,6 +132,8 @@ func (l *loop) run(ctx context.Context) {
 			l.numbers = nil
 		case u := <-updates:
 			l.update(u)
+		case c := <-l.changes:
+			l.configure(c)
 		case c := <-l.drawer.clicks:
 			if c.action == quit {
 				return
@@ -183,13 +198,35 @@ func (l *loop) redraw() {
 
 func (l *loop) update(u watcher.Update) {
 	l.do.record(u)
+	u = l.model.labelled(u)
 	l.model.snapshot, l.model.err, l.model.slow = u.Snapshot, u.Err, u.Slow
 	before := l.model.servers
-	l.model.servers = watcher.Servers(u.Snapshot.Listeners, l.model.ports.HandedOut)
+	l.model.sort()
 	events := slices.DeleteFunc(slices.Clone(u.Events), func(e watcher.Event) bool { return l.own(e, before) })
 	l.judge.explain(u.Snapshot.Exits)
 	l.judge.observe(events, before, l.model.servers, u.Slept, time.Now())
 	l.consider()
+}
+
+// configure takes up what is in the settings file, or says what is wrong with it.
+func (l *loop) configure(c settings.Change) {
+	if c.Err != nil {
+		if l.model.wrong == nil || l.model.wrong.Error() != c.Err.Error() {
+			l.do.say(notice{title: "The settings stay as they were", body: owner.Printable(c.Err.Error(), maxTitle), key: "settings"})
+		}
+		l.model.wrong = c.Err
+		return
+	}
+	if c.Interval != l.model.settings.Interval {
+		select {
+		case <-l.pace: // not taken up yet
+		default:
+		}
+		l.pace <- time.Duration(c.Interval)
+	}
+	l.model.settings, l.model.wrong = c.Settings, nil
+	l.model.snapshot = l.model.labelled(watcher.Update{Snapshot: l.model.snapshot}).Snapshot
+	l.model.sort()
 }
 
 // own reports whether an event is the person's own doing, or may be. Before are the servers as they were.
@@ -270,6 +307,15 @@ func (l *loop) click(ctx context.Context, c click) {
 	case pause:
 		l.pause()
 		return
+	case pin, hide:
+		l.mark(c)
+		return
+	case atLogin:
+		l.visit(ctx, func(context.Context) result { return startAtLogin(l.do, !l.model.atLogin) })
+		return
+	case openSettings:
+		l.visit(ctx, func(ctx context.Context) result { return edited(ctx, l.do) })
+		return
 	case copyThis:
 		l.visit(ctx, func(ctx context.Context) result { return copied(ctx, l.do, c.text) })
 		return
@@ -329,7 +375,11 @@ func (l *loop) note(on watcher.Listener) {
 func (l *loop) act(ctx context.Context, a action, on watcher.Listener) {
 	late := result{action: a, target: targetOf(on), port: on.Port}
 	late.say = notice{title: fmt.Sprintf("Port %d: no answer", on.Port), body: "What was asked for takes too long, and may or may not still happen"}
-	do := func(ctx context.Context) result { return visit(ctx, l.do, a, on) }
+	rule, terminal := l.model.settings.Rule(on), l.model.settings.Terminal
+	do := func(ctx context.Context) result { return visit(ctx, l.do, a, on, rule) }
+	if a == openTerminal {
+		do = func(ctx context.Context) result { return terminalAt(ctx, l.do, terminal, on) }
+	}
 	if a == stop || a == kill {
 		if !l.beginEnding(on, a) {
 			return
@@ -337,7 +387,7 @@ func (l *loop) act(ctx context.Context, a action, on watcher.Listener) {
 		others := otherPorts(l.model.snapshot, on)
 		do = func(ctx context.Context) result {
 			r := l.do.end(ctx, on, a == kill, owner.Wait)
-			return result{a, outcome(on, others, a == kill, r), targetOf(on), on.Port, r}
+			return result{action: a, say: outcome(on, others, a == kill, r), target: targetOf(on), port: on.Port, end: r}
 		}
 	}
 	l.perform(ctx, do, late)
@@ -386,6 +436,20 @@ func (l *loop) pause() {
 	l.save()
 }
 
+// mark pins or hides a server, or undoes that.
+func (l *loop) mark(c click) {
+	if c.action == pin {
+		l.model.pinned = toggled(l.model.pinned, c.mark)
+	} else {
+		l.model.hidden = toggled(l.model.hidden, c.mark)
+		if marked(l.model.hidden, c.mark.Key) && marked(l.model.pinned, c.mark.Key) {
+			l.model.pinned = toggled(l.model.pinned, c.mark)
+		}
+	}
+	l.model.sort()
+	l.save()
+}
+
 // mute takes a server out of what notices are given of, or back in.
 func (l *loop) mute(on watcher.Listener) {
 	k := muteKey(on)
@@ -405,6 +469,7 @@ func (l *loop) restore(c choices) {
 	for _, k := range c.Muted {
 		l.model.muted[k] = true
 	}
+	l.model.pinned, l.model.hidden = c.Pinned, c.Hidden
 	if left := min(time.Until(c.Paused), pauseFor); left > 0 {
 		l.model.paused, l.pauseDue = time.Now().Add(left).Round(0), time.After(left)
 	}
@@ -413,7 +478,7 @@ func (l *loop) restore(c choices) {
 // save has the person's choices kept.
 func (l *loop) save() {
 	if l.do.save != nil {
-		l.do.save(choices{l.model.mode, l.model.paused, slices.Sorted(maps.Keys(l.model.muted))})
+		l.do.save(choices{l.model.mode, l.model.paused, slices.Sorted(maps.Keys(l.model.muted)), l.model.pinned, l.model.hidden})
 	}
 }
 
@@ -425,8 +490,12 @@ func otherPorts(s watcher.Snapshot, on watcher.Listener) []watcher.Listener {
 }
 
 // visit opens the address of a listener, or copies it.
-func visit(ctx context.Context, do deeds, a action, on watcher.Listener) result {
-	url, act, failed := browser.URL(on, do.scheme(ctx, on)), do.open, "Could not open "
+func visit(ctx context.Context, do deeds, a action, on watcher.Listener, rule settings.Rule) result {
+	scheme := string(rule.Scheme)
+	if scheme == "" {
+		scheme = do.scheme(ctx, on)
+	}
+	url, act, failed := browser.URL(on, scheme)+string(rule.Path), do.open, "Could not open "
 	switch a {
 	case copyAddress:
 		act, failed = do.copy, "Could not copy "
@@ -436,7 +505,7 @@ func visit(ctx context.Context, do deeds, a action, on watcher.Listener) result 
 		if err != nil {
 			return result{action: a, say: notice{title: "Could not copy the network address", body: owner.Printable(err.Error(), maxLine)}}
 		}
-		url = browser.URLAt(at, on.Port, do.scheme(ctx, on))
+		url = browser.URLAt(at, on.Port, scheme) + string(rule.Path)
 	}
 	if err := act(ctx, url); err != nil {
 		return result{action: a, say: notice{title: failed + url, body: owner.Printable(err.Error(), maxLine)}}
@@ -449,6 +518,9 @@ func (l *loop) finish(r result) {
 	l.running--
 	if r.action == stop || r.action == kill {
 		r.say = l.finishEnding(r)
+	}
+	if r.login != nil {
+		l.model.atLogin = *r.login
 	}
 	if r.say != (notice{}) {
 		l.do.say(r.say)

@@ -33,8 +33,10 @@ type menu struct {
 	rows      []row     // the main list
 	other     []row     // under Other
 	recent    [maxRecent]recentRow
-	mode      mode // of notifications
+	hidden    [maxRecent]mark // the latest servers that were hidden
+	mode      mode            // of notifications
 	pause     string
+	atLogin   bool
 	about     string
 }
 
@@ -62,8 +64,14 @@ type row struct {
 	ports   [maxPorts]furtherPort
 	facts   [7]string // an empty one is not shown
 	muted   bool
+	pinned  bool
+	mark    mark // what a pin or a hide is about
+	dir     bool // there is a directory to open a terminal in
 	stop    command
 	kill    command // without a label where it is not offered
+
+	absent  bool   // it is pinned and does not run: of the entries there are only Pin and the next one
+	restart string // the command that starts it again, if it is known
 }
 
 // A furtherPort is the entry of one more port of a server. An empty label means that there is none.
@@ -80,26 +88,37 @@ type command struct {
 
 // view returns the menu that shows m.
 func view(m model) menu {
-	v := menu{header: header(m), latest: m.latest, attention: m.attention, mode: m.mode, pause: pauseLabel(m), about: "About porttray " + m.version + "…"}
+	v := menu{header: header(m), latest: m.latest, attention: m.attention, mode: m.mode, pause: pauseLabel(m), atLogin: m.atLogin, about: "About porttray " + m.version + "…"}
+	for i, h := range slices.Backward(m.hidden) {
+		if n := len(m.hidden) - 1 - i; n < len(v.hidden) {
+			v.hidden[n] = h
+		}
+	}
 	for i, c := range m.recent {
 		v.recent[i] = viewRecent(c)
 	}
 	var main []watcher.Server
 	for _, s := range m.servers {
-		r := viewRow(s, m)
-		if s.Section == watcher.Other {
-			v.other = append(v.other, r)
-			continue
+		switch s.Section {
+		case watcher.Main:
+			v.rows = append(v.rows, viewRow(s, m))
+			main = append(main, s)
+		case watcher.Other:
+			v.other = append(v.other, viewRow(s, m))
 		}
-		v.rows = append(v.rows, r)
-		main = append(main, s)
 	}
+	for _, p := range m.absent() {
+		v.rows = append(v.rows, m.absentRow(p))
+	}
+	slices.SortStableFunc(v.rows, func(a, b row) int { return cmp.Compare(a.id.Port, b.id.Port) })
 	v.count, v.tooltip = len(main), tooltip(main)
 	return v
 }
 
 func header(m model) string {
 	switch {
+	case m.wrong != nil && m.err == nil:
+		return clean(m.wrong.Error())
 	case m.snapshot.Time.IsZero() && m.err == nil:
 		return "Looking for ports…"
 	case m.snapshot.Time.IsZero():
@@ -165,6 +184,9 @@ func viewRow(s watcher.Server, m model) row {
 		who:     who(l),
 		network: l.Exposed(),
 		muted:   m.muted[muteKey(l)],
+		pinned:  m.pins(l),
+		mark:    mark{muteKey(l), l.Port, s.Title},
+		dir:     l.Container.ID == "" && (l.Facts.Project.Dir != "" || l.Owner.Dir != ""),
 		facts:   [7]string{ownerFact(l, m.snapshot.Time), restartFact(l), placeFact(l), reachFact(l), portFact(l.Port, m.ports), managerFact(l), doubtFact(s)},
 		stop:    viewCommand("stop", l, m.goos),
 		kill:    viewCommand("kill", l, m.goos),

@@ -138,6 +138,9 @@ func list(all []watcher.Listener) string {
 // subject names a server as briefly as people do: by its project or its container's service, else by its tool or process.
 func subject(l watcher.Listener) string {
 	c := l.Container
+	if label := owner.Printable(l.Label, 30); label != "" {
+		return label
+	}
 	if c.ID != "" {
 		return owner.Printable(cmp.Or(c.Service, c.Name, c.Image), 30)
 	}

@@ -23,6 +23,7 @@ import (
 	"porttray/watcher/history"
 	"porttray/watcher/owner"
 	"porttray/watcher/port"
+	"porttray/watcher/settings"
 )
 
 // ErrNoTray is what Run's error wraps when there is no desktop session with a tray; its text then says why.
@@ -46,20 +47,30 @@ func Run(ctx context.Context, w *watcher.Watcher, version string) error {
 	notices := newOutbox(session.send)
 	notices.heard = session.heard
 	l := newLoop(version, runtime.GOOS)
-	w.Wake, l.numbers, l.clicked = l.wake, readPorts(), session.clicked
+	w.Wake, w.Intervals, l.numbers, l.clicked = l.wake, l.pace, readPorts(), session.clicked
 	if startedAtLogin() {
 		l.judge.quiet = time.Now().Add(loggingIn)
 	}
 	keep, seen := newKeeper(), history.NewRecorder()
 	l.restore(keep.choices)
+	if at, err := loginEnabled(); err != nil {
+		slog.Warn("whether porttray starts at login is not known", "err", err)
+	} else {
+		l.model.atLogin = at
+	}
 	l.do = deeds{scheme: browser.Scheme, open: browser.Open, copy: copyText, network: networkAddress, end: watcher.End, say: notices.put,
-		save: keep.put, record: seen.Note}
+		save: keep.put, record: seen.Note, login: setLogin, edit: editSettings, console: openConsole}
 
 	var wg sync.WaitGroup
 	wg.Go(func() { w.Run(ctx, l.updates) })
 	wg.Go(func() { notices.run(ctx) })
 	wg.Go(func() { keep.run(ctx) })
 	wg.Go(func() { seen.Run(ctx) })
+	if file, err := settings.File(); err != nil {
+		slog.Warn("there are no settings", "err", err)
+	} else {
+		wg.Go(func() { settings.Watch(ctx, file, l.changes) })
+	}
 	wg.Go(func() {
 		session.watch(ctx, l.hosts)
 		cancel()
@@ -166,7 +177,10 @@ type deeds struct {
 	copy    func(ctx context.Context, text string) error
 	network func(watcher.Listener) (netip.Addr, error)
 	end     func(ctx context.Context, l watcher.Listener, force bool, wait time.Duration) owner.Result
-	say     func(notice)         // does not block
-	save    func(choices)        // does not block; nil keeps nothing
+	say     func(notice)                    // does not block
+	save    func(choices)                   // does not block; nil keeps nothing
+	login   func(on bool) error             // has the desktop start this program, or no longer
+	edit    func(ctx context.Context) error // opens the settings file
+	console func(terminal, dir string) error
 	record  func(watcher.Update) // does not block
 }

@@ -43,6 +43,8 @@ type Watcher struct {
 	Scan func(context.Context) (Snapshot, error)
 	// Wake makes the watcher scan at once when it receives a value; nil means that nobody asks.
 	Wake <-chan struct{}
+	// Intervals brings other values for Interval while the watcher runs; nil means that it stays as it is.
+	Intervals <-chan time.Duration
 
 	gone   func(Listener) bool // whether a listener's owner is known to have ended; nil asks the system
 	naming naming              // without a function for facts, and with no Scan, that of the system
@@ -112,6 +114,9 @@ func (w *Watcher) Run(ctx context.Context, updates chan<- Update) {
 			state.delivered(update)
 		case <-w.Wake:
 			ask()
+		case interval := <-w.Intervals:
+			pace.interval = cmp.Or(max(interval, 0), defaultInterval)
+			ask() // the pause under way is of the old one
 		case <-engines:
 			state.naming.outdated = true
 			ask() // first, because most containers' ports have sockets

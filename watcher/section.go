@@ -7,29 +7,26 @@ type Section int
 
 // The sections.
 const (
-	Main  Section = iota // what its user would call "my servers"
-	Other                // all others
+	Main   Section = iota // what its user would call "my servers"
+	Other                 // all others
+	Hidden                // what its user does not want to see; no server is by itself
 )
 
 // String returns the section as it is written in JSON.
 func (s Section) String() string {
-	if s == Other {
-		return "other"
-	}
-	return "main"
+	return [...]string{"main", "other", "hidden"}[s]
 }
 
 // A placing is all that decides about a server's section.
 type placing struct {
-	pinned, hidden bool // by the person
-	container      bool // it is published by a container, or by something that forwards to one
-	unseen         bool // its owner is not known
-	foreign        bool // it is another user's
-	system         bool // the system's service manager runs it
-	dynamic        bool // its port is one that the system picks for programs that do not care which
-	project        bool
-	desktop        bool // a desktop program started it
-	tool           owner.Kind
+	container bool // it is published by a container, or by something that forwards to one
+	unseen    bool // its owner is not known
+	foreign   bool // it is another user's
+	system    bool // the system's service manager runs it
+	dynamic   bool // its port is one that the system picks for programs that do not care which
+	project   bool
+	desktop   bool // a desktop program started it
+	tool      owner.Kind
 }
 
 func placingOf(l Listener, dynamic func(port uint16) bool) placing {
@@ -45,17 +42,13 @@ func placingOf(l Listener, dynamic func(port uint16) bool) placing {
 	}
 }
 
-// section decides where a server is shown. What the person said comes first. Then a container is always somebody's server. Of
+// section decides where a server is shown. A container is always somebody's server. Of
 // what others and the system run, only the known servers are. A desktop program's own ports are not; but a program of a project
 // that was started from an editor is. And a port that the system picked is only if a project or a known server holds it.
 func (p placing) section() Section {
 	known := p.tool == owner.Server || p.tool == owner.Runner
 	desktop := p.desktop || p.tool == owner.App
 	switch {
-	case p.pinned:
-		return Main
-	case p.hidden:
-		return Other
 	case p.container:
 		return Main
 	case p.unseen:

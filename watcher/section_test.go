@@ -16,9 +16,6 @@ func TestSection(t *testing.T) {
 		{"a project's program on a port of its choice", placing{project: true}, Main},
 		{"a known server", placing{tool: owner.Server}, Main},
 
-		{"a pinned one, whatever else it is", placing{pinned: true, foreign: true, system: true, dynamic: true, tool: owner.App}, Main},
-		{"a hidden one, whatever else it is", placing{hidden: true, project: true, container: true, tool: owner.Server}, Other},
-		{"a pinned one that is hidden as well: nothing pinned is ever lost", placing{pinned: true, hidden: true}, Main},
 
 		{"a container, even on a dynamic port", placing{container: true, dynamic: true}, Main},
 		{"a container whose forwarder is hidden", placing{container: true, unseen: true}, Main},

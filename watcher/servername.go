@@ -62,6 +62,8 @@ func (l Listener) Name() string { return nameOf(l, brief) }
 func nameOf(l Listener, full fullness) string {
 	tool, project := l.Facts.Tool.Name, part(l.Facts.Project.Name)
 	switch {
+	case l.Label != "" && part(l.Label) != "":
+		return part(l.Label)
 	case l.Container.ID != "":
 		return join(part(tool), containerName(l, full)) + " (container)"
 	case l.Owner.Forwards() && !isEngine(l.Owner.Name):

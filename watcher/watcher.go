@@ -29,6 +29,8 @@ type Listener struct {
 	Container engine.Container
 	// Redirected says that no process listens: the system redirects the port to the container.
 	Redirected bool
+	// Label is what the person calls it, if they said so; a Watcher leaves it empty. It is untrusted text.
+	Label string
 	// Restarts is how often the server was seen to restart.
 	Restarts int
 	// Untold is why the container behind a forwarder cannot be told now, in a few plain words. If there is a Container all the
@@ -82,7 +84,7 @@ func (l Listener) Loopback() netip.Addr {
 // Equal reports whether l and m say the same in everything, not only whether they are the same listener.
 func (l Listener) Equal(m Listener) bool {
 	return l.Port == m.Port && l.Owner == m.Owner && slices.Equal(l.Addrs, m.Addrs) &&
-		l.Facts == m.Facts && l.Container == m.Container && l.Redirected == m.Redirected && l.Untold == m.Untold && l.Restarts == m.Restarts
+		l.Facts == m.Facts && l.Label == m.Label && l.Container == m.Container && l.Redirected == m.Redirected && l.Untold == m.Untold && l.Restarts == m.Restarts
 }
 
 // owner returns the identity of the process that the name holds.

@@ -54,18 +54,33 @@ func Scheme(ctx context.Context, l watcher.Listener) string {
 // Open opens url in the browser and waits to see that it works, at most 5 seconds: an opener may run for as long as the browser
 // does, and must outlive this program.
 func Open(ctx context.Context, url string) error {
-	args := command(runtime.GOOS, url)
-	cmd := exec.Command(args[0], args[1:]...)
-	detach(cmd)
-	if err := cmd.Start(); err != nil {
+	if err := start(ctx, command(runtime.GOOS, url)); err != nil {
 		return fmt.Errorf("open the browser: %w", err)
+	}
+	return nil
+}
+
+// Edit opens a file in what the desktop has for such files, and waits as Open does.
+func Edit(ctx context.Context, file string) error {
+	if err := start(ctx, editor(runtime.GOOS, file)); err != nil {
+		return fmt.Errorf("open %s: %w", file, err)
+	}
+	return nil
+}
+
+// start runs a command that opens something.
+func start(ctx context.Context, args []string) error {
+	cmd := exec.Command(args[0], args[1:]...)
+	Detach(cmd)
+	if err := cmd.Start(); err != nil {
+		return err
 	}
 	done := make(chan error, 1)
 	go func() { done <- cmd.Wait() }()
 	select {
 	case err := <-done:
 		if err != nil {
-			return fmt.Errorf("open the browser: %s: %w", args[0], err)
+			return fmt.Errorf("%s: %w", args[0], err)
 		}
 	case <-time.After(5 * time.Second):
 	case <-ctx.Done():
@@ -82,4 +97,15 @@ func command(goos, url string) []string {
 		return []string{"open", url}
 	}
 	return []string{"xdg-open", url}
+}
+
+// editor returns the command by which a system opens a text file. Windows may know no program for its extension.
+func editor(goos, file string) []string {
+	switch goos {
+	case "windows":
+		return []string{"notepad.exe", file}
+	case "darwin":
+		return []string{"open", "-t", file}
+	}
+	return []string{"xdg-open", file}
 }

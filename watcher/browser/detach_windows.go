@@ -5,7 +5,7 @@ import (
 	"syscall"
 )
 
-// detach is described in detach_other.go.
-func detach(cmd *exec.Cmd) {
+// Detach is described in detach_other.go.
+func Detach(cmd *exec.Cmd) {
 	cmd.SysProcAttr = &syscall.SysProcAttr{CreationFlags: syscall.CREATE_NEW_PROCESS_GROUP, HideWindow: true}
 }

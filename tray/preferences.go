@@ -1,0 +1,114 @@
+package tray
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"runtime"
+	"strings"
+
+	"porttray/watcher"
+	"porttray/watcher/browser"
+	"porttray/watcher/owner"
+	"porttray/watcher/settings"
+)
+
+// setLogin has the desktop start this program at login, or no longer.
+func setLogin(on bool) error {
+	if !on {
+		return disableLogin()
+	}
+	exe, err := os.Executable()
+	if err != nil {
+		return fmt.Errorf("find this program's file: %w", err)
+	}
+	return enableLogin(exe)
+}
+
+// startAtLogin does what setLogin does, and says what came of it.
+func startAtLogin(do deeds, on bool) result {
+	if err := do.login(on); err != nil {
+		return result{say: notice{title: "The start at login stays as it was", body: owner.Printable(err.Error(), maxTitle)}}
+	}
+	return result{login: &on}
+}
+
+// editSettings opens the settings file in what the desktop has for it. Where there is none, an example is written first.
+func editSettings(ctx context.Context) error {
+	file, err := settings.File()
+	if err == nil {
+		err = settings.Create(file)
+	}
+	if err != nil {
+		return err
+	}
+	return browser.Edit(ctx, file)
+}
+
+func edited(ctx context.Context, do deeds) result {
+	if err := do.edit(ctx); err != nil {
+		return result{say: notice{title: "Could not open the settings file", body: owner.Printable(err.Error(), maxTitle)}}
+	}
+	return result{}
+}
+
+// terminalAt opens a terminal in the directory of a listener's project or process.
+func terminalAt(_ context.Context, do deeds, terminal string, on watcher.Listener) result {
+	dir := on.Facts.Project.Dir
+	if dir == "" {
+		dir = on.Owner.Dir
+	}
+	if err := do.console(terminal, dir); err != nil {
+		return result{say: notice{title: "Could not open a terminal", body: owner.Printable(err.Error(), maxTitle)}}
+	}
+	return result{}
+}
+
+// openConsole opens a terminal in a directory: the one that the person wants or, if that is empty, the first that there is.
+func openConsole(terminal, dir string) error {
+	if info, err := os.Stat(dir); err != nil || !info.IsDir() {
+		return fmt.Errorf("%s is no directory that can be opened", owner.ShortDir(dir))
+	}
+	commands := terminals(runtime.GOOS, os.Getenv("TERMINAL"), dir)
+	if terminal != "" {
+		commands = [][]string{strings.Fields(terminal)}
+	}
+	for _, c := range commands {
+		if _, err := exec.LookPath(c[0]); err != nil {
+			continue
+		}
+		cmd := exec.Command(c[0], c[1:]...)
+		cmd.Dir = dir
+		browser.Detach(cmd)
+		if err := cmd.Start(); err != nil {
+			return fmt.Errorf("open a terminal: %w", err)
+		}
+		go cmd.Wait() // it lives for as long as its person wants
+		return nil
+	}
+	if terminal != "" {
+		return fmt.Errorf("there is no program %q; see terminal in the settings file", commands[0][0])
+	}
+	return errors.New("no terminal is found here; name one in the settings file: terminal = \"…\"")
+}
+
+// terminals returns the commands that may open a terminal in a directory, which most take from where they are started.
+func terminals(goos, preferred, dir string) [][]string {
+	switch goos {
+	case "windows":
+		return [][]string{{"wt.exe", "-d", dir}, {"cmd.exe", "/c", "start", "cmd.exe"}}
+	case "darwin":
+		return [][]string{{"open", "-a", "Terminal", dir}}
+	}
+	var commands [][]string
+	if words := strings.Fields(preferred); len(words) > 0 {
+		commands = append(commands, words)
+	}
+	for _, name := range []string{"xdg-terminal-exec", "x-terminal-emulator", "gnome-terminal", "konsole", "xfce4-terminal", "mate-terminal",
+		"lxterminal", "qterminal", "kitty", "alacritty", "wezterm", "foot", "ghostty", "xterm"} {
+		commands = append(commands, []string{name})
+	}
+	return commands
+}

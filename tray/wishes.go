@@ -1,0 +1,150 @@
+package tray
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+
+	"porttray/watcher"
+	"porttray/watcher/owner"
+	"porttray/watcher/settings"
+)
+
+// A mark is a server that the person pinned or hid: not a process, but what muteKey calls it, so that it is still the same one after
+// a restart. Port and Name are what it is shown as while it does not run.
+type mark struct {
+	Key  string `toml:"key"`
+	Port uint16 `toml:"port"`
+	Name string `toml:"name"`
+}
+
+// maxMarks is how many marks of each kind are kept; the oldest are forgotten.
+const maxMarks = 64
+
+func marked(marks []mark, key string) bool {
+	return slices.ContainsFunc(marks, func(m mark) bool { return m.Key == key })
+}
+
+// toggled returns the marks with that one added, or without it if it was there.
+func toggled(marks []mark, m mark) []mark {
+	if marked(marks, m.Key) {
+		return slices.DeleteFunc(slices.Clone(marks), func(n mark) bool { return n.Key == m.Key })
+	}
+	all := append(slices.Clone(marks), m)
+	return all[max(0, len(all)-maxMarks):]
+}
+
+// labelled returns an update in which servers have the names that the person gives them.
+func (m *model) labelled(u watcher.Update) watcher.Update {
+	if len(m.settings.Rules) == 0 {
+		return u
+	}
+	name := func(l *watcher.Listener) { l.Label = m.settings.Rule(*l).Label }
+	u.Snapshot.Listeners, u.Events = slices.Clone(u.Snapshot.Listeners), slices.Clone(u.Events)
+	for i := range u.Snapshot.Listeners {
+		name(&u.Snapshot.Listeners[i])
+	}
+	for i := range u.Events {
+		name(&u.Events[i].Listener)
+		if u.Events[i].Kind != watcher.Opened && u.Events[i].Kind != watcher.Closed {
+			name(&u.Events[i].Before)
+		}
+	}
+	return u
+}
+
+// sort finds out what servers the listeners amount to, and puts each where the person wants it.
+func (m *model) sort() {
+	m.servers = watcher.Servers(m.snapshot.Listeners, m.ports.HandedOut)
+	for i, s := range m.servers {
+		m.servers[i].Section = m.section(s)
+	}
+	// The latest name of a pinned server is the one to show when it does not run.
+	for i, p := range m.pinned {
+		for _, s := range m.servers {
+			if muteKey(s.Listener) == p.Key && s.Title != p.Name {
+				m.pinned = slices.Clone(m.pinned)
+				m.pinned[i].Name = s.Title
+			}
+		}
+	}
+	for _, s := range m.servers {
+		if key := muteKey(s.Listener); m.pins(s.Listener) && s.Facts.Command != "" {
+			m.commands[key] = s.Facts.Command
+		}
+	}
+}
+
+// section returns where a server is to be shown. What was chosen in the menu counts more than the rules, and nothing that is pinned
+// is ever lost.
+func (m *model) section(s watcher.Server) watcher.Section {
+	key, rule := muteKey(s.Listener), m.settings.Rule(s.Listener)
+	switch {
+	case marked(m.pinned, key):
+		return watcher.Main
+	case marked(m.hidden, key):
+		return watcher.Hidden
+	case rule.Show == settings.ShowNever:
+		return watcher.Hidden
+	case rule.Show == settings.ShowOther:
+		return watcher.Other
+	case rule.Show == settings.ShowMain, rule.Pin:
+		return watcher.Main
+	}
+	return s.Section
+}
+
+// pins reports whether a listener's server is pinned, in the menu or by a rule.
+func (m *model) pins(l watcher.Listener) bool {
+	return marked(m.pinned, muteKey(l)) || m.settings.Rule(l).Pin
+}
+
+// absent returns the pinned servers that do not run, in port order: those of the menu, and those of rules that name one port.
+func (m model) absent() []mark {
+	var absent []mark
+	for _, p := range m.pinned {
+		if !slices.ContainsFunc(m.servers, func(s watcher.Server) bool { return muteKey(s.Listener) == p.Key }) {
+			absent = append(absent, p)
+		}
+	}
+	for i, r := range m.settings.Rules {
+		if !r.Pin || r.Port.First == 0 || r.Port.First != r.Port.Last {
+			continue
+		}
+		runs := slices.ContainsFunc(m.servers, func(s watcher.Server) bool { return s.Port == r.Port.First && m.settings.Rule(s.Listener) == r })
+		known := slices.ContainsFunc(m.pinned, func(p mark) bool { return p.Port == r.Port.First })
+		if !runs && !known {
+			absent = append(absent, mark{fmt.Sprintf("rule %d", i), r.Port.First, cmp.Or(r.Label, string(r.Project), string(r.Process))})
+		}
+	}
+	slices.SortStableFunc(absent, func(a, b mark) int { return cmp.Compare(a.Port, b.Port) })
+	return absent
+}
+
+// absentRow is the row of a pinned server that does not run.
+func (m model) absentRow(p mark) row {
+	text := fmt.Sprintf("○ %d  ", p.Port)
+	const end = ", not running"
+	if name := owner.Printable(p.Name, maxLabel-len(text)-len(end)); name != "" {
+		text += name + end
+	} else {
+		text += "not running"
+	}
+	return row{
+		id:      watcher.ID{Port: p.Port, Container: "absent " + p.Key},
+		mark:    p,
+		label:   text,
+		absent:  true,
+		pinned:  marked(m.pinned, p.Key),
+		restart: m.commands[p.Key],
+	}
+}
+
+// hiddenLabel is the entry of a hidden server, which shows it again.
+func hiddenLabel(m mark) string {
+	if m == (mark{}) {
+		return ""
+	}
+	begin := fmt.Sprintf("Show %d  ", m.Port)
+	return begin + owner.Printable(m.Name, maxLabel-len(begin))
+}
