@@ -165,6 +165,10 @@ func (d *drawer) draw(v menu, now time.Time) {
 			d.place(&d.top, v.rows[:n], now)
 			d.placeUnder(&d.more, "More", v.rows[n:], now)
 		}
+		if len(v.other) > 0 && d.hidden.entry == nil {
+			d.other.show(fmt.Sprintf("Other (%d)", len(v.other)), true)
+			d.drawHidden(v)
+		}
 		if len(v.other) > 0 || len(d.shown.other) > 0 {
 			d.placeUnder(&d.other, "Other", v.other, now)
 		}

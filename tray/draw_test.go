@@ -188,21 +188,21 @@ func expected(v menu) string {
 		label string
 		rows  []row
 	}{{"More", v.rows[n:]}, {"Other", v.other}} {
+		hidden := under.label == "Other" && v.hidden[0] != (mark{})
 		if len(under.rows) > 0 {
 			fmt.Fprintf(&b, "%s (%d)\n", under.label, len(under.rows))
-			writeRows(&b, "    ", under.rows)
-		}
-	}
-	if v.hidden[0] != (mark{}) {
-		if len(v.other) == 0 {
+		} else if hidden {
 			b.WriteString("Other\n")
 		}
-		b.WriteString("    Hidden\n")
-		for _, h := range v.hidden {
-			if h != (mark{}) {
-				fmt.Fprintf(&b, "        Show %d  %s\n", h.Port, h.Name)
+		if hidden {
+			b.WriteString("    Hidden\n")
+			for _, h := range v.hidden {
+				if h != (mark{}) {
+					fmt.Fprintf(&b, "        Show %d  %s\n", h.Port, h.Name)
+				}
 			}
 		}
+		writeRows(&b, "    ", under.rows)
 	}
 	writeRecent(&b, v.recent)
 	b.WriteString("─────\nNotifications\n")

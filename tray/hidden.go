@@ -20,11 +20,12 @@ func (d *drawer) drawHidden(v menu) {
 	if any && len(v.other) == 0 {
 		d.other.show("Other", true) // first: see placeUnder
 	}
+	if d.hidden.entry == nil && d.other.visible { // the first entry of Other, while there is no other one
+		d.hidden.entry = newEntry(d.other.item, "Hidden", true)
+		d.hidden.hide()
+	}
 	if v.hidden == d.shown.hidden {
 		return
-	}
-	if d.hidden.entry == nil {
-		d.hidden.entry = newEntry(d.other.item, "Hidden", true)
 	}
 	d.hidden.showIf(map[bool]string{true: "Hidden"}[any], true)
 	for i, h := range v.hidden {

@@ -36,7 +36,8 @@ func toggled(marks []mark, m mark) []mark {
 
 // labelled returns an update in which servers have the names that the person gives them.
 func (m *model) labelled(u watcher.Update) watcher.Update {
-	if len(m.settings.Rules) == 0 {
+	named := func(l watcher.Listener) bool { return l.Label != "" }
+	if len(m.settings.Rules) == 0 && !slices.ContainsFunc(u.Snapshot.Listeners, named) {
 		return u
 	}
 	name := func(l *watcher.Listener) { l.Label = m.settings.Rule(*l).Label }

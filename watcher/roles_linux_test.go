@@ -27,7 +27,7 @@ func systemRole(m *testing.M, role string, args []string) error {
 	case "datagrams":
 		return roleDatagrams(args[0])
 	case "dial":
-		return roleDial(args[0])
+		return roleDial(args[0], args[1])
 	case "rows":
 		return roleRows(args[0])
 	}

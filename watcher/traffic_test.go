@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"os"
 	"runtime"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -73,16 +74,82 @@ func expectTraffic(t testing.TB, port uint16, want string) {
 	t.Errorf("port %d: %q, want %q", port, got, want)
 }
 
-// udp opens a UDP socket for the length of the test and returns its port.
-func udp(t testing.TB, network, addr string) uint16 {
+// freePort returns a port at which nothing happens, with either protocol and at any address. One that the system chooses need
+// not be such a port: connections of tests before may linger there.
+func freePort(t testing.TB) uint16 {
+	t.Helper()
+	for {
+		socket, err := net.ListenPacket("udp4", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		port := uint16(socket.LocalAddr().(*net.UDPAddr).Port)
+		socket.Close()
+		ends, err := readEnds(t.Context(), port)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(ends) == 0 {
+			return port
+		}
+	}
+}
+
+// hostPort writes an address and a port.
+func hostPort(host string, port uint16) string {
+	return net.JoinHostPort(host, strconv.Itoa(int(port)))
+}
+
+// udp opens a UDP socket for the length of the test.
+func udp(t testing.TB, network, addr string) *net.UDPConn {
 	t.Helper()
 	socket, err := net.ListenPacket(network, addr)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { socket.Close() })
-	return uint16(socket.LocalAddr().(*net.UDPAddr).Port)
+	return socket.(*net.UDPConn)
 }
+
+// listenAlone listens on a port at which nothing else happens, for the length of the test.
+func listenAlone(t testing.TB, host string) *net.TCPListener {
+	t.Helper()
+	l, err := net.Listen("tcp", hostPort(host, freePort(t)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { l.Close() })
+	return l.(*net.TCPListener)
+}
+
+// connect returns both ends of a connection that is accepted, the client's first, which has a port for itself alone.
+func connect(t testing.TB, l net.Listener) (client, server *net.TCPConn) {
+	t.Helper()
+	client, err := dial(l.Addr().String(), freePort(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { client.Close() })
+	accepted, err := l.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { accepted.Close() })
+	return client, accepted.(*net.TCPConn)
+}
+
+// dial connects to an address from a port of the same address.
+func dial(to string, port uint16) (*net.TCPConn, error) {
+	addr, err := netip.ParseAddrPort(to)
+	if err != nil {
+		return nil, err
+	}
+	from := net.TCPAddrFromAddrPort(netip.AddrPortFrom(addr.Addr(), port))
+	return net.DialTCP("tcp", from, net.TCPAddrFromAddrPort(addr))
+}
+
+// ownPort returns the port of this end of a connection.
+func ownPort(c net.Conn) uint16 { return uint16(c.LocalAddr().(*net.TCPAddr).Port) }
 
 func TestTally(t *testing.T) {
 	addr := netip.MustParseAddr
@@ -236,20 +303,11 @@ func TestPortableEnd(t *testing.T) {
 
 // TestTrafficPortable has sockets of all kinds that every system tells of.
 func TestTrafficPortable(t *testing.T) {
-	l := listenLoopback(t)
+	l := listenAlone(t, "127.0.0.1")
 	port, me := portOf(l), os.Getpid()
-	udp(t, "udp4", fmt.Sprintf("127.0.0.1:%d", port))
-	client, err := net.Dial("tcp4", l.Addr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer client.Close()
-	accepted, err := l.Accept()
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer accepted.Close()
-	own := uint16(client.LocalAddr().(*net.TCPAddr).Port)
+	udp(t, "udp4", hostPort("127.0.0.1", port))
+	client, _ := connect(t, l)
+	own := ownPort(client)
 	tests := []struct {
 		name string
 		port uint16
@@ -277,17 +335,6 @@ func TestTrafficPortable(t *testing.T) {
 			expectTraffic(t, tt.port, want)
 		})
 	}
-}
-
-// listenLoopback listens on 127.0.0.1 for the length of the test.
-func listenLoopback(t testing.TB) net.Listener {
-	t.Helper()
-	l, err := net.Listen("tcp4", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { l.Close() })
-	return l
 }
 
 // FuzzPortableEnd has lists of nonsense.
