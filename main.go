@@ -34,7 +34,14 @@ func main() {
 	os.Exit(code)
 }
 
-func showTray(ctx context.Context) error { return tray.Run(ctx, &watcher.Watcher{}, version()) }
+// showTray runs the tray. That this user has one already is no error: it shows itself.
+func showTray(ctx context.Context, out io.Writer) error {
+	err := tray.Run(ctx, &watcher.Watcher{}, version())
+	if errors.Is(err, tray.ErrRunning) {
+		_, err = fmt.Fprintf(out, "%v; it shows itself by a notification.\n", err)
+	}
+	return err
+}
 
 // trayOrWatch runs the tray or, where there is none, says why and watches in the terminal.
 func trayOrWatch(ctx context.Context, out, errs io.Writer) error {
@@ -42,7 +49,7 @@ func trayOrWatch(ctx context.Context, out, errs io.Writer) error {
 	if tray.Remote() {
 		err = fmt.Errorf("%w: this is a terminal over ssh", tray.ErrNoTray)
 	} else {
-		err = showTray(ctx)
+		err = showTray(ctx, out)
 	}
 	if errors.Is(err, tray.ErrNoTray) {
 		fmt.Fprintf(errs, "porttray: %v; watching here instead, Ctrl-C ends it\n", err)

@@ -87,9 +87,9 @@ Kill web (PID %[1]d)
 	if !strings.HasSuffix(row.label, "  +2  ⚠") || also.find(fmt.Sprintf("Open %d in browser  ⚠", several.ports[1])) == nil {
 		t.Errorf("the further ports of a process are not under it:\n%v", menu)
 	}
-	end := menu.children[len(menu.children)-4:]
-	if !end[0].separator || end[1].label != "Notifications" || !strings.HasPrefix(end[2].label, "About porttray ") || end[3].label != "Quit" {
-		t.Errorf("the menu does not end in Notifications, About and Quit:\n%v", menu)
+	end := menu.children[len(menu.children)-5:]
+	if !end[0].separator || end[1].label != "Notifications" || end[2].label != "Settings" || !strings.HasPrefix(end[3].label, "About porttray ") || end[4].label != "Quit" {
+		t.Errorf("the menu does not end in Notifications, Settings, About and Quit:\n%v", menu)
 	}
 }
 

@@ -68,6 +68,7 @@ type loop struct {
 	pace    chan time.Duration   // tells the watcher of another interval
 	numbers <-chan port.System   // what the system says about ports; until it does, updates wait. Nil if it is known.
 	hosts   chan bool            // whether there is a tray host
+	rung    chan struct{}        // another instance was started
 	opened  chan struct{}        // somebody opened the menu
 	done    chan result          // of actions
 	wake    chan struct{}        // asks the watcher to look at once
@@ -81,6 +82,7 @@ type loop struct {
 	pauseDue  <-chan time.Time
 	held      <-chan time.Time // until then the menu is not changed
 	hostDue   <-chan time.Time
+	hasHost   bool
 	hostTold  bool
 	tidyDue   <-chan time.Time
 	tidyAt    time.Time
@@ -108,6 +110,7 @@ func newLoop(version, goos string) *loop {
 		changes: make(chan settings.Change),
 		pace:    make(chan time.Duration, 1),
 		hosts:   make(chan bool),
+		rung:    make(chan struct{}),
 		opened:  make(chan struct{}, 1),
 		done:    make(chan result, actionLimit),
 		wake:    make(chan struct{}, 1),
@@ -154,6 +157,8 @@ func (l *loop) run(ctx context.Context) {
 			l.held = nil
 		case has := <-l.hosts:
 			l.host(has)
+		case <-l.rung:
+			l.do.say(present(l.hasHost))
 		case <-l.hostDue:
 			l.hostDue, l.hostTold = nil, true
 			l.do.say(noHost())
@@ -283,6 +288,7 @@ func (l *loop) calm() { l.model.attention, l.calmDue = false, nil }
 
 // host notes whether there is a tray host, and tells the person once if there is none.
 func (l *loop) host(has bool) {
+	l.hasHost = has
 	switch {
 	case has:
 		l.hostDue = nil

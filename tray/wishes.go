@@ -7,7 +7,6 @@ import (
 
 	"porttray/watcher"
 	"porttray/watcher/owner"
-	"porttray/watcher/settings"
 )
 
 // A mark is a server that the person pinned or hid: not a process, but what muteKey calls it, so that it is still the same one after
@@ -79,20 +78,13 @@ func (m *model) sort() {
 // section returns where a server is to be shown. What was chosen in the menu counts more than the rules, and nothing that is pinned
 // is ever lost.
 func (m *model) section(s watcher.Server) watcher.Section {
-	key, rule := muteKey(s.Listener), m.settings.Rule(s.Listener)
-	switch {
+	switch key := muteKey(s.Listener); {
 	case marked(m.pinned, key):
 		return watcher.Main
 	case marked(m.hidden, key):
 		return watcher.Hidden
-	case rule.Show == settings.ShowNever:
-		return watcher.Hidden
-	case rule.Show == settings.ShowOther:
-		return watcher.Other
-	case rule.Show == settings.ShowMain, rule.Pin:
-		return watcher.Main
 	}
-	return s.Section
+	return m.settings.Rule(s.Listener).Section(s.Section)
 }
 
 // pins reports whether a listener's server is pinned, in the menu or by a rule.

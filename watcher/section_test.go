@@ -16,7 +16,6 @@ func TestSection(t *testing.T) {
 		{"a project's program on a port of its choice", placing{project: true}, Main},
 		{"a known server", placing{tool: owner.Server}, Main},
 
-
 		{"a container, even on a dynamic port", placing{container: true, dynamic: true}, Main},
 		{"a container whose forwarder is hidden", placing{container: true, unseen: true}, Main},
 		{"another user's hidden process: 631", placing{unseen: true, foreign: true}, Other},

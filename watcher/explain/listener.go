@@ -24,10 +24,11 @@ type Listener struct {
 	Project   string       `json:"project,omitempty"`   // its name, for a container that of its compose project
 	Directory string       `json:"directory,omitempty"` // the project's, else the process's working directory
 	Tool      string       `json:"tool,omitempty"`      // Vite, PostgreSQL
+	Label     string       `json:"label,omitempty"`     // what the person calls it
 	Container string       `json:"container,omitempty"` // its name
 	Manager   string       `json:"manager,omitempty"`   // the service that would start it again
 	Started   time.Time    `json:"started,omitzero"`    // in RFC 3339
-	Section   string       `json:"section"`             // main or other
+	Section   string       `json:"section"`             // main, other or hidden
 	Restarts  int          `json:"restarts,omitempty"`  // how many were seen
 	Stale     bool         `json:"stale,omitempty"`     // it is as it was when the list could last be read
 	Command   string       `json:"command,omitempty"`   // that starts it again, only if it was asked for: it may hold secrets
@@ -48,6 +49,7 @@ func Of(l watcher.Listener, section watcher.Section, system port.System) Listene
 		Project:   facts.Project.Name,
 		Directory: cmp.Or(facts.Project.Dir, p.Dir),
 		Tool:      facts.Tool.Name,
+		Label:     l.Label,
 		Manager:   facts.Manager.Name,
 		Started:   p.Since.Truncate(time.Second),
 		Section:   section.String(),
@@ -60,9 +62,8 @@ func Of(l watcher.Listener, section watcher.Section, system port.System) Listene
 	return told
 }
 
-// Listeners returns what is told of all the listeners in a snapshot, in port order.
-func Listeners(s watcher.Snapshot, system port.System) []Listener {
-	sections := watcher.Sections(s.Listeners, system.HandedOut)
+// Listeners returns what is told of all the listeners in a snapshot, which are in these sections, in port order.
+func Listeners(s watcher.Snapshot, sections map[watcher.ID]watcher.Section, system port.System) []Listener {
 	all := make([]Listener, 0, len(s.Listeners))
 	for _, l := range s.Listeners {
 		all = append(all, Of(l, sections[l.ID()], system))

@@ -190,3 +190,42 @@ func (s Settings) Rule(l watcher.Listener) Rule {
 	}
 	return Rule{}
 }
+
+// Section returns the section that the rule wants a listener to be in, which is in the other one without it.
+func (r Rule) Section(without watcher.Section) watcher.Section {
+	switch {
+	case r.Show == ShowNever:
+		return watcher.Hidden
+	case r.Show == ShowOther:
+		return watcher.Other
+	case r.Show == ShowMain, r.Pin:
+		return watcher.Main
+	}
+	return without
+}
+
+// String returns the rule in a line, as TOML has it.
+func (r Rule) String() string {
+	var parts []string
+	add := func(key, value string) {
+		if value != "" {
+			parts = append(parts, key+" = "+strconv.Quote(value))
+		}
+	}
+	if r.Port != (Ports{}) {
+		text, _ := r.Port.MarshalText() // it cannot fail
+		add("port", string(text))
+	}
+	add("process", string(r.Process))
+	add("project", string(r.Project))
+	add("directory", string(r.Directory))
+	add("show", string(r.Show))
+	add("notify", string(r.Notify))
+	add("label", r.Label)
+	add("scheme", string(r.Scheme))
+	add("path", string(r.Path))
+	if r.Pin {
+		parts = append(parts, "pin = true")
+	}
+	return strings.Join(parts, ", ")
+}

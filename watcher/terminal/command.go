@@ -25,7 +25,7 @@ import (
 type Program struct {
 	Version string
 	Main    func(ctx context.Context, out, errs io.Writer) error // what porttray does without a command
-	Tray    func(ctx context.Context) error                      // shows the tray
+	Tray    func(ctx context.Context, out io.Writer) error       // shows the tray
 	Open    func(ctx context.Context, url string) error          // opens a browser
 	Examine func(ctx context.Context) []doctor.Finding           // looks at the desktop
 }
@@ -89,19 +89,26 @@ watches in the terminal. Its commands give the same answers in words or as JSON.
 	add := func(group string, commands ...*cobra.Command) {
 		for _, c := range commands {
 			c.GroupID = group
-			c.Long = filled(c.Long)
 			root.AddCommand(c)
 		}
 	}
 	add("see", listCommand(), watchCommand(), explainCommand(), waitCommand(), freeCommand())
 	add("act", openCommand(p), stopCommand())
-	add("rest", doctorCommand(p), trayCommand(p), completionCommand(), versionCommand(p))
+	add("rest", doctorCommand(p), configCommand(), trayCommand(p), completionCommand(), versionCommand(p))
 	root.SetHelpCommandGroupID("rest")
-	root.Long = filled(root.Long)
+	fill(root)
 	return root
 }
 
-// filled returns paragraphs in lines that fit on any terminal.
+// fill has the texts of a command, and of those below it, in lines that fit on any terminal.
+func fill(c *cobra.Command) {
+	c.Long = filled(c.Long)
+	for _, below := range c.Commands() {
+		fill(below)
+	}
+}
+
+// filled returns paragraphs in lines of at most 80 columns.
 func filled(text string) string {
 	var paragraphs []string
 	for paragraph := range strings.SplitSeq(text, "\n\n") {
@@ -181,7 +188,7 @@ func trayCommand(p Program) *cobra.Command {
 		Short:             "Show the tray, or fail where there is none",
 		Args:              exactly(0, ""),
 		ValidArgsFunction: completeNothing,
-		RunE:              func(c *cobra.Command, _ []string) error { return p.Tray(c.Context()) },
+		RunE:              func(c *cobra.Command, _ []string) error { return p.Tray(c.Context(), c.OutOrStdout()) },
 	}
 }
 

@@ -46,7 +46,7 @@ func program() Program {
 	return Program{
 		Version: "v1.2.3",
 		Main:    func(context.Context, io.Writer, io.Writer) error { return say("the tray, or else watching") },
-		Tray:    func(context.Context) error { return say("the tray") },
+		Tray:    func(context.Context, io.Writer) error { return say("the tray") },
 		Open:    func(_ context.Context, url string) error { return say("a browser at " + url) },
 		Examine: func(context.Context) []doctor.Finding {
 			if os.Getenv(fatalKey) != "" {
@@ -74,11 +74,11 @@ func TestRun(t *testing.T) {
 			"explain ::1:3000", "explain example.org:80", "explain http://", "explain localhost:http", "explain 1 --frob", "list 99999", "list 5-3",
 			"list 3000-", "list --json=maybe", "stop", "stop http", "stop 1 --wait soon", "stop 1 --wait -1s", "stop 1 --wait 1h", "stop 1 --pid 0",
 			"stop 1 --pid x", "stop 1 2", "wait", "wait 1 --timeout -1s", "free 1", "free --from 0", "free --from 65536", "free --count 0", "open",
-			"open ftp", "version 1", "doctor 1", "tray 1", "watch 1", "completion", "completion tcsh",
+			"open ftp", "version 1", "doctor 1", "config 1", "config check 1", "tray 1", "watch 1", "completion", "completion tcsh",
 		},
 		"plain": {"", "tray", "version", "--version"},
 		"help": {
-			"help", "--help", "help list", "help watch", "help explain", "help wait", "help free", "help open", "help stop", "help doctor", "help tray", "help version", "help completion",
+			"help", "--help", "help list", "help watch", "help explain", "help wait", "help free", "help open", "help stop", "help doctor", "help config", "help config check", "help tray", "help version", "help completion",
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

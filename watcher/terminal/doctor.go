@@ -28,7 +28,7 @@ Exit status 1 means that the tray cannot work here.`,
 			wg.Go(func() { system = doctor.System(c.Context()) })
 			wg.Go(func() { desktop = p.Examine(c.Context()) })
 			wg.Wait()
-			r := report{p.Version, slices.Concat(system, desktop, []doctor.Finding{memory()})}
+			r := report{p.Version, slices.Concat(system, desktop, []doctor.Finding{settingsFinding(), memory()})}
 			out := c.OutOrStdout()
 			var err error
 			if asJSON {

@@ -12,6 +12,7 @@ import (
 	"porttray/watcher"
 	"porttray/watcher/explain"
 	"porttray/watcher/port"
+	"porttray/watcher/settings"
 )
 
 func listCommand() *cobra.Command {
@@ -35,7 +36,7 @@ With --args JSON also has the command line by which a process can be started aga
 			if err != nil {
 				return err
 			}
-			return writeList(c, listing{s, filter, all, commands, asJSON})
+			return writeList(c, listing{s, rulesInForce(c), filter, all, commands, asJSON})
 		},
 	}
 	c.Flags().BoolVar(&asJSON, "json", false, "write a JSON array")
@@ -47,6 +48,7 @@ With --args JSON also has the command line by which a process can be started aga
 // A listing is what is to be listed.
 type listing struct {
 	watcher.Snapshot
+	rules    settings.Settings
 	filter   filter
 	all      bool
 	commands bool
@@ -86,7 +88,8 @@ func writeList(c *cobra.Command, what listing) error {
 
 // choose returns the listeners to list, and how many were left out because they are not in the main list.
 func (what listing) choose(system port.System) (list []explain.Listener, hidden int) {
-	list = explain.Listeners(what.Snapshot, system)
+	now, sections := wished(what.Snapshot, system, what.rules)
+	list = explain.Listeners(now, sections, system)
 	if what.commands {
 		for i, l := range what.Listeners {
 			list[i].Command = l.Facts.Command
@@ -133,7 +136,7 @@ func parseOne(arg string) (func(explain.Listener) bool, error) {
 	if strings.Trim(from+to, "0123456789") != "" {
 		part := strings.ToLower(arg)
 		return func(l explain.Listener) bool {
-			return slices.ContainsFunc([]string{l.Project, l.Tool, l.Process, l.Container}, func(name string) bool {
+			return slices.ContainsFunc([]string{l.Label, l.Project, l.Tool, l.Process, l.Container}, func(name string) bool {
 				return strings.Contains(strings.ToLower(name), part)
 			})
 		}, nil

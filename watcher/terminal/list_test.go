@@ -11,7 +11,6 @@ import (
 	"github.com/mattn/go-runewidth"
 
 	"porttray/watcher"
-	"porttray/watcher/explain"
 	"porttray/watcher/owner"
 	"porttray/watcher/owner/engine"
 	"porttray/watcher/port"
@@ -35,7 +34,7 @@ func many() watcher.Snapshot {
 }
 
 func TestTable(t *testing.T) {
-	list := explain.Listeners(many(), port.System{})
+	list, _ := listing{Snapshot: many(), all: true}.choose(port.System{})
 	for name, s := range map[string]style{"piped": {}, "80": {width: 80}, "60": {width: 60}, "tiny": {width: 20}, "colour": {width: 100, colour: true}} {
 		t.Run(name, func(t *testing.T) {
 			got := table(list, s, at(9, 30, 0))

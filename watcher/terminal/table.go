@@ -45,9 +45,12 @@ var columns = []column{
 	{head: "SINCE", fixed: true, cell: func(l explain.Listener, now time.Time) string { return sinceText(l.Started, now) }},
 }
 
-// projectOf returns what the listener belongs to: its project, or its container.
+// projectOf returns what the listener belongs to: what the person calls it, its container or its project.
 func projectOf(l explain.Listener) string {
-	if l.Container != "" {
+	switch {
+	case l.Label != "":
+		return clean(l.Label)
+	case l.Container != "":
 		return clean(l.Container)
 	}
 	return clean(l.Project)

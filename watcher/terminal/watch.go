@@ -17,6 +17,7 @@ import (
 	"porttray/watcher/history"
 	"porttray/watcher/owner"
 	"porttray/watcher/port"
+	"porttray/watcher/settings"
 )
 
 func watchCommand() *cobra.Command {
@@ -34,12 +35,13 @@ tells how a process ended whose closing was told before; "stale" that the list c
 		ValidArgsFunction: completeNothing,
 		RunE: func(c *cobra.Command, _ []string) error {
 			out := c.OutOrStdout()
-			f := follower{style: styleOf(out), all: all || asJSON, system: port.Read()}
+			rules := rulesInForce(c)
+			f := follower{style: styleOf(out), rules: rules, all: all || asJSON, system: port.Read()}
 			f.write = f.lines
 			if asJSON {
 				f.write = f.objects
 			}
-			return f.follow(c.Context(), &watcher.Watcher{}, out)
+			return f.follow(c.Context(), &watcher.Watcher{Interval: time.Duration(rules.Interval)}, out)
 		},
 	}
 	c.Flags().BoolVar(&asJSON, "json", false, "write JSON, an object a line, about all listeners")
@@ -59,6 +61,7 @@ func Watch(ctx context.Context, w *watcher.Watcher, out io.Writer) error {
 type follower struct {
 	style  style
 	all    bool // tell of what is not in the main list, too
+	rules  settings.Settings
 	system port.System
 	write  func(u watcher.Update, now time.Time) []byte // how an update is told
 
@@ -109,7 +112,11 @@ func (f *follower) follow(ctx context.Context, w *watcher.Watcher, out io.Writer
 // tell returns the text for the next update.
 func (f *follower) tell(u watcher.Update, now time.Time) []byte {
 	before := f.sections
-	f.sections = watcher.Sections(u.Snapshot.Listeners, f.system.HandedOut)
+	u.Snapshot, f.sections = wished(u.Snapshot, f.system, f.rules)
+	u.Events = slices.Clone(u.Events)
+	for i := range u.Events {
+		u.Events[i].Listener.Label = f.rules.Rule(u.Events[i].Listener).Label
+	}
 	for _, e := range u.Events {
 		for _, l := range []watcher.Listener{e.Listener, e.Before} {
 			if section, ok := before[l.ID()]; ok {
@@ -200,7 +207,7 @@ func colourOf(e watcher.Event) string {
 
 // list writes what listens at first.
 func (f *follower) list(s watcher.Snapshot, now time.Time) []byte {
-	list := explain.Listeners(s, f.system)
+	list := explain.Listeners(s, f.sections, f.system)
 	if !f.all {
 		list = slices.DeleteFunc(list, func(l explain.Listener) bool { return l.Section != watcher.Main.String() })
 	}
@@ -231,7 +238,7 @@ func (f *follower) objects(u watcher.Update, now time.Time) []byte {
 		all = append(all, object{Event: "fresh", Time: now})
 	}
 	if !f.listed && !u.Snapshot.Time.IsZero() {
-		list := explain.Listeners(u.Snapshot, f.system)
+		list := explain.Listeners(u.Snapshot, f.sections, f.system)
 		for i := range list {
 			list[i].Stale = u.Err != nil
 		}

@@ -1,0 +1,100 @@
+package tray
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/gofrs/flock"
+
+	"porttray/watcher/history"
+)
+
+// ErrRunning is what Run returns when this user's tray is there already. It has been asked to show itself.
+var ErrRunning = errors.New("porttray runs already")
+
+// An instance is this program's right to be the only one that shows the tray to its user. It ends with the process, however that
+// ends.
+type instance struct {
+	lock *flock.Flock // nil where there is no place for it: then everybody is the only one
+	bell string       // a file that another instance makes in order to be noticed
+}
+
+// ringEvery is how often the only instance looks whether another one has rung.
+const ringEvery = 1500 * time.Millisecond
+
+// instanceDir returns the directory of the lock: one of this user's, and where there is one of this session's.
+func instanceDir() (string, error) {
+	if dir := os.Getenv("XDG_RUNTIME_DIR"); filepath.IsAbs(dir) {
+		return filepath.Join(dir, "porttray"), nil
+	}
+	return history.Dir()
+}
+
+// openInstance makes this process the only instance. If there is one already, it rings and returns ErrRunning.
+func openInstance() (*instance, error) {
+	dir, err := instanceDir()
+	if err == nil {
+		err = os.MkdirAll(dir, 0o700)
+	}
+	if err != nil {
+		slog.Warn("whether porttray runs already is not known", "err", err)
+		return &instance{}, nil
+	}
+	i := &instance{flock.New(filepath.Join(dir, "lock"), flock.SetPermissions(0o600)), filepath.Join(dir, "show")}
+	switch only, err := i.lock.TryLock(); {
+	case err != nil:
+		slog.Warn("whether porttray runs already is not known", "err", err)
+		return &instance{}, nil
+	case !only:
+		if err := os.WriteFile(i.bell, nil, 0o600); err != nil {
+			return nil, fmt.Errorf("%w, and cannot be asked to show itself: %w", ErrRunning, err)
+		}
+		return nil, ErrRunning
+	}
+	_ = os.Remove(i.bell) // left by one that rang when nobody was there any more
+	return i, nil
+}
+
+// answer delivers a value whenever another instance has rung, until ctx is done.
+func (i *instance) answer(ctx context.Context, rung chan<- struct{}) {
+	if i.lock == nil {
+		return
+	}
+	ticker := time.NewTicker(ringEvery)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		}
+		if os.Remove(i.bell) != nil { // mostly it is not there
+			continue
+		}
+		select {
+		case rung <- struct{}{}:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// close gives up the right. The lock's file stays: to remove it would let two have it.
+func (i *instance) close() {
+	if i.lock != nil {
+		_ = i.lock.Close() // the system does it in any case
+	}
+}
+
+// present returns the notice by which the tray shows itself.
+func present(host bool) notice {
+	if !host {
+		return notice{title: "porttray is running", body: "No panel here shows tray icons; porttray watch shows the list in a terminal", key: "running"}
+	}
+	return notice{title: "porttray is running", body: "Its icon is in the tray", key: "running"}
+}
