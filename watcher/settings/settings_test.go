@@ -231,3 +231,25 @@ func FuzzParse(f *testing.F) {
 		s.Rule(watcher.Listener{Port: 3000, Owner: owner.Process{PID: 1, Name: "a/b", Dir: "/x/[y"}})
 	})
 }
+
+// TestReadme reads the example in the README, in which each key is to be.
+func TestReadme(t *testing.T) {
+	text, err := os.ReadFile("../../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, after, found := strings.Cut(string(text), "```toml\n")
+	block, _, ended := strings.Cut(after, "```")
+	if !found || !ended {
+		t.Fatal("there is no example")
+	}
+	s, err := parse([]byte(block))
+	if err != nil || len(s.Rules) != 3 {
+		t.Errorf("%+v, %v", s, err)
+	}
+	for key := range strings.FieldsFuncSeq(topKeys+", "+ruleKeys, func(r rune) bool { return strings.ContainsRune(" ,[]", r) }) {
+		if key != "and" && key != "rule" && !strings.Contains("\n"+block, "\n"+key+" = ") {
+			t.Errorf("%q is not in the example", key)
+		}
+	}
+}
