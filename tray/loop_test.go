@@ -3,6 +3,7 @@ package tray
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/netip"
 	"slices"
 	"sync"
@@ -28,6 +29,7 @@ type stage struct {
 	opened  []string
 	copied  []string
 	signals []string
+	seen    []watcher.Event // what was recorded
 	end     func(watcher.Listener, bool) owner.Result
 	fail    error // what open and copy return
 }
@@ -48,11 +50,15 @@ func perform(t *testing.T, test func(s *stage)) {
 				return s.end(l, force)
 			},
 			network: func(watcher.Listener) (netip.Addr, error) { return netip.MustParseAddr("192.0.2.7"), s.fail },
-			record:  func(watcher.Update) {},
 			say: func(n notice) {
 				s.mu.Lock()
 				defer s.mu.Unlock()
 				s.said = append(s.said, n)
+			},
+			record: func(u watcher.Update) {
+				s.mu.Lock()
+				defer s.mu.Unlock()
+				s.seen = append(s.seen, u.Events...)
 			},
 		}
 		s.loop.drawer = newDrawer(s.menu.root, s.menu, view(s.loop.model))
@@ -206,6 +212,26 @@ func TestLoopTellsTheOutcomeOfAStopOnly(t *testing.T) {
 		s.list(server(3000, 5))
 		s.wait(settled)
 		s.expect("node (:3000) is up")
+	})
+}
+
+// Whatever happens is recorded, also what the person did and is told nothing of.
+func TestLoopRecordsWhatHappens(t *testing.T) {
+	perform(t, func(s *stage) {
+		s.list(server(3000, 1), server(8080, 2))
+		s.click("3000", "Stop")
+		s.list(server(8080, 2))
+		s.click("8080", "Mute notifications")
+		s.list()
+		s.wait(time.Minute)
+		s.expect("Port 3000 is free")
+		var got []string
+		for _, e := range s.seen {
+			got = append(got, fmt.Sprintf("%v %d", e.Kind, e.Listener.Port))
+		}
+		if want := []string{"closed 3000", "closed 8080"}; !slices.Equal(got, want) {
+			t.Errorf("recorded %q, want %q", got, want)
+		}
 	})
 }
 

@@ -1,8 +1,6 @@
 package history
 
 import (
-	"bytes"
-	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -79,14 +77,8 @@ func decode(text []byte, now time.Time) (contents, error) {
 
 // encode returns the text for the file. It has no more than maxFile bytes.
 func (c contents) encode() ([]byte, error) {
-	var b bytes.Buffer
-	e := json.NewEncoder(&b)
-	e.SetEscapeHTML(false) // it is never part of a page, and names have & in them
-	e.SetIndent("", " ")
-	if err := e.Encode(c); err != nil {
-		return nil, err
-	}
-	return b.Bytes(), nil
+	text, err := json.MarshalIndent(c, "", " ")
+	return append(text, '\n'), err
 }
 
 // clean makes the texts of p fit to show and brings its times into the form that is written.
@@ -110,26 +102,23 @@ func stamp(t time.Time) time.Time { return t.UTC().Truncate(time.Millisecond) }
 func (c *contents) tidy(now time.Time, handedOut func(port uint16) bool) {
 	outdated := func(t time.Time) bool { return now.Sub(t) > maxAge || t.Sub(now) > skew }
 	slices.SortStableFunc(c.Closed, func(a, b Past) int { return b.Closed.Compare(a.Closed) })
-	ports, others := map[uint16]bool{}, 0
+	ports, room := map[uint16]bool{}, maxHandedOut
+	fits := func(port uint16) bool {
+		if handedOut(port) {
+			room--
+		}
+		return room >= 0 || !handedOut(port)
+	}
 	c.Closed = slices.DeleteFunc(c.Closed, func(p Past) bool {
-		if outdated(p.Closed) || ports[p.Port] {
-			return true
-		}
-		if ports[p.Port] = true; handedOut(p.Port) {
-			others++
-			return others > maxHandedOut
-		}
-		return false
+		again := ports[p.Port]
+		ports[p.Port] = true
+		return again || outdated(p.Closed) || !fits(p.Port)
 	})
 	c.Closed = c.Closed[:min(len(c.Closed), maxPorts)]
 
-	slices.SortStableFunc(c.Live, func(a, b live) int { return cmp.Or(b.Seen.Compare(a.Seen), b.Restarts-a.Restarts) })
-	ids := map[watcher.ID]bool{}
-	c.Live = slices.DeleteFunc(c.Live, func(l live) bool {
-		again := ids[l.id()]
-		ids[l.id()] = true
-		return again || outdated(l.Seen)
-	})
+	slices.SortStableFunc(c.Live, func(a, b live) int { return b.Seen.Compare(a.Seen) })
+	room = maxHandedOut
+	c.Live = slices.DeleteFunc(c.Live, func(l live) bool { return outdated(l.Seen) || !fits(l.Port) })
 	c.Live = c.Live[:min(len(c.Live), maxPorts)]
 }
 
@@ -161,6 +150,7 @@ func (c *contents) add(n closing) {
 		c.Live = append(c.Live, live{n.now.Port, n.now.PID, n.now.Start, n.now.Container, restarts, p.Closed})
 	}
 	switch {
+	case n.brief:
 	case at < 0:
 		c.Closed = append(c.Closed, p)
 	case again, !c.Closed[at].Closed.After(p.Closed):

@@ -114,7 +114,6 @@ func TestAdd(t *testing.T) {
 		return c
 	}
 	surely := func(c closing) closing { c.sure = true; return c }
-	late := func(c closing) closing { c.was = watcher.ID{}; return surely(c) }
 	elsewhere := ends(5, 9, "")
 	elsewhere.past.Port, elsewhere.was.Port = 81, 81
 	for _, c := range []struct {
@@ -143,9 +142,9 @@ func TestAdd(t *testing.T) {
 		{"one process, closed for a moment", []closing{becomes(ends(1, 0, ""), 1, 0)}, "80 1 at 0  ×0; 80 1 ×1"},
 		{"the same, seen by two", []closing{becomes(ends(1, 0, ""), 1, 0), becomes(ends(1, 1, ""), 1, 0)}, "80 1 at 0  ×0; 80 1 ×1"},
 		{"the end after a restart", []closing{becomes(ends(1, 0, ""), 2, 0), ends(2, 60, "ended")}, "80 2 at 60 ended ×1;"},
-		{"how it ended, late", []closing{ends(1, 0, ""), late(ends(1, 0, "killed"))}, "80 1 at 0 killed ×0;"},
-		{"how it ended, after a restart", []closing{becomes(ends(1, 0, ""), 1, 0), late(ends(1, 0, "killed"))}, "80 1 at 0 killed ×0; 80 1 ×1"},
-		{"how it ended, after another one has", []closing{ends(1, 0, ""), ends(2, 1, "ended"), late(ends(1, 0, "killed"))}, "80 2 at 1 ended ×0;"},
+		{"how it ended, late", []closing{ends(1, 0, ""), surely(ends(1, 0, "killed"))}, "80 1 at 0 killed ×0;"},
+		{"how it ended, after a restart", []closing{becomes(ends(1, 0, ""), 2, 0), surely(ends(1, 0, "killed"))}, "80 1 at 0 killed ×0; 80 2 ×1"},
+		{"how it ended, after another one has", []closing{ends(1, 0, ""), ends(2, 1, "ended"), surely(ends(1, 0, "killed"))}, "80 2 at 1 ended ×0;"},
 		{"an owner that nobody knows", []closing{{past: Past{Port: 80, Closed: at(0)}}}, "80 0 at 0  ×0;"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -168,23 +167,28 @@ func TestAdd(t *testing.T) {
 	}
 }
 
-// Ten thousand ports that the system handed out take no place from the others, and what is oldest is forgotten.
+// A thousand ports that the system handed out take no place from the others, and what is oldest is forgotten.
 func TestTidy(t *testing.T) {
 	handedOut := func(port uint16) bool { return port >= 32768 }
 	var c contents
 	for i := range 60 {
-		c.add(closing{past: Past{Port: uint16(3000 + i), PID: 1, Closed: noon.Add(time.Duration(i) * time.Second)}})
+		c.add(closing{past: Past{Port: uint16(3000 + i), PID: 1, Closed: noon.Add(time.Duration(i) * time.Second)},
+			now: watcher.ID{Port: uint16(3000 + i), PID: 1}})
 	}
-	for i := range 10000 {
-		c.add(closing{past: Past{Port: uint16(40000 + i), PID: 2, Closed: noon.Add(time.Minute + time.Duration(i)*time.Second)}})
+	for i := range 1000 {
+		c.add(closing{past: Past{Port: uint16(40000 + i), PID: 2, Closed: noon.Add(time.Minute + time.Duration(i)*time.Second)},
+			now: watcher.ID{Port: uint16(40000 + i), PID: 2}})
 	}
 	now := noon.Add(4 * time.Hour)
 	c.tidy(now, handedOut)
 	if got := len(c.Closed); got != 60+maxHandedOut {
 		t.Errorf("%d are left", got)
 	}
-	if c.closedOn(3000) < 0 || c.closedOn(3059) < 0 || c.closedOn(49999) != 0 || c.closedOn(49974) >= 0 {
+	if c.closedOn(3000) < 0 || c.closedOn(3059) < 0 || c.closedOn(40999) != 0 || c.closedOn(40974) >= 0 {
 		t.Errorf("these are left: %+v", c.Closed)
+	}
+	if len(c.Live) != 60+maxHandedOut || c.restarts(watcher.ID{Port: 3000, PID: 1}) != 1 || c.restarts(watcher.ID{Port: 40999, PID: 2}) != 1 {
+		t.Errorf("%d live are left: %+v", len(c.Live), c.Live)
 	}
 	for i := range 100 {
 		c.add(closing{past: Past{Port: uint16(8000 + i), PID: 3, Closed: now.Add(time.Duration(i) * time.Millisecond)}})
@@ -207,7 +211,8 @@ func FuzzDecode(f *testing.F) {
 		f.Fatal(err)
 	}
 	f.Add(text)
-	f.Add([]byte(`{"closed":[{"port":80,"name":"\u001b[2J\u202e\ud800","closed":"2026-03-04T11:00:00.123456789+23:59"}],"live":[{"port":1,"pid":2,"restarts":1,"seen":"2026-03-04T11:00:00Z"}]}`))
+	f.Add([]byte(`{"closed":[{"port":80,"name":"\u001b[2J\u202e\ud800","closed":"2026-03-04T11:00:00.123456789+23:59"}],` +
+		`"live":[{"port":1,"pid":2,"restarts":1,"seen":"2026-03-04T11:00:00Z"}]}`))
 	f.Add([]byte(`{"Closed":null,"LIVE":[],"boot":"` + strings.Repeat("x", 200) + `"}`))
 	f.Add([]byte(`null`))
 	f.Fuzz(func(t *testing.T, text []byte) {
@@ -220,7 +225,8 @@ func FuzzDecode(f *testing.F) {
 		}
 		ports := map[uint16]bool{}
 		for _, p := range c.Closed {
-			if p.Port == 0 || ports[p.Port] || p.PID < 0 || p.Restarts < 0 || noon.Sub(p.Closed) > maxAge || p.Closed.Sub(noon) > skew || p.Started.After(p.Closed) {
+			timely := noon.Sub(p.Closed) <= maxAge && p.Closed.Sub(noon) <= skew && !p.Started.After(p.Closed)
+			if p.Port == 0 || ports[p.Port] || p.PID < 0 || p.Restarts < 0 || !timely {
 				t.Errorf("got %+v", p)
 			}
 			ports[p.Port] = true

@@ -14,7 +14,7 @@ import (
 
 const (
 	name = "seen.json"
-	// maxFile is how large the file may be. It is less than twice what this program can come to write.
+	// maxFile is how large the file may be. This program never comes to write so much.
 	maxFile = 1 << 20
 	// abandoned is how old a temporary file is when whoever wrote it has certainly ended.
 	abandoned = time.Minute

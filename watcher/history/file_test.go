@@ -121,6 +121,42 @@ func TestLoad(t *testing.T) {
 	}
 }
 
+// Restarts count for nothing where it is not known whether the computer has been started again.
+func TestLoadRestarts(t *testing.T) {
+	const text = `{"boot":%q,"live":[{"port":80,"pid":1,"start":1,"restarts":2,"seen":"2026-03-04T11:00:00Z"}]}`
+	for _, c := range []struct {
+		then, now string
+		want      int
+	}{{"today", "today", 2}, {"yesterday", "today", 0}, {"", "today", 0}, {"today", "", 0}, {"", "", 0}} {
+		file := filepath.Join(t.TempDir(), name)
+		if err := os.WriteFile(file, fmt.Appendf(nil, text, c.then), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		seen, _, err := load(file, c.now, noon)
+		if got := (History{seen}).Restarts(serves(80, 1)); got != c.want || err != nil {
+			t.Errorf("written in boot %q, read in %q: %d restarts, %v, want %d", c.then, c.now, got, err, c.want)
+		}
+	}
+}
+
+// A write that fails leaves nothing behind.
+func TestReplaceFails(t *testing.T) {
+	dir := t.TempDir()
+	file := filepath.Join(dir, name)
+	if err := os.Mkdir(file, 0o700); err != nil { // as if it were put there at the last moment
+		t.Fatal(err)
+	}
+	if err := replace(file, []byte("{}")); err == nil {
+		t.Error("over a directory: no error")
+	}
+	if err := replace(filepath.Join(file, "x", name), nil); err != nil {
+		t.Errorf("in a directory that is to be made: %v", err)
+	}
+	if left, err := filepath.Glob(filepath.Join(dir, ".*")); err != nil || len(left) > 0 {
+		t.Errorf("left behind: %q, %v", left, err)
+	}
+}
+
 // What cannot be a file of this program's is left as it is, and so is what surrounds it.
 func TestMergeLeavesAlone(t *testing.T) {
 	dir := t.TempDir()

@@ -24,7 +24,7 @@ const (
 	// pause is the least time between two writes, and pauseFailed that after one that failed.
 	pause       = 5 * time.Second
 	pauseFailed = time.Minute
-	// fleeting is how short a port that the system handed out was listened on to be forgotten at once: those of test runs.
+	// fleeting is for how short a time a port that the system handed out was listened on if it is forgotten at once: test runs.
 	fleeting = 10 * time.Second
 	// recall is how long more may come to be known about a closing.
 	recall = time.Minute
@@ -35,10 +35,11 @@ const (
 // A closing is a server that closed, as news.
 type closing struct {
 	past  Past
-	was   watcher.ID    // its name; zero if it has none, or if that it closed is no news
+	was   watcher.ID    // its name; zero if it has none
 	now   watcher.ID    // its name after its restart; zero if it did not restart
 	sure  bool          // that past tells how it ended, not only that it did
 	lived time.Duration // how long its port was listened on; the longest there is if nobody saw it open
+	brief bool          // that it closed is forgotten at once, and only its restarts count
 }
 
 // A recalled is a closing of which more may come to be known.
@@ -195,9 +196,7 @@ func (r *Recorder) explained(s watcher.Snapshot) []closing {
 			continue
 		}
 		c.learn(watcher.Reason{Cause: watcher.OwnerEnded, Exit: exit, Supervisor: c.reason.Supervisor})
-		again := c.closing
-		again.was = watcher.ID{} // it may listen again by now, and then is not to be forgotten
-		news = append(news, again)
+		news = append(news, c.closing)
 	}
 	return news
 }
@@ -252,15 +251,21 @@ func (r *Recorder) Run(ctx context.Context) {
 	}
 }
 
-// worthy returns the closings that somebody may ask about: not those of ports that the system handed out for a few seconds.
+// worthy returns the closings that somebody may ask about. Those of ports that the system handed out for a few seconds are left
+// out, or count no more than as restarts. A process that takes thousands of such ports gets one of them again now and then; that
+// is no restart either.
 func (r *Recorder) worthy(news []closing) []closing {
 	if r.handedOut == nil {
 		var s port.System
 		s.First, s.Last, _ = port.Ephemeral() // where it is not known, RFC 6335 is
 		r.handedOut = s.HandedOut
 	}
+	for i, c := range news {
+		news[i].brief = c.lived < fleeting && r.handedOut(c.past.Port)
+	}
 	return slices.DeleteFunc(news, func(c closing) bool {
-		return c.lived < fleeting && c.now == (watcher.ID{}) && r.handedOut(c.past.Port)
+		restarted := c.now != (watcher.ID{}) && c.now != c.was
+		return c.brief && !restarted && c.past.Restarts == 0
 	})
 }
 
@@ -295,6 +300,9 @@ func (r *Recorder) merge(news []closing, now time.Time) error {
 	}
 	seen.Boot = r.boot
 	seen.tidy(now, r.handedOut)
+	if before == nil && len(seen.Closed)+len(seen.Live) == 0 {
+		return nil
+	}
 	text, err := seen.encode()
 	if err == nil && !bytes.Equal(text, before) {
 		err = replace(r.file, text)

@@ -110,71 +110,72 @@ func TestRecorderRemembers(t *testing.T) {
 	long := vite
 	long.Owner.Dir, long.Restarts = "/"+strings.Repeat("d", 5000), 2
 
+	shop := Past{PID: 4711, Name: "shop · Vite", Project: "shop", Tool: "Vite", Process: "node", Directory: "/srv/shop"}
+	node := Past{PID: 1, Name: "node", Process: "node", Directory: "/srv/shop"}
+	// is returns what is remembered of one of these, but for the port and the times.
+	is := func(p Past, reason string, restarts int) Past {
+		p.Reason, p.Restarts = reason, restarts
+		return p
+	}
+	much := is(shop, "ended", 2)
+	much.Directory = "/" + strings.Repeat("d", maxDir-2) + "…"
+	shown := owner.Printable(hostile, 0)
+
+	type dated struct {
+		second int
+		event  watcher.Event
+	}
 	for _, c := range []struct {
 		name    string
-		updates []watcher.Update // at the times of which they are delivered, in seconds
-		seconds []int
+		happens []dated
 		port    uint16
-		want    Past // with the second at which it closed
-		at      int
-		seen    bool
+		want    Past // nothing if it has no name
+		at      int  // the second at which it closed
 	}{
-		{"a server that ended", []watcher.Update{update(noon, closes(vite, crashed))}, []int{0}, 5173,
-			Past{PID: 4711, Name: "shop · Vite", Project: "shop", Tool: "Vite", Process: "node", Directory: "/srv/shop", Reason: "exited with status 1"}, 0, true},
-		{"after Ctrl-C", []watcher.Update{update(noon, closes(vite, ctrlC))}, []int{0}, 5173,
-			Past{PID: 4711, Name: "shop · Vite", Project: "shop", Tool: "Vite", Process: "node", Directory: "/srv/shop", Reason: "killed by SIGINT"}, 0, true},
-		{"with much text, and restarts", []watcher.Update{update(noon, closes(long, ended))}, []int{0}, 5173,
-			Past{PID: 4711, Name: "shop · Vite", Project: "shop", Tool: "Vite", Process: "node", Directory: "/" + strings.Repeat("d", maxDir-2) + "…",
-				Reason: "ended", Restarts: 2}, 0, true},
-		{"a container", []watcher.Update{update(noon, closes(db, watcher.Reason{Cause: watcher.ContainerStopped}))}, []int{0}, 5432,
-			Past{Name: "shop-db-1 (container)", Container: "shop-db-1", Reason: "container stopped"}, 0, true},
-		{"an owner that is not known", []watcher.Update{update(noon, closes(serves(631, 0), watcher.Reason{}))}, []int{0}, 631,
-			Past{Name: "unknown owner"}, 0, true},
-		{"hostile names", []watcher.Update{update(noon, closes(worst, ended))}, []int{0}, 6666,
-			Past{PID: 66, Name: owner.Printable(hostile, 24) + " · " + owner.Printable(hostile, 24), Project: owner.Printable(hostile, 0),
-				Tool: owner.Printable(hostile, 0), Process: owner.Printable(hostile, 0), Directory: "/tmp/" + owner.Printable(hostile, 0),
-				Container: owner.Printable(hostile, 0), Reason: "ended"}, 0, true},
+		{"a server that ended", []dated{{0, closes(vite, crashed)}}, 5173, is(shop, "exited with status 1", 0), 0},
+		{"after Ctrl-C", []dated{{0, closes(vite, ctrlC)}}, 5173, is(shop, "killed by SIGINT", 0), 0},
+		{"with much text, and restarts", []dated{{0, closes(long, ended)}}, 5173, much, 0},
+		{"a container", []dated{{0, closes(db, watcher.Reason{Cause: watcher.ContainerStopped})}}, 5432,
+			Past{Name: "shop-db-1 (container)", Container: "shop-db-1", Reason: "container stopped"}, 0},
+		{"an owner that is not known", []dated{{0, closes(serves(631, 0), watcher.Reason{})}}, 631, Past{Name: "unknown owner"}, 0},
+		{"hostile names", []dated{{0, closes(worst, ended)}}, 6666,
+			Past{PID: 66, Name: owner.Printable(hostile, 24) + " · " + owner.Printable(hostile, 24), Project: shown, Tool: shown,
+				Process: shown, Directory: "/tmp/" + shown, Container: shown, Reason: "ended"}, 0},
 
-		{"nothing on another port", []watcher.Update{update(noon, closes(vite, ended))}, []int{0}, 5174, Past{}, 0, false},
-		{"what only opened", []watcher.Update{update(noon, opens(vite))}, []int{0}, 5173, Past{}, 0, false},
-		{"what was exposed", []watcher.Update{update(noon, watcher.Event{Kind: watcher.Exposed, Listener: vite, Before: vite})}, []int{0}, 5173, Past{}, 0, false},
-		{"one that opened again", []watcher.Update{update(noon, closes(serves(80, 1), ended)), update(noon, opens(serves(80, 2)))}, []int{0, 60}, 80,
-			Past{PID: 1, Name: "node", Process: "node", Directory: "/srv/shop", Reason: "ended"}, 0, true},
-		{"the one before a replacement", []watcher.Update{update(noon, follows(watcher.Replaced, serves(80, 2), serves(80, 1), crashed))}, []int{5}, 80,
-			Past{PID: 1, Name: "node", Process: "node", Directory: "/srv/shop", Reason: "exited with status 1"}, 5, true},
-		{"a replacement of what had closed before", []watcher.Update{update(noon, closes(serves(80, 1), ended)),
-			update(noon, follows(watcher.Replaced, serves(80, 2), serves(80, 1), crashed))}, []int{0, 4}, 80,
-			Past{PID: 1, Name: "node", Process: "node", Directory: "/srv/shop", Reason: "exited with status 1"}, 0, true},
-		{"one that closes for the second time", []watcher.Update{update(noon, closes(serves(80, 1), goesOn)),
-			update(noon, follows(watcher.Restarted, serves(80, 1), serves(80, 1), goesOn)), update(noon, closes(serves(80, 1), ended))}, []int{0, 4, 20}, 80,
-			Past{PID: 1, Name: "node", Process: "node", Directory: "/srv/shop", Reason: "ended", Restarts: 1}, 20, true},
+		{"nothing on another port", []dated{{0, closes(vite, ended)}}, 5174, Past{}, 0},
+		{"what only opened", []dated{{0, opens(vite)}}, 5173, Past{}, 0},
+		{"what was exposed", []dated{{0, follows(watcher.Exposed, vite, vite, watcher.Reason{})}}, 5173, Past{}, 0},
+		{"one that opened again", []dated{{0, closes(serves(80, 1), ended)}, {60, opens(serves(80, 2))}}, 80, is(node, "ended", 0), 0},
+		{"the one before a replacement", []dated{{5, follows(watcher.Replaced, serves(80, 2), serves(80, 1), crashed)}}, 80,
+			is(node, "exited with status 1", 0), 5},
+		{"a replacement of what had closed before", []dated{{0, closes(serves(80, 1), ended)},
+			{4, follows(watcher.Replaced, serves(80, 2), serves(80, 1), crashed)}}, 80, is(node, "exited with status 1", 0), 0},
+		{"one that closes for the second time", []dated{{0, closes(serves(80, 1), goesOn)},
+			{4, follows(watcher.Restarted, serves(80, 1), serves(80, 1), goesOn)}, {20, closes(serves(80, 1), ended)}}, 80, is(node, "ended", 1), 20},
 
-		{"a port that was handed out, for long", []watcher.Update{update(noon, opens(serves(40000, 1))), update(noon, closes(serves(40000, 1), ended))},
-			[]int{0, 10}, 40000, Past{PID: 1, Name: "node", Process: "node", Directory: "/srv/shop", Reason: "ended"}, 10, true},
-		{"a port that was handed out, since before anybody looked", []watcher.Update{update(noon, closes(serves(40000, 1), ended))},
-			[]int{1}, 40000, Past{PID: 1, Name: "node", Process: "node", Directory: "/srv/shop", Reason: "ended"}, 1, true},
-		{"a port that was handed out for seconds", []watcher.Update{update(noon, opens(serves(40000, 1))), update(noon, closes(serves(40000, 1), ended))},
-			[]int{0, 9}, 40000, Past{}, 0, false},
-		{"another port, for seconds", []watcher.Update{update(noon, opens(serves(5000, 1))), update(noon, closes(serves(5000, 1), ended))},
-			[]int{0, 1}, 5000, Past{PID: 1, Name: "node", Process: "node", Directory: "/srv/shop", Reason: "ended"}, 1, true},
+		{"a port that was handed out, for long", []dated{{0, opens(serves(40000, 1))}, {10, closes(serves(40000, 1), ended)}}, 40000,
+			is(node, "ended", 0), 10},
+		{"a port that was handed out, since before anybody looked", []dated{{1, closes(serves(40000, 1), ended)}}, 40000, is(node, "ended", 0), 1},
+		{"a port that was handed out for seconds", []dated{{0, opens(serves(40000, 1))}, {9, closes(serves(40000, 1), ended)}}, 40000, Past{}, 0},
+		{"another port, for seconds", []dated{{0, opens(serves(5000, 1))}, {1, closes(serves(5000, 1), ended)}}, 5000, is(node, "ended", 0), 1},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			perform(t, func(t *testing.T, file string) {
 				start, d := time.Now(), newDesk(t, file)
-				for i, u := range c.updates {
-					d.wait(time.Until(start.Add(time.Duration(c.seconds[i]) * time.Second)))
-					u.Snapshot.Time = time.Now()
-					d.Note(u)
+				for _, h := range c.happens {
+					d.wait(time.Until(start.Add(time.Duration(h.second) * time.Second)))
+					d.Note(update(time.Now(), h.event))
 				}
 				d.wait(pause + settle)
 				got, ok := d.read().Last(c.port)
-				if c.seen {
+				seen := c.want.Name != ""
+				if seen {
 					c.want.Port, c.want.Closed = c.port, stamp(start.Add(time.Duration(c.at)*time.Second))
 				}
 				if c.want.PID > 0 {
 					c.want.Started = born
 				}
-				if got != c.want || ok != c.seen {
+				if got != c.want || ok != seen {
 					t.Errorf("got %+v, %v\nwant %+v", got, ok, c.want)
 				}
 				for _, s := range got.texts() {
@@ -183,7 +184,8 @@ func TestRecorderRemembers(t *testing.T) {
 					}
 				}
 				text, err := os.ReadFile(file)
-				if (err == nil) != (len(d.read().seen.Closed) > 0) || bytes.Contains(text, []byte("hunter2")) || bytes.ContainsAny(text, "\x1b\r\t\u202e\u200b") {
+				written := len(d.read().seen.Closed) > 0
+				if (err == nil) != written || bytes.Contains(text, []byte("hunter2")) || bytes.ContainsAny(text, "\x1b\r\t\u202e\u200b") {
 					t.Errorf("the file holds %q, %v", text, err)
 				}
 			})
@@ -264,6 +266,20 @@ func TestRestarts(t *testing.T) {
 		web.Container = engine.Container{ID: "abc", Name: "web"}
 		d.Note(update(time.Now(), follows(watcher.Restarted, web, web, watcher.Reason{Cause: watcher.ContainerStopped})))
 		d.Note(update(time.Now(), follows(watcher.Restarted, serves(81, 0), serves(81, 9), watcher.Reason{})))
+		blinks := serves(82, 4)
+		for range 2 { // it closes its port for a moment
+			d.Note(update(time.Now(), follows(watcher.Restarted, blinks, blinks, goesOn)))
+			blinks.Restarts++
+			d.wait(4 * time.Second)
+		}
+		blinks.Restarts = 0 // as one sees it who has not watched
+		d.Note(update(time.Now(), opens(serves(40000, 1))))
+		for i := range 3 {
+			before := serves(40000, int32(1+i))
+			before.Restarts = i
+			d.Note(update(time.Now(), follows(watcher.Restarted, serves(40000, int32(2+i)), before, crashed)))
+			d.wait(time.Second)
+		}
 		d.wait(10 * time.Second)
 
 		with := func(l watcher.Listener, change func(*watcher.Listener)) watcher.Listener { change(&l); return l }
@@ -278,6 +294,9 @@ func TestRestarts(t *testing.T) {
 			{"on another port", with(third, func(l *watcher.Listener) { l.Port = 81 }), 0},
 			{"another process with its PID", with(third, func(l *watcher.Listener) { l.Owner.Start++ }), 0},
 			{"another process", serves(80, 4), 0},
+			{"a process that closed its port for a moment, twice", blinks, 2},
+			{"on a port that was handed out, each time for a second", serves(40000, 4), 3},
+			{"what that was before", serves(40000, 3), 0},
 			{"an unknown owner", serves(80, 0), 0},
 			{"an unknown owner where one had restarted", serves(81, 0), 0},
 			{"the container", web, 1},
@@ -296,14 +315,21 @@ func TestRestarts(t *testing.T) {
 		}
 		for _, boot := range []string{"tomorrow", ""} { // when a PID and a start mean another process
 			seen, _, err := load(file, boot, time.Now())
-			if got := (History{seen}).Restarts(third); got != 0 || len(seen.Closed) != 3 || err != nil {
+			if got := (History{seen}).Restarts(third); got != 0 || len(seen.Closed) != 4 || err != nil {
 				t.Errorf("boot %q: %d restarts, %d closed, %v", boot, got, len(seen.Closed), err)
 			}
 		}
-		d.Note(update(time.Now(), closes(third, ended)))
+		if p, ok := d.read().Last(40000); ok {
+			t.Errorf("that it had a port for a second is remembered: %+v", p)
+		}
+		brief := serves(40000, 4)
+		brief.Restarts = 3
+		d.Note(update(time.Now(), closes(third, ended), closes(brief, ended)))
 		d.wait(10 * time.Second)
-		if got := d.read().Restarts(third); got != 0 {
-			t.Errorf("once it had closed it had %d restarts", got)
+		for _, l := range []watcher.Listener{third, serves(40000, 4)} {
+			if got := d.read().Restarts(l); got != 0 {
+				t.Errorf("once port %d had closed it had %d restarts", l.Port, got)
+			}
 		}
 	})
 }
@@ -352,7 +378,11 @@ func TestRecorderPace(t *testing.T) {
 			u.Snapshot.Listeners = []watcher.Listener{moved, tests}
 			d.Note(u)
 			d.wait(time.Second)
-			d.Note(update(time.Now(), closes(tests, ended)))
+			d.Note(update(time.Now(), follows(watcher.Restarted, tests, tests, goesOn))) // it gets one that it has had before
+			d.wait(time.Second)
+			again := tests
+			again.Restarts = 1
+			d.Note(update(time.Now(), closes(again, ended)))
 			d.wait(time.Minute)
 		}
 		if _, err := os.Stat(file); !os.IsNotExist(err) {
@@ -466,6 +496,11 @@ func TestNoteCostsNothing(t *testing.T) {
 	u.Snapshot.Exits = map[owner.ID]owner.Exit{{PID: 9, Start: 9}: {}}
 	if n := testing.AllocsPerRun(100, func() { r.Note(u) }); n != 0 {
 		t.Errorf("an update without news costs %v allocations", n)
+	}
+	r.Note(update(noon, closes(serves(9, 9), crashed)))
+	<-r.news
+	if n := testing.AllocsPerRun(100, func() { r.Note(u) }); n != 0 || len(r.news) > 0 {
+		t.Errorf("after a closing of which all is known it costs %v allocations, and there is news: %v", n, len(r.news) > 0)
 	}
 }
 
