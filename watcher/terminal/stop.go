@@ -12,6 +12,7 @@ import (
 
 	"porttray/watcher"
 	"porttray/watcher/owner"
+	"porttray/watcher/port"
 )
 
 // maxWait is the longest that a command waits to see what a signal does.
@@ -47,7 +48,8 @@ Exit status 0 means that the port is free. If several processes listen on it, --
 			if err != nil {
 				return err
 			}
-			return stopping{p, pid, kill || !owner.CanStop(), wait, watcher.End}.run(c, s)
+			held := func() bool { return port.Read().InUse(p) }
+			return stopping{p, pid, kill || !owner.CanStop(), wait, watcher.End, held}.run(c, s)
 		},
 	}
 	c.Flags().BoolVarP(&kill, "kill", "k", false, "end it by force (SIGKILL)")
@@ -63,11 +65,15 @@ type stopping struct {
 	kill bool
 	wait time.Duration
 	end  func(ctx context.Context, l watcher.Listener, force bool, wait time.Duration) owner.Result
+	held func() bool // the port cannot be bound, although nothing listens there
 }
 
 func (s stopping) run(c *cobra.Command, now watcher.Snapshot) error {
 	targets := targetsOn(now, s.port)
 	if len(targets) == 0 {
+		if s.held() {
+			return fmt.Errorf("nothing listens on port %d, but it is in use; porttray explain %d tells by whom", s.port, s.port)
+		}
 		_, err := fmt.Fprintf(c.OutOrStdout(), "Port %d is free already: nothing listens there.\n", s.port)
 		return err
 	}
@@ -148,6 +154,9 @@ func outcome(l watcher.Listener, s stopping, r owner.Result) (text string, free 
 	case owner.NotPermitted:
 		return fmt.Sprintf("the system does not let this user %s %s", verb, it), false
 	case owner.Refused:
+		if !l.Owner.Known() {
+			return fmt.Sprintf("%s is never stopped from here%s", it, insteadOf(l)), false
+		}
 		return fmt.Sprintf("%s is never stopped from here: %s%s", it, r.Reason, insteadOf(l)), false
 	}
 	return fmt.Sprintf("could not %s %s: %s", verb, it, clean(fmt.Sprint(r.Err))), false

@@ -31,11 +31,13 @@ func TestStopping(t *testing.T) {
 		pid    int32
 		kill   bool
 		result owner.Result
+		held   bool
 		hit    int32 // the PID of what is ended, 0 if nothing is
 		out    string
 		err    string
 	}{
 		"free":          {now: one, port: 3001, out: "Port 3001 is free already: nothing listens there."},
+		"bound":         {now: one, port: 3001, held: true, err: "nothing listens on port 3001, but it is in use; porttray explain 3001 tells by whom"},
 		"stopped":       {now: one, port: 3000, result: owner.Result{Outcome: owner.Freed, Ended: true}, hit: 4711, out: "Port 3000 is free: node (PID 4711) stopped."},
 		"killed":        {now: one, port: 3000, kill: true, result: owner.Result{Outcome: owner.Freed, Ended: true}, hit: 4711, out: "Port 3000 is free: node (PID 4711) killed."},
 		"let go":        {now: one, port: 3000, result: owner.Result{Outcome: owner.Freed}, hit: 4711, out: "Port 3000 is free: node (PID 4711) runs on, but no longer listens there."},
@@ -50,6 +52,8 @@ func TestStopping(t *testing.T) {
 		"failed":        {now: one, port: 3000, result: owner.Result{Err: errDry}, hit: 4711, err: "could not stop node (PID 4711): no space left on device"},
 		"refused": {now: snapshot(listener(631, cups, "::1")), port: 631, result: owner.Result{Outcome: owner.Refused, Reason: cups.Refusal}, hit: 80,
 			err: "cupsd (PID 80) is never stopped from here: another user's process; it is x-cups's"},
+		"hidden": {now: snapshot(listener(631, owner.Process{Foreign: true, User: "x-cups"}, "::1")), port: 631, result: owner.Result{Outcome: owner.Refused, Reason: "its process is unknown"},
+			err: "a process that this user cannot see is never stopped from here; it is x-cups's"},
 		"several":     {now: two, port: 3000, err: "2 listen on port 3000; say with --pid which one to stop:\n  node (PID 4711), 127.0.0.1\n  ruby (PID 4712), ::1"},
 		"one of them": {now: two, port: 3000, pid: 4712, result: owner.Result{Outcome: owner.Freed, Ended: true}, hit: 4712, err: "ruby (PID 4712) stopped; 1 more on port 3000"},
 		"none such":   {now: two, port: 3000, pid: 5, err: "no process 5 listens on port 3000, but\n  node (PID 4711), 127.0.0.1\n  ruby (PID 4712), ::1"},
@@ -61,7 +65,7 @@ func TestStopping(t *testing.T) {
 			c.SetContext(t.Context())
 			c.SetOut(&out)
 			hit := int32(0)
-			s := stopping{port: tt.port, pid: tt.pid, kill: tt.kill, wait: 5 * time.Second}
+			s := stopping{port: tt.port, pid: tt.pid, kill: tt.kill, wait: 5 * time.Second, held: func() bool { return tt.held }}
 			s.end = func(_ context.Context, l watcher.Listener, force bool, wait time.Duration) owner.Result {
 				if hit = l.Owner.PID; force != tt.kill || wait != s.wait {
 					t.Errorf("force %t, wait %v", force, wait)
