@@ -86,8 +86,8 @@ func portOf(number uint16, system port.System) Port {
 	return p
 }
 
-// targets are the addresses to try: this computer's loopback addresses, those that were asked about and are its own, and the loopback
-// addresses that something listens on.
+// targets are the addresses to try: this computer's loopback addresses, those that were asked about and are its own, and those that
+// something listens on, without link-local ones of IPv6, which no list of listeners gives the zone of.
 func (a *Answer) targets() []netip.Addr {
 	targets := []netip.Addr{v4Loopback, v6Loopback}
 	add := func(addr netip.Addr) {
@@ -102,7 +102,7 @@ func (a *Answer) targets() []netip.Addr {
 	}
 	for _, l := range a.servers {
 		for _, addr := range l.Addrs {
-			if addr.IsLoopback() {
+			if !addr.IsUnspecified() && (addr.Is4() || !addr.IsLinkLocalUnicast()) {
 				add(addr)
 			}
 		}

@@ -158,6 +158,9 @@ var scenes = map[string]scene{
 	"on a network's address only": {set: func(s *stage) error {
 		return errors.Join(run("ip", "addr", "add", "192.0.2.7/32", "dev", "lo"), s.serve("tcp", "192.0.2.7:3000"))
 	}, ask: "127.0.0.1:3000", want: all(trouble(NotRunning), listeners("server at 192.0.2.7"), says("does at 192.0.2.7"))},
+	"on a network's address only, asked by its port": {set: func(s *stage) error {
+		return errors.Join(run("ip", "addr", "add", "192.0.2.7/32", "dev", "lo"), s.serve("tcp", "192.0.2.7:3000"))
+	}, ask: "3000", want: all(trouble(None), connects("127.0.0.1 refused, ::1 refused, 192.0.2.7 accepted listening"), advises("http://192.0.2.7:3000"))},
 	"an own address": {set: func(s *stage) error {
 		return errors.Join(run("ip", "addr", "add", "192.0.2.7/32", "dev", "lo"), s.serve("tcp", "192.0.2.7:3000"))
 	}, ask: "192.0.2.7:3000", want: all(trouble(None), func(a Answer) error {
