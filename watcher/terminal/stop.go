@@ -52,7 +52,7 @@ Exit status 0 means that the port is free. If several processes listen on it, --
 			return stopping{p, pid, kill || !owner.CanStop(), wait, watcher.End, held}.run(c, s)
 		},
 	}
-	c.Flags().BoolVarP(&kill, "kill", "k", false, "end it by force (SIGKILL)")
+	c.Flags().BoolVarP(&kill, "kill", "k", false, "end a process by force (SIGKILL)")
 	c.Flags().Int32Var(&pid, "pid", 0, "the process to stop, where several listen on the port")
 	c.Flags().DurationVar(&wait, "wait", owner.Wait, "how long to wait for it to end")
 	return c
@@ -90,7 +90,10 @@ func (s stopping) run(c *cobra.Command, now watcher.Snapshot) error {
 	l := targets[0]
 	r := s.end(c.Context(), l, s.kill, s.wait)
 	text, free := outcome(l, s, r)
-	if !free {
+	switch {
+	case !free && c.Context().Err() != nil && r.Outcome == owner.StillRunning && !r.Ended: // Ctrl-C
+		return fmt.Errorf("%s was asked to end; whether it does was not waited for", whoIs(l))
+	case !free:
 		return errors.New(text)
 	}
 	// Another one may be left that shares the port.
@@ -128,7 +131,7 @@ func these(list []watcher.Listener) string {
 func outcome(l watcher.Listener, s stopping, r owner.Result) (text string, free bool) {
 	it := whoIs(l)
 	verb, done := "stop", "stopped"
-	if s.kill {
+	if s.kill && l.Container.ID == "" { // an engine stops containers in its own way
 		verb, done = "kill", "killed"
 	}
 	switch r.Outcome {
