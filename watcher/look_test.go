@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"os"
 	"slices"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -70,9 +71,25 @@ func TestLookAtElsewhere(t *testing.T) {
 		if s, err := Scan(t.Context()); err != nil || len(onPort(s.Listeners, port)) != 0 {
 			t.Errorf("a scan found %+v (%v)", onPort(s.Listeners, port), err)
 		}
+		for _, everywhere := range []bool{true, false} {
+			if on := onPort(first(t, Watcher{Everywhere: everywhere}).Listeners, port); len(on) == 1 != everywhere {
+				t.Errorf("a watcher, everywhere %t, found %+v", everywhere, on)
+			}
+		}
 		return
 	}
 	t.Skip("this machine has no address but loopback")
+}
+
+// first returns the first snapshot of a Watcher.
+func first(t *testing.T, w Watcher) Snapshot {
+	ctx, cancel := context.WithCancel(t.Context())
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	defer cancel()
+	updates := make(chan Update)
+	wg.Go(func() { w.Run(ctx, updates) })
+	return (<-updates).Snapshot
 }
 
 // TestLookUp finds out what there is to find out, and waits no longer than lookLimit for what hangs.

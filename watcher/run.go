@@ -41,6 +41,8 @@ type Watcher struct {
 	// Scan reads what listens now; nil means this system's scan. It must stop soon after its context is done, and it is never
 	// called again before it has returned. The listeners it returns are sorted, and its own process's are among them.
 	Scan func(context.Context) (Snapshot, error)
+	// Everywhere makes this system's scan list as well what is not reachable over loopback.
+	Everywhere bool
 	// Wake makes the watcher scan at once when it receives a value; nil means that nobody asks.
 	Wake <-chan struct{}
 	// Intervals brings other values for Interval while the watcher runs; nil means that it stays as it is.
@@ -60,7 +62,7 @@ type Watcher struct {
 func (w *Watcher) Run(ctx context.Context, updates chan<- Update) {
 	src := source{scan: w.Scan, close: func() {}}
 	if w.Scan == nil {
-		src = newSource(false)
+		src = newSource(w.Everywhere)
 	}
 	var (
 		state    = state{gone: w.gone, naming: w.naming}

@@ -19,10 +19,18 @@ import (
 // URL returns the address to open for l. It names localhost rather than 127.0.0.1, because development certificates and cookies
 // are issued for that name. A listener that is not reachable as localhost is named by its own address.
 func URL(l watcher.Listener, scheme string) string {
-	if at := l.Loopback(); !l.Wildcard() && at != netip.AddrFrom4([4]byte{127, 0, 0, 1}) {
+	if at := address(l); !l.Wildcard() && at != netip.AddrFrom4([4]byte{127, 0, 0, 1}) {
 		return URLAt(at, l.Port, scheme)
 	}
 	return fmt.Sprintf("%s://localhost:%d", scheme, l.Port)
+}
+
+// address returns the IP address by which l is reached from this computer: a loopback address, if it can be.
+func address(l watcher.Listener) netip.Addr {
+	if at := l.Loopback(); at.IsValid() || len(l.Addrs) == 0 {
+		return at
+	}
+	return l.Addrs[0]
 }
 
 // URLAt returns the address to open for a port at that IP address.
@@ -33,7 +41,7 @@ func URLAt(at netip.Addr, port uint16, scheme string) string {
 // Scheme finds out whether the server behind l speaks TLS, with one attempt of at most 300 ms, and returns "https" or "http". Its
 // certificate does not matter: the browser will judge it.
 func Scheme(ctx context.Context, l watcher.Listener) string {
-	at := netip.AddrPortFrom(l.Loopback(), l.Port)
+	at := netip.AddrPortFrom(address(l), l.Port)
 	ctx, cancel := context.WithTimeout(ctx, 300*time.Millisecond)
 	defer cancel()
 	dialer := tls.Dialer{Config: &tls.Config{InsecureSkipVerify: true, ServerName: "localhost", MinVersion: tls.VersionTLS10}}

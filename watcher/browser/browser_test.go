@@ -20,6 +20,7 @@ func TestURL(t *testing.T) {
 		{[]string{"127.0.0.1", "127.0.0.2"}, "http://localhost:3000"},
 		{[]string{"::1"}, "http://[::1]:3000"},
 		{[]string{"127.0.0.2"}, "http://127.0.0.2:3000"},
+		{[]string{"192.0.2.7"}, "http://192.0.2.7:3000"},
 		{[]string{"127.0.0.2", "192.0.2.7"}, "http://127.0.0.2:3000"},
 	} {
 		l := watcher.Listener{Port: 3000}

@@ -18,6 +18,9 @@ import (
 // trouble tells what is wrong for somebody who wants to get to the address.
 func (a *Answer) trouble() Trouble {
 	at := a.at()
+	if a.Address.Kind == Elsewhere {
+		return None // that can be told of
+	}
 	if len(at) == 0 {
 		if len(a.servers) == 0 && a.heldOtherwise() {
 			return InUse
@@ -76,6 +79,9 @@ func (a *Answer) full() bool {
 
 // advise returns what to do about the trouble or, if there is none, about another program that wants the port.
 func (a *Answer) advise(ctx context.Context) []Advice {
+	if a.Address.Kind == Elsewhere {
+		return a.adviseElsewhere()
+	}
 	switch a.Trouble {
 	case NotRunning:
 		return a.adviseNotRunning()
@@ -92,6 +98,15 @@ func (a *Answer) advise(ctx context.Context) []Advice {
 			a.adviseStop(), a.adviseOtherPort(ctx))
 	}
 	return slices.Concat(a.adviseVisit(), a.adviseStop(), a.adviseOtherPort(ctx))
+}
+
+// adviseElsewhere says what to ask instead of an address that is not this computer's.
+func (a *Answer) adviseElsewhere() []Advice {
+	text := "What listens at an address of another machine has to be asked there."
+	if len(a.servers) > 0 {
+		return []Advice{{text + " About the same port of this computer:", fmt.Sprintf("porttray explain %d", a.Port.Number)}}
+	}
+	return []Advice{{Says: text}}
 }
 
 // takenBy says what holds a port on which nothing listens.
@@ -140,6 +155,9 @@ func (a *Answer) adviseNotRunning() []Advice {
 		advice = append(advice, Advice{Says: "Start the server, or ask it which port it took: it says so when it starts."})
 	}
 	advice = append(advice, Advice{"To be told as soon as it listens:", fmt.Sprintf("porttray wait %d", a.Port.Number)})
+	if a.lingers() {
+		advice = append(advice, Advice{Says: "If it cannot start because the port is in use: ended connections keep it for about a minute from a program that does not set SO_REUSEADDR."})
+	}
 	if len(a.UDP) > 0 {
 		advice = append(advice, Advice{Says: fmt.Sprintf("What is on UDP port %d is not reached by TCP: the two have nothing in common but the number.", a.Port.Number)})
 	}
@@ -163,6 +181,11 @@ func reachable(addr netip.Addr) netip.Addr {
 // forbidden reports whether this user may not bind the port.
 func (a *Answer) forbidden() bool {
 	return slices.ContainsFunc(a.Binds, func(b Bind) bool { return b.state == port.NotPermitted || b.state == port.Reserved })
+}
+
+// lingers reports whether connections that have ended keep the port from some programs.
+func (a *Answer) lingers() bool {
+	return slices.ContainsFunc(a.Binds, func(b Bind) bool { return b.state == port.Lingering })
 }
 
 // adviseForbidden says what to do about a port that this user may not bind.
@@ -238,8 +261,10 @@ func (a *Answer) adviseStop() []Advice {
 	case !l.Owner.Known() && l.Owner.User != "":
 		return []Advice{{"If a program says that the port is already in use, it is by this one. It is another user's; to see more:",
 			fmt.Sprintf("sudo porttray explain %d", l.Port)}}
-	case !l.Owner.Known(), l.Owner.Refusal != "":
+	case !l.Owner.Known():
 		return nil
+	case l.Owner.Refusal != "":
+		return []Advice{{Says: "If a program says that the port is already in use, it is by this one, which porttray does not stop: " + l.Owner.Refusal + "."}}
 	}
 	return []Advice{{begin, fmt.Sprintf("porttray stop %d", l.Port)}}
 }

@@ -13,8 +13,9 @@ import (
 )
 
 // Explain finds out all about what was asked. It connects to the port on this computer's own addresses, sends nothing and closes
-// again at once; with probe it speaks with what listens. It binds the port for an instant, without listening. Nothing leaves this
-// computer. It takes some ten milliseconds, a second more where connections get no answer, and three more with probe.
+// again; with probe it speaks with what listens. It binds the port for an instant, without listening. Nothing leaves this
+// computer. It takes some ten milliseconds, 50 more where a server does not close in turn, a second more where connections get no
+// answer, and three more with probe.
 //
 // The error is that of the list of listeners; what else cannot be found out is missing, and Untold says why.
 func Explain(ctx context.Context, q Question, probe bool) (Answer, error) {
@@ -33,10 +34,10 @@ func Explain(ctx context.Context, q Question, probe bool) (Answer, error) {
 	if err != nil {
 		a.Untold = append(a.Untold, "what was seen before: "+err.Error())
 	}
-	a.bind(q.Port, system)
+	a.bind(q.Port, traffic, system)
 	a.connect(ctx, q.Port)
 	a.hold(ctx, now, traffic, seen, system)
-	a.judgeReach()
+	a.judgeReach(interfaces())
 	a.Listens = len(a.at()) > 0
 	if probe && len(a.servers) > 0 {
 		a.Probe = a.speak(ctx)
@@ -65,7 +66,7 @@ func kindOf(addr netip.Addr, own []Interface) (Kind, string) {
 		return Wildcard, ""
 	}
 	for _, i := range own {
-		if i.Address == addr {
+		if i.Address == addr || addr.Zone() == "" && i.Address.WithZone("") == addr {
 			return Own, i.Name
 		}
 	}
@@ -85,8 +86,8 @@ func portOf(number uint16, system port.System) Port {
 	return p
 }
 
-// targets are the addresses to try: this computer's loopback addresses, those that were asked about and are its own, and the loopback
-// addresses that something listens on.
+// targets are the addresses to try: this computer's loopback addresses, those that were asked about and are its own, and those that
+// something listens on, without link-local ones of IPv6, which no list of listeners gives the zone of.
 func (a *Answer) targets() []netip.Addr {
 	targets := []netip.Addr{v4Loopback, v6Loopback}
 	add := func(addr netip.Addr) {
@@ -101,7 +102,7 @@ func (a *Answer) targets() []netip.Addr {
 	}
 	for _, l := range a.servers {
 		for _, addr := range l.Addrs {
-			if addr.IsLoopback() {
+			if !addr.IsUnspecified() && (addr.Is4() || !addr.IsLinkLocalUnicast()) {
 				add(addr)
 			}
 		}
@@ -110,7 +111,7 @@ func (a *Answer) targets() []netip.Addr {
 }
 
 // bind tries to bind the port.
-func (a *Answer) bind(number uint16, system port.System) {
+func (a *Answer) bind(number uint16, t watcher.Traffic, system port.System) {
 	for _, addr := range append(a.targets(), netip.IPv4Unspecified(), netip.IPv6Unspecified()) {
 		try := system.Try(netip.AddrPortFrom(addr, number))
 		b := Bind{Address: addr, Result: try.State.String(), Reusable: try.Reusable, state: try.State}
@@ -118,14 +119,18 @@ func (a *Answer) bind(number uint16, system port.System) {
 			b.Error = try.Err.Error()
 		}
 		if try.State == port.InUse {
-			b.By = a.inTheWay(addr)
+			b.By = a.inTheWay(addr, t)
 		}
 		a.Binds = append(a.Binds, b)
 	}
 }
 
-// inTheWay returns whose listeners keep an address from being bound.
-func (a *Answer) inTheWay(addr netip.Addr) []Process {
+// inTheWay returns whose listeners keep an address from being bound or, where there are none, whose other sockets do.
+func (a *Answer) inTheWay(addr netip.Addr, t watcher.Traffic) []Process {
+	if len(a.servers) == 0 {
+		others := slices.Concat(t.Bound, t.Strays)
+		return processesOf(slices.DeleteFunc(others, func(s watcher.Socket) bool { return !s.Owner.Known() || !conflict(addr, s.Local) }))
+	}
 	var by []Process
 	for _, l := range a.servers {
 		if slices.ContainsFunc(l.Addrs, func(b netip.Addr) bool { return conflict(addr, b) }) {
@@ -152,6 +157,7 @@ func (a *Answer) listensAt(addr netip.Addr) bool {
 // covers reports whether what is sent to an address gets to a listener. Whether an IPv6 wildcard takes IPv4 as well shows when
 // somebody wants to bind an IPv4 address beside it.
 func (a *Answer) covers(l watcher.Listener, addr netip.Addr) bool {
+	addr = addr.WithZone("") // bind addresses have none
 	for _, b := range l.Addrs {
 		if b == addr || b.IsUnspecified() && b.Is4() == addr.Is4() || addr.IsUnspecified() && addr.Is4() == b.Is4() {
 			return true
@@ -170,10 +176,13 @@ func (a *Answer) dualStack(l watcher.Listener) bool {
 	})
 }
 
-// at returns what listens where was asked; for a port alone that is anywhere.
+// at returns what listens where was asked; for a port alone that is anywhere. A wildcard is at no address of another computer.
 func (a *Answer) at() []watcher.Listener {
-	if a.anywhere {
+	switch {
+	case a.anywhere:
 		return a.servers
+	case a.Address.Kind == Elsewhere:
+		return nil
 	}
 	return slices.DeleteFunc(slices.Clone(a.servers), func(l watcher.Listener) bool {
 		return !slices.ContainsFunc(a.Address.Addresses, func(addr netip.Addr) bool { return a.covers(l, addr) })

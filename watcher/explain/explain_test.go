@@ -33,6 +33,8 @@ func TestParse(t *testing.T) {
 		{"0.0.0.0:80", "0.0.0.0:80"},
 		{"*:80", "*:80"},
 		{"localhost:3000/admin?x=1", "localhost:3000"},
+		{"3000/tcp", "port 3000"},
+		{"localhost/admin", "error: a port is missing; give it behind a colon: localhost:3000"},
 		{"http://localhost:3000/admin", "localhost:3000"},
 		{"http://user:secret@127.0.0.1:3000", "127.0.0.1:3000"},
 		{"http://localhost", "localhost:80"},
@@ -77,10 +79,10 @@ func FuzzParse(f *testing.F) {
 }
 
 func TestKindOf(t *testing.T) {
-	own := []Interface{{"eth0", netip.MustParseAddr("192.0.2.7")}}
+	own := []Interface{{"eth0", netip.MustParseAddr("192.0.2.7")}, {"eth0", netip.MustParseAddr("fe80::7%eth0")}}
 	for addr, want := range map[string]string{
 		"127.0.0.1": "loopback ", "127.255.255.254": "loopback ", "::1": "loopback ", "0.0.0.0": "wildcard ", "::": "wildcard ",
-		"192.0.2.7": "own eth0", "192.0.2.8": "elsewhere ", "2001:db8::1": "elsewhere ",
+		"192.0.2.7": "own eth0", "192.0.2.8": "elsewhere ", "fe80::7": "own eth0", "fe80::7%eth0": "own eth0", "fe80::7%eth1": "elsewhere ", "2001:db8::1": "elsewhere ",
 	} {
 		kind, at := kindOf(netip.MustParseAddr(addr), own)
 		if got := fmt.Sprint(kind, " ", at); got != want {
@@ -153,6 +155,59 @@ func TestAdviceElsewhere(t *testing.T) {
 		if tt.got != tt.want {
 			t.Errorf("%s: got %q, want %q", tt.name, tt.got, tt.want)
 		}
+	}
+}
+
+// TestAdviceOfRefused has a server that porttray would not stop, which it says instead of how.
+func TestAdviceOfRefused(t *testing.T) {
+	a := Answer{servers: []watcher.Listener{{Port: 3000, Owner: owner.Process{PID: 7, Start: 1, Name: "node", Refusal: "another user's process"}}}}
+	got := a.adviseStop()
+	if len(got) != 1 || got[0].Command != "" || !strings.HasSuffix(got[0].Says, "does not stop: another user's process.") {
+		t.Errorf("the advice is %+v", got)
+	}
+}
+
+// TestExplainIsQuick explains a port that is free, one with a server that closes its connections, and one with a server that does not.
+func TestExplainIsQuick(t *testing.T) {
+	free, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	free.Close()
+	for name, tt := range map[string]struct {
+		limit time.Duration
+		serve func(net.Conn)
+	}{
+		"free":   {limit: 150 * time.Millisecond},
+		"closes": {limit: 300 * time.Millisecond, serve: func(c net.Conn) { c.Close() }},
+		"holds":  {limit: 300 * time.Millisecond, serve: func(net.Conn) {}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			l := free
+			if tt.serve != nil {
+				if l, err = net.Listen("tcp", "127.0.0.1:0"); err != nil {
+					t.Fatal(err)
+				}
+				defer l.Close()
+				go func() {
+					for conn, err := l.Accept(); err == nil; conn, err = l.Accept() {
+						tt.serve(conn)
+					}
+				}()
+			}
+			q := Question{Port: uint16(l.Addr().(*net.TCPAddr).Port)}
+			best := time.Hour // of some: the machine may be busy
+			for range 5 {
+				start := time.Now()
+				if a, err := Explain(t.Context(), q, false); err != nil || a.Listens != (tt.serve != nil) {
+					t.Fatalf("listens %t, %v", a.Listens, err)
+				}
+				best = min(best, time.Since(start))
+			}
+			if best > tt.limit {
+				t.Errorf("it takes %v, more than %v", best, tt.limit)
+			}
+		})
 	}
 }
 

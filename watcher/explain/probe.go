@@ -54,15 +54,20 @@ const (
 	maxNames  = 8
 )
 
-// speak talks to what listens: first it is heard, then it gets a TLS handshake, and then an HTTP request.
+// speak talks to what listens where was asked, or else wherever it does: first it is heard, then it gets a TLS handshake, and then an
+// HTTP request.
 func (a *Answer) speak(ctx context.Context) *Probe {
+	var to netip.Addr
 	for _, c := range a.Connects {
-		if c.Result == Accepted && c.Listens {
-			p := speakTo(ctx, netip.AddrPortFrom(c.Address, a.Port.Number))
-			return &p
+		if c.Result == Accepted && c.Listens && (!to.IsValid() || a.asks(c.Address) && !a.asks(to)) {
+			to = c.Address
 		}
 	}
-	return nil
+	if !to.IsValid() {
+		return nil
+	}
+	p := speakTo(ctx, netip.AddrPortFrom(to, a.Port.Number))
+	return &p
 }
 
 func speakTo(ctx context.Context, to netip.AddrPort) Probe {
@@ -71,7 +76,7 @@ func speakTo(ctx context.Context, to netip.AddrPort) Probe {
 		return p
 	}
 	if p.TLS = handshake(ctx, to); p.TLS != nil {
-		config := &tls.Config{InsecureSkipVerify: true, ServerName: localhost}
+		config := &tls.Config{InsecureSkipVerify: true, ServerName: localhost, MinVersion: tls.VersionTLS10} // as for the handshake
 		p.HTTP, p.Banner = ask(ctx, to, func(c net.Conn) net.Conn { return tls.Client(c, config) })
 		return p
 	}

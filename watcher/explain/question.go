@@ -90,6 +90,7 @@ func split(s string) (host, number string, err error) {
 		}
 		return u.Hostname(), cmp.Or(u.Port(), map[string]string{"https": "443", "wss": "443"}[u.Scheme], "80"), nil
 	}
+	s, _, _ = strings.Cut(s, "/") // localhost:3000/admin, 3000/tcp
 	if !strings.Contains(s, ":") {
 		if _, err := netip.ParseAddr(s); err == nil || s != "" && strings.Trim(s, "0123456789+-") != "" {
 			return "", "", fmt.Errorf("a port is missing; give it behind a colon: %s:3000", s)
@@ -104,7 +105,6 @@ func split(s string) (host, number string, err error) {
 		}
 		return "", "", fmt.Errorf("a port is missing; an IPv6 address with one looks like %s", example)
 	}
-	s, _, _ = strings.Cut(s, "/") // localhost:3000/admin
 	host, number, err = net.SplitHostPort(s)
 	if err != nil {
 		return "", "", errors.New("not an address with a port; one looks like 127.0.0.1:3000 or [::1]:3000")
@@ -150,11 +150,13 @@ func unmapped(addrs []netip.Addr) []netip.Addr {
 	return addrs
 }
 
-// ownAddrs returns the addresses of this computer's interfaces, without loopback.
+// ownAddrs returns the addresses of this computer's interfaces, without loopback and link-local ones.
 func ownAddrs() []netip.Addr {
 	var own []netip.Addr
 	for _, i := range interfaces() {
-		own = append(own, i.Address)
+		if !i.Address.IsLinkLocalUnicast() {
+			own = append(own, i.Address)
+		}
 	}
 	return own
 }
@@ -162,11 +164,11 @@ func ownAddrs() []netip.Addr {
 // An Interface is one address of this computer, and the interface that has it.
 type Interface struct {
 	Name    string     `json:"name"`
-	Address netip.Addr `json:"address"`
+	Address netip.Addr `json:"address"` // a link-local one of IPv6 with its zone
 }
 
 // interfaces returns the addresses by which this computer can be reached from others: those of its interfaces that are up, without
-// loopback and without link-local ones, which need a zone. It is empty when the system does not tell.
+// loopback. It is empty when the system does not tell.
 func interfaces() []Interface {
 	up, err := net.Interfaces()
 	if err != nil {
@@ -180,8 +182,12 @@ func interfaces() []Interface {
 		}
 		for _, a := range addrs {
 			prefix, err := netip.ParsePrefix(a.String())
-			if err == nil && prefix.Addr().IsGlobalUnicast() {
-				found = append(found, Interface{i.Name, prefix.Addr().Unmap()})
+			addr := prefix.Addr().Unmap()
+			if addr.Is6() && addr.IsLinkLocalUnicast() {
+				addr = addr.WithZone(i.Name)
+			}
+			if err == nil && (addr.IsGlobalUnicast() || addr.IsLinkLocalUnicast()) {
+				found = append(found, Interface{i.Name, addr})
 			}
 		}
 	}

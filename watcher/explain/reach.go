@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"io"
 	"net"
 	"net/netip"
 	"slices"
@@ -37,9 +38,7 @@ func connectTo(ctx context.Context, to netip.AddrPort) Connect {
 	c := Connect{Address: to.Addr()}
 	conn, err := (&net.Dialer{Timeout: connectLimit}).DialContext(ctx, "tcp", to.String())
 	if err == nil {
-		// Reset rather than closed in good order, so that nothing lingers here (TIME_WAIT) on account of a question.
-		_ = conn.(*net.TCPConn).SetLinger(0)
-		conn.Close()
+		leave(conn.(*net.TCPConn))
 	}
 	var timeout net.Error
 	switch {
@@ -60,6 +59,21 @@ func connectTo(ctx context.Context, to netip.AddrPort) Connect {
 	return c
 }
 
+// leave closes a connection in good order: a server that writes to one that was reset, or closed under its hands, gets an error, and
+// quite a few end by one (a net.Server of Node.js without a listener for errors does). So it is told first that nothing comes, and
+// has farewell to finish. The connection that then lingers (TIME_WAIT) has its port at this end, not the server's.
+func leave(conn *net.TCPConn) {
+	defer conn.Close()
+	if conn.CloseWrite() == nil && conn.SetReadDeadline(time.Now().Add(farewell)) == nil {
+		_, _ = io.Copy(io.Discard, io.LimitReader(conn, maxFarewell)) // whatever it says is not looked at
+	}
+}
+
+const (
+	farewell    = 50 * time.Millisecond
+	maxFarewell = 1 << 20 // bytes
+)
+
 // What Windows says of a connection (Windows Sockets error codes); package syscall has its own numbers for these there.
 const (
 	wsaAccess       syscall.Errno = 10013
@@ -79,14 +93,22 @@ func reason(err error) string {
 	}
 }
 
-// judgeReach tells from where other machines may reach the port, and what is at stake.
-func (a *Answer) judgeReach() {
-	own := interfaces()
+// judgeReach tells from where other machines may reach the port, and what is at stake. Link-local addresses, of which each bridge of a
+// container engine has one, are told where there is no other.
+func (a *Answer) judgeReach(own []Interface) {
+	var near []Interface
 	for _, i := range own {
 		exposed := slices.ContainsFunc(a.servers, func(l watcher.Listener) bool { return l.Exposed() && a.covers(l, i.Address) })
-		if exposed && !slices.Contains(a.Reachable, i) {
+		switch {
+		case !exposed:
+		case i.Address.IsLinkLocalUnicast():
+			near = append(near, i)
+		case !slices.Contains(a.Reachable, i):
 			a.Reachable = append(a.Reachable, i)
 		}
+	}
+	if len(a.Reachable) == 0 {
+		a.Reachable = near
 	}
 	for _, l := range a.servers {
 		if l.Exposed() {

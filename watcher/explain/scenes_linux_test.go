@@ -71,6 +71,7 @@ var scenes = map[string]scene{
 	"IPv6 alone, asked as 127.0.0.1":    {set: serve("v6only", "[::]:3000"), ask: "127.0.0.1:3000", want: all(trouble(NotRunning), advises("http://[::1]:3000"))},
 	"two owners of one address":         {set: serve("reuseport", "127.0.0.1:3000", "reuseport", "127.0.0.1:3000"), ask: "3000", want: all(trouble(InUse), listeners("server at 127.0.0.1, server at 127.0.0.1"), advises("--pid"))},
 	"two owners of localhost":           {set: serve("tcp", "127.0.0.1:3000", "tcp", "[::1]:3000"), ask: "3000", want: all(trouble(InUse), advises("--pid"))},
+	"two owners, one talked to":         {set: serve("banner", "127.0.0.1:3000", "http", "[::1]:3000"), ask: "[::1]:3000", probe: true, want: probed(Probe{HTTP: &Page{Status: "200 OK", Server: "a b", Title: "Tom & Jerry"}})},
 	"two owners, one of which is meant": {set: serve("tcp", "127.0.0.1:3000", "tcp", "[::1]:3000"), ask: "[::1]:3000", want: all(trouble(None))},
 	"a full backlog": {set: func(s *stage) error {
 		return errors.Join(s.serve("silent", "127.0.0.1:3000"), s.fill("127.0.0.1:3000"))
@@ -113,7 +114,7 @@ var scenes = map[string]scene{
 		return nil
 	})},
 	"in TIME_WAIT": {set: func(s *stage) error { return s.linger("127.0.0.1:3000") }, ask: "3000",
-		want: all(trouble(NotRunning), binds("127.0.0.1 lingering, ::1 free, 0.0.0.0 lingering, :: lingering"), func(a Answer) error {
+		want: all(trouble(NotRunning), says("SO_REUSEADDR"), binds("127.0.0.1 lingering, ::1 free, 0.0.0.0 lingering, :: lingering"), func(a Answer) error {
 			if a.Lingering == nil || *a.Lingering != 1 {
 				return errors.New("not one connection lingers")
 			}
@@ -129,8 +130,9 @@ var scenes = map[string]scene{
 	})},
 	"the near end of a connection": {set: func(s *stage) error {
 		return errors.Join(s.serve("tcp", "127.0.0.1:4000"), s.serve("client", "127.0.0.1:3000 127.0.0.1:4000"))
-	}, ask: "3000", want: all(trouble(InUse), says("near end of a connection that server (PID"), says("Free instead: 3001"))},
-	"bound and not listening": {set: serve("bound", "127.0.0.1:3000"), ask: "3000", want: all(trouble(InUse), says("server (PID"))},
+	}, ask: "3000", want: all(trouble(InUse), binds("127.0.0.1 in use by server, ::1 free, 0.0.0.0 in use by server, :: in use by server"), says("near end of a connection that server (PID"), says("Free instead: 3001"))},
+	"bound and not listening": {set: serve("bound", "127.0.0.1:3000"), ask: "3000", want: all(trouble(InUse), says("server (PID"),
+		binds("127.0.0.1 in use by server, ::1 free, 0.0.0.0 in use by server, :: in use by server"))},
 	"open to the network": {set: func(s *stage) error {
 		return errors.Join(run("ip", "addr", "add", "192.0.2.7/32", "dev", "lo"), s.serveAs("redis-server", "tcp", "0.0.0.0:6379"))
 	}, ask: "6379", want: all(trouble(None), says("bound to 127.0.0.1"), func(a Answer) error {
@@ -139,9 +141,26 @@ var scenes = map[string]scene{
 		}
 		return nil
 	})},
+	"another computer's address": {set: serve("tcp", "0.0.0.0:3000"), ask: "198.51.100.1:3000", want: all(trouble(None), says("porttray explain 3000"), func(a Answer) error {
+		if a.Listens || a.Address.Kind != Elsewhere {
+			return fmt.Errorf("it listens: %t, at %+v", a.Listens, a.Address)
+		}
+		return nil
+	})},
+	"a link-local address": {set: func(s *stage) error {
+		return errors.Join(run("ip", "addr", "add", "fe80::1/64", "dev", "lo", "nodad"), s.serve("tcp", "[::]:3000"))
+	}, ask: "[fe80::1%lo]:3000", want: all(trouble(None), connects("127.0.0.1 accepted listening, ::1 accepted listening, fe80::1%lo accepted listening"), func(a Answer) error {
+		if a.Address.Kind != Own || len(a.Reachable) != 1 || a.Reachable[0].Address.String() != "fe80::1%lo" {
+			return fmt.Errorf("the address is %+v, reachable at %v", a.Address, a.Reachable)
+		}
+		return nil
+	})},
 	"on a network's address only": {set: func(s *stage) error {
 		return errors.Join(run("ip", "addr", "add", "192.0.2.7/32", "dev", "lo"), s.serve("tcp", "192.0.2.7:3000"))
 	}, ask: "127.0.0.1:3000", want: all(trouble(NotRunning), listeners("server at 192.0.2.7"), says("does at 192.0.2.7"))},
+	"on a network's address only, asked by its port": {set: func(s *stage) error {
+		return errors.Join(run("ip", "addr", "add", "192.0.2.7/32", "dev", "lo"), s.serve("tcp", "192.0.2.7:3000"))
+	}, ask: "3000", want: all(trouble(None), connects("127.0.0.1 refused, ::1 refused, 192.0.2.7 accepted listening"), advises("http://192.0.2.7:3000"))},
 	"an own address": {set: func(s *stage) error {
 		return errors.Join(run("ip", "addr", "add", "192.0.2.7/32", "dev", "lo"), s.serve("tcp", "192.0.2.7:3000"))
 	}, ask: "192.0.2.7:3000", want: all(trouble(None), func(a Answer) error {
@@ -154,6 +173,7 @@ var scenes = map[string]scene{
 	"TLS": {set: serve("https", "127.0.0.1:3000"), ask: "3000", probe: true, want: probed(Probe{TLS: &Certificate{Names: []string{"shop.test", "127.0.0.1"},
 		Issuer: "CN=shop", Expires: time.Date(2040, 1, 2, 3, 4, 5, 0, time.UTC), SelfSigned: true}, HTTP: &Page{Status: "200 OK", Server: "a b", Title: "Tom & Jerry"}})},
 	"a banner":                        {set: serve("banner", "127.0.0.1:3000"), ask: "3000", probe: true, want: probed(Probe{Banner: "SSH-2.0-made up [2J"})},
+	"a server that ends by an error":  {set: serve("touchy", "127.0.0.1:3000"), ask: "3000", probe: true, want: probed(Probe{Banner: "220 hello"})},
 	"a server that is shy":            {set: serve("echo", "127.0.0.1:3000"), ask: "3000", probe: true, want: probed(Probe{Banner: "GET / HTTP/1.1 Host: localhost:3000 User-Agent: porttray Accept: text/html, */* Connection: close"})},
 	"a server that sends without end": {set: serve("flood", "127.0.0.1:3000"), ask: "3000", probe: true, want: probed(Probe{HTTP: &Page{Status: "200 OK"}})},
 	"a server that says nothing":      {set: serve("tcp", "127.0.0.1:3000"), ask: "3000", probe: true, want: probed(Probe{})},
@@ -316,7 +336,7 @@ func TestScenes(t *testing.T) {
 			if err := scenes[name].want(a); err != nil {
 				t.Errorf("%v\nin %s", err, out)
 			}
-			if a.Listens != (a.Trouble != NotRunning && len(a.Listeners) > 0) {
+			if a.Listens != (a.Trouble != NotRunning && len(a.Listeners) > 0 && a.Address.Kind != Elsewhere) {
 				t.Errorf("listens %t, with %d listeners and the trouble %q", a.Listens, len(a.Listeners), a.Trouble)
 			}
 		})
@@ -499,6 +519,14 @@ func beServer(args []string) error {
 		switch kind {
 		case "banner":
 			fmt.Fprint(conn, "SSH-2.0-made up\x1b[2J\r\n")
+		case "touchy": // like a net.Server of Node.js without a listener for errors
+			if _, err := fmt.Fprint(conn, "220 hello\r\n"); err != nil {
+				return err
+			}
+			if _, err := conn.Read(make([]byte, 1)); err != io.EOF {
+				return err
+			}
+			conn.Close()
 		case "echo":
 			go io.Copy(conn, conn)
 		case "flood":

@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/netip"
 	"runtime"
+	"slices"
 	"strconv"
 	"syscall"
 )
@@ -106,6 +107,12 @@ func (s System) accessDenied(port uint16) State {
 // anywhere is where a server may bind that is to be reached as localhost. The first conflicts with the most.
 var anywhere = [...]netip.Addr{
 	netip.IPv6Unspecified(), netip.IPv4Unspecified(), netip.AddrFrom4([4]byte{127, 0, 0, 1}), netip.IPv6Loopback(),
+}
+
+// InUse reports whether a socket is bound to a port where a server may want it: at 127.0.0.1, ::1 or a wildcard. A lingering port is not
+// in use, and of one that this user may not bind it cannot be told. It takes as long as four calls of Try.
+func (s System) InUse(port uint16) bool {
+	return slices.ContainsFunc(anywhere[:], func(addr netip.Addr) bool { return s.Try(netip.AddrPortFrom(addr, port)).State == InUse })
 }
 
 // FreeFrom returns the first ports not below from that can be bound now at 127.0.0.1, at ::1 and at both wildcards, by any program

@@ -172,6 +172,16 @@ func expectStates(t *testing.T, port uint16, want ...string) {
 	}
 }
 
+func TestInUse(t *testing.T) {
+	free := unused(t)
+	if Read().InUse(free) {
+		t.Errorf("port %d, which is free, is in use", free)
+	}
+	if taken := listen(t, "tcp4", "127.0.0.1:0"); !Read().InUse(taken) {
+		t.Errorf("port %d, which is taken, is not in use", taken)
+	}
+}
+
 func TestTryMapped(t *testing.T) {
 	port := listen(t, "tcp4", "127.0.0.1:0")
 	a := System{}.Try(at("::ffff:127.0.0.1", port))

@@ -205,7 +205,7 @@ func completionCommand() *cobra.Command {
 		Short: "Print what completes commands and ports in a shell",
 		Long: `Prints a script that completes porttray's commands, flags and ports. SHELL is bash, fish, powershell or zsh.
 
-In bash: source <(porttray completion bash)
+In bash, with its package bash-completion: source <(porttray completion bash)
 
 In zsh: porttray completion zsh > "${fpath[1]}/_porttray"
 

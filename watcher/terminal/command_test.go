@@ -72,7 +72,7 @@ func TestRun(t *testing.T) {
 		"usage": {
 			"frobnicate", "lst", "explain", "explain 1 2", "explain 99999", "explain 0", "explain -- -1", "explain 127.0.0.1", "explain ::1",
 			"explain ::1:3000", "explain example.org:80", "explain http://", "explain localhost:http", "explain 1 --frob", "list 99999", "list 5-3",
-			"list 3000-", "list --json=maybe", "stop", "stop http", "stop 1 --wait soon", "stop 1 --wait -1s", "stop 1 --wait 1h", "stop 1 --pid 0",
+			"list 3000-", "list --json=maybe", "list --args", "stop", "stop http", "stop 1 --wait soon", "stop 1 --wait -1s", "stop 1 --wait 1h", "stop 1 --pid 0",
 			"stop 1 --pid x", "stop 1 2", "wait", "wait 1 --timeout -1s", "free 1", "free --from 0", "free --from 65536", "free --count 0", "open",
 			"open ftp", "version 1", "doctor 1", "config 1", "config check 1", "tray 1", "watch 1", "completion", "completion tcsh",
 		},

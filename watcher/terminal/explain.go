@@ -113,6 +113,9 @@ func (w *explainer) headline() {
 		}
 		text, how = strings.Join(names, " and "), green
 	}
+	if w.Address.Kind == explain.Elsewhere {
+		text = "not an address of this computer"
+	}
 	if w.Trouble != explain.None {
 		text, how = text+" ("+string(w.Trouble)+")", red
 	}
@@ -173,6 +176,9 @@ func (w *explainer) port() {
 
 func (w *explainer) listens() {
 	w.heading("Listens")
+	if w.Address.Kind == explain.Elsewhere {
+		w.say("What listens there is not known. On this computer:")
+	}
 	for _, h := range w.Answer.Listeners {
 		w.holder(h)
 	}
@@ -385,8 +391,11 @@ func (w *explainer) binds() {
 			}
 			text += " by " + strings.Join(names, ", ")
 		}
-		if b.Error != "" {
+		switch {
+		case b.Error != "":
 			text += " (" + clean(b.Error) + ")"
+		case b.Reusable:
+			text += " (not for a program that sets SO_REUSEADDR, as most servers do)"
 		}
 		w.result(b.Address, text)
 	}
@@ -395,7 +404,11 @@ func (w *explainer) binds() {
 // result writes what came of an attempt at an address.
 func (w *explainer) result(addr netip.Addr, text string) {
 	const column = 11
-	w.line(fmt.Sprintf("%-*s%s", column, addr, cut(text, max(w.width-margin-column, tooSmall/2))))
+	head := addr.String()
+	for _, line := range wrap(text, w.width-margin-column) {
+		w.line(fmt.Sprintf("%-*s%s", column, head, line))
+		head = ""
+	}
 }
 
 func (w *explainer) toDo() {

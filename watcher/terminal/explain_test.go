@@ -54,7 +54,7 @@ func TestExplanation(t *testing.T) {
 			Lingering: &one, Bound: []explain.Process{{PID: 7, Process: "curl"}}, Outgoing: []explain.Process{{PID: 8, Process: "curl"}},
 			Last:     &explain.Past{Name: "blog · Django", Directory: filepath.Join(home, "blog"), Closed: at(9, 0, 0), Reason: "exited with status 1"},
 			Connects: []explain.Connect{{Address: localhost[1], Result: explain.Refused}, {Address: localhost[0], Result: explain.Unreachable}},
-			Binds:    []explain.Bind{{Address: localhost[1], Result: "not permitted"}, {Address: localhost[0], Result: "unknown", Error: "too many open files"}},
+			Binds:    []explain.Bind{{Address: localhost[1], Result: "not permitted"}, {Address: localhost[0], Result: "unknown", Error: "too many open files"}, {Address: addrs("0.0.0.0")[0], Result: "lingering", Reusable: true}},
 			Trouble:  explain.NotRunning, Advice: []explain.Advice{{Says: "Start it."}},
 			Untold: []string{"connections: permission denied"},
 		},
@@ -87,7 +87,7 @@ func TestExplanation(t *testing.T) {
 		},
 		"elsewhere": {
 			Asked: "198.51.100.1:443", Address: explain.Address{Addresses: addrs("198.51.100.1"), Kind: explain.Elsewhere, Localhost: localhost},
-			Port: explain.Port{Number: 443, Class: "well-known", Last: 1023, Service: "https"}, Listeners: []explain.Holder{}, Trouble: explain.NotRunning,
+			Port: explain.Port{Number: 443, Class: "well-known", Last: 1023, Service: "https"}, Listeners: []explain.Holder{}, Trouble: explain.None,
 		},
 		"hostile": {
 			Asked: "port 62893", Listens: true, Address: explain.Address{Addresses: localhost, Kind: explain.Own, Interface: "eth\x1b[2J", Localhost: localhost}, Port: dynamic,

@@ -32,6 +32,9 @@ With --args JSON also has the command line by which a process can be started aga
 			if err != nil {
 				return err
 			}
+			if commands && !asJSON {
+				return badUsage("--args", errors.New("only with --json"))
+			}
 			s, err := watcher.Look(c.Context())
 			if err != nil {
 				return err

@@ -12,6 +12,7 @@ import (
 
 	"porttray/watcher"
 	"porttray/watcher/owner"
+	"porttray/watcher/port"
 )
 
 // maxWait is the longest that a command waits to see what a signal does.
@@ -47,10 +48,11 @@ Exit status 0 means that the port is free. If several processes listen on it, --
 			if err != nil {
 				return err
 			}
-			return stopping{p, pid, kill || !owner.CanStop(), wait, watcher.End}.run(c, s)
+			held := func() bool { return port.Read().InUse(p) }
+			return stopping{p, pid, kill || !owner.CanStop(), wait, watcher.End, held}.run(c, s)
 		},
 	}
-	c.Flags().BoolVarP(&kill, "kill", "k", false, "end it by force (SIGKILL)")
+	c.Flags().BoolVarP(&kill, "kill", "k", false, "end a process by force (SIGKILL)")
 	c.Flags().Int32Var(&pid, "pid", 0, "the process to stop, where several listen on the port")
 	c.Flags().DurationVar(&wait, "wait", owner.Wait, "how long to wait for it to end")
 	return c
@@ -63,11 +65,15 @@ type stopping struct {
 	kill bool
 	wait time.Duration
 	end  func(ctx context.Context, l watcher.Listener, force bool, wait time.Duration) owner.Result
+	held func() bool // the port cannot be bound, although nothing listens there
 }
 
 func (s stopping) run(c *cobra.Command, now watcher.Snapshot) error {
 	targets := targetsOn(now, s.port)
 	if len(targets) == 0 {
+		if s.held() {
+			return fmt.Errorf("nothing listens on port %d, but it is in use; porttray explain %d tells by whom", s.port, s.port)
+		}
 		_, err := fmt.Fprintf(c.OutOrStdout(), "Port %d is free already: nothing listens there.\n", s.port)
 		return err
 	}
@@ -84,7 +90,10 @@ func (s stopping) run(c *cobra.Command, now watcher.Snapshot) error {
 	l := targets[0]
 	r := s.end(c.Context(), l, s.kill, s.wait)
 	text, free := outcome(l, s, r)
-	if !free {
+	switch {
+	case !free && c.Context().Err() != nil && r.Outcome == owner.StillRunning && !r.Ended: // Ctrl-C
+		return fmt.Errorf("%s was asked to end; whether it does was not waited for", whoIs(l))
+	case !free:
 		return errors.New(text)
 	}
 	// Another one may be left that shares the port.
@@ -122,7 +131,7 @@ func these(list []watcher.Listener) string {
 func outcome(l watcher.Listener, s stopping, r owner.Result) (text string, free bool) {
 	it := whoIs(l)
 	verb, done := "stop", "stopped"
-	if s.kill {
+	if s.kill && l.Container.ID == "" { // an engine stops containers in its own way
 		verb, done = "kill", "killed"
 	}
 	switch r.Outcome {
@@ -148,6 +157,9 @@ func outcome(l watcher.Listener, s stopping, r owner.Result) (text string, free 
 	case owner.NotPermitted:
 		return fmt.Sprintf("the system does not let this user %s %s", verb, it), false
 	case owner.Refused:
+		if !l.Owner.Known() {
+			return fmt.Sprintf("%s is never stopped from here%s", it, insteadOf(l)), false
+		}
 		return fmt.Sprintf("%s is never stopped from here: %s%s", it, r.Reason, insteadOf(l)), false
 	}
 	return fmt.Sprintf("could not %s %s: %s", verb, it, clean(fmt.Sprint(r.Err))), false

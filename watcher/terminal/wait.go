@@ -38,7 +38,7 @@ sent to the server, which may want a moment more before it answers. Exit status 
 				ctx, cancel = context.WithTimeout(ctx, timeout)
 				defer cancel()
 			}
-			l, err := await(ctx, &watcher.Watcher{Interval: 100 * time.Millisecond}, p, gone)
+			l, err := await(ctx, &watcher.Watcher{Interval: 100 * time.Millisecond, Everywhere: true}, p, gone)
 			switch {
 			case c.Context().Err() != nil: // Ctrl-C
 				return errNo
