@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"porttray/watcher/doctor"
+	"porttray/watcher/history"
 	"porttray/watcher/owner"
 )
 
@@ -46,7 +47,7 @@ func examineChoices() doctor.Finding {
 	if err != nil && !first {
 		return lacks(shown+" cannot be read, so nothing is kept: "+err.Error(), "let this user read and write "+shown)
 	}
-	if err := writable(file); err != nil {
+	if err := history.Writable(linked(file)); err != nil {
 		return lacks("what you choose in the menu cannot be kept in "+shown+": "+err.Error(),
 			"let this user write to "+owner.ShortDir(filepath.Dir(file))+", and see that there is room on the disk")
 	}
@@ -58,24 +59,6 @@ func examineChoices() doctor.Finding {
 		f.Says += ", which is not there yet"
 	}
 	return f
-}
-
-// writable returns why writeChoices would fail, nil if it would not. It writes a file and removes it: in the directory of the
-// choices or, where that is not there yet, in the one that it would be made in.
-func writable(file string) error {
-	dir := filepath.Dir(linked(file))
-	for {
-		if _, err := os.Stat(dir); !errors.Is(err, fs.ErrNotExist) || dir == filepath.Dir(dir) {
-			break
-		}
-		dir = filepath.Dir(dir)
-	}
-	tmp, err := os.CreateTemp(dir, ".state-*")
-	if err != nil {
-		return err
-	}
-	_, err = tmp.WriteString("# porttray doctor\n")
-	return errors.Join(err, tmp.Close(), os.Remove(tmp.Name()))
 }
 
 // overSSH is the finding about a session over ssh that has a tray all the same.

@@ -130,6 +130,24 @@ func replace(file string, text []byte) error {
 	return nil
 }
 
+// Writable returns why a file could not be replaced, nil if it could. It writes another one and removes it: in the file's directory or,
+// where that is not there yet, in the one that it would be made in.
+func Writable(file string) error {
+	dir := filepath.Dir(file)
+	for {
+		if _, err := os.Stat(dir); !errors.Is(err, fs.ErrNotExist) || dir == filepath.Dir(dir) {
+			break
+		}
+		dir = filepath.Dir(dir)
+	}
+	tmp, err := os.CreateTemp(dir, ".porttray-*")
+	if err != nil {
+		return err
+	}
+	_, err = tmp.WriteString("# porttray doctor\n")
+	return errors.Join(err, tmp.Close(), os.Remove(tmp.Name()))
+}
+
 // makeDir makes the directory, for this user only, if it is not there. Root makes none below another user's: that user, for whom
 // root may act (sudo can leave $HOME as it was), could not keep anything there later.
 func makeDir(dir string) error {

@@ -2,6 +2,7 @@ package terminal
 
 import (
 	"bytes"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -54,16 +55,20 @@ type report struct {
 
 // memory tells of the file in which what closed is remembered.
 func memory() doctor.Finding {
-	f := doctor.Finding{Topic: "memory"}
+	lacks := func(err error, fix string) doctor.Finding {
+		return doctor.Finding{Topic: "memory", State: doctor.Lacks, Says: "what closed is not remembered: " + clean(err.Error()), Fix: fix}
+	}
 	file, err := history.File()
-	if err == nil {
-		f.Says = "what closed is remembered in " + shortDir(file)
-		_, err = history.Read()
-	}
 	if err != nil {
-		f.State, f.Says, f.Fix = doctor.Lacks, "what closed is not remembered: "+clean(err.Error()), "delete the file; it is only a convenience"
+		return lacks(err, "give this user a home directory ($HOME)")
 	}
-	return f
+	if _, err := history.Read(); err != nil {
+		return lacks(err, "delete the file; it is only a convenience")
+	}
+	if err := history.Writable(file); err != nil {
+		return lacks(err, "let this user write to "+shortDir(filepath.Dir(file))+", and see that there is room on the disk")
+	}
+	return doctor.Finding{Topic: "memory", Says: "what closed is remembered in " + shortDir(file)}
 }
 
 // text returns the report in words: a line for each finding, wrapped where that is wanted, and below it what helps.

@@ -2,7 +2,11 @@ package terminal
 
 import (
 	"bytes"
+	"errors"
+	"os"
+	"path/filepath"
 	"regexp"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -43,5 +47,33 @@ func TestDoctor(t *testing.T) {
 		if cmd.ProcessState.ExitCode() != code || !regexp.MustCompile(`(?s)^porttray v1\.2\.3\n\n.*listeners .*scripted.*memory .*seen\.json\n$`).Match(out) {
 			t.Errorf("exit status %d, want %d; wrote\n%s", cmd.ProcessState.ExitCode(), code, out)
 		}
+	}
+}
+
+// TestMemory has homes where what closed cannot be remembered.
+func TestMemory(t *testing.T) {
+	for name, tt := range map[string]struct {
+		state string
+		text  string // in the file, if there is one
+		fix   string // a part of it, nothing where all is well
+	}{
+		"new":          {state: filepath.Join(t.TempDir(), "state")},
+		"not writable": {state: "/proc", fix: "let this user write to /proc/porttray"}, // not even by root
+		"broken":       {state: t.TempDir(), text: "{", fix: "delete the file"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if runtime.GOOS != "linux" {
+				t.Skip("the file is elsewhere")
+			}
+			t.Setenv("XDG_STATE_HOME", tt.state)
+			if dir := filepath.Join(tt.state, "porttray"); tt.text != "" {
+				if err := errors.Join(os.MkdirAll(dir, 0o700), os.WriteFile(filepath.Join(dir, "seen.json"), []byte(tt.text), 0o600)); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if f := memory(); (f.State == doctor.Works) != (tt.fix == "") || !strings.Contains(f.Fix, tt.fix) {
+				t.Errorf("found %+v", f)
+			}
+		})
 	}
 }
