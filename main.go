@@ -30,7 +30,7 @@ Commands:
 `
 
 func main() {
-	slog.SetDefault(slog.New(slog.NewTextHandler(os.Stderr, nil)))
+	slog.SetDefault(slog.New(slog.NewTextHandler(terminal.Attach(), nil)))
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop) // a second signal ends the program as if it were not caught
 	code := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
