@@ -1,0 +1,58 @@
+package tray
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+)
+
+// agentFile returns where the user's launch agent is.
+func agentFile() (string, error) {
+	home, err := os.UserHomeDir()
+	if err != nil {
+		return "", fmt.Errorf("find the directory of what starts at login: %w", err)
+	}
+	return filepath.Join(home, "Library", "LaunchAgents", appID+".plist"), nil
+}
+
+// loginEnabled is described in login.go. That the person has turned the agent off in the system's settings, only launchd knows.
+func loginEnabled() (bool, error) {
+	file, err := agentFile()
+	if err != nil {
+		return false, err
+	}
+	_, err = os.Stat(file)
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("read what starts at login: %w", err)
+	}
+	return true, nil
+}
+
+// enableLogin is described in login.go. The agent is not loaded now, because the program runs already.
+func enableLogin(exe string) error {
+	file, err := agentFile()
+	if err == nil {
+		err = writeWhole(file, launchAgent(exe))
+	}
+	if err != nil {
+		return fmt.Errorf("have porttray start at login: %w", err)
+	}
+	return nil
+}
+
+// disableLogin is described in login.go.
+func disableLogin() error {
+	file, err := agentFile()
+	if err == nil {
+		err = os.Remove(file)
+	}
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("have porttray start at login no longer: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,58 @@
+package tray
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+)
+
+// autostartFile returns where the user's desktop entry for the start at login is.
+func autostartFile() (string, error) {
+	dir, err := os.UserConfigDir()
+	if err != nil {
+		return "", fmt.Errorf("find the directory of what starts at login: %w", err)
+	}
+	return filepath.Join(dir, "autostart", "porttray.desktop"), nil
+}
+
+// loginEnabled is described in login.go.
+func loginEnabled() (bool, error) {
+	file, err := autostartFile()
+	if err != nil {
+		return false, err
+	}
+	entry, err := os.ReadFile(file)
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("read what starts at login: %w", err)
+	}
+	return inForce(string(entry)), nil
+}
+
+// enableLogin is described in login.go.
+func enableLogin(exe string) error {
+	file, err := autostartFile()
+	if err == nil {
+		err = writeWhole(file, autostartEntry(exe))
+	}
+	if err != nil {
+		return fmt.Errorf("have porttray start at login: %w", err)
+	}
+	return nil
+}
+
+// disableLogin is described in login.go.
+func disableLogin() error {
+	file, err := autostartFile()
+	if err == nil {
+		err = os.Remove(file)
+	}
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("have porttray start at login no longer: %w", err)
+	}
+	return nil
+}
