@@ -5,7 +5,6 @@ import (
 	"encoding/xml"
 	"errors"
 	"fmt"
-	"runtime"
 	"strings"
 
 	"github.com/gen2brain/beeep"
@@ -36,35 +35,31 @@ func (b beeepSender) send(ctx context.Context, n notice) error {
 	}
 }
 
-// plainly shows a notice the portable way, which cannot carry actions; where Windows can, it shows one that does.
+// plainly shows a notice the portable way, which cannot carry actions. Windows has its own.
 func plainly(n notice) error {
-	if n.open && toast(toastXML(n)) == nil {
-		return nil
+	if err := popUp(n); !errors.Is(err, errors.ErrUnsupported) {
+		return err
 	}
 	beeep.AppName = "porttray"
-	return beeep.Notify(defused(n.title, runtime.GOOS), defused(n.body, runtime.GOOS), "")
+	return beeep.Notify(n.title, n.body, "")
 }
 
 // toastXML returns a notice as Windows wants it, see https://learn.microsoft.com/uwp/schemas/tiles/toastschema/root-elements. A
 // click on it or its button opens the server without this program, so whether that speaks TLS cannot be found out then; and
 // to try before, with nobody asking, would be a connection that the server does not expect.
 func toastXML(n notice) string {
-	const layout = `<toast activationType="protocol" launch="%[1]s" duration="short">` +
-		`<visual><binding template="ToastGeneric"><text>%[2]s</text><text>%[3]s</text></binding></visual><audio silent="true"/>` +
-		`<actions><action activationType="protocol" content="Open" arguments="%[1]s"/></actions></toast>`
+	const layout = `<toast%s duration="short">` +
+		`<visual><binding template="ToastGeneric"><text>%s</text><text>%s</text></binding></visual><audio silent="true"/>%s</toast>`
 	escape := func(text string) string {
 		var b strings.Builder
 		_ = xml.EscapeText(&b, []byte(text)) // a Builder takes everything
 		return b.String()
 	}
-	return fmt.Sprintf(layout, fmt.Sprintf("http://localhost:%d", n.id.Port), escape(n.title), escape(n.body))
-}
-
-// defused returns text without what beeep would let run or break something. On Windows it can end up in an expandable
-// PowerShell string with XML in it, where $(…) and the backtick are code.
-func defused(text, goos string) string {
-	if goos != "windows" {
-		return text
+	launch, actions := "", ""
+	if n.open {
+		url := fmt.Sprintf("http://localhost:%d", n.id.Port)
+		launch = fmt.Sprintf(` activationType="protocol" launch="%s"`, url)
+		actions = fmt.Sprintf(`<actions><action activationType="protocol" content="Open" arguments="%s"/></actions>`, url)
 	}
-	return strings.NewReplacer("$", "＄", "`", "'", "<", "‹", ">", "›", "&", "+", `"`, "'").Replace(text)
+	return fmt.Sprintf(layout, launch, escape(n.title), escape(n.body), actions)
 }

@@ -32,6 +32,8 @@ import (
 //	notifier_test.go    notifier: the notification service
 //	victim_test.go      victim: a separate process that listens, and may be stopped
 //	session_test.go     session: the program in the tray of a desktop, and what a person sees and hears of it
+//	screen_test.go      screen: an X server, what is on it, and a real panel there
+//	wine_test.go        wine, wineTray: the program as built for Windows, in Wine
 //
 // Everything ends with the test that started it. Its methods fail that test, so they are for its goroutine only.
 

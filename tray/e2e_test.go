@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net"
 	"os"
-	"regexp"
 	"slices"
 	"strings"
 	"syscall"
@@ -149,17 +148,9 @@ func TestOpen(t *testing.T) {
 
 func TestCopyAddress(t *testing.T) {
 	parallel(t)
-	xvfb, xclip := tool(t, "Xvfb"), tool(t, "xclip")
+	xclip := tool(t, "xclip")
 	d := newDesktop(t)
-	x := d.start(xvfb, "-displayfd", "1", "-screen", "0", "64x64x24", "-nolisten", "tcp")
-	var display string
-	if !poll(patience, func() bool {
-		display = strings.TrimSpace(regexp.MustCompile(`(?m)^\d+\n`).FindString(x.output()))
-		return display != "" || x.exited()
-	}) || x.exited() {
-		t.Fatal("the X server does not start")
-	}
-	d.setenv("DISPLAY", ":"+display)
+	d.startScreen(64, 64)
 	v := d.startVictim(victimOptions{}, "127.0.0.1:0")
 	secure := d.startVictim(victimOptions{tls: true}, "127.0.0.2:0")
 	s := d.startTray()

@@ -71,10 +71,6 @@ func runSystray(ctx context.Context, v menu, ready func(root node, f face), open
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	go forwardOpened(ctx, opened)
-	context.AfterFunc(ctx, func() {
-		atMost(exitLimit, func() { <-drawn })
-		systray.Quit()
-	})
 
 	face := systrayFace{}
 	dress := func() {
@@ -88,12 +84,19 @@ func runSystray(ctx context.Context, v menu, ready func(root node, f face), open
 		systray.SetTitle("porttray")
 		dress()
 	}
-	systray.Run(func() {
+	persist(ctx, func(ready func()) {
+		stop := context.AfterFunc(ctx, func() {
+			atMost(exitLimit, func() { <-drawn })
+			systray.Quit()
+		})
+		defer stop()
+		systray.Run(ready, nil)
+	}, func() {
 		if !early {
 			dress()
 		}
 		ready(systrayRoot{}, face)
-	}, nil)
+	})
 }
 
 // forwardOpened passes on that the menu was opened. Systray tells only who receives at that instant.

@@ -3,7 +3,10 @@ package watcher
 import (
 	"context"
 	"errors"
+	"net"
+	"net/netip"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -110,6 +113,85 @@ func TestProven(t *testing.T) {
 	for range 2 { // it does not become true by repetition
 		if snapshot, err := src.scan(t.Context()); err == nil || !strings.Contains(err.Error(), "tcp6") {
 			t.Errorf("found %q, %v, want that it lacks tcp6", found(snapshot, port), err)
+		}
+	}
+}
+
+// TestSure has gopsutil fail without a word, which leaves out what listens on an address family.
+func TestSure(t *testing.T) {
+	needIPv6(t)
+	mine := []uint16{listen(t, "tcp4", "127.0.0.1:0"), listen(t, "tcp6", "[::1]:0")}
+	for _, tt := range []struct {
+		name    string
+		without []func(netip.Addr) bool
+		want    string // the error
+	}{
+		{"both are there", nil, ""},
+		{"the table of IPv4 fails", []func(netip.Addr) bool{netip.Addr.Is4}, incomplete + "tcp4"},
+		{"the table of IPv6 fails", []func(netip.Addr) bool{netip.Addr.Is6}, incomplete + "tcp6"},
+		{"both fail", []func(netip.Addr) bool{netip.Addr.Is4, netip.Addr.Is6}, incomplete + "tcp4 and tcp6"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			blind, scans := true, 0
+			s := newScanner()
+			defer s.handles.close()
+			scan := sure(func(ctx context.Context) (Snapshot, error) {
+				scans++
+				seen, err := s.scan(ctx)
+				for i := range tt.without {
+					seen.Listeners = without(seen.Listeners, func(a netip.Addr) bool { return blind && tt.without[i](a) })
+				}
+				return seen, err
+			})
+			for range 2 { // a scan that was not believed is not the first one
+				if _, err := scan(t.Context()); text(err) != tt.want {
+					t.Errorf("got the error %v, want %q", err, tt.want)
+				}
+			}
+			blind = false
+			for range 2 {
+				seen, err := scan(t.Context())
+				if err != nil || len(seen.Holders(mine[0])) != 1 || len(seen.Holders(mine[1])) != 1 {
+					t.Errorf("when nothing fails any longer, port %d has %q, %d has %q, %v", mine[0], found(seen, mine[0]), mine[1], found(seen, mine[1]), err)
+				}
+			}
+			// Two scans are made at a time for as long as they are not believed, and after that one.
+			if want := map[bool]int{true: 6, false: 4}[len(tt.without) > 0]; scans != want {
+				t.Errorf("%d scans were made, want %d", scans, want)
+			}
+		})
+	}
+}
+
+// without returns the listeners as they are without some of their addresses.
+func without(all []Listener, hidden func(netip.Addr) bool) []Listener {
+	var left []Listener
+	for _, l := range all {
+		if l.Addrs = slices.DeleteFunc(slices.Clone(l.Addrs), hidden); len(l.Addrs) > 0 {
+			left = append(left, l)
+		}
+	}
+	return left
+}
+
+// TestUnavailable listens for real where nobody can, and where somebody does.
+func TestUnavailable(t *testing.T) {
+	taken, err := net.Listen("tcp4", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	for addr, want := range map[string]bool{
+		"192.0.2.1:0":           true, // for documentation (RFC 5737), so no machine has it
+		taken.Addr().String():   false,
+		"127.0.0.1:no-service-": false,
+	} {
+		l, err := net.Listen("tcp4", addr)
+		if err == nil {
+			l.Close()
+			t.Errorf("listening on %s works", addr)
+		} else if unavailable(err) != want {
+			t.Errorf("%s is unavailable: %v (%v), want %v", addr, !want, err, want)
 		}
 	}
 }

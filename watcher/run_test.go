@@ -93,7 +93,7 @@ func own(t *testing.T) []Listener {
 	if err != nil {
 		t.Error(err)
 	}
-	return slices.DeleteFunc(s.Listeners, func(l Listener) bool { return int(l.Owner.PID) != os.Getpid() })
+	return slices.DeleteFunc(s.Listeners, func(l Listener) bool { return int(l.Owner.PID) != listed(os.Getpid()) })
 }
 
 // report writes an update in one line that begins with the time since the machine's start.
@@ -307,6 +307,10 @@ func TestRunLostFamily(t *testing.T) {
 			looks: []look{{sees: "80/7"}, {}, {}, {}, {witness: true}, {}},
 			gone:  7,
 			want:  []string{"0s [80/7]", "250ms [80/7] stale: " + incomplete + "tcp4", "1.25s [] closed 80/7"},
+		}, {
+			name:  "blind to both, again and again", // which is one error
+			looks: []look{{sees: "80/7 90/8@::1"}, {}},
+			want:  []string{"0s [80/7 90/8@::1]", "250ms [80/7 90/8@::1] stale: " + incomplete + "tcp4 and tcp6"},
 		}, {
 			name:  "blind to IPv4",
 			looks: []look{{sees: "80/7 90/8@::1"}, {sees: "90/8@::1"}, {sees: "90/8@::1"}, {sees: "80/7 90/8@::1"}},

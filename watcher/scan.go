@@ -39,22 +39,26 @@ func portable(everywhere bool) source {
 	return s.proven()
 }
 
-// proven returns the scan as a source. Some failures to list sockets look like empty lists, and a Watcher knows those by what
-// was there before; so the first scan is made sure of here.
-func (s *scanner) proven() source {
+// proven returns the scan as a source whose first good answer is made sure of.
+func (s *scanner) proven() source { return source{close: s.handles.close, scan: sure(s.scan)} }
+
+// sure returns scan with its first good answer made sure of. Some failures to list sockets look like empty lists: on Windows gopsutil
+// leaves out a table, that of IPv4 or of IPv6, which the system does not give. A Watcher knows that by what was there before, but
+// at first nothing was.
+func sure(scan func(context.Context) (Snapshot, error)) func(context.Context) (Snapshot, error) {
 	first := true
-	return source{close: s.handles.close, scan: func(ctx context.Context) (Snapshot, error) {
-		seen, err := s.scan(ctx)
+	return func(ctx context.Context) (Snapshot, error) {
+		seen, err := scan(ctx)
 		if err != nil || !first {
 			return seen, err
 		}
 		both := []Listener{{Addrs: []netip.Addr{netip.IPv4Unspecified(), netip.IPv6Unspecified()}}}
 		if lost := lostFamilies(both, seen.Listeners); len(lost) > 0 {
-			seen, err = witnessed(ctx, s.scan, lost)
+			seen, err = witnessed(ctx, scan, lost)
 		}
 		first = err != nil
 		return seen, err
-	}}
+	}
 }
 
 // or returns a source that is s if the first scan of s succeeds, and otherwise the second one, for good. Never does it change

@@ -2,12 +2,11 @@ package watcher
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net"
 	"os"
 	"slices"
-	"syscall"
+	"strings"
 )
 
 // witnessed scans once more while this process itself listens on each of the lost address families for a moment. A scan that
@@ -18,7 +17,7 @@ func witnessed(ctx context.Context, scan func(context.Context) (Snapshot, error)
 	for _, network := range lost {
 		loopback := map[string]string{"tcp4": "127.0.0.1:0", "tcp6": "[::1]:0"}[network]
 		witness, err := (&net.ListenConfig{}).Listen(ctx, network, loopback)
-		if errors.Is(err, syscall.EADDRNOTAVAIL) || errors.Is(err, syscall.EAFNOSUPPORT) {
+		if unavailable(err) {
 			continue // nobody can listen on this family any longer, so that nobody does is believable
 		}
 		if err != nil {
@@ -31,14 +30,23 @@ func witnessed(ctx context.Context, scan func(context.Context) (Snapshot, error)
 	if err != nil {
 		return Snapshot{}, err
 	}
-	for network, port := range witnesses {
+	var blind []string
+	for _, network := range lost {
+		port, ok := witnesses[network]
+		if !ok {
+			continue
+		}
 		at := slices.IndexFunc(seen.Listeners, func(l Listener) bool {
 			return l.Port == port && (int(l.Owner.PID) == os.Getpid() || !l.Owner.Known())
 		})
 		if at < 0 {
-			return Snapshot{}, fmt.Errorf("the system's list of listeners is incomplete: it lacks %s", network)
+			blind = append(blind, network)
+			continue
 		}
 		seen.Listeners = slices.Delete(slices.Clone(seen.Listeners), at, at+1)
+	}
+	if len(blind) > 0 {
+		return Snapshot{}, fmt.Errorf("the system's list of listeners is incomplete: it lacks %s", strings.Join(blind, " and "))
 	}
 	return seen, nil
 }

@@ -69,7 +69,7 @@ func End(ctx context.Context, p Process, force bool, wait time.Duration, holders
 		signal = syscall.SIGTERM
 	}
 	switch err := pin.Signal(signal); {
-	case errors.Is(err, os.ErrProcessDone):
+	case errors.Is(err, os.ErrProcessDone), err != nil && p.Gone(): // to Windows that is a lack of permission
 		return Result{Outcome: AlreadyGone}
 	case errors.Is(err, os.ErrPermission):
 		return Result{Outcome: NotPermitted, Err: err}

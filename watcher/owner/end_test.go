@@ -183,10 +183,14 @@ func (v *victim) alive() bool {
 	return err == nil
 }
 
-// holders scans for the owners of the victim's port.
+// holders scans for the owners of the victim's port. Wine lists listeners without their owners; there it can only be the victim.
 func (v *victim) holders(ctx context.Context) ([]owner.Process, error) {
 	s, err := watcher.Scan(ctx)
-	return s.Holders(v.port), err
+	found := s.Holders(v.port)
+	if runtime.GOOS == "windows" && slices.Equal(found, []owner.Process{{}}) {
+		found = []owner.Process{v.Process}
+	}
+	return found, err
 }
 
 // needStop skips what asks a process to end on systems that cannot ask.

@@ -13,7 +13,7 @@ import (
 // look returns the vitals of the process with this PID. The error wraps os.ErrProcessDone when there is none.
 //
 // On Linux start is field 22 of /proc/PID/stat, in clock ticks since boot: exact, and untouched by changes of the clock.
-// Elsewhere it is the creation time in milliseconds that the kernel keeps for the process.
+// Elsewhere it is the creation time that the kernel keeps for the process, on Windows in units of 100 ns and on macOS in milliseconds.
 func look(pid int32) (vitals, error) {
 	stat, err := os.ReadFile("/proc/" + strconv.Itoa(int(pid)) + "/stat")
 	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ESRCH) {

@@ -28,6 +28,13 @@ const programRole = "PORTTRAY_TEST_PROGRAM"
 const fatalKey = "PORTTRAY_TEST_FATAL"
 
 func TestMain(m *testing.M) {
+	if role := os.Getenv(roleKey); role != "" {
+		if err := play(role); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		return
+	}
 	if os.Getenv(programRole) == "" {
 		os.Exit(m.Run())
 	}

@@ -1,0 +1,13 @@
+//go:build !windows
+
+package terminal
+
+import "fmt"
+
+// systemRole runs the test binary in a role that some systems have.
+func systemRole(role string) error {
+	if role == "attach" {
+		return roleAttach()
+	}
+	return fmt.Errorf("no role %q", role)
+}
