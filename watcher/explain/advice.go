@@ -94,7 +94,7 @@ func (a *Answer) advise(ctx context.Context) []Advice {
 		if len(a.servers) == 0 {
 			return append([]Advice{{Says: "Nothing listens, but the port is taken: " + a.takenBy() + "."}}, a.adviseOtherPort(ctx)...)
 		}
-		return slices.Concat([]Advice{{Says: "Several servers share the port, so which one answers is up to chance. End the one that should not be there."}},
+		return slices.Concat([]Advice{{Says: "Several servers share the port, so which one answers depends on the address that is taken, or on chance. End the one that should not be there."}},
 			a.adviseStop(), a.adviseOtherPort(ctx))
 	}
 	return slices.Concat(a.adviseVisit(), a.adviseStop(), a.adviseOtherPort(ctx))

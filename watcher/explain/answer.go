@@ -79,12 +79,11 @@ type Port struct {
 // A Holder is a listener with what only matters when somebody asks about it.
 type Holder struct {
 	Listener
-	Name        string    `json:"name"`                  // as the menu names it
-	Parents     []Process `json:"parents,omitempty"`     // its parent first, up to the terminal, desktop, service manager or container
-	Also        []uint16  `json:"also,omitempty"`        // further ports of the same process or container
-	NotEndable  string    `json:"not_endable,omitempty"` // why porttray would not end it
-	Queue       *Queue    `json:"queue,omitempty"`       // absent where the system does not tell
-	Connections int       `json:"-"`
+	Name       string    `json:"name"`                  // as the menu names it
+	Parents    []Process `json:"parents,omitempty"`     // its parent first, up to the terminal, desktop, service manager or container
+	Also       []uint16  `json:"also,omitempty"`        // further ports of the same process or container
+	NotEndable string    `json:"not_endable,omitempty"` // why porttray would not end it
+	Queue      *Queue    `json:"queue,omitempty"`       // absent where the system does not tell
 }
 
 // A Process is one by its name.
