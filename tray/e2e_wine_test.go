@@ -37,8 +37,8 @@ func TestWine(t *testing.T) {
 	t.Run("packages", func(t *testing.T) {
 		w := w.in(t)
 		for _, pkg := range []string{"assets", "watcher", "watcher/owner", "watcher/owner/engine", "watcher/port", "watcher/terminal", "tray"} {
-			// Wine before 9.0 says that it makes a symbolic link, and makes none.
-			run := w.testPackage(pkg, "^TestWriteChoicesThroughALink$")
+			// Wine before 9.0 says that it makes a symbolic link, and makes none; it lists listeners without their owners.
+			run := w.testPackage(pkg, "^TestWriteChoicesThroughALink$|^TestCommands$/^(list_--json|stop)_[0-9]+$")
 			for _, test := range slices.Sorted(maps.Keys(run.failed)) {
 				t.Errorf("%s: %s: %s", pkg, test, run.failed[test])
 			}
@@ -77,13 +77,13 @@ func (w *wine) testTerminal(step func(string, ...any), victim string) {
 		w.t.Errorf("version: %q, %q, %d", out, errs, code)
 	}
 	_, errs, code = w.run("wine", w.program, "no such command")
-	if !strings.Contains(errs, `"no such command" is not a command`) || code != 2 {
+	if !strings.Contains(errs, `"no such command": not a command`) || code != 2 {
 		w.t.Errorf("a wrong command: %q, %d", errs, code)
 	}
 	step("version: %q", strings.TrimSpace(out))
 
 	before := w.startVictim(victimOptions{}, "127.0.0.1:0")
-	watch := startProcess(w.t, w.command("wine", w.program, "watch"))
+	watch := startProcess(w.t, w.command("wine", w.program, "watch", "--all"))
 	says := func(want string) {
 		w.t.Helper()
 		if !poll(patience, func() bool { return strings.Contains(watch.output(), want) }) {

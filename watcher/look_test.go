@@ -17,6 +17,7 @@ import (
 
 // TestLook finds a listener of this process with the facts about it, and one that is not reachable over loopback only at its port.
 func TestLook(t *testing.T) {
+	needOwners(t)
 	port := listen(t, "tcp4", "127.0.0.1:0")
 	s, err := Look(t.Context())
 	if err != nil {
@@ -34,6 +35,7 @@ func TestLook(t *testing.T) {
 }
 
 func TestLookAt(t *testing.T) {
+	needOwners(t)
 	port, other := listen(t, "tcp4", "127.0.0.1:0"), listen(t, "tcp4", "127.0.0.1:0")
 	s, err := LookAt(t.Context(), port)
 	if err != nil {

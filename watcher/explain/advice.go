@@ -227,12 +227,14 @@ func (a *Answer) adviseVisit() []Advice {
 	for _, c := range a.Connects {
 		switch {
 		case c.Result != Accepted || !c.Listens:
+		case a.Probe != nil && a.Probe.silent():
+			return []Advice{{Says: "It takes connections, and says nothing: it hangs or is stopped, or it speaks what porttray does not."}}
 		case a.Risk != "":
-			return []Advice{{Says: "It listens, and answers, and so it may do to the network. If that is not meant, start it again bound to 127.0.0.1."}}
+			return []Advice{{Says: "It listens, and takes connections, and so it may do from the network. If that is not meant, start it again bound to 127.0.0.1."}}
 		case c.Address == v4Loopback || !a.anywhere:
-			return []Advice{{Says: "Nothing is wrong: it listens, and answers."}}
+			return []Advice{{Says: "Nothing is wrong: it listens, and takes connections."}}
 		default:
-			return []Advice{{"Nothing is wrong: it listens, and answers, though not at 127.0.0.1. Use its address:",
+			return []Advice{{"Nothing is wrong: it listens, and takes connections, though not at 127.0.0.1. Use its address:",
 				browser.URLAt(c.Address, a.Port.Number, "http")}}
 		}
 	}

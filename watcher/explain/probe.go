@@ -25,6 +25,9 @@ type Probe struct {
 	Banner  string         `json:"banner,omitempty"` // the first bytes of a server that speaks neither
 }
 
+// silent reports whether the server said nothing at all.
+func (p Probe) silent() bool { return p.TLS == nil && p.HTTP == nil && p.Banner == "" }
+
 // A Certificate is what a server shows in a TLS handshake. Whether somebody trusts it is not looked into: some systems ask the
 // network for that.
 type Certificate struct {

@@ -176,7 +176,7 @@ var scenes = map[string]scene{
 	"a server that ends by an error":  {set: serve("touchy", "127.0.0.1:3000"), ask: "3000", probe: true, want: probed(Probe{Banner: "220 hello"})},
 	"a server that is shy":            {set: serve("echo", "127.0.0.1:3000"), ask: "3000", probe: true, want: probed(Probe{Banner: "GET / HTTP/1.1 Host: localhost:3000 User-Agent: porttray Accept: text/html, */* Connection: close"})},
 	"a server that sends without end": {set: serve("flood", "127.0.0.1:3000"), ask: "3000", probe: true, want: probed(Probe{HTTP: &Page{Status: "200 OK"}})},
-	"a server that says nothing":      {set: serve("tcp", "127.0.0.1:3000"), ask: "3000", probe: true, want: probed(Probe{})},
+	"a server that says nothing":      {set: serve("tcp", "127.0.0.1:3000"), ask: "3000", probe: true, want: all(probed(Probe{}), says("says nothing"))},
 	"not probed": {set: serve("http", "127.0.0.1:3000"), ask: "3000", want: func(a Answer) error {
 		if a.Probe != nil {
 			return fmt.Errorf("it was talked to: %+v", a.Probe)
