@@ -2,18 +2,23 @@
 
 // Generate draws every raster form of icon.svg: the tray icons with their badges, or asking for attention, as PNG and ICO, the
 // macOS templates and the application icon. It records the hashes of what it read and wrote in generated.sum.
+//
+// With -hicolor DIRECTORY it leaves all that alone and writes the application icon into that directory, in the sizes and places of
+// the hicolor icon theme, for a package.
 package main
 
 import (
 	"bytes"
 	"crypto/sha256"
 	"encoding/binary"
+	"flag"
 	"fmt"
 	"image"
 	"image/png"
 	"log"
 	"maps"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -26,6 +31,9 @@ const units = 64
 
 // icoSizes are the pixel sizes Windows may ask for in the notification area.
 var icoSizes = []int{16, 20, 24, 32, 48, 64}
+
+// hicolorSizes are the pixel sizes that desktops take from the hicolor theme: for menus, panels, docks, and stores.
+var hicolorSizes = []int{16, 22, 24, 32, 48, 64, 128, 256}
 
 // strokes draws each character of a badge on a grid 4 steps wide and 6 high (the plus is 3 wide), so that no font is needed.
 var strokes = map[rune]string{
@@ -43,7 +51,13 @@ var strokes = map[rune]string{
 
 func main() {
 	log.SetFlags(0)
-	if err := generate(); err != nil {
+	theme := flag.String("hicolor", "", "write only the icons of the hicolor theme, into this `directory`")
+	flag.Parse()
+	work := generate
+	if *theme != "" {
+		work = func() error { return hicolor(*theme) }
+	}
+	if err := work(); err != nil {
 		log.Fatalf("generate icons: %v", err)
 	}
 }
@@ -94,6 +108,33 @@ func rasters(svg string) (map[string][]byte, error) {
 		files[fmt.Sprintf("icon-%d.ico", n)] = icoFile(shapes)
 	}
 	return files, nil
+}
+
+// hicolor writes the application icon as SIZExSIZE/apps/porttray.png and scalable/apps/porttray.svg below directory, which need
+// not exist. See https://specifications.freedesktop.org/icon-theme-spec/latest/.
+func hicolor(directory string) error {
+	svg, err := os.ReadFile("icon.svg")
+	if err != nil {
+		return err
+	}
+	icon, err := parse(string(svg))
+	if err != nil {
+		return fmt.Errorf("icon.svg: %w", err)
+	}
+	files := map[string][]byte{"scalable/apps/porttray.svg": svg}
+	for _, size := range hicolorSizes {
+		files[fmt.Sprintf("%dx%d/apps/porttray.png", size, size)] = pngFile(draw(icon, size, rasterx.Identity))
+	}
+	for name, data := range files {
+		file := filepath.Join(directory, name)
+		if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
+			return err
+		}
+		if err := os.WriteFile(file, data, 0o644); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // sums lists the files by name in the format of sha256sum.
