@@ -160,6 +160,10 @@ func TestCommands(t *testing.T) {
 	}
 	_, none, _ := net.SplitHostPort(closed.Addr().String())
 	closed.Close()
+	process, reason := `"process": "`, `: porttray runs in it`
+	if runtime.GOOS == "windows" { // Wine lists listeners without their owners
+		process, reason = "", ".*"
+	}
 	for _, tt := range []struct {
 		line string
 		code int
@@ -167,7 +171,7 @@ func TestCommands(t *testing.T) {
 	}{
 		{"list " + port, 0, `^PORT .*\n` + port + ` .* 127\.0\.0\.1 +local `},
 		{"list " + none, 1, `^Nothing that listens fits\.\n$`},
-		{"list --json " + port, 0, `(?s)^\[.*"port": ` + port + `,.*"process": "`},
+		{"list --json " + port, 0, `(?s)^\[.*"port": ` + port + `,.*` + process},
 		{"list --json " + none, 1, `^\[\]\n`},
 		{"explain " + port, 0, `(?s)^port ` + port + `: .*accepted.*Nothing is wrong`},
 		{"explain 127.0.0.1:" + port + " --json", 0, `(?s)"listens": true.*"trouble": "none"`},
@@ -181,7 +185,7 @@ func TestCommands(t *testing.T) {
 		{"open " + none, 1, `^porttray: open: nothing listens on port ` + none + `; porttray explain ` + none},
 		{"stop " + none, 0, `^Port ` + none + ` is free already: nothing listens there\.\n$`},
 		// The test itself listens, and is what porttray was started by.
-		{"stop " + port, 1, `^porttray: stop: .* is never stopped from here: porttray runs in it\n$`},
+		{"stop " + port, 1, `^porttray: stop: .* is never stopped from here` + reason + `\n$`},
 		{"free --from 1025 --count 2", 0, `^\d+\n\d+\n$`},
 	} {
 		t.Run(tt.line, func(t *testing.T) {
