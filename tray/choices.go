@@ -115,6 +115,7 @@ func linked(file string) string {
 type keeper struct {
 	file    string
 	choices choices // those that were kept before
+	problem error   // why those of before do not count; nil if they do, or if there are none
 	queue   chan choices
 }
 
@@ -127,6 +128,7 @@ func newKeeper() *keeper {
 	}
 	if err != nil {
 		slog.Warn("what was chosen before does not count", "err", err)
+		k.problem = err
 	}
 	if !errors.Is(err, errKept) { // what is there and cannot be read is not written over
 		k.file = file

@@ -135,3 +135,24 @@ func TestStartAtLogin(t *testing.T) {
 		t.Error("the desktop entry stays")
 	}
 }
+
+// TestBrokenState starts the program with a state file that makes no sense.
+func TestBrokenState(t *testing.T) {
+	parallel(t)
+	d := newDesktop(t)
+	file := d.path("home/.local/state/porttray/state.toml")
+	if err := os.MkdirAll(filepath.Dir(file), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(file, []byte("notifications = 'pin"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s := d.startTray()
+	n := s.notes.waitFor(patience, func(n note) bool { return n.summary == "What you chose before does not count" })
+	if !strings.HasPrefix(n.body, "what was chosen before is in no order") {
+		t.Errorf("the notification says %q", n.body)
+	}
+	if aside, err := filepath.Glob(file + ".broken-*"); err != nil || len(aside) != 1 {
+		t.Errorf("put aside: %q, %v", aside, err)
+	}
+}

@@ -67,6 +67,10 @@ func Run(ctx context.Context, w *watcher.Watcher, version string) error {
 	l.do = deeds{scheme: browser.Scheme, open: browser.Open, copy: copyText, network: networkAddress, end: watcher.End, say: notices.put,
 		save: keep.put, record: seen.Note, login: setLogin, edit: editSettings, console: openConsole}
 
+	if keep.problem != nil {
+		notices.put(notice{title: "What you chose before does not count", body: owner.Printable(keep.problem.Error(), maxTitle)})
+	}
+
 	var wg sync.WaitGroup
 	wg.Go(func() { w.Run(ctx, l.updates) })
 	wg.Go(func() { only.answer(ctx, l.rung) })
