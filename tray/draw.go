@@ -58,7 +58,7 @@ type click struct {
 
 // click returns a click on one of the row's entries.
 func (r row) click(a action) click {
-	return click{action: a, id: r.id, target: r.target, who: r.who, mark: r.mark}
+	return click{action: a, id: r.id, target: r.target, who: r.who}
 }
 
 type action int
@@ -263,8 +263,8 @@ func (d *drawer) bind(s *slot, r row) {
 			d.forward(s.copy.item, r.click(copyAddress)),
 			d.forward(s.network.item, r.click(copyNetwork)),
 			d.forward(s.mute.item, r.click(mute)),
-			d.forward(s.pin.item, r.click(pin)),
-			d.forward(s.conceal.item, r.click(hide)),
+			d.forward(s.pin.item, click{action: pin, mark: r.mark}),
+			d.forward(s.conceal.item, click{action: hide, mark: r.mark}),
 			d.forward(s.terminal.item, r.click(openTerminal)),
 		}
 		if r.absent {

@@ -36,7 +36,10 @@ func TestListenerAppears(t *testing.T) {
 	for _, off := range []time.Duration{0, -2 * time.Second, 2 * time.Second} {
 		want := fmt.Sprintf(`Open in browser
 Copy address
+Open terminal in its directory
+☐ Pin
 ☐ Mute notifications
+Hide
 ─────
 (web, PID %[1]d, since %[2]s)
 (~/project)

@@ -167,50 +167,6 @@ func TestAdviceOfRefused(t *testing.T) {
 	}
 }
 
-// TestExplainIsQuick explains a port that is free, one with a server that closes its connections, and one with a server that does not.
-func TestExplainIsQuick(t *testing.T) {
-	free, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	free.Close()
-	for name, tt := range map[string]struct {
-		limit time.Duration
-		serve func(net.Conn)
-	}{
-		"free":   {limit: 150 * time.Millisecond},
-		"closes": {limit: 300 * time.Millisecond, serve: func(c net.Conn) { c.Close() }},
-		"holds":  {limit: 300 * time.Millisecond, serve: func(net.Conn) {}},
-	} {
-		t.Run(name, func(t *testing.T) {
-			l := free
-			if tt.serve != nil {
-				if l, err = net.Listen("tcp", "127.0.0.1:0"); err != nil {
-					t.Fatal(err)
-				}
-				defer l.Close()
-				go func() {
-					for conn, err := l.Accept(); err == nil; conn, err = l.Accept() {
-						tt.serve(conn)
-					}
-				}()
-			}
-			q := Question{Port: uint16(l.Addr().(*net.TCPAddr).Port)}
-			best := time.Hour // of some: the machine may be busy
-			for range 5 {
-				start := time.Now()
-				if a, err := Explain(t.Context(), q, false); err != nil || a.Listens != (tt.serve != nil) {
-					t.Fatalf("listens %t, %v", a.Listens, err)
-				}
-				best = min(best, time.Since(start))
-			}
-			if best > tt.limit {
-				t.Errorf("it takes %v, more than %v", best, tt.limit)
-			}
-		})
-	}
-}
-
 // TestExplainSeen tells of what listened last, by what another porttray wrote down.
 func TestExplainSeen(t *testing.T) {
 	if runtime.GOOS != "linux" {
