@@ -9,9 +9,10 @@ import (
 const lookLimit = 2 * time.Second
 
 // Look scans once and finds out whose servers the listeners are, as a Watcher does for its first update: what cannot be found out
-// within two seconds is missing. It takes as long as Scan, and about a millisecond for each process that listens.
-func Look(ctx context.Context) (Snapshot, error) {
-	s, err := lookOnce(ctx, false)
+// within two seconds is missing. With everywhere there are also the listeners that only other interfaces lead to. It takes as long as
+// Scan, and about a millisecond for each process that listens.
+func Look(ctx context.Context, everywhere bool) (Snapshot, error) {
+	s, err := lookOnce(ctx, everywhere)
 	if err == nil {
 		s.Listeners = lookUp(ctx, systemNaming(), s.Listeners, s.Listeners)
 	}

@@ -19,7 +19,7 @@ import (
 func TestLook(t *testing.T) {
 	needOwners(t)
 	port := listen(t, "tcp4", "127.0.0.1:0")
-	s, err := Look(t.Context())
+	s, err := Look(t.Context(), false)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -69,6 +69,9 @@ func TestLookAtElsewhere(t *testing.T) {
 		s, err := LookAt(t.Context(), port)
 		if on := onPort(s.Listeners, port); err != nil || len(on) != 1 || on[0].Addrs[0] != prefix.Addr() {
 			t.Errorf("found %+v (%v)", on, err)
+		}
+		if s, err := Look(t.Context(), true); err != nil || len(onPort(s.Listeners, port)) != 1 {
+			t.Errorf("everywhere, found %+v (%v)", onPort(s.Listeners, port), err)
 		}
 		if s, err := Scan(t.Context()); err != nil || len(onPort(s.Listeners, port)) != 0 {
 			t.Errorf("a scan found %+v (%v)", onPort(s.Listeners, port), err)

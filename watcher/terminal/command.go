@@ -166,7 +166,7 @@ func completePorts(c *cobra.Command, args []string, _ string) ([]cobra.Completio
 	if len(args) > 0 {
 		return nil, cobra.ShellCompDirectiveNoFileComp
 	}
-	s, err := watcher.Look(c.Context())
+	s, err := watcher.Look(c.Context(), true)
 	if err != nil {
 		return nil, cobra.ShellCompDirectiveError
 	}

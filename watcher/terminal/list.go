@@ -22,7 +22,7 @@ func listCommand() *cobra.Command {
 		Short: "List what listens, and whose it is",
 		Long: `Lists your servers by port, as the menu does: what belongs to the system, to other users and to desktop programs is left out
 unless --all or a filter asks for it. Filters are ports (3000), ranges (3000-3999) and parts of names of projects, tools,
-processes and containers; what fits any of them is listed. Exit status 1 means that nothing does.
+processes and containers; what fits any of them is listed. --all and filters also find what only other interfaces lead to. Exit status 1 means that nothing does.
 
 With --args JSON also has the command line by which a process can be started again. That may hold secrets.`,
 		Args:              cobra.ArbitraryArgs,
@@ -35,7 +35,7 @@ With --args JSON also has the command line by which a process can be started aga
 			if commands && !asJSON {
 				return badUsage("--args", errors.New("only with --json"))
 			}
-			s, err := watcher.Look(c.Context())
+			s, err := watcher.Look(c.Context(), all || len(filter) > 0)
 			if err != nil {
 				return err
 			}
