@@ -26,7 +26,7 @@ func TestWindowsPackage(t *testing.T) {
 		t.Error("the two archives differ")
 	}
 	files := unzip(t, archive)
-	for _, name := range []string{"porttray.exe", "LICENSE", "README.md"} {
+	for _, name := range []string{"porttray.exe", "LICENSE", "README.md", "licences.txt", "Apache-2.0"} {
 		if len(files[name]) == 0 {
 			t.Errorf("the archive lacks %s", name)
 		}
