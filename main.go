@@ -38,7 +38,7 @@ func main() {
 func showTray(ctx context.Context, out io.Writer) error {
 	err := tray.Run(ctx, &watcher.Watcher{}, version())
 	if errors.Is(err, tray.ErrRunning) {
-		_, err = fmt.Fprintf(out, "%v; it shows itself by a notification.\n", err)
+		_, err = fmt.Fprintf(out, "%v.\n", err)
 	}
 	return err
 }

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/pelletier/go-toml/v2"
@@ -40,9 +41,16 @@ var errKept = errors.New("nothing is kept")
 // name; the error says so, and the choices are those of a first start.
 func readChoices(file string, now time.Time) (choices, error) {
 	first := choices{Mode: myServers}
-	text, err := os.ReadFile(file)
+	info, err := os.Stat(file)
 	if errors.Is(err, fs.ErrNotExist) {
 		return first, nil
+	}
+	var text []byte
+	switch {
+	case err == nil && !info.Mode().IsRegular(): // to open a pipe would wait for somebody to write
+		err = fmt.Errorf("%s is no file", file)
+	case err == nil:
+		text, err = os.ReadFile(file)
 	}
 	if err != nil {
 		return first, fmt.Errorf("read what was chosen before: %w", errors.Join(errKept, err))
@@ -103,6 +111,19 @@ func writeChoices(file string, c choices) error {
 	return nil
 }
 
+// sweepChoices removes the temporary files of those that were killed while they kept the choices in that file. Young ones may be in
+// use.
+func sweepChoices(file string, now time.Time) {
+	dir := filepath.Dir(linked(file))
+	entries, _ := os.ReadDir(dir) // none if there is no directory yet
+	for _, e := range entries {
+		info, err := e.Info()
+		if err == nil && strings.HasPrefix(e.Name(), ".state-") && now.Sub(info.ModTime()) > time.Minute {
+			_ = os.Remove(filepath.Join(dir, e.Name())) // what cannot be removed stays
+		}
+	}
+}
+
 // linked returns what a symbolic link leads to, and the file itself if it is none.
 func linked(file string) string {
 	if real, err := filepath.EvalSymlinks(file); err == nil {
@@ -125,6 +146,7 @@ func newKeeper() *keeper {
 	file, err := choicesFile()
 	if err == nil {
 		k.choices, err = readChoices(file, time.Now())
+		sweepChoices(file, time.Now())
 	}
 	if err != nil {
 		slog.Warn("what was chosen before does not count", "err", err)

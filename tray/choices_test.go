@@ -198,6 +198,22 @@ func TestChoicesSurviveAKill(t *testing.T) {
 			t.Fatalf("round %d: %d muted, %v", round, len(c.Muted), err)
 		}
 	}
+	torn := filepath.Join(dir, ".state-torn")
+	if err := os.WriteFile(torn, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if sweepChoices(file, time.Now()); !exists(torn) {
+		t.Error("a file that may be in use was removed")
+	}
+	sweepChoices(file, time.Now().Add(time.Hour))
+	if left, _ := filepath.Glob(filepath.Join(dir, ".state-*")); len(left) > 0 || !exists(file) {
+		t.Errorf("left behind by those that were killed: %q", left)
+	}
+}
+
+func exists(file string) bool {
+	_, err := os.Stat(file)
+	return err == nil
 }
 
 // What was chosen in one run of the program holds in the next one.

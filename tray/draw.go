@@ -276,7 +276,11 @@ func (d *drawer) bind(s *slot, r row) {
 	s.stop.showIf(r.stop.label, r.stop.enabled)
 	s.kill.showIf(r.kill.label, r.kill.enabled)
 	s.mute.check(r.muted)
-	s.pin.check(r.pinned)
+	if s.pin.check(r.pinned); r.byRule {
+		s.pin.show("Pinned by the settings file", false)
+	} else {
+		s.pin.show("Pin", true)
+	}
 	d.bindPorts(s, r)
 	s.show(r.label, true)
 	s.row, s.live = r, true

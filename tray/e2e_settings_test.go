@@ -108,6 +108,9 @@ func TestPinsLast(t *testing.T) {
 	if _, err := s.tray.wait(patience); err != nil {
 		t.Fatal(err)
 	}
+	if !poll(patience, func() bool { return len(s.host.shown()) == 0 }) {
+		t.Fatal("the icon of the first run is still there")
+	}
 	s.tray = d.start(buildProgram(t), "tray")
 	s.item = s.host.item(patience)
 	menu = s.item.waitFor("the row in the next run", patience, func(menu *node) bool { return absent(menu) != nil })

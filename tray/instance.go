@@ -14,7 +14,7 @@ import (
 	"porttray/watcher/history"
 )
 
-// ErrRunning is what Run returns when this user's tray is there already. It has been asked to show itself.
+// ErrRunning is what Run's error wraps when this user's tray is there already. The text says whether it was asked to show itself.
 var ErrRunning = errors.New("porttray runs already")
 
 // An instance is this program's right to be the only one that shows the tray to its user. It ends with the process, however that
@@ -27,7 +27,8 @@ type instance struct {
 // ringEvery is how often the only instance looks whether another one has rung.
 const ringEvery = 1500 * time.Millisecond
 
-// instanceDir returns the directory of the lock: one of this user's, and where there is one of this session's.
+// instanceDir returns the directory of the lock, one of this user's: where there is $XDG_RUNTIME_DIR in that, which other
+// computers do not share.
 func instanceDir() (string, error) {
 	if dir := os.Getenv("XDG_RUNTIME_DIR"); filepath.IsAbs(dir) {
 		return filepath.Join(dir, "porttray"), nil
@@ -35,7 +36,7 @@ func instanceDir() (string, error) {
 	return history.Dir()
 }
 
-// openInstance makes this process the only instance. If there is one already, it rings and returns ErrRunning.
+// openInstance makes this process the only instance. If there is one already, it rings and returns an error that wraps ErrRunning.
 func openInstance() (*instance, error) {
 	dir, err := instanceDir()
 	if err == nil {
@@ -54,7 +55,7 @@ func openInstance() (*instance, error) {
 		if err := os.WriteFile(i.bell, nil, 0o600); err != nil {
 			return nil, fmt.Errorf("%w, and cannot be asked to show itself: %w", ErrRunning, err)
 		}
-		return nil, ErrRunning
+		return nil, fmt.Errorf("%w; it shows itself by a notification", ErrRunning)
 	}
 	_ = os.Remove(i.bell) // left by one that rang when nobody was there any more
 	return i, nil

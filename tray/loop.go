@@ -50,7 +50,8 @@ type model struct {
 	muted     map[string]bool
 	pinned    []mark
 	hidden    []mark
-	commands  map[string]string // that start pinned servers again, by muteKey; in no file, because they may hold secrets
+	ruled     map[string]watcher.Server // what rules pin and was seen to run, by muteKey
+	commands  map[string]string         // that start pinned servers again, by muteKey; in no file, because they may hold secrets
 
 	settings settings.Settings // of the file, as they were when it was last in order
 	wrong    error             // what is wrong with the file; nil if it is in order
@@ -104,7 +105,7 @@ type result struct {
 
 func newLoop(version, goos string) *loop {
 	l := &loop{
-		model:   model{version: version, goos: goos, mode: myServers, muted: map[string]bool{}, commands: map[string]string{}},
+		model:   model{version: version, goos: goos, mode: myServers, muted: map[string]bool{}, commands: map[string]string{}, ruled: map[string]watcher.Server{}},
 		judge:   newJudge(),
 		updates: make(chan watcher.Update),
 		changes: make(chan settings.Change),
@@ -117,7 +118,9 @@ func newLoop(version, goos string) *loop {
 		endings: map[target]*ending{},
 		told:    map[watcher.ID]string{},
 	}
-	l.judge.ignored = func(on watcher.Listener) bool { return l.model.muted[muteKey(on)] }
+	l.judge.ignored = func(on watcher.Listener) bool {
+		return l.model.muted[muteKey(on)] || l.model.settings.Rule(on).Notify == settings.NotifyNever
+	}
 	return l
 }
 
@@ -317,7 +320,8 @@ func (l *loop) click(ctx context.Context, c click) {
 		l.mark(c)
 		return
 	case atLogin:
-		l.visit(ctx, func(context.Context) result { return startAtLogin(l.do, !l.model.atLogin) })
+		on := !l.model.atLogin // here, because what is visited runs outside of the loop
+		l.visit(ctx, func(context.Context) result { return startAtLogin(l.do, on) })
 		return
 	case openSettings:
 		l.visit(ctx, func(ctx context.Context) result { return edited(ctx, l.do) })

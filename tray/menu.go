@@ -33,8 +33,8 @@ type menu struct {
 	rows      []row     // the main list
 	other     []row     // under Other
 	recent    [maxRecent]recentRow
-	hidden    [maxRecent]mark // the latest servers that were hidden
-	mode      mode            // of notifications
+	hidden    [maxMarks]mark // the servers that were hidden, the latest first
+	mode      mode           // of notifications
 	pause     string
 	atLogin   bool
 	about     string
@@ -65,6 +65,7 @@ type row struct {
 	facts   [7]string // an empty one is not shown
 	muted   bool
 	pinned  bool
+	byRule  bool // what pins it is a rule alone, which no click undoes
 	mark    mark // what a pin or a hide is about
 	dir     bool // there is a directory to open a terminal in
 	stop    command
@@ -89,10 +90,8 @@ type command struct {
 // view returns the menu that shows m.
 func view(m model) menu {
 	v := menu{header: header(m), latest: m.latest, attention: m.attention, mode: m.mode, pause: pauseLabel(m), atLogin: m.atLogin, about: "About porttray " + m.version + "…"}
-	for i, h := range slices.Backward(m.hidden) {
-		if n := len(m.hidden) - 1 - i; n < len(v.hidden) {
-			v.hidden[n] = h
-		}
+	for i, h := range m.hidden[max(0, len(m.hidden)-maxMarks):] {
+		v.hidden[min(len(m.hidden), maxMarks)-1-i] = h
 	}
 	for i, c := range m.recent {
 		v.recent[i] = viewRecent(c)
@@ -185,6 +184,7 @@ func viewRow(s watcher.Server, m model) row {
 		network: l.Exposed(),
 		muted:   m.muted[muteKey(l)],
 		pinned:  m.pins(l),
+		byRule:  m.settings.Rule(l).Pin && !marked(m.pinned, muteKey(l)),
 		mark:    mark{muteKey(l), l.Port, s.Title},
 		dir:     l.Container.ID == "" && (l.Facts.Project.Dir != "" || l.Owner.Dir != ""),
 		facts:   [7]string{ownerFact(l, m.snapshot.Time), restartFact(l), placeFact(l), reachFact(l), portFact(l.Port, m.ports), managerFact(l), doubtFact(s)},

@@ -4,9 +4,11 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+	"strings"
 
 	"porttray/watcher"
 	"porttray/watcher/owner"
+	"porttray/watcher/settings"
 )
 
 // A mark is a server that the person pinned or hid: not a process, but what muteKey calls it, so that it is still the same one after
@@ -72,7 +74,22 @@ func (m *model) sort() {
 		if key := muteKey(s.Listener); m.pins(s.Listener) && s.Facts.Command != "" {
 			m.commands[key] = s.Facts.Command
 		}
+		if key := muteKey(s.Listener); m.keeps(s.Listener) && (m.ruled[key].Port != 0 || len(m.ruled) < maxMarks) {
+			m.ruled[key] = s
+		}
 	}
+}
+
+// keeps reports whether a rule has a listener's server stay in the menu when it does not run. A port that the system picked is
+// another one next time.
+func (m *model) keeps(l watcher.Listener) bool {
+	r := m.settings.Rule(l)
+	return r.Pin && r.Show != settings.ShowNever && !m.ports.HandedOut(l.Port)
+}
+
+// runs reports whether the server of that key runs.
+func (m *model) runs(key string) bool {
+	return slices.ContainsFunc(m.servers, func(s watcher.Server) bool { return muteKey(s.Listener) == key })
 }
 
 // section returns where a server is to be shown. What was chosen in the menu counts more than the rules, and nothing that is pinned
@@ -92,25 +109,26 @@ func (m *model) pins(l watcher.Listener) bool {
 	return marked(m.pinned, muteKey(l)) || m.settings.Rule(l).Pin
 }
 
-// absent returns the pinned servers that do not run, in port order: those of the menu, and those of rules that name one port.
+// absent returns the pinned servers that do not run, in port order: those of the menu, those that ran lately and a rule pins, and
+// what rules pin that name one port. What the person hid is not among them.
 func (m model) absent() []mark {
-	var absent []mark
-	for _, p := range m.pinned {
-		if !slices.ContainsFunc(m.servers, func(s watcher.Server) bool { return muteKey(s.Listener) == p.Key }) {
-			absent = append(absent, p)
+	absent := slices.DeleteFunc(slices.Clone(m.pinned), func(p mark) bool { return m.runs(p.Key) })
+	for key, s := range m.ruled {
+		if m.keeps(s.Listener) && !m.runs(key) && !marked(m.pinned, key) && !marked(m.hidden, key) {
+			absent = append(absent, mark{key, s.Port, s.Title})
 		}
 	}
 	for i, r := range m.settings.Rules {
-		if !r.Pin || r.Port.First == 0 || r.Port.First != r.Port.Last {
+		if !r.Pin || r.Show == settings.ShowNever || r.Port.First == 0 || r.Port.First != r.Port.Last {
 			continue
 		}
 		runs := slices.ContainsFunc(m.servers, func(s watcher.Server) bool { return s.Port == r.Port.First && m.settings.Rule(s.Listener) == r })
-		known := slices.ContainsFunc(m.pinned, func(p mark) bool { return p.Port == r.Port.First })
+		known := slices.ContainsFunc(slices.Concat(absent, m.pinned, m.hidden), func(p mark) bool { return p.Port == r.Port.First })
 		if !runs && !known {
 			absent = append(absent, mark{fmt.Sprintf("rule %d", i), r.Port.First, cmp.Or(r.Label, string(r.Project), string(r.Process))})
 		}
 	}
-	slices.SortStableFunc(absent, func(a, b mark) int { return cmp.Compare(a.Port, b.Port) })
+	slices.SortFunc(absent, func(a, b mark) int { return cmp.Or(cmp.Compare(a.Port, b.Port), strings.Compare(a.Key, b.Key)) })
 	return absent
 }
 
@@ -128,7 +146,8 @@ func (m model) absentRow(p mark) row {
 		mark:    p,
 		label:   text,
 		absent:  true,
-		pinned:  marked(m.pinned, p.Key),
+		pinned:  true,
+		byRule:  !marked(m.pinned, p.Key),
 		restart: m.commands[p.Key],
 	}
 }

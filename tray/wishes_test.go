@@ -159,6 +159,85 @@ func TestLoopPinsAndHides(t *testing.T) {
 	})
 }
 
+// TestLoopPinsByRule has a rule without a port pin a server, and one with a port pin what never ran.
+func TestLoopPinsByRule(t *testing.T) {
+	perform(t, func(s *stage) {
+		shop, blog := shopAndBlog()
+		shop.Facts.Command = "cd /code/shop && node ."
+		var saved []choices
+		s.loop.do.save = func(c choices) { saved = append(saved, c) }
+		s.loop.changes <- settings.Change{Settings: settings.Settings{Rules: []settings.Rule{
+			{Project: "shop", Pin: true}, {Port: settings.Ports{First: 5173, Last: 5173}, Pin: true},
+			{Port: settings.Ports{First: 81, Last: 81}, Pin: true, Show: settings.ShowNever},
+		}}}
+		s.list(shop)
+		for _, row := range []string{"3000  shop", "○ 5173  not running"} {
+			if pin := s.menu.root.find(row, "Pinned by the settings file"); pin == nil || !pin.disabled || !pin.checked {
+				t.Errorf("%s: nothing says what pins it:\n%s", row, s.menu.root.text())
+			}
+		}
+		if s.menu.root.find("○ 81") != nil {
+			t.Errorf("what is never to be shown has a row:\n%s", s.menu.root.text())
+		}
+		s.list(blog)
+		s.wait(time.Minute)
+		s.click("○ 3000  shop", "Copy restart command")
+		if want := []string{shop.Facts.Command}; !slices.Equal(s.copied, want) || s.menu.root.find("○ 5173") != nil {
+			t.Errorf("copied %q, want %q; the menu is\n%s", s.copied, want, s.menu.root.text())
+		}
+		s.list(shop, blog)
+		s.click("5173", "Hide")
+		s.click("3000", "Hide")
+		s.list()
+		s.wait(time.Minute)
+		if s.menu.root.find("○") != nil {
+			t.Errorf("what was hidden has rows when it does not run:\n%s", s.menu.root.text())
+		}
+		if last := saved[len(saved)-1]; len(last.Pinned) != 0 || len(last.Hidden) != 2 {
+			t.Errorf("kept %+v", last)
+		}
+	})
+}
+
+// TestLoopShowsAllThatIsHidden hides more servers than close lately, and shows the one again that was hidden first.
+func TestLoopShowsAllThatIsHidden(t *testing.T) {
+	perform(t, func(s *stage) {
+		var all []watcher.Listener
+		for i := range maxRecent + 5 {
+			all = append(all, server(uint16(3001+i), int32(i+1)))
+		}
+		s.list(all...)
+		for _, l := range all {
+			s.click(fmt.Sprint(l.Port), "Hide")
+		}
+		s.click("Other", "Hidden", "Show 3001")
+		if s.menu.root.find("3001  ") == nil {
+			t.Errorf("the menu is\n%s", s.menu.root.text())
+		}
+	})
+}
+
+// TestLoopSettlesLoginAtTheClick clicks faster than the desktop answers, which the race detector looks at.
+func TestLoopSettlesLoginAtTheClick(t *testing.T) {
+	perform(t, func(s *stage) {
+		s.loop.do.login = func(bool) error { return nil }
+		for range 50 {
+			s.loop.drawer.clicks <- click{action: atLogin}
+		}
+		synctest.Wait()
+	})
+}
+
+// TestIgnored has a server that a rule keeps quiet left out of what a sleep took.
+func TestIgnored(t *testing.T) {
+	shop, blog := shopAndBlog()
+	l := newLoop("v1", "linux")
+	l.model.settings.Rules = []settings.Rule{{Project: "shop", Notify: settings.NotifyNever}}
+	if !l.judge.ignored(shop) || l.judge.ignored(blog) {
+		t.Errorf("ignored: shop %t, blog %t", l.judge.ignored(shop), l.judge.ignored(blog))
+	}
+}
+
 // TestLoopConfigures gives the loop settings, wrong ones, and none again.
 func TestLoopConfigures(t *testing.T) {
 	perform(t, func(s *stage) {

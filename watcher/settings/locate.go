@@ -1,6 +1,7 @@
 package settings
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"strings"
@@ -25,6 +26,7 @@ type reader struct {
 
 // parse reads the text of a file. An error is an *Error without a file.
 func parse(text []byte) (Settings, error) {
+	text = bytes.TrimPrefix(text, []byte("\ufeff")) // some editors on Windows put it in front
 	var whole map[string]any
 	if err := toml.Unmarshal(text, &whole); err != nil { // what is no TOML, and what is there twice
 		return Settings{}, located(err)
@@ -96,7 +98,10 @@ func (r *reader) problem(at *unstable.Node, err error) error {
 }
 
 func unknownKey(key string, inRule bool) error {
-	if inRule {
+	switch {
+	case inRule && (key == "interval" || key == "terminal"):
+		return fmt.Errorf("%s is not part of a rule: it stands before the first [[rule]]", key)
+	case inRule:
 		return fmt.Errorf("there is no %q; a rule has %s", key, ruleKeys)
 	}
 	return fmt.Errorf("there is no %q; the file has %s", key, topKeys)
@@ -128,11 +133,11 @@ func (r *reader) set(key string, v value) error {
 	case "port":
 		return v.read(&rule.Port)
 	case "process":
-		return v.read(&rule.Process)
+		return v.pattern(key, &rule.Process)
 	case "project":
-		return v.read(&rule.Project)
+		return v.pattern(key, &rule.Project)
 	case "directory":
-		return v.read(&rule.Directory)
+		return v.pattern(key, &rule.Directory)
 	case "show":
 		return v.read(&rule.Show)
 	case "notify":
@@ -160,6 +165,17 @@ func (v value) read(into interface{ UnmarshalText([]byte) error }) error {
 		v.text = ""
 	}
 	return into.UnmarshalText([]byte(v.text))
+}
+
+// pattern reads the value as a pattern, which no number is: an error has the key in front, because a pattern does not know its own.
+func (v value) pattern(key string, into *Glob) error {
+	if v.kind != unstable.String || v.text == "" {
+		return errors.New(key + " is a pattern between quotation marks")
+	}
+	if err := into.UnmarshalText([]byte(v.text)); err != nil {
+		return fmt.Errorf("%s: %w", key, err)
+	}
+	return nil
 }
 
 func (v value) string(key string, into *string) error {

@@ -63,8 +63,8 @@ type Glob string
 
 // UnmarshalText reads a pattern.
 func (g *Glob) UnmarshalText(text []byte) error {
-	if len(text) == 0 || !doublestar.ValidatePattern(string(text)) {
-		return fmt.Errorf("%q is no pattern: a bracket may be open, or nothing is there", text)
+	if !doublestar.ValidatePattern(string(text)) {
+		return fmt.Errorf("%q is no pattern: a bracket may be open", text)
 	}
 	*g = Glob(text)
 	return nil

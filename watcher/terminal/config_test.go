@@ -101,3 +101,24 @@ func TestConfig(t *testing.T) {
 	run(bad, 0, `settings +the settings do not count: config\.toml line 5`, "doctor")
 	run(bad, 2, `^porttray: config: "chekc": `, "config", "chekc")
 }
+
+// TestOpenHeedsRules opens a server for which a rule has a name, a scheme and a path.
+func TestOpenHeedsRules(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		t.Skip("the directory for settings is another one")
+	}
+	dir, port := t.TempDir(), listen(t)
+	file := filepath.Join(dir, "porttray", "config.toml")
+	if err := os.Mkdir(filepath.Dir(file), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(file, []byte("[[rule]]\nport = "+port+"\nlabel = \"Shop\"\nscheme = \"https\"\npath = \"/admin\"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	cmd := porttray(t, "open", port)
+	cmd.Env = append(cmd.Env, "XDG_CONFIG_HOME="+dir)
+	url := "https://localhost:" + port + "/admin"
+	if out, err := cmd.Output(); string(out) != "a browser at "+url+"\nOpened "+url+": Shop\n" || err != nil {
+		t.Errorf("wrote %q, %v", out, err)
+	}
+}

@@ -13,8 +13,8 @@ func openCommand(p Program) *cobra.Command {
 	return &cobra.Command{
 		Use:   "open PORT",
 		Short: "Open the server on a port in the browser",
-		Long: `Opens the server on a port in the browser, by https if it answers a TLS handshake, else by http. If several servers share the
-port, it is the one that localhost leads to.`,
+		Long: `Opens the server on a port in the browser, by https if it answers a TLS handshake, else by http; scheme and path of a rule in
+the settings file count more. If several servers share the port, it is the one that localhost leads to.`,
 		Args:              exactly(1, "the port"),
 		ValidArgsFunction: completePorts,
 		RunE: func(c *cobra.Command, args []string) error {
@@ -30,7 +30,13 @@ port, it is the one that localhost leads to.`,
 			if !ok {
 				return fmt.Errorf("nothing listens on port %d; porttray explain %d tells more", port, port)
 			}
-			url := browser.URL(l, browser.Scheme(c.Context(), l))
+			rule := rulesInForce(c).Rule(l)
+			l.Label = rule.Label
+			scheme := string(rule.Scheme)
+			if scheme == "" {
+				scheme = browser.Scheme(c.Context(), l)
+			}
+			url := browser.URL(l, scheme) + string(rule.Path)
 			if err := p.Open(c.Context(), url); err != nil {
 				return fmt.Errorf("%w; the address is %s", err, url)
 			}
