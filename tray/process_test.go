@@ -53,8 +53,16 @@ func startProcess(t testing.TB, cmd *exec.Cmd) *process {
 
 func (p *process) pid() int { return p.cmd.Process.Pid }
 
-// output returns what the process has written so far, standard output and standard error together.
+// maxOutput is more than any process has reason to write, in bytes.
+const maxOutput = 64 << 20
+
+// output returns what the process has written so far, standard output and standard error together. One that has written too much is
+// killed.
 func (p *process) output() string {
+	if info, err := os.Stat(p.log); err == nil && info.Size() > maxOutput {
+		p.signal(os.Kill)
+		return fmt.Sprintf("it has written %d bytes", info.Size())
+	}
 	out, err := os.ReadFile(p.log)
 	if err != nil {
 		return err.Error()

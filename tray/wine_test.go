@@ -215,7 +215,9 @@ type wineTray struct {
 // startTray starts the program. It has no window that it could be asked for, so the icon is looked for on the screen.
 func (w *wine) startTray() *wineTray {
 	w.t.Helper()
-	cmd := w.command("wine", w.program)
+	// At times Wine goes round in circles and writes gigabytes of what nobody needs.
+	const lines = `^[0-9a-f]+:trace:menu:(show_popup|calc_menu_item_size) |^time=|^panic|^fatal`
+	cmd := w.command(tool(w.t, "bash"), "-c", `exec "${@:2}" > >(exec grep --line-buffered -E "$1") 2>&1`, "bash", lines, "wine", w.program)
 	cmd.Env = append(cmd.Env, "WINEDEBUG=-all,+menu")
 	return &wineTray{w, startProcess(w.t, cmd)}
 }
