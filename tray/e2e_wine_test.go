@@ -38,7 +38,15 @@ func TestWine(t *testing.T) {
 		w := w.in(t)
 		for _, pkg := range []string{"assets", "watcher", "watcher/owner", "watcher/owner/engine", "watcher/port", "watcher/terminal", "tray"} {
 			// Wine before 9.0 says that it makes a symbolic link, and makes none.
-			run := w.testPackage(pkg, "^TestWriteChoicesThroughALink$")
+			const skip = "^TestWriteChoicesThroughALink$"
+			run := w.testPackage(pkg, skip)
+			if len(run.failed) > 0 {
+				// Under load Wine now and then fails to start a process ("Internal error"). What fails twice is the test's own.
+				step("tests of %s that failed, which are run again: %q", pkg, slices.Sorted(maps.Keys(run.failed)))
+				again := w.testPackage(pkg, skip)
+				maps.DeleteFunc(run.failed, func(test, _ string) bool { return again.failed[test] == "" })
+				run.passed = append(run.passed, again.passed...)
+			}
 			for _, test := range slices.Sorted(maps.Keys(run.failed)) {
 				t.Errorf("%s: %s: %s", pkg, test, run.failed[test])
 			}
