@@ -2,6 +2,8 @@ module porttray
 
 go 1.26.0
 
+toolchain go1.26.11
+
 require (
 	fyne.io/systray v1.12.2
 	git.sr.ht/~jackmordaunt/go-toast v1.1.2
@@ -39,7 +41,7 @@ require (
 	github.com/yusufpapurcu/wmi v1.2.4 // indirect
 	golang.design/x/x11 v0.2.0 // indirect
 	golang.org/x/exp/shiny v0.0.0-20250606033433-dcc06ee1d476 // indirect
-	golang.org/x/image v0.28.0 // indirect
+	golang.org/x/image v0.48.0 // indirect
 	golang.org/x/mobile v0.0.0-20250606033058-a2a15c67f36f // indirect
-	golang.org/x/text v0.26.0 // indirect
+	golang.org/x/text v0.44.0 // indirect
 )
