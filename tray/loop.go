@@ -206,7 +206,7 @@ func (l *loop) redraw() {
 
 func (l *loop) update(u watcher.Update) {
 	l.do.record(u)
-	u = l.model.labelled(u)
+	u = l.model.settings.Labelled(u)
 	l.model.snapshot, l.model.err, l.model.slow = u.Snapshot, u.Err, u.Slow
 	before := l.model.servers
 	l.model.sort()
@@ -233,7 +233,7 @@ func (l *loop) configure(c settings.Change) {
 		l.pace <- time.Duration(c.Interval)
 	}
 	l.model.settings, l.model.wrong = c.Settings, nil
-	l.model.snapshot = l.model.labelled(watcher.Update{Snapshot: l.model.snapshot}).Snapshot
+	l.model.snapshot = l.model.settings.Labelled(watcher.Update{Snapshot: l.model.snapshot}).Snapshot
 	l.model.sort()
 }
 

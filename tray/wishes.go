@@ -35,26 +35,6 @@ func toggled(marks []mark, m mark) []mark {
 	return all[max(0, len(all)-maxMarks):]
 }
 
-// labelled returns an update in which servers have the names that the person gives them.
-func (m *model) labelled(u watcher.Update) watcher.Update {
-	named := func(l watcher.Listener) bool { return l.Label != "" }
-	if len(m.settings.Rules) == 0 && !slices.ContainsFunc(u.Snapshot.Listeners, named) {
-		return u
-	}
-	name := func(l *watcher.Listener) { l.Label = m.settings.Rule(*l).Label }
-	u.Snapshot.Listeners, u.Events = slices.Clone(u.Snapshot.Listeners), slices.Clone(u.Events)
-	for i := range u.Snapshot.Listeners {
-		name(&u.Snapshot.Listeners[i])
-	}
-	for i := range u.Events {
-		name(&u.Events[i].Listener)
-		if u.Events[i].Kind != watcher.Opened && u.Events[i].Kind != watcher.Closed {
-			name(&u.Events[i].Before)
-		}
-	}
-	return u
-}
-
 // sort finds out what servers the listeners amount to, and puts each where the person wants it.
 func (m *model) sort() {
 	m.servers = watcher.Servers(m.snapshot.Listeners, m.ports.HandedOut)

@@ -3,7 +3,6 @@ package terminal
 import (
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 
@@ -96,19 +95,16 @@ func configText(file string, s settings.Settings) []byte {
 	return []byte(b.String())
 }
 
-// wished returns a snapshot in which the listeners have the names that the rules give them, and the sections that they are in.
-func wished(now watcher.Snapshot, system port.System, rules settings.Settings) (watcher.Snapshot, map[watcher.ID]watcher.Section) {
-	sections := watcher.Sections(now.Listeners, system.HandedOut)
+// sectionsBy returns the sections that the listeners are in by the rules.
+func sectionsBy(rules settings.Settings, all []watcher.Listener, system port.System) map[watcher.ID]watcher.Section {
+	sections := watcher.Sections(all, system.HandedOut)
 	if len(rules.Rules) == 0 {
-		return now, sections
+		return sections
 	}
-	now.Listeners = slices.Clone(now.Listeners)
-	for i, l := range now.Listeners {
-		rule := rules.Rule(l)
-		now.Listeners[i].Label = rule.Label
-		sections[l.ID()] = rule.Section(sections[l.ID()])
+	for _, l := range all {
+		sections[l.ID()] = rules.Rule(l).Section(sections[l.ID()])
 	}
-	return now, sections
+	return sections
 }
 
 // settingsFinding tells the doctor of the settings file.

@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"porttray/watcher"
-	"porttray/watcher/explain"
 	"porttray/watcher/port"
 	"porttray/watcher/settings"
 )
@@ -33,11 +32,12 @@ func TestConfigText(t *testing.T) {
 	matches(t, "config.schema.json", b.Bytes())
 }
 
-// TestWished has rules change what is listed.
-func TestWished(t *testing.T) {
-	now, sections := wished(many(), port.System{}, someSettings)
+// TestListHeedsRules has rules change what is listed.
+func TestListHeedsRules(t *testing.T) {
+	before := many()
 	got := map[uint16]string{}
-	for _, l := range explain.Listeners(now, sections, port.System{}) {
+	list, _ := listing{Snapshot: before, all: true, rules: someSettings}.choose(port.System{})
+	for _, l := range list {
 		got[l.Port] = l.Label + " " + l.Section
 	}
 	for port, want := range map[uint16]string{5173: "Shop main", 8000: " other", 5432: " main", 631: " other", 24678: " main"} {
@@ -45,7 +45,7 @@ func TestWished(t *testing.T) {
 			t.Errorf("%d is %q, want %q", port, got[port], want)
 		}
 	}
-	if before := many(); before.Listeners[1].Label != "" {
+	if before.Listeners[1].Label != "" {
 		t.Error("the snapshot itself was changed")
 	}
 }

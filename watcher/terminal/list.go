@@ -91,8 +91,8 @@ func writeList(c *cobra.Command, what listing) error {
 
 // choose returns the listeners to list, and how many were left out because they are not in the main list.
 func (what listing) choose(system port.System) (list []explain.Listener, hidden int) {
-	now, sections := wished(what.Snapshot, system, what.rules)
-	list = explain.Listeners(now, sections, system)
+	now := what.rules.Labelled(watcher.Update{Snapshot: what.Snapshot}).Snapshot
+	list = explain.Listeners(now, sectionsBy(what.rules, now.Listeners, system), system)
 	if what.commands {
 		for i, l := range what.Listeners {
 			list[i].Command = l.Facts.Command

@@ -112,11 +112,8 @@ func (f *follower) follow(ctx context.Context, w *watcher.Watcher, out io.Writer
 // tell returns the text for the next update.
 func (f *follower) tell(u watcher.Update, now time.Time) []byte {
 	before := f.sections
-	u.Snapshot, f.sections = wished(u.Snapshot, f.system, f.rules)
-	u.Events = slices.Clone(u.Events)
-	for i := range u.Events {
-		u.Events[i].Listener.Label = f.rules.Rule(u.Events[i].Listener).Label
-	}
+	u = f.rules.Labelled(u)
+	f.sections = sectionsBy(f.rules, u.Snapshot.Listeners, f.system)
 	for _, e := range u.Events {
 		for _, l := range []watcher.Listener{e.Listener, e.Before} {
 			if section, ok := before[l.ID()]; ok {
@@ -286,5 +283,5 @@ func describe(l watcher.Listener) string {
 	if dir := shortDir(l.Owner.Dir); dir != "" && l.Container.ID == "" {
 		text += " in " + dir
 	}
-	return text + ", " + joinAddrs(l.Addrs, ",")
+	return text + ", " + explain.JoinAddrs(l.Addrs, ",")
 }
