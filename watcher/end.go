@@ -18,9 +18,7 @@ func End(ctx context.Context, l Listener, force bool, wait time.Duration) owner.
 	holders := func(ctx context.Context) ([]owner.Process, error) {
 		ctx, cancel := context.WithTimeout(ctx, scanLimit)
 		defer cancel()
-		src := newSource(true) // the port is free when no interface leads to it
-		defer src.close()
-		s, err := src.scan(ctx)
+		s, err := scanOnce(ctx, true) // the port is free when no interface leads to it
 		return s.Holders(l.Port), err
 	}
 	if l.Container.ID != "" {

@@ -19,7 +19,12 @@ import (
 // Scan reads what listens now, once and from scratch. That takes milliseconds and, on a machine with thousands of processes, a
 // large part of a second. A Watcher remembers between its scans what need not be read again and is far cheaper.
 func Scan(ctx context.Context) (Snapshot, error) {
-	s := newSource(false)
+	return scanOnce(ctx, false)
+}
+
+// scanOnce scans with a source of its own.
+func scanOnce(ctx context.Context, everywhere bool) (Snapshot, error) {
+	s := newSource(everywhere)
 	defer s.close()
 	return s.scan(ctx)
 }

@@ -131,7 +131,7 @@ func (a *Answer) adviseNotRunning() []Advice {
 	var advice []Advice
 	if len(a.servers) > 0 {
 		l := a.servers[0]
-		text := fmt.Sprintf("Nothing listens at %s, but %s does at %s.", a.where(), l.Name(), joinAddrs(l.Addrs))
+		text := fmt.Sprintf("Nothing listens at %s, but %s does at %s.", a.where(), l.Name(), JoinAddrs(l.Addrs, " and "))
 		if at := l.Loopback(); at.IsValid() {
 			advice = append(advice, Advice{text + " Use that address:", browser.URLAt(reachable(at), l.Port, "http")})
 		} else {
@@ -321,13 +321,14 @@ func (a *Answer) where() string {
 	if a.Address.Name != "" {
 		return a.Address.Name
 	}
-	return joinAddrs(a.Address.Addresses)
+	return JoinAddrs(a.Address.Addresses, " and ")
 }
 
-func joinAddrs(addrs []netip.Addr) string {
+// JoinAddrs returns addresses as text, with a separator between them.
+func JoinAddrs(addrs []netip.Addr, separator string) string {
 	texts := make([]string, len(addrs))
 	for i, a := range addrs {
 		texts[i] = a.String()
 	}
-	return strings.Join(texts, " and ")
+	return strings.Join(texts, separator)
 }

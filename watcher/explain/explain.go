@@ -19,8 +19,8 @@ import (
 //
 // The error is that of the list of listeners; what else cannot be found out is missing, and Untold says why.
 func Explain(ctx context.Context, q Question, probe bool) (Answer, error) {
-	system := port.Read()
-	a := Answer{Asked: q.String(), Address: addressOf(ctx, q), Port: portOf(q.Port, system), anywhere: len(q.Addrs) == 0}
+	system, own := port.Read(), interfaces()
+	a := Answer{Asked: q.String(), Address: addressOf(ctx, q, own), Port: portOf(q.Port, system), anywhere: len(q.Addrs) == 0}
 	now, err := watcher.LookAt(ctx, q.Port)
 	if err != nil {
 		return Answer{}, err
@@ -37,7 +37,7 @@ func Explain(ctx context.Context, q Question, probe bool) (Answer, error) {
 	a.bind(q.Port, traffic, system)
 	a.connect(ctx, q.Port)
 	a.hold(ctx, now, traffic, seen, system)
-	a.judgeReach(interfaces())
+	a.judgeReach(own)
 	a.Listens = len(a.at()) > 0
 	if probe && len(a.servers) > 0 {
 		a.Probe = a.speak(ctx)
@@ -47,13 +47,13 @@ func Explain(ctx context.Context, q Question, probe bool) (Answer, error) {
 	return a, nil
 }
 
-// addressOf tells what the addresses in question are.
-func addressOf(ctx context.Context, q Question) Address {
+// addressOf tells what the addresses in question are. Own are this computer's.
+func addressOf(ctx context.Context, q Question, own []Interface) Address {
 	a := Address{Name: q.Name, Addresses: q.Addrs, Localhost: resolve(ctx, localhost)}
 	if len(a.Addresses) == 0 {
 		a.Addresses = []netip.Addr{v4Loopback, v6Loopback}
 	}
-	a.Kind, a.Interface = kindOf(a.Addresses[0], interfaces())
+	a.Kind, a.Interface = kindOf(a.Addresses[0], own)
 	return a
 }
 

@@ -246,7 +246,7 @@ func listeners(want string) func(Answer) error {
 	return func(a Answer) error {
 		var got []string
 		for _, h := range a.Listeners {
-			got = append(got, name(Process{h.PID, h.Process, h.User})+" at "+joinAddrs(h.Addresses))
+			got = append(got, name(Process{h.PID, h.Process, h.User})+" at "+JoinAddrs(h.Addresses, " and "))
 		}
 		return equal("listeners", strings.Join(got, ", "), want)
 	}

@@ -129,7 +129,7 @@ func (w *explainer) address() {
 	w.heading("Address")
 	a := w.Address
 	const never = "what is sent to 127.0.0.0/8 or ::1 never leaves this computer (RFC 1122, RFC 4291)."
-	names := joinAddrs(a.Addresses, " and ")
+	names := explain.JoinAddrs(a.Addresses, " and ")
 	is := "is"
 	if len(a.Addresses) > 1 {
 		is = "are"
@@ -144,7 +144,7 @@ func (w *explainer) address() {
 	default:
 		w.say("%s %s not of this computer now. porttray tells of this computer only, and asks nothing of the network.", names, is)
 	}
-	w.say("localhost means %s here%s.", joinAddrs(a.Localhost, ", then "), map[bool]string{true: ", in this order"}[len(a.Localhost) > 1])
+	w.say("localhost means %s here%s.", explain.JoinAddrs(a.Localhost, ", then "), map[bool]string{true: ", in this order"}[len(a.Localhost) > 1])
 }
 
 func (w *explainer) port() {
@@ -261,7 +261,7 @@ func (w *explainer) holder(h explain.Holder) {
 	if h.Directory != "" {
 		w.say("in %s", shortDir(h.Directory))
 	}
-	w.say("at %s", joinAddrs(h.Addresses, " and "))
+	w.say("at %s", explain.JoinAddrs(h.Addresses, " and "))
 	if len(h.Also) > 0 {
 		w.say("It also has %s.", portList(h.Also))
 	}

@@ -3,7 +3,6 @@ package terminal
 import (
 	"bytes"
 	"fmt"
-	"net/netip"
 	"strings"
 	"time"
 
@@ -34,7 +33,7 @@ var columns = []column{
 		}
 		return fmt.Sprint(l.PID)
 	}},
-	{head: "ADDRESS", cell: func(l explain.Listener, _ time.Time) string { return joinAddrs(l.Addresses, ",") }},
+	{head: "ADDRESS", cell: func(l explain.Listener, _ time.Time) string { return explain.JoinAddrs(l.Addresses, ",") }},
 	{head: "EXPOSURE", fixed: true, cell: func(l explain.Listener, _ time.Time) string { return exposure(l) },
 		how: func(l explain.Listener) string {
 			if l.Exposed {
@@ -69,14 +68,6 @@ func exposure(l explain.Listener) string {
 		return "network"
 	}
 	return "local"
-}
-
-func joinAddrs(addrs []netip.Addr, separator string) string {
-	texts := make([]string, len(addrs))
-	for i, a := range addrs {
-		texts[i] = a.String()
-	}
-	return strings.Join(texts, separator)
 }
 
 // sinceText says when something began, as briefly as is clear.
