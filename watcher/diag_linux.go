@@ -167,6 +167,9 @@ func parseDiag[T any](part []byte, seq uint32, list []T, read reader[T]) (result
 			if code := int32(ne.Uint32(body)); code != 0 {
 				return nil, false, unix.Errno(-code)
 			}
+			if kind == unix.NLMSG_ERROR { // an acknowledgement in the place of a list, which is not an empty one
+				return nil, false, unix.EOPNOTSUPP
+			}
 			return list, true, nil
 		case unix.SOCK_DIAG_BY_FAMILY:
 			if len(body) < inetDiagMsg {

@@ -98,7 +98,7 @@ func TestParseDiag(t *testing.T) {
 		{name: "done", part: done, done: true},
 		{name: "done after sockets", part: slices.Concat(socket(diagSocket(four)), done), want: []row{four}, done: true},
 		{name: "done before sockets", part: slices.Concat(done, socket(diagSocket(four))), done: true},
-		{name: "acknowledged", part: message(unix.NLMSG_ERROR, 0, append(number(0), make([]byte, 16)...)), done: true},
+		{name: "acknowledged", part: message(unix.NLMSG_ERROR, 0, append(number(0), make([]byte, 16)...)), err: unix.EOPNOTSUPP},
 		{name: "done with an error", part: slices.Concat(socket(diagSocket(four)), message(unix.NLMSG_DONE, unix.NLM_F_MULTI, number(-int32(unix.ENOBUFS)))), err: unix.ENOBUFS},
 		{name: "error", part: message(unix.NLMSG_ERROR, 0, append(number(-int32(unix.ENOENT)), make([]byte, 16)...)), err: unix.ENOENT},
 		{name: "interrupted", part: slices.Concat(socket(diagSocket(six)), interrupted), err: unix.EINTR},
