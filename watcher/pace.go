@@ -5,6 +5,13 @@ import (
 	"time"
 )
 
+// savings is the CPU time that may be spent at once, beyond a hundredth of the time: on finding out who owns new listeners, and
+// whose servers those are. It is enough to look through a hundred thousand files some times.
+const savings = time.Second
+
+// broke is the longest pause that spending more than that comes to.
+const broke = 16 * time.Second
+
 // A pace decides how long to wait between two scans.
 type pace struct {
 	interval time.Duration
@@ -13,6 +20,11 @@ type pace struct {
 	calm     time.Time     // since when nothing changed
 	scans    int
 	costs    [4]time.Duration // of the last scans
+
+	// What changes all the time costs a search each time, however cheap a scan is when nothing has changed.
+	debt   time.Duration // the CPU time that was spent beyond what has been saved up, and beyond savings if above 0
+	owed   time.Time     // when debt was reckoned
+	thrift time.Duration // the pause that it came to, until something has been saved up again; 0 for none
 }
 
 // scanned notes that a scan ended, what it took, and whether it brought anything that wants to be confirmed. It sets the pause,
@@ -31,10 +43,10 @@ func (p *pace) scanned(took time.Duration, news bool) (stretched time.Duration) 
 	}
 	// One scan can be slow because it is the first or the machine is busy. The quickest of a few tells what scans cost here.
 	p.costs[p.scans%len(p.costs)] = took
-	if p.scans++; p.scans < len(p.costs) {
-		return 0
+	least := p.save()
+	if p.scans++; p.scans >= len(p.costs) {
+		least = max(least, (thrift-1)*slices.Min(p.costs[:]))
 	}
-	least := (thrift - 1) * slices.Min(p.costs[:])
 	if least <= max(p.interval, relaxed) {
 		p.pause = max(p.pause, least)
 		return 0
@@ -46,6 +58,37 @@ func (p *pace) scanned(took time.Duration, news bool) (stretched time.Duration) 
 	return stretched
 }
 
+// spent notes that so much CPU time was spent, beside or in a scan. The first scan is free: it looks at everything.
+func (p *pace) spent(cpu time.Duration) {
+	if p.scans == 0 {
+		return
+	}
+	p.debt = min(p.owing()+cpu, broke/thrift)
+	p.owed = time.Now()
+}
+
+// owing returns the debt as it is now.
+func (p *pace) owing() time.Duration {
+	if p.owed.IsZero() {
+		return -savings
+	}
+	return max(p.debt-time.Since(p.owed)/thrift, -savings)
+}
+
+// save returns the pause after which nothing is owed any more. Once that is longer than usual it stays as it is until a part of
+// the savings is back: what changes all the time does not change evenly.
+func (p *pace) save() time.Duration {
+	owing := p.owing()
+	if owing <= -savings/8 {
+		p.thrift = 0
+	}
+	need := max(0, owing) * thrift
+	for need > max(p.interval, relaxed, p.thrift) {
+		p.thrift = max(relaxed, p.thrift) * 2
+	}
+	return max(need, p.thrift)
+}
+
 // overslept reports whether the scan that has just ended, after it took so long, came much later than it should: the computer
 // slept, this program was stopped, or the clock was set forward. It is called before scanned.
 func (p *pace) overslept(took time.Duration) bool {
@@ -55,8 +98,12 @@ func (p *pace) overslept(took time.Duration) bool {
 }
 
 // atOnce returns how long to wait before a scan that was asked for. It keeps a crowd of requests from becoming a crowd of
-// scans, and does not spend more on them than on others where scans are expensive.
-func (p *pace) atOnce() time.Duration {
+// scans, and does not spend more on them than on others where scans are expensive. Where too much has been spent, only a person
+// gets more than the usual scans.
+func (p *pace) atOnce(person bool) time.Duration {
 	least := max(atLeast, 9*slices.Min(p.costs[:]))
+	if !person && p.owing() > 0 {
+		least = max(least, p.pause)
+	}
 	return max(0, least-time.Since(p.ended))
 }

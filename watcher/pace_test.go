@@ -121,10 +121,78 @@ func TestPaceAtOnce(t *testing.T) {
 					p.scanned(took, false)
 				}
 				time.Sleep(tt.since)
-				if got := p.atOnce(); got != tt.want {
+				if got := p.atOnce(false); got != tt.want {
 					t.Errorf("%v after scans of %v: %v, want %v", tt.since, tt.costs, got, tt.want)
 				}
 			})
 		})
 	}
+}
+
+// TestPaceSpent spends CPU time, and writes the pauses after the scans that follow.
+func TestPaceSpent(t *testing.T) {
+	const ms = time.Millisecond
+	tests := []struct {
+		name   string
+		spent  []time.Duration // in a row, in a scan each
+		scans  int             // after that
+		pauses string
+		asked  time.Duration // until a scan that the system asks for right after the spending; one of a person's always takes 20 ms
+	}{
+		{"nothing", nil, 3, "1s×3", 20 * ms},
+		{"what is saved", []time.Duration{savings}, 3, "1s×4", 20 * ms},
+		{"a little more", []time.Duration{savings / 2, savings / 2, 5 * ms}, 3, "1s×6", 20 * ms},
+		{"much more", []time.Duration{savings, 40 * ms, 40 * ms}, 6, "1s 4s*×5 1s×3", 4 * time.Second},
+		{"more each time", []time.Duration{savings, 60 * ms, 60 * ms, 60 * ms, 60 * ms}, 3, "1s 8s*×5 2s×2", 20 * ms},
+		{"without any measure", []time.Duration{time.Hour}, 3, "16s*×2 2s×2", 16 * time.Second},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				p := pace{interval: time.Second}
+				p.spent(time.Hour) // in the first scan, which is free
+				p.after(0, 1)
+				var pauses []string
+				for _, cpu := range tt.spent {
+					time.Sleep(p.pause)
+					p.spent(cpu)
+					stretched := p.scanned(0, false)
+					text := p.pause.String()
+					if stretched > 0 {
+						text += "*"
+					}
+					pauses = append(pauses, text)
+				}
+				if got := p.atOnce(false); got != tt.asked {
+					t.Errorf("the system waits for %v, want %v", got, tt.asked)
+				}
+				if got := p.atOnce(true); got != 20*ms {
+					t.Errorf("a person waits for %v", got)
+				}
+				pauses = append(pauses, p.after(0, tt.scans)...)
+				if got := repeats(pauses); got != tt.pauses {
+					t.Errorf("got %s, want %s", got, tt.pauses)
+				}
+			})
+		})
+	}
+}
+
+// TestPaceSaves has a process that spends more than it may for an hour, and sees what it comes to.
+func TestPaceSaves(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const each = 50 * time.Millisecond
+		p, start := pace{interval: time.Second}, time.Now()
+		p.after(0, 1)
+		all := time.Duration(0)
+		for time.Since(start) < time.Hour {
+			time.Sleep(p.atOnce(false))
+			p.spent(each)
+			p.scanned(0, true)
+			all += each
+		}
+		if most := savings + time.Hour/thrift + each; all > most || all < most/2 {
+			t.Errorf("spent %v, want no more than %v", all, most)
+		}
+	})
 }

@@ -28,6 +28,12 @@ func systemRole(m *testing.M, role string, args []string) error {
 		return roleDatagrams(args[0])
 	case "dial":
 		return roleDial(args[0], args[1])
+	case "world":
+		return roleWorld(args)
+	case "bomb":
+		return roleBomb(args)
+	case "rebind":
+		return roleRebind()
 	case "rows":
 		return roleRows(args[0])
 	}

@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"net/netip"
+	"runtime"
 	"slices"
 	"sync"
 	"time"
@@ -68,10 +69,11 @@ func (w *Watcher) Run(ctx context.Context, updates chan<- Update) {
 		state    = state{gone: w.gone, naming: w.naming}
 		pace     = pace{interval: cmp.Or(max(w.Interval, 0), defaultInterval)}
 		results  = make(chan result, 1) // buffered, so that a scan can end after Run has
-		next     = time.NewTimer(0)
+		next     = time.NewTimer(0)     // for due
 		limit    = time.NewTimer(scanLimit)
 		scanning bool
-		asked    bool // for another scan while one runs
+		due      = time.Now() // the next scan
+		asked    asker        // for another scan while one runs
 		engines  = make(chan struct{}, 1)
 		wg       sync.WaitGroup
 	)
@@ -95,9 +97,12 @@ func (w *Watcher) Run(ctx context.Context, updates chan<- Update) {
 			src.close()
 		}
 	}()
-	ask := func() {
-		if asked = scanning; !asked {
-			next.Reset(pace.atOnce())
+	ask := func(by asker) {
+		if scanning {
+			asked = max(asked, by)
+		} else if sooner := time.Now().Add(pace.atOnce(by == byPerson)); sooner.Before(due) {
+			due = sooner
+			next.Reset(time.Until(due))
 		}
 	}
 	for {
@@ -115,14 +120,15 @@ func (w *Watcher) Run(ctx context.Context, updates chan<- Update) {
 		case out <- update:
 			state.delivered(update)
 		case <-w.Wake:
-			ask()
+			ask(byPerson)
 		case interval := <-w.Intervals:
 			pace.interval = cmp.Or(max(interval, 0), defaultInterval)
-			ask() // the pause under way is of the old one
+			ask(byPerson) // the pause under way is of the old one
 		case <-engines:
 			state.naming.outdated = true
-			ask() // first, because most containers' ports have sockets
+			ask(bySystem) // first, because most containers' ports have sockets
 		case t := <-state.naming.told:
+			pace.spent(t.cost)
 			state.naming.learn(t)
 			state.rename()
 			state.naming.begin(ctx, state.now.Listeners) // about those that came meanwhile
@@ -131,14 +137,14 @@ func (w *Watcher) Run(ctx context.Context, updates chan<- Update) {
 			state.rename()
 			state.naming.begin(ctx, state.now.Listeners)
 			if state.naming.premature(state.now.Listeners, state.scanned) {
-				ask()
+				ask(bySystem)
 			}
 		case <-state.naming.retry:
 			state.naming.tryAgain()
 			state.naming.begin(ctx, state.now.Listeners)
 		case <-late:
 		case <-src.wake:
-			ask()
+			ask(bySystem)
 		case <-next.C:
 			scanning = true
 			limit.Reset(scanLimit)
@@ -154,6 +160,7 @@ func (w *Watcher) Run(ctx context.Context, updates chan<- Update) {
 			if pace.overslept(r.took) {
 				state.woke = time.Now()
 			}
+			pace.spent(r.cpu)
 			cost := r.took
 			if r.Searching || state.now.Searching {
 				cost = 0 // a search is paid for once, and says nothing of what scans cost here
@@ -163,19 +170,33 @@ func (w *Watcher) Run(ctx context.Context, updates chan<- Update) {
 			if news || state.naming.outdated {
 				state.naming.begin(ctx, state.now.Listeners)
 			}
+			due = time.Now().Add(pace.pause)
 			next.Reset(pace.pause)
-			if asked || state.now.Searching {
-				ask()
+			if state.now.Searching {
+				asked = max(asked, bySystem)
 			}
+			if asked != unasked {
+				ask(asked)
+			}
+			asked = unasked
 		}
 	}
 }
 
-// A result is what a scan returned, and how long it took.
+// An asker is who wants a scan at once.
+type asker int
+
+const (
+	unasked  asker = iota
+	bySystem       // because of something that it told
+	byPerson
+)
+
+// A result is what a scan returned, how long it took, and how much CPU time that was.
 type result struct {
 	Snapshot
-	err  error
-	took time.Duration
+	err       error
+	took, cpu time.Duration
 }
 
 // trusted scans within scanLimit and, where the answer could be one of the failures that look like an empty list, makes sure
@@ -183,7 +204,9 @@ type result struct {
 func trusted(ctx context.Context, scan func(context.Context) (Snapshot, error), before []Listener) result {
 	ctx, cancel := context.WithTimeout(ctx, scanLimit)
 	defer cancel()
-	start := time.Now()
+	runtime.LockOSThread() // whose CPU time it is
+	defer runtime.UnlockOSThread()
+	start, cpu := time.Now(), threadTime()
 	seen, err := scan(ctx)
 	if err == nil {
 		if lost := lostFamilies(before, seen.Listeners); len(lost) > 0 {
@@ -193,7 +216,8 @@ func trusted(ctx context.Context, scan func(context.Context) (Snapshot, error), 
 	if ctx.Err() == context.DeadlineExceeded {
 		err = errSlow
 	}
-	return result{seen, err, time.Since(start)}
+	took := time.Since(start)
+	return result{seen, err, took, min(took, threadTime()-cpu)}
 }
 
 // state is what Run remembers.

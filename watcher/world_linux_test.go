@@ -1,0 +1,117 @@
+package watcher
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// A world is where a test runs by itself: its processes see no others, and nothing else listens in its network. All that was
+// started in it ends with it.
+type world struct {
+	User  int           // whom the test runs as
+	Proc  string        // options with which /proc is mounted; see also hostProc
+	Shift time.Duration // by which the clocks that count from the start of the computer are ahead
+}
+
+// hostProc leaves the /proc of the system around the world, whose PIDs are not those of the world.
+const hostProc = "host"
+
+// inWorld is the environment variable that tells a test that it runs in its world.
+const inWorld = "PORTTRAY_TEST_WORLD"
+
+// enter runs a test once more, in a world, and reports whether this is that run; then the test goes on. Otherwise it is over.
+func (w world) enter(t *testing.T) (inside bool) {
+	t.Helper()
+	if os.Getenv(inWorld) == t.Name() {
+		return true
+	}
+	t.Parallel()
+	dir, err := os.MkdirTemp("", "world") // t.TempDir is for this user only
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	program := filepath.Join(dir, "watcher")
+	if err := errors.Join(os.Chmod(dir, 0o755), copyFile("/proc/self/exe", program)); err != nil {
+		t.Fatal(err)
+	}
+	text, err := json.Marshal(w)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := roleCommand("world", string(text), "-test.run=^"+strings.ReplaceAll(t.Name(), "/", "$/^")+"$", "-test.v", "-test.timeout=3m")
+	cmd.Path, cmd.Dir, cmd.Stderr = program, "/", nil
+	cmd.Env = append(cmd.Env, inWorld+"="+t.Name(), "GORACE=atexit_sleep_ms=0")
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL,
+		Cloneflags: syscall.CLONE_NEWNET | syscall.CLONE_NEWPID | syscall.CLONE_NEWNS | syscall.CLONE_NEWIPC}
+	runtime.LockOSThread() // whose end would be that of the world
+	defer runtime.UnlockOSThread()
+	out, err := cmd.CombinedOutput()
+	for _, refused := range []error{unix.EPERM, unix.EACCES, unix.EINVAL, unix.ENOSPC} {
+		if errors.Is(err, refused) && os.Getenv("CI") != "true" {
+			t.Skipf("this user may not make a world: %v", err)
+		}
+	}
+	for line := range strings.Lines(string(out)) {
+		if _, text, ok := strings.Cut(line, "_test.go:"); ok && err == nil {
+			_, text, _ = strings.Cut(text, ": ")
+			t.Log(strings.TrimSpace(text))
+		}
+	}
+	if passed := strings.Contains(string(out), "--- PASS: "+t.Name()+" "); err != nil || !passed {
+		t.Errorf("in a world of its own: %v\n%s", err, out)
+	}
+	return false
+}
+
+// roleWorld sets a world up and runs tests in it.
+func roleWorld(args []string) error {
+	var w world
+	if err := json.Unmarshal([]byte(args[0]), &w); err != nil {
+		return err
+	}
+	if err := errors.Join(unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""), raiseLoopback()); err != nil {
+		return err
+	}
+	if w.Proc != hostProc {
+		if err := unix.Mount("proc", "/proc", "proc", unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC, w.Proc); err != nil {
+			return fmt.Errorf("mount /proc: %w", err)
+		}
+	}
+	runtime.LockOSThread() // for the namespace of its children
+	if err := shiftClocks(w.Shift); err != nil {
+		return err
+	}
+	cmd := exec.Command(os.Args[0], args[1:]...)
+	cmd.Path = "/proc/self/exe"
+	if w.Proc == hostProc {
+		cmd.Path = os.Args[0]
+	}
+	os.Unsetenv("PORTTRAY_TEST_ROLE")
+	cmd.Stdout, cmd.Stderr, cmd.SysProcAttr = os.Stdout, os.Stderr, as(w.User)
+	return cmd.Run()
+}
+
+// shiftClocks has the clocks that count from the start of the computer go ahead for the children of this thread
+// (time_namespaces(7)).
+func shiftClocks(by time.Duration) error {
+	if by == 0 {
+		return nil
+	}
+	if err := unix.Unshare(unix.CLONE_NEWTIME); err != nil {
+		return fmt.Errorf("make a time namespace: %w", err)
+	}
+	offsets := fmt.Sprintf("monotonic %[1]d 0\nboottime %[1]d 0\n", int(by.Seconds()))
+	return os.WriteFile(fmt.Sprintf("/proc/%d/timens_offsets", unix.Gettid()), []byte(offsets), 0)
+}
