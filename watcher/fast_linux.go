@@ -184,6 +184,9 @@ func (s *fastScanner) read() (changed bool, err error) {
 			if so.tick == s.tick {
 				return false
 			}
+			if so.owner != nil { // which perhaps opens it anew, with as many files as before
+				s.search.remember(so.owner.PID)
+			}
 			delete(s.socks, so.key())
 			return true
 		})
@@ -244,6 +247,8 @@ func (s *fastScanner) check(ctx context.Context, now time.Time) (changed bool) {
 		case s.round%programRounds == 0 && s.replaced(so.owner):
 			s.renew(ctx, so.owner)
 			changed = true
+		case !so.owner.pinned && s.pins != nil: // there may be room by now
+			so.owner.pinned = s.pins.Hold(so.owner.Process)
 		}
 	}
 	return changed
@@ -272,7 +277,7 @@ func (s *fastScanner) forgetProgram(p *program) {
 func (s *fastScanner) renew(ctx context.Context, p *program) {
 	delete(s.owners, p.PID)
 	now := s.program(ctx, p.Process)
-	if now == nil { // it has just ended
+	if now == nil { // it has most likely just ended
 		s.forgetProgram(p)
 		return
 	}
@@ -309,7 +314,7 @@ func (s *fastScanner) attribute(ctx context.Context, now time.Time) (found bool)
 		return false
 	}
 	s.held = map[int32]map[uint32]int{}
-	vain := s.search.run(want, everywhere, func(so *sock, pid int32, fd int) bool {
+	vain, err := s.search.run(want, everywhere, func(so *sock, pid int32, fd int) bool {
 		p, fd := s.topmost(ctx, so, pid, fd)
 		if p == nil {
 			return false
@@ -319,6 +324,11 @@ func (s *fastScanner) attribute(ctx context.Context, now time.Time) (found bool)
 		return true
 	})
 	s.held = nil
+	if err != nil {
+		for _, so := range want {
+			so.retry = now.Add(retryAtFirst)
+		}
+	}
 	for _, so := range vain {
 		if s.search.everywhere {
 			so.walked = now
@@ -379,14 +389,15 @@ func (s *fastScanner) holdsAt(pid int32, fd int, inode uint32) bool {
 	return ok && has == inode
 }
 
-// program returns a process with its facts, which are read once, and pins it; nil when it has ended.
+// program returns a process with its facts, which are read once, and pins it; nil when it has ended, or when they cannot be read
+// for now.
 func (s *fastScanner) program(ctx context.Context, id owner.Process) *program {
 	if p := s.owners[id.PID]; p != nil && p.Is(id) {
 		return p
 	}
 	exe := s.fs.program(id.PID, nil)
 	facts, err := owner.Read(ctx, id.PID)
-	if errors.Is(err, os.ErrProcessDone) || err == nil && !facts.Is(id) {
+	if errors.Is(err, os.ErrProcessDone) || owner.OutOfFiles(err) || err == nil && !facts.Is(id) {
 		return nil
 	}
 	if err != nil {

@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"porttray/watcher/owner"
 )
 
 // searchBudget is how long a search may take in one tick; what is left of it is done in the next.
@@ -38,8 +40,8 @@ type search struct {
 // run looks for the holders of the wanted sockets, which are given by inode. It calls found with each holder, and found says
 // whether that settles it. Where everywhere is false, it does not look at processes in which nothing seems to have changed. But
 // for the first, a run stops when its time is up, and the next one goes on from there. It returns the sockets that have been
-// looked for to the end, in vain.
-func (s *search) run(want map[uint32]*sock, everywhere bool, found func(so *sock, pid int32, fd int) bool) (vain []*sock) {
+// looked for to the end, in vain. The error tells that nobody could be looked at, for now; that takes hardly any time.
+func (s *search) run(want map[uint32]*sock, everywhere bool, found func(so *sock, pid int32, fd int) bool) (vain []*sock, err error) {
 	h := hunt{search: s, want: maps.Clone(want), found: found, seen: map[int32]bool{}}
 	before := s.pids
 	if before != nil {
@@ -47,8 +49,8 @@ func (s *search) run(want map[uint32]*sock, everywhere bool, found func(so *sock
 	}
 	pids, err := s.fs.pids(make([]int32, 0, len(before)+64))
 	if err != nil { // no process can be seen, here or now
-		s.everywhere = false
-		return slices.Collect(maps.Values(want))
+		s.rest = nil
+		return nil, err
 	}
 	s.pids = pids
 	if before != nil {
@@ -65,17 +67,21 @@ func (s *search) run(want map[uint32]*sock, everywhere bool, found func(so *sock
 		if s.rest == nil {
 			s.rest, s.sought, s.everywhere = s.likely(pids, h.want, everywhere), maps.Clone(h.want), everywhere
 		}
-		if s.rest = h.look(s.rest); len(s.rest) > 0 && len(h.want) > 0 {
-			return nil
+		if s.rest = h.look(s.rest); len(s.rest) > 0 && len(h.want) > 0 && h.err == nil {
+			return nil, nil
 		}
 	}
 	s.rest = nil
+	if h.err != nil {
+		s.pids, s.files = before, nil // what was not looked at is new to the next run, too
+		return nil, h.err
+	}
 	for inode, so := range h.want {
 		if s.sought[inode] == so { // one that came later has a walk of its own
 			vain = append(vain, so)
 		}
 	}
-	return vain
+	return vain, nil
 }
 
 // remember notes that a process owns no listener any longer. A server that opens its port again is often the same process, and
@@ -139,6 +145,7 @@ type hunt struct {
 	found func(so *sock, pid int32, fd int) bool
 	seen  map[int32]bool
 	until time.Time // zero for no limit
+	err   error     // why nobody can be looked at any more
 }
 
 // look looks at processes until nothing is wanted any more or time is up, and returns those that it did not get to.
@@ -149,7 +156,7 @@ func (h *hunt) look(pids []int32) (left []int32) {
 	}
 	var matches []match // acted on when the process's files have been listed: the listing's buffers are in use until then
 	for i, pid := range pids {
-		if len(h.want) == 0 || !h.until.IsZero() && time.Now().After(h.until) {
+		if len(h.want) == 0 || h.err != nil || !h.until.IsZero() && time.Now().After(h.until) {
 			return pids[i:]
 		}
 		if h.seen[pid] {
@@ -157,14 +164,16 @@ func (h *hunt) look(pids []int32) (left []int32) {
 		}
 		h.seen[pid] = true
 		matches = matches[:0]
-		// What a process holds whose files may not be seen is not found; that is no error.
-		_ = h.fs.sockets(pid, func(fd int, inode uint32) bool {
+		err := h.fs.sockets(pid, func(fd int, inode uint32) bool {
 			so := h.want[inode]
 			if so != nil && !slices.ContainsFunc(matches, func(m match) bool { return m.so == so }) {
 				matches = append(matches, match{so, fd})
 			}
 			return len(matches) < len(h.want)
 		})
+		if owner.OutOfFiles(err) { // a process whose files may not be seen is no error
+			h.err = err
+		}
 		for _, m := range matches {
 			if h.want[m.so.inode] != nil && h.found(m.so, pid, m.fd) {
 				delete(h.want, m.so.inode)

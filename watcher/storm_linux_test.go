@@ -93,7 +93,9 @@ func (l *log) note(u Update) {
 // until follows until ok, and asks for scans where a person would.
 func (l *log) until(what string, asking bool, ok func() bool) {
 	l.t.Helper()
-	for late := time.Now().Add(3 * patience); !ok(); {
+	began := time.Now()
+	defer func() { l.t.Logf("%s after %v", what, time.Since(began)) }()
+	for late := began.Add(3 * patience); !ok(); {
 		if time.Now().After(late) {
 			l.t.Fatalf("%s: not so after %v; the last update has %d listeners, slow %v, %v", what, 3*patience,
 				len(l.last.Snapshot.Listeners), l.last.Slow, l.last.Err)

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -19,9 +20,11 @@ import (
 // A world is where a test runs by itself: its processes see no others, and nothing else listens in its network. All that was
 // started in it ends with it.
 type world struct {
-	User  int           // whom the test runs as
-	Proc  string        // options with which /proc is mounted; see also hostProc
-	Shift time.Duration // by which the clocks that count from the start of the computer are ahead
+	User    int           // whom the test runs as
+	Proc    string        // options with which /proc is mounted; see also hostProc
+	Shift   time.Duration // by which the clocks that count from the start of the computer are ahead
+	Servers int           // so many listeners of root's are there
+	Apart   bool          // the listeners are held by a process that is in another PID namespace, around that of the test
 }
 
 // hostProc leaves the /proc of the system around the world, whose PIDs are not those of the world.
@@ -88,6 +91,24 @@ func roleWorld(args []string) error {
 		if err := unix.Mount("proc", "/proc", "proc", unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC, w.Proc); err != nil {
 			return fmt.Errorf("mount /proc: %w", err)
 		}
+	}
+	for range w.Servers {
+		l, err := net.Listen("tcp4", "127.0.0.1:0")
+		if err != nil {
+			return err
+		}
+		defer l.Close()
+	}
+	if w.Apart {
+		w.Apart, w.Servers = false, 0
+		text, err := json.Marshal(w)
+		if err != nil {
+			return err
+		}
+		cmd := exec.Command("/proc/self/exe", append([]string{string(text)}, args[1:]...)...)
+		cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
+		cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWPID | syscall.CLONE_NEWNS}
+		return cmd.Run()
 	}
 	runtime.LockOSThread() // for the namespace of its children
 	if err := shiftClocks(w.Shift); err != nil {

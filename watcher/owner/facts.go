@@ -75,19 +75,27 @@ const tellTime = time.Second
 var tellers = newGuard(4)
 
 // Tell finds out the facts about p. It reads files of p and its ancestors, of the directory that p works in and those above, and
-// takes a second at most: a dead network file system can hold it. Then it returns false, and should be asked again later. There
-// are no facts about a process that has ended.
+// takes a second at most: a dead network file system can hold it. Then it returns false, as it does for OutOfFiles, and should be asked
+// again later. There are no facts about a process that has ended.
 func Tell(ctx context.Context, p Process) (Facts, bool) {
-	return guarded(ctx, tellers, tellTime, func(ctx context.Context) Facts { return tell(ctx, p) })
+	type told struct {
+		Facts
+		sure bool
+	}
+	t, ok := guarded(ctx, tellers, tellTime, func(ctx context.Context) told {
+		f, sure := tell(ctx, p)
+		return told{f, sure}
+	})
+	return t.Facts, ok && t.sure
 }
 
-func tell(ctx context.Context, p Process) Facts {
-	line := lineage(ctx, p)
-	if len(line) == 0 {
-		return Facts{}
+func tell(ctx context.Context, p Process) (f Facts, sure bool) {
+	line, err := lineage(ctx, p)
+	if len(line) == 0 || OutOfFiles(err) {
+		return Facts{}, !OutOfFiles(err)
 	}
 	homes := homeDirs()
-	f := Facts{Project: project(ctx, p.Dir, homes...), Manager: manager(ctx, p)}
+	f = Facts{Project: project(ctx, p.Dir, homes...), Manager: manager(ctx, p)}
 	f.Command = restartCommand(line[0], p.Dir)
 	own := line[0].tool()
 	f.Tool = toolOf(line, f.Project.Dir)
@@ -107,7 +115,7 @@ func tell(ctx context.Context, p Process) Facts {
 	}
 	// All of the above was read by PID: it counts only if that was one and the same process throughout.
 	if again, err := Identify(p.PID); err != nil || !again.Is(p) {
-		return Facts{}
+		return Facts{}, !OutOfFiles(err)
 	}
-	return f
+	return f, true
 }

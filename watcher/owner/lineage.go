@@ -31,11 +31,11 @@ const maxLineage = 1 + len(Facts{}.Ancestors)
 
 // lineage returns p and its ancestors, the nearest first, up to and without what the person or the system started them from: a
 // shell that somebody types into, a terminal, a desktop session, a service manager, another user's process. It is empty when p
-// has ended.
-func lineage(ctx context.Context, p Process) []member {
+// has ended. The error tells what kept it from going on; that an ancestor has ended is one.
+func lineage(ctx context.Context, p Process) ([]member, error) {
 	m, err := readMember(ctx, p.PID)
 	if err != nil || m.Start != p.Start {
-		return nil
+		return nil, err
 	}
 	if p.Dir != "" {
 		m.dir = p.Dir
@@ -45,12 +45,12 @@ func lineage(ctx context.Context, p Process) []member {
 		m.inspect()
 		line = append(line, m)
 		if len(line) == maxLineage || m.parent <= 1 || ctx.Err() != nil {
-			return line
+			return line, nil
 		}
 		parent, err := readMember(ctx, m.parent)
 		// Windows keeps the PID of a parent that has ended: see Parent.
 		if err != nil || parent.Start > m.Start || parent.user != m.user || parent.starts() {
-			return line
+			return line, err
 		}
 		m = parent
 	}

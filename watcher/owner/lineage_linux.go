@@ -17,12 +17,19 @@ import (
 // On Linux all is read below one open directory in /proc, which belongs to the process and not to its PID.
 func readMember(_ context.Context, pid int32) (member, error) {
 	dir, err := unix.Open("/proc/"+strconv.Itoa(int(pid)), unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	if OutOfFiles(err) {
+		return member{}, fmt.Errorf("process %d: %w", pid, err)
+	}
 	if err != nil {
 		return member{}, fmt.Errorf("process %d: %w", pid, os.ErrProcessDone)
 	}
 	defer unix.Close(dir)
 	var buf [4096]byte
-	v, err := parseStat(readBelow(dir, "stat", buf[:], len(buf)))
+	stat, err := readBelow(dir, "stat", buf[:], len(buf))
+	if OutOfFiles(err) {
+		return member{}, fmt.Errorf("process %d: %w", pid, err)
+	}
+	v, err := parseStat(stat)
 	if err != nil || v.ended {
 		return member{}, fmt.Errorf("process %d: %w", pid, os.ErrProcessDone)
 	}
@@ -31,24 +38,28 @@ func readMember(_ context.Context, pid int32) (member, error) {
 	if err := unix.Fstat(dir, &info); err == nil {
 		m.user = int64(info.Uid)
 	}
-	m.args = splitArgs(readBelow(dir, "cmdline", buf[:], maxCmdline))
+	cmdline, err := readBelow(dir, "cmdline", buf[:], maxCmdline)
+	if OutOfFiles(err) {
+		return member{}, fmt.Errorf("process %d: %w", pid, err)
+	}
+	m.args = splitArgs(cmdline)
 	m.exe = readLink(dir, "exe", buf[:])
 	m.dir = readLink(dir, "cwd", buf[:])
 	return newMember(m), nil
 }
 
-// readBelow returns what a file in a directory holds, up to max bytes, or nothing. It may be in buf.
-func readBelow(dir int, name string, buf []byte, max int) []byte {
+// readBelow returns what a file in a directory holds, up to max bytes, and what kept it from reading all of that. It may be in buf.
+func readBelow(dir int, name string, buf []byte, max int) ([]byte, error) {
 	fd, err := unix.Openat(dir, name, unix.O_RDONLY|unix.O_CLOEXEC, 0)
 	if err != nil {
-		return nil
+		return nil, err
 	}
 	defer unix.Close(fd)
 	n := 0
 	for {
 		if n == len(buf) {
 			if n >= max {
-				return buf[:n]
+				return buf[:n], nil
 			}
 			buf = append(buf, make([]byte, min(3*n, max-n))...)
 		}
@@ -57,7 +68,7 @@ func readBelow(dir int, name string, buf []byte, max int) []byte {
 			continue
 		}
 		if err != nil || got <= 0 {
-			return buf[:n]
+			return buf[:n], err
 		}
 		n += got
 	}

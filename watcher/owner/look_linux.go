@@ -16,6 +16,9 @@ import (
 // Elsewhere it is the creation time that the kernel keeps for the process, on Windows in units of 100 ns and on macOS in milliseconds.
 func look(pid int32) (vitals, error) {
 	stat, err := os.ReadFile("/proc/" + strconv.Itoa(int(pid)) + "/stat")
+	if errors.Is(err, fs.ErrNotExist) && withheld(pid) {
+		return vitals{}, fmt.Errorf("look at process %d: it is hidden: %w", pid, fs.ErrPermission)
+	}
 	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ESRCH) {
 		return vitals{}, fmt.Errorf("process %d: %w", pid, os.ErrProcessDone)
 	}
@@ -27,6 +30,16 @@ func look(pid int32) (vitals, error) {
 		return vitals{}, fmt.Errorf("look at process %d: %w", pid, err)
 	}
 	return v, nil
+}
+
+// withheld reports whether a process that is not in /proc may be there all the same: /proc may not be mounted any more, or with
+// hidepid=2 (proc(5)) since somebody looked last, or the process may be another user's by now.
+func withheld(pid int32) bool {
+	if _, err := os.Lstat("/proc/self"); err != nil {
+		return true // it says nothing about anybody
+	}
+	err := syscall.Kill(int(pid), 0) // which hits nobody: it only asks
+	return err == nil || errors.Is(err, syscall.EPERM)
 }
 
 // parseStat reads /proc/PID/stat (proc_pid_stat(5)). The second field, the name, may itself hold spaces and parentheses,

@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/shirou/gopsutil/v3/process"
@@ -93,8 +94,14 @@ func Parent(p Process) (Process, bool) {
 // managers are the programs that start services, for the system or for a user.
 var managers = map[string]bool{"systemd": true, "launchd": true, "init": true, "runit": true, "s6-svscan": true}
 
+// OutOfFiles reports whether an error says that this program or the whole system may not open another file, or has no memory left: what
+// cannot be read for that can be read later.
+func OutOfFiles(err error) bool {
+	return errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE) || errors.Is(err, syscall.ENOMEM)
+}
+
 // Read returns the facts about the process that now has this PID. The error wraps os.ErrProcessDone when there is no such
-// process; a single fact that cannot be read stays empty.
+// process; a single fact that cannot be read stays empty, unless that is for OutOfFiles.
 func Read(ctx context.Context, pid int32) (Process, error) {
 	p, err := Identify(pid)
 	if err != nil {
@@ -102,7 +109,9 @@ func Read(ctx context.Context, pid int32) (Process, error) {
 	}
 	// A literal rather than process.NewProcess, which leaves a pidfd open until the garbage collector runs.
 	ps := &process.Process{Pid: pid}
-	if name, err := ps.NameWithContext(ctx); err == nil {
+	var untold []error
+	name, err := ps.NameWithContext(ctx)
+	if untold = append(untold, err); err == nil {
 		p.Name = strings.TrimSuffix(name, ".exe")
 	}
 	p.Exe, _ = ps.ExeWithContext(ctx) // not readable for other users' processes; then only the name counts
@@ -112,16 +121,23 @@ func Read(ctx context.Context, pid int32) (Process, error) {
 	if dir, err := ps.CwdWithContext(ctx); err == nil && dir != "" {
 		p.Dir = filepath.Clean(dir) // Windows ends it with a separator
 	}
-	if ms, err := ps.CreateTimeWithContext(ctx); err == nil && ms > 0 {
+	ms, err := ps.CreateTimeWithContext(ctx)
+	if untold = append(untold, err); err == nil && ms > 0 {
 		p.Since = time.UnixMilli(ms)
 	}
 	mine := false
-	if p.User, mine, err = runsAs(ctx, ps); err == nil {
+	p.User, mine, err = runsAs(ctx, ps)
+	if untold = append(untold, err); err == nil {
 		p.Foreign = !mine
 	}
-	p.Refusal = refusal(ctx, p, ps, mine)
+	p.Refusal, err = refusal(ctx, p, ps, mine)
+	untold = append(untold, err)
 	// All of the above was read by PID: it counts only if that was one and the same process throughout.
-	if again, err := Identify(pid); err != nil || !again.Is(p) {
+	again, err := Identify(pid)
+	if err := errors.Join(append(untold, err)...); OutOfFiles(err) {
+		return Process{}, fmt.Errorf("read process %d: %w", pid, err)
+	}
+	if err != nil || !again.Is(p) {
 		return Process{}, fmt.Errorf("read process %d: it was replaced meanwhile: %w", pid, os.ErrProcessDone)
 	}
 	return p, nil

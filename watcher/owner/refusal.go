@@ -21,14 +21,22 @@ const forwarding = "forwards for a container or VM"
 func (p Process) Forwards() bool { return p.Refusal == forwarding }
 
 // refusal returns why p, which is this user's or not, must not be signalled, or nothing if it may be. The order is from the
-// gravest reason down.
-func refusal(ctx context.Context, p Process, ps *process.Process, mine bool) string {
+// gravest reason down. The error tells that it cannot be known.
+func refusal(ctx context.Context, p Process, ps *process.Process, mine bool) (string, error) {
+	above, err := isAncestor(p)
+	if err != nil {
+		return "", err
+	}
+	return refusalOf(ctx, p, ps, mine, above), nil
+}
+
+func refusalOf(ctx context.Context, p Process, ps *process.Process, mine, above bool) string {
 	switch {
 	case p.PID <= 1, managers[p.Name], runtime.GOOS == "windows" && p.PID == 4:
 		return "part of the system"
 	case int(p.PID) == os.Getpid():
 		return "porttray itself"
-	case isAncestor(p):
+	case above:
 		return "porttray runs in it"
 	case forwards(p.Name) || forwards(filepath.Base(p.Exe)):
 		return forwarding
@@ -45,23 +53,27 @@ func refusal(ctx context.Context, p Process, ps *process.Process, mine bool) str
 	return ""
 }
 
-// isAncestor reports whether p is a parent of this process, at any distance.
-func isAncestor(p Process) bool {
+// isAncestor reports whether p is a parent of this process, at any distance. Where parents cannot be read for OutOfFiles, that is the
+// error.
+func isAncestor(p Process) (bool, error) {
 	child, err := look(int32(os.Getpid()))
 	if err == nil && p.Start > child.start {
-		return false // most are younger, and then the parents need not be looked at
+		return false, nil // most are younger, and then the parents need not be looked at
 	}
 	for err == nil && child.parent > 0 {
 		var parent vitals
 		if parent, err = look(child.parent); err != nil || parent.start > child.start {
-			return false // see Parent
+			break // see Parent
 		}
 		if p.PID == child.parent && p.Start == parent.start {
-			return true
+			return true, nil
 		}
 		child = parent
 	}
-	return false
+	if OutOfFiles(err) {
+		return false, err
+	}
+	return false, nil
 }
 
 // forwarders hold listeners on behalf of a container or VM: signalling one breaks its engine and not the server that the
