@@ -4,9 +4,10 @@ import (
 	"context"
 	"fmt"
 	"net"
-	"os"
 	"slices"
 	"strings"
+
+	"porttray/watcher/owner"
 )
 
 // witnessed scans once more while this process itself listens on each of the lost address families for a moment. A scan that
@@ -37,7 +38,7 @@ func witnessed(ctx context.Context, scan func(context.Context) (Snapshot, error)
 			continue
 		}
 		at := slices.IndexFunc(seen.Listeners, func(l Listener) bool {
-			return l.Port == port && (int(l.Owner.PID) == os.Getpid() || !l.Owner.Known())
+			return l.Port == port && (l.Owner.PID == owner.Self() || !l.Owner.Known())
 		})
 		if at < 0 {
 			blind = append(blind, network)

@@ -38,6 +38,9 @@ func withheld(pid int32) bool {
 	if _, err := os.Lstat("/proc/self"); err != nil {
 		return true // it says nothing about anybody
 	}
+	if !ownView() {
+		return false // the PID is for /proc alone to know
+	}
 	err := syscall.Kill(int(pid), 0) // which hits nobody: it only asks
 	return err == nil || errors.Is(err, syscall.EPERM)
 }

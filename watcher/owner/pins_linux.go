@@ -45,6 +45,9 @@ func (p pin) loose() bool { return !p.since.IsZero() }
 
 // NewPins returns an empty set. The error wraps errors.ErrUnsupported before Linux 5.3.
 func NewPins() (*Pins, error) {
+	if !ownView() {
+		return nil, errors.New("pin a process: the PIDs that are seen are those of another container")
+	}
 	probe, err := unix.PidfdOpen(os.Getpid(), 0)
 	if err != nil {
 		return nil, fmt.Errorf("pin a process: %w", err)

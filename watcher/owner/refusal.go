@@ -34,6 +34,8 @@ func refusalOf(ctx context.Context, p Process, ps *process.Process, mine, above 
 	switch {
 	case p.PID <= 1, managers[p.Name], runtime.GOOS == "windows" && p.PID == 4:
 		return "part of the system"
+	case !ownView():
+		return "its PID in this container is unknown"
 	case int(p.PID) == os.Getpid():
 		return "porttray itself"
 	case above:
@@ -52,6 +54,21 @@ func refusalOf(ctx context.Context, p Process, ps *process.Process, mine, above 
 	}
 	return ""
 }
+
+// Self returns the PID by which processes that are looked at see this one: in a container with the /proc of another, that is not the
+// one by which the system knows it here (pid_namespaces(7)). It is 0 where this process cannot be seen.
+func Self() int32 {
+	if runtime.GOOS != "linux" {
+		return int32(os.Getpid())
+	}
+	self, _ := os.Readlink("/proc/self") // empty without /proc
+	pid, _ := strconv.ParseInt(self, 10, 32)
+	return int32(pid)
+}
+
+// ownView reports whether processes are seen by the PIDs that system calls take. Those of another PID namespace are other processes'
+// in this one.
+func ownView() bool { return int(Self()) == os.Getpid() }
 
 // isAncestor reports whether p is a parent of this process, at any distance. Where parents cannot be read for OutOfFiles, that is the
 // error.

@@ -1,6 +1,7 @@
 package owner
 
 import (
+	"errors"
 	"fmt"
 	"os"
 
@@ -10,6 +11,9 @@ import (
 // ExitsUntold returns why this system does not tell how a process ended that another program started; nil where it does. It asks
 // the kernel about this process, and starts and ends none.
 func ExitsUntold() error {
+	if !ownView() {
+		return errors.New("the processes that are seen are those of another container")
+	}
 	pidfd, err := unix.PidfdOpen(os.Getpid(), 0)
 	if err != nil {
 		return fmt.Errorf("pin a process: %w", err)
