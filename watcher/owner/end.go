@@ -5,9 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"runtime"
 	"slices"
+	"strings"
 	"syscall"
 	"time"
+
+	"github.com/shirou/gopsutil/v3/process"
 )
 
 // An Outcome says what came of ending a process.
@@ -46,7 +50,8 @@ const Wait = 5 * time.Second
 //
 // Whoever is hit is exactly p: the process is pinned first (a pidfd on Linux, a handle on Windows), then its start is compared
 // and the port checked, and the signal goes through the pin, so that a PID that is reused in between hits nobody. macOS has no
-// such pin; there the start is compared once more right before the signal.
+// such pin; there the start is compared once more right before the signal. A process that runs another program by now (execve(2))
+// is not what p was.
 func End(ctx context.Context, p Process, force bool, wait time.Duration, holders func(context.Context) ([]Process, error)) Result {
 	if !force && !CanStop() {
 		return Result{Outcome: Refused, Reason: "this system can only kill"}
@@ -61,7 +66,7 @@ func End(ctx context.Context, p Process, force bool, wait time.Duration, holders
 	if err != nil {
 		return Result{Err: fmt.Errorf("see who holds the port: %w", err)}
 	}
-	if !slices.ContainsFunc(before, p.Is) || p.Gone() {
+	if !slices.ContainsFunc(before, p.Is) || p.Gone() || replaced(ctx, p) {
 		return Result{Outcome: AlreadyGone}
 	}
 	signal := os.Kill
@@ -97,7 +102,7 @@ func aim(ctx context.Context, p Process) (*os.Process, Result, bool) {
 	// Read afresh: what was known when the row was made may be old, and whose process it is can change.
 	now, err := Read(ctx, p.PID)
 	switch {
-	case errors.Is(err, os.ErrProcessDone), err == nil && !now.Is(p), p.Gone():
+	case errors.Is(err, os.ErrProcessDone), err == nil && (!now.Is(p) || otherProgram(p.Exe, now.Exe)), p.Gone():
 		_ = pin.Release()
 		return nil, Result{Outcome: AlreadyGone}, false
 	case err != nil:
@@ -108,6 +113,22 @@ func aim(ctx context.Context, p Process) (*os.Process, Result, bool) {
 		return nil, Result{Outcome: Refused, Reason: now.Refusal}, false
 	}
 	return pin, Result{}, true
+}
+
+// replaced reports whether p is known to run another program than it did. Elsewhere than on Linux that takes long, or cannot be.
+func replaced(ctx context.Context, p Process) bool {
+	if runtime.GOOS != "linux" {
+		return false
+	}
+	exe, err := (&process.Process{Pid: p.PID}).ExeWithContext(ctx)
+	return err == nil && otherProgram(p.Exe, exe)
+}
+
+// otherProgram reports whether a process that ran one file and now another runs another program. One that cannot be read says
+// nothing, and neither does one that was deleted meanwhile, as when a program is built anew.
+func otherProgram(then, now string) bool {
+	const deleted = " (deleted)" // see proc_pid_exe(5)
+	return then != "" && now != "" && strings.TrimSuffix(then, deleted) != strings.TrimSuffix(now, deleted)
 }
 
 // watch follows what a signal to p does, for as long as wait. Looking at the process is cheap and done often; a scan of all

@@ -8,6 +8,9 @@ import (
 	"os"
 	"strconv"
 	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // look returns the vitals of the process with this PID. The error wraps os.ErrProcessDone when there is none.
@@ -43,6 +46,24 @@ func withheld(pid int32) bool {
 	}
 	err := syscall.Kill(int(pid), 0) // which hits nobody: it only asks
 	return err == nil || errors.Is(err, syscall.EPERM)
+}
+
+// ticks is how many of them a second has for people (USER_HZ): the same on all systems that Go knows.
+const ticks = 100
+
+// outlast reports whether a process that begins now could have the same start. If so, it returns when that is over. On Linux that
+// is the rest of a clock tick; elsewhere start is so exact that no PID is used twice within it.
+func outlast(start uint64) bool {
+	const tick = uint64(time.Second / ticks)
+	var now unix.Timespec
+	// The clock that start was read from, in the time namespace of this process like start itself (time_namespaces(7)).
+	if unix.ClockGettime(unix.CLOCK_BOOTTIME, &now) != nil || uint64(now.Nano())/tick != start {
+		return false
+	}
+	rest := unix.NsecToTimespec(int64(tick - uint64(now.Nano())%tick))
+	for unix.Nanosleep(&rest, &rest) == unix.EINTR {
+	}
+	return true
 }
 
 // parseStat reads /proc/PID/stat (proc_pid_stat(5)). The second field, the name, may itself hold spaces and parentheses,

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"os"
+	"os/exec"
 	"strings"
 	"testing"
 )
@@ -77,5 +78,42 @@ func TestLook(t *testing.T) {
 	}
 	if v, err := look(math.MaxInt32); !errors.Is(err, os.ErrProcessDone) { // above any limit for PIDs
 		t.Errorf("no process: %+v, %v, want %v", v, err, os.ErrProcessDone)
+	}
+}
+
+// TestIdentifyForGood shows that no process that begins later could have the identity that one has got, though it has just begun.
+func TestIdentifyForGood(t *testing.T) {
+	for range 20 {
+		cmd := exec.Command("sleep", "60")
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		p, err := Identify(int32(cmd.Process.Pid))
+		again := outlast(p.Start)
+		cmd.Process.Kill()
+		cmd.Wait()
+		if err != nil || again {
+			t.Fatalf("%+v, %v: another process could have this start", p, err)
+		}
+	}
+}
+
+func TestOtherProgram(t *testing.T) {
+	tests := []struct {
+		then, now string
+		want      bool
+	}{
+		{"/usr/bin/node", "/usr/bin/node", false},
+		{"/usr/bin/node", "/usr/bin/node (deleted)", false}, // by an upgrade
+		{"/tmp/main (deleted)", "/tmp/main", false},
+		{"/usr/bin/node", "/usr/bin/postgres", true},
+		{"/usr/bin/node", "/usr/bin/postgres (deleted)", true},
+		{"", "/usr/bin/node", false},
+		{"/usr/bin/node", "", false},
+	}
+	for _, tt := range tests {
+		if got := otherProgram(tt.then, tt.now); got != tt.want {
+			t.Errorf("from %q to %q: %v, want %v", tt.then, tt.now, got, tt.want)
+		}
 	}
 }

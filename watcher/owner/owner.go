@@ -68,13 +68,24 @@ type vitals struct {
 
 // Identify returns the process that now has this PID with nothing but its identity filled in. The error wraps
 // os.ErrProcessDone when there is no such process.
+//
+// No later process has the same identity: where two could begin at what counts as the same time, and one that has just begun could be
+// followed by another with its PID, Identify waits until that time is over, 10 ms at most.
 func Identify(pid int32) (Process, error) {
-	v, err := look(pid)
-	if err != nil {
-		return Process{}, err
+	for range identifyTries {
+		v, err := look(pid)
+		if err != nil {
+			return Process{}, err
+		}
+		if !outlast(v.start) {
+			return Process{PID: pid, Start: v.start}, nil
+		}
 	}
-	return Process{PID: pid, Start: v.start}, nil
+	return Process{}, fmt.Errorf("identify process %d: it is replaced again and again: %w", pid, os.ErrProcessDone)
 }
+
+// identifyTries is how often a PID is looked at that has another process each time.
+const identifyTries = 5
 
 // Parent returns the identity of p's parent process, or false when p has ended, has no parent or may not be seen. Windows keeps
 // the PID of a parent that has ended; a process that started after p is not the parent but has its PID. A service manager does
