@@ -15,16 +15,20 @@ import (
 // is hit unless l's owner, or its container, has l's port at this moment. It blocks for as long as owner.End, whose wait is
 // meant; a container has the time to end that it was given when it was started, which mostly is 10 seconds.
 func End(ctx context.Context, l Listener, force bool, wait time.Duration) owner.Result {
-	holders := func(ctx context.Context) ([]owner.Process, error) {
+	if l.Container.ID != "" {
+		return endContainer(ctx, l, holders(l.Port))
+	}
+	return owner.End(ctx, l.Owner, force, wait, holders(l.Port))
+}
+
+// holders returns a function that scans anew and returns the owners of the listeners on a port.
+func holders(port uint16) func(context.Context) ([]owner.Process, error) {
+	return func(ctx context.Context) ([]owner.Process, error) {
 		ctx, cancel := context.WithTimeout(ctx, scanLimit)
 		defer cancel()
 		s, err := scanOnce(ctx, true) // the port is free when no interface leads to it
-		return s.Holders(l.Port), err
+		return s.Holders(port), err
 	}
-	if l.Container.ID != "" {
-		return endContainer(ctx, l, holders)
-	}
-	return owner.End(ctx, l.Owner, force, wait, holders)
 }
 
 // endContainer has its engine stop the container that publishes l's port.

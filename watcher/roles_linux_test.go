@@ -34,6 +34,8 @@ func systemRole(m *testing.M, role string, args []string) error {
 		return roleBomb(args)
 	case "rebind":
 		return roleRebind()
+	case "handover":
+		return roleHandOver(args)
 	case "rows":
 		return roleRows(args[0])
 	}
