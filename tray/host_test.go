@@ -36,6 +36,15 @@ type host struct {
 // startHost starts the panel. There can be one at a time; stop it and start another to restart the panel.
 func (d *desktop) startHost() *host {
 	d.t.Helper()
+	h := d.newHost()
+	d.own(h.conn, hostName)
+	h.emit("StatusNotifierHostRegistered")
+	return h
+}
+
+// newHost returns a panel that has yet to become the one of the session.
+func (d *desktop) newHost() *host {
+	d.t.Helper()
 	h := &host{d: d, signals: map[string]int{}}
 	h.conn = d.connect(h.see)
 	var err error
@@ -57,13 +66,29 @@ func (d *desktop) startHost() *host {
 	if _, err := call(h.conn.BusObject(), "org.freedesktop.DBus.AddMatch", "type='signal'"); err != nil {
 		d.t.Fatal(err)
 	}
-	d.own(h.conn, hostName)
-	h.emit("StatusNotifierHostRegistered")
 	return h
 }
 
-// stop ends the panel as a crash would: its name is free when stop returns.
+// stop ends the panel as one that leaves does: its name is free when stop returns.
 func (h *host) stop() { leave(h.conn, hostName) }
+
+// crash ends the panel as its death does, which the bus finds out about, and returns when the bus has.
+func (h *host) crash() {
+	h.d.t.Helper()
+	name := h.conn.Names()[0]
+	h.conn.Close()
+	onlooker := h.d.connect(func(*dbus.Signal) {})
+	defer onlooker.Close()
+	if !poll(patience, func() bool {
+		has, err := call(onlooker.BusObject(), "org.freedesktop.DBus.NameHasOwner", name)
+		return err == nil && has[0] == false
+	}) {
+		h.d.t.Fatalf("the bus has not noticed that %s is dead", name)
+	}
+}
+
+// at is the item as another panel sees it, also one that is not the one of the session.
+func (i *item) at(h *host) *item { return &item{h: h, sender: i.sender, name: i.name, path: i.path} }
 
 // emit broadcasts a signal. Nothing but the end of the connection can go wrong.
 func (h *host) emit(signal string, args ...any) {
