@@ -81,6 +81,7 @@ const (
 	openSettings
 	about
 	quit
+	none // too many others run
 )
 
 // A drawer brings what is on the screen in line with a menu, with as few changes as possible. It belongs to one goroutine.

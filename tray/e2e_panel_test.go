@@ -5,12 +5,10 @@ package tray_test
 import (
 	"fmt"
 	"math"
-	"os"
 	"slices"
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/godbus/dbus/v5"
 )
@@ -57,10 +55,11 @@ func TestPanelDiesAgainAndAgain(t *testing.T) {
 			if menu := s.item.menu().String(); menu != whole {
 				t.Fatalf("round %d: the menu is\n%swant\n%s", round, menu, whole)
 			}
-			about := len(s.notes.all())
-			s.item.click(s.item.menu().find("About porttray"))
-			if !poll(patience, func() bool { return len(s.notes.all()) > about }) {
-				t.Fatalf("round %d: a click does nothing", round)
+			if about := len(s.notes.all()); round%2 == 0 {
+				s.item.click(s.item.menu().find("About porttray"))
+				if !poll(patience, func() bool { return len(s.notes.all()) > about }) {
+					t.Fatalf("round %d: a click does nothing", round)
+				}
 			}
 			if round%8 == 2 {
 				s.item.settle()
@@ -292,6 +291,3 @@ func questions(item, menu dbus.ObjectPath) []question {
 	}
 	return all
 }
-
-var _ = os.Kill
-var _ = time.Second

@@ -112,10 +112,12 @@ func TestHostRestarts(t *testing.T) {
 	sender := s.item.sender
 	var slowest time.Duration
 	for round := range 20 {
-		// Each notification brings the signal that it was closed.
-		s.item.click(s.item.menu().find("About porttray"))
-		if !poll(patience, func() bool { return s.notes.closed() > round }) {
-			t.Fatalf("no notification in round %d", round)
+		// Each notification brings the signal that it was closed. One entry is not clicked as often as only a panel can.
+		if closed := s.notes.closed(); round%2 == 0 {
+			s.item.click(s.item.menu().find("About porttray"))
+			if !poll(patience, func() bool { return s.notes.closed() > closed }) {
+				t.Fatalf("no notification in round %d", round)
+			}
 		}
 		s.host.stop()
 		s.host = d.startHost()

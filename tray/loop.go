@@ -28,6 +28,9 @@ const (
 	actionPatience = 30 * time.Second
 	// pauseFor is how long notices are paused.
 	pauseFor = time.Hour
+	// Nobody clicks one entry more often than this, but a panel that has gone wild does: so many times at once, and then at that pace.
+	clickBurst = 10
+	clickPace  = 200 * time.Millisecond
 	// ownGrace is how long after an end that was asked for the closing of its listeners still belongs to it.
 	ownGrace = 10 * time.Second
 )
@@ -90,6 +93,7 @@ type loop struct {
 	endings   map[target]*ending    // what the person ended
 	told      map[watcher.ID]string // the servers that the person was told of lately, by muteKey
 	running   int                   // actions
+	clicks    map[click]time.Time   // until when those of late use up the pace
 	actions   sync.WaitGroup        // the same, to wait for
 }
 
@@ -117,6 +121,7 @@ func newLoop(version, goos string) *loop {
 		wake:    make(chan struct{}, 1),
 		endings: map[target]*ending{},
 		told:    map[watcher.ID]string{},
+		clicks:  map[click]time.Time{},
 	}
 	l.judge.ignored = func(on watcher.Listener) bool {
 		return l.model.muted[muteKey(on)] || l.model.settings.Rule(on).Notify == settings.NotifyNever
@@ -304,6 +309,9 @@ func (l *loop) host(has bool) {
 
 // click acts on a click. What the item was made for counts, not what is in its place by now.
 func (l *loop) click(ctx context.Context, c click) {
+	if l.wild(c, time.Now()) {
+		return
+	}
 	if c.action == about {
 		l.do.say(notice{title: "porttray " + l.model.version, body: "Shows what listens on this computer's loopback ports. MIT licence."})
 		return
@@ -351,10 +359,30 @@ func (l *loop) click(ctx context.Context, c click) {
 	case c.action == mute:
 		l.mute(listener)
 	case l.running == actionLimit:
+		if l.wild(click{action: none}, time.Now()) {
+			return
+		}
 		l.do.say(notice{title: "Nothing was done", body: "Earlier actions are still running"})
 	default:
 		l.act(ctx, c.action, listener)
 	}
+}
+
+// wild reports whether an entry is clicked as nobody does it: as often as a panel can.
+func (l *loop) wild(c click, now time.Time) bool {
+	const many = 64
+	if len(l.clicks) >= many {
+		maps.DeleteFunc(l.clicks, func(_ click, until time.Time) bool { return until.Before(now) })
+	}
+	until := l.clicks[c]
+	if until.Before(now) {
+		until = now
+	}
+	if until.Sub(now) >= clickBurst*clickPace {
+		return true
+	}
+	l.clicks[c] = until.Add(clickPace)
+	return false
 }
 
 // find returns the listener of that name or, if its server has restarted since the person was told of it, what it is now: another

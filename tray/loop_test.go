@@ -502,6 +502,43 @@ func TestLoopBoundsItsActions(t *testing.T) {
 	})
 }
 
+// A panel that clicks without end opens, copies and tells no more than somebody with quick fingers does; and what others click counts.
+func TestLoopOutlastsAWildPanel(t *testing.T) {
+	perform(t, func(s *stage) {
+		s.list(server(3000, 1), server(4000, 2))
+		row := s.menu.root.find("4000")
+		stale := []*fakeItem{row.find("Stop"), row.find("Mute"), row.find("Open in browser")}
+		s.list(server(3000, 1))
+		s.wait(15 * time.Second)
+		s.forget()
+		const seconds = 5
+		for range seconds {
+			for range 1000 {
+				s.click("3000", "Open in browser")
+				s.click("3000", "Pin")
+				for _, i := range stale {
+					s.clickItem(i)
+				}
+				s.wait(time.Millisecond)
+			}
+		}
+		const most = 10 + 5*seconds
+		if n := len(s.opened); n < seconds || n > most {
+			t.Errorf("the browser was opened %d times, want %d at most", n, most)
+		}
+		if n := len(s.said); n < seconds || n > len(stale)*most {
+			t.Errorf("%d notices were given, want %d at most", n, len(stale)*most)
+		}
+		s.click("3000", "Stop")
+		if len(s.signals) != 1 {
+			t.Errorf("the signals are %q", s.signals)
+		}
+		if n := len(s.loop.clicks); n > 64 {
+			t.Errorf("%d clicks are remembered", n)
+		}
+	})
+}
+
 // A click on a notice may come long after it, and leaves an open menu open.
 func TestLoopOpensFromNotices(t *testing.T) {
 	perform(t, func(s *stage) {
