@@ -340,6 +340,19 @@ func (d *desktop) own(conn *dbus.Conn, name string) {
 	}
 }
 
+// free waits until nobody has a name.
+func (d *desktop) free(name string) {
+	d.t.Helper()
+	onlooker := d.connect(func(*dbus.Signal) {})
+	defer onlooker.Close()
+	if !poll(patience, func() bool {
+		has, err := call(onlooker.BusObject(), "org.freedesktop.DBus.NameHasOwner", name)
+		return err == nil && has[0] == false
+	}) {
+		d.t.Fatalf("%s is still there", name)
+	}
+}
+
 // leave gives a name back and closes the connection. The bus may be gone already, so nothing here can fail.
 func leave(conn *dbus.Conn, name string) {
 	call(conn.BusObject(), "org.freedesktop.DBus.ReleaseName", name)
@@ -352,4 +365,10 @@ func call(obj dbus.BusObject, method string, args ...any) ([]any, error) {
 	defer cancel()
 	c := obj.CallWithContext(ctx, method, 0, args...)
 	return c.Body, c.Err
+}
+
+// file reports whether there is a file of that name.
+func (d *desktop) file(name string) bool {
+	_, err := os.Stat(d.path(name))
+	return err == nil
 }

@@ -75,16 +75,8 @@ func (h *host) stop() { leave(h.conn, hostName) }
 // crash ends the panel as its death does, which the bus finds out about, and returns when the bus has.
 func (h *host) crash() {
 	h.d.t.Helper()
-	name := h.conn.Names()[0]
 	h.conn.Close()
-	onlooker := h.d.connect(func(*dbus.Signal) {})
-	defer onlooker.Close()
-	if !poll(patience, func() bool {
-		has, err := call(onlooker.BusObject(), "org.freedesktop.DBus.NameHasOwner", name)
-		return err == nil && has[0] == false
-	}) {
-		h.d.t.Fatalf("the bus has not noticed that %s is dead", name)
-	}
+	h.d.free(hostName)
 }
 
 // at is the item as another panel sees it, also one that is not the one of the session.
