@@ -96,7 +96,7 @@ func TestRequest(t *testing.T) {
 
 // Whatever other programs send, the connection is read on, and what nobody takes in is dropped.
 func TestSignalsAreBounded(t *testing.T) {
-	s := &session{hosts: make(chan *dbus.Signal, 1), heard: make(chan func(), 1), clicked: make(chan watcher.ID, 1), shown: shown{by: ":1.5"}}
+	s := &session{hosts: make(chan struct{}, 1), heard: make(chan func(), 1), clicked: make(chan watcher.ID, 1), shown: shown{by: ":1.5"}}
 	hosts := []string{nameOwnerChanged, watcherName + ".StatusNotifierHostRegistered"}
 	for _, name := range append(hosts, actionInvoked, noticeClosed, "a.b", "") {
 		for _, sender := range []string{busName, ":1.5", ""} {
@@ -114,5 +114,24 @@ func TestSignalsAreBounded(t *testing.T) {
 	}
 	if len(s.clicked) > 0 {
 		t.Error("a click on nothing")
+	}
+}
+
+// That a tray host has come is not lost among what others send, and none of them can say so in place of the bus.
+func TestArrivalIsNotLost(t *testing.T) {
+	s := &session{hosts: make(chan struct{}, 1), heard: make(chan func(), 1)}
+	shout := func() {
+		for range 100 {
+			s.DeliverSignal("", "", &dbus.Signal{Sender: ":1.9", Name: watcherName + ".StatusNotifierHostRegistered"})
+			s.DeliverSignal("", "", &dbus.Signal{Sender: ":1.9", Name: nameOwnerChanged, Body: []any{watcherName, "", ":1.9"}})
+		}
+	}
+	if shout(); s.arrived.Load() {
+		t.Error("a stranger can say that a tray host has come")
+	}
+	s.DeliverSignal("", "", &dbus.Signal{Sender: busName, Name: nameOwnerChanged, Body: []any{watcherName, "", ":1.5"}})
+	shout()
+	if len(s.hosts) != 1 || !s.arrived.Load() {
+		t.Error("that one has come is lost")
 	}
 }

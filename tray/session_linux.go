@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"sync/atomic"
 	"time"
+	_ "unsafe" // for go:linkname
 
 	"github.com/godbus/dbus/v5"
 
@@ -28,10 +30,11 @@ const (
 // (github.com/fyne-io/systray/issues/131) and pile up unread.
 type session struct {
 	conn    *dbus.Conn
-	hosts   chan *dbus.Signal // what may say that a tray host came or went
-	heard   chan func()       // takes in what may be about notices, in the goroutine that sends them
-	clicked chan watcher.ID   // whose server a clicked notice offered to open
-	shown   shown             // belongs to the goroutine that sends
+	hosts   chan struct{}   // a tray host may have come or gone
+	arrived atomic.Bool     // one has come since, for certain
+	heard   chan func()     // takes in what may be about notices, in the goroutine that sends them
+	clicked chan watcher.ID // whose server a clicked notice offered to open
+	shown   shown           // belongs to the goroutine that sends
 	plain   beeepSender
 }
 
@@ -41,7 +44,7 @@ func openSession(ctx context.Context) (*session, error) {
 	if display(os.Getenv) == "" {
 		return nil, errNoDisplay
 	}
-	s := &session{hosts: make(chan *dbus.Signal, 16), heard: make(chan func(), maxShown), clicked: make(chan watcher.ID, 1),
+	s := &session{hosts: make(chan struct{}, 1), heard: make(chan func(), maxShown), clicked: make(chan watcher.ID, 1),
 		plain: newBeeepSender()}
 	if err := s.connect(ctx, greet); err != nil {
 		return nil, err
@@ -96,8 +99,8 @@ func hello(conn *dbus.Conn) error {
 	return conn.Hello()
 }
 
-// greet makes a connection usable, and the one that systray will use as well: systray neither reports that it cannot connect
-// nor survives it.
+// greet makes a connection usable, and makes the one that systray will use: systray neither reports that it cannot connect nor
+// survives it.
 func greet(conn *dbus.Conn) error {
 	if err := hello(conn); err != nil {
 		return err
@@ -105,18 +108,45 @@ func greet(conn *dbus.Conn) error {
 	if err := matchNotices(conn); err != nil {
 		return err
 	}
-	_, err := dbus.SessionBus()
-	return err
+	forSystray, err := dbus.SessionBusPrivateNoAutoStartup(dbus.WithSignalHandler(deaf{}))
+	if err != nil {
+		return err
+	}
+	if err := hello(forSystray); err != nil {
+		forSystray.Close()
+		return err
+	}
+	shared = forSystray
+	return nil
 }
+
+// shared is the connection that godbus gives to everybody who asks for one, systray among them; nil until somebody has. Anyone on
+// the bus can send it signals. One that systray does not expect ends its reading of them, and from then on godbus would keep each
+// further one in memory for ever, with a goroutine. So it gets a connection that takes none, before it asks; that a tray host has
+// come is told by this program's own.
+//
+//go:linkname shared github.com/godbus/dbus/v5.sessionBus
+var shared *dbus.Conn
+
+// deaf takes no signals, and passes none on to whoever registers for them.
+type deaf struct{}
+
+func (deaf) DeliverSignal(string, string, *dbus.Signal) {}
+func (deaf) AddSignal(chan<- *dbus.Signal)              {}
+func (deaf) RemoveSignal(chan<- *dbus.Signal)           {}
 
 // DeliverSignal sorts what the connection receives. Any program can send it signals, so what is too much is dropped: godbus' own
 // handler would keep a goroutine for each.
 func (s *session) DeliverSignal(_, _ string, sig *dbus.Signal) {
 	switch sig.Name {
 	case nameOwnerChanged, watcherName + ".StatusNotifierHostRegistered", watcherName + ".StatusNotifierHostUnregistered":
-		if name, _, _ := ownerChange(sig); sig.Name != nameOwnerChanged || name == watcherName {
+		if name, _, now := ownerChange(sig); sig.Name != nameOwnerChanged || name == watcherName {
+			// However much others send besides, it is not lost that one has come.
+			if now != "" {
+				s.arrived.Store(true)
+			}
 			select {
-			case s.hosts <- sig:
+			case s.hosts <- struct{}{}:
 			default:
 			}
 			return
@@ -152,11 +182,15 @@ func (s *session) watch(ctx context.Context, hosts chan<- bool) {
 		s.conn.AddMatchSignal(dbus.WithMatchInterface(busName), dbus.WithMatchMember("NameOwnerChanged"), dbus.WithMatchArg(0, watcherName)),
 		s.conn.AddMatchSignal(dbus.WithMatchInterface(watcherName)),
 	)
+	told, has := false, false
 	for ; err == nil; err = ctx.Err() {
-		select {
-		case hosts <- s.hasHost(ctx):
-		case <-ctx.Done():
-			return
+		if now := s.hasHost(ctx); now != has || !told {
+			told, has = true, now
+			select {
+			case hosts <- has:
+			case <-ctx.Done():
+				return
+			}
 		}
 		if !s.nextHost(ctx) {
 			if ctx.Err() == nil {
@@ -177,8 +211,8 @@ func (s *session) nextHost(ctx context.Context) bool {
 		return false
 	case <-s.conn.Context().Done():
 		return false
-	case sig := <-s.hosts:
-		if _, _, now := ownerChange(sig); now != "" {
+	case <-s.hosts:
+		if s.arrived.Swap(false) {
 			s.register(ctx)
 		}
 		return true

@@ -1,0 +1,163 @@
+//go:build linux
+
+package tray_test
+
+import (
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/godbus/dbus/v5"
+	"github.com/godbus/dbus/v5/prop"
+)
+
+// What a program can do that claims the name of the tray host is what a person can do who sits in front of the menu: it reads the
+// menu, and clicks what is in it. No test can keep it from that, because a panel does nothing else; it is a program of the same user,
+// who could end the same processes without a tray. Beyond that it must not get: it neither stops the tray nor keeps it from the next
+// host, and clicks reach nothing but what the menu has for them.
+
+// claim makes a connection the tray host, with these properties and methods.
+func (d *desktop) claim(registered any, methods map[string]any) *dbus.Conn {
+	d.t.Helper()
+	conn := d.connect(func(*dbus.Signal) {})
+	_, err := prop.Export(conn, hostPath, prop.Map{hostName: {"IsStatusNotifierHostRegistered": {Value: registered}}})
+	if err == nil {
+		err = conn.ExportMethodTable(methods, hostPath, hostName)
+	}
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	d.own(conn, hostName)
+	return conn
+}
+
+func TestHostThatLies(t *testing.T) {
+	parallel(t)
+	d := newDesktop(t)
+	d.needNetwork()
+	v := d.startVictim(victimOptions{}, "127.0.0.1:0")
+	long := strings.Repeat("x", 1<<20)
+	hang := make(chan struct{})
+	defer close(hang)
+	never := map[string]any{"RegisterStatusNotifierItem": func(string) *dbus.Error { <-hang; return nil }}
+	s := d.startTray()
+	s.row(v, v.ports[0])
+	sender := s.item.sender
+	before := s.tray.load(t)
+	for name, claim := range map[string]func() *dbus.Conn{
+		"a word instead of yes":    func() *dbus.Conn { return d.claim(long, nil) },
+		"a number instead of yes":  func() *dbus.Conn { return d.claim(int32(7), nil) },
+		"a nest of variants":       func() *dbus.Conn { return d.claim([]dbus.Variant{dbus.MakeVariant(dbus.MakeVariant(true))}, nil) },
+		"no":                       func() *dbus.Conn { return d.claim(false, never) },
+		"yes, and never registers": func() *dbus.Conn { return d.claim(true, never) },
+		"an error with a long text": func() *dbus.Conn {
+			return d.claim(true, map[string]any{"RegisterStatusNotifierItem": func(string) *dbus.Error { return dbus.NewError("a.b", []any{long}) }})
+		},
+		"an answer of another shape": func() *dbus.Conn {
+			return d.claim(true, map[string]any{"RegisterStatusNotifierItem": func(string) (string, uint32, *dbus.Error) { return long, 7, nil }})
+		},
+	} {
+		s.host.stop()
+		liar := claim()
+		for _, body := range [][]any{nil, {long}, {long, long, long, long}, {hostName, "", ":1.99"}, {uint32(1), []string{long}, false}, {dbus.MakeVariant(nestedVariant(40))}} {
+			for _, signal := range []string{hostName + ".StatusNotifierHostRegistered", hostName + ".StatusNotifierHostUnregistered", hostName + ".Nonsense",
+				"org.freedesktop.DBus.NameOwnerChanged", "org.freedesktop.DBus.NameLost", "org.freedesktop.DBus.Properties.PropertiesChanged"} {
+				liar.Emit(hostPath, signal, body...)
+				direct(liar, sender, signal, body...)
+			}
+		}
+		if _, err := call(liar.BusObject(), "org.freedesktop.DBus.GetId"); err != nil { // all of it has passed the bus
+			t.Fatal(err)
+		}
+		leave(liar, hostName)
+		s.host = d.startHost()
+		s.item = s.host.item(patience)
+		if items := s.host.shown(); len(items) != 1 || items[0].sender != sender {
+			t.Fatalf("after %s there are %d icons in the tray, want the one of %s", name, len(items), sender)
+		}
+		s.row(v, v.ports[0])
+	}
+	after := s.tray.load(t)
+	t.Logf("before %v, after %v", before, after)
+	if after.files > before.files || after.tasks > before.tasks+10 || after.memory > before.memory+200e6 {
+		t.Error("the lies have left too much")
+	}
+	if v.exited() {
+		t.Errorf("%s was ended", v.who())
+	}
+	s.item.click(s.row(v, v.ports[0]).find("Stop " + v.who()))
+	s.hear(fmt.Sprintf("Port %d is free", v.ports[0]), v.who()+" stopped")
+}
+
+// nestedVariant is a variant in a variant, many times.
+func nestedVariant(depth int) any {
+	var v any = "x"
+	for range depth {
+		v = dbus.MakeVariant(v)
+	}
+	return v
+}
+
+// direct sends a signal to one connection, which gets it whatever it asked the bus for.
+func direct(from *dbus.Conn, to, name string, body ...any) {
+	i := strings.LastIndex(name, ".")
+	headers := map[dbus.HeaderField]dbus.Variant{
+		dbus.FieldPath:        dbus.MakeVariant(dbus.ObjectPath(hostPath)),
+		dbus.FieldInterface:   dbus.MakeVariant(name[:i]),
+		dbus.FieldMember:      dbus.MakeVariant(name[i+1:]),
+		dbus.FieldDestination: dbus.MakeVariant(to),
+	}
+	if len(body) > 0 {
+		headers[dbus.FieldSignature] = dbus.MakeVariant(dbus.SignatureOf(body...))
+	}
+	from.Send(&dbus.Message{Type: dbus.TypeSignal, Headers: headers, Body: body}, nil)
+}
+
+// A program that shouts without end that hosts come and go keeps the tray from no host, and has it write no log without end.
+func TestForgedHostSignals(t *testing.T) {
+	parallel(t)
+	d := newDesktop(t)
+	d.needNetwork()
+	s := d.startTray()
+	sender, stop := s.item.sender, make(chan struct{})
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	quiet := sync.OnceFunc(func() { close(stop) })
+	defer quiet()
+	before, forger := s.tray.load(t), d.connect(func(*dbus.Signal) {})
+	wg.Go(func() {
+		for {
+			for range 200 {
+				forger.Emit(hostPath, hostName+".StatusNotifierHostRegistered")
+				direct(forger, sender, "org.freedesktop.DBus.NameOwnerChanged", "x") // which ends systray's own watch for hosts
+			}
+			if _, err := call(forger.BusObject(), "org.freedesktop.DBus.GetId"); err != nil {
+				return
+			}
+			select {
+			case <-stop:
+				return
+			default:
+			}
+		}
+	})
+	for range 8 {
+		s.host.crash()
+		s.host = d.startHost()
+		s.item = s.host.item(patience)
+		if items := s.host.shown(); len(items) != 1 || items[0].sender != sender {
+			t.Fatalf("there are %d icons in the tray, want the one of %s", len(items), sender)
+		}
+	}
+	quiet()
+	s.item.settle()
+	after := s.tray.load(t)
+	t.Logf("before %v, after %v", before, after)
+	if after.memory > before.memory+30e6 {
+		t.Error("the signals have left too much")
+	}
+	if n := strings.Count(s.tray.output(), "\n"); n > 100 {
+		t.Errorf("%d lines were logged, which begin with\n%.1000s", n, s.tray.output())
+	}
+}
