@@ -3,71 +3,166 @@
 package tray_test
 
 import (
+	"encoding/json"
 	"fmt"
 	"net"
 	"net/http"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
 )
 
-// An engine is a container engine with one container, whose forwarder is a victim. It speaks what Docker does.
+// An engine is a container engine, whose containers are what the test says. It speaks what Docker does.
 type engine struct {
-	id   string
-	port uint16
+	d      *desktop
+	socket string
+	server *http.Server
 
-	mu       sync.Mutex
-	stopped  bool
-	lists    int // how often it was asked for its containers
-	stops    []string
-	onStop   func()
-	listener net.Listener
+	mu         sync.Mutex
+	containers []container // that run
+	lists      int         // how often it was asked for them
+	stops      []string    // the containers that it was told to stop
+	followers  map[chan struct{}]bool
+}
+
+// A container publishes a port on 127.0.0.1.
+type container struct {
+	id, name, image  string
+	project, service string // of Compose
+	port             uint16
+	onStop           func() // is called when somebody has the engine stop it
 }
 
 // startEngine starts an engine at the socket that DOCKER_HOST names for the programs of this session.
 func (d *desktop) startEngine() *engine {
 	d.t.Helper()
-	socket := d.path("docker.sock")
-	l, err := net.Listen("unix", socket)
-	if err != nil {
-		d.t.Fatal(err)
-	}
-	e := &engine{id: strings.Repeat("0123456789abcdef", 4), listener: l}
-	mux := http.NewServeMux()
-	mux.HandleFunc("GET /containers/json", e.list)
-	mux.HandleFunc("GET /events", func(w http.ResponseWriter, r *http.Request) {
-		w.WriteHeader(http.StatusOK)
-		w.(http.Flusher).Flush()
-		<-r.Context().Done()
-	})
-	mux.HandleFunc("POST /containers/{id}/stop", e.stop)
-	server := &http.Server{Handler: mux}
-	go server.Serve(l) // until it is closed
-	d.t.Cleanup(func() { server.Close() })
-	d.setenv("DOCKER_HOST", "unix://"+socket)
+	e := &engine{d: d, socket: d.path("docker.sock"), followers: map[chan struct{}]bool{}}
+	d.setenv("DOCKER_HOST", "unix://"+e.socket)
+	d.t.Cleanup(func() { e.end() })
+	e.begin()
 	return e
 }
+
+// begin lets the engine run.
+func (e *engine) begin() {
+	e.d.t.Helper()
+	l, err := net.Listen("unix", e.socket)
+	if err != nil {
+		e.d.t.Fatal(err)
+	}
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /containers/json", e.list)
+	mux.HandleFunc("GET /events", e.follow)
+	mux.HandleFunc("POST /containers/{id}/stop", e.stop)
+	e.server = &http.Server{Handler: mux}
+	go e.server.Serve(l) // until it is closed
+}
+
+// end ends the engine, and what goes on at its socket.
+func (e *engine) end() { e.server.Close() }
 
 func (e *engine) list(w http.ResponseWriter, _ *http.Request) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.lists++
-	if e.stopped {
-		fmt.Fprint(w, "[]")
-		return
+	type port struct {
+		IP                      string
+		PrivatePort, PublicPort uint16
+		Type                    string
 	}
-	fmt.Fprintf(w, `[{"Id":%q,"Names":["/shop-web-1"],"Image":"nginx:alpine","State":"running",
-		"Labels":{"com.docker.compose.project":"shop","com.docker.compose.service":"web"},
-		"Ports":[{"IP":"127.0.0.1","PrivatePort":80,"PublicPort":%d,"Type":"tcp"}]}]`, e.id, e.port)
+	type entry struct {
+		Id     string
+		Names  []string
+		Image  string
+		State  string
+		Labels map[string]string
+		Ports  []port
+	}
+	all := []entry{}
+	for _, c := range e.containers {
+		all = append(all, entry{c.id, []string{"/" + c.name}, c.image, "running",
+			map[string]string{"com.docker.compose.project": c.project, "com.docker.compose.service": c.service},
+			[]port{{"127.0.0.1", 80, c.port, "tcp"}}})
+	}
+	json.NewEncoder(w).Encode(all)
+}
+
+// follow is the stream of events. What they say does not matter to anybody here.
+func (e *engine) follow(w http.ResponseWriter, r *http.Request) {
+	events := make(chan struct{}, 1)
+	e.mu.Lock()
+	e.followers[events] = true
+	e.mu.Unlock()
+	defer func() {
+		e.mu.Lock()
+		defer e.mu.Unlock()
+		delete(e.followers, events)
+	}()
+	w.WriteHeader(http.StatusOK)
+	for {
+		w.(http.Flusher).Flush()
+		select {
+		case <-r.Context().Done():
+			return
+		case <-events:
+			fmt.Fprintln(w, `{"Type":"container"}`)
+		}
+	}
+}
+
+// followed reports whether somebody listens to the events.
+func (e *engine) followed() bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return len(e.followers) > 0
+}
+
+// tell sends an event. The caller holds mu.
+func (e *engine) tell() {
+	for events := range e.followers {
+		select {
+		case events <- struct{}{}:
+		default: // there is one to be read
+		}
+	}
+}
+
+// add has a container run.
+func (e *engine) add(c container) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.containers = append(e.containers, c)
+	e.tell()
+}
+
+// remove ends a container. Unless it is one of those that run, it returns false.
+func (e *engine) remove(id string) (container, bool) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	i := slices.IndexFunc(e.containers, func(c container) bool { return c.id == id })
+	if i < 0 {
+		return container{}, false
+	}
+	c := e.containers[i]
+	e.containers = slices.Delete(e.containers, i, i+1)
+	e.tell()
+	return c, true
 }
 
 func (e *engine) stop(w http.ResponseWriter, r *http.Request) {
 	e.mu.Lock()
-	defer e.mu.Unlock()
 	e.stops = append(e.stops, r.PathValue("id"))
-	e.stopped = true
-	e.onStop()
+	e.mu.Unlock()
+	c, ok := e.remove(r.PathValue("id"))
+	if !ok {
+		w.WriteHeader(http.StatusNotModified)
+		return
+	}
+	if c.onStop != nil {
+		c.onStop()
+	}
 	w.WriteHeader(http.StatusNoContent)
 }
 
@@ -75,7 +170,7 @@ func (e *engine) stop(w http.ResponseWriter, r *http.Request) {
 func (e *engine) asked() (lists int, stops []string) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	return e.lists, e.stops
+	return e.lists, slices.Clone(e.stops)
 }
 
 func TestContainer(t *testing.T) {
@@ -84,16 +179,17 @@ func TestContainer(t *testing.T) {
 	d.needNetwork()
 	e := d.startEngine()
 	proxy := d.startVictim(victimOptions{name: "docker-proxy"}, "127.0.0.1:0")
-	e.port = proxy.ports[0]
-	e.onStop = func() { proxy.signal(os.Kill); <-proxy.done }
+	c := container{id: strings.Repeat("0123456789abcdef", 4), name: "shop-web-1", image: "nginx:alpine", project: "shop", service: "web",
+		port: proxy.ports[0], onStop: func() { proxy.signal(os.Kill); <-proxy.done }}
+	e.add(c)
 	s := d.startTray()
 
-	want := fmt.Sprintf("%d  nginx · web (container)", e.port)
+	want := fmt.Sprintf("%d  nginx · web (container)", c.port)
 	menu := s.item.waitFor("row of the container", patience, func(menu *node) bool {
-		row := menu.row(e.port)
+		row := menu.row(c.port)
 		return row.find("Stop container shop-web-1") != nil
 	})
-	row := menu.row(e.port)
+	row := menu.row(c.port)
 	if row.label != want {
 		t.Errorf("the row is labelled %q, want %q", row.label, want)
 	}
@@ -113,12 +209,12 @@ func TestContainer(t *testing.T) {
 	}
 
 	s.item.click(row.find("Stop container shop-web-1"))
-	s.hear(fmt.Sprintf("Port %d is free", e.port), "container shop-web-1 stopped")
-	s.noRow(e.port)
-	if _, stops := e.asked(); len(stops) != 1 || stops[0] != e.id {
-		t.Errorf("the engine was told to stop %q, want %q", stops, e.id)
+	s.hear(fmt.Sprintf("Port %d is free", c.port), "container shop-web-1 stopped")
+	s.noRow(c.port)
+	if _, stops := e.asked(); len(stops) != 1 || stops[0] != c.id {
+		t.Errorf("the engine was told to stop %q, want %q", stops, c.id)
 	}
-	if heard := s.heard(e.port); len(heard) != 1 {
+	if heard := s.heard(c.port); len(heard) != 1 {
 		t.Errorf("the notifications about it are %q", heard)
 	}
 }
