@@ -193,3 +193,43 @@ func TestJudgeForgetsASupervisor(t *testing.T) {
 		t.Errorf("got %+v", news)
 	}
 }
+
+// On a busy machine it takes a while to find out whose a new listener is. Then it is told of late rather than never.
+func TestJudgeWaitsForTheOwner(t *testing.T) {
+	unknown, known := server(3000, 1), server(3000, 1)
+	unknown.Owner = owner.Process{}
+	foreign := unknown
+	foreign.Owner.Foreign = true
+	at := func(d time.Duration) time.Time { return noon.Add(d) }
+	for _, c := range []struct {
+		name  string
+		opens watcher.Listener
+		found time.Duration // when it is known; 0 if it never is
+		told  time.Duration
+	}{
+		{"known at once", known, 0, settled},
+		{"known in time", unknown, settled / 2, settled},
+		{"known late", unknown, 4 * time.Second, 4 * time.Second},
+		{"never known", unknown, 0, sought},
+		{"known to be another user's", foreign, 0, settled},
+	} {
+		j := newJudge()
+		j.observe([]watcher.Event{{Kind: watcher.Opened, Listener: c.opens}}, nil, nil, false, noon)
+		servers := []watcher.Server{{Listener: c.opens}}
+		told := time.Duration(-1)
+		for now := time.Duration(0); now <= time.Minute && told < 0; now += 250 * time.Millisecond {
+			if c.found > 0 && now >= c.found {
+				servers[0].Listener = known
+			}
+			if next, ok := j.next(); now > 0 && ok && next.Before(at(now-250*time.Millisecond)) {
+				t.Fatalf("%s: after %v there was something to do at %v", c.name, now, next.Sub(noon))
+			}
+			if news := j.ripen(servers, at(now)); len(news) == 1 && news[0].on.Owner == servers[0].Owner {
+				told = now
+			}
+		}
+		if told != c.told {
+			t.Errorf("%s: decided after %v, want %v", c.name, told, c.told)
+		}
+	}
+}
