@@ -145,7 +145,7 @@ func backAgain(e watcher.Event) notice {
 	body := whoIs(l.Owner) + " has it now"
 	title := fmt.Sprintf("%d is back", l.Port)
 	if by := l.Facts.Supervisor; by.Name != "" {
-		title += fmt.Sprintf(": restarted by %s (PID %d)", owner.Printable(by.Name, 30), by.PID)
+		title += ": restarted by " + owner.Numbered(owner.Printable(by.Name, 30), by.PID)
 	}
 	return notice{title: title, body: body}
 }

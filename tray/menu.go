@@ -385,7 +385,7 @@ func who(l watcher.Listener) string {
 }
 
 // whoIs names a process so that it cannot be mistaken for another one.
-func whoIs(p owner.Process) string { return fmt.Sprintf("%s (PID %d)", name(p, 30), p.PID) }
+func whoIs(p owner.Process) string { return owner.Numbered(name(p, 30), p.PID) }
 
 // clean makes text fit for a label: one bad label can make a panel drop the whole menu.
 func clean(s string) string { return owner.Printable(s, maxLabel) }

@@ -113,7 +113,7 @@ func (a *Answer) adviseElsewhere() []Advice {
 func (a *Answer) takenBy() string {
 	by := func(p []Process) string {
 		if len(p) > 0 && p[0].PID != 0 {
-			return fmt.Sprintf("%s (PID %d)", cmp.Or(owner.Printable(p[0].Process, 30), "a process"), p[0].PID)
+			return owner.Numbered(cmp.Or(owner.Printable(p[0].Process, 30), "a process"), p[0].PID)
 		}
 		return "some program"
 	}
@@ -247,7 +247,7 @@ func (a *Answer) adviseStop() []Advice {
 		var advice []Advice
 		for _, l := range a.servers {
 			if l.Owner.Refusal == "" && l.Owner.Known() {
-				advice = append(advice, Advice{fmt.Sprintf("To end %s (PID %d):", l.Name(), l.Owner.PID),
+				advice = append(advice, Advice{"To end " + owner.Numbered(l.Name(), l.Owner.PID) + ":",
 					fmt.Sprintf("porttray stop %d --pid %d", l.Port, l.Owner.PID)})
 			}
 		}

@@ -1,6 +1,7 @@
 package owner
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -8,19 +9,30 @@ import (
 	"unicode/utf8"
 )
 
+// maxMarks is how many combining marks a character may have: as many as any language needs.
+const maxMarks = 3
+
 // Printable makes text that came from a process fit to show on one line. Runs of space, line breaks and controls become one
-// space; format characters (invisible ones and those that turn the direction of writing) are dropped; what is no character at
-// all becomes U+FFFD; and what is longer than max characters ends in an ellipsis. A max of 0 or less means no limit.
+// space; format characters (invisible ones and those that turn the direction of writing) are dropped, and so is whatever else shows
+// nothing, and all but the first few of the marks on a character, which would otherwise cover the lines around or the text before;
+// what is no character at all becomes U+FFFD; and what is longer than max characters ends in an ellipsis. A max of 0 or less
+// means no limit.
 func Printable(s string, max int) string {
 	var b strings.Builder
-	n, space := 0, false
+	n, space, marks := 0, false, maxMarks
 	for _, r := range s {
-		if unicode.IsSpace(r) || unicode.IsControl(r) {
-			space = n > 0
+		switch {
+		case isSpace(r):
+			space, marks = n > 0, maxMarks // nothing to put a mark on
 			continue
-		}
-		if unicode.Is(unicode.Cf, r) {
+		case isInvisible(r):
 			continue
+		case unicode.In(r, unicode.Mn, unicode.Me):
+			if marks++; marks > maxMarks {
+				continue
+			}
+		default:
+			marks = 0
 		}
 		if !unicode.IsGraphic(r) {
 			r = utf8.RuneError
@@ -37,6 +49,26 @@ func Printable(s string, max int) string {
 		}
 	}
 	return shorten(b.String(), max)
+}
+
+// isSpace reports whether a character stands for nothing but space, if for anything.
+func isSpace(r rune) bool {
+	const emptyBraille = 0x2800 // a pattern without a dot
+	return unicode.IsSpace(r) || unicode.IsControl(r) || r == emptyBraille
+}
+
+// isInvisible reports whether a character shows nothing by itself, see https://www.unicode.org/reports/tr44/#Default_Ignorable_Code_Point.
+func isInvisible(r rune) bool {
+	return unicode.In(r, unicode.Cf, unicode.Other_Default_Ignorable_Code_Point, unicode.Variation_Selector)
+}
+
+// Numbered names a process by its name, which must be fit to show, and its PID: "node (PID 4242)". A name that looks as if it had one
+// already is set off: “node (PID 1)” (PID 4242).
+func Numbered(name string, pid int32) string {
+	if strings.ContainsAny(name, "()") {
+		name = "“" + strings.NewReplacer("“", "'", "”", "'").Replace(name) + "”"
+	}
+	return fmt.Sprintf("%s (PID %d)", name, pid)
 }
 
 // shorten cuts s to max characters, the last of which is then an ellipsis.

@@ -29,6 +29,11 @@ func TestPrintable(t *testing.T) {
 		{"invisible between spaces", "a \u200b b", 0, "a b"},
 		{"invalid UTF-8", "a\xff\xc3b", 0, "a\ufffd\ufffdb"},
 		{"surrogates and private use", "a\xed\xa0\x80\ue000", 0, "a\ufffd\ufffd\ufffd\ufffd"},
+		{"blank letters", "a\u115f\u3164b\u2800c\ufff0", 0, "ab c"},
+		{"variation selectors", "a\ufe0fb\U000e0100", 0, "ab"},
+		{"a flood of marks", "a" + strings.Repeat("\u0301", 50) + "b\u0301", 0, "a\u0301\u0301\u0301b\u0301"},
+		{"marks on nothing", "\u20e0\u0338a \u20ddb", 0, "a b"},
+		{"marks as languages have them", "ế e\u0302\u0301 ทั้ง क्षि", 0, "ế e\u0302\u0301 ทั้ง क्षि"},
 		{"short enough", "abcde", 5, "abcde"},
 		{"too long", "abcdef", 5, "abcd…"},
 		{"too long in bytes only", "ääääá", 5, "ääääá"},
@@ -59,7 +64,14 @@ func FuzzPrintable(f *testing.F) {
 		if !utf8.ValidString(got) || max > 0 && n > max {
 			t.Errorf("Printable(%q, %d) = %q: %d characters", s, max, got, n)
 		}
+		marks := 0
 		for _, r := range got {
+			if marks++; !unicode.In(r, unicode.Mn, unicode.Me) {
+				marks = 0
+			}
+			if marks > 3 || unicode.In(r, unicode.Variation_Selector, unicode.Other_Default_Ignorable_Code_Point) {
+				t.Errorf("Printable(%q, %d) = %q, with %U", s, max, got, r)
+			}
 			if unicode.IsControl(r) || r != ' ' && unicode.IsSpace(r) || unicode.In(r, unicode.Cf, unicode.Cs, unicode.Co, unicode.Bidi_Control) {
 				t.Errorf("Printable(%q, %d) = %q, with %U", s, max, got, r)
 			}
@@ -93,6 +105,20 @@ func TestShortDir(t *testing.T) {
 		dir, want := filepath.FromSlash(tt.dir), filepath.FromSlash(tt.want)
 		if got := ShortDir(dir); got != want {
 			t.Errorf("ShortDir(%q) = %q with the home directory %q, want %q", dir, got, tt.home, want)
+		}
+	}
+}
+
+func TestNumbered(t *testing.T) {
+	for name, want := range map[string]string{
+		"node":            "node (PID 42)",
+		"node (PID 1)":    "“node (PID 1)” (PID 42)",
+		"(sd-pam)":        "“(sd-pam)” (PID 42)",
+		"a” (PID 1) “b":   "“a' (PID 1) 'b” (PID 42)",
+		"unnamed process": "unnamed process (PID 42)",
+	} {
+		if got := Numbered(name, 42); got != want {
+			t.Errorf("Numbered(%q) = %q, want %q", name, got, want)
 		}
 	}
 }

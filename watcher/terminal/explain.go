@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"porttray/watcher/explain"
+	"porttray/watcher/owner"
 )
 
 func explainCommand() *cobra.Command {
@@ -300,7 +301,7 @@ func portList(ports []uint16) string {
 func processText(p explain.Process) string {
 	switch {
 	case p.PID != 0:
-		return fmt.Sprintf("%s (PID %d)", dash(clean(p.Process)), p.PID)
+		return owner.Numbered(dash(clean(p.Process)), p.PID)
 	case p.User != "":
 		return "a process of " + clean(p.User)
 	}

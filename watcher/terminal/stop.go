@@ -184,5 +184,5 @@ func whoIs(l watcher.Listener) string {
 	case !l.Owner.Known():
 		return "a process that this user cannot see"
 	}
-	return fmt.Sprintf("%s (PID %d)", l.Name(), l.Owner.PID)
+	return owner.Numbered(l.Name(), l.Owner.PID)
 }

@@ -277,7 +277,7 @@ func describeEvent(e watcher.Event) string {
 func describe(l watcher.Listener) string {
 	text := l.Name()
 	if l.Owner.Known() {
-		text += fmt.Sprintf(" (PID %d)", l.Owner.PID)
+		text = owner.Numbered(text, l.Owner.PID)
 	}
 	// A forwarder's directory says nothing about the container.
 	if dir := shortDir(l.Owner.Dir); dir != "" && l.Container.ID == "" {
