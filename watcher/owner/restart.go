@@ -8,7 +8,8 @@ import (
 
 // restartCommand returns the line for a shell by which a process is started again as it was: in its directory, with its arguments.
 // It is empty where those are not known, or not all of them, or where the process has written a title over them, and where they
-// hold control characters, which a terminal could take for commands when the line is pasted. It may hold secrets: it is for the
+// hold control characters, which a terminal could take for commands when the line is pasted, or such as turn the direction of writing, by
+// which the line would look like another one. It may hold secrets: it is for the
 // person alone, and is neither shown nor written down.
 func restartCommand(m member, dir string) string {
 	titled := len(m.args) == 1 && strings.ContainsRune(m.args[0], ' ') && m.args[0] != m.exe
@@ -19,7 +20,10 @@ func restartCommand(m member, dir string) string {
 	for _, a := range m.args {
 		size += len(a) + 1
 	}
-	if size >= maxCmdline || strings.ContainsFunc(dir+strings.Join(m.args, ""), unicode.IsControl) {
+	misleading := func(r rune) bool {
+		return unicode.IsControl(r) || unicode.In(r, unicode.Bidi_Control, unicode.Zl, unicode.Zp)
+	}
+	if size >= maxCmdline || strings.ContainsFunc(dir+strings.Join(m.args, ""), misleading) {
 		return ""
 	}
 	return commandLine(runtime.GOOS, dir, m.args)

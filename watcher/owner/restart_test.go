@@ -41,6 +41,10 @@ func TestRestartCommand(t *testing.T) {
 		{"a program with a space in its path", member{exe: "/opt/my server", args: []string{"/opt/my server"}}, "/x", true},
 		{"an escape sequence", member{args: []string{"a", "\x1b[201~\nid"}}, "/x", false},
 		{"an escape sequence in the directory", member{args: []string{"a"}}, "/x\n", false},
+		{"text that runs backwards", member{args: []string{"a", "\u202egpj.exe"}}, "/x", false},
+		{"a direction that is isolated, in the directory", member{args: []string{"a"}}, "/x\u2066", false},
+		{"a line separator", member{args: []string{"a", "b\u2028c"}}, "/x", false},
+		{"emoji of several parts", member{args: []string{"a", "👩\u200d💻"}}, "/x", true},
 		{"too many arguments", member{args: slices.Repeat([]string{"a"}, maxArgs)}, "/x", false},
 		{"arguments that are cut off", member{args: []string{"a", strings.Repeat("b", maxCmdline-3)}}, "/x", false},
 	} {
