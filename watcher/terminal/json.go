@@ -40,7 +40,7 @@ func newEncoder(out io.Writer) *json.Encoder {
 // escaped returns a JSON document in which no character is left that a terminal could take for a command, or that could not be seen
 // there: those of which JSON itself lets the raw form pass stand as \u202e. Outside of strings there are none but line ends.
 func escaped(document []byte) []byte {
-	hidden := func(r rune) bool { return r >= 0x7f && (unicode.IsControl(r) || unicode.Is(unicode.Cf, r)) }
+	hidden := func(r rune) bool { return r >= 0x7f && !unicode.IsPrint(r) }
 	if bytes.IndexFunc(document, hidden) < 0 {
 		return document
 	}
