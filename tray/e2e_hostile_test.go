@@ -59,7 +59,7 @@ func TestHostileNames(t *testing.T) {
 }
 
 // readable fails the test if a label would spoil the menu.
-func readable(t *testing.T, n *node) {
+func readable(t testing.TB, n *node) {
 	t.Helper()
 	for _, c := range n.children {
 		if !printable(c.label) || utf8.RuneCountInString(c.label) > 60 {
