@@ -7,11 +7,12 @@ import (
 	_ "embed"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"time"
+
+	"porttray/watcher/trusted"
 )
 
 // Settings are what is in the file. The zero value is that of no file.
@@ -77,28 +78,18 @@ func File() (string, error) {
 }
 
 // Read reads a file. One that is not there is as good as an empty one. Any error is an *Error, and the settings are then the zero
-// value: a file is taken as a whole or not at all.
+// value: a file is taken as a whole or not at all. One of another user's is not taken, because it could name programs to run.
 func Read(file string) (Settings, error) {
-	info, err := os.Stat(file) // a link is followed: people keep such files elsewhere
+	text, err := trusted.Read(file, maxFile)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return Settings{}, nil
-	case err != nil:
-		return Settings{}, &Error{File: file, Problem: "it cannot be read: " + cause(err)}
-	case !info.Mode().IsRegular():
-		return Settings{}, &Error{File: file, Problem: "it is no file"}
-	}
-	f, err := os.Open(file)
-	if err != nil {
-		return Settings{}, &Error{File: file, Problem: "it cannot be read: " + cause(err)}
-	}
-	defer f.Close()
-	text, err := io.ReadAll(io.LimitReader(f, maxFile+1))
-	switch {
-	case err != nil:
-		return Settings{}, &Error{File: file, Problem: "it cannot be read: " + cause(err)}
-	case len(text) > maxFile:
+	case errors.Is(err, trusted.ErrTooLarge):
 		return Settings{}, &Error{File: file, Problem: "it is larger than 1 MB"}
+	case errors.Is(err, trusted.ErrNoFile), errors.Is(err, trusted.ErrForeign):
+		return Settings{}, &Error{File: file, Problem: err.Error()}
+	case err != nil:
+		return Settings{}, &Error{File: file, Problem: "it cannot be read: " + err.Error()}
 	}
 	s, err := parse(text)
 	if err != nil {
@@ -107,16 +98,6 @@ func Read(file string) (Settings, error) {
 		return Settings{}, wrong
 	}
 	return s, nil
-}
-
-func cause(err error) string {
-	for {
-		inner := errors.Unwrap(err)
-		if inner == nil {
-			return err.Error()
-		}
-		err = inner
-	}
 }
 
 //go:embed example.toml

@@ -126,6 +126,16 @@ func TestRead(t *testing.T) {
 	if _, err := Read(dir); err == nil || !strings.HasSuffix(err.Error(), ": it is no file") {
 		t.Error(err)
 	}
+	if os.Geteuid() != 0 {
+		t.Skip("only root can make files of another user's")
+	}
+	write("terminal = \"evil\"")
+	if err := os.Chown(file, 65534, -1); err != nil {
+		t.Fatal(err)
+	}
+	if s, err := Read(file); err == nil || err.Error() != "config.toml: it is another user's" || s.Terminal != "" {
+		t.Errorf("%+v, %v", s, err)
+	}
 }
 
 // TestExample makes sure of the example: as it is, it sets nothing, and with its comments taken away it is in order.

@@ -1,0 +1,123 @@
+//go:build unix
+
+package trusted
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"syscall"
+	"testing"
+)
+
+const limit = 1 << 10
+
+// TestRead meets everything that may stand where a file is expected.
+func TestRead(t *testing.T) {
+	other := func(t *testing.T) {
+		if os.Geteuid() != 0 {
+			t.Skip("only root can make files of another user's")
+		}
+	}
+	write := func(file string, n int64) error {
+		return errors.Join(os.WriteFile(file, []byte("text"), 0o600), os.Truncate(file, n))
+	}
+	tests := []struct {
+		name  string
+		plant func(t *testing.T, dir, file string) error
+		want  error
+	}{
+		{"nothing", func(*testing.T, string, string) error { return nil }, fs.ErrNotExist},
+		{"a file", func(_ *testing.T, _, file string) error { return write(file, 4) }, nil},
+		{"as large as may be", func(_ *testing.T, _, file string) error { return write(file, limit) }, nil},
+		{"too large", func(_ *testing.T, _, file string) error { return write(file, limit+1) }, ErrTooLarge},
+		{"a gigabyte", func(_ *testing.T, _, file string) error { return write(file, 1<<30) }, ErrTooLarge},
+		{"directory", func(_ *testing.T, _, file string) error { return os.Mkdir(file, 0o700) }, ErrNoFile},
+		{"FIFO", func(_ *testing.T, _, file string) error { return syscall.Mkfifo(file, 0o600) }, ErrNoFile},
+		{"link to a file of one's own", func(_ *testing.T, dir, file string) error {
+			return errors.Join(write(filepath.Join(dir, "dotfile"), 4), os.Symlink("dotfile", file))
+		}, nil},
+		{"link to a FIFO", func(_ *testing.T, dir, file string) error {
+			return errors.Join(syscall.Mkfifo(filepath.Join(dir, "fifo"), 0o600), os.Symlink("fifo", file))
+		}, ErrNoFile},
+		{"link to a device without end", func(_ *testing.T, _, file string) error { return os.Symlink("/dev/zero", file) }, ErrNoFile},
+		{"dangling link", func(_ *testing.T, _, file string) error { return os.Symlink("gone", file) }, fs.ErrNotExist},
+		{"link to itself", func(_ *testing.T, _, file string) error { return os.Symlink(filepath.Base(file), file) }, syscall.ELOOP},
+		{"another user's", func(t *testing.T, _, file string) error {
+			other(t)
+			return errors.Join(write(file, 4), os.Chown(file, 65534, -1))
+		}, ErrForeign},
+		{"link to another user's", func(t *testing.T, dir, file string) error {
+			other(t)
+			return errors.Join(write(filepath.Join(dir, "theirs"), 4), os.Chown(filepath.Join(dir, "theirs"), 65534, -1), os.Symlink("theirs", file))
+		}, ErrForeign},
+		{"another user's link to a file of one's own", func(t *testing.T, dir, file string) error {
+			other(t)
+			return errors.Join(write(filepath.Join(dir, "mine"), 4), os.Symlink("mine", file), os.Lchown(file, 65534, -1))
+		}, ErrForeign},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			dir := t.TempDir()
+			file := filepath.Join(dir, "file")
+			if err := tt.plant(t, dir, file); err != nil {
+				t.Fatal(err)
+			}
+			text, err := Read(file, limit)
+			if !errors.Is(err, tt.want) || (err == nil) != (string(text[:min(4, len(text))]) == "text") {
+				t.Errorf("read %q, %v, want %v", text, err, tt.want)
+			}
+		})
+	}
+}
+
+// TestTarget shows that only a link that is one's own is followed to replace what it leads to.
+func TestTarget(t *testing.T) {
+	dir := t.TempDir()
+	mine, link := filepath.Join(dir, "mine"), filepath.Join(dir, "link")
+	if err := errors.Join(os.WriteFile(mine, nil, 0o600), os.Symlink("mine", link)); err != nil {
+		t.Fatal(err)
+	}
+	if got := Target(link); filepath.Base(got) != "mine" {
+		t.Errorf("one's own leads to %s", got)
+	}
+	if got := Target(mine); filepath.Base(got) != "mine" {
+		t.Errorf("a file leads to %s", got)
+	}
+	if os.Geteuid() != 0 {
+		t.Skip("only root can make files of another user's")
+	}
+	if err := os.Lchown(link, 65534, -1); err != nil {
+		t.Fatal(err)
+	}
+	if got := Target(link); got != link {
+		t.Errorf("another user's leads to %s", got)
+	}
+}
+
+func TestMakeDir(t *testing.T) {
+	mode := func(dir string) fs.FileMode {
+		info, err := os.Stat(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return info.Mode().Perm()
+	}
+	dir := filepath.Join(t.TempDir(), "a", "b")
+	if err := MakeDir(dir); err != nil || mode(dir) != 0o700 {
+		t.Errorf("%v, mode %v", err, mode(dir))
+	}
+	if err := errors.Join(os.Chmod(dir, 0o777), MakeDir(dir)); err != nil || mode(dir) != 0o755 {
+		t.Errorf("what everybody can write to: %v, mode %v", err, mode(dir))
+	}
+	if os.Geteuid() != 0 {
+		t.Skip("only root can make directories of another user's")
+	}
+	if err := errors.Join(os.Chown(dir, 65534, -1)); err != nil {
+		t.Fatal(err)
+	}
+	if err := MakeDir(dir); !errors.Is(err, ErrForeign) {
+		t.Errorf("another user's: %v", err)
+	}
+}
