@@ -14,6 +14,7 @@ import (
 	"github.com/pelletier/go-toml/v2"
 
 	"porttray/watcher/history"
+	"porttray/watcher/trusted"
 )
 
 // choices are what the person chose in the menu. They are kept in a file from one run to the next.
@@ -37,26 +38,22 @@ func choicesFile() (string, error) {
 // errKept says that nothing can be kept, because there is no place for it or because what is there cannot be read.
 var errKept = errors.New("nothing is kept")
 
+// maxChoices is how large the file may be. This program never comes to write so much.
+const maxChoices = 1 << 20
+
 // readChoices returns what was kept, or the choices of a first start. A file that cannot be understood is put aside under another
 // name; the error says so, and the choices are those of a first start.
 func readChoices(file string, now time.Time) (choices, error) {
 	first := choices{Mode: myServers}
-	info, err := os.Stat(file)
-	if errors.Is(err, fs.ErrNotExist) {
-		return first, nil
-	}
-	var text []byte
+	text, err := trusted.Read(file, maxChoices)
 	switch {
-	case err == nil && !info.Mode().IsRegular(): // to open a pipe would wait for somebody to write
-		err = fmt.Errorf("%s is no file", file)
-	case err == nil:
-		text, err = os.ReadFile(file)
+	case errors.Is(err, fs.ErrNotExist):
+		return first, nil
+	case err != nil && !errors.Is(err, trusted.ErrTooLarge): // that one is in no order
+		return first, fmt.Errorf("read what was chosen before in %s: %w", file, errors.Join(errKept, err))
 	}
-	if err != nil {
-		return first, fmt.Errorf("read what was chosen before: %w", errors.Join(errKept, err))
-	}
-	c, err := parseChoices(text)
-	if err == nil {
+	c, wrong := parseChoices(text)
+	if err = errors.Join(err, wrong); err == nil {
 		if !c.Paused.After(now) {
 			c.Paused = time.Time{}
 		}
@@ -86,9 +83,9 @@ func (m mode) valid() bool {
 }
 
 // writeChoices keeps c in the file, which is replaced as a whole: whatever happens, it is the old one or the new one. A symbolic link
-// stays, and what it leads to is replaced.
+// of this user's stays, and what it leads to is replaced.
 func writeChoices(file string, c choices) error {
-	file = linked(file)
+	file = trusted.Target(file)
 	text, err := toml.Marshal(c)
 	if err == nil {
 		err = os.MkdirAll(filepath.Dir(file), 0o700)
@@ -114,7 +111,7 @@ func writeChoices(file string, c choices) error {
 // sweepChoices removes the temporary files of those that were killed while they kept the choices in that file. Young ones may be in
 // use.
 func sweepChoices(file string, now time.Time) {
-	dir := filepath.Dir(linked(file))
+	dir := filepath.Dir(trusted.Target(file))
 	entries, _ := os.ReadDir(dir) // none if there is no directory yet
 	for _, e := range entries {
 		info, err := e.Info()
@@ -122,14 +119,6 @@ func sweepChoices(file string, now time.Time) {
 			_ = os.Remove(filepath.Join(dir, e.Name())) // what cannot be removed stays
 		}
 	}
-}
-
-// linked returns what a symbolic link leads to, and the file itself if it is none.
-func linked(file string) string {
-	if real, err := filepath.EvalSymlinks(file); err == nil {
-		return real
-	}
-	return file
 }
 
 // A keeper writes the choices down, away from the loop: the latest ones, if they change while others are being written.

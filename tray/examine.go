@@ -4,13 +4,13 @@ import (
 	"context"
 	"errors"
 	"io/fs"
-	"os"
 	"path/filepath"
 	"time"
 
 	"porttray/watcher/doctor"
 	"porttray/watcher/history"
 	"porttray/watcher/owner"
+	"porttray/watcher/trusted"
 )
 
 const (
@@ -42,12 +42,12 @@ func examineChoices() doctor.Finding {
 		return lacks("what you choose in the menu cannot be kept: "+err.Error(), "give this user a home directory ($HOME)")
 	}
 	shown := owner.ShortDir(file)
-	text, err := os.ReadFile(file)
+	text, err := trusted.Read(file, maxChoices)
 	first := errors.Is(err, fs.ErrNotExist)
 	if err != nil && !first {
 		return lacks(shown+" cannot be read, so nothing is kept: "+err.Error(), "let this user read and write "+shown)
 	}
-	if err := history.Writable(linked(file)); err != nil {
+	if err := history.Writable(trusted.Target(file)); err != nil {
 		return lacks("what you choose in the menu cannot be kept in "+shown+": "+err.Error(),
 			"let this user write to "+owner.ShortDir(filepath.Dir(file))+", and see that there is room on the disk")
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -12,6 +13,7 @@ import (
 	"github.com/gofrs/flock"
 
 	"porttray/watcher/history"
+	"porttray/watcher/trusted"
 )
 
 // ErrRunning is what Run's error wraps when this user's tray is there already. The text says whether it was asked to show itself.
@@ -40,7 +42,10 @@ func instanceDir() (string, error) {
 func openInstance() (*instance, error) {
 	dir, err := instanceDir()
 	if err == nil {
-		err = os.MkdirAll(dir, 0o700)
+		err = trusted.MakeDir(dir) // in which nobody else can hold the lock, or have us write elsewhere
+	}
+	if err == nil && !regular(filepath.Join(dir, "lock")) {
+		err = errors.New("what should be the lock is no file")
 	}
 	if err != nil {
 		slog.Warn("whether porttray runs already is not known", "err", err)
@@ -52,13 +57,22 @@ func openInstance() (*instance, error) {
 		slog.Warn("whether porttray runs already is not known", "err", err)
 		return &instance{}, nil
 	case !only:
-		if err := os.WriteFile(i.bell, nil, 0o600); err != nil {
+		// Only a new one: nothing is written to what is there, wherever that may lead.
+		if f, err := os.OpenFile(i.bell, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600); err == nil {
+			_ = f.Close() // nothing was written
+		} else if !errors.Is(err, fs.ErrExist) || !regular(i.bell) {
 			return nil, fmt.Errorf("%w, and cannot be asked to show itself: %w", ErrRunning, err)
 		}
 		return nil, fmt.Errorf("%w; it shows itself by a notification", ErrRunning)
 	}
 	_ = os.Remove(i.bell) // left by one that rang when nobody was there any more
 	return i, nil
+}
+
+// regular reports whether a file can be a lock: to open a FIFO would wait for ever.
+func regular(file string) bool {
+	info, err := os.Lstat(file)
+	return err != nil || info.Mode().IsRegular()
 }
 
 // answer delivers a value whenever another instance has rung, until ctx is done.

@@ -29,7 +29,7 @@ func TestOpenInstance(t *testing.T) {
 	if err := os.Mkdir(only.bell, 0o700); err != nil { // which no file can take the place of
 		t.Fatal(err)
 	}
-	want := "porttray runs already, and cannot be asked to show itself: open " + filepath.Join(dir, "porttray", "show") + ": is a directory"
+	want := "porttray runs already, and cannot be asked to show itself: open " + filepath.Join(dir, "porttray", "show") + ": file exists"
 	if _, err := openInstance(); !errors.Is(err, ErrRunning) || err.Error() != want {
 		t.Errorf("got %v, want %s", err, want)
 	}
@@ -43,5 +43,81 @@ func TestReadChoicesFromAPipe(t *testing.T) {
 	}
 	if c, err := readChoices(file, noon); !errors.Is(err, errKept) || c.Mode != myServers {
 		t.Errorf("got %+v, %v", c, err)
+	}
+}
+
+// TestOpenInstanceIsNotMisled has other things where the lock and the bell should be: nothing waits, and nothing is written elsewhere.
+func TestOpenInstanceIsNotMisled(t *testing.T) {
+	runtime := t.TempDir()
+	t.Setenv("XDG_RUNTIME_DIR", runtime)
+	dir, precious := filepath.Join(runtime, "porttray"), filepath.Join(runtime, "precious")
+	if err := errors.Join(os.Mkdir(dir, 0o777), os.Chmod(dir, 0o777), os.WriteFile(precious, []byte("text"), 0o600),
+		syscall.Mkfifo(filepath.Join(dir, "lock"), 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	if i, err := openInstance(); err != nil || i.lock != nil {
+		t.Errorf("with a FIFO for a lock: %+v, %v", i, err)
+	}
+	if info, err := os.Stat(dir); err != nil || info.Mode().Perm()&0o022 != 0 {
+		t.Errorf("others can write to the directory: %v, %v", info.Mode(), err)
+	}
+	if err := os.Remove(filepath.Join(dir, "lock")); err != nil {
+		t.Fatal(err)
+	}
+	only, err := openInstance()
+	if err != nil || only.lock == nil {
+		t.Fatal(only, err)
+	}
+	defer only.close()
+	for _, target := range []string{precious, filepath.Join(runtime, "new"), "/dev/full"} {
+		if err := os.Symlink(target, only.bell); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := openInstance(); !errors.Is(err, ErrRunning) {
+			t.Error(err)
+		}
+		if err := os.Remove(only.bell); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if text, err := os.ReadFile(precious); string(text) != "text" || exists(filepath.Join(runtime, "new")) {
+		t.Errorf("something was written through the bell: %q, %v", text, err)
+	}
+	if os.Geteuid() != 0 {
+		t.Skip("only root can make directories of another user's")
+	}
+	only.close()
+	if err := os.Chown(dir, 65534, -1); err != nil {
+		t.Fatal(err)
+	}
+	if i, err := openInstance(); err != nil || i.lock != nil {
+		t.Errorf("with a directory of another user's: %+v, %v", i, err)
+	}
+}
+
+// TestOthersChooseNothing has files of another user's, and links, where the choices should be: they are neither taken nor written over.
+func TestOthersChooseNothing(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("only root can make files of another user's")
+	}
+	dir := t.TempDir()
+	file, precious := filepath.Join(dir, "state.toml"), filepath.Join(dir, "precious")
+	if err := errors.Join(os.WriteFile(precious, []byte("# mine\n"), 0o600), os.Symlink("precious", file), os.Lchown(file, 65534, -1)); err != nil {
+		t.Fatal(err)
+	}
+	if c, err := readChoices(file, noon); !errors.Is(err, errKept) || c.Mode != myServers {
+		t.Errorf("by another user's link: %+v, %v", c, err)
+	}
+	if err := writeChoices(file, choices{Mode: noNotices}); err != nil { // as when the link is put there later
+		t.Error(err)
+	}
+	if text, err := os.ReadFile(precious); string(text) != "# mine\n" {
+		t.Errorf("what another user linked to was written over: %q, %v", text, err)
+	}
+	if err := errors.Join(os.WriteFile(file, []byte("notifications = 'off'\n"), 0o644), os.Chown(file, 65534, -1)); err != nil {
+		t.Fatal(err)
+	}
+	if c, err := readChoices(file, noon); !errors.Is(err, errKept) || c.Mode != myServers {
+		t.Errorf("of another user: %+v, %v", c, err)
 	}
 }

@@ -6,6 +6,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+
+	"porttray/watcher/trusted"
 )
 
 // autostartFile returns where the user's desktop entry for the start at login is.
@@ -23,7 +25,8 @@ func loginEnabled() (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	entry, err := os.ReadFile(file)
+	const limit = 1 << 20 // bytes
+	entry, err := trusted.Read(file, limit)
 	if errors.Is(err, fs.ErrNotExist) {
 		return false, nil
 	}

@@ -1,8 +1,10 @@
 package tray
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
+	"syscall"
 	"testing"
 )
 
@@ -48,5 +50,41 @@ func TestLogin(t *testing.T) {
 	t.Setenv("XDG_CONFIG_HOME", filepath.Join(config, "file"))
 	if err := enableLogin("/usr/bin/porttray"); err == nil {
 		t.Error("turned on where nothing can be written")
+	}
+}
+
+// TestLoginIsNotMisled has things where the entry should be of which reading would never end, and turns the start at login on: the
+// entry takes their place, and nothing is written elsewhere.
+func TestLoginIsNotMisled(t *testing.T) {
+	config := t.TempDir()
+	t.Setenv("XDG_CONFIG_HOME", config)
+	file, precious := filepath.Join(config, "autostart", "porttray.desktop"), filepath.Join(config, "precious")
+	if err := errors.Join(os.Mkdir(filepath.Dir(file), 0o700), os.WriteFile(precious, []byte("text"), 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	for name, plant := range map[string]func() error{
+		"FIFO":                        func() error { return syscall.Mkfifo(file, 0o600) },
+		"link to a device":            func() error { return os.Symlink("/dev/zero", file) },
+		"link to a file of one's own": func() error { return os.Symlink(precious, file) },
+		"dangling link":               func() error { return os.Symlink("gone", file) },
+	} {
+		if err := plant(); err != nil {
+			t.Fatal(err)
+		}
+		if on, err := loginEnabled(); on && err != nil {
+			t.Errorf("%s: enabled, and %v", name, err)
+		}
+		if err := enableLogin("/usr/bin/porttray"); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		if text, err := os.ReadFile(file); string(text) != autostartEntry("/usr/bin/porttray") {
+			t.Errorf("%s: the entry is %q, %v", name, text, err)
+		}
+		if err := os.Remove(file); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if text, err := os.ReadFile(precious); string(text) != "text" || exists(filepath.Join(filepath.Dir(file), "gone")) {
+		t.Errorf("something was written through a link: %q, %v", text, err)
 	}
 }
