@@ -14,10 +14,12 @@ import (
 
 // What an engine may say at most.
 const (
-	maxHeader    = 64 << 10
-	maxAnswer    = 8 << 20
-	maxPublished = 4096
-	maxText      = 256
+	maxHeader     = 64 << 10
+	maxAnswer     = 8 << 20
+	maxContainers = 8192
+	maxPorts      = 1 << 17 // of all containers, most of which are not published
+	maxPublished  = 4096
+	maxText       = 256
 )
 
 var (

@@ -30,13 +30,20 @@ type container struct {
 // makes no sense, such as an address that is none, is left out.
 func decode(answer io.Reader, socket string) ([]Published, error) {
 	var all []Published
+	containers, ports := 0, 0
 	err := each(answer, func(dec *json.Decoder) error {
+		if containers++; containers > maxContainers {
+			return fmt.Errorf("more than %d containers", maxContainers)
+		}
 		var raw container
 		if err := dec.Decode(&raw); err != nil {
 			return err
 		}
 		c := raw.clean(socket)
 		return each(bytes.NewReader(raw.Ports), func(dec *json.Decoder) error {
+			if ports++; ports > maxPorts {
+				return fmt.Errorf("more than %d ports", maxPorts)
+			}
 			var port port
 			if err := dec.Decode(&port); err != nil {
 				return err
@@ -45,7 +52,7 @@ func decode(answer io.Reader, socket string) ([]Published, error) {
 				all = append(all, p)
 			}
 			if len(all) > maxPublished {
-				return fmt.Errorf("more than %d ports", maxPublished)
+				return fmt.Errorf("more than %d published ports", maxPublished)
 			}
 			return nil
 		})
