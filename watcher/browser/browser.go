@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"net/url"
 	"os/exec"
 	"runtime"
 	"time"
@@ -59,13 +60,27 @@ func Scheme(ctx context.Context, l watcher.Listener) string {
 	return "http"
 }
 
-// Open opens url in the browser and waits to see that it works, at most 5 seconds: an opener may run for as long as the browser
-// does, and must outlive this program.
-func Open(ctx context.Context, url string) error {
-	if err := start(ctx, command(runtime.GOOS, url)); err != nil {
+// Open opens a URL in the browser and waits to see that it works, at most 5 seconds: an opener may run for as long as the browser
+// does, and must outlive this program. Nothing is opened but what URL and URLAt return, with a path.
+func Open(ctx context.Context, at string) error {
+	if !opens(at) {
+		return fmt.Errorf("open the browser: %q is not the address of a server on this computer", at)
+	}
+	if err := start(ctx, command(runtime.GOOS, at)); err != nil {
 		return fmt.Errorf("open the browser: %w", err)
 	}
 	return nil
+}
+
+// opens reports whether a URL leads by http or https to a port of localhost or of an IP address. What a system opens could be
+// anything else: a file, a program, a page with a password in its address.
+func opens(text string) bool {
+	u, err := url.Parse(text)
+	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.User != nil || u.Port() == "" {
+		return false
+	}
+	_, err = netip.ParseAddr(u.Hostname())
+	return err == nil || u.Hostname() == "localhost"
 }
 
 // Edit opens a file in what the desktop has for such files, and waits as Open does.
