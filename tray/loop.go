@@ -131,61 +131,66 @@ func newLoop(version, goos string) *loop {
 
 // run serves the tray until ctx is done or the person quits.
 func (l *loop) run(ctx context.Context) {
-	for {
-		updates := l.updates
-		if l.numbers != nil {
-			updates = nil
-		}
-		select {
-		case <-ctx.Done():
-			return
-		case l.model.ports = <-l.numbers:
-			l.numbers = nil
-		case u := <-updates:
-			l.update(u)
-		case c := <-l.changes:
-			l.configure(c)
-		case c := <-l.drawer.clicks:
-			if c.action == quit {
-				return
-			}
-			l.held = nil // a click closes the menu
-			l.calm()
-			l.click(ctx, c)
-		case id := <-l.clicked:
-			l.click(ctx, click{action: open, id: id, who: "The server"})
-		case r := <-l.done:
-			l.finish(r)
-			l.look()
-		case <-l.opened:
-			l.held = time.After(hold)
-			l.calm()
-			l.look()
-		case <-l.held:
-			l.held = nil
-		case has := <-l.hosts:
-			l.host(has)
-		case <-l.rung:
-			l.do.say(present(l.hasHost))
-		case <-l.hostDue:
-			l.hostDue, l.hostTold = nil, true
-			l.do.say(noHost())
-		case <-l.judgeDue:
-			l.judgeDue, l.judgeAt = nil, time.Time{}
-			l.consider()
-		case <-l.latestDue:
-			l.latestDue, l.model.latest = nil, entryText{}
-		case <-l.calmDue:
-			l.calm()
-		case <-l.pauseDue:
-			l.pauseDue, l.model.paused = nil, time.Time{}
-		case <-l.tidyDue:
-			if l.tidyDue, l.tidyAt = nil, (time.Time{}); l.held == nil {
-				l.drawer.sweep(time.Now())
-			}
-		}
+	for l.serve(ctx) {
 		l.redraw()
 	}
+}
+
+// serve waits for one thing to happen and acts on it. It is false if that was the last one.
+func (l *loop) serve(ctx context.Context) bool {
+	updates := l.updates
+	if l.numbers != nil {
+		updates = nil
+	}
+	select {
+	case <-ctx.Done():
+		return false
+	case l.model.ports = <-l.numbers:
+		l.numbers = nil
+	case u := <-updates:
+		l.update(u)
+	case c := <-l.changes:
+		l.configure(c)
+	case c := <-l.drawer.clicks:
+		if c.action == quit {
+			return false
+		}
+		l.held = nil // a click closes the menu
+		l.calm()
+		l.click(ctx, c)
+	case id := <-l.clicked:
+		l.click(ctx, click{action: open, id: id, who: "The server"})
+	case r := <-l.done:
+		l.finish(r)
+		l.look()
+	case <-l.opened:
+		l.held = time.After(hold)
+		l.calm()
+		l.look()
+	case <-l.held:
+		l.held = nil
+	case has := <-l.hosts:
+		l.host(has)
+	case <-l.rung:
+		l.do.say(present(l.hasHost))
+	case <-l.hostDue:
+		l.hostDue, l.hostTold = nil, true
+		l.do.say(noHost())
+	case <-l.judgeDue:
+		l.judgeDue, l.judgeAt = nil, time.Time{}
+		l.consider()
+	case <-l.latestDue:
+		l.latestDue, l.model.latest = nil, entryText{}
+	case <-l.calmDue:
+		l.calm()
+	case <-l.pauseDue:
+		l.pauseDue, l.model.paused = nil, time.Time{}
+	case <-l.tidyDue:
+		if l.tidyDue, l.tidyAt = nil, (time.Time{}); l.held == nil {
+			l.drawer.sweep(time.Now())
+		}
+	}
+	return true
 }
 
 // look has the watcher look at once: somebody is waiting for what it finds.
