@@ -2,6 +2,7 @@ package tray
 
 import (
 	"cmp"
+	"slices"
 	"time"
 
 	"porttray/watcher"
@@ -17,7 +18,8 @@ type ending struct {
 	told         bool          // that it came back
 	asked        time.Time     // until then an end as one asks for is what was asked for, though that took longer than an outcome waits
 	freed        notice        // what is to be told if the last action finds nothing left to do
-	until        time.Time     // if the process has ended: until then its closings belong to that
+	ended        time.Time     // when it was seen that the process had ended
+	until        time.Time     // if it has: until then its closings belong to that
 }
 
 // A heldClosing is a closing, and the server that the listener was; not if it was a further port of one.
@@ -47,12 +49,13 @@ func targetOf(l watcher.Listener) target {
 func (l *loop) cameBack(e watcher.Event) bool {
 	const within = 5 * time.Second
 	ending, ok := l.endings[targetOf(e.Before)]
-	soon := ok && time.Now().Before(ending.until.Add(within-ownGrace))
+	soon := ok && time.Now().Before(ending.ended.Add(within))
 	switch {
 	case !ok, !ending.underWay() && !soon:
 		return false
 	case ending.told: // of several ports only one
 	case ending.underWay():
+		ending.held = slices.DeleteFunc(ending.held, func(h heldClosing) bool { return h.Listener.ID() == e.Before.ID() })
 		if ending.back == (notice{}) || e.Listener.Port == ending.port {
 			ending.back = backAgain(e)
 		}
@@ -61,6 +64,13 @@ func (l *loop) cameBack(e watcher.Event) bool {
 		l.do.say(backAgain(e))
 	}
 	return true
+}
+
+// beganAnew notes that a container is there again that the person stopped: what it does now is its own doing.
+func (l *loop) beganAnew(on watcher.Listener) {
+	if e, ok := l.endings[targetOf(on)]; ok && on.Container.ID != "" && !e.underWay() {
+		e.ended, e.until, e.asked = time.Time{}, time.Time{}, time.Time{}
+	}
 }
 
 // wasAsked reports whether a listener closed because the person ended its process, or whether that remains to be seen. Then the
@@ -73,6 +83,7 @@ func (l *loop) wasAsked(closed watcher.Event, before []watcher.Server) bool {
 	s, head := serverOf(before, closed.Listener.ID())
 	switch {
 	case e.underWay():
+		l.judge.forgive(closed.Listener)
 		e.held = append(e.held, heldClosing{closed, s, head})
 	case time.Now().Before(e.until), time.Now().Before(e.asked) && obeys(closed.Reason):
 		if head {
@@ -97,6 +108,7 @@ func obeys(r watcher.Reason) bool {
 
 // stoppedByYou lists a server under those that closed.
 func (l *loop) stoppedByYou(s watcher.Server) {
+	l.judge.forgive(s.Listener)
 	if s.Section == watcher.Main {
 		l.model.remember(gone{time.Now(), s.Listener, "stopped by you"})
 	}
@@ -139,7 +151,11 @@ func (l *loop) finishEnding(r result) notice {
 	freed := r.end.Outcome == owner.Freed || r.end.Outcome == owner.Taken
 	switch {
 	case r.end.Ended:
-		e.until = time.Now().Add(ownGrace)
+		e.ended = time.Now()
+		e.until = e.ended.Add(ownGrace)
+		if r.target.container == "" { // a process never comes back, but its closing may be seen late, where scans fail
+			e.until = e.ended.Add(ownMemory)
+		}
 	case !freed && r.end.Outcome != owner.Refused && r.end.Outcome != owner.AlreadyGone && r.end.Outcome != owner.NotPermitted:
 		e.asked = time.Now().Add(actionPatience)
 	}
@@ -152,7 +168,7 @@ func (l *loop) finishEnding(r result) notice {
 	for _, closed := range e.held {
 		switch {
 		case !closed.head:
-		case time.Now().Before(e.until) || freed && closed.Listener.Port == r.port:
+		case time.Now().Before(e.until), time.Now().Before(e.asked) && obeys(closed.Reason), freed && closed.Listener.Port == r.port:
 			l.stoppedByYou(closed.server)
 		default: // it ended by itself, or goes on without this port
 			l.judge.observe([]watcher.Event{closed.Event}, []watcher.Server{closed.server}, l.model.servers, false, time.Now())

@@ -118,7 +118,7 @@ func (j *judge) observe(events []watcher.Event, before, after []watcher.Server, 
 		case watcher.Closed:
 			j.close(e, before, now)
 		case watcher.Restarted:
-			j.back(e, after, now)
+			j.back(e, before, after, now)
 		case watcher.Replaced:
 			j.replace(e, before, now)
 		case watcher.Exposed:
@@ -182,21 +182,26 @@ func (h happening) follows(closing happening) bool { return closing.on.ID() == h
 // settle forgets that a listener opened, if that was not told yet, and reports whether it was so.
 func (j *judge) settle(l watcher.Listener) bool {
 	n := len(j.fresh)
-	j.fresh = slices.DeleteFunc(j.fresh, func(h happening) bool {
-		return h.on.Port == l.Port && (h.on.ID() == l.ID() || !h.on.Owner.Known())
-	})
+	j.fresh = slices.DeleteFunc(j.fresh, func(h happening) bool { return h.isOf(l) })
 	return len(j.fresh) < n
 }
 
-// back takes in that a server restarted: that is silent, unless it goes on like that. One that was never told of has just opened.
-func (j *judge) back(e watcher.Event, after []watcher.Server, now time.Time) {
+// isOf reports whether what opened is that listener, whose owner may have become known since.
+func (h happening) isOf(l watcher.Listener) bool {
+	return h.on.Port == l.Port && (h.on.ID() == l.ID() || !h.on.Owner.Known())
+}
+
+// back takes in that a server restarted: that is silent, unless it goes on like that. One that was never told of has just opened,
+// and so has one of which the person knows that it ended.
+func (j *judge) back(e watcher.Event, before, after []watcher.Server, now time.Time) {
 	delete(j.exposed, e.Before.ID())
 	fled := slices.ContainsFunc(j.fled, func(h happening) bool { return h.on.ID() == e.Before.ID() })
-	if j.settle(e.Before) || fled {
+	unknown := j.settle(e.Before) || fled
+	if unknown || j.toldGone(e.Before, before) {
 		j.fresh = append(j.fresh, happening{kind: opened, at: now, on: watcher.Server{Listener: e.Listener}})
-		if !e.Reason.Crashed() {
-			return // tests open and close one port again and again
-		}
+	}
+	if unknown && !e.Reason.Crashed() {
+		return // tests open and close one port again and again
 	}
 	j.waiting = slices.DeleteFunc(j.waiting, func(h happening) bool { return h.on.ID() == e.Before.ID() })
 	s, ok := serverOf(after, e.Listener.ID())
@@ -220,6 +225,14 @@ func (j *judge) back(e watcher.Event, after []watcher.Server, now time.Time) {
 		j.looping[k] = true
 		j.decide(happening{kind: looping, at: now, on: s, reason: e.Reason, count: n, span: loopSpan}, now)
 	}
+}
+
+// toldGone reports whether a listener closed before, and nothing waits for that any more: the person was told, or ended it.
+func (j *judge) toldGone(l watcher.Listener, before []watcher.Server) bool {
+	_, there := serverOf(before, l.ID())
+	waits := slices.ContainsFunc(j.waiting, func(h happening) bool { return h.on.ID() == l.ID() })
+	slept := slices.ContainsFunc(j.lost, func(s watcher.Server) bool { return s.ID() == l.ID() })
+	return !there && !waits && !slept
 }
 
 // serverOf returns the server that is known by that listener.

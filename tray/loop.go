@@ -31,8 +31,10 @@ const (
 	// Nobody clicks one entry more often than this, but a panel that has gone wild does: so many times at once, and then at that pace.
 	clickBurst = 10
 	clickPace  = 200 * time.Millisecond
-	// ownGrace is how long after an end that was asked for the closing of its listeners still belongs to it.
-	ownGrace = 10 * time.Second
+	// ownGrace is how long after the end of a container that was asked for the closing of its listeners still belongs to it, and
+	// ownMemory how long after that of a process.
+	ownGrace  = 10 * time.Second
+	ownMemory = time.Hour
 )
 
 // A model is everything that the menu is made from.
@@ -220,7 +222,7 @@ func (l *loop) update(u watcher.Update) {
 	l.model.snapshot, l.model.err, l.model.slow = u.Snapshot, u.Err, u.Slow
 	before := l.model.servers
 	l.model.sort()
-	events := slices.DeleteFunc(slices.Clone(u.Events), func(e watcher.Event) bool { return l.own(e, before) })
+	events := l.others(u.Events, before)
 	l.judge.explain(u.Snapshot.Exits)
 	l.judge.observe(events, before, l.model.servers, u.Slept, time.Now())
 	l.consider()
@@ -247,15 +249,27 @@ func (l *loop) configure(c settings.Change) {
 	l.model.sort()
 }
 
-// own reports whether an event is the person's own doing, or may be. Before are the servers as they were.
-func (l *loop) own(e watcher.Event, before []watcher.Server) bool {
-	switch e.Kind {
-	case watcher.Closed:
-		return l.wasAsked(e, before)
-	case watcher.Restarted, watcher.Replaced:
-		return l.cameBack(e)
+// others returns the events that are not the person's own doing. What began where they ended something has just opened. Before are
+// the servers as they were.
+func (l *loop) others(events []watcher.Event, before []watcher.Server) (others []watcher.Event) {
+	for _, e := range events {
+		own := false
+		switch e.Kind {
+		case watcher.Closed:
+			own = l.wasAsked(e, before)
+		case watcher.Restarted, watcher.Replaced:
+			if own = l.cameBack(e); !own && l.wasAsked(watcher.Event{Kind: watcher.Closed, Listener: e.Before, Reason: e.Reason}, before) {
+				e = watcher.Event{Kind: watcher.Opened, Listener: e.Listener}
+			}
+		}
+		if e.Kind != watcher.Closed {
+			l.beganAnew(e.Listener)
+		}
+		if !own {
+			others = append(others, e)
+		}
 	}
-	return false
+	return others
 }
 
 // consider has the judge decide what is ripe, shows it in the menu, and gives the notice that it deserves.

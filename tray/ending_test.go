@@ -1,0 +1,111 @@
+package tray
+
+import (
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"porttray/watcher"
+	"porttray/watcher/owner"
+	"porttray/watcher/owner/engine"
+)
+
+// happens delivers an update in which one thing happened.
+func (s *stage) happens(e watcher.Event, now ...watcher.Listener) {
+	s.t.Helper()
+	s.loop.updates <- watcher.Update{Snapshot: watcher.Snapshot{Time: time.Now(), Listeners: now}, Events: []watcher.Event{e}}
+	synctest.Wait()
+}
+
+var byTERM = watcher.Reason{Cause: watcher.OwnerEnded, Exit: owner.Exit{How: owner.Killed, Signal: "SIGTERM"}}
+
+// What a Stop ended is no death, also where nothing could say in time that it did.
+func TestEndingWithoutAnAnswer(t *testing.T) {
+	perform(t, func(s *stage) {
+		l := server(3000, 1)
+		s.list(l)
+		release := make(chan struct{})
+		defer close(release)
+		s.end = func(watcher.Listener, bool) owner.Result { <-release; return owner.Result{} }
+		s.click("3000", "Stop")
+		s.happens(watcher.Event{Kind: watcher.Closed, Listener: l, Reason: byTERM})
+		s.wait(actionPatience)
+		s.expect("Port 3000: no answer")
+		s.wait(time.Minute)
+		s.expect()
+	})
+}
+
+// Scans that fail for a while after a Stop make its closing no death, and whoever has the port by then is no heir.
+func TestEndingSeenLate(t *testing.T) {
+	perform(t, func(s *stage) {
+		l, m := server(3000, 1), server(4000, 2)
+		s.list(l, m)
+		s.click("3000", "Stop")
+		s.click("4000", "Stop")
+		s.expect("Port 3000 is free", "Port 4000 is free")
+		s.wait(5 * time.Minute)
+		s.happens(watcher.Event{Kind: watcher.Closed, Listener: l, Reason: byTERM}, m)
+		other := server(4000, 3)
+		other.Owner.Dir = "/srv/admin"
+		s.happens(watcher.Event{Kind: watcher.Replaced, Listener: other, Before: m, Reason: byTERM}, other)
+		s.wait(time.Minute)
+		s.expect("node (:4000) is up")
+	})
+}
+
+// Right after "is back" has its time, a server that the person stopped is one that comes up again.
+func TestEndingAndBackALittleLater(t *testing.T) {
+	perform(t, func(s *stage) {
+		l, again := server(3000, 1), server(3000, 2)
+		s.list(l)
+		s.click("3000", "Stop")
+		s.expect("Port 3000 is free")
+		s.happens(watcher.Event{Kind: watcher.Closed, Listener: l, Reason: byTERM})
+		s.wait(5500 * time.Millisecond)
+		s.happens(watcher.Event{Kind: watcher.Restarted, Listener: again, Before: l, Reason: byTERM}, again)
+		s.wait(time.Minute)
+		s.expect("node (:3000) is up")
+	})
+}
+
+// A container keeps its ID when it starts again: what it does after it was back is its own doing.
+func TestEndingOfAContainerThatIsBack(t *testing.T) {
+	perform(t, func(s *stage) {
+		first, second, third := server(3000, 1), server(3000, 2), server(3000, 3)
+		for _, l := range []*watcher.Listener{&first, &second, &third} {
+			l.Owner.Name, l.Container = "docker-proxy", engine.Container{ID: "web", Name: "web"}
+		}
+		stopped := watcher.Reason{Cause: watcher.ContainerStopped}
+		s.list(first)
+		s.click("3000", "Stop container web")
+		s.expect("Port 3000 is free")
+		s.happens(watcher.Event{Kind: watcher.Closed, Listener: first, Reason: stopped})
+		s.happens(watcher.Event{Kind: watcher.Restarted, Listener: second, Before: first, Reason: stopped}, second)
+		s.expect("3000 is back")
+		s.happens(watcher.Event{Kind: watcher.Closed, Listener: second, Reason: stopped})
+		s.happens(watcher.Event{Kind: watcher.Restarted, Listener: third, Before: second, Reason: stopped}, third)
+		s.wait(7 * time.Second)
+		s.expect() // that was a restart
+		s.happens(watcher.Event{Kind: watcher.Closed, Listener: third, Reason: stopped})
+		s.wait(time.Minute)
+		s.expect("web (container :3000) stopped")
+	})
+}
+
+// A server that crashed and is back while a Stop was under way is not told of as one that ended.
+func TestEndingOfWhatIsBackMeanwhile(t *testing.T) {
+	perform(t, func(s *stage) {
+		l, again := server(3000, 1), server(3000, 2)
+		s.list(l)
+		release := make(chan struct{})
+		s.end = func(watcher.Listener, bool) owner.Result { <-release; return owner.Result{Outcome: owner.AlreadyGone} }
+		s.click("3000", "Stop")
+		crashed := watcher.Reason{Cause: watcher.OwnerEnded, Exit: owner.Exit{How: owner.Exited, Status: 1}}
+		s.happens(watcher.Event{Kind: watcher.Closed, Listener: l, Reason: crashed})
+		s.happens(watcher.Event{Kind: watcher.Restarted, Listener: again, Before: l, Reason: crashed}, again)
+		close(release)
+		s.wait(time.Minute)
+		s.expect("3000 is back")
+	})
+}
