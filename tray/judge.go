@@ -409,7 +409,12 @@ func (j *judge) tell(wanted func(happening) bool, now time.Time) (notice, bool) 
 	if len(j.due) == 0 || now.Before(j.flush()) {
 		return notice{}, false
 	}
-	told := slices.DeleteFunc(j.due, func(h happening) bool { return !wanted(h) || h.kind == opened && j.closing(h.on.Listener) })
+	var told []happening
+	for _, h := range j.due {
+		if h, ok := h.only(wanted); ok && !((h.kind == opened || h.kind == moved) && j.closing(h.on.Listener)) {
+			told = append(told, h)
+		}
+	}
 	j.due = nil
 	if len(told) == 0 {
 		return notice{}, false
@@ -454,17 +459,6 @@ func (j *judge) placed(h happening, servers []watcher.Server) happening {
 		}
 	}
 	return h
-}
-
-// missing returns the servers of the main list that closed during a sleep and are not there now.
-func (j *judge) missing(servers []watcher.Server) (missing []watcher.Listener) {
-	for _, l := range j.lost {
-		back := slices.ContainsFunc(servers, func(s watcher.Server) bool { return s.Port == l.Port && key(s.Listener) == key(l.Listener) })
-		if !back && l.Section == watcher.Main && !j.ignored(l.Listener) {
-			missing = append(missing, l.Listener)
-		}
-	}
-	return missing
 }
 
 // explain takes in how processes ended, of which some had closed their listeners before.

@@ -93,9 +93,14 @@ func announceAll(all []happening) notice {
 	} {
 		n := 0
 		for _, h := range all {
-			if slices.Contains(kind.kinds, h.kind) {
-				n++
-				on = append(on, h.on.Listener)
+			if !slices.Contains(kind.kinds, h.kind) {
+				continue
+			}
+			n++
+			on = append(on, h.on.Listener)
+			if h.kind == slept { // that is of several servers
+				n += len(h.on.Also)
+				on = append(on, h.on.Also...)
 			}
 		}
 		if n > 0 {

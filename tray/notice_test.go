@@ -67,6 +67,8 @@ func TestAnnounce(t *testing.T) {
 			"2 servers are gone since the computer slept", "5173 shop · Vite, 3000 admin · node"},
 		{many(closed, db, 1, 2, 3, 4, 5), "5 ports closed (compose project shop)", "1 PostgreSQL · db (container), 2 PostgreSQL · db (container), 3 PostgreSQL · db (container), 4 PostgreSQL · db (contain…"},
 		{many(opened, shop, 1, 2), "2 ports opened (shop)", "1 shop · Vite, 2 shop · Vite"},
+		{append(many(opened, nil, 1), happening{kind: slept, on: watcher.Server{Listener: l(2, shop), Also: []watcher.Listener{l(3, admin)}}}),
+			"2 ports closed, 1 opened", "2 shop · Vite, 3 admin · node, 1 node"},
 		{append(many(opened, nil, 1), many(closed, shop, 2, 3)...), "2 ports closed, 1 opened", "2 shop · Vite, 3 shop · Vite, 1 node"},
 	} {
 		if got := announce(c.all); got.title != c.title || got.body != c.body {

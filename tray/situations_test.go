@@ -170,6 +170,14 @@ var nights = []situation{
 	{name: "a sleep with nothing gone", script: []act{{0, sleeps(10 * time.Minute)}, {700, attention(false)}}},
 	{name: "a server crashes an hour after a sleep", script: []act{{0, sleeps(10 * time.Minute)}, {4200, down(crash, shop)}},
 		want: []string{"4206.0 shop (Vite :5173) crashed after 1 h 11 min / exited with status 1"}},
+	{name: "a server ends twice while the computer wakes", script: []act{{0, sleeps(10 * time.Minute)}, {601, down(crash, shop)}, {603, up(shop)}, {608, down(crash, shop)}},
+		want: []string{"623.0 shop (Vite :5173) is gone since the computer slept / "}},
+	{name: "a server ends and is back while the computer wakes, and is stopped", script: []act{{0, sleeps(10 * time.Minute)}, {601, down(crash, shop)}, {603, up(shop)},
+		{608, clicks("5173", "Stop")}},
+		want: []string{"608.0 Port 5173 is free / node (PID 5000004) stopped"}},
+	{name: "two servers are gone after a sleep, in Pinned only", script: []act{{0, clicks("5173", "Pin")}, {1, clicks("Notifications", "Pinned only")},
+		{2, sleeps(10 * time.Minute)}, {300, down(crash, shop, api)}, {700, attention(true)}},
+		want: []string{"617.0 shop (Vite :5173) is gone since the computer slept / "}},
 	{name: "a server restarts while the computer wakes", script: []act{{0, sleeps(10 * time.Minute)}, {599, down(crash, shop)}, {610, up(shop)}}},
 }
 

@@ -6,6 +6,36 @@ import (
 	"porttray/watcher"
 )
 
+// missing returns the servers of the main list that closed during a sleep and are not there now.
+func (j *judge) missing(servers []watcher.Server) (missing []watcher.Listener) {
+	for _, l := range j.lost {
+		back := slices.ContainsFunc(servers, func(s watcher.Server) bool { return s.Port == l.Port && key(s.Listener) == key(l.Listener) })
+		again := slices.ContainsFunc(missing, func(m watcher.Listener) bool { return muteKey(m) == muteKey(l.Listener) })
+		if !back && !again && l.Section == watcher.Main && !j.ignored(l.Listener) {
+			missing = append(missing, l.Listener)
+		}
+	}
+	return missing
+}
+
+// only returns what of h is wanted, if anything is: of the servers that are gone since a sleep it may be some.
+func (h happening) only(wanted func(happening) bool) (happening, bool) {
+	if h.kind != slept {
+		return h, wanted(h)
+	}
+	var gone []watcher.Listener
+	for _, l := range append([]watcher.Listener{h.on.Listener}, h.on.Also...) {
+		if wanted(happening{kind: slept, at: h.at, on: watcher.Server{Listener: l, Section: watcher.Main}}) {
+			gone = append(gone, l)
+		}
+	}
+	if len(gone) == 0 {
+		return h, false
+	}
+	h.on = watcher.Server{Listener: gone[0], Also: gone[1:], Section: watcher.Main}
+	return h, true
+}
+
 // forgive forgets that a server closed while the computer slept: the person ended it since.
 func (j *judge) forgive(l watcher.Listener) {
 	j.lost = slices.DeleteFunc(j.lost, func(s watcher.Server) bool { return muteKey(s.Listener) == muteKey(l) })
