@@ -124,12 +124,15 @@ func muteKey(l watcher.Listener) string {
 
 // wanted reports whether a notice is to be given of what happened.
 func (m *model) wanted(h happening, now time.Time) bool {
+	if h.kind == replaced { // that tells both of a beginning and of an end
+		begun, ended := h, happening{kind: closed, on: watcher.Server{Listener: h.before, Section: h.place}, reason: h.reason}
+		begun.kind = opened
+		return m.wanted(begun, now) || m.wanted(ended, now)
+	}
 	mine := h.on.Section == watcher.Main && !(h.kind == closed && h.reason.Interrupted())
 	rule := m.settings.Rule(h.on.Listener)
 	switch {
-	case m.mode == noNotices, now.Before(m.paused), h.on.Section == watcher.Hidden, rule.Notify == settings.NotifyNever:
-		return false
-	case m.muted[muteKey(h.on.Listener)] && !(h.kind == replaced && !m.muted[muteKey(h.before)]):
+	case m.mode == noNotices, now.Before(m.paused), h.on.Section == watcher.Hidden, m.muted[muteKey(h.on.Listener)], rule.Notify == settings.NotifyNever:
 		return false
 	case m.mode == allPorts, rule.Notify == settings.NotifyAlways:
 		return true

@@ -54,7 +54,8 @@ type judge struct {
 	exposed  map[watcher.ID]bool    // those of which it was told that they can be reached from the network
 	usual    map[string]uint16      // the port on which a server was seen last
 	quiet    time.Time              // until then nothing that comes up is told
-	wakes    time.Time              // when the time after a sleep is over; zero if it is
+	woke     time.Time              // when it was first seen that the computer had slept
+	wakes    time.Time              // when the time after that is over; zero if it is
 	lost     []watcher.Server       // what closed during the sleep and that time
 
 	// gone tells whether a supervisor has ended, and ignored whether the person does not want to hear of a listener.
@@ -68,6 +69,7 @@ type happening struct {
 	at      time.Time // when it happened
 	on      watcher.Server
 	before  watcher.Listener // for replaced
+	place   watcher.Section  // for replaced: where that was shown
 	reason  watcher.Reason
 	rival   watcher.Listener // for moved: who holds its usual port
 	strange bool             // for opened: its owner is still being looked for, so that it has to wait for longer
@@ -109,6 +111,9 @@ func key(l watcher.Listener) string {
 // observe takes in what happened. Before are the servers as they were, and now is the time.
 func (j *judge) observe(events []watcher.Event, before, after []watcher.Server, sleep bool, now time.Time) {
 	if sleep {
+		if j.wakes.IsZero() {
+			j.woke = now
+		}
 		j.wakes = now.Add(waking)
 	}
 	for _, e := range events {
@@ -127,16 +132,21 @@ func (j *judge) observe(events []watcher.Event, before, after []watcher.Server, 
 	}
 }
 
-// expose takes in that a listener came within reach of other machines. Of each that is told once.
+// expose takes in that a listener came within reach of other machines. Of each that is told once; of what is not known yet it is
+// said when it is told that it is up.
 func (j *judge) expose(e watcher.Event, after []watcher.Server, now time.Time) {
 	if s, ok := serverOf(after, e.Listener.ID()); ok && !j.exposed[s.ID()] {
+		// What the person ended, or whose owner became known, is not forgotten when it closes.
+		maps.DeleteFunc(j.exposed, func(id watcher.ID, _ bool) bool { _, there := serverOf(after, id); return !there })
 		j.exposed[s.ID()] = true
-		j.decide(happening{kind: exposed, at: now, on: s}, now)
+		if !slices.ContainsFunc(j.fresh, func(h happening) bool { return h.isOf(s.Listener) }) {
+			j.decide(happening{kind: exposed, at: now, on: s}, now)
+		}
 	}
 }
 
-// awake reports whether the time after a sleep is over.
-func (j *judge) awake(now time.Time) bool { return !now.Before(j.wakes) }
+// awake reports whether something happened at no time after a sleep, or whether that is over.
+func (j *judge) awake(at time.Time) bool { return at.Before(j.woke) || !at.Before(j.wakes) }
 
 // close takes in that a listener closed.
 func (j *judge) close(e watcher.Event, before []watcher.Server, now time.Time) {
@@ -170,7 +180,7 @@ func (j *judge) replace(e watcher.Event, before []watcher.Server, now time.Time)
 	h.kind = opened // unless what was there was known as a server
 	for i := range j.waiting {
 		if h.follows(j.waiting[i]) {
-			h.kind, j.waiting[i].at = replaced, now
+			h.kind, h.place, j.waiting[i].at = replaced, j.waiting[i].on.Section, now
 		}
 	}
 	j.fresh = append(j.fresh, h)
@@ -297,6 +307,9 @@ func (j *judge) ripen(servers []watcher.Server, now time.Time) []happening {
 	j.waiting = slices.DeleteFunc(j.waiting, func(h happening) bool {
 		if now.Sub(h.at) < watcher.RestartGrace {
 			return false
+		}
+		if slices.ContainsFunc(servers, func(s watcher.Server) bool { return muteKey(s.Listener) == muteKey(h.on.Listener) }) {
+			return true // it is back; whose it is was not known when it came
 		}
 		if h.reason.Supervisor != "" && j.gone(h.on.Facts.Supervisor) { // it may have ended just after what it watched
 			h.reason.Supervisor = ""

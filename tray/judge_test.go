@@ -33,6 +33,44 @@ type played struct {
 	locked   time.Time // until then it is left alone
 }
 
+// A server whose owner became known only a while after it was back has not ended.
+func TestJudgeSeesThatAServerIsBack(t *testing.T) {
+	was, is := server(3000, 1), server(3000, 2)
+	unseen := is
+	unseen.Owner = owner.Process{}
+	j := newJudge()
+	j.observe([]watcher.Event{{Kind: watcher.Closed, Listener: was}}, []watcher.Server{{Listener: was}}, nil, false, noon)
+	j.observe([]watcher.Event{{Kind: watcher.Opened, Listener: unseen}}, nil, []watcher.Server{{Listener: unseen}}, false, noon.Add(time.Second))
+	j.ripen([]watcher.Server{{Listener: unseen}}, noon.Add(time.Second+settled))
+	if news := j.ripen([]watcher.Server{{Listener: is}}, noon.Add(watcher.RestartGrace)); len(news) > 0 {
+		t.Errorf("got %+v", news)
+	}
+}
+
+// What the person ended, or whose owner became known, closes without a word to the judge.
+func TestJudgeForgetsWhatWasExposed(t *testing.T) {
+	j := newJudge()
+	for i := range int32(1000) {
+		l := server(3000, 1+i, "0.0.0.0")
+		j.observe([]watcher.Event{{Kind: watcher.Exposed, Listener: l}}, nil, []watcher.Server{{Listener: l}}, false, noon)
+	}
+	if len(j.exposed) > 1 {
+		t.Errorf("%d are remembered, of one that is there", len(j.exposed))
+	}
+}
+
+// What opened right before a sleep did not open in it.
+func TestJudgeTellsOfWhatOpenedBeforeASleep(t *testing.T) {
+	servers := []watcher.Server{{Listener: server(3000, 1)}}
+	j := newJudge()
+	j.observe([]watcher.Event{{Kind: watcher.Opened, Listener: servers[0].Listener}}, nil, servers, false, noon)
+	j.observe(nil, servers, servers, true, noon.Add(time.Second))
+	j.observe([]watcher.Event{{Kind: watcher.Opened, Listener: server(4000, 2)}}, nil, servers, true, noon.Add(time.Second))
+	if news := j.ripen(servers, noon.Add(time.Second+settled)); len(news) != 1 || news[0].on.Port != 3000 {
+		t.Errorf("got %+v", news)
+	}
+}
+
 func (s *played) program() program { return s.programs[s.which] }
 
 // do plays one step: the low bits say with which server, the next what to do, the high ones how long to wait before.

@@ -97,6 +97,11 @@ var takeovers = []situation{
 		want: []string{"0.3 shop is now reachable from the network / port 5173, bound to 0.0.0.0"}},
 	{name: "a server restarts within reach of other machines", script: []act{{0, down(status(0), shop)}, {0.8, up(shop.but(wide))}},
 		want: []string{"1.3 shop is now reachable from the network / port 5173, bound to 0.0.0.0"}},
+	{name: "a server is exposed at once, and gone before it is known", script: []act{{0, up(oldBlog.but(at1313))}, {0.5, binds(oldBlog.but(at1313), "0.0.0.0")},
+		{1, down(status(0), oldBlog.but(at1313))}}},
+	{name: "the port of a pinned server is taken over, in Pinned only", script: []act{{0, clicks("5173", "Pin")}, {1, clicks("Notifications", "Pinned only")},
+		{2, also(down(status(0), shop), up(admin))}},
+		want: []string{"3.5 5173 is now admin (was shop) / shop (Vite :5173): exited with status 0"}},
 	{name: "a server starts exposed", script: []act{{0, up(oldBlog.but(at1313).but(wide))}},
 		want: []string{"1.8 old-blog (Hugo :1313) is up / in /srv/old-blog, open to the network"}},
 }
