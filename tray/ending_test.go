@@ -109,3 +109,20 @@ func TestEndingOfWhatIsBackMeanwhile(t *testing.T) {
 		s.expect("3000 is back")
 	})
 }
+
+// How a process ended that had closed its port before may become known while a Stop is under way.
+func TestEndingExplainedMeanwhile(t *testing.T) {
+	perform(t, func(s *stage) {
+		l := server(3000, 1)
+		s.list(l)
+		release := make(chan struct{})
+		s.end = func(watcher.Listener, bool) owner.Result { <-release; return owner.Result{Outcome: owner.AlreadyGone} }
+		s.click("3000", "Stop")
+		s.happens(watcher.Event{Kind: watcher.Closed, Listener: l, Reason: watcher.Reason{Cause: watcher.OwnerGoesOn}})
+		exits := map[owner.ID]owner.Exit{l.Owner.ID(): {How: owner.Exited, Status: 3}}
+		s.loop.updates <- watcher.Update{Snapshot: watcher.Snapshot{Time: time.Now(), Exits: exits}}
+		close(release)
+		s.wait(time.Minute)
+		s.expect("Port 3000: nothing was stopped", "node (:3000) crashed")
+	})
+}

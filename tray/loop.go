@@ -224,6 +224,11 @@ func (l *loop) update(u watcher.Update) {
 	l.model.sort()
 	events := l.others(u.Events, before)
 	l.judge.explain(u.Snapshot.Exits)
+	for _, e := range l.endings {
+		for i, h := range e.held {
+			e.held[i].Reason = explained(h.Reason, h.Listener.Owner, u.Snapshot.Exits)
+		}
+	}
 	l.judge.observe(events, before, l.model.servers, u.Slept, time.Now())
 	l.consider()
 }
