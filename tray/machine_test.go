@@ -1,0 +1,352 @@
+package tray
+
+import (
+	"context"
+	"errors"
+	"maps"
+	"net/netip"
+	"slices"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"porttray/watcher"
+	"porttray/watcher/owner"
+	"porttray/watcher/owner/engine"
+)
+
+// A machine is a computer and the person at it, who both do what bytes say. It tells a loop what a Watcher would tell of that, and
+// has a ledger of what really happened. There is no menu, and no scan at other times than when something happens: so hours of it
+// take milliseconds.
+type machine struct {
+	t      *testing.T
+	loop   *loop
+	book   ledger
+	actors []*actor
+	wishes taste
+
+	seen     []watcher.Listener // as the loop was told last
+	closings []watcher.Event    // that may be part of a restart
+	closedAt []time.Time        // when they were told
+	known    map[owner.ID]owner.Exit
+	sent     int  // exits so far
+	blind    bool // scans fail
+	away     bool // nobody reads: several changes come in one update
+	woke     time.Time
+	pids     int32
+	waiting  []chan owner.Result // what Stop and Kill wait for
+	agenda   []errand
+}
+
+// An actor is a server that a machine starts and ends.
+type actor struct {
+	name  string
+	ports []uint16
+	kind  byte // 'c' for a container, 'e' for an editor's helper, 'u' for one whose owner is found late
+	run   *incarnation
+}
+
+// An incarnation is one process of an actor.
+type incarnation struct {
+	owner.Process
+	wide    bool // reachable from other machines
+	known   bool // whose it is
+	exit    owner.Exit
+	own     bool      // the person ended it
+	vague   bool      // how it ended is told too late, perhaps
+	maybe   bool      // or perhaps they did
+	asked   time.Time // until then whatever ends it may be what the person asked for
+	clicked bool      // they tried to end it
+	open    bool      // they were told that it may still happen
+	hoped   time.Time // until then an end in good order may be
+}
+
+type errand struct {
+	at time.Time
+	do func()
+}
+
+// newMachine has a loop told of a computer on which some of the actors run.
+func newMachine(t *testing.T) *machine {
+	m := &machine{t: t, loop: newLoop("v1", "linux"), known: map[owner.ID]owner.Exit{}, wishes: newTaste(), actors: []*actor{
+		{name: "a", ports: []uint16{3000}}, {name: "b", ports: []uint16{3000}}, {name: "c", ports: []uint16{4000}},
+		{name: "d", ports: []uint16{5000}, kind: 'c'}, {name: "e", ports: []uint16{50123}, kind: 'e'},
+		{name: "f", ports: []uint16{7000, 7001}}, {name: "g", ports: []uint16{8000}, kind: 'u'}, {name: "a", ports: []uint16{3001}},
+	}}
+	m.loop.drawer = &drawer{clicks: make(chan click)}
+	m.loop.do = deeds{record: func(watcher.Update) {}, say: func(n notice) { m.book.said = append(m.book.said, told{n, time.Now()}) },
+		end: func(ctx context.Context, _ watcher.Listener, _ bool, _ time.Duration) owner.Result {
+			answer := make(chan owner.Result, 1)
+			m.waiting = append(m.waiting, answer) // the machine itself waits meanwhile
+			select {
+			case r := <-answer:
+				return r
+			case <-ctx.Done():
+				return owner.Result{Err: ctx.Err()}
+			}
+		}}
+	m.book.begin(m.actors, m.wishes)
+	for _, i := range []int{0, 2, 3, 5} {
+		m.start(m.actors[i])
+	}
+	return m
+}
+
+// listeners are those that are there now.
+func (m *machine) listeners() (all []watcher.Listener) {
+	for _, a := range m.actors {
+		for i := range a.ports {
+			if a.run != nil {
+				all = append(all, a.listener(i))
+			}
+		}
+	}
+	slices.SortFunc(all, func(a, b watcher.Listener) int { return int(a.Port) - int(b.Port) })
+	return all
+}
+
+func (a *actor) listener(i int) watcher.Listener {
+	l := watcher.Listener{Port: a.ports[i], Addrs: []netip.Addr{netip.MustParseAddr("127.0.0.1")}}
+	if a.run.wide {
+		l.Addrs = append([]netip.Addr{netip.IPv4Unspecified()}, l.Addrs...)
+	}
+	if !a.run.known {
+		return l
+	}
+	l.Owner = a.run.Process
+	switch a.kind {
+	case 'c':
+		l.Owner.Name = "docker-proxy"
+		l.Container = engine.Container{ID: "id", Name: a.name, Service: a.name, Project: "compose"}
+	case 'e':
+		l.Facts.App = "VS Code"
+	default:
+		l.Facts.Project = owner.Project{Name: a.name, Dir: "/srv/" + a.name}
+	}
+	return l
+}
+
+func (m *machine) start(a *actor) {
+	for _, b := range m.actors {
+		if b.run != nil && b.ports[0] == a.ports[0] {
+			return // the port is taken
+		}
+	}
+	m.pids++
+	a.run = &incarnation{known: a.kind != 'u', Process: owner.Process{PID: 5_000_000 + m.pids, Start: uint64(m.pids), Name: a.name,
+		Exe: "/usr/bin/" + a.name, Dir: "/srv/" + a.name, Since: time.Now()}}
+}
+
+// end ends an actor's process, of which it may become known only later how. Without a way it has just closed its ports.
+func (m *machine) end(a *actor, how owner.Exit, late time.Duration) {
+	run, now := a.run, time.Now()
+	a.run = nil
+	run.maybe = now.Before(run.asked) || now.Before(run.hoped) && (how != status(1) || a.kind == 'c')
+	switch {
+	case a.kind == 'c', how == (owner.Exit{}):
+	case late == 0:
+		run.exit, m.known[run.ID()] = how, how
+	default:
+		m.after(late, func() {
+			m.known[run.ID()], run.exit = how, how
+			run.vague = m.blind || m.away // who knows whether it is told in time
+			m.look()
+		})
+	}
+}
+
+// after has something done later.
+func (m *machine) after(d time.Duration, do func()) {
+	m.agenda = append(m.agenda, errand{time.Now().Add(d), do})
+	slices.SortStableFunc(m.agenda, func(a, b errand) int { return a.at.Compare(b.at) })
+}
+
+// wait lets time pass, in which what was planned is done.
+func (m *machine) wait(d time.Duration) {
+	until := time.Now().Add(d)
+	for len(m.agenda) > 0 && !m.agenda[0].at.After(until) {
+		next := m.agenda[0]
+		m.agenda = m.agenda[1:]
+		time.Sleep(time.Until(next.at))
+		synctest.Wait()
+		next.do()
+		synctest.Wait()
+	}
+	time.Sleep(time.Until(until))
+	synctest.Wait()
+	m.armed()
+}
+
+// armed checks that the loop never forgets what the judge has to do.
+func (m *machine) armed() {
+	if at, ok := m.loop.judge.next(); ok && (m.loop.judgeDue == nil || m.loop.judgeAt.After(at)) {
+		m.t.Fatalf("what is due at %v is forgotten", at)
+	}
+	m.loop.opened <- struct{}{} // the loop goes on after the look at its state
+	synctest.Wait()
+}
+
+// look tells the loop what changed since it was told last.
+func (m *machine) look() {
+	if m.blind || m.away {
+		return
+	}
+	now, all := time.Now(), m.listeners()
+	slept := !m.woke.IsZero() && now.Sub(m.woke) < waking
+	u := watcher.Update{Snapshot: watcher.Snapshot{Time: now, Listeners: all, Exits: maps.Clone(m.known)}, Slept: slept}
+	if len(m.book.lives) > 0 {
+		u.Events = m.relate(watcher.Diff(watcher.Snapshot{Listeners: m.seen}, u.Snapshot))
+		if len(u.Events) == 0 && len(m.known) == m.sent && slices.EqualFunc(m.seen, all, watcher.Listener.Equal) {
+			return
+		}
+	}
+	m.book.look(now, m.actors, slept)
+	m.seen, m.sent = all, len(m.known)
+	m.loop.updates <- u
+	synctest.Wait()
+	m.armed()
+	time.Sleep(time.Millisecond) // no two updates come at the same time
+}
+
+// relate makes restarts and replacements of what closed and opened, as the documentation of watcher.Update says.
+func (m *machine) relate(events []watcher.Event) (related []watcher.Event) {
+	now := time.Now()
+	var closings []watcher.Event
+	var at []time.Time
+	for i, c := range m.closings {
+		if now.Sub(m.closedAt[i]) <= watcher.RestartGrace {
+			closings, at = append(closings, c), append(at, m.closedAt[i])
+		}
+	}
+	for _, e := range events {
+		if e.Kind == watcher.Closed {
+			e.Reason = m.reason(e.Listener)
+			closings, at = append(closings, e), append(at, now)
+		}
+	}
+	own := len(closings)
+	taken := make([]bool, own)
+	for _, e := range events {
+		same := func(c watcher.Event) bool { return muteKey(c.Listener) == muteKey(e.Listener) }
+		for _, kind := range []watcher.Kind{watcher.Restarted, watcher.Replaced} {
+			i := slices.IndexFunc(closings, func(c watcher.Event) bool {
+				return c.Listener.Port == e.Listener.Port && c.Listener.Owner.Known() && e.Listener.Owner.Known() && same(c) == (kind == watcher.Restarted)
+			})
+			if e.Kind == watcher.Opened && i >= 0 && !taken[i] {
+				taken[i] = true
+				e.Kind, e.Before, e.Reason = kind, closings[i].Listener, closings[i].Reason
+			}
+		}
+		if e.Kind != watcher.Closed {
+			related = append(related, e)
+		}
+	}
+	m.closings, m.closedAt = nil, nil
+	var alone []watcher.Event
+	for i, c := range closings {
+		if taken[i] {
+			continue
+		}
+		m.closings, m.closedAt = append(m.closings, c), append(m.closedAt, at[i])
+		if at[i].Equal(now) && slices.ContainsFunc(events, func(e watcher.Event) bool { return e.Kind == watcher.Closed && e.Listener.ID() == c.Listener.ID() }) {
+			alone = append(alone, c)
+		}
+	}
+	return append(alone, related...)
+}
+
+// reason says why a listener closed, as far as that is known now.
+func (m *machine) reason(l watcher.Listener) watcher.Reason {
+	exit, ok := m.known[l.Owner.ID()]
+	switch {
+	case l.Container.ID != "":
+		return watcher.Reason{Cause: watcher.ContainerStopped}
+	case !l.Owner.Known():
+		return watcher.Reason{}
+	case ok:
+		return watcher.Reason{Cause: watcher.OwnerEnded, Exit: exit}
+	}
+	return watcher.Reason{Cause: watcher.OwnerGoesOn}
+}
+
+// click has the person click something.
+func (m *machine) click(c click) {
+	m.loop.drawer.clicks <- c
+	synctest.Wait()
+}
+
+// ways are how processes end.
+var ways = []owner.Exit{status(0), status(1), signal("SIGINT"), signal("SIGKILL"), signal("SIGTERM"), {}, status(1), status(130)}
+
+// stop has the person stop or kill what they see of an actor, and the system answer in one of several ways.
+func (m *machine) stop(a *actor, way byte) {
+	i := slices.IndexFunc(m.seen, func(l watcher.Listener) bool { return l.Port == a.ports[0] })
+	if i < 0 || a.run == nil || !a.run.known || m.seen[i].Owner.ID() != a.run.ID() {
+		return // there is no such row, or it is out of date
+	}
+	act, by := stop, signal("SIGTERM")
+	if way&8 != 0 {
+		act, by = kill, signal("SIGKILL")
+	}
+	before := len(m.waiting)
+	run, on := a.run, m.seen[i]
+	m.click(click{action: act, id: on.ID(), target: targetOf(on), who: "it"})
+	if len(m.waiting) == before {
+		return // that is under way already
+	}
+	answer := m.waiting[before]
+	run.clicked = true
+	freed := owner.Result{Outcome: owner.Freed, Ended: true}
+	says := func(r owner.Result) func() {
+		return func() {
+			if a.run != run && r.Outcome == owner.StillRunning {
+				r = freed
+			}
+			answer <- r
+		}
+	}
+	dies := func(how owner.Exit, own, look bool) func() {
+		return func() {
+			if a.run != run {
+				return
+			}
+			m.end(a, how, 0)
+			run.own = own
+			if look {
+				m.look()
+			}
+		}
+	}
+	const ms = time.Millisecond
+	doubt := func(any, good time.Duration) { run.asked, run.hoped = time.Now().Add(any), time.Now().Add(good) }
+	switch way & 7 {
+	case 0:
+		doubt(200*ms, 0)
+		m.after(50*ms, dies(by, true, true))
+		m.after(100*ms, says(freed))
+	case 1: // its closing is seen only after the outcome
+		doubt(200*ms, 0)
+		m.after(50*ms, dies(by, true, false))
+		m.after(100*ms, says(freed))
+		m.after(200*ms, m.look)
+	case 2: // it obeys after the outcome
+		run.open = true
+		doubt(5000*ms, 35000*ms)
+		m.after(5000*ms, says(owner.Result{Outcome: owner.StillRunning}))
+		m.after(7000*ms, dies(by, true, true))
+	case 3: // it does not
+		doubt(5000*ms, 35000*ms)
+		m.after(5000*ms, says(owner.Result{Outcome: owner.StillRunning}))
+	case 4:
+		m.after(20*ms, says(owner.Result{Outcome: owner.Refused, Reason: "it is part of the system"}))
+	case 5:
+		m.after(20*ms, says(owner.Result{Outcome: owner.NotPermitted, Err: errors.New("not permitted")}))
+	case 6: // it ends by itself right before the signal
+		m.after(10*ms, dies(status(1), false, true))
+		m.after(20*ms, says(owner.Result{Outcome: owner.AlreadyGone}))
+	case 7: // nothing answers
+		run.open = true
+		doubt(actionPatience, 2*actionPatience)
+		m.after(50*ms, dies(by, true, true))
+	}
+}

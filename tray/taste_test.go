@@ -1,0 +1,151 @@
+package tray
+
+import (
+	"fmt"
+	"slices"
+	"testing/synctest"
+	"time"
+
+	"porttray/watcher"
+	"porttray/watcher/owner"
+	"porttray/watcher/settings"
+)
+
+// A wanting is what the person wants as of then.
+type wanting struct {
+	from time.Time
+	taste
+}
+
+// A taste is what the person chose.
+type taste struct {
+	mode                  mode
+	paused                time.Time
+	muted, pinned, hidden map[string]bool
+	rule                  settings.Rule
+}
+
+// rules are those that a machine chooses from.
+var rules = []settings.Rule{{}, {Project: "b", Notify: settings.NotifyNever}, {Project: "c", Notify: settings.NotifyAlways},
+	{Project: "a", Show: settings.ShowNever}, {Project: "a", Pin: true}, {Project: "f", Show: settings.ShowOther}, {Process: "e", Show: settings.ShowMain}}
+
+func newTaste() taste {
+	return taste{mode: myServers, muted: map[string]bool{}, pinned: map[string]bool{}, hidden: map[string]bool{}}
+}
+
+// toggle sets or clears a mark; the map stays as it was for those who have it.
+func (w *taste) toggle(marks *map[string]bool, a *actor) {
+	if (*marks)[a.id()] {
+		*marks = without(*marks, a)
+		return
+	}
+	all := map[string]bool{a.id(): true}
+	for k := range *marks {
+		all[k] = true
+	}
+	*marks = all
+}
+
+func without(marks map[string]bool, a *actor) map[string]bool {
+	rest := map[string]bool{}
+	for k := range marks {
+		if k != a.id() {
+			rest[k] = true
+		}
+	}
+	return rest
+}
+
+// ruleOf returns the rule that is about an actor, if there is one.
+func (w taste) ruleOf(a *actor) settings.Rule {
+	if r := w.rule; r.Project != "" && string(r.Project) == a.name && a.kind == 0 || r.Process != "" && string(r.Process) == a.name {
+		return r
+	}
+	return settings.Rule{}
+}
+
+// section is where the person wants an actor to be shown.
+func (w taste) section(a *actor) watcher.Section {
+	rule := w.ruleOf(a)
+	switch {
+	case w.pinned[a.id()]:
+		return watcher.Main
+	case w.hidden[a.id()], rule.Show == settings.ShowNever:
+		return watcher.Hidden
+	case rule.Show == settings.ShowOther:
+		return watcher.Other
+	case rule.Show == settings.ShowMain, rule.Pin, a.kind != 'e':
+		return watcher.Main
+	}
+	return watcher.Other
+}
+
+// cares reports whether the person wants to be told of something about an actor that was shown in that section, as the README says
+// it.
+func (w taste) cares(a *actor, shown watcher.Section, interrupted bool, at time.Time) bool {
+	rule, main := w.ruleOf(a), shown == watcher.Main
+	if shown == watcher.Hidden {
+		return false
+	}
+	switch {
+	case w.mode == noNotices, at.Before(w.paused), rule.Notify == settings.NotifyNever, w.muted[a.id()]:
+		return false
+	case w.mode == allPorts, rule.Notify == settings.NotifyAlways:
+		return true
+	}
+	return main && !interrupted && (w.mode == myServers || w.pinned[a.id()] || rule.Pin)
+}
+
+// wish has the person change what they want to be told of.
+func (m *machine) wish(a *actor, which byte) {
+	switch which % 6 {
+	case 0:
+		if a.run == nil || !a.run.known || !slices.ContainsFunc(m.seen, func(l watcher.Listener) bool { return l.ID() == a.listener(0).ID() }) {
+			return
+		}
+		m.wishes.toggle(&m.wishes.muted, a)
+		m.click(click{action: mute, id: a.listener(0).ID()})
+	case 1, 2:
+		if a.kind == 'u' {
+			return // what cannot be named cannot be marked
+		}
+		run := a.run
+		if run == nil {
+			a.run = &incarnation{Process: owner.Process{Name: a.name, Exe: "/usr/bin/" + a.name, Dir: "/srv/" + a.name}, known: true}
+		}
+		marks := mark{Key: muteKey(a.listener(0)), Port: a.ports[0], Name: a.name}
+		a.run = run
+		if which%6 == 1 {
+			m.wishes.toggle(&m.wishes.pinned, a)
+			m.click(click{action: pin, mark: marks})
+			break
+		}
+		m.wishes.toggle(&m.wishes.hidden, a)
+		if m.wishes.hidden[a.id()] {
+			m.wishes.pinned = without(m.wishes.pinned, a)
+		}
+		m.click(click{action: hide, mark: marks})
+	case 3:
+		m.wishes.mode = modes[int(which/6)%len(modes)].mode
+		m.click(click{action: setMode, mode: m.wishes.mode})
+	case 4:
+		if time.Now().Before(m.wishes.paused) {
+			m.wishes.paused = time.Time{}
+		} else {
+			m.wishes.paused = time.Now().Add(pauseFor)
+			m.after(pauseFor, func() { m.book.wish(m.wishes) })
+		}
+		m.click(click{action: pause})
+	case 5:
+		m.wishes.rule = rules[int(which/6)%len(rules)]
+		var s settings.Settings
+		if m.wishes.rule != (settings.Rule{}) {
+			s.Rules = []settings.Rule{m.wishes.rule}
+		}
+		m.loop.changes <- settings.Change{Settings: s}
+		synctest.Wait()
+	}
+	m.book.wish(m.wishes)
+}
+
+func (a *actor) id() string { return fmt.Sprint(a.ports[0], a.name) }
