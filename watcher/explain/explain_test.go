@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -27,6 +28,9 @@ func TestParse(t *testing.T) {
 		{"[::ffff:127.0.0.1]:80", "127.0.0.1:80"},
 		{"localhost:62893", "localhost:62893"},
 		{"LocalHost.:62893", "localhost:62893"},
+		{"[::1.]:62893", "[::1]:62893"},
+		{"http://%1b[2J:80", "error: not a URL; one looks like http://localhost:3000"},
+		{"[fe80::1%\x1b[2J]:80", "error: not an address with a port; one looks like 127.0.0.1:3000 or [::1]:3000"},
 		{"app.localhost:3000", "app.localhost:3000"},
 		{"[::1]:62893", "[::1]:62893"},
 		{"[fe80::1%lo]:62893", "[fe80::1%lo]:62893"},
@@ -67,13 +71,33 @@ func TestParse(t *testing.T) {
 }
 
 func FuzzParse(f *testing.F) {
-	for _, s := range []string{"62893", "[::1]:1", "http://localhost:3000/x", "a:b:c", "*:80", "%zz://", "\x1b[2J:1", "::1:3000"} {
+	for _, s := range []string{"62893", "[::1]:1", "http://localhost:3000/x", "a:b:c", "*:80", "%zz://", "\x1b[2J:1", "::1:3000", "\x1b]0;x\a", "[fe80::1%\x1b[2J]:3000",
+		"App.LocalHost.:3000", "127.0.0.1:03000", "wss://[::1]", "3000/tcp", "[::ffff:127.0.0.1%eth0]:80", ":3000"} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {
 		q, err := Parse(t.Context(), s)
-		if err == nil && (q.Port == 0 || q.Name != "" && len(q.Addrs) == 0) {
+		if err != nil {
+			if text := err.Error(); text != owner.Printable(text, 0) {
+				t.Errorf("%q: the error is %q, which is unfit for a terminal", s, text)
+			}
+			return
+		}
+		if q.Port == 0 || q.Name != "" && len(q.Addrs) == 0 || q.Name != strings.ToLower(q.Name) {
 			t.Errorf("%q is understood as %+v", s, q)
+		}
+		for _, a := range q.Addrs {
+			if !a.IsValid() || a.Is4In6() {
+				t.Errorf("%q is understood as %+v", s, q)
+			}
+		}
+		if text := q.String(); text != owner.Printable(text, 0) {
+			t.Errorf("%q is called %q, which is unfit for a terminal", s, text)
+		}
+		// What it is called is understood as the same.
+		again, err := Parse(t.Context(), strings.TrimPrefix(q.String(), "port "))
+		if err != nil || again.Port != q.Port || again.Name != q.Name || !slices.Equal(again.Addrs, q.Addrs) {
+			t.Errorf("%q is %v, and that is %v, %v", s, q, again, err)
 		}
 	})
 }

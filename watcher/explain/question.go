@@ -13,6 +13,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"porttray/watcher/owner"
 )
 
 // A Question is an address and a port to be explained.
@@ -52,10 +54,12 @@ func ParsePort(s string) (uint16, error) {
 // Parse reads what a person has at hand: a port, alone or behind a colon, an address or a name with a port, or a URL. The error is in
 // plain words. Only names that this computer itself knows are known here: nothing is asked of the network.
 func Parse(ctx context.Context, s string) (Question, error) {
-	s = strings.TrimSpace(s)
-	host, number, err := split(s)
-	if err != nil {
-		return Question{}, err
+	host, number, err := split(strings.TrimSpace(s))
+	if err != nil { // what is pasted may hold anything, and a terminal is to show it
+		return Question{}, errors.New(owner.Printable(err.Error(), 0))
+	}
+	if host != owner.Printable(host, 0) { // a URL may hold anything, too, and the zone of an address
+		return Question{}, errNoAddress
 	}
 	p, err := ParsePort(number)
 	if err != nil {
@@ -69,17 +73,20 @@ func Parse(ctx context.Context, s string) (Question, error) {
 		q.Addrs = []netip.Addr{netip.IPv4Unspecified(), netip.IPv6Unspecified()}
 		return q, nil
 	}
+	host = strings.TrimSuffix(host, ".") // the root of all names
 	if addr, err := netip.ParseAddr(host); err == nil {
 		q.Addrs = []netip.Addr{addr.Unmap()}
 		return q, nil
 	}
-	q.Name = strings.ToLower(strings.TrimSuffix(host, "."))
+	q.Name = strings.ToLower(host)
 	q.Addrs = resolve(ctx, q.Name)
 	if len(q.Addrs) == 0 {
 		return Question{}, fmt.Errorf("%q is not a name of this computer; give an address and a port, such as 127.0.0.1:%d", host, p)
 	}
 	return q, nil
 }
+
+var errNoAddress = errors.New("not an address with a port; one looks like 127.0.0.1:3000 or [::1]:3000")
 
 // split returns the host, which may be empty, and the port in what a person typed.
 func split(s string) (host, number string, err error) {
@@ -107,7 +114,7 @@ func split(s string) (host, number string, err error) {
 	}
 	host, number, err = net.SplitHostPort(s)
 	if err != nil {
-		return "", "", errors.New("not an address with a port; one looks like 127.0.0.1:3000 or [::1]:3000")
+		return "", "", errNoAddress
 	}
 	return host, number, nil
 }
