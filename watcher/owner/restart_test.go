@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"unicode/utf8"
 )
 
 func TestCommandLine(t *testing.T) {
@@ -91,4 +92,68 @@ func TestSupervises(t *testing.T) {
 			t.Errorf("%s: got %q, want %q", line, got, want)
 		}
 	}
+}
+
+// readForWindows reads a command line as Microsoft's C runtime does, by its documentation: backslashes are plain but before a
+// quotation mark, where two stand for one, and one that is left over makes the mark plain; in quotation marks two of those are one.
+func readForWindows(line string) (args []string) {
+	text, in, quoted := "", false, false
+	for i := 0; i < len(line); i++ {
+		switch c := line[i]; {
+		case c == '\\':
+			n := len(line[i:]) - len(strings.TrimLeft(line[i:], `\`))
+			i += n - 1
+			in = true
+			if strings.HasPrefix(line[i+1:], `"`) {
+				text += strings.Repeat(`\`, n/2)
+				if n%2 == 1 {
+					text += `"`
+					i++
+				}
+			} else {
+				text += strings.Repeat(`\`, n)
+			}
+		case c == '"' && quoted && strings.HasPrefix(line[i+1:], `"`):
+			text += `"`
+			i++
+		case c == '"':
+			quoted, in = !quoted, true
+		case (c == ' ' || c == '\t') && !quoted:
+			if in {
+				args = append(args, text)
+			}
+			text, in = "", false
+		default:
+			text, in = text+line[i:i+1], true
+		}
+	}
+	if in {
+		args = append(args, text)
+	}
+	return args
+}
+
+func FuzzQuoteForWindows(f *testing.F) {
+	for _, word := range []string{"", "a", `C:\Program Files\x\`, `say "hi"`, `\\"`, "a\tb", "%PATH%", "a&b|c", "ä", `"`, `\`, "(x)", "^"} {
+		f.Add(word, word)
+	}
+	f.Fuzz(func(t *testing.T, first, second string) {
+		if !utf8.ValidString(first) || !utf8.ValidString(second) {
+			t.Skip("Windows has no such texts")
+		}
+		line := quoteForWindows(first) + " " + quoteForWindows(second)
+		if got := readForWindows(line); !slices.Equal(got, []string{first, second}) {
+			t.Errorf("%q and %q are written as %q, and read as %q", first, second, line, got)
+		}
+		// What cmd gives a meaning stands between quotation marks.
+		outside := ""
+		for i, part := range strings.Split(quoteForWindows(first), `"`) {
+			if i%2 == 0 {
+				outside += part
+			}
+		}
+		if !strings.Contains(first, `"`) && strings.ContainsAny(outside, "&|<>^()") {
+			t.Errorf("%q is written as %q", first, quoteForWindows(first))
+		}
+	})
 }

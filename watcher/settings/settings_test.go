@@ -3,12 +3,16 @@ package settings
 import (
 	"bytes"
 	"errors"
+	"net/url"
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/bmatcuk/doublestar/v4"
 
 	"porttray/watcher"
 	"porttray/watcher/owner"
@@ -231,19 +235,54 @@ func sortAs(letters, order string) string {
 
 func FuzzParse(f *testing.F) {
 	f.Add(example)
+	f.Add(bytes.ReplaceAll(example, []byte("\n# "), []byte("\n")))
 	f.Add([]byte("[[rule]]\nport = \"1-2\"\ndirectory = \"~/**/[a-c]\"\nshow = \"main\""))
 	f.Add([]byte("interval = \"2s\"\n[[rule]]\n"))
 	f.Add([]byte("rule = [{port = 1, pin = true}, {}]"))
+	f.Add([]byte("\ufeffinterval = \"1m\"\r\nterminal = 'x'\r\n[[rule]]\r\nproject = \"{a,b}\"\r\nnotify = \"never\"\r\nscheme = \"https\"\r\npath = \"/a?b\"\r\nlabel = \"\\u202e\""))
 	f.Fuzz(func(t *testing.T, text []byte) {
 		s, err := parse(text)
 		if err != nil {
-			if _, ok := err.(*Error); !ok {
-				t.Errorf("%q: %T", text, err)
+			wrong, ok := err.(*Error)
+			if !ok || wrong.Problem == "" || wrong.Line < 0 || wrong.Line > 1+bytes.Count(text, []byte("\n")) || !reflect.DeepEqual(s, Settings{}) {
+				t.Errorf("%q: %#v, along with %+v", text, err, s)
 			}
 			return
 		}
+		if i := time.Duration(s.Interval); i != 0 && (i < minInterval || i > maxInterval) {
+			t.Errorf("%q: the interval is %v", text, i)
+		}
+		for _, r := range s.Rules {
+			checkRule(t, r)
+		}
 		s.Rule(watcher.Listener{Port: 3000, Owner: owner.Process{PID: 1, Name: "a/b", Dir: "/x/[y"}})
+		// A comment at the end changes nothing.
+		if again, err := parse(append(slices.Clone(text), "\n# the end"...)); err != nil || !reflect.DeepEqual(again, s) {
+			t.Errorf("%q: with a comment it is %+v, %v, instead of %+v", text, again, err, s)
+		}
 	})
+}
+
+// checkRule checks what must hold of any rule that was read.
+func checkRule(t *testing.T, r Rule) {
+	t.Helper()
+	port := r.Port == (Ports{}) || r.Port.First > 0 && r.Port.First <= r.Port.Last
+	words := slices.Contains([]Show{"", ShowMain, ShowOther, ShowNever}, r.Show) && slices.Contains([]Scheme{"", "http", "https"}, r.Scheme) &&
+		slices.Contains([]Notify{"", NotifyAlways, NotifyNormal, NotifyNever}, r.Notify)
+	path := r.Path == "" || r.Path[0] == '/' && !strings.HasPrefix(string(r.Path), "//") && !strings.ContainsAny(string(r.Path), " \\\"\n\t\x00\x1b")
+	if !port || !words || !path || r.problem() != "" {
+		t.Errorf("got the rule %+v, %q", r, r.problem())
+	}
+	for _, g := range []Glob{r.Process, r.Project, r.Directory} {
+		if !doublestar.ValidatePattern(string(g)) {
+			t.Errorf("got the pattern %q", g)
+		}
+	}
+	// An address that is opened stays on this computer, whatever the path is.
+	u, err := url.Parse("http://localhost:3000" + string(r.Path))
+	if err == nil && u.Host != "localhost:3000" {
+		t.Errorf("the path %q leads to %q", r.Path, u.Host)
+	}
 }
 
 // TestReadme reads the example in the README, in which each key is to be.
