@@ -215,6 +215,9 @@ func (b *ledger) endOf(lives []*life, i int) (verdict, span) {
 	case slept:
 		// However often it ended in that time, it is gone once.
 		for j := i + 1; j < len(lives); j++ {
+			if lives[j].run.clicked && sleep.has(lives[j].began) {
+				v = min(v, perhaps) // the outcome tells that it is gone
+			}
 			if !lives[j].ended.IsZero() && sleep.has(lives[j].ended) && b.familiar(lives, j) != never {
 				return never, when
 			}
