@@ -74,7 +74,7 @@ type load struct {
 	files, tasks int
 }
 
-func (p *process) load(t *testing.T) load {
+func (p *process) load(t testing.TB) load {
 	t.Helper()
 	dir := fmt.Sprintf("/proc/%d/", p.pid())
 	statm, err := os.ReadFile(dir + "statm")

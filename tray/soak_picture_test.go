@@ -1,0 +1,292 @@
+//go:build linux && soak
+
+package tray_test
+
+import (
+	"bytes"
+	"cmp"
+	"fmt"
+	"image/png"
+	"net/netip"
+	"regexp"
+	"slices"
+	"strings"
+	"unicode/utf16"
+
+	"porttray/assets"
+)
+
+// A picture is the menu as text: what there is to see of it, or what there should be.
+type picture struct {
+	text    string
+	tooltip string
+	count   int // of servers in the main list
+}
+
+// A line of a picture is the row of a server.
+type pictureRow struct {
+	port    uint16
+	pid     int
+	label   string
+	title   string
+	text    string
+	section string // main, other, hidden
+	key     string // by which it is pinned, muted and hidden
+}
+
+// expected returns the picture that a reading amounts to, with what the person chose.
+func (s *soak) expected(read []*holding) picture {
+	var rows []pictureRow
+	users := map[uint16]int{}
+	for _, h := range read {
+		for port := range h.ports {
+			users[port]++
+		}
+	}
+	titles := map[string]string{} // of what runs, by key
+	for _, h := range read {
+		r := s.expectedRow(h, users)
+		rows, titles[r.key] = append(rows, r), r.title
+	}
+	for _, c := range s.redirected {
+		of := subject{port: c.port}
+		title := cmp.Or(s.rules.of(of).label, "nginx · "+c.name+" (container)")
+		text := fmt.Sprintf("%d  %s | Stop container %s", c.port, title, c.name)
+		rows = append(rows, pictureRow{port: c.port, title: title, section: s.section(of), text: text})
+	}
+	slices.SortFunc(rows, func(a, b pictureRow) int { return cmp.Or(cmp.Compare(a.port, b.port), cmp.Compare(a.pid, b.pid)) })
+	count, tooltip := 0, ""
+	for _, r := range rows {
+		if r.section == "main" {
+			count++
+			tooltip = addTooltip(tooltip, fmt.Sprintf("%d %s", r.port, r.title))
+		}
+	}
+	var absent []pictureRow
+	for key, m := range s.pinned {
+		if title, runs := titles[key]; runs {
+			m.title = title
+		} else {
+			absent = append(absent, absentRow(m.port, m.title))
+		}
+	}
+	if s.rules.marker != "" {
+		absent = append(absent, absentRow(markerPort, s.rules.marker))
+	}
+	rows = append(rows, absent...)
+	slices.SortStableFunc(rows, func(a, b pictureRow) int { return cmp.Compare(a.port, b.port) })
+	header := fmt.Sprintf("%d servers", count)
+	switch {
+	case s.wrong != "":
+		header = s.wrong
+	case count == 0:
+		header = "No servers"
+	case count == 1:
+		header = "1 server"
+	}
+	return picture{text: s.paint(header, rows), count: count, tooltip: cmp.Or(tooltip, "porttray: no servers")}
+}
+
+func absentRow(port uint16, title string) pictureRow {
+	label := fmt.Sprintf("○ %d  %s, not running", port, title)
+	return pictureRow{port: port, text: label, section: "main"}
+}
+
+// addTooltip adds a server to the tooltip, which holds at most 100 characters and then an ellipsis.
+func addTooltip(text, next string) string {
+	switch {
+	case strings.HasSuffix(text, ", …"):
+		return text
+	case text == "":
+		text = "porttray: "
+	default:
+		next = ", " + next
+	}
+	if len(utf16.Encode([]rune(text+next))) > 100 {
+		return text + ", …"
+	}
+	return text + next
+}
+
+// paint makes a text of a header, rows and what else there is to see.
+func (s *soak) paint(header string, rows []pictureRow) string {
+	var b strings.Builder
+	fmt.Fprintln(&b, header)
+	const atTop = 16
+	main := slices.DeleteFunc(slices.Clone(rows), func(r pictureRow) bool { return r.section != "main" })
+	other := slices.DeleteFunc(slices.Clone(rows), func(r pictureRow) bool { return r.section != "other" })
+	for i, r := range main {
+		if i == atTop {
+			fmt.Fprintf(&b, "More (%d)\n", len(main)-atTop)
+		}
+		fmt.Fprintln(&b, r.text)
+	}
+	if len(other) > 0 {
+		fmt.Fprintf(&b, "Other (%d)\n", len(other))
+		for _, r := range other {
+			fmt.Fprintln(&b, r.text)
+		}
+	}
+	for _, m := range slices.Backward(s.hidden) {
+		fmt.Fprintf(&b, "Show %d  %s\n", m.port, m.title)
+	}
+	fmt.Fprintf(&b, "Notifications: %s", s.mode)
+	if s.paused {
+		fmt.Fprint(&b, ", paused")
+	}
+	return b.String()
+}
+
+func (s *soak) projectAt(dir string) string {
+	for _, p := range s.projects {
+		if p.dir == dir {
+			return p.name
+		}
+	}
+	return ""
+}
+
+func (s *soak) expectedRow(h *holding, users map[uint16]int) pictureRow {
+	head, also := uint16(0), []uint16{}
+	exposed := false
+	for port, addrs := range h.ports {
+		also = append(also, port)
+		exposed = exposed || slices.ContainsFunc(addrs, netip.Addr.IsUnspecified)
+	}
+	slices.Sort(also)
+	head, also = also[0], also[1:]
+	of, boxed := subject{head, s.projectAt(h.dir), h.name}, s.boxAt(head)
+	title := of.project + " · " + h.name
+	if strings.EqualFold(of.project, h.name) { // it is the project's own program
+		title = of.project
+	}
+	if boxed != "" {
+		of.project, title = "", "nginx · "+boxed+" (container)"
+	}
+	r := pictureRow{port: head, pid: h.pid, section: s.section(of), title: cmp.Or(s.rules.of(of).label, title), key: markOf(of)}
+	r.text = fmt.Sprintf("%d  ", head)
+	if users[head] > 1 {
+		var addrs []string
+		for _, a := range h.ports[head] {
+			addrs = append(addrs, a.String())
+		}
+		r.text += "at " + strings.Join(addrs, ", ") + "  "
+	}
+	r.text += r.title
+	if len(also) > 0 {
+		r.text += fmt.Sprintf("  +%d", len(also))
+	}
+	if exposed {
+		r.text += "  ⚠"
+	}
+	for _, port := range also {
+		r.text += fmt.Sprintf(" | Open %d in browser", port)
+		if slices.ContainsFunc(h.ports[port], netip.Addr.IsUnspecified) {
+			r.text += "  ⚠"
+		}
+	}
+	if boxed != "" {
+		r.text += " | Stop container " + boxed
+		return r
+	}
+	if s.pinned[r.key] != nil {
+		r.text += " | Pin"
+	}
+	if s.muted[r.key] {
+		r.text += " | Mute notifications"
+	}
+	r.text += fmt.Sprintf(" | Stop %s (PID %d) | Kill %[1]s (PID %[2]d)", h.name, h.pid)
+	return r
+}
+
+var (
+	rowLabels   = regexp.MustCompile(`^(○ )?\d+  `)
+	slowHeaders = regexp.MustCompile(`, read every .*$`)
+	wrongKeys   = regexp.MustCompile(`"wrong\d+"`)
+	acts        = regexp.MustCompile(`^(Stop|Kill|Cannot) `)
+)
+
+// seen returns the picture of a menu.
+func seen(menu *node) string {
+	var b strings.Builder
+	header := slowHeaders.ReplaceAllString(menu.children[0].label, "")
+	if wrong := wrongKeys.FindString(header); wrong != "" {
+		header = wrong
+	}
+	fmt.Fprintln(&b, header)
+	write := func(n *node) {
+		for _, c := range n.children {
+			if rowLabels.MatchString(c.label) {
+				fmt.Fprintln(&b, seenRow(c))
+			}
+		}
+	}
+	write(menu)
+	var notifications string
+	for _, c := range menu.children {
+		switch {
+		case strings.HasPrefix(c.label, "More ("), strings.HasPrefix(c.label, "Other ("):
+			fmt.Fprintln(&b, c.label)
+			write(c)
+		case c.label == "Notifications":
+			for _, m := range c.children {
+				if m.checked {
+					notifications += m.label
+				}
+				if strings.HasPrefix(m.label, "Paused until") {
+					notifications += ", paused"
+				}
+			}
+		}
+	}
+	for _, c := range menu.children {
+		if hidden := c.find("Hidden"); strings.HasPrefix(c.label, "Other") && hidden != nil {
+			for _, h := range hidden.children {
+				fmt.Fprintln(&b, h.label)
+			}
+		}
+	}
+	fmt.Fprintf(&b, "Notifications: %s", notifications)
+	return b.String()
+}
+
+// seenRow returns the row of a server: what is checked in it, its further ports, and what ends it.
+func seenRow(row *node) string {
+	text := []string{row.label}
+	for _, c := range row.children {
+		for _, further := range c.children {
+			text = append(text, further.label)
+		}
+	}
+	for _, c := range row.children {
+		if c.checked && !strings.HasPrefix(row.label, "○") {
+			text = append(text, c.label)
+		}
+	}
+	for _, c := range row.children {
+		if acts.MatchString(c.label) {
+			text = append(text, c.label)
+		}
+	}
+	return strings.Join(text, " | ")
+}
+
+// badge returns the picture that the icon is for that many servers, as it is sent over the bus; for attention if n is negative.
+func badge(n int) ([]byte, error) {
+	file := assets.AttentionIcon()
+	if n >= 0 {
+		file = assets.TrayIcon(n)
+	}
+	img, err := png.Decode(bytes.NewReader(file))
+	if err != nil {
+		return nil, err
+	}
+	var pix []byte
+	for y := range img.Bounds().Dy() {
+		for x := range img.Bounds().Dx() {
+			r, g, b, a := img.At(x, y).RGBA()
+			pix = append(pix, byte(a), byte(r), byte(g), byte(b))
+		}
+	}
+	return pix, nil
+}

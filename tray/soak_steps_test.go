@@ -1,0 +1,481 @@
+//go:build linux && soak
+
+package tray_test
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// These are the steps about servers. Each returns what it did, or nothing if there was nothing to do it to.
+
+// pick returns one of several.
+func pick[T any](rng *rand.Rand, from []T) T { return from[rng.IntN(len(from))] }
+
+var names = []string{"web", "worker", "backend", "my srv", "srv_x", "été"}
+
+// maxServers is how many run at once: more than have room at the top level of the menu.
+const maxServers = 20
+
+func (v *server) String() string {
+	return fmt.Sprintf("%s (PID %d) of %s on %v", v.name, v.pid, v.in.name, v.binds)
+}
+
+func (v *server) subject() subject { return subject{v.head(), v.in.name, v.name} }
+
+// port returns a port that has not been used for long, and nobody holds.
+func (s *soak) port() uint16 {
+	const first, last = 10000, 32000 // the system hands out what is above
+	used := func(port uint16) bool {
+		return slices.ContainsFunc(s.servers, func(v *server) bool {
+			return slices.ContainsFunc(v.binds, func(b bind) bool { return b.port == port })
+		}) || slices.ContainsFunc(s.boxes, func(v *server) bool { return v.head() == port }) ||
+			slices.ContainsFunc(s.redirected, func(c container) bool { return c.port == port }) ||
+			slices.ContainsFunc(s.hidden, func(m mark) bool { return m.port == port })
+	}
+	for {
+		s.nextPort++
+		if port := first + s.nextPort%(last-first); !used(port) {
+			return port
+		}
+	}
+}
+
+// hosts are where servers listen, the usual ones more often.
+var hosts = []struct{ network, host string }{
+	{"tcp4", "127.0.0.1"}, {"tcp4", "127.0.0.1"}, {"tcp4", "127.0.0.1"}, {"tcp4", "127.0.0.2"}, {"tcp4", "0.0.0.0"}, {"tcp6", "[::1]"}, {"tcp", "[::]"},
+}
+
+func (s *soak) bind() bind {
+	at := pick(s.rng, hosts)
+	return bind{at.network, at.host, s.port()}
+}
+
+// serve starts a server, and enters that it came up.
+func (s *soak) serve(in *project, name string, binds ...bind) *server {
+	s.t.Helper()
+	v := s.open(in, name, false, binds...)
+	s.servers = append(s.servers, v)
+	v.up = s.enter(&change{port: v.head(), of: v.subject(), may: []what{isUp}, must: true, names: in.name})
+	return v
+}
+
+// open starts a server, of which nothing is entered yet.
+func (s *soak) open(in *project, name string, reuse bool, binds ...bind) *server {
+	s.t.Helper()
+	v := &server{actor: s.begin(name, in), reuse: reuse}
+	for _, b := range binds {
+		v.listen(b)
+	}
+	v.exposed = slices.ContainsFunc(binds, bind.exposed)
+	return v
+}
+
+// enter enters something into the ledger.
+func (s *soak) enter(c *change) *change {
+	c.step = s.step
+	s.ledger.add(c)
+	if slices.ContainsFunc(c.may, func(w what) bool { return w == isDown || w == isReplaced || w == isExposed || w == isLooping }) {
+		s.lastAlarm = c.at
+	}
+	if c.excuse == "" {
+		c.excuse = s.trouble
+	}
+	if c.silent = s.silence(c.of); c.silent != "" {
+		c.must = false
+	}
+	if s.rules.of(c.of).label != "" {
+		c.names = ""
+	}
+	return c
+}
+
+// drop takes a server out of those that run. If it was not told that it came up, that need not be told any more.
+func (s *soak) drop(v *server) {
+	s.servers = slices.DeleteFunc(s.servers, func(w *server) bool { return w == v })
+	s.boxes = slices.DeleteFunc(s.boxes, func(w *server) bool { return w == v })
+	if v.up != nil && v.up.excuse == "" {
+		v.up.excuse = "it ended soon"
+	}
+}
+
+// ends enters that a server is about to end unexpectedly.
+func (s *soak) ends(v *server, how exit) *change {
+	c := &change{port: v.head(), of: v.subject(), may: []what{isDown}, must: v.settled() && !how.interrupts(), reason: how.told, names: v.in.name}
+	if !v.stopped.IsZero() && time.Since(v.stopped) < 40*time.Second {
+		c.must, c.may = false, append(c.may, isOutcome) // it may count as what the Stop has come to
+	}
+	if how.crashes() {
+		key := markOf(v.subject())
+		s.crashes[key] = append(s.crashes[key], time.Now())
+		if n := recent(s.crashes[key], 6*time.Minute); n >= 2 {
+			c.may = append(c.may, isLooping)
+			c.must = c.must && n <= 3
+		}
+	}
+	return s.enter(c)
+}
+
+// recent returns how many of the times are not longer ago than that.
+func recent(times []time.Time, d time.Duration) (n int) {
+	for _, t := range times {
+		if time.Since(t) < d {
+			n++
+		}
+	}
+	return n
+}
+
+// some picks a server of those that fit; nil if none does.
+func (s *soak) some(fits func(*server) bool) *server {
+	fitting := slices.DeleteFunc(slices.Clone(s.servers), func(v *server) bool { return !fits(v) })
+	if len(fitting) == 0 {
+		return nil
+	}
+	return pick(s.rng, fitting)
+}
+
+func anyServer(*server) bool { return true }
+
+// single is a server with one port, which is its own.
+func single(v *server) bool { return len(v.binds) == 1 && !v.reuse && !v.stubborn }
+
+// howFor picks a way to end a server.
+func (s *soak) howFor(v *server) exit {
+	how := pick(s.rng, exits)
+	if v.stubborn && how.signal == syscall.SIGTERM {
+		how = exits[1]
+	}
+	return how
+}
+
+func (s *soak) stepStart() string {
+	if len(s.servers) >= maxServers {
+		return ""
+	}
+	binds := []bind{s.bind()}
+	for s.rng.IntN(4) == 0 {
+		binds = append(binds, s.bind())
+	}
+	return fmt.Sprint("start ", s.serve(pick(s.rng, s.projects), pick(s.rng, names), binds...))
+}
+
+// stepStartMany fills the menu.
+func (s *soak) stepStartMany() string {
+	n := 0
+	for ; n < 6 && len(s.servers) < maxServers; n++ {
+		s.serve(pick(s.rng, s.projects), pick(s.rng, names), s.bind())
+	}
+	if n == 0 {
+		return ""
+	}
+	return fmt.Sprintf("start %d servers", n)
+}
+
+func (s *soak) stepEnd() string {
+	v := s.some(anyServer)
+	if v == nil {
+		return ""
+	}
+	how := s.howFor(v)
+	s.endServer(v, how)
+	return fmt.Sprintf("end %v: %s", v, how.told)
+}
+
+func (s *soak) endServer(v *server, how exit) {
+	s.ends(v, how)
+	v.end(how)
+	if single(v) && how.crashes() {
+		s.dead = append(s.dead, deadServer{v.in, v.name, v.binds[0], time.Now()})
+	}
+	s.drop(v)
+}
+
+// A deadServer is one that may be started again where it was.
+type deadServer struct {
+	in   *project
+	name string
+	bind bind
+	at   time.Time
+}
+
+// stepRevive starts a server again, long after it ended.
+func (s *soak) stepRevive() string {
+	free := func(d deadServer) bool {
+		return time.Since(d.at) > 12*time.Second && !slices.ContainsFunc(s.servers, func(v *server) bool { return v.head() == d.bind.port })
+	}
+	s.dead = s.dead[max(0, len(s.dead)-8):]
+	for i, d := range s.dead {
+		if free(d) {
+			s.dead = slices.Delete(s.dead, i, i+1)
+			v := s.serve(d.in, d.name, d.bind)
+			if recent(s.crashes[markOf(v.subject())], 6*time.Minute) >= 3 {
+				v.up.must = false // it keeps crashing, of which enough was said
+			}
+			return fmt.Sprint("revive ", v)
+		}
+	}
+	return ""
+}
+
+// stepRestart ends a server and starts it again at once, which is nothing to tell; but if it happens again and again.
+func (s *soak) stepRestart() string {
+	v := s.some(func(v *server) bool { return !v.reuse && !v.stubborn })
+	if v == nil {
+		return ""
+	}
+	how := s.howFor(v)
+	s.restart(v, how)
+	return fmt.Sprintf("restart %v: %s", v, how.told)
+}
+
+func (s *soak) restart(v *server, how exit) *server {
+	c := s.enter(&change{port: v.head(), of: v.subject()})
+	begin := time.Now()
+	v.end(how)
+	heir := s.open(v.in, v.name, false, v.binds...)
+	s.restarted(v, heir, c, time.Since(begin))
+	return heir
+}
+
+// restarted notes that a server has another process.
+func (s *soak) restarted(v, heir *server, c *change, gap time.Duration) {
+	if !v.settled() && v.up != nil {
+		v.up.excuse = "it restarted at once"
+		c.may = append(c.may, isUp)
+	}
+	if gap > 3*time.Second { // this machine has other things to do
+		c.may = append(c.may, isUp, isDown)
+	}
+	key := markOf(v.subject())
+	s.restarts[key] = append(s.restarts[key], time.Now())
+	if recent(s.restarts[key], 70*time.Second) >= 4 {
+		c.may = append(c.may, isLooping)
+	}
+	heir.up = v.up
+	s.servers[slices.Index(s.servers, v)] = heir
+}
+
+// stepFlap restarts a server again and again.
+func (s *soak) stepFlap() string {
+	v := s.some(single)
+	if v == nil {
+		return ""
+	}
+	for range 5 {
+		v = s.restart(v, pick(s.rng, exits))
+		s.sync()
+	}
+	return fmt.Sprint("flap ", v)
+}
+
+// stepReplace ends a server and starts one of another project at its port.
+func (s *soak) stepReplace() string {
+	v := s.some(single)
+	if v == nil {
+		return ""
+	}
+	how := s.howFor(v)
+	in := pick(s.rng, slices.DeleteFunc(slices.Clone(s.projects), func(p *project) bool { return p == v.in }))
+	c := s.enter(&change{port: v.head(), of: v.subject(), may: []what{isReplaced, isDown, isUp}, must: true})
+	v.end(how)
+	heir := s.open(in, pick(s.rng, names), false, v.binds...)
+	if after := s.silence(heir.subject()); after != c.silent || after != "" {
+		c.silent, c.excuse = "", "of one of them nothing is to be told"
+	}
+	s.drop(v)
+	heir.up = c
+	s.servers = append(s.servers, heir)
+	return fmt.Sprintf("replace %v by %v: %s", v, heir, how.told)
+}
+
+// stepHandOver has a server fork, and ends the parent: its child has the sockets then.
+func (s *soak) stepHandOver() string {
+	v := s.some(func(v *server) bool { return !v.reuse && !v.stubborn && v.done != nil })
+	if v == nil {
+		return ""
+	}
+	heir := &server{actor: v.fork(), binds: v.binds, exposed: v.exposed}
+	s.sync()
+	how := pick(s.rng, exits[:2])
+	c := s.enter(&change{port: v.head(), of: v.subject()})
+	v.end(how)
+	s.restarted(v, heir, c, 0)
+	return fmt.Sprintf("hand over %v to PID %d: %s", v, heir.pid, how.told)
+}
+
+// stepExpose has a server listen on all interfaces, or on one only again.
+func (s *soak) stepExpose() string {
+	v := s.some(single)
+	if v == nil {
+		return ""
+	}
+	was := v.binds[0]
+	now := bind{"tcp4", "0.0.0.0", was.port}
+	c := &change{port: was.port, of: v.subject(), may: []what{isExposed, isUp}, must: v.settled() && !v.exposed}
+	if was.exposed() {
+		now.host = "127.0.0.1"
+		c.may, c.must = nil, false
+	}
+	s.enter(c)
+	begin := time.Now()
+	v.order("close %v", was)
+	v.binds = nil
+	v.listen(now)
+	if time.Since(begin) > 3*time.Second {
+		c.may = append(c.may, isDown, isUp)
+	}
+	v.exposed, v.known = true, time.Time{}
+	return fmt.Sprintf("%v was at %v", v, was)
+}
+
+// stepFurther has a server listen on one more port, or on one less.
+func (s *soak) stepFurther() string {
+	v := s.some(func(v *server) bool { return !v.reuse && !v.stubborn })
+	if v == nil {
+		return ""
+	}
+	if n := len(v.binds); n == 1 || n < 5 && s.rng.IntN(2) == 0 {
+		b := s.bind()
+		head := v.head()
+		v.listen(b)
+		if v.head() != head {
+			s.enter(&change{port: b.port, of: v.subject(), may: []what{isUp}})
+		}
+		v.exposed = v.exposed || b.exposed()
+		return fmt.Sprintf("%v listens at %v, too", v, b)
+	}
+	i := s.rng.IntN(len(v.binds))
+	b := v.binds[i]
+	if i == 0 {
+		s.enter(&change{port: b.port, of: v.subject(), may: []what{isDown}, must: v.settled(), by: v.pid,
+			reason: "still running, no longer listening", names: v.in.name})
+		v.up.excuse = "it ended soon"
+		v.known = time.Time{}
+	}
+	v.order("close %v", b)
+	v.binds = slices.Delete(v.binds, i, i+1)
+	return fmt.Sprintf("%v listens at %v no longer", v, b)
+}
+
+// stepPair starts two servers that share a port (SO_REUSEPORT), of different projects.
+func (s *soak) stepPair() string {
+	if len(s.servers)+2 > maxServers {
+		return ""
+	}
+	b := s.bind()
+	order := s.rng.Perm(len(s.projects))
+	for _, i := range order[:2] {
+		v := s.open(s.projects[i], pick(s.rng, names), true, b)
+		s.servers = append(s.servers, v)
+		v.up = s.enter(&change{port: v.head(), of: v.subject(), may: []what{isUp}, must: true})
+	}
+	return fmt.Sprint("two servers at ", b)
+}
+
+// stepBurst has a process listen on many ports, on each for some milliseconds only. Nothing of that is told.
+func (s *soak) stepBurst() string {
+	n := 5 + s.rng.IntN(25)
+	first := s.port()
+	for i := range uint16(n) {
+		if p := s.port(); p != first+i+1 {
+			return "" // ports in use are between them
+		}
+	}
+	life := time.Duration(1+s.rng.IntN(40)) * time.Millisecond
+	a := s.begin("burst", pick(s.rng, s.projects))
+	longest, err := time.ParseDuration(a.order("burst %d %d %v", first, n, life))
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	if longest > time.Second {
+		for i := range uint16(n) {
+			s.enter(&change{port: first + i, may: []what{isUp, isDown}})
+		}
+	}
+	a.end(exits[0])
+	return fmt.Sprintf("burst of %d ports from %d, each %v", n, first, life)
+}
+
+// stepUDP has a server receive packets, which is nothing to show.
+func (s *soak) stepUDP() string {
+	v := s.some(anyServer)
+	if v == nil {
+		return ""
+	}
+	v.order("udp %s:%d", pick(s.rng, []string{"127.0.0.1", "0.0.0.0", "[::1]"}), s.port())
+	return fmt.Sprintf("%v receives packets", v)
+}
+
+// stepStubborn starts a server that does not heed SIGTERM.
+func (s *soak) stepStubborn() string {
+	if len(s.servers) >= maxServers || s.some(func(v *server) bool { return v.stubborn }) != nil {
+		return ""
+	}
+	v := s.serve(pick(s.rng, s.projects), "stubborn", s.bind())
+	v.order("ignore")
+	v.stubborn = true
+	return fmt.Sprint("start ", v)
+}
+
+// stepStop stops or kills a server in the menu.
+func (s *soak) stepStop() string {
+	v := s.some(func(v *server) bool { return s.section(v.subject()) != "hidden" })
+	if v == nil {
+		return ""
+	}
+	verb := pick(s.rng, []string{"Stop", "Stop", "Kill"})
+	if v.stubborn && verb == "Stop" && !v.stopped.IsZero() {
+		verb = "Kill"
+	}
+	if !v.stopped.IsZero() { // of the Stop that is under way nothing more is told
+		s.ledger.excuse("it was killed", func(c *change) bool { return c.port == v.head() && slices.Contains(c.may, isOutcome) })
+	}
+	s.enter(&change{port: v.head(), may: []what{isOutcome}, must: true})
+	s.clickRow(v, fmt.Sprintf("%s %s (PID %d)", verb, v.name, v.pid))
+	if v.stubborn && verb == "Stop" {
+		v.stopped = time.Now()
+		return fmt.Sprintf("Stop %v, which does not heed it", v)
+	}
+	v.gone()
+	s.drop(v)
+	return fmt.Sprintf("%s %v", verb, v)
+}
+
+// stepStopAndBack stops a server in the menu, which is back at once.
+func (s *soak) stepStopAndBack() string {
+	v := s.some(func(v *server) bool { return single(v) && s.section(v.subject()) != "hidden" })
+	if v == nil {
+		return ""
+	}
+	c := s.enter(&change{port: v.head(), may: []what{isOutcome, isBack, isUp}, must: true})
+	s.clickRow(v, fmt.Sprintf("Stop %s (PID %d)", v.name, v.pid))
+	v.gone()
+	heir := s.open(v.in, v.name, false, v.binds...)
+	s.drop(v)
+	s.servers = append(s.servers, heir)
+	heir.up = c
+	return fmt.Sprintf("Stop %v, and it is back as %d", v, heir.pid)
+}
+
+// stepStale clicks what is no longer there, or never was.
+func (s *soak) stepStale() string {
+	var ids []string
+	for range 1 + s.qrng.IntN(6) {
+		id := int32(1<<20 + s.qrng.IntN(1<<20)) // which no entry will ever have
+		if len(s.stale) > 0 && s.qrng.IntN(2) == 0 {
+			old := pick(s.qrng, s.stale)
+			id = old.id
+			s.enter(&change{port: old.port, may: []what{isOutcome}})
+		}
+		event := pick(s.qrng, []string{"clicked", "clicked", "hovered", "closed", "nonsense"})
+		s.item.event(id, event)
+		ids = append(ids, event+" "+strconv.Itoa(int(id)))
+	}
+	return "events for stale entries: " + strings.Join(ids, ", ")
+}
