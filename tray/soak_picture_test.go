@@ -27,7 +27,6 @@ type picture struct {
 type pictureRow struct {
 	port    uint16
 	pid     int
-	label   string
 	title   string
 	text    string
 	section string // main, other, hidden
@@ -195,6 +194,9 @@ func (s *soak) expectedRow(h *holding, users map[uint16]int) pictureRow {
 	if s.muted[r.key] {
 		r.text += " | Mute notifications"
 	}
+	if n := s.restartsOf(h.pid); n > 0 {
+		r.text += fmt.Sprintf(" | Restarted ×%d", n)
+	}
 	r.text += fmt.Sprintf(" | Stop %s (PID %d) | Kill %[1]s (PID %[2]d)", h.name, h.pid)
 	return r
 }
@@ -203,7 +205,8 @@ var (
 	rowLabels   = regexp.MustCompile(`^(○ )?\d+  `)
 	slowHeaders = regexp.MustCompile(`, read every .*$`)
 	wrongKeys   = regexp.MustCompile(`"wrong\d+"`)
-	acts        = regexp.MustCompile(`^(Stop|Kill|Cannot) `)
+	acts        = regexp.MustCompile(`^(Stop|Kill|Cannot|Restarted) `)
+	restartFact = regexp.MustCompile(` \| Restarted ×\d+`)
 )
 
 // seen returns the picture of a menu.
@@ -250,7 +253,30 @@ func seen(menu *node) string {
 	return b.String()
 }
 
-// seenRow returns the row of a server: what is checked in it, its further ports, and what ends it.
+// restartsOf returns how often a server restarted, as far as that is sure.
+func (s *soak) restartsOf(pid int) int {
+	for _, v := range s.servers {
+		if v.pid == pid && !v.unsure {
+			return v.restarts
+		}
+	}
+	return 0
+}
+
+// forgive takes out of a picture how often those servers restarted of which that is not sure.
+func (s *soak) forgive(text string) string {
+	lines := strings.Split(text, "\n")
+	for i, line := range lines {
+		for _, v := range s.servers {
+			if v.unsure && strings.Contains(line, fmt.Sprintf("(PID %d)", v.pid)) {
+				lines[i] = restartFact.ReplaceAllString(line, "")
+			}
+		}
+	}
+	return strings.Join(lines, "\n")
+}
+
+// seenRow returns the row of a server: what is checked in it, its further ports, how often it restarted, and what ends it.
 func seenRow(row *node) string {
 	text := []string{row.label}
 	for _, c := range row.children {

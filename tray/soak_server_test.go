@@ -294,12 +294,12 @@ type server struct {
 	*actor
 	binds    []bind // in port order
 	reuse    bool
-	begunAt  time.Time
 	known    time.Time // when the menu showed it as it is; zero if it does not yet
 	exposed  bool      // it was told, or may have been, that it is open to the network
+	restarts int
+	unsure   bool // it may have restarted more often: whether it did depends on when the program looked
 	stubborn bool
 	stopped  time.Time  // when a Stop was clicked that it did not heed
-	child    *actor     // that shares its listeners
 	box      *container // whose forwarder it is
 	up       *change    // that it came up
 }

@@ -1,0 +1,152 @@
+//go:build linux && soak
+
+package tray_test
+
+import (
+	"fmt"
+	"slices"
+	"time"
+)
+
+// These are the steps about servers that go on: with another process, as another one, at other addresses, or with other ports.
+
+// stepRestart ends a server and starts it again at once, which is nothing to tell; but if it happens again and again.
+func (s *soak) stepRestart() string {
+	v := s.some(func(v *server) bool { return !v.reuse && !v.stubborn })
+	if v == nil {
+		return ""
+	}
+	how := s.howFor(v)
+	s.restart(v, how)
+	return fmt.Sprintf("restart %v: %s", v, how.told)
+}
+
+func (s *soak) restart(v *server, how exit) *server {
+	c := s.enter(&change{port: v.head(), of: v.subject()})
+	begin := time.Now()
+	v.end(how)
+	heir := s.open(v.in, v.name, false, v.binds...)
+	s.restarted(v, heir, c, time.Since(begin))
+	return heir
+}
+
+// restarted notes that a server has another process.
+func (s *soak) restarted(v, heir *server, c *change, gap time.Duration) {
+	if !v.settled() && v.up != nil {
+		v.up.excuse = "it restarted at once"
+		c.may = append(c.may, isUp)
+	}
+	if gap > 3*time.Second { // this machine has other things to do
+		c.may = append(c.may, isUp, isDown)
+	}
+	key := markOf(v.subject())
+	s.restarts[key] = append(s.restarts[key], time.Now())
+	if recent(s.restarts[key], 70*time.Second) >= 4 {
+		c.may = append(c.may, isLooping)
+	}
+	heir.up, heir.restarts, heir.unsure = v.up, v.restarts+1, v.unsure || gap > 3*time.Second
+	s.servers[slices.Index(s.servers, v)] = heir
+}
+
+// stepFlap restarts a server again and again.
+func (s *soak) stepFlap() string {
+	v := s.some(single)
+	if v == nil {
+		return ""
+	}
+	for range 5 {
+		v = s.restart(v, pick(s.rng, exits))
+		s.sync()
+	}
+	return fmt.Sprint("flap ", v)
+}
+
+// stepReplace ends a server and starts one of another project at its port.
+func (s *soak) stepReplace() string {
+	v := s.some(single)
+	if v == nil {
+		return ""
+	}
+	how := s.howFor(v)
+	in := pick(s.rng, slices.DeleteFunc(slices.Clone(s.projects), func(p *project) bool { return p == v.in }))
+	c := s.enter(&change{port: v.head(), of: v.subject(), may: []what{isReplaced, isDown, isUp}, must: true})
+	v.end(how)
+	heir := s.open(in, pick(s.rng, names), false, v.binds...)
+	if after := s.silence(heir.subject()); after != c.silent || after != "" {
+		c.silent, c.excuse = "", "of one of them nothing is to be told"
+	}
+	s.drop(v)
+	heir.up = c
+	s.servers = append(s.servers, heir)
+	return fmt.Sprintf("replace %v by %v: %s", v, heir, how.told)
+}
+
+// stepHandOver has a server fork, and ends the parent: its child has the sockets then.
+func (s *soak) stepHandOver() string {
+	v := s.some(func(v *server) bool { return !v.reuse && !v.stubborn && v.done != nil })
+	if v == nil {
+		return ""
+	}
+	heir := &server{actor: v.fork(), binds: v.binds, exposed: v.exposed}
+	s.sync()
+	how := pick(s.rng, exits[:2])
+	c := s.enter(&change{port: v.head(), of: v.subject()})
+	v.end(how)
+	s.restarted(v, heir, c, 0)
+	return fmt.Sprintf("hand over %v to PID %d: %s", v, heir.pid, how.told)
+}
+
+// stepExpose has a server listen on all interfaces, or on one only again.
+func (s *soak) stepExpose() string {
+	v := s.some(single)
+	if v == nil {
+		return ""
+	}
+	was := v.binds[0]
+	now := bind{"tcp4", "0.0.0.0", was.port}
+	c := &change{port: was.port, of: v.subject(), may: []what{isExposed, isUp}, must: v.settled() && !v.exposed}
+	if was.exposed() {
+		now.host = "127.0.0.1"
+		c.may, c.must = nil, false
+	}
+	s.enter(c)
+	begin := time.Now()
+	v.order("close %v", was)
+	v.binds = nil
+	v.listen(now)
+	if time.Since(begin) > 3*time.Second {
+		c.may = append(c.may, isDown, isUp)
+	}
+	v.exposed, v.unsure, v.known = true, true, time.Time{}
+	return fmt.Sprintf("%v was at %v", v, was)
+}
+
+// stepFurther has a server listen on one more port, or on one less.
+func (s *soak) stepFurther() string {
+	v := s.some(func(v *server) bool { return !v.reuse && !v.stubborn })
+	if v == nil {
+		return ""
+	}
+	v.unsure = v.unsure || v.restarts > 0 // each port counts for itself
+	if n := len(v.binds); n == 1 || n < 5 && s.rng.IntN(2) == 0 {
+		b := s.bind()
+		head := v.head()
+		v.listen(b)
+		if v.head() != head {
+			s.enter(&change{port: b.port, of: v.subject(), may: []what{isUp}})
+		}
+		v.exposed = v.exposed || b.exposed()
+		return fmt.Sprintf("%v listens at %v, too", v, b)
+	}
+	i := s.rng.IntN(len(v.binds))
+	b := v.binds[i]
+	if i == 0 {
+		s.enter(&change{port: b.port, of: v.subject(), may: []what{isDown}, must: v.settled(), by: v.pid,
+			reason: "still running, no longer listening", names: v.in.name})
+		v.up.excuse = "it ended soon"
+		v.known = time.Time{}
+	}
+	v.order("close %v", b)
+	v.binds = slices.Delete(v.binds, i, i+1)
+	return fmt.Sprintf("%v listens at %v no longer", v, b)
+}

@@ -1,0 +1,111 @@
+//go:build linux && soak
+
+package tray_test
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+)
+
+// syncPatience is how long the menu may take to be right: the time that a redrawing takes on a machine with much else to do.
+const syncPatience = 3 * time.Minute
+
+// sync waits until the menu shows what there is.
+func (s *soak) sync() {
+	s.t.Helper()
+	begin := time.Now()
+	for !s.right() {
+		if s.tray.exited() {
+			s.t.Fatalf("the program has ended:\n%s", s.tray.output())
+		}
+		if time.Since(begin) > syncPatience {
+			s.t.Fatalf("after %v the menu does not show what there is; the tooltip is %q, want %q", time.Since(begin), s.item.tooltip(), s.want.tooltip)
+		}
+		s.await()
+	}
+	took := time.Since(begin)
+	s.slowest = max(s.slowest, took)
+	s.ledger.lag += max(0, took-5*time.Second)
+	s.hear()
+	if err := s.ledger.review(time.Now()); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+// right reports whether the menu shows what there is.
+func (s *soak) right() bool {
+	s.t.Helper()
+	s.hear()
+	s.read = readHoldings(s.t, s.tray.pid())
+	s.want = s.expected(s.read)
+	s.signalled = s.item.signals()
+	menu := s.item.menu()
+	s.got = s.forgive(seen(menu))
+	if strings.Contains(s.got, "unknown owner") {
+		s.strangers++
+	}
+	if s.got != s.want.text || !s.face() || s.expected(readHoldings(s.t, s.tray.pid())).text != s.got {
+		return false
+	}
+	s.shown(menu)
+	return true
+}
+
+// await waits until the program has drawn something, and stops for a moment; but not for ever, in case nothing is to be drawn any more.
+// To read the menu is work for the program, too.
+func (s *soak) await() {
+	const atMost, still = time.Second, 30 * time.Millisecond
+	begin, last, since := time.Now(), s.signalled, time.Now()
+	poll(atMost, func() bool {
+		if n := s.item.signals(); n != last {
+			last, since = n, time.Now()
+		}
+		return last != s.signalled && time.Since(since) > still || time.Since(begin) > atMost
+	})
+}
+
+// face reports whether icon and tooltip show what there is.
+func (s *soak) face() bool {
+	s.t.Helper()
+	if s.item.tooltip() != s.want.tooltip {
+		return false
+	}
+	_, _, pix := s.item.icon()
+	is := func(n int) bool {
+		want, err := badge(n)
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		return slices.Equal(pix, want)
+	}
+	// What alarms is decided some seconds after it happened.
+	alarming := s.lastAlarm.After(s.lastClick.Add(-15 * time.Second))
+	return is(s.want.count) || alarming && is(-1)
+}
+
+// shown notes that the menu shows what there is.
+func (s *soak) shown(menu *node) {
+	for _, v := range slices.Concat(s.servers, s.boxes) {
+		if v.known.IsZero() {
+			v.known = time.Now()
+		}
+	}
+	ended := func(e staleEntry) bool {
+		return !slices.ContainsFunc(s.servers, func(v *server) bool { return v.pid == e.pid })
+	}
+	s.stale = slices.DeleteFunc(s.stale, func(e staleEntry) bool { return !ended(e) })
+	s.stale = append(s.stale, slices.DeleteFunc(slices.Clone(s.leaves), func(e staleEntry) bool { return !ended(e) })...)
+	s.stale = s.stale[max(0, len(s.stale)-20):]
+	s.leaves = s.leaves[:0]
+	for _, row := range allRows(menu) {
+		for _, c := range row.children {
+			var pid int
+			if i := strings.LastIndex(c.label, "(PID "); strings.HasPrefix(c.label, "Stop ") && i > 0 {
+				fmt.Sscanf(c.label[i:], "(PID %d)", &pid)
+				s.leaves = append(s.leaves, staleEntry{c.id, pid, row.port()})
+			}
+		}
+	}
+}
