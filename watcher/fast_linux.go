@@ -41,6 +41,7 @@ type fastScanner struct {
 	last   time.Time
 	owners map[int32]*program
 	held   map[int32]map[uint32]int // descriptors of sockets, of processes looked at in the search under way
+	kin    map[int32]kinship        // of those processes
 	exits  exits
 	found  Snapshot
 
@@ -72,6 +73,12 @@ type program struct {
 	owner.Process
 	exe    []byte
 	pinned bool // the pins tell when it ends
+}
+
+// A kinship is that of a process and its parent, if it has one that counts.
+type kinship struct {
+	self, parent owner.Process
+	child        bool // it has one
 }
 
 // newFastScanner returns a scanner that uses the quickest listing that works here. The error tells why none does.
@@ -313,7 +320,7 @@ func (s *fastScanner) attribute(ctx context.Context, now time.Time) (found bool)
 	if len(want) == 0 {
 		return false
 	}
-	s.held = map[int32]map[uint32]int{}
+	s.held, s.kin = map[int32]map[uint32]int{}, map[int32]kinship{}
 	vain, err := s.search.run(want, everywhere, func(so *sock, pid int32, fd int) bool {
 		p, fd := s.topmost(ctx, so, pid, fd)
 		if p == nil {
@@ -323,7 +330,7 @@ func (s *fastScanner) attribute(ctx context.Context, now time.Time) (found bool)
 		found = true
 		return true
 	})
-	s.held = nil
+	s.held, s.kin = nil, nil
 	if err != nil {
 		for _, so := range want {
 			so.retry = now.Add(retryAtFirst)
@@ -342,26 +349,37 @@ func (s *fastScanner) attribute(ctx context.Context, now time.Time) (found bool)
 // topmost climbs from a process that holds a socket to its ancestors for as long as they hold it too, and returns the last with
 // its descriptor. It returns nil when the process has ended meanwhile.
 func (s *fastScanner) topmost(ctx context.Context, so *sock, pid int32, fd int) (*program, int) {
-	top, err := owner.Identify(pid)
-	if err != nil {
+	of, ok := s.kinOf(pid)
+	if !ok {
 		return nil, 0
 	}
-	for {
-		parent, ok := owner.Parent(top)
-		if !ok {
+	for of.child {
+		parentFD, holds := s.find(of.parent.PID, so.inode, fd)
+		above, ok := s.kinOf(of.parent.PID)
+		if !holds || !ok || !above.self.Is(of.parent) {
 			break
 		}
-		parentFD, ok := s.find(parent.PID, so.inode, fd)
-		if !ok {
-			break
-		}
-		top, fd = parent, parentFD
+		of, fd = above, parentFD
 	}
-	p := s.program(ctx, top)
+	p := s.program(ctx, of.self)
 	if p == nil || !s.holdsAt(p.PID, fd, so.inode) {
 		return nil, 0
 	}
 	return p, fd
+}
+
+// kinOf returns whose child a process is, which is read once in a search; false when it has ended.
+func (s *fastScanner) kinOf(pid int32) (kinship, bool) {
+	if of, known := s.kin[pid]; known {
+		return of, of.self.Known()
+	}
+	of := kinship{}
+	if self, err := owner.Identify(pid); err == nil {
+		of.self = self
+		of.parent, of.child = owner.Parent(self)
+	}
+	s.kin[pid] = of
+	return of, of.self.Known()
 }
 
 // find returns the descriptor by which a process holds a socket. A child has its parent's descriptors under the same numbers,
