@@ -72,24 +72,10 @@ func roleBomb(args []string) error {
 // roleRebind closes its port and listens on it again a thousand times a second, and is done when standard input ends; then
 // it goes on to listen.
 func roleRebind() error {
-	port, fd := 0, -1
-	open := func() (err error) {
-		if fd, err = unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0); err != nil {
-			return err
-		}
-		if err = unix.Bind(fd, &unix.SockaddrInet4{Port: port, Addr: [4]byte{127, 0, 0, 1}}); err != nil {
-			return err
-		}
-		return unix.Listen(fd, 1)
-	}
-	if err := open(); err != nil {
-		return err
-	}
-	bound, err := unix.Getsockname(fd)
+	fd, port, err := listenOn(0)
 	if err != nil {
 		return err
 	}
-	port = bound.(*unix.SockaddrInet4).Port
 	done := untilStdinEnds()
 	fmt.Println(port)
 	for tick := time.NewTicker(time.Millisecond); ; {
@@ -100,10 +86,134 @@ func roleRebind() error {
 		case <-tick.C:
 		}
 		unix.Close(fd)
-		if err := open(); err != nil {
+		if fd, _, err = listenOn(port); err != nil {
 			return err
 		}
 	}
+}
+
+// roleMany listens so many times, opens so many files besides, and has as many connections as the third argument says to one of its
+// listeners. Then it says its first port.
+func roleMany(args []string) error {
+	var n [3]int
+	for i := range n {
+		var err error
+		if n[i], err = strconv.Atoi(args[i]); err != nil {
+			return err
+		}
+	}
+	first := 0
+	for i := range n[1] {
+		if _, err := unix.Open(os.DevNull, unix.O_RDONLY|unix.O_CLOEXEC, 0); err != nil {
+			return fmt.Errorf("file %d: %w", i, err)
+		}
+	}
+	for i := range n[0] {
+		fd, port, err := listenOn(0)
+		if err != nil {
+			return fmt.Errorf("listener %d: %w", i, err)
+		}
+		if i == 0 {
+			first = port
+			if err := connectTo(fd, port, n[2]); err != nil {
+				return err
+			}
+		}
+	}
+	fmt.Println(first)
+	<-untilStdinEnds()
+	return nil
+}
+
+// connectTo makes so many connections to a listener, from some addresses of loopback, and keeps both ends.
+func connectTo(listener, port, n int) error {
+	for i := range n {
+		fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+		if err != nil {
+			return err
+		}
+		from := &unix.SockaddrInet4{Addr: [4]byte{127, 0, 1, byte(i % 8)}}
+		err = unix.Bind(fd, from)
+		if err == nil {
+			err = unix.Connect(fd, &unix.SockaddrInet4{Port: port, Addr: [4]byte{127, 0, 0, 1}})
+		}
+		if err == nil {
+			_, _, err = unix.Accept4(listener, unix.SOCK_CLOEXEC)
+		}
+		if err != nil {
+			return fmt.Errorf("connection %d: %w", i, err)
+		}
+	}
+	return nil
+}
+
+// listenOn listens on a port of 127.0.0.1, or for 0 on one of the system's choice.
+func listenOn(port int) (fd, bound int, err error) {
+	if fd, err = unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0); err != nil {
+		return 0, 0, err
+	}
+	if err := unix.Bind(fd, &unix.SockaddrInet4{Port: port, Addr: [4]byte{127, 0, 0, 1}}); err != nil {
+		return 0, 0, err
+	}
+	if err := unix.Listen(fd, 1); err != nil {
+		return 0, 0, err
+	}
+	at, err := unix.Getsockname(fd)
+	if err != nil {
+		return 0, 0, err
+	}
+	return fd, at.(*unix.SockaddrInet4).Port, nil
+}
+
+// roleRename listens, and gives itself another name and other arguments each millisecond.
+func roleRename() error {
+	_, port, err := listenOn(0)
+	if err != nil {
+		return err
+	}
+	args, err := argsOf()
+	if err != nil {
+		return err
+	}
+	done := untilStdinEnds()
+	fmt.Println(port)
+	tick, n := time.NewTicker(time.Millisecond), 0
+	for ; ; n++ {
+		select {
+		case <-done:
+			fmt.Println(n)
+			return nil
+		case <-tick.C:
+		}
+		name := []byte(fmt.Sprintf("nginx %d\x00", n))
+		if err := unix.Prctl(unix.PR_SET_NAME, uintptr(unsafe.Pointer(&name[0])), 0, 0, 0); err != nil {
+			return err
+		}
+		if _, err := unix.Pwrite(args.file, []byte(fmt.Sprintf("vite %08d", n)), args.at); err != nil {
+			return err
+		}
+	}
+}
+
+// A place in this process's memory.
+type place struct {
+	file int
+	at   int64
+}
+
+// argsOf returns where this process's arguments are (proc_pid_stat(5), field 48).
+func argsOf() (place, error) {
+	stat, err := os.ReadFile("/proc/self/stat")
+	if err != nil {
+		return place{}, err
+	}
+	fields := strings.Fields(string(stat[strings.LastIndexByte(string(stat), ')')+1:]))
+	at, err := strconv.ParseInt(fields[45], 10, 64)
+	if err != nil {
+		return place{}, err
+	}
+	file, err := unix.Open("/proc/self/mem", unix.O_RDWR|unix.O_CLOEXEC, 0)
+	return place{file, at}, err
 }
 
 func untilStdinEnds() <-chan struct{} {

@@ -65,8 +65,8 @@ const (
 	controlC    = 0xC000013A
 )
 
-// why returns why a listener closed that was there until now.
-func (s *state) why(l Listener) Reason {
+// why returns why a listener closed that was there until now. gone says whether its owner has ended.
+func (s *state) why(l Listener, gone func(Listener) bool) Reason {
 	switch {
 	case l.Container.ID != "":
 		return Reason{Cause: ContainerStopped}
@@ -76,7 +76,7 @@ func (s *state) why(l Listener) Reason {
 	r := Reason{Cause: OwnerGoesOn}
 	if exit, ok := s.now.Exits[l.Owner.ID()]; ok {
 		r = Reason{Cause: OwnerEnded, Exit: exit}
-	} else if s.gone(l) {
+	} else if gone(l) {
 		r = Reason{Cause: OwnerEnded}
 	}
 	if by := l.Facts.Supervisor; r.Cause == OwnerEnded && by.Name != "" && !(owner.Process{PID: by.PID, Start: by.Start}).Gone() {

@@ -20,35 +20,37 @@ type closing struct {
 // relate turns each listener that opened where one has just closed into a restart or a replacement of that one. What closed may
 // be among the events, which then loses the closing, or have been told of before.
 func relate(events []Event, told []closing, now time.Time) []Event {
-	var closed []Event // the latest last
+	closed := map[uint16][]Event{} // the latest last
 	for _, c := range told {
 		if now.Sub(c.at) <= RestartGrace {
-			closed = append(closed, c.Event)
+			closed[c.Listener.Port] = append(closed[c.Listener.Port], c.Event)
 		}
 	}
-	related := slices.Clone(events)
-	closed = append(closed, slices.DeleteFunc(slices.Clone(events), func(e Event) bool { return e.Kind != Closed })...)
+	for _, e := range events {
+		if e.Kind == Closed {
+			closed[e.Listener.Port] = append(closed[e.Listener.Port], e)
+		}
+	}
+	related, before := slices.Clone(events), map[ID]bool{}
 	for i, e := range related {
 		if e.Kind != Opened {
 			continue
 		}
-		at := slices.IndexFunc(closed, func(c Event) bool { return sameServer(c.Listener, e.Listener) })
+		here := closed[e.Listener.Port]
+		at := slices.IndexFunc(here, func(c Event) bool { return sameServer(c.Listener, e.Listener) })
 		kind := Restarted
 		if at < 0 {
-			at = slices.IndexFunc(closed, func(c Event) bool { return otherServer(c.Listener, e.Listener) })
+			at = slices.IndexFunc(here, func(c Event) bool { return otherServer(c.Listener, e.Listener) })
 			kind = Replaced
 		}
 		if at >= 0 {
-			related[i] = Event{Kind: kind, Listener: e.Listener, Before: closed[at].Listener, Reason: closed[at].Reason}
-			closed = slices.Delete(closed, at, at+1)
+			related[i] = Event{Kind: kind, Listener: e.Listener, Before: here[at].Listener, Reason: here[at].Reason}
+			before[here[at].Listener.ID()] = true
+			closed[e.Listener.Port] = slices.Delete(here, at, at+1)
 		}
 	}
 	// A closing that is part of another event by now is not told by itself.
-	return slices.DeleteFunc(related, func(e Event) bool {
-		return e.Kind == Closed && slices.ContainsFunc(related, func(o Event) bool {
-			return (o.Kind == Restarted || o.Kind == Replaced) && o.Before.ID() == e.Listener.ID()
-		})
-	})
+	return slices.DeleteFunc(related, func(e Event) bool { return e.Kind == Closed && before[e.Listener.ID()] })
 }
 
 // sameServer reports whether two listeners on one port, of different processes or containers, are one server before and after a
@@ -128,12 +130,13 @@ func (s *state) explained() (news bool) {
 
 // remember notes the events that were delivered, as far as later ones may belong to them.
 func (s *state) remember(u Update) {
-	now := time.Now()
-	s.closings = slices.DeleteFunc(s.closings, func(c closing) bool {
-		return now.Sub(c.at) > RestartGrace || slices.ContainsFunc(u.Events, func(e Event) bool {
-			return (e.Kind == Restarted || e.Kind == Replaced) && e.Before.ID() == c.Listener.ID()
-		})
-	})
+	now, before := time.Now(), map[ID]bool{}
+	for _, e := range u.Events {
+		if e.Kind == Restarted || e.Kind == Replaced {
+			before[e.Before.ID()] = true
+		}
+	}
+	s.closings = slices.DeleteFunc(s.closings, func(c closing) bool { return now.Sub(c.at) > RestartGrace || before[c.Listener.ID()] })
 	for _, e := range u.Events {
 		if e.Kind == Closed {
 			s.closings = append(s.closings, closing{e, now})
@@ -146,6 +149,6 @@ func (s *state) remember(u Update) {
 		}
 	}
 	if len(s.restarts) > 2*len(u.Snapshot.Listeners) {
-		maps.DeleteFunc(s.restarts, func(id ID, _ int) bool { return !hasID(u.Snapshot.Listeners, id) })
+		maps.DeleteFunc(s.restarts, func(id ID, _ int) bool { return !hasID(onPort(u.Snapshot.Listeners, id.Port), id) })
 	}
 }

@@ -32,6 +32,10 @@ func systemRole(m *testing.M, role string, args []string) error {
 		return roleWorld(args)
 	case "bomb":
 		return roleBomb(args)
+	case "many":
+		return roleMany(args)
+	case "rename":
+		return roleRename()
 	case "rebind":
 		return roleRebind()
 	case "handover":

@@ -9,6 +9,8 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"porttray/watcher/owner"
 )
 
 const (
@@ -264,7 +266,7 @@ func (s *state) take(r result) (news bool) {
 		}
 		return false
 	}
-	s.now.Listeners, s.doubted = confirm(before, s.doubted, r.Listeners, s.gone)
+	s.now.Listeners, s.doubted = confirm(before, s.doubted, r.Listeners, once(s.gone))
 	news = !same(before, s.now.Listeners)
 	if news || early {
 		s.rename()
@@ -323,7 +325,7 @@ func (s *state) update() (Update, bool) {
 // did is looked at once only.
 func (s *state) events(now Snapshot) []Event {
 	events := Diff(s.told.Snapshot, now)
-	reasons := map[ID]Reason{}
+	reasons, gone := map[ID]Reason{}, once(s.gone)
 	for i, e := range events {
 		if e.Kind != Closed {
 			continue
@@ -331,12 +333,25 @@ func (s *state) events(now Snapshot) []Event {
 		id := e.Listener.ID()
 		reason, known := s.reasons[id]
 		if _, exit := s.now.Exits[id.owner()]; !known || exit {
-			reason = s.why(e.Listener)
+			reason = s.why(e.Listener, gone)
 		}
 		events[i].Reason, reasons[id] = reason, reason
 	}
 	s.reasons = reasons
 	return relate(events, s.closings, time.Now())
+}
+
+// once returns gone with each process looked at only once: it may have had thousands of listeners.
+func once(gone func(Listener) bool) func(Listener) bool {
+	known := map[owner.ID]bool{}
+	return func(l Listener) bool {
+		ended, ok := known[l.Owner.ID()]
+		if !ok {
+			ended = gone(l)
+			known[l.Owner.ID()] = ended
+		}
+		return ended
+	}
 }
 
 func text(err error) string {

@@ -5,11 +5,14 @@ import (
 	"fmt"
 	"maps"
 	"os"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // A log follows a Watcher, and makes sure of each update that its events lead to its list.
@@ -139,15 +142,18 @@ func written(s Snapshot) string {
 	return strings.Join(list, "\n")
 }
 
-// rest is how much memory a process has, in kB.
-func residentKB(t *testing.T) int {
+// memory returns how much memory this process has, and how much of that is in use after a collection, in MB.
+func memory(t *testing.T) (resident, used int) {
 	t.Helper()
 	status, err := os.ReadFile("/proc/self/status")
 	if err != nil {
 		t.Fatal(err)
 	}
 	_, after, _ := strings.Cut(string(status), "VmRSS:")
-	return number(t, strings.Fields(after)[0])
+	runtime.GC()
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return number(t, strings.Fields(after)[0]) >> 10, int(m.HeapAlloc >> 20)
 }
 
 // TestStormBomb has hundreds of processes a second come, listen for a moment, and end.
@@ -206,5 +212,164 @@ func TestStormRebind(t *testing.T) {
 	l.settles()
 	if got, want := found(l.last.Snapshot, port), fmt.Sprintf("%d@127.0.0.1", rebinder.cmd.Process.Pid); got != want {
 		t.Errorf("found %q, want %q", got, want)
+	}
+}
+
+// A load on a scanner: what its ticks cost while nothing changes.
+type cost struct {
+	cpu    time.Duration
+	allocs float64
+	bytes  int // that the kernel sends
+}
+
+// String is for messages.
+func (c cost) String() string {
+	return fmt.Sprintf("%.3f ms, %.0f allocations, %d bytes from the kernel", c.cpu.Seconds()*1e3, c.allocs, c.bytes)
+}
+
+// bytesOf is what the kernel sends of a listener, at most.
+const bytesOf = 200
+
+// costOf measures ticks in which nothing changes. The number of bytes does not depend on what else the machine does.
+func costOf(t *testing.T, s *fastScanner) (c cost) {
+	t.Helper()
+	settled(t, s)
+	const ticks = 20
+	before := cpuTime()
+	c.allocs = testing.AllocsPerRun(ticks-1, func() { settled(t, s) })
+	c.cpu = (cpuTime() - before) / ticks
+	d, err := openDiag()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer d.close()
+	for _, family := range []uint8{unix.AF_INET, unix.AF_INET6} {
+		if err := d.ask(question{family: family, protocol: unix.IPPROTO_TCP, states: 1 << tcpListen}); err != nil {
+			t.Fatal(err)
+		}
+		for done := false; !done; {
+			n, _, err := unix.Recvfrom(d.fd, d.buf, 0)
+			if err != nil {
+				t.Fatal(err)
+			}
+			c.bytes += n
+			if _, done, err = parseDiag(d.buf[:n], d.seq, nil, parseDiagSocket); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	return c
+}
+
+// TestStormListeners has ten thousand listeners come at once, and go at once.
+func TestStormListeners(t *testing.T) {
+	for _, processes := range []int{1, 50} {
+		t.Run(fmt.Sprint(processes), func(t *testing.T) {
+			if !(world{}).enter(t) {
+				return
+			}
+			const all = 10_000
+			port := listen(t, "tcp4", "127.0.0.1:0")
+			l := keepLog(t, &Watcher{}, port)
+			rss, heap := memory(t)
+			var holders []*running
+			for range processes {
+				holders = append(holders, run(t, roleCommand("many", fmt.Sprint(all/processes), "0", "0")))
+			}
+			before := cpuTime()
+			l.until("all are listed", true, func() bool {
+				return l.last.Snapshot.Ports() == all+1 && !slices.ContainsFunc(l.last.Snapshot.Listeners, func(l Listener) bool { return !l.Owner.Known() })
+			})
+			most, _ := memory(t)
+			t.Logf("%v of CPU time for them; memory was %d MB and is %d MB; slow: %v", cpuTime()-before, rss, most, l.last.Slow)
+			t.Logf("a tick takes %v", costOf(t, newFast(t)))
+			l.settles()
+			for _, h := range holders {
+				h.in.Close()
+			}
+			before = cpuTime()
+			l.until("all are gone", true, func() bool { return l.last.Snapshot.Ports() == 1 })
+			t.Logf("%v of CPU time for their end", cpuTime()-before)
+			l.settles()
+			if now := l.events; now[Opened] != all || now[Closed] != all {
+				t.Errorf("%v is told of %d listeners that came and went", now, all)
+			}
+			if _, now := memory(t); now > heap+50 {
+				t.Errorf("%d MB are in use, and were %d MB", now, heap)
+			}
+		})
+	}
+}
+
+// mayOpen returns how many files a process may have open, no more than that.
+func mayOpen(t *testing.T, n uint64) int {
+	t.Helper()
+	var now unix.Rlimit
+	if unix.Prlimit(0, unix.RLIMIT_NOFILE, &unix.Rlimit{Cur: n, Max: n}, nil) == nil { // as root may, mostly
+		return int(n)
+	}
+	if err := unix.Prlimit(0, unix.RLIMIT_NOFILE, nil, &now); err != nil {
+		t.Fatal(err)
+	}
+	if err := unix.Prlimit(0, unix.RLIMIT_NOFILE, &unix.Rlimit{Cur: now.Max, Max: now.Max}, nil); err != nil {
+		t.Fatal(err)
+	}
+	return int(min(n, now.Max))
+}
+
+// TestStormGrowth has a process with very many files, and then several with very many connections. What a tick costs does not grow.
+func TestStormGrowth(t *testing.T) {
+	if !(world{}).enter(t) {
+		return
+	}
+	files := mayOpen(t, 100_100) - 100
+	s := newFast(t)
+	first := costOf(t, s)
+	t.Logf("at first, a tick takes %v", first)
+	for _, tt := range []struct {
+		what               string
+		files, connections int // of each process
+		processes          int
+	}{{"files", files, 0, 1}, {"connections", 0, 4000, 5}} {
+		for range tt.processes {
+			r := run(t, roleCommand("many", "1", fmt.Sprint(tt.files), fmt.Sprint(tt.connections)))
+			before := cpuTime()
+			port := uint16(number(t, r.said[0]))
+			got, want := foundOurs(settled(t, s), port), fmt.Sprintf("%d@127.0.0.1", r.cmd.Process.Pid)
+			if got != want {
+				t.Errorf("with %s, found %q, want %q", tt.what, got, want)
+			}
+			t.Logf("its owner is found in %v", cpuTime()-before)
+			first.bytes += bytesOf
+		}
+		now := costOf(t, s)
+		t.Logf("with %d %s, a tick takes %v", (tt.files+tt.connections)*tt.processes, tt.what, now)
+		if now.bytes > first.bytes || now.allocs > first.allocs+5 {
+			t.Errorf("with %s, a tick takes %v, want no more than %v", tt.what, now, first)
+		}
+	}
+	keepLog(t, &Watcher{}).settles()
+}
+
+// TestStormRename has a process that gives itself another name and other arguments each millisecond.
+func TestStormRename(t *testing.T) {
+	if !(world{}).enter(t) {
+		return
+	}
+	r := run(t, roleCommand("rename"))
+	port := uint16(number(t, r.said[0]))
+	l := keepLog(t, &Watcher{Interval: 20 * time.Millisecond}, port)
+	was := onPort(l.last.Snapshot.Listeners, port)
+	before := cpuTime()
+	for end := time.Now().Add(2 * recheckWithin / 5); l.read(end); {
+	}
+	t.Logf("%d updates, %v of CPU time", l.count, cpuTime()-before)
+	l.settles()
+	now := onPort(l.last.Snapshot.Listeners, port)
+	if l.count > 1 || len(now) != 1 || now[0].Owner != was[0].Owner {
+		t.Errorf("%d updates; it was %+v and is %+v", l.count, was, now)
+	}
+	if n := number(t, r.finish(t)); n < 100 {
+		t.Errorf("it has renamed itself only %d times", n)
 	}
 }
