@@ -44,6 +44,8 @@ type fastScanner struct {
 	kin    map[int32]kinship        // of those processes
 	exits  exits
 	found  Snapshot
+	boot   func() (time.Time, bool) // when the computer was started, by the clock as it is set
+	booted time.Time                // the same when the clock was looked at last
 
 	everywhere bool // what other interfaces alone lead to is listed, too
 }
@@ -83,7 +85,7 @@ type kinship struct {
 
 // newFastScanner returns a scanner that uses the quickest listing that works here. The error tells why none does.
 func newFastScanner() (*fastScanner, error) {
-	s := &fastScanner{fs: newProcfs(), socks: map[rowKey]*sock{}, owners: map[int32]*program{}}
+	s := &fastScanner{fs: newProcfs(), socks: map[rowKey]*sock{}, owners: map[int32]*program{}, boot: bootTime}
 	s.search.fs = s.fs
 	how, err := bestListing()
 	if err != nil {
@@ -133,6 +135,7 @@ func (s *fastScanner) scan(ctx context.Context) (Snapshot, error) {
 	if err != nil {
 		return Snapshot{}, err
 	}
+	changed = s.stepped() || changed
 	changed = s.check(ctx, now) || changed
 	if s.attribute(ctx, now) || changed {
 		s.found.Listeners = s.listeners()
@@ -278,6 +281,30 @@ func (s *fastScanner) forgetProgram(p *program) {
 			so.forget()
 		}
 	}
+}
+
+// stepped moves the times at which the owners started when the clock has been set, and reports whether it has: they were reckoned by
+// the clock as it was.
+func (s *fastScanner) stepped() bool {
+	const least = 2 * time.Second // less is reckoning, or the clock is being corrected bit by bit
+	booted, ok := s.boot()
+	if !ok {
+		return false
+	}
+	step := booted.Sub(s.booted)
+	if s.booted.IsZero() || step.Abs() < least {
+		if s.booted.IsZero() {
+			s.booted = booted
+		}
+		return false
+	}
+	s.booted = booted
+	for _, p := range s.owners {
+		if !p.Since.IsZero() {
+			p.Since = p.Since.Add(step)
+		}
+	}
+	return len(s.owners) > 0
 }
 
 // renew reads the facts about a process again, which owns what it did.

@@ -17,6 +17,7 @@ type pace struct {
 	interval time.Duration
 	pause    time.Duration // before the next scan
 	ended    time.Time     // when the last scan did
+	awake    time.Duration // the same by clock
 	calm     time.Time     // since when nothing changed
 	scans    int
 	costs    [4]time.Duration // of the last scans
@@ -25,12 +26,14 @@ type pace struct {
 	debt   time.Duration // the CPU time that was spent beyond what has been saved up, and beyond savings if above 0
 	owed   time.Time     // when debt was reckoned
 	thrift time.Duration // the pause that it came to, until something has been saved up again; 0 for none
+
+	clock func() time.Duration // goes on while the computer sleeps; nil means sinceBoot
 }
 
 // scanned notes that a scan ended, what it took, and whether it brought anything that wants to be confirmed. It sets the pause,
 // and returns it if it is one that expensive scans have stretched, in whole doublings so that it does not waver; otherwise 0.
 func (p *pace) scanned(took time.Duration, news bool) (stretched time.Duration) {
-	p.ended = time.Now()
+	p.ended, p.awake = time.Now(), p.now()
 	if news || p.calm.IsZero() {
 		p.calm = p.ended
 	}
@@ -90,11 +93,18 @@ func (p *pace) save() time.Duration {
 }
 
 // overslept reports whether the scan that has just ended, after it took so long, came much later than it should: the computer
-// slept, this program was stopped, or the clock was set forward. It is called before scanned.
+// slept, or this program was stopped. It is called before scanned. Where there is a clock that nobody sets, setting the time of
+// day is no sleep.
 func (p *pace) overslept(took time.Duration) bool {
 	const late = 30 * time.Second
-	// By the wall clock: where the computer sleeps, the monotonic one may stand still.
-	return !p.ended.IsZero() && time.Now().Round(0).Sub(p.ended.Round(0)) > p.pause+took+late
+	return !p.ended.IsZero() && p.now()-p.awake > p.pause+took+late
+}
+
+func (p *pace) now() time.Duration {
+	if p.clock != nil {
+		return p.clock()
+	}
+	return sinceBoot()
 }
 
 // atOnce returns how long to wait before a scan that was asked for. It keeps a crowd of requests from becoming a crowd of

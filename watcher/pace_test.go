@@ -196,3 +196,35 @@ func TestPaceSaves(t *testing.T) {
 		}
 	})
 }
+
+// TestPaceOverslept has the computer sleep after a scan, and this program be stopped. No clock is of importance but the one that goes
+// on meanwhile.
+func TestPaceOverslept(t *testing.T) {
+	tests := []struct {
+		name        string
+		clock, took time.Duration
+		want        bool
+	}{
+		{"in time", time.Second, 0, false},
+		{"a little late", 30 * time.Second, 0, false},
+		{"after a long scan", 40 * time.Second, 10 * time.Second, false},
+		{"after a sleep", 32 * time.Second, 0, true},
+		{"after a night", 10 * time.Hour, 0, true},
+	}
+	for _, tt := range tests {
+		now := 5 * time.Hour
+		p := pace{interval: time.Second, clock: func() time.Duration { return now }}
+		if now += time.Hour; p.overslept(0) {
+			t.Errorf("%s: overslept before the first scan", tt.name)
+		}
+		p.scanned(0, false)
+		if now += tt.clock; p.overslept(tt.took) != tt.want {
+			t.Errorf("%s: overslept: %v", tt.name, !tt.want)
+		}
+	}
+	before := sinceBoot()
+	time.Sleep(10 * time.Millisecond)
+	if passed := sinceBoot() - before; passed <= 0 || passed > time.Hour {
+		t.Errorf("%v have passed within 10 ms", passed)
+	}
+}

@@ -176,6 +176,7 @@ type Update struct {
 	// that one, also when the closing was in an update before.
 	Events []Event
 	// Slept says that nobody looked for a while until shortly before this update: the computer slept, or this program was stopped.
+	// On systems other than Linux and Windows it may also be that the clock was set forward.
 	Slept bool
 	// Err tells why the state cannot be read at present; then Snapshot is stale. Nil when all is well.
 	Err error

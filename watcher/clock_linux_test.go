@@ -1,0 +1,69 @@
+package watcher
+
+import (
+	"os"
+	"sync/atomic"
+	"testing"
+	"time"
+)
+
+// TestFastClock sets the clock by a day, either way. When the owners started is told by the clock as it is then; nothing else is told.
+func TestFastClock(t *testing.T) {
+	if !(world{}).enter(t) {
+		return
+	}
+	p := newStage(t).enter()
+	port := p.listen("a", "127.0.0.1:0")
+	s := newFast(t)
+	var set atomic.Int64 // by how much the clock is ahead
+	s.boot = func() (time.Time, bool) {
+		boot, ok := bootTime()
+		return boot.Add(time.Duration(set.Load())), ok
+	}
+	w := &Watcher{Interval: 20 * time.Millisecond, Scan: s.scan}
+	w.naming = systemNaming()
+	l := keepLog(t, w, port)
+	began := onPort(l.last.Snapshot.Listeners, port)[0].Owner.Since
+	if age := time.Since(began); age < -time.Second || age > time.Minute {
+		t.Fatalf("it started %v ago", age)
+	}
+	for _, by := range []time.Duration{24 * time.Hour, -24 * time.Hour, time.Second, 0} {
+		set.Store(int64(by))
+		want := began.Add(by.Truncate(time.Minute)) // less than two seconds are no step
+		l.until("the clock is set", true, func() bool {
+			now := onPort(l.last.Snapshot.Listeners, port)
+			return len(now) == 1 && now[0].Owner.Since.Sub(want).Abs() <= 2*time.Second && now[0].Facts.Command != ""
+		})
+		if l.last.Slept || l.last.Err != nil {
+			t.Errorf("slept: %v, %v", l.last.Slept, l.last.Err)
+		}
+	}
+	if len(l.events) > 0 {
+		t.Errorf("%v is told", l.events)
+	}
+}
+
+// TestFaultTimeNamespace looks where the clocks that count from the start of the computer are forty days ahead.
+func TestFaultTimeNamespace(t *testing.T) {
+	if !(world{Shift: 1000 * time.Hour}).enter(t) {
+		return
+	}
+	before := time.Now()
+	p := newStage(t).enter()
+	port := p.listen("a", "127.0.0.1:0")
+	l := keepLog(t, &Watcher{}, port)
+	got := onPort(l.last.Snapshot.Listeners, port)
+	if len(got) != 1 || got[0].Owner.Since.Before(before.Add(-3*time.Second)) || got[0].Owner.Since.After(time.Now().Add(3*time.Second)) {
+		t.Errorf("found %+v, want it to have started about %v", got, before)
+	}
+	if _, err := os.Stat("/proc/self/timens_offsets"); err != nil || sinceBoot() < 1000*time.Hour {
+		t.Errorf("this is no such time namespace: up for %v, %v", sinceBoot(), err)
+	}
+	p.kill()
+	l.watched = nil
+	l.until("it is closed", true, func() bool { return l.events[Closed] == 1 })
+	l.settles()
+	if l.last.Slept {
+		t.Error("it is said to have slept")
+	}
+}
