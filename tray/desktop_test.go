@@ -32,6 +32,7 @@ import (
 //	notifier_test.go    notifier: the notification service
 //	victim_test.go      victim: a separate process that listens, and may be stopped
 //	session_test.go     session: the program in the tray of a desktop, and what a person sees and hears of it
+//	traffic_test.go     monitor: what the program sends and receives over the bus
 //	screen_test.go      screen: an X server, what is on it, and a real panel there
 //	wine_test.go        wine, wineTray: the program as built for Windows, in Wine
 //
