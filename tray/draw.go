@@ -3,7 +3,6 @@ package tray
 import (
 	"fmt"
 	"slices"
-	"sync"
 	"time"
 
 	"porttray/watcher"
@@ -24,7 +23,7 @@ type node interface {
 	AddSeparator()
 }
 
-// An item is one entry of the menu. Each call of a method costs the panel a look at the whole menu, so draw makes none that
+// An item is one entry of the menu. Each call of a method can cost the panel a look at the whole menu, so draw makes none that
 // changes nothing.
 type item interface {
 	node
@@ -36,13 +35,15 @@ type item interface {
 	Check()
 	Uncheck()
 	Remove()
-	Clicks() <-chan struct{} // closed by Remove
+	// Forward sends as to a channel at each click, until end is called or the item is removed.
+	Forward(to chan<- click, as click) (end func())
 }
 
 // A face is the rest of the tray: what is outside of the menu.
 type face interface {
 	SetIcon(count int, attention bool)
 	SetTooltip(string)
+	Commit() // the menu is drawn, and the panel can be told what has changed in it
 }
 
 // A click says which item was clicked. Whatever it acts on was settled when the item was made, not when the click is handled.
@@ -177,6 +178,7 @@ func (d *drawer) draw(v menu, now time.Time) {
 	}
 	d.drawHidden(v)
 	d.shown = v
+	d.face.Commit()
 }
 
 // drawLatest shows the latest event, if there is one.
@@ -361,30 +363,8 @@ func (d *drawer) untidy() (due time.Time, ok bool) {
 	return d.dead[len(d.dead)-1].since.Add(linger), true
 }
 
-// forward sends clicks on an item to the drawer's clicks until the item is removed or the returned function is called. Systray
-// drops clicks that nobody receives at that instant.
-func (d *drawer) forward(from item, as click) (end func()) {
-	done := make(chan struct{})
-	clicks := from.Clicks()
-	go func() {
-		for {
-			select {
-			case <-done:
-				return
-			case _, ok := <-clicks:
-				if !ok {
-					return
-				}
-			}
-			select {
-			case d.clicks <- as:
-			case <-done:
-				return
-			}
-		}
-	}()
-	return sync.OnceFunc(func() { close(done) })
-}
+// forward sends clicks on an item to the drawer's clicks.
+func (d *drawer) forward(from item, as click) (end func()) { return from.Forward(d.clicks, as) }
 
 // A deadLeaf is a Stop or Kill whose listener has left the menu.
 type deadLeaf struct {

@@ -42,6 +42,8 @@ func (r *recorder) SetTooltip(text string) {
 	r.tooltip = text
 }
 
+func (r *recorder) Commit() {}
+
 // call counts a call and locks the recorder until the returned function is called.
 func (r *recorder) call() func() {
 	r.mu.Lock()
@@ -104,13 +106,16 @@ func (i *fakeItem) set(flag *bool, to bool) {
 	*flag = to
 }
 
-func (i *fakeItem) Enable()                 { i.set(&i.disabled, false) }
-func (i *fakeItem) Disable()                { i.set(&i.disabled, true) }
-func (i *fakeItem) Show()                   { i.set(&i.hidden, false) }
-func (i *fakeItem) Hide()                   { i.set(&i.hidden, true) }
-func (i *fakeItem) Check()                  { i.set(&i.checked, true) }
-func (i *fakeItem) Uncheck()                { i.set(&i.checked, false) }
-func (i *fakeItem) Clicks() <-chan struct{} { return i.clicks }
+func (i *fakeItem) Enable()  { i.set(&i.disabled, false) }
+func (i *fakeItem) Disable() { i.set(&i.disabled, true) }
+func (i *fakeItem) Show()    { i.set(&i.hidden, false) }
+func (i *fakeItem) Hide()    { i.set(&i.hidden, true) }
+func (i *fakeItem) Check()   { i.set(&i.checked, true) }
+func (i *fakeItem) Uncheck() { i.set(&i.checked, false) }
+
+func (i *fakeItem) Forward(to chan<- click, as click) (end func()) {
+	return forwardClicks(i.clicks, to, as)
+}
 
 func (i *fakeItem) Remove() {
 	if !i.hidden {

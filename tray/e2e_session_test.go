@@ -47,28 +47,35 @@ func TestStartup(t *testing.T) {
 	}
 }
 
+// TestQuietBus counts every message: none while nothing changes, and few for a change, beside what the panel asks for.
 func TestQuietBus(t *testing.T) {
 	parallel(t)
 	d := newDesktop(t)
 	d.needNetwork()
-	first := d.startVictim(victimOptions{}, "127.0.0.1:0", "127.0.0.1:0", "127.0.0.1:0")
+	d.startVictim(victimOptions{apart: true}, slices.Repeat([]string{"127.0.0.1:0"}, 50)...)
 	s := d.startTray()
-	s.row(first, first.ports[0])
-	before := s.item.settle()
-	if !stays(5*time.Second, func() bool { return s.item.signals() == before }) {
-		t.Errorf("%d signals while nothing changed", s.item.signals()-before)
+	s.redrawn("50 servers")
+	bus := d.monitorOf(s.tray)
+	before := bus.traffic()
+	if !stays(5*time.Second, func() bool { return bus.traffic().all() == before.all() }) {
+		t.Errorf("while nothing changed: %v", bus.traffic().minus(before))
 	}
 	for range 2 {
-		before = s.item.settle()
+		before = bus.traffic()
 		v := d.startVictim(victimOptions{}, "127.0.0.1:0")
 		s.row(v, v.ports[0])
-		opened := s.item.settle() - before
+		s.notes.waitFor(patience, func(n note) bool { return strings.Contains(n.summary, fmt.Sprintf(":%d) is up", v.ports[0])) })
+		s.item.settle()
+		opened := bus.traffic()
 		v.signal(os.Kill)
 		s.noRow(v.ports[0])
-		closed := s.item.settle() - before - opened
-		t.Logf("a new listener costs %d signals, its end %d", opened, closed)
-		if opened > 100 || closed > 100 {
-			t.Error("that is too many")
+		s.notes.waitFor(patience, func(n note) bool { return strings.Contains(n.summary, fmt.Sprintf(":%d) crashed", v.ports[0])) })
+		s.item.settle()
+		for what, cost := range map[string]traffic{"a new listener": opened.minus(before), "its end": bus.traffic().minus(opened)} {
+			t.Logf("%s costs %d messages: %v", what, cost.own(), cost)
+			if cost.own() >= 15 {
+				t.Error("that is too many")
+			}
 		}
 	}
 }

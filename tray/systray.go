@@ -5,6 +5,7 @@ import (
 	"os"
 	"runtime"
 	"strconv"
+	"sync"
 
 	"fyne.io/systray"
 
@@ -29,8 +30,34 @@ func (i systrayItem) Add(label string) item { return systrayItem{i.AddSubMenuIte
 func (i systrayItem) AddCheck(label string, checked bool) item {
 	return systrayItem{i.AddSubMenuItemCheckbox(escaped(label), "", checked)}
 }
-func (i systrayItem) SetTitle(label string)   { i.MenuItem.SetTitle(escaped(label)) }
-func (i systrayItem) Clicks() <-chan struct{} { return i.ClickedCh }
+func (i systrayItem) SetTitle(label string) { i.MenuItem.SetTitle(escaped(label)) }
+
+// Forward has a goroutine wait for clicks, because systray drops those that nobody receives at that instant.
+func (i systrayItem) Forward(to chan<- click, as click) (end func()) {
+	return forwardClicks(i.ClickedCh, to, as)
+}
+
+func forwardClicks(clicks <-chan struct{}, to chan<- click, as click) (end func()) {
+	done := make(chan struct{})
+	go func() {
+		for {
+			select {
+			case <-done:
+				return
+			case _, ok := <-clicks:
+				if !ok { // removed
+					return
+				}
+			}
+			select {
+			case to <- as:
+			case <-done:
+				return
+			}
+		}
+	}()
+	return sync.OnceFunc(func() { close(done) })
+}
 
 func escaped(label string) string {
 	return mnemonics(label, runtime.GOOS, os.Getenv("XDG_CURRENT_DESKTOP"))
@@ -63,6 +90,7 @@ func (systrayFace) SetIcon(count int, attention bool) {
 }
 
 func (systrayFace) SetTooltip(text string) { systray.SetTooltip(text) }
+func (systrayFace) Commit()                {} // systray has told the panel each change
 
 // runSystray shows the tray until ctx is done. Once it is there, ready is called with the root of the menu; it must build the
 // menu and return, because the menu is served only afterwards. drawn is closed when nobody draws any more, which the end waits
@@ -95,7 +123,9 @@ func runSystray(ctx context.Context, v menu, ready func(root node, f face), open
 		if !early {
 			dress()
 		}
-		ready(systrayRoot{}, face)
+		root, face, publish := ownMenu(systrayRoot{}, face, opened)
+		ready(root, face)
+		publish(ctx)
 	})
 }
 

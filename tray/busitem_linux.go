@@ -1,0 +1,148 @@
+package tray
+
+import (
+	"slices"
+
+	"github.com/godbus/dbus/v5"
+)
+
+// A busItem is an item of a busMenu, or that itself.
+type busItem struct {
+	menu      *busMenu
+	id        int32
+	parent    *busItem
+	label     string // escaped
+	disabled  bool
+	hidden    bool
+	separator bool
+	check     bool // it can be checked
+	checked   bool
+	children  []*busItem
+	fresh     bool // panels do not know of it
+	changed   bool // panels know it as something else
+	to        chan<- click
+	as        *click // what goes to to at a click; nil if nothing does
+}
+
+func (i *busItem) Add(label string) item { return i.add(busItem{label: escaped(label)}) }
+func (i *busItem) AddCheck(label string, checked bool) item {
+	return i.add(busItem{label: escaped(label), check: true, checked: checked})
+}
+func (i *busItem) AddSeparator() { i.add(busItem{separator: true}) }
+
+func (i *busItem) add(child busItem) *busItem {
+	m := i.menu
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.made++
+	child.menu, child.id, child.parent, child.fresh = m, m.made, i, true
+	m.items[child.id] = &child
+	m.changed = append(m.changed, &child)
+	i.children = append(i.children, &child)
+	if m.grown = true; len(i.children) == 1 { // it is a submenu now
+		i.touch()
+	}
+	return &child
+}
+
+// touch notes that a property has changed. The caller has locked the menu.
+func (i *busItem) touch() {
+	if i.fresh || i.changed || i.id == 0 {
+		return
+	}
+	i.changed = true
+	i.menu.changed = append(i.menu.changed, i)
+}
+
+// set changes a property.
+func set[T any](i *busItem, property *T, to T) {
+	i.menu.mu.Lock()
+	defer i.menu.mu.Unlock()
+	*property = to
+	i.touch()
+}
+
+func (i *busItem) SetTitle(label string) { set(i, &i.label, escaped(label)) }
+func (i *busItem) Enable()               { set(i, &i.disabled, false) }
+func (i *busItem) Disable()              { set(i, &i.disabled, true) }
+func (i *busItem) Show()                 { set(i, &i.hidden, false) }
+func (i *busItem) Hide()                 { set(i, &i.hidden, true) }
+func (i *busItem) Check()                { set(i, &i.checked, true) }
+func (i *busItem) Uncheck()              { set(i, &i.checked, false) }
+
+func (i *busItem) Remove() {
+	i.menu.mu.Lock()
+	defer i.menu.mu.Unlock()
+	i.parent.children = slices.DeleteFunc(i.parent.children, func(c *busItem) bool { return c == i })
+	i.forget()
+	if i.menu.grown = true; len(i.parent.children) == 0 { // it is no submenu any more
+		i.parent.touch()
+	}
+}
+
+// forget takes the item and what is below it out of what panels can name.
+func (i *busItem) forget() {
+	delete(i.menu.items, i.id)
+	i.as = nil
+	for _, c := range i.children {
+		c.forget()
+	}
+}
+
+func (i *busItem) Forward(to chan<- click, as click) (end func()) {
+	i.menu.mu.Lock()
+	defer i.menu.mu.Unlock()
+	mine := &as
+	i.to, i.as = to, mine
+	return func() {
+		i.menu.mu.Lock()
+		defer i.menu.mu.Unlock()
+		if i.as == mine {
+			i.as = nil
+		}
+	}
+}
+
+// click passes on a click. The caller has locked the menu.
+func (i *busItem) click() {
+	if i.as == nil {
+		return
+	}
+	select {
+	case i.to <- *i.as:
+	default: // so many wait that the person has given up on it
+	}
+}
+
+func (i *busItem) properties() busProperties {
+	props := map[string]dbus.Variant{}
+	switch {
+	case i.id == 0:
+	case i.separator:
+		props["type"] = dbus.MakeVariant("separator")
+	default:
+		// Those too that are as the protocol says anyway: they may have been others before.
+		props["label"] = dbus.MakeVariant(i.label)
+		props["enabled"] = dbus.MakeVariant(!i.disabled)
+		props["visible"] = dbus.MakeVariant(!i.hidden)
+	}
+	if i.check {
+		state := map[bool]int32{true: 1}[i.checked]
+		props["toggle-type"], props["toggle-state"] = dbus.MakeVariant("checkmark"), dbus.MakeVariant(state)
+	}
+	if len(i.children) > 0 {
+		props["children-display"] = dbus.MakeVariant("submenu")
+	}
+	return busProperties{i.id, props}
+}
+
+// layout returns the item with what is below it, down to a depth; all for a negative one.
+func (i *busItem) layout(depth int32) busLayout {
+	l := busLayout{i.id, i.properties().Props, []dbus.Variant{}}
+	if depth != 0 {
+		for _, c := range i.children {
+			l.Children = append(l.Children, dbus.MakeVariant(c.layout(depth-1)))
+		}
+	}
+	return l
+}

@@ -1,0 +1,259 @@
+package tray
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/godbus/dbus/v5"
+)
+
+const (
+	busMenuName = "com.canonical.dbusmenu"
+	busMenuPath = "/StatusNotifierItem/menu" // where systray's item says that its menu is
+	// firstRevision is above those of systray's own menu, which a panel may have seen: it ignores what is not newer.
+	firstRevision = 100
+	// unfolding is how long after a panel's first look at the menu it is asked to look again.
+	unfolding = 150 * time.Millisecond
+	// reading is how long a panel may take to read what it has asked for.
+	reading = time.Second
+	// maxReaders is how many panels are remembered.
+	maxReaders = 64
+)
+
+// A busMenu is the menu as panels on Linux read it (com.canonical.dbusmenu, described in dbus-menu.xml of libdbusmenu). It takes
+// the place of systray's own, which sends three signals for each property of each item that changes: a server that comes or goes
+// would cost over a hundred, and have the panel read most of the menu as often. This one tells all that has changed at once, by a
+// signal or two, when the drawer has drawn it; the panel reads the menu again only if there are other items in it. The item of the
+// tray and its icon stay systray's.
+type busMenu struct {
+	opened chan<- struct{}
+
+	mu       sync.Mutex // guards what follows, and all items
+	conn     *dbus.Conn // nil until it is published
+	root     *busItem
+	items    map[int32]*busItem
+	made     int32 // items up to now, by which they are numbered
+	revision uint32
+	changed  []*busItem      // whose properties are others than panels were told
+	grown    bool            // there are other items than panels were told
+	read     time.Time       // when a panel last asked for something
+	readers  map[string]bool // the bus names of panels that have looked at the menu
+}
+
+// ownMenu has porttray's own menu take the place of systray's. Root and face are to be drawn on, and publish must be called before
+// systray goes on.
+func ownMenu(_ node, theirs face, opened chan<- struct{}) (root node, own face, publish func(context.Context)) {
+	m := &busMenu{opened: opened, items: map[int32]*busItem{}, revision: firstRevision, readers: map[string]bool{}}
+	m.root = &busItem{menu: m}
+	m.items[0] = m.root
+	return m.root, busFace{theirs, m}, m.publish
+}
+
+// A busFace is systray's face beside a busMenu.
+type busFace struct {
+	face
+	menu *busMenu
+}
+
+func (f busFace) Commit() { f.menu.commit() }
+
+// publish serves the menu on systray's connection, once systray has put its own there, which happens meanwhile and would take the place
+// of this one.
+func (m *busMenu) publish(ctx context.Context) {
+	conn, err := dbus.SessionBus()
+	if err != nil {
+		return // the session is ending
+	}
+	ctx, cancel := context.WithTimeout(ctx, callLimit)
+	defer cancel()
+	theirs := conn.Object(conn.Names()[0], busMenuPath)
+	for ctx.Err() == nil && theirs.CallWithContext(ctx, busMenuName+".AboutToShow", 0, int32(0)).Err != nil {
+		time.Sleep(2 * time.Millisecond)
+	}
+	err = conn.ExportMethodTable(map[string]any{
+		"GetLayout":          m.layout,
+		"GetGroupProperties": m.properties,
+		"GetProperty":        m.property,
+		"Event":              m.event,
+		"EventGroup":         m.events,
+		"AboutToShow":        func(int32) (bool, *dbus.Error) { return false, nil },
+		"AboutToShowGroup":   m.aboutToShow,
+	}, busMenuPath, busMenuName)
+	if err != nil {
+		slog.Error("the menu cannot be shown", "err", err)
+		return
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.conn, m.grown = conn, true
+	m.tell()
+}
+
+// commit tells panels what has changed since it was called last.
+func (m *busMenu) commit() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.tell()
+}
+
+// tell is commit, for those who have locked the menu.
+func (m *busMenu) tell() {
+	updated := []busProperties{}
+	for _, i := range m.changed {
+		if i.changed && m.items[i.id] == i {
+			updated = append(updated, i.properties())
+		}
+		i.fresh, i.changed = false, false
+	}
+	// The answer to a panel that is reading may be older than the signal, and come after it.
+	grown := m.grown || len(updated) > 0 && time.Since(m.read) < reading
+	m.changed, m.grown = nil, false
+	if m.conn == nil {
+		return
+	}
+	if len(updated) > 0 {
+		type names struct {
+			ID    int32
+			Names []string
+		}
+		m.emit("ItemsPropertiesUpdated", updated, []names{})
+	}
+	if grown {
+		m.revision++
+		m.emit("LayoutUpdated", m.revision, int32(0))
+	}
+}
+
+// emit sends a signal. It fails only when the session has ended.
+func (m *busMenu) emit(signal string, args ...any) {
+	_ = m.conn.Emit(busMenuPath, busMenuName+"."+signal, args...)
+}
+
+// busProperties are what a panel is told of an item; those that are not among them are as the protocol says.
+type busProperties struct {
+	ID    int32
+	Props map[string]dbus.Variant
+}
+
+// A busLayout is an item with what is below it.
+type busLayout struct {
+	ID       int32
+	Props    map[string]dbus.Variant
+	Children []dbus.Variant
+}
+
+// layout is GetLayout. All properties are returned, whatever is asked for, as systray does.
+//
+// The first time that a panel asks for everything it gets the top level only, and is asked to look again: libdbusmenu-gtk, which
+// most panels have, would read what is below it in an order in which the submenus stay empty.
+func (m *busMenu) layout(parent, depth int32, _ []string, sender dbus.Sender) (uint32, busLayout, *dbus.Error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	i := m.items[parent]
+	if i == nil {
+		return 0, busLayout{}, noSuchItem(parent)
+	}
+	m.read = time.Now()
+	if (depth < 0 || depth > 1) && !m.readers[string(sender)] {
+		if len(m.readers) == maxReaders {
+			clear(m.readers)
+		}
+		m.readers[string(sender)], depth = true, 1
+		time.AfterFunc(unfolding, func() {
+			m.mu.Lock()
+			defer m.mu.Unlock()
+			m.grown = true
+			m.tell()
+		})
+	}
+	return m.revision, i.layout(depth), nil
+}
+
+func noSuchItem(id int32) *dbus.Error {
+	return dbus.MakeFailedError(fmt.Errorf("there is no item %d", id))
+}
+
+// properties is GetGroupProperties.
+func (m *busMenu) properties(ids []int32, _ []string) ([]busProperties, *dbus.Error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.read = time.Now()
+	found := []busProperties{}
+	for _, id := range ids {
+		if i := m.items[id]; i != nil {
+			found = append(found, i.properties())
+		}
+	}
+	return found, nil
+}
+
+// property is GetProperty.
+func (m *busMenu) property(id int32, name string) (dbus.Variant, *dbus.Error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.read = time.Now()
+	if i := m.items[id]; i != nil {
+		if v, ok := i.properties().Props[name]; ok {
+			return v, nil
+		}
+	}
+	return dbus.Variant{}, dbus.MakeFailedError(fmt.Errorf("item %d has no %s", id, name))
+}
+
+// event is Event. What a panel shows may be older than the menu, so it is no error if there is no such item.
+func (m *busMenu) event(id int32, event string, _ dbus.Variant, _ uint32) *dbus.Error {
+	m.happens(id, event)
+	return nil
+}
+
+// happens does what an event on an item asks for, and reports whether there is such an item.
+func (m *busMenu) happens(id int32, event string) (known bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	i := m.items[id]
+	switch {
+	case i == nil:
+	case event == "clicked":
+		i.click()
+	case event == "opened" && id == 0:
+		select {
+		case m.opened <- struct{}{}:
+		default: // one is waiting already
+		}
+	}
+	return i != nil
+}
+
+// events is EventGroup.
+func (m *busMenu) events(events []struct {
+	ID    int32
+	Event string
+	Data  dbus.Variant
+	At    uint32
+}) ([]int32, *dbus.Error) {
+	unknown := []int32{}
+	for _, e := range events {
+		if !m.happens(e.ID, e.Event) {
+			unknown = append(unknown, e.ID)
+		}
+	}
+	return unknown, nil
+}
+
+// aboutToShow is AboutToShowGroup. Systray has a panel read all submenus again that it asks for, and so does this.
+func (m *busMenu) aboutToShow(ids []int32) (update, unknown []int32, err *dbus.Error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	update, unknown = []int32{}, []int32{}
+	for _, id := range ids {
+		if i := m.items[id]; i == nil {
+			unknown = append(unknown, id)
+		} else if len(i.children) > 0 {
+			update = append(update, id)
+		}
+	}
+	return update, unknown, nil
+}

@@ -1,0 +1,136 @@
+package tray_test
+
+import (
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/godbus/dbus/v5"
+)
+
+// These are the promises to panels that read the menu.
+
+// TestPanelLooksTwice is about libdbusmenu-gtk, which leaves submenus empty that it gets at once with what they are in.
+func TestPanelLooksTwice(t *testing.T) {
+	parallel(t)
+	d := newDesktop(t)
+	s := d.startTray()
+	s.item.settle()
+	for range 2 {
+		panel := d.connect(func(*dbus.Signal) {})
+		before, first := s.layout(panel)
+		if submenu := first.find("Settings"); submenu == nil || !submenu.submenu || len(submenu.children) > 0 {
+			t.Fatalf("at first a panel gets\n%v", first)
+		}
+		s.item.settle()
+		after, second := s.layout(panel)
+		if second.find("Settings", "Start at login") == nil || after <= before {
+			t.Fatalf("then, in revision %d after %d, it gets\n%v", after, before, second)
+		}
+	}
+}
+
+// layout reads the whole menu once, as the panel of a connection.
+func (s *session) layout(panel *dbus.Conn) (revision uint32, menu *node) {
+	s.t.Helper()
+	var l layout
+	reply, err := call(panel.Object(s.item.sender, s.item.menuPath()), menuName+".GetLayout", int32(0), int32(-1), []string{})
+	if err == nil {
+		err = dbus.Store(reply, &revision, &l)
+	}
+	if err == nil {
+		menu, err = newNode(l, false)
+	}
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return revision, menu
+}
+
+// TestPanelIsTold says what a panel is told of changes: only what has changed; and to read the menu again if there are other items, or
+// if it may be reading what was there before.
+func TestPanelIsTold(t *testing.T) {
+	parallel(t)
+	d := newDesktop(t)
+	d.needNetwork()
+	s := d.startTray()
+	bus := d.monitorOf(s.tray)
+	mode := func(label string) *node { return s.item.menu().find("Notifications", label) }
+	all, mine := mode("All ports"), mode("My servers")
+	for _, c := range []struct {
+		what  string
+		do    func()
+		again int
+	}{
+		{"a click long after the panel has read", func() { time.Sleep(1500 * time.Millisecond); s.item.clickID(all.id) }, 0},
+		{"a click while the panel may be reading", func() { s.item.clickID(mode("My servers").id) }, 1},
+		{"a click among others", func() { time.Sleep(1500 * time.Millisecond); s.clickGroup(-1, mine.id, all.id) }, 0},
+	} {
+		s.item.settle()
+		before := bus.traffic()
+		c.do()
+		if !poll(patience, func() bool { return bus.traffic().minus(before).messages["ItemsPropertiesUpdated"] > 0 }) {
+			t.Fatalf("%s: the panel is told nothing", c.what)
+		}
+		s.item.settle()
+		if told := bus.traffic().minus(before); told.messages["LayoutUpdated"] != c.again {
+			t.Errorf("%s: the panel is told to read the menu again %d times, want %d: %v", c.what, told.messages["LayoutUpdated"], c.again, told)
+		}
+	}
+	if menu := s.item.menu(); !menu.find("Notifications", "All ports").checked || menu.find("Notifications", "My servers").checked {
+		t.Errorf("after the clicks the menu is\n%v", menu)
+	}
+}
+
+// clickGroup reports clicks on several items at once, as some panels do, whether or not there are such items.
+func (s *session) clickGroup(ids ...int32) {
+	s.t.Helper()
+	type event struct {
+		ID   int32
+		What string
+		Data dbus.Variant
+		At   uint32
+	}
+	var events []event
+	for _, id := range ids {
+		events = append(events, event{id, "clicked", dbus.MakeVariant(int32(0)), 0})
+	}
+	var unknown []int32
+	s.item.call([]any{&unknown}, s.item.menuPath(), menuName+".EventGroup", events)
+	if want := []int32{-1}; !slices.Equal(unknown, want) {
+		s.t.Errorf("unknown are %v, want %v", unknown, want)
+	}
+}
+
+// TestPanelAsksForWhatIsNot asks for items that there are not, any more or as yet.
+func TestPanelAsksForWhatIsNot(t *testing.T) {
+	parallel(t)
+	s := newDesktop(t).startTray()
+	menu := s.host.conn.Object(s.item.sender, s.item.menuPath())
+	const gone = int32(1 << 30)
+	for method, args := range map[string][]any{
+		"GetLayout":   {gone, int32(-1), []string{}},
+		"GetProperty": {gone, "label"},
+	} {
+		if reply, err := call(menu, menuName+"."+method, args...); err == nil {
+			t.Errorf("%s of such an item returns %v", method, reply)
+		}
+	}
+	quit := s.item.menu().find("Quit").id
+	var properties []struct {
+		ID    int32
+		Props map[string]dbus.Variant
+	}
+	s.item.call([]any{&properties}, s.item.menuPath(), menuName+".GetGroupProperties", []int32{gone, quit}, []string{})
+	if len(properties) != 1 || properties[0].ID != quit || properties[0].Props["label"].Value() != "Quit" {
+		t.Errorf("the properties are %v", properties)
+	}
+	var update, unknown []int32
+	s.item.call([]any{&update, &unknown}, s.item.menuPath(), menuName+".AboutToShowGroup", []int32{gone, quit})
+	if len(update) > 0 || !slices.Equal(unknown, []int32{gone}) {
+		t.Errorf("to be read again are %v, and unknown %v", update, unknown)
+	}
+	s.item.clickID(gone)
+	s.item.click(s.item.menu().find("Quit"))
+	s.mustEnd()
+}
