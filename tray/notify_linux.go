@@ -36,22 +36,29 @@ func matchNotices(conn *dbus.Conn) error {
 
 // send shows a notice, without sound. Where the session has no notification service, beeep is left to find another way.
 func (s *session) send(ctx context.Context, n notice) error {
-	var capabilities []string
-	service := s.conn.Object(notifierName, notifierPath)
-	if err := service.CallWithContext(ctx, notifierName+".GetCapabilities", 0).Store(&capabilities); err != nil {
-		var refused dbus.Error
-		if errors.As(err, &refused) {
-			return s.plain.send(ctx, notice{title: n.title, body: html.EscapeString(n.body)})
-		}
-		return fmt.Errorf("ask the notification service: %w", err)
-	}
 	// The numbers of notices mean nothing to another service, so it is called by the name that nobody has after it.
-	var by string
-	if err := s.conn.BusObject().CallWithContext(ctx, busName+".GetNameOwner", 0, notifierName).Store(&by); err != nil {
+	by, err := s.ownerOf(ctx, notifierName)
+	if err != nil {
 		return fmt.Errorf("look for the notification service: %w", err)
 	}
-	s.shown.begin(by)
-	call := s.conn.Object(by, notifierPath).CallWithContext(ctx, notifierName+".Notify", 0, request(n, s.shown.latest(n.key), capabilities)...)
+	if by == "" || by != s.shown.by {
+		// This starts the service if it can be started.
+		var capabilities []string
+		service := s.conn.Object(notifierName, notifierPath)
+		if err := service.CallWithContext(ctx, notifierName+".GetCapabilities", 0).Store(&capabilities); err != nil {
+			var refused dbus.Error
+			if errors.As(err, &refused) {
+				return s.plain.send(ctx, notice{title: n.title, body: html.EscapeString(n.body)})
+			}
+			return fmt.Errorf("ask the notification service: %w", err)
+		}
+		if err := s.conn.BusObject().CallWithContext(ctx, busName+".GetNameOwner", 0, notifierName).Store(&by); err != nil {
+			return fmt.Errorf("look for the notification service: %w", err)
+		}
+		s.shown.begin(by, capabilities)
+	}
+	args := request(n, s.shown.latest(n.key), s.shown.capabilities)
+	call := s.conn.Object(by, notifierPath).CallWithContext(ctx, notifierName+".Notify", 0, args...)
 	var number uint32
 	if err := call.Store(&number); err != nil {
 		return fmt.Errorf("send a notification: %w", err)
@@ -111,8 +118,9 @@ const maxShown = 64
 
 // shown is what is known of the notices that one service shows: what to replace, and what a click means.
 type shown struct {
-	by      string        // the unique bus name of the service
-	notices []shownNotice // oldest first
+	by           string        // the unique bus name of the service
+	capabilities []string      // of the service
+	notices      []shownNotice // oldest first
 }
 
 type shownNotice struct {
@@ -122,10 +130,11 @@ type shownNotice struct {
 }
 
 // begin notes which service shows notices from now on. What another one showed is forgotten.
-func (s *shown) begin(service string) {
+func (s *shown) begin(service string, capabilities []string) {
 	if s.by != service {
 		*s = shown{by: service}
 	}
+	s.capabilities = capabilities
 }
 
 // end notes that a service shows notices no longer.

@@ -16,7 +16,7 @@ func TestShown(t *testing.T) {
 	}
 	three := func() *shown {
 		s := &shown{}
-		s.begin(":1.5")
+		s.begin(":1.5", nil)
 		s.add(1, about("3000", 3000), 10)
 		s.add(2, about("4000", 0), 20)
 		s.add(3, about("", 5000), 30)
@@ -29,8 +29,8 @@ func TestShown(t *testing.T) {
 		clicks string // the ports that clicks on 1 to 4 open
 	}{
 		{"nothing", func(s *shown) {}, 1, "3000 - 5000 -"},
-		{"the same service", func(s *shown) { s.begin(":1.5") }, 1, "3000 - 5000 -"},
-		{"another service", func(s *shown) { s.begin(":1.6") }, 0, "- - - -"},
+		{"the same service", func(s *shown) { s.begin(":1.5", nil) }, 1, "3000 - 5000 -"},
+		{"another service", func(s *shown) { s.begin(":1.6", nil) }, 0, "- - - -"},
 		{"the service has gone", func(s *shown) { s.end(":1.5") }, 0, "- - - -"},
 		{"an earlier one has gone", func(s *shown) { s.end(":1.4") }, 1, "3000 - 5000 -"},
 		{"closed", func(s *shown) { s.closed(1, 11) }, 0, "- - 5000 -"},
