@@ -47,6 +47,7 @@ func Run(ctx context.Context, w *watcher.Watcher, version string) error {
 		return err
 	}
 	defer only.close()
+	beFrugal()
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 
