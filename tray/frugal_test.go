@@ -189,11 +189,12 @@ type usage struct {
 	cpu                 time.Duration // user and system, of all threads that it ever had
 	wakeups             int           // of the threads that it has
 	resident, anonymous int           // in bytes
+	peak                int           // of resident
 }
 
 func (u usage) String() string {
-	return fmt.Sprintf("%.1f MB resident, %.1f MB of that its own; %v CPU time", float64(u.resident)/1e6, float64(u.anonymous)/1e6,
-		u.cpu.Round(time.Millisecond))
+	return fmt.Sprintf("%.1f MB resident, %.1f MB of that its own, at most %.1f MB up to now; %v CPU time", float64(u.resident)/1e6,
+		float64(u.anonymous)/1e6, float64(u.peak)/1e6, u.cpu.Round(time.Millisecond))
 }
 
 func (p *process) usage(b *testing.B) usage {
@@ -208,6 +209,7 @@ func (p *process) usage(b *testing.B) usage {
 	u.cpu = time.Duration(cpu.Nano())
 	dir := fmt.Sprintf("/proc/%d/", p.pid())
 	u.resident, u.anonymous = 1024*statusField(b, dir, "VmRSS"), 1024*statusField(b, dir, "RssAnon")
+	u.peak = 1024 * statusField(b, dir, "VmHWM")
 	tasks, _ := filepath.Glob(dir + "task/[0-9]*") // the pattern is valid
 	for _, task := range tasks {
 		u.wakeups += statusField(b, task, "voluntary_ctxt_switches")
