@@ -252,7 +252,7 @@ func (i *item) read(hidden bool) *node {
 		if err != nil {
 			i.h.d.t.Fatal(err)
 		}
-		// systray leaves all submenus empty when it is asked for the first time (see firstGetLayoutDone there).
+		// Each panel gets the submenus only when it asks again.
 		if again || !menu.stunted() {
 			return menu
 		}
