@@ -112,13 +112,6 @@ func (e *engine) follow(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// followed reports whether somebody listens to the events.
-func (e *engine) followed() bool {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	return len(e.followers) > 0
-}
-
 // tell sends an event. The caller holds mu.
 func (e *engine) tell() {
 	for events := range e.followers {

@@ -286,3 +286,10 @@ func (s *soak) titleOf(v *server) string {
 	}
 	return v.in.name + " · " + v.name
 }
+
+// followed reports whether somebody listens to the events.
+func (e *engine) followed() bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return len(e.followers) > 0
+}
