@@ -1,6 +1,7 @@
 package terminal
 
 import (
+	"io/fs"
 	"os"
 	"regexp"
 	"strings"
@@ -26,6 +27,38 @@ func TestReadme(t *testing.T) {
 		}
 		if err := c.ParseFlags(rest); err != nil {
 			t.Errorf("%q: %v", line[0], err)
+		}
+	}
+}
+
+// TestReadmeNamesTests has only tests in the README that there are.
+func TestReadmeNamesTests(t *testing.T) {
+	root := os.DirFS("../..")
+	text, err := fs.ReadFile(root, "README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	there := map[string]bool{}
+	err = fs.WalkDir(root, ".", func(name string, _ fs.DirEntry, err error) error {
+		if err != nil || !strings.HasSuffix(name, "_test.go") {
+			return err
+		}
+		source, err := fs.ReadFile(root, name)
+		for _, f := range regexp.MustCompile(`(?m)^func ((?:Test|Fuzz)\w+)\(`).FindAllStringSubmatch(string(source), -1) {
+			there[f[1]] = true
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	named := regexp.MustCompile(`\b(?:Test|Fuzz)[A-Z]\w+`).FindAllString(string(text), -1)
+	if len(named) < 20 {
+		t.Errorf("the README names only the tests %q", named)
+	}
+	for _, name := range named {
+		if !there[name] {
+			t.Errorf("there is no %s", name)
 		}
 	}
 }
