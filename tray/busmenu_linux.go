@@ -17,8 +17,8 @@ const (
 	firstRevision = 100
 	// unfolding is how long after a panel's first look at the menu it is asked to look again.
 	unfolding = 150 * time.Millisecond
-	// reading is how long a panel may take to read what it has asked for.
-	reading = time.Second
+	// reading is longer than an answer takes from when it is settled until it is sent.
+	reading = 250 * time.Millisecond
 	// maxReaders is how many panels are remembered.
 	maxReaders = 64
 )
@@ -108,7 +108,7 @@ func (m *busMenu) tell() {
 		}
 		i.fresh, i.changed = false, false
 	}
-	// The answer to a panel that is reading may be older than the signal, and come after it.
+	// An answer to a panel that is reading may be older than the signal, and come after it.
 	grown := m.grown || len(updated) > 0 && time.Since(m.read) < reading
 	m.changed, m.grown = nil, false
 	if m.conn == nil {
@@ -227,7 +227,7 @@ func (m *busMenu) happens(id int32, event string) (known bool) {
 	return i != nil
 }
 
-// events is EventGroup.
+// events is EventGroup. As for systray, only clicks count that are reported so.
 func (m *busMenu) events(events []struct {
 	ID    int32
 	Event string
@@ -236,6 +236,9 @@ func (m *busMenu) events(events []struct {
 }) ([]int32, *dbus.Error) {
 	unknown := []int32{}
 	for _, e := range events {
+		if e.Event == "opened" {
+			continue
+		}
 		if !m.happens(e.ID, e.Event) {
 			unknown = append(unknown, e.ID)
 		}

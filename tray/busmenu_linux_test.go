@@ -3,7 +3,6 @@ package tray_test
 import (
 	"slices"
 	"testing"
-	"time"
 
 	"github.com/godbus/dbus/v5"
 )
@@ -56,25 +55,37 @@ func TestPanelIsTold(t *testing.T) {
 	s := d.startTray()
 	bus := d.monitorOf(s.tray)
 	mode := func(label string) *node { return s.item.menu().find("Notifications", label) }
-	all, mine := mode("All ports"), mode("My servers")
-	for _, c := range []struct {
-		what  string
-		do    func()
-		again int
-	}{
-		{"a click long after the panel has read", func() { time.Sleep(1500 * time.Millisecond); s.item.clickID(all.id) }, 0},
-		{"a click while the panel may be reading", func() { s.item.clickID(mode("My servers").id) }, 1},
-		{"a click among others", func() { time.Sleep(1500 * time.Millisecond); s.clickGroup(-1, mine.id, all.id) }, 0},
-	} {
-		s.item.settle()
-		before := bus.traffic()
-		c.do()
-		if !poll(patience, func() bool { return bus.traffic().minus(before).messages["ItemsPropertiesUpdated"] > 0 }) {
-			t.Fatalf("%s: the panel is told nothing", c.what)
+	all, mine, off := mode("All ports"), mode("My servers"), mode("Off")
+	// told does something until it has the panel told to read the menu again, or once.
+	told := func(do func(), again bool) traffic {
+		t.Helper()
+		var told traffic
+		if !poll(patience, func() bool {
+			s.item.settle() // it is a while ago that the menu was read
+			before := bus.traffic()
+			do()
+			if !poll(patience, func() bool { return bus.traffic().minus(before).messages["ItemsPropertiesUpdated"] > 0 }) {
+				t.Fatal("the panel is told nothing")
+			}
+			s.item.settle()
+			told = bus.traffic().minus(before)
+			return !again || told.messages["LayoutUpdated"] > 0
+		}) {
+			t.Errorf("a panel that may be reading is not told to read again: %v", told)
 		}
-		s.item.settle()
-		if told := bus.traffic().minus(before); told.messages["LayoutUpdated"] != c.again {
-			t.Errorf("%s: the panel is told to read the menu again %d times, want %d: %v", c.what, told.messages["LayoutUpdated"], c.again, told)
+		return told
+	}
+	other := map[bool]string{true: "My servers", false: "All ports"}
+	told(func() {
+		menu := s.item.menu().find("Notifications")
+		s.item.clickID(menu.find(other[menu.find("All ports").checked]).id)
+	}, true)
+	for _, click := range []func(){
+		func() { s.item.clickID(off.id) },
+		func() { s.clickGroup(-1, mine.id, all.id) },
+	} {
+		if told := told(click, false); told.messages["LayoutUpdated"] > 0 {
+			t.Errorf("a panel is told to read again though the items are the same: %v", told)
 		}
 	}
 	if menu := s.item.menu(); !menu.find("Notifications", "All ports").checked || menu.find("Notifications", "My servers").checked {
