@@ -15,6 +15,9 @@ import (
 	"syscall"
 	"testing"
 	"time"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
 )
 
 // role is the environment variable that makes the test binary take a part in a test.
@@ -27,6 +30,24 @@ func TestMain(m *testing.M) {
 		err = roleNetwork(os.Args[1])
 	case "stranger":
 		err = roleStranger()
+	case "hidden":
+		if err = unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err == nil {
+			err = unix.Mount("proc", "/proc", "proc", 0, "hidepid=2")
+		}
+		if err == nil {
+			err = roleNetwork(os.Args[1])
+		}
+	case "no /proc":
+		if err = unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err == nil {
+			err = unix.Mount("none", "/proc", "tmpfs", 0, "size=4k")
+		}
+		if err == nil {
+			err = roleNetwork(os.Args[1])
+		}
+	case "sandbox":
+		if err = refuseNetlink(); err == nil {
+			err = roleNetwork(os.Args[1])
+		}
 	default:
 		m.Run()
 	}
@@ -77,40 +98,73 @@ func TestSystemStranger(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.Command(program, program)
-	cmd.Env = append(os.Environ(), role+"=network", "GORACE=atexit_sleep_ms=0")
-	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNET}
-	cmd.Stderr = os.Stderr
-	out, err := cmd.Output()
-	if errors.Is(err, syscall.EPERM) {
-		t.Skip("this root may not make a network")
+	const quick, detour = "works 1 listener on 1 port, listed by sock_diag: ", "lacks 1 listener on 1 port, listed by /proc/net/tcp: "
+	tests := []struct {
+		role      string
+		listeners string
+		says, fix string // of the owners or, in a sandbox, of the listeners
+	}{
+		{"network", quick, "", "the tray needs no root"},
+		{"hidden", quick, "; /proc hides processes (hidepid=", "the tray needs no root"},
+		{"no /proc", quick, "; /proc hides processes (it is not mounted)", "the tray needs no root"},
+		{"sandbox", detour, "There is a quicker way, which fails here: open a sock_diag socket: operation not permitted", "outside of the sandbox"},
 	}
-	if err != nil {
-		t.Fatal(err)
+	for _, tt := range tests {
+		t.Run(tt.role, func(t *testing.T) {
+			cmd := exec.Command(program, program)
+			cmd.Env = append(os.Environ(), role+"="+tt.role, "GORACE=atexit_sleep_ms=0")
+			cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNET | syscall.CLONE_NEWNS}
+			cmd.Stderr = os.Stderr
+			out, err := cmd.Output()
+			if errors.Is(err, syscall.EPERM) {
+				t.Skip("this root may not make a network")
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			var found struct {
+				Port     uint16
+				Findings []struct{ Topic, State, Says, Fix string }
+			}
+			if err := json.Unmarshal(out, &found); err != nil {
+				t.Fatalf("%v: %s", err, out)
+			}
+			want := map[string]string{
+				"listeners": tt.listeners,
+				"owners":    fmt.Sprintf("lacks the owners of 1 of 1 listener stay hidden; held by other users' processes: %d", found.Port),
+			}
+			said := false
+			for _, f := range found.Findings {
+				if !strings.HasPrefix(f.State+" "+f.Says, want[f.Topic]) {
+					t.Errorf("%s: %s %s\nwant %s", f.Topic, f.State, f.Says, want[f.Topic])
+				}
+				said = said || strings.Contains(f.Says, tt.says) && strings.Contains(f.Fix, tt.fix)
+				delete(want, f.Topic)
+			}
+			if len(want) > 0 || !said {
+				t.Errorf("nothing is found on %v; said %q with %q: %v", want, tt.says, tt.fix, said)
+			}
+		})
 	}
-	var found struct {
-		Port     uint16
-		Findings []struct{ Topic, State, Says, Fix string }
+}
+
+// refuseNetlink has the system refuse all netlink sockets to this process and its children (seccomp(2)).
+func refuseNetlink() error {
+	const number, firstArg = 0, 16 // in struct seccomp_data, whose arguments are little-endian where this is tested
+	filter := []unix.SockFilter{
+		{Code: unix.BPF_LD | unix.BPF_W | unix.BPF_ABS, K: number},
+		{Code: unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K, K: unix.SYS_SOCKET, Jf: 3},
+		{Code: unix.BPF_LD | unix.BPF_W | unix.BPF_ABS, K: firstArg},
+		{Code: unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K, K: unix.AF_NETLINK, Jf: 1},
+		{Code: unix.BPF_RET | unix.BPF_K, K: unix.SECCOMP_RET_ERRNO | uint32(unix.EPERM)},
+		{Code: unix.BPF_RET | unix.BPF_K, K: unix.SECCOMP_RET_ALLOW},
 	}
-	if err := json.Unmarshal(out, &found); err != nil {
-		t.Fatalf("%v: %s", err, out)
+	program := unix.SockFprog{Len: uint16(len(filter)), Filter: &filter[0]}
+	_, _, errno := unix.Syscall(unix.SYS_SECCOMP, unix.SECCOMP_SET_MODE_FILTER, unix.SECCOMP_FILTER_FLAG_TSYNC, uintptr(unsafe.Pointer(&program)))
+	if errno != 0 {
+		return errno
 	}
-	want := map[string]string{
-		"listeners": "works 1 listener on 1 port, listed by sock_diag: ",
-		"owners":    fmt.Sprintf("lacks the owners of 1 of 1 listener stay hidden; held by other users' processes: %d", found.Port),
-	}
-	for _, f := range found.Findings {
-		if !strings.HasPrefix(f.State+" "+f.Says, want[f.Topic]) {
-			t.Errorf("%s: %s %s\nwant %s", f.Topic, f.State, f.Says, want[f.Topic])
-		}
-		if f.Topic == "owners" && !strings.Contains(f.Fix, "the tray needs no root") {
-			t.Errorf("the fix is %q", f.Fix)
-		}
-		delete(want, f.Topic)
-	}
-	if len(want) > 0 {
-		t.Errorf("nothing is found on %v", want)
-	}
+	return nil
 }
 
 // strangersDir returns a new directory that every user gets into.

@@ -2,12 +2,16 @@ package doctor
 
 import (
 	"os"
+	"runtime"
 	"strings"
 )
 
 // hidepid returns how /proc keeps other users' processes from this one, as it was mounted: "hidepid=2", or nothing if it does
 // not. See proc(5).
 func hidepid() string {
+	if _, err := os.Lstat("/proc/self"); err != nil && runtime.GOOS == "linux" {
+		return "it is not mounted"
+	}
 	mounts, err := os.ReadFile("/proc/self/mountinfo")
 	if err != nil {
 		return "" // there is no /proc on this system, or none that could be asked

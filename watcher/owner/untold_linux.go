@@ -12,7 +12,7 @@ import (
 // the kernel about this process, and starts and ends none.
 func ExitsUntold() error {
 	if !ownView() {
-		return errors.New("the processes that are seen are those of another container")
+		return errors.New("processes cannot be seen by the PIDs that they have here")
 	}
 	pidfd, err := unix.PidfdOpen(os.Getpid(), 0)
 	if err != nil {
