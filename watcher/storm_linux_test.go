@@ -373,3 +373,37 @@ func TestStormRename(t *testing.T) {
 		t.Errorf("it has renamed itself only %d times", n)
 	}
 }
+
+// TestStormArguments has a server with two megabytes of arguments, which looks like ssh: of that the arguments are read as well.
+func TestStormArguments(t *testing.T) {
+	if !(world{}).enter(t) {
+		return
+	}
+	dir := t.TempDir()
+	program := dir + "/ssh"
+	if err := copyFile("/proc/self/exe", program); err != nil {
+		t.Fatal(err)
+	}
+	cmd := roleCommand("listen", "127.0.0.1:0")
+	cmd.Path, cmd.Args[0] = program, strings.Repeat("n", 120<<10)
+	for range 16 {
+		cmd.Args = append(cmd.Args, strings.Repeat("x", 110<<10))
+	}
+	port := uint16(number(t, start(t, cmd)[0]))
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	cpu := cpuTime()
+	l := keepLog(t, &Watcher{}, port)
+	cpu = cpuTime() - cpu
+	runtime.ReadMemStats(&after)
+	got := onPort(l.last.Snapshot.Listeners, port)
+	if len(got) != 1 || got[0].Owner.Name != "ssh" || got[0].Facts.Command != "" || len([]rune(got[0].Name())) > 2*maxPart+10 {
+		t.Fatalf("found %.2000v", got)
+	}
+	took := (after.TotalAlloc - before.TotalAlloc) >> 10
+	t.Logf("its name is %q; %v of CPU time and %d kB were taken", got[0].Name(), cpu, took)
+	if took > 32<<10 {
+		t.Errorf("%d kB were taken", took)
+	}
+	l.settles()
+}
