@@ -1,0 +1,97 @@
+package terminal
+
+import (
+	"bufio"
+	"encoding/json"
+	"net"
+	"syscall"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// TestWatchStopped stops a watching porttray (SIGSTOP) and has it go on. What has happened meanwhile is told then, and nothing else.
+func TestWatchStopped(t *testing.T) {
+	bind := func() (net.Listener, uint16) {
+		l, err := net.Listen("tcp4", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { l.Close() })
+		return l, uint16(l.Addr().(*net.TCPAddr).Port)
+	}
+	_, stays := bind()
+	goes, gone := bind()
+	cmd := porttray(t, "watch", "--json")
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	told := make(chan object, 1000)
+	go func() {
+		defer close(told)
+		for lines := bufio.NewScanner(out); lines.Scan(); {
+			var o object
+			if err := json.Unmarshal(lines.Bytes(), &o); err == nil {
+				told <- o
+			}
+		}
+	}()
+	defer func() {
+		cmd.Process.Kill() // fails if it has ended
+		for range told {
+		}
+		cmd.Wait() // fails because it was killed
+	}()
+	late := time.After(time.Minute)
+	next := func() object {
+		select {
+		case o, ok := <-told:
+			if ok {
+				return o
+			}
+		case <-late:
+		}
+		t.Fatal("nothing more is told")
+		panic("unreachable")
+	}
+	if first := next(); first.Event != "baseline" {
+		t.Fatalf("first %+v is told", first)
+	}
+	cameUp := uint16(0)
+	for range 5 {
+		if err := cmd.Process.Signal(syscall.SIGSTOP); err != nil {
+			t.Fatal(err)
+		}
+		var info unix.Siginfo
+		if err := unix.Waitid(unix.P_PID, cmd.Process.Pid, &info, unix.WSTOPPED, nil); err != nil {
+			t.Fatal(err)
+		}
+		if goes != nil {
+			goes.Close()
+		}
+		goes, cameUp = bind()
+		if err := cmd.Process.Signal(syscall.SIGCONT); err != nil {
+			t.Fatal(err)
+		}
+		closed, opened := false, false
+		for !closed || !opened {
+			switch o := next(); {
+			case o.Event == "stale":
+				t.Errorf("%+v is told", o)
+			case o.Listener == nil:
+			case o.Listener.Port == stays:
+				t.Errorf("%s is told of what has stayed", o.Event)
+			case o.Listener.Port == gone:
+				closed = o.Event == "closed"
+			case o.Listener.Port == cameUp:
+				opened = o.Event == "opened"
+			}
+		}
+		gone = cameUp
+	}
+}
