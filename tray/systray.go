@@ -2,6 +2,7 @@ package tray
 
 import (
 	"context"
+	"log/slog"
 	"os"
 	"runtime"
 	"strconv"
@@ -69,6 +70,12 @@ type systrayFace struct{}
 // SetIcon puts the number of listeners on the icon, on macOS beside it; or it has the icon ask for attention, where there is no
 // room for the number as well.
 func (systrayFace) SetIcon(count int, attention bool) {
+	// On Linux systray panics if the session has just ended, of which this program is about to hear.
+	defer func() {
+		if why := recover(); why != nil {
+			slog.Info("the icon is no longer shown", "why", why)
+		}
+	}()
 	if runtime.GOOS != "darwin" {
 		icon := assets.TrayIcon(count)
 		if attention {
