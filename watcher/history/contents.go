@@ -98,9 +98,28 @@ func (p Past) clean() Past {
 // stamp returns a time as it is read back from the file.
 func stamp(t time.Time) time.Time { return t.UTC().Truncate(time.Millisecond) }
 
+// putRight brings what was written before the clock was put back to now, the latest that it can have been. Left in the future it would
+// stand in the way of whatever closes until then.
+func (c *contents) putRight(now time.Time) {
+	for i := range c.Closed {
+		if p := &c.Closed[i]; p.Closed.Sub(now) > skew {
+			p.Closed = stamp(now)
+			if p.Started.After(p.Closed) {
+				p.Started = time.Time{}
+			}
+		}
+	}
+	for i := range c.Live {
+		if l := &c.Live[i]; l.Seen.Sub(now) > skew {
+			l.Seen = stamp(now)
+		}
+	}
+}
+
 // tidy sorts what is remembered and forgets what there is no room for, or what cannot be true any more.
 func (c *contents) tidy(now time.Time, handedOut func(port uint16) bool) {
-	outdated := func(t time.Time) bool { return now.Sub(t) > maxAge || t.Sub(now) > skew }
+	outdated := func(t time.Time) bool { return now.Sub(t) > maxAge }
+	c.putRight(now)
 	slices.SortStableFunc(c.Closed, func(a, b Past) int { return b.Closed.Compare(a.Closed) })
 	ports, room := map[uint16]bool{}, maxHandedOut
 	fits := func(port uint16) bool {

@@ -37,8 +37,8 @@ func TestDecode(t *testing.T) {
 		{"a start after the end", `{"closed":[{"port":80,"started":"2026-03-04T11:01:00Z","closed":"2026-03-04T11:00:00Z"}]}`,
 			[]Past{{Port: 80, Closed: noon.Add(-time.Hour)}}, 0, true},
 		{"31 days ago", `{"closed":[{"port":80,"closed":"2026-02-01T12:00:00Z"}]}`, nil, 0, true},
-		{"tomorrow", `{"closed":[{"port":80,"closed":"2026-03-05T12:00:00Z"}],"live":[{"port":5173,"pid":4712,"restarts":4,"seen":"2026-03-05T11:00:00Z"}]}`,
-			nil, 0, true},
+		{"tomorrow, before the clock was put back", `{"closed":[{"port":80,"started":"2026-03-05T11:00:00Z","closed":"2026-03-05T12:00:00Z"}],
+			"live":[{"port":5173,"pid":4712,"restarts":4,"seen":"2026-03-05T11:00:00Z"}]}`, []Past{{Port: 80, Closed: noon}}, 1, true},
 
 		{"empty", ``, nil, 0, false},
 		{"torn", `{"closed":[{"port":5173,"pid":4`, nil, 0, false},
