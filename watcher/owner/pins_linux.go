@@ -97,6 +97,10 @@ func (p *Pins) Hold(q Process) bool {
 	if err != nil {
 		return false
 	}
+	if fd >= room() {
+		unix.Close(fd)
+		return false
+	}
 	// The PID may have become another process's just before it was pinned.
 	event := unix.EpollEvent{Events: unix.EPOLLIN | unix.EPOLLONESHOT, Fd: q.PID}
 	if q.Gone() || unix.EpollCtl(p.fd, unix.EPOLL_CTL_ADD, fd, &event) != nil {
@@ -105,6 +109,18 @@ func (p *Pins) Hold(q Process) bool {
 	}
 	p.held[q.PID] = pin{fd: fd, start: q.Start}
 	return true
+}
+
+// room returns how many descriptors may be in use for pins to take further ones. They leave some, because without any no owner can be
+// looked for, and nothing can be opened or stopped.
+func room() int {
+	const spare = 64
+	var limit unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
+		return 0
+	}
+	most := int(min(limit.Cur, 1<<20))
+	return most - min(spare, most/2)
 }
 
 // Keep makes all pinned processes loose that are not among pids, which is sorted. Exits lets go of those.
