@@ -120,7 +120,8 @@ func Create(file string) error {
 	}
 	_, err = f.Write(example)
 	if err = errors.Join(err, f.Close()); err != nil {
-		return fmt.Errorf("create the settings file: %w", err)
+		// A part of it would stand in the way of the whole.
+		return fmt.Errorf("create the settings file: %w", errors.Join(err, os.Remove(file)))
 	}
 	return nil
 }
