@@ -54,7 +54,8 @@ func readChoices(file string, now time.Time) (choices, error) {
 	}
 	c, wrong := parseChoices(text)
 	if err = errors.Join(err, wrong); err == nil {
-		if !c.Paused.After(now) {
+		// Nobody pauses for longer: what seems so is over, and the clock was put back since.
+		if !c.Paused.After(now) || c.Paused.Sub(now) > pauseFor+time.Minute {
 			c.Paused = time.Time{}
 		}
 		return c, nil
@@ -121,17 +122,23 @@ func sweepChoices(file string, now time.Time) {
 	}
 }
 
-// A keeper writes the choices down, away from the loop: the latest ones, if they change while others are being written.
+// keepAgain is how long after a failure the choices are written again, as when the disk was full.
+const keepAgain = time.Minute
+
+// A keeper writes the choices down, away from the loop: the latest ones, if they change while others are being written. What cannot be
+// written is tried again, and at the end.
 type keeper struct {
 	file    string
 	choices choices // those that were kept before
 	problem error   // why those of before do not count; nil if they do, or if there are none
 	queue   chan choices
+	lost    chan error // why nothing is kept, each time that this begins
+	failing bool
 }
 
 // newKeeper reads what was kept before.
 func newKeeper() *keeper {
-	k := &keeper{choices: choices{Mode: myServers}, queue: make(chan choices, 1)}
+	k := &keeper{choices: choices{Mode: myServers}, queue: make(chan choices, 1), lost: make(chan error, 1)}
 	file, err := choicesFile()
 	if err == nil {
 		k.choices, err = readChoices(file, time.Now())
@@ -158,26 +165,49 @@ func (k *keeper) put(c choices) {
 
 // run writes until ctx is done, and then what is left to write.
 func (k *keeper) run(ctx context.Context) {
+	var (
+		unkept choices
+		again  <-chan time.Time // when to write unkept; nil if all is kept
+	)
+	write := func(c choices) {
+		unkept, again = c, nil
+		if !k.write(c) {
+			again = time.After(keepAgain)
+		}
+	}
 	for {
 		select {
 		case c := <-k.queue:
-			k.write(c)
+			write(c)
+		case <-again:
+			write(unkept)
 		case <-ctx.Done():
 			select {
 			case c := <-k.queue:
-				k.write(c)
+				write(c)
 			default:
+				if again != nil {
+					write(unkept)
+				}
 			}
 			return
 		}
 	}
 }
 
-func (k *keeper) write(c choices) {
+// write reports whether the choices are kept, or never will be.
+func (k *keeper) write(c choices) bool {
 	if k.file == "" {
-		return
+		return true
 	}
-	if err := writeChoices(k.file, c); err != nil {
-		slog.Warn("what was chosen is lost when the program ends", "err", err)
+	err := writeChoices(k.file, c)
+	if err != nil && !k.failing {
+		slog.Warn("what was chosen is not kept", "err", err)
+		select {
+		case k.lost <- err:
+		default: // the last one has not been told yet
+		}
 	}
+	k.failing = err != nil
+	return err == nil
 }

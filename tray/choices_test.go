@@ -45,6 +45,7 @@ func TestReadChoices(t *testing.T) {
 		{"empty", "", first, false},
 		{"a mode", "notifications = 'pinned'\n", choices{Mode: pinnedOnly}, false},
 		{"a pause that is over", "paused-until = 2026-03-04T11:00:00Z\n", first, false},
+		{"a pause from before the clock was put back", "paused-until = 2026-03-05T12:30:00Z\n", first, false},
 		{"what a later version may write", "notifications = 'off'\nsound = 'none'\n", choices{Mode: noNotices}, false},
 		{"an unknown mode", "notifications = 'loud'\n", first, true},
 		{"an empty mode", "notifications = ''\n", first, true},

@@ -78,6 +78,7 @@ type loop struct {
 	opened  chan struct{}        // somebody opened the menu
 	done    chan result          // of actions
 	wake    chan struct{}        // asks the watcher to look at once
+	unkept  <-chan error         // what was chosen cannot be kept; it is tried again
 	clicked <-chan watcher.ID    // a notice was clicked that offered to open this
 
 	judge     judge
@@ -173,6 +174,8 @@ func (l *loop) serve(ctx context.Context) bool {
 		l.held = nil
 	case has := <-l.hosts:
 		l.host(has)
+	case err := <-l.unkept:
+		l.do.say(notice{title: "What you choose is not kept", body: owner.Printable(err.Error(), maxTitle), key: "kept"})
 	case <-l.rung:
 		l.do.say(present(l.hasHost))
 	case <-l.hostDue:

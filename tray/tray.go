@@ -59,6 +59,7 @@ func Run(ctx context.Context, w *watcher.Watcher, version string) error {
 		l.judge.quiet = time.Now().Add(loggingIn)
 	}
 	keep, seen := newKeeper(), history.NewRecorder()
+	l.unkept = keep.lost
 	l.restore(keep.choices)
 	if at, err := loginEnabled(); err != nil {
 		slog.Warn("whether porttray starts at login is not known", "err", err)
