@@ -124,6 +124,7 @@ func TestFewFiles(t *testing.T) {
 	}
 	one := d.startVictim(victimOptions{name: "one"}, "127.0.0.1:0")
 	s.row(one, one.ports[0])
+	s.hear(fmt.Sprintf("one (:%d) is up", one.ports[0]), "in ~")
 	one.signal(os.Kill)
 	s.noRow(one.ports[0])
 	s.notes.waitFor(patience, func(n note) bool {
