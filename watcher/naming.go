@@ -147,12 +147,29 @@ func (n *naming) learn(t told) {
 // hear takes in an answer of the engines.
 func (n *naming) hear(a answer) {
 	n.asking = false
+	a.list.Failed = append(a.list.Failed, n.vanished(a.list)...)
 	a.list.Published = append(a.list.Published, n.kept(a)...)
 	n.asked, n.answered, n.at = a.asked, a.list, a.at
 	maps.DeleteFunc(n.by, func(h publication, _ means) bool {
 		return !slices.ContainsFunc(a.list.Published, func(p engine.Published) bool { return h == publication{p.Container.ID, p.Port} })
 	})
 	n.again(slices.ContainsFunc(a.list.Failed, func(f engine.Failure) bool { return passes(f.Err) }))
+}
+
+// vanished returns the engines that published something when they were asked last, and of which nothing is heard any more: one that
+// ends in good order takes its socket away.
+func (n *naming) vanished(now engine.List) (gone []engine.Failure) {
+	heard := slices.Concat(now.Answered, now.Spared)
+	for _, f := range now.Failed {
+		heard = append(heard, f.Endpoint)
+	}
+	for _, p := range n.answered.Published {
+		if at := p.Container.Endpoint; !slices.Contains(heard, at) {
+			heard = append(heard, at)
+			gone = append(gone, engine.Failure{Endpoint: at, Err: engine.ErrNotRunning})
+		}
+	}
+	return gone
 }
 
 // passes reports whether an engine that failed so may answer when it is asked again.
@@ -190,6 +207,9 @@ func (n *naming) kept(a answer) []engine.Published {
 		fresh[id.Port] = fresh[id.Port] || !n.asked[id]
 	}
 	return slices.DeleteFunc(slices.Clone(n.answered.Published), func(p engine.Published) bool {
+		if slices.ContainsFunc(a.list.Published, func(q engine.Published) bool { return q.Port == p.Port && q.Container.ID == p.Container.ID }) {
+			return true // its engine has another socket, too
+		}
 		err, unsure := failed[p.Container.Endpoint]
 		ended := errors.Is(err, engine.ErrNotRunning) && n.by[publication{p.Container.ID, p.Port}] != bySocket
 		return !unsure || fresh[p.Port] || ended

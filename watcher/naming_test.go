@@ -71,6 +71,7 @@ func (r *registry) note(what string) {
 
 // publish returns an answer by which container c has the port "80" or "80@0.0.0.0".
 func publish(ports ...string) (list engine.List) {
+	list.Answered = []string{"/engine"}
 	for _, p := range ports {
 		port, addr, ok := strings.Cut(p, "@")
 		if !ok {
@@ -199,6 +200,16 @@ func TestNaming(t *testing.T) {
 			want: []string{"20ms [80 c (container), 90 c (container)]", "10s [80 c (container) (no answer), 90 c (container) (no answer)]",
 				"11.1s [90 unknown owner] closed 80/0@0.0.0.0"},
 			asked: []string{"engines", "engines", "engines"},
+		}, {
+			name:     "an engine takes its socket away, and the forwarder goes on",
+			linux:    true,
+			looks:    []look{{sees: "90/7"}},
+			change:   forwarder(7),
+			registry: &registry{lists: []engine.List{publish("80@0.0.0.0", "90"), {}}},
+			notify:   10 * time.Second,
+			want: []string{"20ms [80 c (container), 90 c (container)]",
+				"10s [90 c (container) (no container engine is running)] closed 80/0@0.0.0.0"},
+			asked: []string{"engines", "7", "engines", "engines"},
 		},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
