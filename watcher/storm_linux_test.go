@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -194,15 +195,15 @@ func TestStormRebind(t *testing.T) {
 	rebinder := run(t, roleCommand("rebind"))
 	port := uint16(number(t, rebinder.said[0]))
 	s := newFast(t)
-	scans := 0
+	var scans atomic.Int32
 	l := keepLog(t, &Watcher{Interval: 20 * time.Millisecond, Scan: func(ctx context.Context) (Snapshot, error) {
-		scans++
+		scans.Add(1)
 		return s.scan(ctx)
 	}})
 	before := cpuTime()
 	for end := time.Now().Add(4 * time.Second); l.read(end); {
 	}
-	t.Logf("%d scans, %d updates with %v, %v of CPU time", scans, l.count, l.events, cpuTime()-before)
+	t.Logf("%d scans, %d updates with %v, %v of CPU time", scans.Load(), l.count, l.events, cpuTime()-before)
 	if n := l.events[Opened] + l.events[Replaced]; n > 0 {
 		t.Errorf("of a process that goes on %v is told", l.events)
 	}
