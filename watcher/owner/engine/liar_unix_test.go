@@ -36,7 +36,7 @@ func (e *endless) Read(p []byte) (int, error) {
 func TestListIsBounded(t *testing.T) {
 	const (
 		header   = "HTTP/1.1 200 OK\r\n\r\n"
-		memory   = 64 << 20 // allocated in all, most of it at different times; an answer has 8 MB at most
+		memory   = 48 << 20 // allocated in all, most of it at different times; an answer has 8 MB at most
 		patience = 10       // seconds, on a machine that has much else to do; the limit is answerWithin
 	)
 	a := `{"Id":"` + idA + `","Names":["/web"],"Ports":[{"PublicPort":8080,"Type":"tcp"}]},`
