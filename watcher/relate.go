@@ -115,8 +115,12 @@ func withRestarts(listeners []Listener, counts map[ID]int) []Listener {
 }
 
 // explained reports whether it became known how the owner of a listener ended, of which that was not known when the closing was
-// delivered: servers may close their ports a while before they end.
+// delivered: servers may close their ports a while before they end. It forgets the closings that are too long ago for anything.
 func (s *state) explained() (news bool) {
+	s.closings = slices.DeleteFunc(s.closings, func(c closing) bool { return time.Since(c.at) > RestartGrace })
+	if len(s.closings) == 0 {
+		s.closings = nil // there may have been thousands
+	}
 	for i := range s.closings {
 		c := &s.closings[i]
 		exit, ok := s.now.Exits[c.Listener.Owner.ID()]

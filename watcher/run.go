@@ -378,6 +378,7 @@ func (s *state) delivered(u Update) {
 		s.remember(u)
 	}
 	s.told, s.named = u, u.Snapshot.Listeners
+	s.told.Events = nil // the reader's alone, and perhaps thousands
 	s.changed, s.late = false, false
 	s.held = time.Time{}
 	s.began = s.began || !u.Snapshot.Time.IsZero()
