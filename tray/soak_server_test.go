@@ -10,6 +10,7 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -121,6 +122,16 @@ func (tr *troupe) expect(token string) <-chan *line {
 	arrived := make(chan *line, 1)
 	tr.waiting[token] = arrived
 	return arrived
+}
+
+// heedSIGINT has the programs that are started from now on heed SIGINT, also where this test runs in the background of a shell that has it
+// ignored, which is inherited: what is caught here is as usual there.
+func (s *soak) heedSIGINT() {
+	if signal.Ignored(syscall.SIGINT) {
+		caught := make(chan os.Signal, 1)
+		signal.Notify(caught, syscall.SIGINT)
+		s.t.Cleanup(func() { signal.Stop(caught) })
+	}
 }
 
 // A line is a connection on which lines are sent both ways.

@@ -170,6 +170,7 @@ func startSoak(t *testing.T, seed uint64) *soak {
 		restarts: map[string][]time.Time{}, crashes: map[string][]time.Time{}, pinned: map[string]*mark{}, muted: map[string]bool{}, mode: "My servers"}
 	s.ledger.counts = map[what]int{}
 	t.Cleanup(func() { s.report(seed) })
+	s.heedSIGINT()
 	program, server := s.builtForSoak()
 	s.makeProjects("shop", "blog", "api", "docs", "web", "naïve_app")
 	s.troupe = s.newTroupe(server)
