@@ -235,7 +235,7 @@ func TestSoak(t *testing.T) {
 	}
 	t.Logf("%d steps in %v; the menu was right after %v at the latest", s.step, time.Since(begin).Round(time.Second), s.slowest.Round(time.Millisecond))
 	t.Logf("%d menus had a server whose owner was not known yet", s.strangers)
-	t.Logf("notices: %v; %d of the changes that had to be told were, %d needed not be", s.ledger.counts, s.ledger.checked, s.ledger.excused)
+	t.Logf("notices: %v; %d of the changes that had to be told were, %d others needed not be in the end", s.ledger.counts, s.ledger.checked, s.ledger.excused)
 	t.Log(s.figures.table())
 	s.tray.signal(syscall.SIGTERM)
 	s.mustEnd()
