@@ -271,12 +271,18 @@ func (s *soak) churn(d time.Duration) {
 		} else {
 			s.run("churn", churn, s.rng)
 		}
-		if s.troubled++; s.trouble == "" {
-			s.troubled = 0
-		} else if s.troubled > 10 { // else there would be little that has to be told
-			s.setNotifier("shows")
-		}
+		s.relieve()
 		s.sample()
+	}
+}
+
+// relieve has a notification service be in trouble for some steps only: else there would be little that has to be told.
+func (s *soak) relieve() {
+	s.t.Helper()
+	if s.troubled++; s.trouble == "" {
+		s.troubled = 0
+	} else if s.troubled > 10 {
+		s.setNotifier("shows")
 	}
 }
 
@@ -328,6 +334,7 @@ func (s *soak) calm() {
 			steps = steps[1:] // first the ends are to be told
 		}
 		s.run("session", steps, s.qrng)
+		s.relieve()
 		time.Sleep(500 * time.Millisecond)
 	}
 	if s.stopReading != nil {
