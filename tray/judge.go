@@ -483,7 +483,7 @@ func (j *judge) explain(exits map[owner.ID]owner.Exit) {
 
 // explained returns the reason of a closing with how its owner ended, if that was not known.
 func explained(r watcher.Reason, by owner.Process, exits map[owner.ID]owner.Exit) watcher.Reason {
-	if exit, ok := exits[by.ID()]; ok && by.Known() && r.Exit == (owner.Exit{}) {
+	if exit, ok := exits[by.ID()]; ok && by.Known() && r.Lacks() {
 		r.Cause, r.Exit = watcher.OwnerEnded, exit
 	}
 	return r

@@ -38,6 +38,10 @@ func (r Reason) String() string {
 	return text
 }
 
+// Lacks reports whether it would be told better by how the process ended. What forwards to a container is ended by the engine, and
+// how says nothing of the container.
+func (r Reason) Lacks() bool { return r.Exit == (owner.Exit{}) && r.Cause != ContainerStopped }
+
 // Crashed reports whether the process failed: it returned a status other than 0, or a signal ended it that people do not send
 // to have a program end in good order.
 func (r Reason) Crashed() bool {

@@ -4,8 +4,6 @@ import (
 	"maps"
 	"slices"
 	"time"
-
-	"porttray/watcher/owner"
 )
 
 // RestartGrace is how long after the closing of a listener another one on its port counts as its restart or replacement.
@@ -124,7 +122,7 @@ func (s *state) explained() (news bool) {
 	for i := range s.closings {
 		c := &s.closings[i]
 		exit, ok := s.now.Exits[c.Listener.Owner.ID()]
-		if ok && c.Reason.Exit == (owner.Exit{}) && c.Listener.Owner.Known() && time.Since(c.at) <= RestartGrace {
+		if ok && c.Reason.Lacks() && c.Listener.Owner.Known() && time.Since(c.at) <= RestartGrace {
 			c.Reason.Cause, c.Reason.Exit = OwnerEnded, exit
 			news = true
 		}

@@ -218,4 +218,8 @@ func TestExplained(t *testing.T) {
 	if s.explained() {
 		t.Error("explained twice")
 	}
+	s.closings[0].Reason = Reason{Cause: ContainerStopped}
+	if s.explained() {
+		t.Errorf("a container is said to have stopped by what its engine did to the forwarder: %v", s.closings[0].Reason)
+	}
 }

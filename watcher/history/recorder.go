@@ -192,7 +192,7 @@ func (r *Recorder) explained(s watcher.Snapshot) []closing {
 	for i := range r.recent {
 		c := &r.recent[i]
 		exit, ok := s.Exits[owner.ID{PID: c.id.PID, Start: c.id.Start}]
-		if !ok || c.sure || c.id.PID <= 0 {
+		if !ok || c.sure || !c.reason.Lacks() || c.id.PID <= 0 {
 			continue
 		}
 		c.learn(watcher.Reason{Cause: watcher.OwnerEnded, Exit: exit, Supervisor: c.reason.Supervisor})

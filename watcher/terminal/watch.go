@@ -137,7 +137,7 @@ func (f *follower) shown(l watcher.Listener) bool { return f.all || f.sections[l
 func (f *follower) noteUnclear(u watcher.Update, now time.Time) {
 	maps.DeleteFunc(f.unclear, func(_ owner.ID, c closing) bool { return now.Sub(c.at) > watcher.RestartGrace })
 	for _, e := range u.Events {
-		if e.Kind == watcher.Closed && e.Listener.Owner.Known() && e.Reason.Exit == (owner.Exit{}) && f.shown(e.Listener) {
+		if e.Kind == watcher.Closed && e.Listener.Owner.Known() && e.Reason.Lacks() && f.shown(e.Listener) {
 			if f.unclear == nil {
 				f.unclear = map[owner.ID]closing{}
 			}
