@@ -178,6 +178,8 @@ func (m *measurement) end(b *testing.B) {
 	if m.changes > 0 {
 		b.ReportMetric(float64(bus.own())/float64(m.changes), "own/change")
 		b.ReportMetric(float64(bus.asked+bus.replies)/float64(m.changes), "asked/change")
+	}
+	if bus.all() > 0 {
 		b.Logf("%d changes: %v", m.changes, bus)
 	}
 	b.Logf("%v: %v", took.Round(time.Second), after)

@@ -29,7 +29,7 @@ func newNetwork(t testing.TB) network {
 	if networkRefused() != nil {
 		return nil
 	}
-	keeper := networkKeeper("1h")
+	keeper := networkKeeper("24h") // longer than anything measures
 	p := startProcess(t, keeper)
 	if !poll(patience, func() bool { return p.exited() || p.output() != "" }) || p.exited() {
 		t.Fatalf("no network:\n%s", p.output())

@@ -171,7 +171,7 @@ func handOver(addrs string, ready io.Writer) error {
 		}
 		file := os.NewFile(uintptr(fd), addr)
 		files = append(files, file)
-		holder := exec.Command("sleep", "1h")
+		holder := exec.Command("sleep", "1d")
 		holder.ExtraFiles = []*os.File{file}
 		holder.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 		if err := holder.Start(); err != nil {
