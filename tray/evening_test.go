@@ -90,7 +90,7 @@ func newEvening(s *stage, baseline []program) *evening {
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
-		w := watcher.Watcher{Scan: e.host.scan, Wake: s.loop.wake}
+		w := watcher.Watcher{Scan: e.host.scan, Clock: func() time.Duration { return time.Duration(time.Now().UnixNano()) }, Wake: s.loop.wake}
 		w.Run(night{ctx, &e.host}, s.loop.updates)
 	}()
 	s.t.Cleanup(func() {

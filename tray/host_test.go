@@ -263,7 +263,7 @@ func (i *item) read(hidden bool) *node {
 func (i *item) waitFor(what string, timeout time.Duration, ok func(menu *node) bool) *node {
 	i.h.d.t.Helper()
 	var menu *node
-	if !poll(timeout, func() bool { menu = i.menu(); return ok(menu) }) {
+	if !poll(timeout, func() bool { menu = i.menu(); return len(menu.children) > 0 && ok(menu) }) {
 		i.h.d.t.Fatalf("no %s within %v; the menu is\n%v", what, timeout, menu)
 	}
 	return menu

@@ -50,6 +50,8 @@ type Watcher struct {
 	Wake <-chan struct{}
 	// Intervals brings other values for Interval while the watcher runs; nil means that it stays as it is.
 	Intervals <-chan time.Duration
+	// Clock goes on while the computer sleeps, and is never set; nil means this system's.
+	Clock func() time.Duration
 
 	gone   func(Listener) bool // whether a listener's owner is known to have ended; nil asks the system
 	naming naming              // without a function for facts, and with no Scan, that of the system
@@ -69,7 +71,7 @@ func (w *Watcher) Run(ctx context.Context, updates chan<- Update) {
 	}
 	var (
 		state    = state{gone: w.gone, naming: w.naming}
-		pace     = pace{interval: cmp.Or(max(w.Interval, 0), defaultInterval)}
+		pace     = pace{interval: cmp.Or(max(w.Interval, 0), defaultInterval), clock: w.Clock}
 		results  = make(chan result, 1) // buffered, so that a scan can end after Run has
 		next     = time.NewTimer(0)     // for due
 		limit    = time.NewTimer(scanLimit)
