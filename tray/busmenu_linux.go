@@ -1,7 +1,6 @@
 package tray
 
 import (
-	"context"
 	"fmt"
 	"log/slog"
 	"sync"
@@ -13,8 +12,7 @@ import (
 const (
 	busMenuName = "com.canonical.dbusmenu"
 	busMenuPath = "/StatusNotifierItem/menu" // where systray's item says that its menu is
-	// firstRevision is above those of systray's own menu, which a panel may have seen: it ignores what is not newer.
-	firstRevision = 100
+	ownMenuPath = "/porttray/menu"           // where systray puts nothing
 	// unfolding is how long after a panel's first look at the menu it is asked to look again.
 	unfolding = 150 * time.Millisecond
 	// reading is longer than an answer takes from when it is settled until it is sent.
@@ -30,9 +28,10 @@ const (
 // tray and its icon stay systray's.
 type busMenu struct {
 	opened chan<- struct{}
+	built  chan struct{} // closed when there is something to show
 
 	mu       sync.Mutex // guards what follows, and all items
-	conn     *dbus.Conn // nil until it is published
+	conn     *dbus.Conn // nil until it is built
 	root     *busItem
 	items    map[int32]*busItem
 	made     int32 // items up to now, by which they are numbered
@@ -43,13 +42,38 @@ type busMenu struct {
 	readers  map[string]bool // the bus names of panels that have looked at the menu
 }
 
-// ownMenu has porttray's own menu take the place of systray's. Root and face are to be drawn on, and publish must be called before
-// systray goes on.
-func ownMenu(_ node, theirs face, opened chan<- struct{}) (root node, own face, publish func(context.Context)) {
-	m := &busMenu{opened: opened, items: map[int32]*busItem{}, revision: firstRevision, readers: map[string]bool{}}
+// ownMenu has porttray's own menu take the place of systray's, before systray shows its. Root and face are to be drawn on, and built
+// must be called when that is done for the first time: until then panels wait.
+func ownMenu(_ node, theirs face, opened chan<- struct{}) (root node, own face, built func()) {
+	m := &busMenu{opened: opened, built: make(chan struct{}), revision: 1, items: map[int32]*busItem{}, readers: map[string]bool{}}
 	m.root = &busItem{menu: m}
 	m.items[0] = m.root
-	return m.root, busFace{theirs, m}, m.publish
+	conn, err := dbus.SessionBus()
+	if err == nil {
+		err = m.export(conn)
+	}
+	if err != nil {
+		slog.Error("the menu cannot be shown", "err", err) // the session is ending
+	}
+	return m.root, busFace{theirs, m}, func() {
+		m.mu.Lock()
+		defer m.mu.Unlock()
+		m.tell() // nobody as yet
+		if err == nil {
+			m.conn = conn
+		}
+		close(m.built)
+	}
+}
+
+// askOwnMenu has calls of systray's menu, as they arrive, be calls of porttray's. Both have the same connection.
+func askOwnMenu(msg *dbus.Message) {
+	if msg.Type != dbus.TypeMethodCall || msg.Headers[dbus.FieldPath].Value() != dbus.ObjectPath(busMenuPath) {
+		return
+	}
+	if of := msg.Headers[dbus.FieldInterface].Value(); of == busMenuName || of == nil {
+		msg.Headers[dbus.FieldPath] = dbus.MakeVariant(dbus.ObjectPath(ownMenuPath))
+	}
 }
 
 // A busFace is systray's face beside a busMenu.
@@ -60,20 +84,9 @@ type busFace struct {
 
 func (f busFace) Commit() { f.menu.commit() }
 
-// publish serves the menu on systray's connection, once systray has put its own there, which happens meanwhile and would take the place
-// of this one.
-func (m *busMenu) publish(ctx context.Context) {
-	conn, err := dbus.SessionBus()
-	if err != nil {
-		return // the session is ending
-	}
-	ctx, cancel := context.WithTimeout(ctx, callLimit)
-	defer cancel()
-	theirs := conn.Object(conn.Names()[0], busMenuPath)
-	for ctx.Err() == nil && theirs.CallWithContext(ctx, busMenuName+".AboutToShow", 0, int32(0)).Err != nil {
-		time.Sleep(2 * time.Millisecond)
-	}
-	err = conn.ExportMethodTable(map[string]any{
+// export serves the menu.
+func (m *busMenu) export(conn *dbus.Conn) error {
+	return conn.ExportMethodTable(map[string]any{
 		"GetLayout":          m.layout,
 		"GetGroupProperties": m.properties,
 		"GetProperty":        m.property,
@@ -81,15 +94,7 @@ func (m *busMenu) publish(ctx context.Context) {
 		"EventGroup":         m.events,
 		"AboutToShow":        func(int32) (bool, *dbus.Error) { return false, nil },
 		"AboutToShowGroup":   m.aboutToShow,
-	}, busMenuPath, busMenuName)
-	if err != nil {
-		slog.Error("the menu cannot be shown", "err", err)
-		return
-	}
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	m.conn, m.grown = conn, true
-	m.tell()
+	}, ownMenuPath, busMenuName)
 }
 
 // commit tells panels what has changed since it was called last.
@@ -150,6 +155,7 @@ type busLayout struct {
 // The first time that a panel asks for everything it gets the top level only, and is asked to look again: libdbusmenu-gtk, which
 // most panels have, would read what is below it in an order in which the submenus stay empty.
 func (m *busMenu) layout(parent, depth int32, _ []string, sender dbus.Sender) (uint32, busLayout, *dbus.Error) {
+	<-m.built
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	i := m.items[parent]

@@ -1,8 +1,11 @@
 package tray_test
 
 import (
+	"fmt"
+	"os"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/godbus/dbus/v5"
 )
@@ -25,6 +28,36 @@ func TestPanelLooksTwice(t *testing.T) {
 		after, second := s.layout(panel)
 		if second.find("Settings", "Start at login") == nil || after <= before {
 			t.Fatalf("then, in revision %d after %d, it gets\n%v", after, before, second)
+		}
+	}
+}
+
+// TestPanelIsQuick asks for the menu from before there is one, without a pause. What it gets first is never an empty one.
+func TestPanelIsQuick(t *testing.T) {
+	parallel(t)
+	d := newDesktop(t)
+	program := buildProgram(t)
+	conn := d.connect(func(*dbus.Signal) {})
+	for range 20 {
+		p := d.start(program, "tray")
+		name := fmt.Sprintf("org.kde.StatusNotifierItem-%d-1", p.pid()) // systray takes it once its own menu is there
+		var l layout
+		for deadline := time.Now().Add(patience); ; {
+			var revision uint32
+			reply, err := call(conn.Object(name, "/StatusNotifierItem/menu"), menuName+".GetLayout", int32(0), int32(-1), []string{})
+			if err == nil && dbus.Store(reply, &revision, &l) == nil {
+				break
+			}
+			if time.Now().After(deadline) {
+				t.Fatal("there is no menu")
+			}
+		}
+		if menu, err := newNode(l, false); err != nil || menu.find("Quit") == nil {
+			t.Errorf("the first menu that there is: %v\n%v", err, menu)
+		}
+		p.signal(os.Kill)
+		if _, err := p.wait(patience); err != nil {
+			t.Fatal(err)
 		}
 	}
 }

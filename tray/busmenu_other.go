@@ -2,9 +2,7 @@
 
 package tray
 
-import "context"
-
 // ownMenu is described in busmenu_linux.go. Here systray's menu is the system's.
-func ownMenu(theirs node, f face, _ chan<- struct{}) (root node, same face, publish func(context.Context)) {
-	return theirs, f, func(context.Context) {}
+func ownMenu(theirs node, f face, _ chan<- struct{}) (root node, same face, built func()) {
+	return theirs, f, func() {}
 }

@@ -108,7 +108,7 @@ func greet(conn *dbus.Conn) error {
 	if err := matchNotices(conn); err != nil {
 		return err
 	}
-	forSystray, err := dbus.SessionBusPrivateNoAutoStartup(dbus.WithSignalHandler(deaf{}))
+	forSystray, err := dbus.SessionBusPrivateNoAutoStartup(dbus.WithSignalHandler(deaf{}), dbus.WithIncomingInterceptor(askOwnMenu))
 	if err != nil {
 		return err
 	}

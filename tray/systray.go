@@ -119,6 +119,7 @@ func runSystray(ctx context.Context, v menu, ready func(root node, f face), open
 		systray.SetTitle("porttray")
 		dress()
 	}
+	root, whole, built := ownMenu(systrayRoot{}, face, opened)
 	persist(ctx, func(ready func()) {
 		stop := context.AfterFunc(ctx, func() {
 			atMost(exitLimit, func() { <-drawn })
@@ -130,9 +131,8 @@ func runSystray(ctx context.Context, v menu, ready func(root node, f face), open
 		if !early {
 			dress()
 		}
-		root, face, publish := ownMenu(systrayRoot{}, face, opened)
-		ready(root, face)
-		publish(ctx)
+		ready(root, whole)
+		built()
 	})
 }
 
