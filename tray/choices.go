@@ -8,7 +8,6 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
-	"strings"
 	"time"
 
 	"github.com/pelletier/go-toml/v2"
@@ -91,35 +90,21 @@ func writeChoices(file string, c choices) error {
 	if err == nil {
 		err = os.MkdirAll(filepath.Dir(file), 0o700)
 	}
-	if err != nil {
-		return fmt.Errorf("keep what was chosen: %w", err)
-	}
-	tmp, err := os.CreateTemp(filepath.Dir(file), ".state-*")
-	if err != nil {
-		return fmt.Errorf("keep what was chosen: %w", err)
-	}
-	_, err = tmp.Write(text)
-	err = errors.Join(err, tmp.Sync(), tmp.Close())
 	if err == nil {
-		err = os.Rename(tmp.Name(), file)
+		err = trusted.Replace(file, choicesPrefix, text, 0o600, true)
 	}
 	if err != nil {
-		return fmt.Errorf("keep what was chosen: %w", errors.Join(err, os.Remove(tmp.Name())))
+		return fmt.Errorf("keep what was chosen: %w", err)
 	}
 	return nil
 }
 
-// sweepChoices removes the temporary files of those that were killed while they kept the choices in that file. Young ones may be in
-// use.
+// choicesPrefix begins the names of the temporary files that become the choices.
+const choicesPrefix = ".state-"
+
+// sweepChoices removes those of writers that were killed.
 func sweepChoices(file string, now time.Time) {
-	dir := filepath.Dir(trusted.Target(file))
-	entries, _ := os.ReadDir(dir) // none if there is no directory yet
-	for _, e := range entries {
-		info, err := e.Info()
-		if err == nil && strings.HasPrefix(e.Name(), ".state-") && now.Sub(info.ModTime()) > time.Minute {
-			_ = os.Remove(filepath.Join(dir, e.Name())) // what cannot be removed stays
-		}
-	}
+	trusted.Sweep(filepath.Dir(trusted.Target(file)), choicesPrefix, now)
 }
 
 // keepAgain is how long after a failure the choices are written again, as when the disk was full.

@@ -3,21 +3,20 @@ package history
 import (
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"runtime"
-	"strings"
 	"time"
+
+	"porttray/watcher/trusted"
 )
 
 const (
 	name = "seen.json"
 	// maxFile is how large the file may be. This program never comes to write so much.
-	maxFile = 1 << 20
-	// abandoned is how old a temporary file is when whoever wrote it has certainly ended.
-	abandoned = time.Minute
+	maxFile   = 1 << 20
+	tmpPrefix = "." + name + "-"
 )
 
 // errBroken says that a file of this user's makes no sense.
@@ -71,63 +70,26 @@ func load(file, boot string, now time.Time) (contents, []byte, error) {
 	return c, text, nil
 }
 
-// readFile returns the text of a file, if it is a regular one of this user's and not too large. It never waits, as for somebody
-// to write to a FIFO.
+// readFile returns the text of a file, if it is a regular one of this user's and not too large.
 func readFile(file string) ([]byte, error) {
-	if info, err := os.Lstat(file); err != nil {
-		return nil, reason(err)
-	} else if !info.Mode().IsRegular() {
-		return nil, errors.New("it is not a regular file")
-	}
-	f, err := open(file) // which can be another one by now
-	if err != nil {
-		return nil, reason(err)
-	}
-	defer f.Close()
-	info, err := f.Stat()
+	text, err := trusted.ReadOwn(file, maxFile)
 	switch {
-	case err != nil:
-		return nil, reason(err)
-	case !info.Mode().IsRegular():
-		return nil, errors.New("it is not a regular file")
-	case foreign(info):
-		return nil, errors.New("it is another user's")
-	}
-	text, err := io.ReadAll(io.LimitReader(f, maxFile+1))
-	if err == nil && len(text) > maxFile {
+	case errors.Is(err, trusted.ErrNoFile):
+		err = errors.New("it is not a regular file")
+	case errors.Is(err, trusted.ErrTooLarge):
 		err = fmt.Errorf("%w: it has more than %d bytes", errBroken, maxFile)
 	}
 	return text, err
-}
-
-// reason returns an error without the name of the file, which whoever gets it adds.
-func reason(err error) error {
-	if p, ok := errors.AsType[*fs.PathError](err); ok {
-		return p.Err
-	}
-	return err
 }
 
 // replace writes the file as a whole: whoever reads it, and whenever this program is killed, it is the old one or the new one. After
 // a failure of the whole computer it may be neither, because nothing waits for the disk: that is worth no wear and no delay for
 // what is merely convenient, and what is broken then is put aside by the next one to write.
 func replace(file string, text []byte) error {
-	dir := filepath.Dir(file)
-	if err := makeDir(dir); err != nil {
+	if err := makeDir(filepath.Dir(file)); err != nil {
 		return err
 	}
-	tmp, err := os.CreateTemp(dir, "."+name+"-*") // for this user only
-	if err != nil {
-		return err
-	}
-	_, err = tmp.Write(text)
-	if err = errors.Join(err, tmp.Close()); err == nil {
-		err = os.Rename(tmp.Name(), file)
-	}
-	if err != nil {
-		return errors.Join(err, os.Remove(tmp.Name()))
-	}
-	return nil
+	return trusted.Replace(file, tmpPrefix, text, 0o600, false)
 }
 
 // Writable returns why a file could not be replaced, nil if it could. It writes another one and removes it: in the file's directory or,
@@ -156,7 +118,7 @@ func makeDir(dir string) error {
 		if errors.Is(err, fs.ErrNotExist) && above != filepath.Dir(above) {
 			continue
 		}
-		if err == nil && foreign(info) {
+		if err == nil && trusted.Foreign(info) {
 			err = fmt.Errorf("%s is another user's", above)
 		}
 		if err != nil {
@@ -165,17 +127,4 @@ func makeDir(dir string) error {
 		break
 	}
 	return os.MkdirAll(dir, 0o700)
-}
-
-// sweep removes the temporary files of those that were killed while they wrote. What cannot be removed stays.
-func sweep(dir string, now time.Time) {
-	entries, _ := os.ReadDir(dir) // none if there is no directory yet
-	for _, e := range entries {
-		if !strings.HasPrefix(e.Name(), "."+name+"-") {
-			continue
-		}
-		if info, err := e.Info(); err == nil && now.Sub(info.ModTime()) > abandoned {
-			_ = os.Remove(filepath.Join(dir, e.Name()))
-		}
-	}
 }

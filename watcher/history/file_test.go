@@ -12,6 +12,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"porttray/watcher/trusted"
 )
 
 // moveHome has this user's files kept below a new directory, which it returns.
@@ -285,7 +287,7 @@ func TestSweep(t *testing.T) {
 		if err := os.WriteFile(file, nil, 0o600); err != nil {
 			t.Fatal(err)
 		}
-		if err := os.Chtimes(file, time.Time{}, now.Add(-2*abandoned)); err != nil {
+		if err := os.Chtimes(file, time.Time{}, now.Add(-2*trusted.Abandoned)); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -16,6 +16,7 @@ import (
 	"porttray/watcher"
 	"porttray/watcher/owner"
 	"porttray/watcher/port"
+	"porttray/watcher/trusted"
 )
 
 const (
@@ -282,7 +283,7 @@ func (r *Recorder) write(news []closing) bool {
 // merge adds closings to what the file holds by now. A file that makes no sense is put aside under another name first.
 func (r *Recorder) merge(news []closing, now time.Time) error {
 	if !r.swept {
-		sweep(filepath.Dir(r.file), now)
+		trusted.Sweep(filepath.Dir(r.file), tmpPrefix, now)
 		r.swept = true
 	}
 	seen, before, err := load(r.file, r.boot, now)

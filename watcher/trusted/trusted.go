@@ -1,5 +1,5 @@
-// Package trusted reads the files by which a person tells porttray what to do. Whoever could put another file in their place could have
-// programs run, or files written over; so only what is the person's own, or root's, counts.
+// Package trusted reads and replaces the files by which a person tells porttray what to do, and in which it remembers. Whoever could put
+// another file in their place could have programs run, or files written over; so only what is the person's own, or root's, counts.
 package trusted
 
 import (
@@ -25,7 +25,16 @@ func Read(file string, limit int64) ([]byte, error) {
 	if !Link(file) {
 		return nil, ErrForeign
 	}
-	if info, err := os.Stat(file); err != nil { // before it is opened: opening a device can do something
+	return read(file, limit, os.Stat, open, Foreign)
+}
+
+// ReadOwn is Read of a file that only this program writes: it is no link, and root's is another user's as well.
+func ReadOwn(file string, limit int64) ([]byte, error) {
+	return read(file, limit, os.Lstat, openNoLink, others)
+}
+
+func read(file string, limit int64, stat func(string) (fs.FileInfo, error), open func(string) (*os.File, error), foreign func(fs.FileInfo) bool) ([]byte, error) {
+	if info, err := stat(file); err != nil { // before it is opened: opening a device can do something
 		return nil, cause(err)
 	} else if !info.Mode().IsRegular() {
 		return nil, ErrNoFile
@@ -57,7 +66,7 @@ func Read(file string, limit int64) ([]byte, error) {
 // Link reports whether a file is none that another user has linked to something, so that it can be followed.
 func Link(file string) bool {
 	info, err := os.Lstat(file)
-	return err != nil || info.Mode()&fs.ModeSymlink == 0 || !foreign(info)
+	return err != nil || info.Mode()&fs.ModeSymlink == 0 || !Foreign(info)
 }
 
 // Target returns the file that a symbolic link leads to, by which to replace it and keep the link. What is no link, or another
@@ -79,7 +88,7 @@ func MakeDir(dir string) error {
 	switch {
 	case err != nil:
 		return err
-	case !Link(dir) || foreign(info):
+	case !Link(dir) || Foreign(info):
 		return fmt.Errorf("%s: %w", dir, ErrForeign)
 	case info.Mode().Perm()&0o022 != 0:
 		return os.Chmod(dir, info.Mode().Perm()&^0o022)

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"syscall"
 	"testing"
+	"time"
 )
 
 const limit = 1 << 10
@@ -119,5 +120,45 @@ func TestMakeDir(t *testing.T) {
 	}
 	if err := MakeDir(dir); !errors.Is(err, ErrForeign) {
 		t.Errorf("another user's: %v", err)
+	}
+}
+
+// A FIFO that takes the place of the file at the last moment is not waited for.
+func TestOpenWaitsForNobody(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "file")
+	if err := syscall.Mkfifo(file, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan error, 2)
+	go func() {
+		for _, open := range []func(string) (*os.File, error){open, openNoLink} {
+			f, err := open(file)
+			if err == nil {
+				err = f.Close()
+			}
+			done <- err
+		}
+	}()
+	for range 2 {
+		select {
+		case err := <-done:
+			if err != nil {
+				t.Error(err)
+			}
+		case <-time.After(10 * time.Second):
+			t.Fatal("it waits for the other end")
+		}
+	}
+}
+
+// A symbolic link that takes the place of the file at the last moment is not followed.
+func TestOpenFollowsNoLink(t *testing.T) {
+	link := filepath.Join(t.TempDir(), "file")
+	if err := os.Symlink("/etc/passwd", link); err != nil {
+		t.Fatal(err)
+	}
+	if f, err := openNoLink(link); err == nil {
+		f.Close()
+		t.Error("it was opened")
 	}
 }

@@ -7,5 +7,9 @@ import (
 
 func open(file string) (*os.File, error) { return os.Open(file) }
 
-// foreign is described in user_unix.go.
-func foreign(fs.FileInfo) bool { return false }
+func openNoLink(file string) (*os.File, error) { return os.Open(file) }
+
+// Foreign is described in user_unix.go.
+func Foreign(fs.FileInfo) bool { return false }
+
+func others(fs.FileInfo) bool { return false }
