@@ -477,14 +477,7 @@ func (j *judge) placed(h happening, servers []watcher.Server) happening {
 // explain takes in how processes ended, of which some had closed their listeners before.
 func (j *judge) explain(exits map[owner.ID]owner.Exit) {
 	for i := range j.waiting {
-		j.waiting[i].reason = explained(j.waiting[i].reason, j.waiting[i].on.Owner, exits)
+		h := &j.waiting[i]
+		h.reason, _ = h.reason.Explained(h.on.Owner, exits)
 	}
-}
-
-// explained returns the reason of a closing with how its owner ended, if that was not known.
-func explained(r watcher.Reason, by owner.Process, exits map[owner.ID]owner.Exit) watcher.Reason {
-	if exit, ok := exits[by.ID()]; ok && by.Known() && r.Lacks() {
-		r.Cause, r.Exit = watcher.OwnerEnded, exit
-	}
-	return r
 }

@@ -229,7 +229,7 @@ func (l *loop) update(u watcher.Update) {
 	l.judge.explain(u.Snapshot.Exits)
 	for _, e := range l.endings {
 		for i, h := range e.held {
-			e.held[i].Reason = explained(h.Reason, h.Listener.Owner, u.Snapshot.Exits)
+			e.held[i].Reason, _ = h.Reason.Explained(h.Listener.Owner, u.Snapshot.Exits)
 		}
 	}
 	l.judge.observe(events, before, l.model.servers, u.Slept, time.Now())

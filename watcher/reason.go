@@ -42,6 +42,16 @@ func (r Reason) String() string {
 // how says nothing of the container.
 func (r Reason) Lacks() bool { return r.Exit == (owner.Exit{}) && r.Cause != ContainerStopped }
 
+// Explained returns the reason with how the process ended, if that is among the exits and was lacking; false if it stays as it was.
+func (r Reason) Explained(by owner.Process, exits map[owner.ID]owner.Exit) (Reason, bool) {
+	exit, ok := exits[by.ID()]
+	if !ok || !by.Known() || !r.Lacks() {
+		return r, false
+	}
+	r.Cause, r.Exit = OwnerEnded, exit
+	return r, true
+}
+
 // Crashed reports whether the process failed: it returned a status other than 0, or a signal ended it that people do not send
 // to have a program end in good order.
 func (r Reason) Crashed() bool {

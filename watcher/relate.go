@@ -121,10 +121,8 @@ func (s *state) explained() (news bool) {
 	}
 	for i := range s.closings {
 		c := &s.closings[i]
-		exit, ok := s.now.Exits[c.Listener.Owner.ID()]
-		if ok && c.Reason.Lacks() && c.Listener.Owner.Known() && time.Since(c.at) <= RestartGrace {
-			c.Reason.Cause, c.Reason.Exit = OwnerEnded, exit
-			news = true
+		if why, ok := c.Reason.Explained(c.Listener.Owner, s.now.Exits); ok {
+			c.Reason, news = why, true
 		}
 	}
 	return news
