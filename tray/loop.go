@@ -5,12 +5,10 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
-	"slices"
 	"sync"
 	"time"
 
 	"porttray/watcher"
-	"porttray/watcher/browser"
 	"porttray/watcher/owner"
 	"porttray/watcher/port"
 	"porttray/watcher/settings"
@@ -236,27 +234,6 @@ func (l *loop) update(u watcher.Update) {
 	l.consider()
 }
 
-// configure takes up what is in the settings file, or says what is wrong with it.
-func (l *loop) configure(c settings.Change) {
-	if c.Err != nil {
-		if l.model.wrong == nil || l.model.wrong.Error() != c.Err.Error() {
-			l.do.say(notice{title: "The settings stay as they were", body: owner.Printable(c.Err.Error(), maxTitle), key: "settings"})
-		}
-		l.model.wrong = c.Err
-		return
-	}
-	if c.Interval != l.model.settings.Interval {
-		select {
-		case <-l.pace: // not taken up yet
-		default:
-		}
-		l.pace <- time.Duration(c.Interval)
-	}
-	l.model.settings, l.model.wrong = c.Settings, nil
-	l.model.snapshot = l.model.settings.Labelled(watcher.Update{Snapshot: l.model.snapshot}).Snapshot
-	l.model.sort()
-}
-
 // others returns the events that are not the person's own doing. What began where they ended something has just opened. Before are
 // the servers as they were.
 func (l *loop) others(events []watcher.Event, before []watcher.Server) (others []watcher.Event) {
@@ -436,148 +413,6 @@ func (l *loop) note(on watcher.Listener) {
 	l.told[on.ID()] = muteKey(on)
 }
 
-// act starts an action. Its result arrives at l.done, which has room for all.
-func (l *loop) act(ctx context.Context, a action, on watcher.Listener) {
-	late := result{action: a, target: targetOf(on), port: on.Port}
-	late.say = notice{title: fmt.Sprintf("Port %d: no answer", on.Port), body: "What was asked for takes too long, and may or may not still happen"}
-	rule, terminal := l.model.settings.Rule(on), l.model.settings.Terminal
-	do := func(ctx context.Context) result { return visit(ctx, l.do, a, on, rule) }
-	if a == openTerminal {
-		do = func(ctx context.Context) result { return terminalAt(ctx, l.do, terminal, on) }
-	}
-	if a == stop || a == kill {
-		if !l.beginEnding(on, a) {
-			return
-		}
-		others := otherPorts(l.model.snapshot, on)
-		do = func(ctx context.Context) result {
-			r := l.do.end(ctx, on, a == kill, owner.Wait)
-			return result{action: a, say: outcome(on, others, a == kill, r), target: targetOf(on), port: on.Port, end: r}
-		}
-	}
-	l.perform(ctx, do, late)
-}
-
-// visit runs something that is not about a listener that is there.
-func (l *loop) visit(ctx context.Context, do func(context.Context) result) {
-	if l.running < actionLimit {
-		l.perform(ctx, do, result{say: notice{title: "No answer", body: "What was asked for takes too long"}})
-	}
-}
-
-// perform runs an action outside of the loop. What comes of it arrives at l.done; after actionPatience that is late.
-func (l *loop) perform(ctx context.Context, do func(context.Context) result, late result) {
-	l.running++
-	l.actions.Go(func() {
-		ctx, cancel := context.WithTimeout(ctx, actionPatience)
-		defer cancel()
-		came := make(chan result, 1)
-		go func() { came <- do(ctx) }()
-		select {
-		case r := <-came:
-			l.done <- r
-		case <-ctx.Done():
-			l.done <- late
-		}
-	})
-}
-
-// copied puts text on the clipboard.
-func copied(ctx context.Context, do deeds, text string) result {
-	if err := do.copy(ctx, text); err != nil {
-		return result{action: copyThis, say: notice{title: "Could not copy", body: owner.Printable(err.Error(), maxLine)}}
-	}
-	return result{action: copyThis}
-}
-
-// pause pauses the notices for an hour, or goes on with them.
-func (l *loop) pause() {
-	if !l.model.paused.IsZero() {
-		l.pauseDue, l.model.paused = nil, time.Time{}
-	} else {
-		// By the wall clock, which goes on while the computer sleeps.
-		l.pauseDue, l.model.paused = time.After(pauseFor), time.Now().Add(pauseFor).Round(0)
-	}
-	l.save()
-}
-
-// mark pins or hides a server, or undoes that.
-func (l *loop) mark(c click) {
-	if c.action == pin {
-		l.model.pinned = toggled(l.model.pinned, c.mark)
-	} else {
-		l.model.hidden = toggled(l.model.hidden, c.mark)
-		if marked(l.model.hidden, c.mark.Key) && marked(l.model.pinned, c.mark.Key) {
-			l.model.pinned = toggled(l.model.pinned, c.mark)
-		}
-	}
-	l.model.sort()
-	l.save()
-}
-
-// mute takes a server out of what notices are given of, or back in.
-func (l *loop) mute(on watcher.Listener) {
-	k := muteKey(on)
-	muted := maps.Clone(l.model.muted) // the old one may be in use where it is saved
-	if muted[k] {
-		delete(muted, k)
-	} else {
-		muted[k] = true
-	}
-	l.model.muted = muted
-	l.save()
-}
-
-// restore takes up what the person chose in an earlier run.
-func (l *loop) restore(c choices) {
-	l.model.mode = c.Mode
-	for _, k := range c.Muted {
-		l.model.muted[k] = true
-	}
-	l.model.pinned, l.model.hidden = c.Pinned, c.Hidden
-	if left := min(time.Until(c.Paused), pauseFor); left > 0 {
-		l.model.paused, l.pauseDue = time.Now().Add(left).Round(0), time.After(left)
-	}
-}
-
-// save has the person's choices kept.
-func (l *loop) save() {
-	if l.do.save != nil {
-		l.do.save(choices{l.model.mode, l.model.paused, slices.Sorted(maps.Keys(l.model.muted)), l.model.pinned, l.model.hidden})
-	}
-}
-
-// otherPorts returns the other ports that the owner of a listener has, or its container.
-func otherPorts(s watcher.Snapshot, on watcher.Listener) []watcher.Listener {
-	return slices.DeleteFunc(slices.Clone(s.Listeners), func(l watcher.Listener) bool {
-		return l.Port == on.Port || targetOf(l) != targetOf(on) || targetOf(l) == target{}
-	})
-}
-
-// visit opens the address of a listener, or copies it.
-func visit(ctx context.Context, do deeds, a action, on watcher.Listener, rule settings.Rule) result {
-	scheme := string(rule.Scheme)
-	if scheme == "" {
-		scheme = do.scheme(ctx, on)
-	}
-	url, act, failed := browser.URL(on, scheme)+string(rule.Path), do.open, "Could not open "
-	switch a {
-	case copyAddress:
-		act, failed = do.copy, "Could not copy "
-	case copyNetwork:
-		act, failed = do.copy, "Could not copy "
-		at, err := do.network(on)
-		if err != nil {
-			return result{action: a, say: notice{title: "Could not copy the network address", body: owner.Printable(err.Error(), maxLine)}}
-		}
-		url = browser.URLAt(at, on.Port, scheme) + string(rule.Path)
-	}
-	if err := act(ctx, url); err != nil {
-		return result{action: a, say: notice{title: failed + url, body: owner.Printable(err.Error(), maxLine)}}
-	}
-	return result{action: a}
-}
-
 // finish takes in the result of an action.
 func (l *loop) finish(r result) {
 	l.running--
@@ -595,5 +430,4 @@ func (l *loop) finish(r result) {
 // noHost returns the notice for a session in which nothing shows tray icons.
 func noHost() notice {
 	return notice{title: "porttray has no place to show its icon", body: "No panel here shows tray icons. GNOME: install the AppIndicator extension and log in again. Other panels: add their system tray or status notifier. The icon appears by itself then."}
-
 }

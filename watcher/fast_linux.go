@@ -77,12 +77,6 @@ type program struct {
 	pinned bool // the pins tell when it ends
 }
 
-// A kinship is that of a process and its parent, if it has one that counts.
-type kinship struct {
-	self, parent owner.Process
-	child        bool // it has one
-}
-
 // newFastScanner returns a scanner that uses the quickest listing that works here. The error tells why none does.
 func newFastScanner() (*fastScanner, error) {
 	s := &fastScanner{fs: newProcfs(), socks: map[rowKey]*sock{}, owners: map[int32]*program{}, boot: bootTime}
@@ -329,109 +323,6 @@ func (so *sock) forget() { so.owner, so.retry, so.pause, so.walked = nil, time.T
 func (s *fastScanner) replaced(p *program) bool {
 	var buf [256]byte
 	return !slices.Equal(s.fs.program(p.PID, buf[:]), p.exe)
-}
-
-// attribute looks for the owners of the sockets that have none, where that is due, and reports whether it found any.
-func (s *fastScanner) attribute(ctx context.Context, now time.Time) (found bool) {
-	var want map[uint32]*sock
-	everywhere := false // where there is one that was not looked for everywhere yet, or not for long
-	for _, so := range s.order {
-		if so.owner == nil && so.inode != 0 && !so.retry.After(now) {
-			if want == nil {
-				want = map[uint32]*sock{}
-			}
-			want[so.inode] = so
-			everywhere = everywhere || now.Sub(so.walked) >= retryAtMost
-		}
-	}
-	if len(want) == 0 {
-		return false
-	}
-	s.held, s.kin = map[int32]map[uint32]int{}, map[int32]kinship{}
-	vain, err := s.search.run(want, everywhere, func(so *sock, pid int32, fd int) bool {
-		p, fd := s.topmost(ctx, so, pid, fd)
-		if p == nil {
-			return false
-		}
-		so.owner, so.fd, so.pause = p, fd, 0
-		found = true
-		return true
-	})
-	s.held, s.kin = nil, nil
-	if err != nil {
-		for _, so := range want {
-			so.retry = now.Add(retryAtFirst)
-		}
-	}
-	for _, so := range vain {
-		if s.search.everywhere {
-			so.walked = now
-		}
-		so.pause = min(max(2*so.pause, retryAtFirst), retryAtMost)
-		so.retry = now.Add(so.pause)
-	}
-	return found // what is neither found nor looked for in vain is looked for on the next tick, too
-}
-
-// topmost climbs from a process that holds a socket to its ancestors for as long as they hold it too, and returns the last with
-// its descriptor. It returns nil when the process has ended meanwhile.
-func (s *fastScanner) topmost(ctx context.Context, so *sock, pid int32, fd int) (*program, int) {
-	of, ok := s.kinOf(pid)
-	if !ok {
-		return nil, 0
-	}
-	for of.child {
-		parentFD, holds := s.find(of.parent.PID, so.inode, fd)
-		above, ok := s.kinOf(of.parent.PID)
-		if !holds || !ok || !above.self.Is(of.parent) {
-			break
-		}
-		of, fd = above, parentFD
-	}
-	p := s.program(ctx, of.self)
-	if p == nil || !s.holdsAt(p.PID, fd, so.inode) {
-		return nil, 0
-	}
-	return p, fd
-}
-
-// kinOf returns whose child a process is, which is read once in a search; false when it has ended.
-func (s *fastScanner) kinOf(pid int32) (kinship, bool) {
-	if of, known := s.kin[pid]; known {
-		return of, of.self.Known()
-	}
-	of := kinship{}
-	if self, err := owner.Identify(pid); err == nil {
-		of.self = self
-		of.parent, of.child = owner.Parent(self)
-	}
-	s.kin[pid] = of
-	return of, of.self.Known()
-}
-
-// find returns the descriptor by which a process holds a socket. A child has its parent's descriptors under the same numbers,
-// so that number is tried first; otherwise all of the process's sockets are listed, once in a search.
-func (s *fastScanner) find(pid int32, inode uint32, likely int) (fd int, ok bool) {
-	if s.holdsAt(pid, likely, inode) {
-		return likely, true
-	}
-	held, listed := s.held[pid]
-	if !listed {
-		held = map[uint32]int{}
-		// A process whose files may not be seen does not count as a holder.
-		_ = s.fs.sockets(pid, func(fd int, inode uint32) bool {
-			held[inode] = fd
-			return true
-		})
-		s.held[pid] = held
-	}
-	fd, ok = held[inode]
-	return fd, ok
-}
-
-func (s *fastScanner) holdsAt(pid int32, fd int, inode uint32) bool {
-	has, ok := s.fs.socketAt(pid, fd)
-	return ok && has == inode
 }
 
 // program returns a process with its facts, which are read once, and pins it; nil when it has ended, or when they cannot be read

@@ -1,0 +1,99 @@
+package tray
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	"porttray/watcher"
+	"porttray/watcher/browser"
+	"porttray/watcher/owner"
+	"porttray/watcher/settings"
+)
+
+// Actions run outside of the loop, and what comes of each arrives there.
+
+// act starts an action. Its result arrives at l.done, which has room for all.
+func (l *loop) act(ctx context.Context, a action, on watcher.Listener) {
+	late := result{action: a, target: targetOf(on), port: on.Port}
+	late.say = notice{title: fmt.Sprintf("Port %d: no answer", on.Port), body: "What was asked for takes too long, and may or may not still happen"}
+	rule, terminal := l.model.settings.Rule(on), l.model.settings.Terminal
+	do := func(ctx context.Context) result { return visit(ctx, l.do, a, on, rule) }
+	if a == openTerminal {
+		do = func(ctx context.Context) result { return terminalAt(ctx, l.do, terminal, on) }
+	}
+	if a == stop || a == kill {
+		if !l.beginEnding(on, a) {
+			return
+		}
+		others := otherPorts(l.model.snapshot, on)
+		do = func(ctx context.Context) result {
+			r := l.do.end(ctx, on, a == kill, owner.Wait)
+			return result{action: a, say: outcome(on, others, a == kill, r), target: targetOf(on), port: on.Port, end: r}
+		}
+	}
+	l.perform(ctx, do, late)
+}
+
+// visit runs something that is not about a listener that is there.
+func (l *loop) visit(ctx context.Context, do func(context.Context) result) {
+	if l.running < actionLimit {
+		l.perform(ctx, do, result{say: notice{title: "No answer", body: "What was asked for takes too long"}})
+	}
+}
+
+// perform runs an action outside of the loop. What comes of it arrives at l.done; after actionPatience that is late.
+func (l *loop) perform(ctx context.Context, do func(context.Context) result, late result) {
+	l.running++
+	l.actions.Go(func() {
+		ctx, cancel := context.WithTimeout(ctx, actionPatience)
+		defer cancel()
+		came := make(chan result, 1)
+		go func() { came <- do(ctx) }()
+		select {
+		case r := <-came:
+			l.done <- r
+		case <-ctx.Done():
+			l.done <- late
+		}
+	})
+}
+
+// copied puts text on the clipboard.
+func copied(ctx context.Context, do deeds, text string) result {
+	if err := do.copy(ctx, text); err != nil {
+		return result{action: copyThis, say: notice{title: "Could not copy", body: owner.Printable(err.Error(), maxLine)}}
+	}
+	return result{action: copyThis}
+}
+
+// otherPorts returns the other ports that the owner of a listener has, or its container.
+func otherPorts(s watcher.Snapshot, on watcher.Listener) []watcher.Listener {
+	return slices.DeleteFunc(slices.Clone(s.Listeners), func(l watcher.Listener) bool {
+		return l.Port == on.Port || targetOf(l) != targetOf(on) || targetOf(l) == target{}
+	})
+}
+
+// visit opens the address of a listener, or copies it.
+func visit(ctx context.Context, do deeds, a action, on watcher.Listener, rule settings.Rule) result {
+	scheme := string(rule.Scheme)
+	if scheme == "" {
+		scheme = do.scheme(ctx, on)
+	}
+	url, act, failed := browser.URL(on, scheme)+string(rule.Path), do.open, "Could not open "
+	switch a {
+	case copyAddress:
+		act, failed = do.copy, "Could not copy "
+	case copyNetwork:
+		act, failed = do.copy, "Could not copy "
+		at, err := do.network(on)
+		if err != nil {
+			return result{action: a, say: notice{title: "Could not copy the network address", body: owner.Printable(err.Error(), maxLine)}}
+		}
+		url = browser.URLAt(at, on.Port, scheme) + string(rule.Path)
+	}
+	if err := act(ctx, url); err != nil {
+		return result{action: a, say: notice{title: failed + url, body: owner.Printable(err.Error(), maxLine)}}
+	}
+	return result{action: a}
+}
