@@ -34,15 +34,15 @@ func (s *soak) restart(v *server, how exit) *server {
 func (s *soak) restarted(v, heir *server, c *change, gap time.Duration) {
 	if !v.settled() && v.up != nil {
 		v.up.excuse = "it restarted at once"
-		c.may = append(c.may, isUp)
+		s.allow(c, isUp)
 	}
 	if gap > 3*time.Second { // this machine has other things to do
-		c.may = append(c.may, isUp, isDown)
+		s.allow(c, isUp, isDown)
 	}
 	key := markOf(v.subject())
 	s.restarts[key] = append(s.restarts[key], time.Now())
 	if recent(s.restarts[key], 70*time.Second) >= 4 {
-		c.may = append(c.may, isLooping)
+		s.allow(c, isLooping)
 	}
 	heir.up, heir.restarts, heir.unsure = v.up, v.restarts+1, v.unsure || gap > 3*time.Second
 	s.servers[slices.Index(s.servers, v)] = heir
@@ -115,7 +115,7 @@ func (s *soak) stepExpose() string {
 	v.binds = nil
 	v.listen(now)
 	if time.Since(begin) > 3*time.Second {
-		c.may = append(c.may, isDown, isUp)
+		s.allow(c, isDown, isUp)
 	}
 	v.exposed, v.unsure, v.known = true, true, time.Time{}
 	return fmt.Sprintf("%v was at %v", v, was)

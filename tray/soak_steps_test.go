@@ -80,9 +80,7 @@ func (s *soak) open(in *project, name string, reuse bool, binds ...bind) *server
 func (s *soak) enter(c *change) *change {
 	c.step = s.step
 	s.ledger.add(c)
-	if slices.ContainsFunc(c.may, func(w what) bool { return w == isDown || w == isReplaced || w == isExposed || w == isLooping }) {
-		s.lastAlarm = c.at
-	}
+	s.allow(c, c.may...)
 	if c.excuse == "" {
 		c.excuse = s.trouble
 	}
@@ -93,6 +91,18 @@ func (s *soak) enter(c *change) *change {
 		c.names = ""
 	}
 	return c
+}
+
+// allow has something more be told of a change. The icon may ask for attention because of it.
+func (s *soak) allow(c *change, may ...what) {
+	for _, w := range may {
+		if !slices.Contains(c.may, w) {
+			c.may = append(c.may, w)
+		}
+		if w == isDown || w == isReplaced || w == isExposed || w == isLooping {
+			s.lastAlarm = time.Now()
+		}
+	}
 }
 
 // drop takes a server out of those that run. If it was not told that it came up, that need not be told any more.

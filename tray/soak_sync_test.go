@@ -21,7 +21,7 @@ func (s *soak) sync() {
 			s.t.Fatalf("the program has ended:\n%s", s.tray.output())
 		}
 		if time.Since(begin) > syncPatience {
-			s.t.Fatalf("after %v the menu does not show what there is; the tooltip is %q, want %q", time.Since(begin), s.item.tooltip(), s.want.tooltip)
+			s.t.Fatalf("after %v the menu or the icon does not show what there is: %s", time.Since(begin), s.wrongFace())
 		}
 		s.await()
 	}
@@ -46,7 +46,7 @@ func (s *soak) right() bool {
 	if strings.Contains(s.got, "unknown owner") {
 		s.strangers++
 	}
-	if s.got != s.want.text || !s.face() || s.expected(readHoldings(s.t, s.tray.pid())).text != s.got {
+	if s.got != s.want.text || s.wrongFace() != "" || s.expected(readHoldings(s.t, s.tray.pid())).text != s.got {
 		return false
 	}
 	s.shown(menu)
@@ -66,11 +66,11 @@ func (s *soak) await() {
 	})
 }
 
-// face reports whether icon and tooltip show what there is.
-func (s *soak) face() bool {
+// wrongFace returns what icon and tooltip show that is not so, or nothing.
+func (s *soak) wrongFace() string {
 	s.t.Helper()
-	if s.item.tooltip() != s.want.tooltip {
-		return false
+	if tooltip := s.item.tooltip(); tooltip != s.want.tooltip {
+		return fmt.Sprintf("the tooltip is %q, want %q", tooltip, s.want.tooltip)
 	}
 	_, _, pix := s.item.icon()
 	is := func(n int) bool {
@@ -82,7 +82,13 @@ func (s *soak) face() bool {
 	}
 	// What alarms is decided some seconds after it happened.
 	alarming := s.lastAlarm.After(s.lastClick.Add(-15 * time.Second))
-	return is(s.want.count) || alarming && is(-1)
+	switch {
+	case is(s.want.count), alarming && is(-1):
+		return ""
+	case is(-1):
+		return "the icon asks for attention, for nothing"
+	}
+	return fmt.Sprintf("the icon is not that of %d servers", s.want.count)
 }
 
 // shown notes that the menu shows what there is.
