@@ -17,7 +17,6 @@ type pace struct {
 	interval time.Duration
 	pause    time.Duration // before the next scan
 	ended    time.Time     // when the last scan did
-	awake    time.Duration // the same by clock
 	calm     time.Time     // since when nothing changed
 	scans    int
 	costs    [4]time.Duration // of the last scans
@@ -28,12 +27,14 @@ type pace struct {
 	thrift time.Duration // the pause that it came to, until something has been saved up again; 0 for none
 
 	clock func() time.Duration // goes on while the computer sleeps; nil means sinceBoot
+	due   time.Duration        // by clock: when something is to happen; 0 if nobody knows
+	slept bool                 // it happened much later, since overslept was called
 }
 
 // scanned notes that a scan ended, what it took, and whether it brought anything that wants to be confirmed. It sets the pause,
 // and returns it if it is one that expensive scans have stretched, in whole doublings so that it does not waver; otherwise 0.
 func (p *pace) scanned(took time.Duration, news bool) (stretched time.Duration) {
-	p.ended, p.awake = time.Now(), p.now()
+	p.ended = time.Now()
 	if news || p.calm.IsZero() {
 		p.calm = p.ended
 	}
@@ -92,12 +93,23 @@ func (p *pace) save() time.Duration {
 	return max(need, p.thrift)
 }
 
-// overslept reports whether the scan that has just ended, after it took so long, came much later than it should: the computer
-// slept, or this program was stopped. It is called before scanned. Where there is a clock that nobody sets, setting the time of
-// day is no sleep.
-func (p *pace) overslept(took time.Duration) bool {
+// expect notes that what was expected has happened, and when the next thing is to happen at the latest: a scan begins, ends, or takes
+// too long. For that d is 0 if nobody knows when.
+func (p *pace) expect(d time.Duration) {
 	const late = 30 * time.Second
-	return !p.ended.IsZero() && p.now()-p.awake > p.pause+took+late
+	now := p.now()
+	p.slept = p.slept || p.due != 0 && now-p.due > late
+	if p.due = 0; d != 0 {
+		p.due = now + d
+	}
+}
+
+// overslept reports whether something happened much later than expected since overslept was called last: the computer slept, or this
+// program was stopped. Where there is a clock that nobody sets, setting the time of day is no sleep.
+func (p *pace) overslept() bool {
+	slept := p.slept
+	p.slept = false
+	return slept
 }
 
 func (p *pace) now() time.Duration {

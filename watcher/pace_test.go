@@ -197,29 +197,37 @@ func TestPaceSaves(t *testing.T) {
 	})
 }
 
-// TestPaceOverslept has the computer sleep after a scan, and this program be stopped. No clock is of importance but the one that goes
-// on meanwhile.
+// TestPaceOverslept has the computer sleep, and this program be stopped, between scans and within one. No clock is of importance but
+// the one that goes on meanwhile.
 func TestPaceOverslept(t *testing.T) {
+	type wait struct{ expected, passed time.Duration }
 	tests := []struct {
-		name        string
-		clock, took time.Duration
-		want        bool
+		name  string
+		waits []wait
+		want  bool
 	}{
-		{"in time", time.Second, 0, false},
-		{"a little late", 30 * time.Second, 0, false},
-		{"after a long scan", 40 * time.Second, 10 * time.Second, false},
-		{"after a sleep", 32 * time.Second, 0, true},
-		{"after a night", 10 * time.Hour, 0, true},
+		{"in time", []wait{{time.Second, time.Second}, {scanLimit, time.Millisecond}}, false},
+		{"a little late", []wait{{time.Second, 31 * time.Second}, {scanLimit, time.Millisecond}}, false},
+		{"after a pause that was long", []wait{{time.Minute, time.Minute}, {scanLimit, time.Millisecond}}, false},
+		{"after a scan that hung for an hour", []wait{{time.Second, time.Second}, {scanLimit, scanLimit}, {0, time.Hour}}, false},
+		{"a sleep between scans", []wait{{time.Second, 32 * time.Second}, {scanLimit, time.Millisecond}}, true},
+		{"a night", []wait{{time.Second, 10 * time.Hour}, {scanLimit, time.Millisecond}}, true},
+		{"stopped within a scan", []wait{{time.Second, time.Second}, {scanLimit, time.Minute}}, true},
+		{"stopped within a scan that takes too long", []wait{{time.Second, time.Second}, {scanLimit, time.Minute}, {0, time.Second}}, true},
 	}
 	for _, tt := range tests {
 		now := 5 * time.Hour
-		p := pace{interval: time.Second, clock: func() time.Duration { return now }}
-		if now += time.Hour; p.overslept(0) {
-			t.Errorf("%s: overslept before the first scan", tt.name)
+		p := pace{clock: func() time.Duration { return now }}
+		for _, w := range tt.waits {
+			p.expect(w.expected)
+			now += w.passed
 		}
-		p.scanned(0, false)
-		if now += tt.clock; p.overslept(tt.took) != tt.want {
+		p.expect(time.Second)
+		if p.overslept() != tt.want {
 			t.Errorf("%s: overslept: %v", tt.name, !tt.want)
+		}
+		if p.overslept() {
+			t.Errorf("%s: overslept once more", tt.name)
 		}
 	}
 	before := sinceBoot()

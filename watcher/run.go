@@ -152,18 +152,17 @@ func (w *Watcher) Run(ctx context.Context, updates chan<- Update) {
 		case <-next.C:
 			scanning = true
 			limit.Reset(scanLimit)
+			pace.expect(scanLimit)
 			before := state.now.Listeners
 			go func() { results <- trusted(ctx, src.scan, before) }()
 		case <-limit.C:
 			if scanning {
 				state.failed(errSlow)
+				pace.expect(0)
 			}
 		case r := <-results:
 			scanning = false
 			limit.Stop()
-			if pace.overslept(r.took) {
-				state.woke = time.Now()
-			}
 			pace.spent(r.cpu)
 			cost := r.took
 			if r.Searching || state.now.Searching {
@@ -176,6 +175,9 @@ func (w *Watcher) Run(ctx context.Context, updates chan<- Update) {
 			}
 			due = time.Now().Add(pace.pause)
 			next.Reset(pace.pause)
+			if pace.expect(pace.pause); pace.overslept() {
+				state.woke = time.Now()
+			}
 			if state.now.Searching {
 				asked = max(asked, bySystem)
 			}
