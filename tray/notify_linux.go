@@ -56,6 +56,7 @@ func (s *session) send(ctx context.Context, n notice) error {
 			return fmt.Errorf("look for the notification service: %w", err)
 		}
 		s.shown.begin(by, capabilities)
+		s.service.Store(by)
 	}
 	args := request(n, s.shown.latest(n.key), s.shown.capabilities)
 	call := s.conn.Object(by, notifierPath).CallWithContext(ctx, notifierName+".Notify", 0, args...)

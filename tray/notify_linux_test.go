@@ -97,6 +97,7 @@ func TestRequest(t *testing.T) {
 // Whatever other programs send, the connection is read on, and what nobody takes in is dropped.
 func TestSignalsAreBounded(t *testing.T) {
 	s := &session{hosts: make(chan struct{}, 1), heard: make(chan func(), 1), clicked: make(chan watcher.ID, 1), shown: shown{by: ":1.5"}}
+	s.service.Store(":1.5")
 	hosts := []string{nameOwnerChanged, watcherName + ".StatusNotifierHostRegistered"}
 	for _, name := range append(hosts, actionInvoked, noticeClosed, "a.b", "") {
 		for _, sender := range []string{busName, ":1.5", ""} {
@@ -133,5 +134,28 @@ func TestArrivalIsNotLost(t *testing.T) {
 	shout()
 	if len(s.hosts) != 1 || !s.arrived.Load() {
 		t.Error("that one has come is lost")
+	}
+}
+
+// Nor is a click, among what others send about notices.
+func TestClickIsNotLost(t *testing.T) {
+	want := watcher.ID{Port: 7}
+	s := &session{heard: make(chan func(), 1), clicked: make(chan watcher.ID, 1)}
+	s.shown.begin(":1.5", nil)
+	s.shown.add(3, notice{open: true, id: want}, 1)
+	s.service.Store(":1.5")
+	for _, sender := range []string{":1.9", "", busName} {
+		for _, name := range []string{actionInvoked, noticeClosed} {
+			s.DeliverSignal("", "", &dbus.Signal{Sender: sender, Name: name, Body: []any{uint32(3), "default"}})
+		}
+	}
+	s.DeliverSignal("", "", &dbus.Signal{Sender: ":1.9", Name: nameOwnerChanged, Body: []any{notifierName, ":1.5", ""}})
+	s.DeliverSignal("", "", &dbus.Signal{Sender: ":1.5", Name: actionInvoked, Body: []any{uint32(3), "default"}})
+	if len(s.heard) != 1 {
+		t.Fatal("nothing was heard")
+	}
+	(<-s.heard)()
+	if len(s.clicked) != 1 || <-s.clicked != want {
+		t.Error("the click is lost")
 	}
 }

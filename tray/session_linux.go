@@ -32,9 +32,10 @@ type session struct {
 	conn    *dbus.Conn
 	hosts   chan struct{}   // a tray host may have come or gone
 	arrived atomic.Bool     // one has come since, for certain
-	heard   chan func()     // takes in what may be about notices, in the goroutine that sends them
+	heard   chan func()     // takes in what is about notices, in the goroutine that sends them
 	clicked chan watcher.ID // whose server a clicked notice offered to open
 	shown   shown           // belongs to the goroutine that sends
+	service atomic.Value    // of string: shown.by, for the goroutine that receives
 	plain   beeepSender
 }
 
@@ -138,23 +139,37 @@ func (deaf) RemoveSignal(chan<- *dbus.Signal)           {}
 // DeliverSignal sorts what the connection receives. Any program can send it signals, so what is too much is dropped: godbus' own
 // handler would keep a goroutine for each.
 func (s *session) DeliverSignal(_, _ string, sig *dbus.Signal) {
+	about, _, now := ownerChange(sig)
 	switch sig.Name {
-	case nameOwnerChanged, watcherName + ".StatusNotifierHostRegistered", watcherName + ".StatusNotifierHostUnregistered":
-		if name, _, now := ownerChange(sig); sig.Name != nameOwnerChanged || name == watcherName {
+	case watcherName + ".StatusNotifierHostRegistered", watcherName + ".StatusNotifierHostUnregistered":
+		s.hostChanged()
+	case nameOwnerChanged:
+		switch about {
+		case watcherName:
 			// However much others send besides, it is not lost that one has come.
 			if now != "" {
 				s.arrived.Store(true)
 			}
-			select {
-			case s.hosts <- struct{}{}:
-			default:
-			}
-			return
+			s.hostChanged()
+		case notifierName:
+			s.take(sig)
 		}
 	case actionInvoked, noticeClosed:
-	default:
-		return
+		if sig.Sender == s.service.Load() { // else it would take the place of what is
+			s.take(sig)
+		}
 	}
+}
+
+func (s *session) hostChanged() {
+	select {
+	case s.hosts <- struct{}{}:
+	default:
+	}
+}
+
+// take has a signal about notices heard.
+func (s *session) take(sig *dbus.Signal) {
 	select {
 	case s.heard <- func() { s.hear(sig) }:
 	default:
