@@ -61,7 +61,7 @@ func (g memoryGroup) killed() string {
 
 // With 64 MB for all that it does the program neither dies nor stalls, with many servers that come and go.
 func TestScarceMemory(t *testing.T) {
-	for _, n := range []int{50} {
+	for _, n := range []int{50, 300} {
 		t.Run(fmt.Sprint(n), func(t *testing.T) {
 			parallel(t)
 			group := newMemoryGroup(t, 64<<20)
