@@ -193,6 +193,7 @@ func ownLines(log string) string {
 // tell programs, so that is not seen here.
 func (w *wine) testLogin(step func(string, ...any)) {
 	w.t.Helper()
+	w.down() // the last subtest's
 	// A first program, so that Wine has its desktop, but not what draws it.
 	first := w.startTray()
 	if !poll(patience, func() bool { _, ok := w.icon(); return ok }) {

@@ -62,11 +62,16 @@ func (s *screen) startWine() *wine {
 	if out, errs, code := s.run(path, "winecfg", "-v", "win10"); code != 0 {
 		s.t.Fatalf("choose Windows 10: %d\n%s%s", code, out, errs)
 	}
-	// What starts while the desktop is being taken down has none.
-	if _, errs, code := s.run(server, "-w"); code != 0 {
-		s.t.Fatalf("wait for Wine: %d\n%s", code, errs)
-	}
+	w.down()
 	return w
+}
+
+// down waits until Windows has been taken down, as it is when its last program has ended. What starts meanwhile gets no desktop.
+func (w *wine) down() {
+	w.t.Helper()
+	if _, errs, code := w.run(tool(w.t, "wineserver"), "-w"); code != 0 {
+		w.t.Fatalf("wait for Wine: %d\n%s", code, errs)
+	}
 }
 
 // drive returns the path of a file on drive C.
