@@ -195,16 +195,24 @@ func (a *actor) enter(arrived <-chan *line) {
 func (a *actor) order(format string, args ...any) string {
 	a.s.t.Helper()
 	order := fmt.Sprintf(format, args...)
-	a.conn.SetDeadline(time.Now().Add(patience))
-	_, err := fmt.Fprintln(a.conn, order)
-	answer := ""
-	if err == nil {
-		answer, err = a.conn.ReadString('\n')
-	}
+	a.tell(order)
+	answer, err := a.conn.ReadString('\n')
 	if err != nil || strings.HasPrefix(answer, "error") {
 		a.s.t.Fatalf("%s (PID %d) was told to %s: %q, %v", a.name, a.pid, order, answer, err)
 	}
 	return strings.TrimSpace(answer)
+}
+
+// tell sends the process an order. For what is answered there is as much time.
+func (a *actor) tell(order string) {
+	a.s.t.Helper()
+	err := a.conn.SetDeadline(time.Now().Add(patience))
+	if err == nil {
+		_, err = fmt.Fprintln(a.conn, order)
+	}
+	if err != nil {
+		a.s.t.Fatalf("%s (PID %d) cannot be told to %s: %v", a.name, a.pid, order, err)
+	}
 }
 
 // fork has the process start a child that shares its listeners, and returns that.
@@ -243,7 +251,7 @@ func (e exit) crashes() bool { return e.signal == syscall.SIGKILL || e.signal ==
 func (a *actor) end(how exit) {
 	a.s.t.Helper()
 	if how.signal == 0 {
-		fmt.Fprintf(a.conn, "exit %d\n", how.status)
+		a.tell(fmt.Sprintf("exit %d", how.status))
 	} else {
 		syscall.Kill(a.pid, how.signal)
 	}
