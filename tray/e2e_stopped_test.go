@@ -29,6 +29,9 @@ func TestStoppedForAMinute(t *testing.T) {
 		s.row(v, v.ports[0])
 	}
 	s.tray.signal(syscall.SIGSTOP)
+	if err := unix.Waitid(unix.P_PID, s.tray.pid(), nil, unix.WSTOPPED, nil); err != nil { // it goes on for a moment
+		t.Fatal(err)
+	}
 	begin := time.Now()
 	gone.signal(os.Kill)
 	second.signal(os.Kill)

@@ -27,6 +27,8 @@ type heldClosing struct {
 	watcher.Event
 	server watcher.Server
 	head   bool
+	at     time.Time
+	untold bool // that it was there
 }
 
 func (e *ending) underWay() bool { return e.stops+e.kills > 0 }
@@ -84,7 +86,7 @@ func (l *loop) wasAsked(closed watcher.Event, before []watcher.Server) bool {
 	switch {
 	case e.underWay():
 		l.judge.forgive(closed.Listener)
-		e.held = append(e.held, heldClosing{closed, s, head})
+		e.held = append(e.held, heldClosing{closed, s, head, time.Now(), l.judge.untold(closed.Listener)})
 	case time.Now().Before(e.until), time.Now().Before(e.asked) && obeys(closed.Reason):
 		if head {
 			l.stoppedByYou(s)
@@ -170,8 +172,9 @@ func (l *loop) finishEnding(r result) notice {
 		case !closed.head:
 		case time.Now().Before(e.until), time.Now().Before(e.asked) && obeys(closed.Reason), freed && closed.Listener.Port == r.port:
 			l.stoppedByYou(closed.server)
+		case closed.untold:
 		default: // it ended by itself, or goes on without this port
-			l.judge.observe([]watcher.Event{closed.Event}, []watcher.Server{closed.server}, l.model.servers, false, time.Now())
+			l.judge.close(closed.Event, []watcher.Server{closed.server}, closed.at, time.Now())
 			l.consider()
 		}
 	}

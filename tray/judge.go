@@ -121,7 +121,7 @@ func (j *judge) observe(events []watcher.Event, before, after []watcher.Server, 
 		case watcher.Opened:
 			j.fresh = append(j.fresh, happening{kind: opened, at: now, on: watcher.Server{Listener: e.Listener}})
 		case watcher.Closed:
-			j.close(e, before, now)
+			j.close(e, before, now, now)
 		case watcher.Restarted:
 			j.back(e, before, after, now)
 		case watcher.Replaced:
@@ -139,7 +139,7 @@ func (j *judge) expose(e watcher.Event, after []watcher.Server, now time.Time) {
 		// What the person ended, or whose owner became known, is not forgotten when it closes.
 		maps.DeleteFunc(j.exposed, func(id watcher.ID, _ bool) bool { _, there := serverOf(after, id); return !there })
 		j.exposed[s.ID()] = true
-		if !slices.ContainsFunc(j.fresh, func(h happening) bool { return h.isOf(s.Listener) }) {
+		if !j.untold(s.Listener) {
 			j.decide(happening{kind: exposed, at: now, on: s}, now)
 		}
 	}
@@ -148,11 +148,11 @@ func (j *judge) expose(e watcher.Event, after []watcher.Server, now time.Time) {
 // awake reports whether something happened at no time after a sleep, or whether that is over.
 func (j *judge) awake(at time.Time) bool { return at.Before(j.woke) || !at.Before(j.wakes) }
 
-// close takes in that a listener closed.
-func (j *judge) close(e watcher.Event, before []watcher.Server, now time.Time) {
+// close takes in that a listener closed; at is when, which is before now if it was not known until now whose doing it was.
+func (j *judge) close(e watcher.Event, before []watcher.Server, at, now time.Time) {
 	delete(j.exposed, e.Listener.ID())
 	if j.settle(e.Listener) { // it was never told of
-		j.fled = append(j.fled, happening{at: now, on: watcher.Server{Listener: e.Listener}})
+		j.fled = append(j.fled, happening{at: at, on: watcher.Server{Listener: e.Listener}})
 		return
 	}
 	s, ok := serverOf(before, e.Listener.ID())
@@ -165,7 +165,7 @@ func (j *judge) close(e watcher.Event, before []watcher.Server, now time.Time) {
 		if k := key(s.Listener); j.usual[k] == 0 {
 			j.usual[k] = s.Port
 		}
-		j.waiting = append(j.waiting, happening{kind: closed, at: now, on: s, reason: e.Reason})
+		j.waiting = append(j.waiting, happening{kind: closed, at: at, on: s, reason: e.Reason})
 	}
 }
 
@@ -175,7 +175,7 @@ func (j *judge) replace(e watcher.Event, before []watcher.Server, now time.Time)
 	delete(j.exposed, e.Before.ID())
 	h := happening{kind: replaced, at: now, on: watcher.Server{Listener: e.Listener}, before: e.Before, reason: e.Reason}
 	if !slices.ContainsFunc(j.waiting, h.follows) {
-		j.close(watcher.Event{Kind: watcher.Closed, Listener: e.Before, Reason: e.Reason}, before, now)
+		j.close(watcher.Event{Kind: watcher.Closed, Listener: e.Before, Reason: e.Reason}, before, now, now)
 	}
 	h.kind = opened // unless what was there was known as a server
 	for i := range j.waiting {
@@ -188,6 +188,11 @@ func (j *judge) replace(e watcher.Event, before []watcher.Server, now time.Time)
 
 // follows reports whether a closing is that of what was there before h.
 func (h happening) follows(closing happening) bool { return closing.on.ID() == h.before.ID() }
+
+// untold reports whether it has not been told yet that a listener opened.
+func (j *judge) untold(l watcher.Listener) bool {
+	return slices.ContainsFunc(j.fresh, func(h happening) bool { return h.isOf(l) })
+}
 
 // settle forgets that a listener opened, if that was not told yet, and reports whether it was so.
 func (j *judge) settle(l watcher.Listener) bool {
