@@ -185,14 +185,14 @@ func (b *ledger) endOf(lives []*life, i int) (verdict, span) {
 	interrupted := watcher.Reason{Exit: l.run.exit}.Interrupted() && !l.run.vague
 	decided := l.ended.Add(watcher.RestartGrace)
 	when := span{decided, decided.Add(tellWithin + time.Millisecond)}
-	if l.run.clicked { // what came of that may be awaited
-		when.to = when.to.Add(actionPatience)
-	}
 	v := b.familiar(lives, i)
 	sleep, slept := b.asleep(l.ended)
 	if slept {
 		when = span{sleep.to, sleep.to.Add(tellWithin + time.Millisecond)}
 		interrupted = false
+	}
+	if l.run.clicked { // what came of that may be awaited
+		when.to = when.to.Add(actionPatience)
 	}
 	back := i+1 < len(lives) && lives[i+1].began.Sub(l.ended) <= watcher.RestartGrace
 	crowd := b.contended(l.of, l.ended, l.ended.Add(watcher.RestartGrace))

@@ -6,15 +6,20 @@ import (
 	"porttray/watcher"
 )
 
-// missing returns the servers of the main list that closed during a sleep and are not there now.
+// missing returns the servers of the main list that closed during a sleep and are not there now. Of one that closed more than once the
+// last time counts.
 func (j *judge) missing(servers []watcher.Server) (missing []watcher.Listener) {
-	for _, l := range j.lost {
-		back := slices.ContainsFunc(servers, func(s watcher.Server) bool { return s.Port == l.Port && key(s.Listener) == key(l.Listener) })
-		again := slices.ContainsFunc(missing, func(m watcher.Listener) bool { return muteKey(m) == muteKey(l.Listener) })
+	seen := map[string]bool{}
+	for _, l := range slices.Backward(j.lost) {
+		k := muteKey(l.Listener)
+		again := seen[k]
+		seen[k] = true
+		back := slices.ContainsFunc(servers, func(s watcher.Server) bool { return muteKey(s.Listener) == k })
 		if !back && !again && l.Section == watcher.Main && !j.ignored(l.Listener) {
 			missing = append(missing, l.Listener)
 		}
 	}
+	slices.Reverse(missing)
 	return missing
 }
 
