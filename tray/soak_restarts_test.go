@@ -148,5 +148,8 @@ func (s *soak) stepFurther() string {
 	}
 	v.order("close %v", b)
 	v.binds = slices.Delete(v.binds, i, i+1)
+	if i == 0 { // what it is known by now may have opened a moment ago
+		s.enter(&change{port: v.head(), of: v.subject(), may: []what{isUp}})
+	}
 	return fmt.Sprintf("%v listens at %v no longer", v, b)
 }
