@@ -176,6 +176,9 @@ func (b *ledger) familiar(lives []*life, i int) verdict {
 	if lives[i-1].run.own || lives[i-1].run.maybe {
 		return perhaps // the person knows it at any rate
 	}
+	if sleep, slept := b.asleep(lives[i-1].ended); slept && !l.began.Before(sleep.to) {
+		return min(perhaps, b.familiar(lives, i-1)) // it was told that it is gone, and this is another beginning
+	}
 	return b.familiar(lives, i-1)
 }
 
