@@ -112,13 +112,13 @@ func (s *soak) silence(of subject) string {
 
 // wished takes in that the person wants something else from now on. What is under way may be told as before, or not.
 func (s *soak) wished() {
-	s.sync()
 	for _, c := range s.ledger.changes {
 		if !c.done && s.silence(c.of) != c.silent && c.of != (subject{}) {
 			c.excuse, c.silent = "the person wanted it otherwise meanwhile", ""
 		}
 		c.names = ""
 	}
+	s.sync()
 }
 
 func (s *soak) settingsFile() string { return s.path("home/.config/porttray/config.toml") }
