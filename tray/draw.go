@@ -266,16 +266,12 @@ func (d *drawer) bind(s *slot, r row) {
 			d.forward(s.copy.item, r.click(copyAddress)),
 			d.forward(s.network.item, r.click(copyNetwork)),
 			d.forward(s.mute.item, r.click(mute)),
-			d.forward(s.pin.item, click{action: pin, mark: r.mark}),
-			d.forward(s.conceal.item, click{action: hide, mark: r.mark}),
 			d.forward(s.terminal.item, r.click(openTerminal)),
-		}
-		if r.absent {
-			s.unbind = append(s.unbind, d.forward(s.restart.item, click{action: copyThis, text: r.restart}))
 		}
 		s.stop = d.newLeaf(s, r.stop, r.click(stop))
 		s.kill = d.newLeaf(s, r.kill, r.click(kill))
 	}
+	d.bindNames(s, r)
 	s.stop.showIf(r.stop.label, r.stop.enabled)
 	s.kill.showIf(r.kill.label, r.kill.enabled)
 	s.mute.check(r.muted)
@@ -287,6 +283,21 @@ func (d *drawer) bind(s *slot, r row) {
 	d.bindPorts(s, r)
 	s.show(r.label, true)
 	s.row, s.live = r, true
+}
+
+// bindNames has the entries of a row act on what its server is called, which may become known, or change, while it is shown.
+func (d *drawer) bindNames(s *slot, r row) {
+	if s.live && s.row.mark == r.mark && s.row.restart == r.restart {
+		return
+	}
+	s.releaseNames()
+	s.unbindNames = []func(){
+		d.forward(s.pin.item, click{action: pin, mark: r.mark}),
+		d.forward(s.conceal.item, click{action: hide, mark: r.mark}),
+	}
+	if r.absent {
+		s.unbindNames = append(s.unbindNames, d.forward(s.restart.item, click{action: copyThis, text: r.restart}))
+	}
 }
 
 // bindPorts shows the further ports of a row. Their entries are made when they are first needed, and serve one port after the
@@ -431,7 +442,7 @@ type slot struct {
 	ports                                  []portEntry // under also
 	facts                                  [len(row{}.facts)]*entry
 	stop, kill                             *entry
-	unbind                                 []func() // end the forwarding of all but stop and kill
+	unbind, unbindNames                    []func() // end the forwarding of all but stop and kill
 }
 
 // A portEntry is the entry of a further port.
@@ -458,12 +469,21 @@ func (s *slot) build(r row) {
 	s.item.AddSeparator()
 }
 
+// releaseNames undoes bindNames.
+func (s *slot) releaseNames() {
+	for _, end := range s.unbindNames {
+		end()
+	}
+	s.unbindNames = nil
+}
+
 // release lets go of the row that the slot showed last.
 func (s *slot) release() {
 	for _, end := range s.unbind {
 		end()
 	}
 	s.unbind = nil
+	s.releaseNames()
 	for i := range s.ports {
 		if end := s.ports[i].unbind; end != nil {
 			end()

@@ -473,6 +473,25 @@ func TestClicksNameTheirListener(t *testing.T) {
 	}
 }
 
+// What a server is called is what is pinned or hidden, also if that became known, or changed, only while it was shown.
+func TestClicksNameTheServerAsItIsCalled(t *testing.T) {
+	d, r := newTestDrawer()
+	l := server(3000, 1)
+	d.draw(menuOf(l), noon)
+	known := l
+	known.Facts.Project.Dir, known.Label = "/srv/shop", "Shop"
+	for _, l := range []watcher.Listener{known, l} {
+		v := menuOf(l)
+		d.draw(v, noon)
+		for label, a := range map[string]action{"Pin": pin, "Hide": hide} {
+			r.root.find("3000", label).clicks <- struct{}{}
+			if got, want := <-d.clicks, (click{action: a, mark: v.rows[0].mark}); got != want {
+				t.Errorf("a click on %s became %+v, want %+v", label, got, want)
+			}
+		}
+	}
+}
+
 // clickOn returns the click on an entry of a listener's row.
 func clickOn(l watcher.Listener, a action) click {
 	return click{action: a, id: l.ID(), target: targetOf(l), who: who(l)}
