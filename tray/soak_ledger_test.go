@@ -141,7 +141,8 @@ func (l *ledger) settle(c claim, n note, now time.Time) error {
 	if c.what == isAbout {
 		return nil
 	}
-	var late *change
+	var late, best *change
+	var why error
 	for _, found := range slices.Backward(l.changes) {
 		if found.port != c.port || !slices.Contains(found.may, c.what) || l.age(found, now) > toldAtAll {
 			continue
@@ -150,22 +151,39 @@ func (l *ledger) settle(c claim, n note, now time.Time) error {
 			late = found
 			continue
 		}
-		switch single := !strings.Contains(n.body, ", ") && !gathered.MatchString(n.summary); {
-		case found.silent != "":
-			return fmt.Errorf("%v is told although %s (%v)", n, found.silent, found)
-		case c.what == isDown && single && !truthful(n.body, found.reason):
-			return fmt.Errorf("%v is told, but it %s (%v)", n, found.reason, found)
-		case single && found.names != "" && !strings.Contains(n.summary, found.names):
-			return fmt.Errorf("%v does not name %q (%v)", n, found.names, found)
+		// The latest that it is true of, but rather one of which something has to be told.
+		err := found.denies(c, n)
+		if best == nil || why != nil && err == nil || (why == nil) == (err == nil) && found.owed() && !best.owed() {
+			best, why = found, err
 		}
-		found.told[c.what] = true
-		return nil
 	}
-	if late != nil {
+	switch {
+	case best == nil && late != nil:
 		return fmt.Errorf("%v is told twice (%v)", n, late)
+	case best == nil:
+		return fmt.Errorf("%v is told, and nothing of it happened: %s on port %d", n, c.what, c.port)
+	case why == nil:
+		best.told[c.what] = true
 	}
-	return fmt.Errorf("%v is told, and nothing of it happened: %s on port %d", n, c.what, c.port)
+	return why
 }
+
+// denies returns what is wrong with telling that of a change.
+func (c *change) denies(told claim, n note) error {
+	single := !strings.Contains(n.body, ", ") && !gathered.MatchString(n.summary)
+	switch {
+	case c.silent != "":
+		return fmt.Errorf("%v is told although %s (%v)", n, c.silent, c)
+	case told.what == isDown && single && !truthful(n.body, c.reason):
+		return fmt.Errorf("%v is told, but it %s (%v)", n, c.reason, c)
+	case single && c.names != "" && !strings.Contains(n.summary, c.names):
+		return fmt.Errorf("%v does not name %q (%v)", n, c.names, c)
+	}
+	return nil
+}
+
+// owed reports whether something of a change has to be told still.
+func (c *change) owed() bool { return c.must && c.excuse == "" && len(c.told) == 0 }
 
 // truthful reports whether what a notice says about an end is how it was, or that it is not known.
 func truthful(told, reason string) bool {

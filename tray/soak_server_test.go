@@ -263,8 +263,7 @@ func (a *actor) gone() {
 	a.s.t.Helper()
 	ended := func() bool {
 		if a.done == nil { // somebody else's child, of which a zombie may stay
-			files, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", a.pid))
-			return err != nil || len(files) == 0
+			return gone(a.pid)
 		}
 		select {
 		case <-a.done:
@@ -282,6 +281,14 @@ func (a *actor) gone() {
 			c.reason = "" // that it went on without the port may be told as its end
 		}
 	}
+}
+
+// gone reports whether a process has ended, and all its threads, so that it holds nothing any more.
+func gone(pid int) bool {
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	threads, err2 := os.ReadDir(fmt.Sprintf("/proc/%d/task", pid))
+	_, state, _ := strings.Cut(string(stat), ") ")
+	return err != nil || err2 != nil || strings.HasPrefix(state, "Z") && len(threads) == 1
 }
 
 // A project is a directory in which servers work.
