@@ -15,7 +15,7 @@ type ending struct {
 	port         uint16        // of the row that was clicked first
 	held         []heldClosing // closings of its listeners meanwhile, of which it is not yet known whose doing they are
 	back         notice        // what is to be told instead if it came back meanwhile
-	told         bool          // that it came back
+	told         bool          // that it came back, or who has its port now
 	asked        time.Time     // until then an end as one asks for is what was asked for, though that took longer than an outcome waits
 	freed        notice        // what is to be told if the last action finds nothing left to do
 	ended        time.Time     // when it was seen that the process had ended
@@ -185,7 +185,7 @@ func (l *loop) finishEnding(r result) notice {
 	case r.end.Outcome == owner.AlreadyGone:
 		say = cmp.Or(e.freed, r.say)
 	}
-	e.told = e.back != (notice{})
+	e.told = e.back != (notice{}) || r.end.Outcome == owner.Taken
 	e.held, e.freed, e.back = nil, notice{}, notice{}
 	return say
 }

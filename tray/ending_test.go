@@ -110,6 +110,49 @@ func TestEndingOfWhatIsBackMeanwhile(t *testing.T) {
 	})
 }
 
+// Who has the port now is told once.
+func TestEndingOfWhatIsTakenOver(t *testing.T) {
+	perform(t, func(s *stage) {
+		l, again := server(3000, 1), server(3000, 2)
+		s.list(l)
+		s.end = func(watcher.Listener, bool) owner.Result {
+			return owner.Result{Outcome: owner.Taken, Ended: true, By: again.Owner}
+		}
+		s.click("3000", "Stop")
+		s.happens(watcher.Event{Kind: watcher.Restarted, Listener: again, Before: l, Reason: byTERM}, again)
+		s.wait(time.Minute)
+		s.expect("Port 3000 was taken over")
+	})
+}
+
+// What ended by itself during a Stop that came to nothing is told of as of when it ended; and not if it was never told of that it was there.
+func TestEndingByItselfMeanwhile(t *testing.T) {
+	perform(t, func(s *stage) {
+		l, brief := server(3000, 1), server(4000, 2)
+		l.Owner.Since = time.Now()
+		s.list(l)
+		release := map[uint16]chan struct{}{3000: make(chan struct{}), 4000: make(chan struct{})}
+		s.end = func(on watcher.Listener, _ bool) owner.Result {
+			<-release[on.Port]
+			return owner.Result{Outcome: owner.AlreadyGone}
+		}
+		crashed := watcher.Reason{Cause: watcher.OwnerEnded, Exit: owner.Exit{How: owner.Exited, Status: 1}}
+		s.happens(watcher.Event{Kind: watcher.Opened, Listener: brief}, l, brief)
+		s.click("3000", "Stop")
+		s.click("4000", "Stop")
+		s.happens(watcher.Event{Kind: watcher.Closed, Listener: brief, Reason: crashed}, l)
+		s.wait(2 * time.Second)
+		s.happens(watcher.Event{Kind: watcher.Closed, Listener: l, Reason: crashed})
+		s.wait(20 * time.Second)
+		close(release[4000])
+		s.wait(time.Second)
+		s.expect("Port 4000: nothing was stopped")
+		close(release[3000])
+		s.wait(time.Minute)
+		s.expect("node (:3000) crashed after 2 s", "Port 3000: nothing was stopped")
+	})
+}
+
 // How a process ended that had closed its port before may become known while a Stop is under way.
 func TestEndingExplainedMeanwhile(t *testing.T) {
 	perform(t, func(s *stage) {

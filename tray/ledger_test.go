@@ -221,8 +221,14 @@ func (b *ledger) endOf(lives []*life, i int) (verdict, span) {
 			if lives[j].run.clicked && sleep.has(lives[j].began) {
 				v = min(v, perhaps) // the outcome tells that it is gone
 			}
-			if !lives[j].ended.IsZero() && sleep.has(lives[j].ended) && b.familiar(lives, j) != never {
+			if lives[j].ended.IsZero() || !sleep.has(lives[j].ended) {
+				continue
+			}
+			switch b.familiar(lives, j) {
+			case must:
 				return never, when
+			case perhaps:
+				v = min(v, perhaps)
 			}
 		}
 	case back && l.of.kind == 'u':
