@@ -16,8 +16,10 @@ import (
 
 const (
 	// hold is how long the menu is left as it is after somebody opened it: most hosts close or fold it up when it changes, and
-	// none tells that it was closed.
+	// none tells that it was closed. Opened again and again, it is left for twice as long, and then shows what there is.
 	hold = 10 * time.Second
+	// openedPace is how long after the menu was opened that it was is not heard again: a panel that has gone wild says so all the time.
+	openedPace = time.Second
 	// hostGrace is how long a session may be without a tray host before the person is told: at login the panel may come last.
 	hostGrace = 8 * time.Second
 	// actionLimit is how many actions may run at once.
@@ -86,6 +88,8 @@ type loop struct {
 	calmDue   <-chan time.Time // when the icon asks for attention no longer
 	pauseDue  <-chan time.Time
 	held      <-chan time.Time // until then the menu is not changed
+	heldFrom  time.Time        // since when it is not
+	openedDue <-chan time.Time // until then it is not heard that the menu was opened
 	hostDue   <-chan time.Time
 	hasHost   bool
 	hostTold  bool
@@ -143,6 +147,10 @@ func (l *loop) serve(ctx context.Context) bool {
 	if l.numbers != nil {
 		updates = nil
 	}
+	opened := l.opened
+	if l.openedDue != nil {
+		opened = nil
+	}
 	select {
 	case <-ctx.Done():
 		return false
@@ -164,10 +172,10 @@ func (l *loop) serve(ctx context.Context) bool {
 	case r := <-l.done:
 		l.finish(r)
 		l.look()
-	case <-l.opened:
-		l.held = time.After(hold)
-		l.calm()
-		l.look()
+	case <-opened:
+		l.menuOpened(time.Now())
+	case <-l.openedDue:
+		l.openedDue = nil
 	case <-l.held:
 		l.held = nil
 	case has := <-l.hosts:
@@ -194,6 +202,17 @@ func (l *loop) serve(ctx context.Context) bool {
 		}
 	}
 	return true
+}
+
+// menuOpened leaves the menu as it is for a while: somebody looks at it.
+func (l *loop) menuOpened(now time.Time) {
+	if l.held == nil {
+		l.heldFrom = now
+	}
+	l.held = time.After(min(hold, l.heldFrom.Add(2*hold).Sub(now)))
+	l.openedDue = time.After(openedPace)
+	l.calm()
+	l.look()
 }
 
 // look has the watcher look at once: somebody is waiting for what it finds.

@@ -387,6 +387,36 @@ func TestLoopHoldsTheMenuStill(t *testing.T) {
 	})
 }
 
+// A panel that says all the time that the menu was opened neither keeps it as it is for ever, nor has the ports read all the time.
+func TestLoopHoldsTheMenuNotForEver(t *testing.T) {
+	perform(t, func(s *stage) {
+		s.list(server(3000, 1))
+		begin, looks := time.Now(), 0
+		said := false
+		for time.Since(begin) < time.Minute {
+			select {
+			case s.loop.opened <- struct{}{}:
+			default:
+			}
+			if s.wait(50 * time.Millisecond); !said {
+				said = true
+				s.list(server(3000, 1), server(4000, 2))
+			}
+			select {
+			case <-s.loop.wake:
+				looks++
+			default:
+			}
+			if shown := s.menu.root.find("4000") != nil; shown != (time.Since(begin) >= 2*hold) {
+				t.Fatalf("after %v the new row is there: %v", time.Since(begin), shown)
+			}
+		}
+		if looks == 0 || looks > 61 {
+			t.Errorf("the ports were to be read %d times in a minute", looks)
+		}
+	})
+}
+
 // Behind one forwarder, or a hidden one, another container can take the port: a Stop that was shown for the first is not for it.
 func TestLoopStopsOnlyTheContainerThatWasShown(t *testing.T) {
 	contained := func(p owner.Process, id string) watcher.Listener {

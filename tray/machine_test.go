@@ -13,6 +13,7 @@ import (
 	"porttray/watcher"
 	"porttray/watcher/owner"
 	"porttray/watcher/owner/engine"
+	"porttray/watcher/settings"
 )
 
 // A machine is a computer and the person at it, who both do what bytes say. It tells a loop what a Watcher would tell of that, and
@@ -182,7 +183,7 @@ func (m *machine) armed() {
 	if at, ok := m.loop.judge.next(); ok && (m.loop.judgeDue == nil || m.loop.judgeAt.After(at)) {
 		m.t.Fatalf("what is due at %v is forgotten", at)
 	}
-	m.loop.opened <- struct{}{} // the loop goes on after the look at its state
+	m.loop.changes <- settings.Change{Settings: m.loop.model.settings} // the loop goes on after the look at its state
 	synctest.Wait()
 }
 
