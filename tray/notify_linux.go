@@ -55,10 +55,10 @@ func (s *session) send(ctx context.Context, n notice) error {
 		if err := s.conn.BusObject().CallWithContext(ctx, busName+".GetNameOwner", 0, notifierName).Store(&by); err != nil {
 			return fmt.Errorf("look for the notification service: %w", err)
 		}
-		s.shown.begin(by, capabilities)
+		s.shown.begin(by, abilitiesOf(capabilities))
 		s.service.Store(by)
 	}
-	args := request(n, s.shown.latest(n.key), s.shown.capabilities)
+	args := request(n, s.shown.latest(n.key), s.shown.can)
 	call := s.conn.Object(by, notifierPath).CallWithContext(ctx, notifierName+".Notify", 0, args...)
 	var number uint32
 	if err := call.Store(&number); err != nil {
@@ -68,14 +68,21 @@ func (s *session) send(ctx context.Context, n notice) error {
 	return nil
 }
 
-// request returns the arguments of Notify for a service with these capabilities.
-func request(n notice, replaces uint32, capabilities []string) []any {
+// abilities are what a service can do, as far as it matters here.
+type abilities struct{ markup, actions bool }
+
+func abilitiesOf(capabilities []string) abilities {
+	return abilities{markup: slices.Contains(capabilities, "body-markup"), actions: slices.Contains(capabilities, "actions")}
+}
+
+// request returns the arguments of Notify for a service that can do that.
+func request(n notice, replaces uint32, can abilities) []any {
 	body := n.body
-	if slices.Contains(capabilities, "body-markup") {
+	if can.markup {
 		body = html.EscapeString(body)
 	}
 	actions := []string{}
-	if n.open && slices.Contains(capabilities, "actions") {
+	if n.open && can.actions {
 		// A click on the notice, and a button. xfce4-notifyd makes a button of the former as well if it has a label.
 		actions = []string{"default", "", "open", "Open"}
 	}
@@ -119,9 +126,9 @@ const maxShown = 64
 
 // shown is what is known of the notices that one service shows: what to replace, and what a click means.
 type shown struct {
-	by           string        // the unique bus name of the service
-	capabilities []string      // of the service
-	notices      []shownNotice // oldest first
+	by      string        // the unique bus name of the service
+	can     abilities     // of the service
+	notices []shownNotice // oldest first
 }
 
 type shownNotice struct {
@@ -131,11 +138,11 @@ type shownNotice struct {
 }
 
 // begin notes which service shows notices from now on. What another one showed is forgotten.
-func (s *shown) begin(service string, capabilities []string) {
+func (s *shown) begin(service string, can abilities) {
 	if s.by != service {
 		*s = shown{by: service}
 	}
-	s.capabilities = capabilities
+	s.can = can
 }
 
 // end notes that a service shows notices no longer.

@@ -16,7 +16,7 @@ func TestShown(t *testing.T) {
 	}
 	three := func() *shown {
 		s := &shown{}
-		s.begin(":1.5", nil)
+		s.begin(":1.5", abilities{})
 		s.add(1, about("3000", 3000), 10)
 		s.add(2, about("4000", 0), 20)
 		s.add(3, about("", 5000), 30)
@@ -29,8 +29,8 @@ func TestShown(t *testing.T) {
 		clicks string // the ports that clicks on 1 to 4 open
 	}{
 		{"nothing", func(s *shown) {}, 1, "3000 - 5000 -"},
-		{"the same service", func(s *shown) { s.begin(":1.5", nil) }, 1, "3000 - 5000 -"},
-		{"another service", func(s *shown) { s.begin(":1.6", nil) }, 0, "- - - -"},
+		{"the same service", func(s *shown) { s.begin(":1.5", abilities{}) }, 1, "3000 - 5000 -"},
+		{"another service", func(s *shown) { s.begin(":1.6", abilities{}) }, 0, "- - - -"},
 		{"the service has gone", func(s *shown) { s.end(":1.5") }, 0, "- - - -"},
 		{"an earlier one has gone", func(s *shown) { s.end(":1.4") }, 1, "3000 - 5000 -"},
 		{"closed", func(s *shown) { s.closed(1, 11) }, 0, "- - 5000 -"},
@@ -81,7 +81,7 @@ func TestRequest(t *testing.T) {
 		{false, []string{"actions", "body-markup"}, "a &lt;b&gt;", []string{}},
 		{true, []string{"actions"}, "a <b>", []string{"default", "", "open", "Open"}},
 	} {
-		args := request(notice{title: "t", body: "a <b>", open: c.open}, 7, c.capabilities)
+		args := request(notice{title: "t", body: "a <b>", open: c.open}, 7, abilitiesOf(c.capabilities))
 		if got := args[4]; got != c.body {
 			t.Errorf("%v: the body is %q, want %q", c.capabilities, got, c.body)
 		}
@@ -141,7 +141,7 @@ func TestArrivalIsNotLost(t *testing.T) {
 func TestClickIsNotLost(t *testing.T) {
 	want := watcher.ID{Port: 7}
 	s := &session{heard: make(chan func(), 1), clicked: make(chan watcher.ID, 1)}
-	s.shown.begin(":1.5", nil)
+	s.shown.begin(":1.5", abilities{})
 	s.shown.add(3, notice{open: true, id: want}, 1)
 	s.service.Store(":1.5")
 	for _, sender := range []string{":1.9", "", busName} {
