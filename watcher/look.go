@@ -35,7 +35,7 @@ func lookOnce(ctx context.Context, everywhere bool) (Snapshot, error) {
 	defer src.close()
 	began := time.Now()
 	for {
-		r := trusted(ctx, src.scan, nil)
+		r := believed(ctx, src.scan, nil)
 		if r.err != nil || !r.Searching || time.Since(began) > lookLimit {
 			return r.Snapshot, r.err
 		}

@@ -49,7 +49,7 @@ func (p *pace) scanned(took time.Duration, news bool) (stretched time.Duration) 
 	p.costs[p.scans%len(p.costs)] = took
 	least := p.save()
 	if p.scans++; p.scans >= len(p.costs) {
-		least = max(least, (thrift-1)*slices.Min(p.costs[:]))
+		least = max(least, (share-1)*slices.Min(p.costs[:]))
 	}
 	if least <= max(p.interval, relaxed) {
 		p.pause = max(p.pause, least)
@@ -67,7 +67,7 @@ func (p *pace) spent(cpu time.Duration) {
 	if p.scans == 0 {
 		return
 	}
-	p.debt = min(p.owing()+cpu, broke/thrift)
+	p.debt = min(p.owing()+cpu, broke/share)
 	p.owed = time.Now()
 }
 
@@ -76,7 +76,7 @@ func (p *pace) owing() time.Duration {
 	if p.owed.IsZero() {
 		return -savings
 	}
-	return max(p.debt-time.Since(p.owed)/thrift, -savings)
+	return max(p.debt-time.Since(p.owed)/share, -savings)
 }
 
 // save returns the pause after which nothing is owed any more. Once that is longer than usual it stays as it is until a part of
@@ -86,7 +86,7 @@ func (p *pace) save() time.Duration {
 	if owing <= -savings/8 {
 		p.thrift = 0
 	}
-	need := max(0, owing) * thrift
+	need := max(0, owing) * share
 	for need > max(p.interval, relaxed, p.thrift) {
 		p.thrift = max(relaxed, p.thrift) * 2
 	}

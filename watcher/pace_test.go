@@ -191,7 +191,7 @@ func TestPaceSaves(t *testing.T) {
 			p.scanned(0, true)
 			all += each
 		}
-		if most := savings + time.Hour/thrift + each; all > most || all < most/2 {
+		if most := savings + time.Hour/share + each; all > most || all < most/2 {
 			t.Errorf("spent %v, want no more than %v", all, most)
 		}
 	})

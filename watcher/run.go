@@ -22,8 +22,8 @@ const (
 	relaxed = 2 * time.Second
 	// atLeast is the pause between scans that are asked for.
 	atLeast = 20 * time.Millisecond
-	// thrift is the part of the time that scans may take: one hundredth.
-	thrift = 100
+	// share is the part of the time that scans may take: one hundredth.
+	share = 100
 	// waking is how long after a sleep what changes belongs to it.
 	waking = 15 * time.Second
 	// holdLimit is how long an update waits for the owners of its listeners and the facts about them, so that those need not
@@ -154,7 +154,7 @@ func (w *Watcher) Run(ctx context.Context, updates chan<- Update) {
 			limit.Reset(scanLimit)
 			pace.expect(scanLimit)
 			before := state.now.Listeners
-			go func() { results <- trusted(ctx, src.scan, before) }()
+			go func() { results <- believed(ctx, src.scan, before) }()
 		case <-limit.C:
 			if scanning {
 				state.failed(errSlow)
@@ -205,9 +205,9 @@ type result struct {
 	took, cpu time.Duration
 }
 
-// trusted scans within scanLimit and, where the answer could be one of the failures that look like an empty list, makes sure
+// believed scans within scanLimit and, where the answer could be one of the failures that look like an empty list, makes sure
 // that it is none.
-func trusted(ctx context.Context, scan func(context.Context) (Snapshot, error), before []Listener) result {
+func believed(ctx context.Context, scan func(context.Context) (Snapshot, error), before []Listener) result {
 	ctx, cancel := context.WithTimeout(ctx, scanLimit)
 	defer cancel()
 	runtime.LockOSThread() // whose CPU time it is

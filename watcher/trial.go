@@ -26,12 +26,12 @@ func Try(ctx context.Context) (Trial, error) {
 // try is Try with a source that took so long to open.
 func try(ctx context.Context, src source, opening time.Duration) (Trial, error) {
 	t := Trial{Detour: src.detour}
-	first := trusted(ctx, src.scan, nil)
+	first := believed(ctx, src.scan, nil)
 	t.First = opening + first.took
 	if first.err != nil {
 		return t, first.err
 	}
-	again := trusted(ctx, src.scan, first.Listeners)
+	again := believed(ctx, src.scan, first.Listeners)
 	t.Snapshot, t.Again = again.Snapshot, again.took
 	return t, again.err
 }
