@@ -3,6 +3,8 @@ package tray
 import (
 	"fmt"
 	"log/slog"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -182,14 +184,18 @@ func noSuchItem(id int32) *dbus.Error {
 	return dbus.MakeFailedError(fmt.Errorf("there is no item %d", id))
 }
 
-// properties is GetGroupProperties.
+// properties is GetGroupProperties: of each item once, however often it is asked for, and of all if of none.
 func (m *busMenu) properties(ids []int32, _ []string) ([]busProperties, *dbus.Error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.read = time.Now()
-	found := []busProperties{}
+	if len(ids) == 0 {
+		ids = slices.Sorted(maps.Keys(m.items))
+	}
+	found, has := []busProperties{}, map[int32]bool{}
 	for _, id := range ids {
-		if i := m.items[id]; i != nil {
+		if i := m.items[id]; i != nil && !has[id] {
+			has[id] = true
 			found = append(found, i.properties())
 		}
 	}
