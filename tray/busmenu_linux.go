@@ -31,6 +31,7 @@ const (
 type busMenu struct {
 	opened chan<- struct{}
 	built  chan struct{} // closed when there is something to show
+	queue  busQueue
 
 	mu       sync.Mutex // guards what follows, and all items
 	conn     *dbus.Conn // nil until it is built
@@ -47,9 +48,7 @@ type busMenu struct {
 // ownMenu has porttray's own menu take the place of systray's, before systray shows its. Root and face are to be drawn on, and built
 // must be called when that is done for the first time: until then panels wait.
 func ownMenu(_ node, theirs face, opened chan<- struct{}) (root node, own face, built func()) {
-	m := &busMenu{opened: opened, built: make(chan struct{}), revision: 1, items: map[int32]*busItem{}, readers: map[string]bool{}}
-	m.root = &busItem{menu: m}
-	m.items[0] = m.root
+	m := newBusMenu(opened)
 	conn, err := dbus.SessionBus()
 	if err == nil {
 		err = m.export(conn)
@@ -68,6 +67,14 @@ func ownMenu(_ node, theirs face, opened chan<- struct{}) (root node, own face, 
 	}
 }
 
+func newBusMenu(opened chan<- struct{}) *busMenu {
+	m := &busMenu{opened: opened, built: make(chan struct{}), queue: busQueue{waiting: map[string]int{}}, revision: 1,
+		items: map[int32]*busItem{}, readers: map[string]bool{}}
+	m.root = &busItem{menu: m}
+	m.items[0] = m.root
+	return m
+}
+
 // askOwnMenu has calls of systray's menu, as they arrive, be calls of porttray's. Both have the same connection.
 func askOwnMenu(msg *dbus.Message) {
 	if msg.Type != dbus.TypeMethodCall || msg.Headers[dbus.FieldPath].Value() != dbus.ObjectPath(busMenuPath) {
@@ -75,6 +82,10 @@ func askOwnMenu(msg *dbus.Message) {
 	}
 	if of := msg.Headers[dbus.FieldInterface].Value(); of == busMenuName || of == nil {
 		msg.Headers[dbus.FieldPath] = dbus.MakeVariant(dbus.ObjectPath(ownMenuPath))
+		switch msg.Headers[dbus.FieldMember].Value() {
+		case "GetLayout", "GetGroupProperties":
+			takeOver(msg)
+		}
 	}
 }
 
@@ -89,8 +100,8 @@ func (f busFace) Commit() { f.menu.commit() }
 // export serves the menu.
 func (m *busMenu) export(conn *dbus.Conn) error {
 	return conn.ExportMethodTable(map[string]any{
-		"GetLayout":          m.layout,
-		"GetGroupProperties": m.properties,
+		"GetLayout":          m.answerLayout,
+		"GetGroupProperties": m.answerProperties,
 		"GetProperty":        m.property,
 		"Event":              m.event,
 		"EventGroup":         m.events,
@@ -152,12 +163,19 @@ type busLayout struct {
 	Children []dbus.Variant
 }
 
-// layout is GetLayout. All properties are returned, whatever is asked for, as systray does.
+// answerLayout is GetLayout.
+func (m *busMenu) answerLayout(parent, depth int32, _ []string, call dbus.Message) *dbus.Error {
+	return m.answer(call, func(sender string) ([]any, *dbus.Error) {
+		revision, layout, err := m.layout(parent, depth, sender)
+		return []any{revision, layout}, err
+	})
+}
+
+// layout returns what GetLayout does. All properties are returned, whatever is asked for, as systray does.
 //
 // The first time that a panel asks for everything it gets the top level only, and is asked to look again: libdbusmenu-gtk, which
 // most panels have, would read what is below it in an order in which the submenus stay empty.
-func (m *busMenu) layout(parent, depth int32, _ []string, sender dbus.Sender) (uint32, busLayout, *dbus.Error) {
-	<-m.built
+func (m *busMenu) layout(parent, depth int32, sender string) (uint32, busLayout, *dbus.Error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	i := m.items[parent]
@@ -165,11 +183,11 @@ func (m *busMenu) layout(parent, depth int32, _ []string, sender dbus.Sender) (u
 		return 0, busLayout{}, noSuchItem(parent)
 	}
 	m.read = time.Now()
-	if (depth < 0 || depth > 1) && !m.readers[string(sender)] {
+	if (depth < 0 || depth > 1) && !m.readers[sender] {
 		if len(m.readers) == maxReaders {
 			clear(m.readers)
 		}
-		m.readers[string(sender)], depth = true, 1
+		m.readers[sender], depth = true, 1
 		time.AfterFunc(unfolding, func() {
 			m.mu.Lock()
 			defer m.mu.Unlock()
@@ -184,8 +202,13 @@ func noSuchItem(id int32) *dbus.Error {
 	return dbus.MakeFailedError(fmt.Errorf("there is no item %d", id))
 }
 
-// properties is GetGroupProperties: of each item once, however often it is asked for, and of all if of none.
-func (m *busMenu) properties(ids []int32, _ []string) ([]busProperties, *dbus.Error) {
+// answerProperties is GetGroupProperties.
+func (m *busMenu) answerProperties(ids []int32, _ []string, call dbus.Message) *dbus.Error {
+	return m.answer(call, func(string) ([]any, *dbus.Error) { return []any{m.properties(ids)}, nil })
+}
+
+// properties returns what GetGroupProperties does: of each item once, however often it is asked for, and of all if of none.
+func (m *busMenu) properties(ids []int32) []busProperties {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.read = time.Now()
@@ -199,7 +222,7 @@ func (m *busMenu) properties(ids []int32, _ []string) ([]busProperties, *dbus.Er
 			found = append(found, i.properties())
 		}
 	}
-	return found, nil
+	return found
 }
 
 // property is GetProperty.

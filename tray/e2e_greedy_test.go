@@ -3,6 +3,7 @@
 package tray_test
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"regexp"
@@ -81,4 +82,53 @@ func (n *node) each(do func(*node)) {
 		do(c)
 		c.each(do)
 	}
+}
+
+// A panel that asks for everything, again and again, and does not wait for the answers gets some, and is refused the others at once.
+// What it asks for takes no memory, and keeps nobody else from answers.
+func TestPanelDoesNotWaitForAnswers(t *testing.T) {
+	parallel(t)
+	d := newDesktop(t)
+	d.needNetwork()
+	d.startVictim(victimOptions{apart: true}, slices.Repeat([]string{"127.0.0.1:0"}, 20)...)
+	v := d.startVictim(victimOptions{}, "127.0.0.1:0")
+	s := d.startTray()
+	s.redrawn("21 servers")
+	const times = 1000
+	before := s.tray.peak(t)
+	for method, args := range map[string][]any{
+		"GetLayout":          {int32(0), int32(-1), []string{}},
+		"GetGroupProperties": {[]int32{}, []string{}},
+	} {
+		greedy := d.connect(func(*dbus.Signal) {}).Object(s.item.sender, s.item.menuPath())
+		done := make(chan *dbus.Call, times)
+		for range times {
+			greedy.Go(menuName+"."+method, 0, done, args...)
+		}
+		if rows := s.item.menu().rows(); len(rows) != 21 { // while the others wait
+			t.Errorf("%s: another panel gets %d rows", method, len(rows))
+		}
+		late, answers, refusals := len(done), 0, 0
+		for range times {
+			c := <-done
+			if refusal, ok := errors.AsType[dbus.Error](c.Err); ok && refusal.Name == "org.freedesktop.DBus.Error.LimitsExceeded" {
+				refusals++
+			} else if c.Err == nil {
+				answers++
+			} else {
+				t.Fatalf("%s: %v", method, c.Err)
+			}
+		}
+		after := s.tray.peak(t)
+		t.Logf("%s: %d calls were answered, and %d refused; when another panel had its answer, %d had theirs; at most %.1f MB before, %.1f MB after",
+			method, answers, refusals, late, float64(before)/1e6, float64(after)/1e6)
+		if answers == 0 || refusals == 0 {
+			t.Errorf("%s: %d calls were answered, and %d refused", method, answers, refusals)
+		}
+		if after > before+22e6 { // the answers that wait would be 20 MB alone
+			t.Errorf("%s: the calls cost too much", method)
+		}
+	}
+	s.item.click(s.row(v, v.ports[0]).find("Stop " + v.who()))
+	s.noRow(v.ports[0])
 }

@@ -1,0 +1,67 @@
+package tray
+
+import (
+	"fmt"
+	"testing"
+
+	"github.com/godbus/dbus/v5"
+)
+
+// The calls of one who asks without waiting are refused from a number on that falls with the number of those who ask; one is always
+// let in. In the end nothing is left of them.
+func TestShareOfTheQueue(t *testing.T) {
+	q := busQueue{waiting: map[string]int{}}
+	enters := func(sender string) (n int) {
+		for q.enter(sender) {
+			n++
+		}
+		return n
+	}
+	all := map[string]int{"greedy": enters("greedy"), "second": enters("second")}
+	if all["greedy"] != maxCalls || all["second"] != maxCalls/2 {
+		t.Errorf("let in are %v, want %d and half of that", all, maxCalls)
+	}
+	sum := 0
+	for n := range 2 * maxCalls {
+		sender := fmt.Sprint(n)
+		if all[sender] = enters(sender); all[sender] == 0 {
+			t.Errorf("%s is not let in", sender)
+		}
+		sum += all[sender]
+	}
+	if sum > 10*maxCalls {
+		t.Errorf("%d calls of others are let in", sum)
+	}
+	for sender, n := range all {
+		for range n {
+			q.leave(sender)
+		}
+	}
+	if len(q.waiting) > 0 {
+		t.Errorf("left are %v", q.waiting)
+	}
+}
+
+// Only calls for long answers, to the menu, are taken over, and of these only those that want one.
+func TestLongAnswersAreTakenOver(t *testing.T) {
+	for _, test := range []struct {
+		path, iface, method string
+		flags, want         dbus.Flags
+	}{
+		{busMenuPath, busMenuName, "GetLayout", 0, dbus.FlagNoReplyExpected | answersItself},
+		{busMenuPath, busMenuName, "GetGroupProperties", 0, dbus.FlagNoReplyExpected | answersItself},
+		{busMenuPath, busMenuName, "GetLayout", dbus.FlagNoReplyExpected, dbus.FlagNoReplyExpected},
+		{busMenuPath, busMenuName, "Event", 0, 0},
+		{busMenuPath, "org.freedesktop.DBus.Properties", "GetLayout", 0, 0},
+		{itemPath, busMenuName, "GetLayout", 0, 0},
+	} {
+		msg := &dbus.Message{Type: dbus.TypeMethodCall, Flags: test.flags, Headers: map[dbus.HeaderField]dbus.Variant{
+			dbus.FieldPath:      dbus.MakeVariant(dbus.ObjectPath(test.path)),
+			dbus.FieldInterface: dbus.MakeVariant(test.iface),
+			dbus.FieldMember:    dbus.MakeVariant(test.method),
+		}}
+		if askOwnMenu(msg); msg.Flags != test.want {
+			t.Errorf("%+v: the flags are %b", test, msg.Flags)
+		}
+	}
+}
