@@ -1,0 +1,76 @@
+package tray
+
+import (
+	"fmt"
+	"slices"
+	"testing"
+)
+
+// Of what was removed nothing is left, neither to be named by panels nor in memory.
+func TestRemovedItemsAreForgotten(t *testing.T) {
+	m := newBusMenu(nil)
+	m.root.Add("stays").Add("too")
+	count := func() int { return len(m.items) }
+	before := count()
+	for range 3 {
+		submenu := m.root.Add("goes")
+		submenu.AddSeparator()
+		submenu.AddCheck("with it", true).Add("and what is below")
+		alone := submenu.Add("goes before")
+		alone.Remove()
+		if got := count(); got != before+4 {
+			t.Errorf("there are %d items, want %d", got, before+4)
+		}
+		submenu.Remove()
+		m.commit()
+		if got := count(); got != before || len(m.root.children) != 1 || len(m.changed) > 0 {
+			t.Errorf("%d items are left, %d at the top level, and %d to tell of, want %d, 1 and 0",
+				got, len(m.root.children), len(m.changed), before)
+		}
+	}
+}
+
+// However many panels come and go, few are remembered. One that was forgotten is only asked to look again once more.
+func TestFewPanelsAreRemembered(t *testing.T) {
+	m := newBusMenu(nil)
+	m.root.Add("submenu").Add("entry")
+	whole := func(sender string) bool {
+		_, l, err := m.layout(0, -1, sender)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return len(l.Children[0].Value().(busLayout).Children) > 0
+	}
+	for n := range 3*maxReaders + 1 {
+		sender := fmt.Sprintf(":1.%d", n)
+		if whole(sender) || !whole(sender) {
+			t.Fatalf("%s does not get the top level and then everything", sender)
+		}
+		if len(m.readers) > maxReaders {
+			t.Fatalf("%d panels are remembered, want %d at most", len(m.readers), maxReaders)
+		}
+	}
+	if whole(":1.0") || !whole(":1.0") {
+		t.Error("a panel that was forgotten does not get the top level and then everything")
+	}
+}
+
+// Repeated and unknown items are left out of an answer, and no item stands for all.
+func TestPropertiesOnce(t *testing.T) {
+	m := newBusMenu(nil)
+	m.root.Add("1").Add("2")
+	m.root.AddSeparator()
+	for _, test := range []struct{ ids, want []int32 }{
+		{[]int32{2, 7, 1, 2, 2, 1, -1}, []int32{2, 1}},
+		{[]int32{7, 7}, nil},
+		{nil, []int32{0, 1, 2, 3}},
+	} {
+		var got []int32
+		for _, p := range m.properties(test.ids) {
+			got = append(got, p.ID)
+		}
+		if !slices.Equal(got, test.want) {
+			t.Errorf("of %v there are %v, want %v", test.ids, got, test.want)
+		}
+	}
+}
