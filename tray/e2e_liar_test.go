@@ -90,6 +90,28 @@ func TestHostThatLies(t *testing.T) {
 	s.hear(fmt.Sprintf("Port %d is free", v.ports[0]), v.who()+" stopped")
 }
 
+// A host that never answers, and stays on the bus when it lets go of the name, costs the next one seconds.
+func TestHostThatHangs(t *testing.T) {
+	parallel(t)
+	d := newDesktop(t)
+	d.needNetwork()
+	s := d.startTray()
+	s.host.stop()
+	asked, hang := make(chan struct{}), make(chan struct{})
+	defer close(hang)
+	once := sync.OnceFunc(func() { close(asked) })
+	liar := d.claim(true, map[string]any{"RegisterStatusNotifierItem": func(string) *dbus.Error { once(); <-hang; return nil }})
+	<-asked
+	if _, err := call(liar.BusObject(), "org.freedesktop.DBus.ReleaseName", hostName); err != nil {
+		t.Fatal(err)
+	}
+	s.host = d.startHost()
+	s.item = s.host.item(patience)
+	if items := s.host.shown(); len(items) != 1 {
+		t.Errorf("there are %d icons in the tray", len(items))
+	}
+}
+
 // nestedVariant is a variant in a variant, many times.
 func nestedVariant(depth int) any {
 	var v any = "x"

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/godbus/dbus/v5"
 )
@@ -152,9 +153,22 @@ func TestFloodOfNoticeSignals(t *testing.T) {
 	s := d.startTrayWith(d.startNotifier(notifierHangs))
 	s.item.click(s.item.menu().find("About porttray"))
 	n := s.notes.waitFor(patience, func(note) bool { return true })
+	before := s.tray.load(t)
 	forger := d.connect(func(*dbus.Signal) {})
-	for range 20_000 {
-		sendSignal(forger, n.sender, "ActionInvoked", n.id, "default")
+	for _, from := range []*dbus.Conn{forger, s.notes.conn} { // the service itself can be the one
+		for i := range uint32(20_000) {
+			sendSignal(from, n.sender, "NotificationClosed", n.id+1+i, uint32(1))
+		}
+		if _, err := call(from.BusObject(), "org.freedesktop.DBus.GetId"); err != nil { // all of it has passed the bus
+			t.Fatal(err)
+		}
+	}
+	var after load
+	if !stays(3*time.Second, func() bool {
+		after = s.tray.load(t)
+		return after.memory <= before.memory+12e6 && after.tasks <= before.tasks+10
+	}) {
+		t.Errorf("before the flood it had %v, and then %v", before, after)
 	}
 	s.notes.stop()
 	s.notes = d.startNotifier(notifierKeeps)

@@ -147,9 +147,9 @@ func TestServiceThatLies(t *testing.T) {
 	first, second := up(), up()
 	say := func(member string, body ...any) { sendSignal(liar, sender.Load().(string), member, body...) }
 	port := fmt.Sprint(innocent.ports[0])
-	for _, key := range []string{"stop", "kill", "Stop", "open ", "OPEN", "default\x00", "http://example.com", "file:///etc/passwd", "javascript:alert(1)", port,
+	for _, key := range []string{"stop", "kill", "Stop", "open ", "OPEN", "default ", "default\n", "http://example.com", "file:///etc/passwd", "javascript:alert(1)", port,
 		"open " + port, "open:http://localhost:" + port, "$(touch " + d.path("injected") + ")", "`touch " + d.path("injected") + "`", "\x1b]8;;http://example.com\a"} {
-		say("ActionInvoked", number, strings.ReplaceAll(key, "\x00", ""))
+		say("ActionInvoked", number, key)
 		say("ActivationToken", number, key)
 	}
 	for _, n := range []uint32{0, 1, 6, 8, 1<<32 - 1} { // numbers that it never gave out
@@ -157,6 +157,9 @@ func TestServiceThatLies(t *testing.T) {
 		say("ActionInvoked", n, "open")
 		say("NotificationClosed", n, uint32(2))
 		say("ActivationToken", n, "token; xdg-open http://example.com")
+	}
+	if !stays(time.Second, func() bool { return len(s.urls()) == 0 }) {
+		t.Errorf("what was never offered opened %q", s.urls())
 	}
 	for range 50 {
 		say("ActionInvoked", number, "open")

@@ -41,7 +41,7 @@ var measured = []figure{
 	{"RSS, kB", 10_000_000, 1000},
 	{"D-Bus match rules", 0, 1},
 	{"D-Bus connections", 0, 1},
-	{"menu entries", 1000, 1}, // see below
+	{"menu entries", 1000, 1}, // see above
 	{"home directory, kB", 64_000, 1000},
 }
 

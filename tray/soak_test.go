@@ -15,7 +15,7 @@ import (
 )
 
 var (
-	soakFor  = flag.Duration("soak.for", 5*time.Minute, "how long TestSoak goes on: 90s, 5m, 1h; it takes three minutes at the least")
+	soakFor  = flag.Duration("soak.for", 5*time.Minute, "how long TestSoak goes on: 90s, 5m, 1h; it takes nearly four minutes at the least")
 	soakSeed = flag.Uint64("soak.seed", 0, "the seed of TestSoak's schedule; 0 takes one from the clock")
 )
 

@@ -33,9 +33,9 @@ var ErrNoTray = errors.New("no tray")
 func Remote() bool { return os.Getenv("SSH_CONNECTION") != "" || os.Getenv("SSH_TTY") != "" }
 
 // Run shows what w finds in the system tray, and has it look when somebody opens the menu. It blocks until ctx is done, the
-// person quits, or the desktop session ends, and must be called on the main goroutine. Where there is no tray to show it in, it returns an error that wraps ErrNoTray at once,
-// and ErrRunning where this user has one already.
-// A session without a tray host is none of those: the icon appears as soon as there is one.
+// person quits, or the desktop session ends, and must be called on the main goroutine. Where there is no tray to show it in, it
+// returns an error that wraps ErrNoTray at once, and ErrRunning where this user has one already. A session without a tray host
+// is none of those: the icon appears as soon as there is one.
 func Run(ctx context.Context, w *watcher.Watcher, version string) error {
 	session, err := openSession(ctx)
 	if err != nil {

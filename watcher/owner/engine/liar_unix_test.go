@@ -64,7 +64,7 @@ func TestListIsBounded(t *testing.T) {
 			return io.MultiReader(strings.NewReader("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"), &endless{text: "1\r\n[\r\n"})
 		},
 		"an error that never ends": func() io.Reader {
-			return io.MultiReader(strings.NewReader("HTTP/1.1 500 x\r\n\r\n{\"message\":\""), &endless{text: "\u202e\x1b"})
+			return io.MultiReader(strings.NewReader("HTTP/1.1 500 x\r\n\r\n{\"message\":\""), &endless{text: "a"})
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
