@@ -107,8 +107,8 @@ func TestMain(m *testing.M) {
 	m.Run()
 }
 
-// buildProgram returns the path of the program, built by the first call. It is built without the race detector even when
-// the tests have it, because systray and godbus have races of their own.
+// buildProgram returns the path of the program, built by the first call. It is built without the race detector even when the tests
+// have it, because that takes several times the memory and time, but where PORTTRAY_RACE is set: then a race in it fails its test.
 func buildProgram(t testing.TB) string {
 	t.Helper()
 	path, err := build()
@@ -123,7 +123,7 @@ var build = sync.OnceValues(func() (string, error) {
 	defer cancel()
 	path := filepath.Join(buildDir, "porttray")
 	// A flag given here outranks the same flag in GOFLAGS.
-	out, err := exec.CommandContext(ctx, "go", "build", "-race=false", "-o", path, "porttray").CombinedOutput()
+	out, err := exec.CommandContext(ctx, "go", "build", fmt.Sprintf("-race=%v", os.Getenv("PORTTRAY_RACE") != ""), "-o", path, "porttray").CombinedOutput()
 	if err != nil {
 		return "", fmt.Errorf("build porttray: %w\n%s", err, out)
 	}

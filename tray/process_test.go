@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -46,6 +47,9 @@ func startProcess(t testing.TB, cmd *exec.Cmd) *process {
 		p.signal(os.Kill)
 		if _, err := p.wait(patience); err != nil {
 			t.Errorf("kill %s: %v", cmd.Path, err)
+		}
+		if out := p.output(); strings.Contains(out, "WARNING: DATA RACE") {
+			t.Errorf("%s has a race:\n%s", cmd.Path, out)
 		}
 	})
 	return p

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime"
 	"syscall"
 	"testing"
 	"time"
@@ -65,7 +66,13 @@ func TestRead(t *testing.T) {
 			if err := tt.plant(t, dir, file); err != nil {
 				t.Fatal(err)
 			}
+			var before, after runtime.MemStats
+			runtime.ReadMemStats(&before)
 			text, err := Read(file, limit)
+			runtime.ReadMemStats(&after)
+			if got := after.TotalAlloc - before.TotalAlloc; got > 8*limit+1<<20 {
+				t.Errorf("it took %d bytes", got)
+			}
 			if !errors.Is(err, tt.want) || (err == nil) != (string(text[:min(4, len(text))]) == "text") {
 				t.Errorf("read %q, %v, want %v", text, err, tt.want)
 			}
