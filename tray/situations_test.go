@@ -44,6 +44,9 @@ var quiet = []situation{
 		{60, turns(func(c *computer) { c.broken = nil })}},
 		want: []string{"66.0 shop (Vite :5173) crashed after 2 min / exited with status 1"}},
 	{name: "the clock jumps back an hour", script: []act{{0, turns(func(c *computer) { c.clock = -time.Hour })}, {60, attention(false)}}},
+	{name: "the clock jumps by a day, and a server ends", script: []act{{0, turns(func(c *computer) { c.clock = 24 * time.Hour })}, {30, down(crash, shop)},
+		{60, turns(func(c *computer) { c.clock = -24 * time.Hour })}, {90, down(crash, api)}, {100, shows("Recently closed", "api :3000")}},
+		want: []string{"36.0 shop (Vite :5173) crashed after 2 min / exited with status 1", "96.0 api (node :3000) crashed after 3 min / exited with status 1"}},
 	{name: "the clock jumps back in the grace", script: []act{{0, down(crash, shop)}, {1, turns(func(c *computer) { c.clock = -time.Hour })}},
 		want: []string{"6.0 shop (Vite :5173) crashed after 1 min / exited with status 1"}},
 }
