@@ -164,7 +164,7 @@ func TestForgedHostSignals(t *testing.T) {
 			}
 		}
 	})
-	for range 8 {
+	for range 4 {
 		s.host.crash()
 		s.host = d.startHost()
 		s.item = s.host.item(patience)
