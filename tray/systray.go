@@ -38,9 +38,11 @@ func (i systrayItem) Forward(to chan<- click, as click) (end func()) {
 	return forwardClicks(i.ClickedCh, to, as)
 }
 
+// forwardClicks sends each of the clicks on, until end is called: what is clicked after that is left to whoever receives it next.
 func forwardClicks(clicks <-chan struct{}, to chan<- click, as click) (end func()) {
-	done := make(chan struct{})
+	done, gone := make(chan struct{}), make(chan struct{})
 	go func() {
+		defer close(gone)
 		for {
 			select {
 			case <-done:
@@ -57,7 +59,10 @@ func forwardClicks(clicks <-chan struct{}, to chan<- click, as click) (end func(
 			}
 		}
 	}()
-	return sync.OnceFunc(func() { close(done) })
+	return sync.OnceFunc(func() {
+		close(done)
+		<-gone
+	})
 }
 
 func escaped(label string) string {

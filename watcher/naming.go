@@ -50,8 +50,8 @@ type told struct {
 	cost    time.Duration // of CPU time, about
 }
 
-// tellCost is the CPU time that it takes to find out the facts about a process, at most: mostly it is a third of that.
-const tellCost = time.Millisecond
+// tellCost is the CPU time that it takes to find out the facts about a process, at most: mostly it is a tenth of that.
+const tellCost = 3 * time.Millisecond
 
 // An answer is what the engines said, and for which listeners they were asked.
 type answer struct {
