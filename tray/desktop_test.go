@@ -286,6 +286,7 @@ func (d *desktop) run(path string, args ...string) (out, errs string, exitCode i
 	limit := time.AfterFunc(patience, func() { cmd.Process.Kill() })
 	defer limit.Stop()
 	cmd.Wait() // ProcessState says how it ended
+	noRace(d.t, path, stderr.String())
 	return stdout.String(), stderr.String(), cmd.ProcessState.ExitCode()
 }
 

@@ -48,11 +48,17 @@ func startProcess(t testing.TB, cmd *exec.Cmd) *process {
 		if _, err := p.wait(patience); err != nil {
 			t.Errorf("kill %s: %v", cmd.Path, err)
 		}
-		if out := p.output(); strings.Contains(out, "WARNING: DATA RACE") {
-			t.Errorf("%s has a race:\n%s", cmd.Path, out)
-		}
+		noRace(t, cmd.Path, p.output())
 	})
 	return p
+}
+
+// noRace fails the test of a program whose output has what the race detector writes.
+func noRace(t testing.TB, path, output string) {
+	t.Helper()
+	if strings.Contains(output, "WARNING: DATA RACE") {
+		t.Errorf("%s has a race:\n%s", path, output)
+	}
 }
 
 func (p *process) pid() int { return p.cmd.Process.Pid }
