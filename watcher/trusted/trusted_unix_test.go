@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"syscall"
 	"testing"
 	"time"
@@ -80,6 +81,20 @@ func TestRead(t *testing.T) {
 	}
 }
 
+// What is no file and takes the place of one at the last moment, after it was looked at, is not read.
+func TestReadWhatTookItsPlace(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(file, []byte("text"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, place := range []string{"/dev/zero", "/dev/null", t.TempDir()} {
+		open := func(string) (*os.File, error) { return open(place) }
+		if text, err := read(file, limit, os.Stat, open, func(fs.FileInfo) bool { return false }); !errors.Is(err, ErrNoFile) {
+			t.Errorf("of %s read %q, %v", place, text, err)
+		}
+	}
+}
+
 // TestTarget shows that only a link that is one's own is followed to replace what it leads to.
 func TestTarget(t *testing.T) {
 	dir := t.TempDir()
@@ -128,6 +143,49 @@ func TestMakeDir(t *testing.T) {
 	if err := MakeDir(dir); !errors.Is(err, ErrForeign) {
 		t.Errorf("another user's: %v", err)
 	}
+	link := filepath.Join(t.TempDir(), "link")
+	if err := errors.Join(os.Symlink(t.TempDir(), link), MakeDir(link)); err != nil {
+		t.Errorf("a link of one's own: %v", err)
+	}
+	if err := os.Lchown(link, 65534, -1); err != nil {
+		t.Fatal(err)
+	}
+	if err := MakeDir(link); !errors.Is(err, ErrForeign) {
+		t.Errorf("another user's link to a directory of one's own: %v", err)
+	}
+}
+
+// Temporary files of before the clock was put back by a day stay until it has caught up, and are removed then.
+func TestSweep(t *testing.T) {
+	dir, now := t.TempDir(), time.Now()
+	for name, age := range map[string]time.Duration{"tmp-tomorrow": -24 * time.Hour, "tmp-now": 0, "tmp-young": Abandoned - time.Second,
+		"tmp-old": Abandoned + time.Second, "tmp-yesterday": 24 * time.Hour, "other": 24 * time.Hour} {
+		file := filepath.Join(dir, name)
+		if err := errors.Join(os.WriteFile(file, nil, 0o600), os.Chtimes(file, time.Time{}, now.Add(-age))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	Sweep(dir, "tmp-", now)
+	if got, want := names(t, dir), []string{"other", "tmp-now", "tmp-tomorrow", "tmp-young"}; !slices.Equal(got, want) {
+		t.Errorf("%q are left, want %q", got, want)
+	}
+	Sweep(dir, "tmp-", now.Add(48*time.Hour))
+	if got, want := names(t, dir), []string{"other"}; !slices.Equal(got, want) {
+		t.Errorf("two days later %q are left, want %q", got, want)
+	}
+}
+
+// names returns what is in a directory, in the order of the names.
+func names(t *testing.T, dir string) (names []string) {
+	t.Helper()
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range entries {
+		names = append(names, e.Name())
+	}
+	return names
 }
 
 // A FIFO that takes the place of the file at the last moment is not waited for.
