@@ -308,6 +308,14 @@ func clicks(path ...string) func(*evening) {
 
 func opensMenu(e *evening) { e.loop.opened <- struct{}{} }
 
+// pausedAsOf has a pause be until when it is if the wall clock jumps by d, which that of a test cannot.
+func pausedAsOf(d time.Duration) func(*evening) {
+	return func(e *evening) {
+		e.loop.model.paused = e.loop.model.paused.Add(-d)
+		e.loop.hosts <- true // the loop goes on after the change of its model
+	}
+}
+
 // stopsWith has a Stop come to that result, and nothing else.
 func stopsWith(r owner.Result) func(*evening) {
 	return func(e *evening) { e.end = func(watcher.Listener, bool) owner.Result { return r } }
