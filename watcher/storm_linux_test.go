@@ -317,6 +317,9 @@ func mayOpen(t *testing.T, n uint64) int {
 	if err := unix.Prlimit(0, unix.RLIMIT_NOFILE, &unix.Rlimit{Cur: now.Max, Max: now.Max}, nil); err != nil {
 		t.Fatal(err)
 	}
+	if now.Max < n {
+		t.Logf("ONLY %d FILES MAY BE OPEN HERE, AND %d WERE TO BE: of more nothing is shown", now.Max, n)
+	}
 	return int(min(n, now.Max))
 }
 
