@@ -78,6 +78,15 @@ func lack(t testing.TB, err error) {
 	t.Skip(err)
 }
 
+// mayNot skips the test for want of something that only root certainly may; under CI root must.
+func mayNot(t testing.TB, err error) {
+	t.Helper()
+	if os.Geteuid() == 0 {
+		lack(t, err)
+	}
+	t.Skip(err)
+}
+
 // buildDir is where buildProgram puts the program; TestMain makes and removes it.
 var buildDir string
 

@@ -19,7 +19,7 @@ func (d *desktop) startMounted(mount string) *session {
 	d.t.Helper()
 	unshare := tool(d.t, "unshare")
 	if out, err := exec.Command(unshare, "--mount", "true").CombinedOutput(); err != nil {
-		d.t.Skipf("no mounts of the test's own, which root may have: %v %s", err, out)
+		mayNot(d.t, fmt.Errorf("no mounts of the test's own, which root may have: %w %s", err, out))
 	}
 	program := buildProgram(d.t)
 	s := &session{desktop: d, host: d.startHost(), notes: d.startNotifier(notifierShows)}

@@ -405,7 +405,7 @@ func TestFastNetwork(t *testing.T) {
 		cmd.SysProcAttr.Cloneflags |= syscall.CLONE_NEWUSER
 	}
 	if probe := (&exec.Cmd{Path: cmd.Path, Args: []string{cmd.Path, "-test.run=^$"}, SysProcAttr: cmd.SysProcAttr}); probe.Run() != nil {
-		t.Skip("this user may not make a network")
+		mayNot(t, "this user may not make a network")
 	}
 	if got, want := strings.Join(start(t, cmd), " "), fmt.Sprintf("%d: %d@0.0.0.0", port, cmd.Process.Pid); got != want {
 		t.Errorf("inside, found %q, want %q", got, want)

@@ -88,7 +88,7 @@ func needNetwork(t *testing.T, program string) {
 	out, err := cmd.CombinedOutput()
 	for _, refused := range []error{unix.EPERM, unix.EACCES, unix.EINVAL, unix.ENOSPC} {
 		if errors.Is(err, refused) {
-			t.Skipf("this user may not make a network: %v", err)
+			mayNot(t, fmt.Errorf("this user may not make a network: %w", err))
 		}
 	}
 	if err != nil {

@@ -78,6 +78,15 @@ func (w world) enter(t *testing.T) (inside bool) {
 	return false
 }
 
+// mayNot skips a test for want of something that only root certainly may; under CI root must.
+func mayNot(t *testing.T, why any) {
+	t.Helper()
+	if os.Geteuid() == 0 && os.Getenv("CI") == "true" {
+		t.Fatal(why)
+	}
+	t.Skip(why)
+}
+
 // roleWorld sets a world up and runs tests in it.
 func roleWorld(args []string) error {
 	var w world

@@ -116,7 +116,7 @@ func TestSystemStranger(t *testing.T) {
 			cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNET | syscall.CLONE_NEWNS}
 			cmd.Stderr = os.Stderr
 			out, err := cmd.Output()
-			if errors.Is(err, syscall.EPERM) {
+			if errors.Is(err, syscall.EPERM) && os.Getenv("CI") != "true" {
 				t.Skip("this root may not make a network")
 			}
 			if err != nil {
