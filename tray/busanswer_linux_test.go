@@ -53,6 +53,8 @@ func TestLongAnswersAreTakenOver(t *testing.T) {
 		{busMenuPath, busMenuName, "GetLayout", dbus.FlagNoReplyExpected, dbus.FlagNoReplyExpected},
 		{busMenuPath, busMenuName, "Event", 0, 0},
 		{busMenuPath, "org.freedesktop.DBus.Properties", "GetLayout", 0, 0},
+		{busMenuPath + "/deeper", busMenuName, "GetLayout", 0, dbus.FlagNoReplyExpected | answersItself},
+		{busMenuPath + "s", busMenuName, "GetLayout", 0, 0},
 		{itemPath, busMenuName, "GetLayout", 0, 0},
 	} {
 		msg := &dbus.Message{Type: dbus.TypeMethodCall, Flags: test.flags, Headers: map[dbus.HeaderField]dbus.Variant{

@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"maps"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -75,9 +76,11 @@ func newBusMenu(opened chan<- struct{}) *busMenu {
 	return m
 }
 
-// askOwnMenu has calls of systray's menu, as they arrive, be calls of porttray's. Both have the same connection.
+// askOwnMenu has calls of systray's menu, as they arrive, be calls of porttray's. Both have the same connection, and systray serves
+// its menu at each path below its own, too.
 func askOwnMenu(msg *dbus.Message) {
-	if msg.Type != dbus.TypeMethodCall || msg.Headers[dbus.FieldPath].Value() != dbus.ObjectPath(busMenuPath) {
+	path, _ := msg.Headers[dbus.FieldPath].Value().(dbus.ObjectPath)
+	if msg.Type != dbus.TypeMethodCall || path != busMenuPath && !strings.HasPrefix(string(path), busMenuPath+"/") {
 		return
 	}
 	if of := msg.Headers[dbus.FieldInterface].Value(); of == busMenuName || of == nil {
