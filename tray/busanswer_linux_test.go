@@ -42,7 +42,7 @@ func TestShareOfTheQueue(t *testing.T) {
 	}
 }
 
-// Only calls for long answers, to the menu, are taken over, and of these only those that want one.
+// Only calls for long answers are taken over, and of these only those that want one.
 func TestLongAnswersAreTakenOver(t *testing.T) {
 	for _, test := range []struct {
 		path, iface, method string
@@ -52,7 +52,11 @@ func TestLongAnswersAreTakenOver(t *testing.T) {
 		{busMenuPath, busMenuName, "GetGroupProperties", 0, dbus.FlagNoReplyExpected | answersItself},
 		{busMenuPath, busMenuName, "GetLayout", dbus.FlagNoReplyExpected, dbus.FlagNoReplyExpected},
 		{busMenuPath, busMenuName, "Event", 0, 0},
-		{busMenuPath, "org.freedesktop.DBus.Properties", "GetLayout", 0, 0},
+		{busMenuPath, busPropertiesName, "GetLayout", 0, 0},
+		{busMenuPath, busPropertiesName, "GetAll", 0, 0},
+		{itemPath, busPropertiesName, "GetAll", 0, dbus.FlagNoReplyExpected | answersItself},
+		{itemPath, busPropertiesName, "Get", 0, dbus.FlagNoReplyExpected | answersItself},
+		{itemPath, busPropertiesName, "Set", 0, 0},
 		{busMenuPath + "/deeper", busMenuName, "GetLayout", 0, dbus.FlagNoReplyExpected | answersItself},
 		{busMenuPath + "s", busMenuName, "GetLayout", 0, 0},
 		{itemPath, busMenuName, "GetLayout", 0, 0},
@@ -62,7 +66,7 @@ func TestLongAnswersAreTakenOver(t *testing.T) {
 			dbus.FieldInterface: dbus.MakeVariant(test.iface),
 			dbus.FieldMember:    dbus.MakeVariant(test.method),
 		}}
-		if askOwnMenu(msg); msg.Flags != test.want {
+		if askPorttray(msg); msg.Flags != test.want {
 			t.Errorf("%+v: the flags are %b", test, msg.Flags)
 		}
 	}

@@ -1,11 +1,11 @@
 package tray
 
 import (
+	"errors"
 	"fmt"
 	"log/slog"
 	"maps"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -15,7 +15,6 @@ import (
 const (
 	busMenuName = "com.canonical.dbusmenu"
 	busMenuPath = "/StatusNotifierItem/menu" // where systray's item says that its menu is
-	ownMenuPath = "/porttray/menu"           // where systray puts nothing
 	// unfolding is how long after a panel's first look at the menu it is asked to look again.
 	unfolding = 150 * time.Millisecond
 	// reading is longer than an answer takes from when it is settled until it is sent.
@@ -52,7 +51,7 @@ func ownMenu(_ node, theirs face, opened chan<- struct{}) (root node, own face, 
 	m := newBusMenu(opened)
 	conn, err := dbus.SessionBus()
 	if err == nil {
-		err = m.export(conn)
+		err = errors.Join(m.export(conn), m.exportItem(conn))
 	}
 	if err != nil {
 		slog.Error("the menu cannot be shown", "err", err) // the session is ending
@@ -75,30 +74,6 @@ func newBusMenu(opened chan<- struct{}) *busMenu {
 	m.items[0] = m.root
 	return m
 }
-
-// askOwnMenu has calls of systray's menu, as they arrive, be calls of porttray's. Both have the same connection, and systray serves
-// its menu at each path below its own, too.
-func askOwnMenu(msg *dbus.Message) {
-	path, _ := msg.Headers[dbus.FieldPath].Value().(dbus.ObjectPath)
-	if msg.Type != dbus.TypeMethodCall || path != busMenuPath && !strings.HasPrefix(string(path), busMenuPath+"/") {
-		return
-	}
-	if of := msg.Headers[dbus.FieldInterface].Value(); of == busMenuName || of == nil {
-		msg.Headers[dbus.FieldPath] = dbus.MakeVariant(dbus.ObjectPath(ownMenuPath))
-		switch msg.Headers[dbus.FieldMember].Value() {
-		case "GetLayout", "GetGroupProperties":
-			takeOver(msg)
-		}
-	}
-}
-
-// A busFace is systray's face beside a busMenu.
-type busFace struct {
-	face
-	menu *busMenu
-}
-
-func (f busFace) Commit() { f.menu.commit() }
 
 // export serves the menu.
 func (m *busMenu) export(conn *dbus.Conn) error {

@@ -32,6 +32,37 @@ func (d *desktop) claim(registered any, methods map[string]any) *dbus.Conn {
 	return conn
 }
 
+// Nobody but the program itself changes its icon, what is said of it, and what leads to the menu.
+func TestNobodySetsTheItem(t *testing.T) {
+	parallel(t)
+	s := newDesktop(t).startTray()
+	s.item.settle()
+	set := func(path dbus.ObjectPath, of, name string, value any) {
+		t.Helper()
+		const properties = "org.freedesktop.DBus.Properties."
+		var before, after dbus.Variant
+		s.item.call([]any{&before}, path, properties+"Get", of, name)
+		if dbus.SignatureOf(value) != before.Signature() {
+			t.Fatalf("%s is a %v, not a %v", name, before.Signature(), dbus.SignatureOf(value))
+		}
+		if _, err := call(s.item.h.conn.Object(s.item.sender, path), properties+"Set", of, name, dbus.MakeVariant(value)); err == nil {
+			t.Errorf("%s can be set", name)
+		}
+		if s.item.call([]any{&after}, path, properties+"Get", of, name); after.String() != before.String() {
+			t.Errorf("%s is %v now", name, after)
+		}
+	}
+	set(s.item.path, itemName, "Title", "x")
+	set(s.item.path, itemName, "Menu", dbus.ObjectPath("/x"))
+	set(s.item.path, itemName, "IconPixmap", []pixmap{})
+	set(s.item.path, itemName, "ToolTip", struct {
+		Name        string
+		Icons       []pixmap
+		Title, Text string
+	}{Title: "x"})
+	set(s.item.menuPath(), menuName, "Version", uint32(1<<31))
+}
+
 func TestHostThatLies(t *testing.T) {
 	parallel(t)
 	d := newDesktop(t)

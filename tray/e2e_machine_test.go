@@ -29,7 +29,7 @@ func TestBusDies(t *testing.T) {
 			if len(name) == 1 { // at the moment when the icon is to ask for attention
 				v.signal(os.Kill)
 				s.noRow(v.ports[0])
-				s.tray.signal(syscall.SIGSTOP)
+				s.tray.halt(t)
 				time.Sleep(7 * time.Second) // until the crash is to be told
 			} else {
 				s.item.click(s.item.menu().find("Notifications", "Off"))

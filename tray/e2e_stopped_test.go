@@ -28,10 +28,7 @@ func TestStoppedForAMinute(t *testing.T) {
 	for _, v := range []*victim{still, gone, back, second} {
 		s.row(v, v.ports[0])
 	}
-	s.tray.signal(syscall.SIGSTOP)
-	if err := unix.Waitid(unix.P_PID, s.tray.pid(), nil, unix.WSTOPPED, nil); err != nil { // it goes on for a moment
-		t.Fatal(err)
-	}
+	s.tray.halt(t)
 	begin := time.Now()
 	gone.signal(os.Kill)
 	second.signal(os.Kill)

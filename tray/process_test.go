@@ -11,6 +11,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // A process is something the test started.
@@ -83,6 +85,15 @@ func (p *process) output() string {
 // signal sends sig. A process that has ended already is not an error.
 func (p *process) signal(sig os.Signal) {
 	p.cmd.Process.Signal(sig)
+}
+
+// halt stops the process until it gets a SIGCONT. It has stopped when halt returns.
+func (p *process) halt(t testing.TB) {
+	t.Helper()
+	p.signal(syscall.SIGSTOP)
+	if err := unix.Waitid(unix.P_PID, p.pid(), nil, unix.WSTOPPED, nil); err != nil {
+		t.Fatal(err)
+	}
 }
 
 func (p *process) exited() bool {

@@ -109,7 +109,8 @@ func greet(conn *dbus.Conn) error {
 	if err := matchNotices(conn); err != nil {
 		return err
 	}
-	forSystray, err := dbus.SessionBusPrivateNoAutoStartup(dbus.WithSignalHandler(deaf{}), dbus.WithIncomingInterceptor(askOwnMenu))
+	forSystray, err := dbus.SessionBusPrivateNoAutoStartup(dbus.WithSignalHandler(deaf{}), dbus.WithHandler(sharedObjects),
+		dbus.WithIncomingInterceptor(askPorttray))
 	if err != nil {
 		return err
 	}
@@ -128,6 +129,11 @@ func greet(conn *dbus.Conn) error {
 //
 //go:linkname shared github.com/godbus/dbus/v5.sessionBus
 var shared *dbus.Conn
+
+// sharedObjects is what shared serves.
+//
+//lint:ignore SA1019 nothing else leads to what systray serves there
+var sharedObjects = dbus.NewDefaultHandler()
 
 // deaf takes no signals, and passes none on to whoever registers for them.
 type deaf struct{}
@@ -270,7 +276,7 @@ func (s *session) host(ctx context.Context) (trayHost, error) {
 	}
 	h := trayHost{by: by}
 	var has dbus.Variant
-	h.untold = s.conn.Object(by, watcherPath).CallWithContext(ctx, "org.freedesktop.DBus.Properties.Get", dbus.FlagNoAutoStart,
+	h.untold = s.conn.Object(by, watcherPath).CallWithContext(ctx, busPropertiesName+".Get", dbus.FlagNoAutoStart,
 		watcherName, "IsStatusNotifierHostRegistered").Store(&has)
 	isBool := false
 	if h.registered, isBool = has.Value().(bool); h.untold == nil && !isBool {
