@@ -194,11 +194,18 @@ func TestContainer(t *testing.T) {
 	if row.find("Kill") != nil {
 		t.Errorf("the container can be killed:\n%v", row)
 	}
-	before, _ := e.asked()
-	other := d.startVictim(victimOptions{name: "other"}, "127.0.0.1:0")
-	s.row(other, other.ports[0])
-	if now, _ := e.asked(); now != before {
-		t.Errorf("the engine was asked %d times because a process opened a port", now-before)
+	// A port may be a container's until its owner is found, which on a busy machine is not always at once.
+	for tries := 3; ; tries-- {
+		before, _ := e.asked()
+		other := d.startVictim(victimOptions{name: "other"}, "127.0.0.1:0")
+		s.row(other, other.ports[0])
+		now, _ := e.asked()
+		if now == before {
+			break
+		}
+		if tries == 1 {
+			t.Fatalf("the engine was asked %d times because a process opened a port", now-before)
+		}
 	}
 
 	s.item.click(row.find("Stop container shop-web-1"))
