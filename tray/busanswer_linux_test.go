@@ -3,6 +3,7 @@ package tray
 import (
 	"fmt"
 	"testing"
+	"time"
 
 	"github.com/godbus/dbus/v5"
 )
@@ -68,6 +69,34 @@ func TestLongAnswersAreTakenOver(t *testing.T) {
 		}}
 		if askPorttray(msg); msg.Flags != test.want {
 			t.Errorf("%+v: the flags are %b", test, msg.Flags)
+		}
+	}
+}
+
+// Of calls that wait for their answers no more than maxCalls of one sender are kept; the next is refused at once.
+func TestTooManyCallsAreRefused(t *testing.T) {
+	m := newBusMenu(nil)
+	call := dbus.Message{Flags: answersItself, Headers: map[dbus.HeaderField]dbus.Variant{dbus.FieldSender: dbus.MakeVariant(":1.7")}}
+	const nobodys = 99
+	answers := make(chan *dbus.Error, maxCalls)
+	for range maxCalls {
+		go func() { answers <- m.answerLayout(nobodys, -1, nil, call) }()
+	}
+	for waiting := 0; waiting < maxCalls; {
+		m.queue.mu.Lock()
+		waiting = m.queue.waiting[":1.7"]
+		m.queue.mu.Unlock()
+		time.Sleep(time.Millisecond)
+	}
+	for method, err := range map[string]*dbus.Error{"GetLayout": m.answerLayout(nobodys, -1, nil, call), "GetAll": m.answerProperty(call, "GetAll")} {
+		if err == nil || err.Name != "org.freedesktop.DBus.Error.LimitsExceeded" {
+			t.Errorf("%s: %v", method, err)
+		}
+	}
+	close(m.built)
+	for range maxCalls {
+		if err := <-answers; err == nil || err.Name != noSuchItem(nobodys).Name {
+			t.Errorf("one that waited: %v", err)
 		}
 	}
 }
