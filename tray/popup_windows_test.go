@@ -11,10 +11,10 @@ func TestFill(t *testing.T) {
 	for _, tt := range []struct{ name, text, want string }{
 		{"empty", "", ""},
 		{"with room to spare", "a·b", "a·b"},
-		{"just enough", strings.Repeat("x", 7), "xxxxxxx"},
-		{"too long", strings.Repeat("x", 8), "xxxxxxx"},
-		{"a character that does not fit", "xxxxxx🙂", "xxxxxx"},
-		{"a character that just fits", "xxxxx🙂y", "xxxxx🙂"},
+		{"just enough", strings.Repeat("a", 7), "aaaaaaa"},
+		{"too long", strings.Repeat("a", 8), "aaaaaaa"},
+		{"a character that does not fit", "aaaaaa🙂", "aaaaaa"},
+		{"a character that just fits", "aaaaa🙂y", "aaaaa🙂"},
 	} {
 		var field [8]uint16
 		fill(field[:], tt.text)

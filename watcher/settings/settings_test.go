@@ -37,12 +37,12 @@ pin = true
 [[rule]]
 port = "9000-9099"
 project = "@acme/*"
-directory = "~/work/**"
+directory = "~/code/**"
 show = "never"
 `))
 	want := Settings{Interval: Interval(1500 * time.Millisecond), Terminal: "kitty --single-instance", Rules: []Rule{
 		{Port: Ports{3000, 3000}, Process: "node", Show: ShowMain, Notify: NotifyAlways, Label: "Shop", Scheme: "https", Path: "/admin?x=1", Pin: true},
-		{Port: Ports{9000, 9099}, Project: "@acme/*", Directory: "~/work/**", Show: ShowNever},
+		{Port: Ports{9000, 9099}, Project: "@acme/*", Directory: "~/code/**", Show: ShowNever},
 	}}
 	if err != nil || !reflect.DeepEqual(got, want) {
 		t.Errorf("got %+v, %v", got, err)
@@ -176,8 +176,8 @@ func TestRule(t *testing.T) {
 	home := filepath.Join(string(filepath.Separator)+"home", "an*n")
 	t.Setenv("HOME", home)
 	t.Setenv("USERPROFILE", home)
-	shop := watcher.Listener{Port: 3000, Owner: owner.Process{PID: 1, Name: "node", Dir: filepath.Join(home, "work", "shop", "web")}}
-	shop.Facts.Project = owner.Project{Name: "@acme/shop", Dir: filepath.Join(home, "work", "shop")}
+	shop := watcher.Listener{Port: 3000, Owner: owner.Process{PID: 1, Name: "node", Dir: filepath.Join(home, "code", "shop", "web")}}
+	shop.Facts.Project = owner.Project{Name: "@acme/shop", Dir: filepath.Join(home, "code", "shop")}
 	bare := watcher.Listener{Port: 9000, Owner: owner.Process{PID: 2, Name: "java", Dir: "/srv"}}
 	db := watcher.Listener{Port: 5432, Owner: owner.Process{PID: 3, Name: "docker-proxy", Dir: "/"}, Container: engine.Container{ID: "c", Project: "shop"}}
 	hidden := watcher.Listener{Port: 631}
@@ -194,9 +194,9 @@ func TestRule(t *testing.T) {
 		{Rule{Project: "@acme/*"}, "s"},
 		{Rule{Project: "*shop"}, "sd"},
 		{Rule{Project: "shop"}, "d"},
-		{Rule{Directory: "~/work/*"}, "s"},
-		{Rule{Directory: "~/work/shop/"}, "s"},
-		{Rule{Directory: "~/work/shop/web"}, ""}, // the project's directory counts
+		{Rule{Directory: "~/code/*"}, "s"},
+		{Rule{Directory: "~/code/shop/"}, "s"},
+		{Rule{Directory: "~/code/shop/web"}, ""}, // the project's directory counts
 		{Rule{Directory: "~/*"}, ""},
 		{Rule{Directory: "~/**"}, "s"},
 		{Rule{Directory: "/home/other/**"}, ""},
