@@ -13,45 +13,89 @@ const (
 	answersItself dbus.Flags = 1 << 7
 )
 
-// A busQueue has long answers be made and sent one after another. Godbus runs each call at once and would hold the answers of all of
-// them until the bus takes them: some hundred kilobytes each, for calls of some hundred bytes.
+// A busQueue makes long answers to panels one after another. Godbus runs each call at once and would hold all their answers until
+// the bus takes them: some hundred kilobytes each, for calls of some hundred bytes.
 type busQueue struct {
-	turn sync.Mutex // held from when an answer is made until it is sent
+	conn  *dbus.Conn
+	built chan struct{} // closed when there is something to show; answers wait for it
+	// turn is held from when an answer is made until it is sent, and while a change is made and told. So a panel never gets an
+	// answer that is older than a signal before it.
+	turn sync.Mutex
 
-	mu      sync.Mutex     // guards what follows
-	waiting map[string]int // calls that are not answered yet, by the bus names of those who called
+	mu      sync.Mutex     // guards waiting
+	waiting map[string]int // calls that are not answered yet, by the bus names of their senders
 }
 
-// takeOver has godbus leave the answer to a call, if it wants one, to its method.
-func takeOver(call *dbus.Message) {
-	if call.Flags&dbus.FlagNoReplyExpected == 0 {
-		call.Flags |= dbus.FlagNoReplyExpected | answersItself
+func newBusQueue(conn *dbus.Conn) *busQueue {
+	return &busQueue{conn: conn, built: make(chan struct{}), waiting: map[string]int{}}
+}
+
+// ownAnswers makes godbus leave the answer of a long one to its method. It sees each message as it arrives.
+func ownAnswers(msg *dbus.Message) {
+	path, _ := msg.Headers[dbus.FieldPath].Value().(dbus.ObjectPath)
+	of, _ := msg.Headers[dbus.FieldInterface].Value().(string) // a call need not name its interface
+	long := false
+	switch method := msg.Headers[dbus.FieldMember].Value(); path {
+	case menuPath:
+		long = (of == menuName || of == "") && (method == "GetLayout" || method == "GetGroupProperties")
+	case itemPath:
+		long = (of == propertiesName || of == "") && (method == "Get" || method == "GetAll")
+	}
+	if long && msg.Type == dbus.TypeMethodCall && msg.Flags&dbus.FlagNoReplyExpected == 0 {
+		msg.Flags |= dbus.FlagNoReplyExpected | answersItself
 	}
 }
 
-// answer answers a call that was taken over with what to returns, when it is the call's turn and there is something to show.
-func (m *busMenu) answer(call dbus.Message, to func(sender string) ([]any, *dbus.Error)) *dbus.Error {
+// answer answers a call with what to returns, when it is the call's turn and there is something to show.
+func (q *busQueue) answer(call dbus.Message, to func(sender string) ([]any, *dbus.Error)) *dbus.Error {
 	if call.Flags&answersItself == 0 {
 		return nil // nobody waits for it
 	}
-	sender, _ := call.Headers[dbus.FieldSender].Value().(string)
-	if !m.queue.enter(sender) {
+	sender := senderOf(call)
+	if !q.enter(sender) {
 		return dbus.NewError("org.freedesktop.DBus.Error.LimitsExceeded", []any{"too many calls wait for their answers"})
 	}
-	defer m.queue.leave(sender)
-	<-m.built
-	m.queue.turn.Lock()
-	defer m.queue.turn.Unlock()
+	defer q.leave(sender)
+	<-q.built
+	q.turn.Lock()
+	defer q.turn.Unlock()
 	body, err := to(sender)
 	if err != nil {
 		return err
 	}
-	m.conn.Send(&dbus.Message{Type: dbus.TypeMethodReply, Body: body, Headers: map[dbus.HeaderField]dbus.Variant{
+	q.conn.Send(&dbus.Message{Type: dbus.TypeMethodReply, Body: body, Headers: map[dbus.HeaderField]dbus.Variant{
 		dbus.FieldDestination: dbus.MakeVariant(sender),
 		dbus.FieldReplySerial: dbus.MakeVariant(call.Serial()),
 		dbus.FieldSignature:   dbus.MakeVariant(dbus.SignatureOf(body...)),
 	}}, nil) // it fails only when the session has ended
 	return nil
+}
+
+func senderOf(call dbus.Message) string {
+	sender, _ := call.Headers[dbus.FieldSender].Value().(string)
+	return sender
+}
+
+// emit sends a signal to everybody or, if to is not empty, to that connection only. Before there is something to show nobody has to
+// be told. It fails only when the session has ended.
+func (q *busQueue) emit(to string, path dbus.ObjectPath, of, signal string, args ...any) {
+	select {
+	case <-q.built:
+	default:
+		return
+	}
+	headers := map[dbus.HeaderField]dbus.Variant{
+		dbus.FieldPath:      dbus.MakeVariant(path),
+		dbus.FieldInterface: dbus.MakeVariant(of),
+		dbus.FieldMember:    dbus.MakeVariant(signal),
+	}
+	if len(args) > 0 {
+		headers[dbus.FieldSignature] = dbus.MakeVariant(dbus.SignatureOf(args...))
+	}
+	if to != "" {
+		headers[dbus.FieldDestination] = dbus.MakeVariant(to)
+	}
+	q.conn.Send(&dbus.Message{Type: dbus.TypeSignal, Headers: headers, Body: args}, nil)
 }
 
 // enter reports whether one more call of a sender may wait. The more senders there are the fewer, but one always: who asks for too

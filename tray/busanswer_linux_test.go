@@ -11,7 +11,7 @@ import (
 // The calls of one who asks without waiting are refused from a number on that falls with the number of those who ask; one is always
 // let in. In the end nothing is left of them.
 func TestShareOfTheQueue(t *testing.T) {
-	q := busQueue{waiting: map[string]int{}}
+	q := newBusQueue(nil)
 	enters := func(sender string) (n int) {
 		for q.enter(sender) {
 			n++
@@ -49,25 +49,25 @@ func TestLongAnswersAreTakenOver(t *testing.T) {
 		path, iface, method string
 		flags, want         dbus.Flags
 	}{
-		{busMenuPath, busMenuName, "GetLayout", 0, dbus.FlagNoReplyExpected | answersItself},
-		{busMenuPath, busMenuName, "GetGroupProperties", 0, dbus.FlagNoReplyExpected | answersItself},
-		{busMenuPath, busMenuName, "GetLayout", dbus.FlagNoReplyExpected, dbus.FlagNoReplyExpected},
-		{busMenuPath, busMenuName, "Event", 0, 0},
-		{busMenuPath, busPropertiesName, "GetLayout", 0, 0},
-		{busMenuPath, busPropertiesName, "GetAll", 0, 0},
-		{itemPath, busPropertiesName, "GetAll", 0, dbus.FlagNoReplyExpected | answersItself},
-		{itemPath, busPropertiesName, "Get", 0, dbus.FlagNoReplyExpected | answersItself},
-		{itemPath, busPropertiesName, "Set", 0, 0},
-		{busMenuPath + "/deeper", busMenuName, "GetLayout", 0, dbus.FlagNoReplyExpected | answersItself},
-		{busMenuPath + "s", busMenuName, "GetLayout", 0, 0},
-		{itemPath, busMenuName, "GetLayout", 0, 0},
+		{menuPath, menuName, "GetLayout", 0, dbus.FlagNoReplyExpected | answersItself},
+		{menuPath, menuName, "GetGroupProperties", 0, dbus.FlagNoReplyExpected | answersItself},
+		{menuPath, menuName, "GetLayout", dbus.FlagNoReplyExpected, dbus.FlagNoReplyExpected},
+		{menuPath, menuName, "Event", 0, 0},
+		{menuPath, propertiesName, "GetLayout", 0, 0},
+		{menuPath, propertiesName, "GetAll", 0, 0},
+		{itemPath, propertiesName, "GetAll", 0, dbus.FlagNoReplyExpected | answersItself},
+		{itemPath, propertiesName, "Get", 0, dbus.FlagNoReplyExpected | answersItself},
+		{itemPath, propertiesName, "Set", 0, 0},
+		{menuPath + "/deeper", menuName, "GetLayout", 0, 0}, // nothing is served there
+		{menuPath + "s", menuName, "GetLayout", 0, 0},
+		{itemPath, menuName, "GetLayout", 0, 0},
 	} {
 		msg := &dbus.Message{Type: dbus.TypeMethodCall, Flags: test.flags, Headers: map[dbus.HeaderField]dbus.Variant{
 			dbus.FieldPath:      dbus.MakeVariant(dbus.ObjectPath(test.path)),
 			dbus.FieldInterface: dbus.MakeVariant(test.iface),
 			dbus.FieldMember:    dbus.MakeVariant(test.method),
 		}}
-		if askPorttray(msg); msg.Flags != test.want {
+		if ownAnswers(msg); msg.Flags != test.want {
 			t.Errorf("%+v: the flags are %b", test, msg.Flags)
 		}
 	}
@@ -75,7 +75,8 @@ func TestLongAnswersAreTakenOver(t *testing.T) {
 
 // Of calls that wait for their answers no more than maxCalls of one sender are kept; the next is refused at once.
 func TestTooManyCallsAreRefused(t *testing.T) {
-	m := newBusMenu(nil)
+	q := newBusQueue(nil)
+	m, icon := newBusMenu(q, nil), busIcon{queue: q}
 	call := dbus.Message{Flags: answersItself, Headers: map[dbus.HeaderField]dbus.Variant{dbus.FieldSender: dbus.MakeVariant(":1.7")}}
 	const nobodys = 99
 	answers := make(chan *dbus.Error, maxCalls)
@@ -83,17 +84,17 @@ func TestTooManyCallsAreRefused(t *testing.T) {
 		go func() { answers <- m.answerLayout(nobodys, -1, nil, call) }()
 	}
 	for waiting := 0; waiting < maxCalls; {
-		m.queue.mu.Lock()
-		waiting = m.queue.waiting[":1.7"]
-		m.queue.mu.Unlock()
+		q.mu.Lock()
+		waiting = q.waiting[":1.7"]
+		q.mu.Unlock()
 		time.Sleep(time.Millisecond)
 	}
-	for method, err := range map[string]*dbus.Error{"GetLayout": m.answerLayout(nobodys, -1, nil, call), "GetAll": m.answerProperty(call, "GetAll")} {
+	for method, err := range map[string]*dbus.Error{"GetLayout": m.answerLayout(nobodys, -1, nil, call), "GetAll": icon.answerAll("", call)} {
 		if err == nil || err.Name != "org.freedesktop.DBus.Error.LimitsExceeded" {
 			t.Errorf("%s: %v", method, err)
 		}
 	}
-	close(m.built)
+	close(q.built)
 	for range maxCalls {
 		if err := <-answers; err == nil || err.Name != noSuchItem(nobodys).Name {
 			t.Errorf("one that waited: %v", err)

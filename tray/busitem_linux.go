@@ -8,42 +8,38 @@ import (
 
 // A busItem is an item of a busMenu, or that itself.
 type busItem struct {
-	menu      *busMenu
-	id        int32
-	parent    *busItem
-	label     string // escaped
-	disabled  bool
-	hidden    bool
-	separator bool
-	check     bool // it can be checked
-	checked   bool
-	children  []*busItem
-	fresh     bool // panels do not know of it
-	changed   bool // panels know it as something else
-	to        chan<- click
-	as        *click // what goes to to at a click; nil if nothing does
+	menu     *busMenu
+	id       int32
+	parent   *busItem
+	kind     kind
+	label    string // escaped
+	disabled bool
+	hidden   bool
+	checked  bool
+	children []*busItem
+	grown    uint32 // the revision in which it got its present children
+	fresh    bool   // panels do not know of it
+	changed  bool   // panels know it as something else
+	to       chan<- click
+	as       *click // what goes to to at a click; nil if nothing does
 }
 
-func (i *busItem) Add(label string) item { return i.add(busItem{label: escaped(label)}) }
-func (i *busItem) AddCheck(label string, checked bool) item {
-	return i.add(busItem{label: escaped(label), check: true, checked: checked})
-}
-func (i *busItem) AddSeparator() { i.add(busItem{separator: true}) }
-
-func (i *busItem) add(child busItem) *busItem {
+// Add appends an item. Plasma reads the kind of an item once, so a branch is one from the start.
+func (i *busItem) Add(label string, k kind) item {
 	m := i.menu
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.made++
-	child.menu, child.id, child.parent, child.fresh = m, m.made, i, true
-	m.items[child.id] = &child
-	m.changed = append(m.changed, &child)
-	i.children = append(i.children, &child)
-	if m.grown = true; len(i.children) == 1 { // it is a submenu now
-		i.touch()
-	}
-	return &child
+	child := &busItem{menu: m, id: m.made, parent: i, kind: k, label: escaped(label), fresh: true}
+	m.items[child.id] = child
+	m.changed = append(m.changed, child)
+	i.children = append(i.children, child)
+	i.grow()
+	return child
 }
+
+// grow notes that the item has other children. The caller has locked the menu.
+func (i *busItem) grow() { i.grown, i.menu.grown = i.menu.revision+1, true }
 
 // touch notes that a property has changed. The caller has locked the menu.
 func (i *busItem) touch() {
@@ -75,14 +71,15 @@ func (i *busItem) Remove() {
 	defer i.menu.mu.Unlock()
 	i.parent.children = slices.DeleteFunc(i.parent.children, func(c *busItem) bool { return c == i })
 	i.forget()
-	if i.menu.grown = true; len(i.parent.children) == 0 { // it is no submenu any more
-		i.parent.touch()
-	}
+	i.parent.grow()
 }
 
 // forget takes the item and what is below it out of what panels can name.
 func (i *busItem) forget() {
 	delete(i.menu.items, i.id)
+	for _, r := range i.menu.readers {
+		delete(r.levels, i.id)
+	}
 	i.as = nil
 	for _, c := range i.children {
 		c.forget()
@@ -118,7 +115,7 @@ func (i *busItem) properties() busProperties {
 	props := map[string]dbus.Variant{}
 	switch {
 	case i.id == 0:
-	case i.separator:
+	case i.kind == separator:
 		props["type"] = dbus.MakeVariant("separator")
 	default:
 		// Those too that are as the protocol says anyway: they may have been others before.
@@ -126,11 +123,11 @@ func (i *busItem) properties() busProperties {
 		props["enabled"] = dbus.MakeVariant(!i.disabled)
 		props["visible"] = dbus.MakeVariant(!i.hidden)
 	}
-	if i.check {
+	if toggle := map[kind]string{check: "checkmark", radio: "radio"}[i.kind]; toggle != "" {
 		state := map[bool]int32{true: 1}[i.checked]
-		props["toggle-type"], props["toggle-state"] = dbus.MakeVariant("checkmark"), dbus.MakeVariant(state)
+		props["toggle-type"], props["toggle-state"] = dbus.MakeVariant(toggle), dbus.MakeVariant(state)
 	}
-	if len(i.children) > 0 {
+	if i.id == 0 || i.kind == branch {
 		props["children-display"] = dbus.MakeVariant("submenu")
 	}
 	return busProperties{i.id, props}

@@ -8,15 +8,15 @@ import (
 
 // Of what was removed nothing is left, neither to be named by panels nor in memory.
 func TestRemovedItemsAreForgotten(t *testing.T) {
-	m := newBusMenu(nil)
-	m.root.Add("stays").Add("too")
+	m := newBusMenu(newBusQueue(nil), nil)
+	m.root.Add("stays", branch).Add("too", plain)
 	count := func() int { return len(m.items) }
 	before := count()
 	for range 3 {
-		submenu := m.root.Add("goes")
-		submenu.AddSeparator()
-		submenu.AddCheck("with it", true).Add("and what is below")
-		alone := submenu.Add("goes before")
+		submenu := m.root.Add("goes", branch)
+		submenu.Add("", separator)
+		submenu.Add("with it", branch).Add("and what is below", check)
+		alone := submenu.Add("goes before", plain)
 		alone.Remove()
 		if got := count(); got != before+4 {
 			t.Errorf("there are %d items, want %d", got, before+4)
@@ -32,8 +32,8 @@ func TestRemovedItemsAreForgotten(t *testing.T) {
 
 // However many panels come and go, few are remembered. One that was forgotten is only asked to look again once more.
 func TestFewPanelsAreRemembered(t *testing.T) {
-	m := newBusMenu(nil)
-	m.root.Add("submenu").Add("entry")
+	m := newBusMenu(newBusQueue(nil), nil)
+	m.root.Add("submenu", branch).Add("entry", plain)
 	whole := func(sender string) bool {
 		_, l, err := m.layout(0, -1, sender)
 		if err != nil {
@@ -57,9 +57,9 @@ func TestFewPanelsAreRemembered(t *testing.T) {
 
 // Repeated and unknown items are left out of an answer, and no item stands for all.
 func TestPropertiesOnce(t *testing.T) {
-	m := newBusMenu(nil)
-	m.root.Add("1").Add("2")
-	m.root.AddSeparator()
+	m := newBusMenu(newBusQueue(nil), nil)
+	m.root.Add("1", branch).Add("2", plain)
+	m.root.Add("", separator)
 	for _, test := range []struct{ ids, want []int32 }{
 		{[]int32{2, 7, 1, 2, 2, 1, -1}, []int32{2, 1}},
 		{[]int32{7, 7}, nil},

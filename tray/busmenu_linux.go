@@ -3,100 +3,88 @@ package tray
 import (
 	"errors"
 	"fmt"
-	"log/slog"
 	"maps"
 	"slices"
 	"sync"
 	"time"
 
 	"github.com/godbus/dbus/v5"
+	"github.com/godbus/dbus/v5/prop"
 )
 
 const (
-	busMenuName = "com.canonical.dbusmenu"
-	busMenuPath = "/StatusNotifierItem/menu" // where systray's item says that its menu is
+	menuName = "com.canonical.dbusmenu" // described in dbus-menu.xml of libdbusmenu
 	// unfolding is how long after a panel's first look at the menu it is asked to look again.
 	unfolding = 150 * time.Millisecond
-	// reading is longer than an answer takes from when it is settled until it is sent.
-	reading = 250 * time.Millisecond
+	// settling is how long after its first look a panel may call AboutToShow by itself. GNOME's extension does.
+	settling = 2 * time.Second
+	// signPace is how long a repeated sign of the same kind is ignored. Rush is the shortest time between two signs.
+	signPace = time.Second
+	rush     = 50 * time.Millisecond
 	// maxReaders is how many panels are remembered.
 	maxReaders = 64
 )
 
-// A busMenu is the menu as panels on Linux read it (com.canonical.dbusmenu, described in dbus-menu.xml of libdbusmenu). It takes
-// the place of systray's own, which sends three signals for each property of each item that changes: a server that comes or goes
-// would cost over a hundred, and have the panel read most of the menu as often. This one tells all that has changed at once, by a
-// signal or two, when the drawer has drawn it; the panel reads the menu again only if there are other items in it. The item of the
-// tray and its icon stay systray's.
+// A busMenu is the menu as panels on Linux read it (com.canonical.dbusmenu). It tells all changes of a drawing at once: what other
+// labels items have, in one signal, and that there are other items, in one more.
+//
+// Panels read in two ways. Those with libdbusmenu-gtk, and GNOME, read the whole menu again when it has other items. Those with Qt,
+// KDE and LXQt, read one level at a time. They are told of other items when somebody opens the level above: an unseen submenu costs
+// them nothing, and a seen one is complete before it is shown.
 type busMenu struct {
-	opened chan<- struct{}
-	built  chan struct{} // closed when there is something to show
-	queue  busQueue
+	queue *busQueue
+	signs chan<- sign
 
 	mu       sync.Mutex // guards what follows, and all items
-	conn     *dbus.Conn // nil until it is built
 	root     *busItem
 	items    map[int32]*busItem
 	made     int32 // items up to now, by which they are numbered
 	revision uint32
-	changed  []*busItem      // whose properties are others than panels were told
-	grown    bool            // there are other items than panels were told
-	read     time.Time       // when a panel last asked for something
-	readers  map[string]bool // the bus names of panels that have looked at the menu
+	changed  []*busItem           // whose properties are others than panels were told
+	grown    bool                 // there are other items than panels were told
+	readers  map[string]*reader   // the panels that have looked at the menu, by their bus names
+	whole    bool                 // one of them reads the whole menu
+	given    [menuSigns]time.Time // when the last sign of each kind was passed on
 }
 
-// ownMenu has porttray's own menu take the place of systray's, before systray shows its. Root and face are to be drawn on, and built
-// must be called when that is done for the first time: until then panels wait.
-func ownMenu(_ node, theirs face, opened chan<- struct{}) (root node, own face, built func()) {
-	m := newBusMenu(opened)
-	conn, err := dbus.SessionBus()
-	if err == nil {
-		err = errors.Join(m.export(conn), m.exportItem(conn))
-	}
-	if err != nil {
-		slog.Error("the menu cannot be shown", "err", err) // the session is ending
-	}
-	return m.root, busFace{theirs, m}, func() {
-		m.mu.Lock()
-		defer m.mu.Unlock()
-		m.tell() // nobody as yet
-		if err == nil {
-			m.conn = conn
-		}
-		close(m.built)
-	}
+// A reader is a panel that has looked at the menu.
+type reader struct {
+	since    time.Time
+	unfolded bool             // it was asked to look again
+	tells    bool             // it tells by an event when the menu is opened
+	levels   map[int32]uint32 // the revisions in which it read single levels, by the item above
 }
 
-func newBusMenu(opened chan<- struct{}) *busMenu {
-	m := &busMenu{opened: opened, built: make(chan struct{}), queue: busQueue{waiting: map[string]int{}}, revision: 1,
-		items: map[int32]*busItem{}, readers: map[string]bool{}}
+func newBusMenu(queue *busQueue, signs chan<- sign) *busMenu {
+	m := &busMenu{queue: queue, signs: signs, revision: 1, items: map[int32]*busItem{}, readers: map[string]*reader{}}
 	m.root = &busItem{menu: m}
 	m.items[0] = m.root
 	return m
 }
 
 // export serves the menu.
-func (m *busMenu) export(conn *dbus.Conn) error {
-	return conn.ExportMethodTable(map[string]any{
+func (m *busMenu) export() error {
+	constant := func(value any) *prop.Prop { return &prop.Prop{Value: value, Emit: prop.EmitConst} }
+	_, err := prop.Export(m.queue.conn, menuPath, prop.Map{menuName: {
+		"Version": constant(uint32(3)), "TextDirection": constant("ltr"), "Status": constant("normal"), "IconThemePath": constant([]string{}),
+	}})
+	return errors.Join(err, m.queue.conn.ExportMethodTable(map[string]any{
 		"GetLayout":          m.answerLayout,
 		"GetGroupProperties": m.answerProperties,
 		"GetProperty":        m.property,
 		"Event":              m.event,
 		"EventGroup":         m.events,
-		"AboutToShow":        func(int32) (bool, *dbus.Error) { return false, nil },
-		"AboutToShowGroup":   m.aboutToShow,
-	}, ownMenuPath, busMenuName)
+		"AboutToShow":        m.aboutToShow,
+		"AboutToShowGroup":   m.aboutToShowGroup,
+	}, menuPath, menuName))
 }
 
 // commit tells panels what has changed since it was called last.
 func (m *busMenu) commit() {
+	m.queue.turn.Lock()
+	defer m.queue.turn.Unlock()
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.tell()
-}
-
-// tell is commit, for those who have locked the menu.
-func (m *busMenu) tell() {
 	updated := []busProperties{}
 	for _, i := range m.changed {
 		if i.changed && m.items[i.id] == i {
@@ -104,28 +92,25 @@ func (m *busMenu) tell() {
 		}
 		i.fresh, i.changed = false, false
 	}
-	// An answer to a panel that is reading may be older than the signal, and come after it.
-	grown := m.grown || len(updated) > 0 && time.Since(m.read) < reading
-	m.changed, m.grown = nil, false
-	if m.conn == nil {
-		return
-	}
+	m.changed = nil
 	if len(updated) > 0 {
 		type names struct {
 			ID    int32
 			Names []string
 		}
-		m.emit("ItemsPropertiesUpdated", updated, []names{})
+		m.emit("", "ItemsPropertiesUpdated", updated, []names{})
 	}
-	if grown {
+	if m.grown {
+		m.grown = false
 		m.revision++
-		m.emit("LayoutUpdated", m.revision, int32(0))
+		if m.whole {
+			m.emit("", "LayoutUpdated", m.revision, int32(0))
+		}
 	}
 }
 
-// emit sends a signal. It fails only when the session has ended.
-func (m *busMenu) emit(signal string, args ...any) {
-	_ = m.conn.Emit(busMenuPath, busMenuName+"."+signal, args...)
+func (m *busMenu) emit(to, signal string, args ...any) {
+	m.queue.emit(to, menuPath, menuName, signal, args...)
 }
 
 // busProperties are what a panel is told of an item; those that are not among them are as the protocol says.
@@ -143,16 +128,16 @@ type busLayout struct {
 
 // answerLayout is GetLayout.
 func (m *busMenu) answerLayout(parent, depth int32, _ []string, call dbus.Message) *dbus.Error {
-	return m.answer(call, func(sender string) ([]any, *dbus.Error) {
+	return m.queue.answer(call, func(sender string) ([]any, *dbus.Error) {
 		revision, layout, err := m.layout(parent, depth, sender)
 		return []any{revision, layout}, err
 	})
 }
 
-// layout returns what GetLayout does. All properties are returned, whatever is asked for, as systray does.
+// layout returns what GetLayout does. It returns all properties, whatever is asked for.
 //
-// The first time that a panel asks for everything it gets the top level only, and is asked to look again: libdbusmenu-gtk, which
-// most panels have, would read what is below it in an order in which the submenus stay empty.
+// The first time that a panel asks for everything it gets the top level only, and is asked to look again: libdbusmenu-gtk would read
+// what is below in an order in which the submenus stay empty.
 func (m *busMenu) layout(parent, depth int32, sender string) (uint32, busLayout, *dbus.Error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -160,20 +145,36 @@ func (m *busMenu) layout(parent, depth int32, sender string) (uint32, busLayout,
 	if i == nil {
 		return 0, busLayout{}, noSuchItem(parent)
 	}
-	m.read = time.Now()
-	if (depth < 0 || depth > 1) && !m.readers[sender] {
+	r := m.reader(sender)
+	switch {
+	case depth == 1:
+		r.levels[parent] = m.revision
+	case depth != 0:
+		m.whole = true
+		if !r.unfolded {
+			r.unfolded, depth = true, 1
+			time.AfterFunc(unfolding, func() {
+				m.mu.Lock()
+				m.grown = true
+				m.mu.Unlock()
+				m.commit()
+			})
+		}
+	}
+	return m.revision, i.layout(depth), nil
+}
+
+// reader returns what is known of a panel. The caller has locked the menu.
+func (m *busMenu) reader(sender string) *reader {
+	r := m.readers[sender]
+	if r == nil {
 		if len(m.readers) == maxReaders {
 			clear(m.readers)
 		}
-		m.readers[sender], depth = true, 1
-		time.AfterFunc(unfolding, func() {
-			m.mu.Lock()
-			defer m.mu.Unlock()
-			m.grown = true
-			m.tell()
-		})
+		r = &reader{since: time.Now(), levels: map[int32]uint32{}}
+		m.readers[sender] = r
 	}
-	return m.revision, i.layout(depth), nil
+	return r
 }
 
 func noSuchItem(id int32) *dbus.Error {
@@ -182,14 +183,13 @@ func noSuchItem(id int32) *dbus.Error {
 
 // answerProperties is GetGroupProperties.
 func (m *busMenu) answerProperties(ids []int32, _ []string, call dbus.Message) *dbus.Error {
-	return m.answer(call, func(string) ([]any, *dbus.Error) { return []any{m.properties(ids)}, nil })
+	return m.queue.answer(call, func(string) ([]any, *dbus.Error) { return []any{m.properties(ids)}, nil })
 }
 
 // properties returns what GetGroupProperties does: of each item once, however often it is asked for, and of all if of none.
 func (m *busMenu) properties(ids []int32) []busProperties {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.read = time.Now()
 	if len(ids) == 0 {
 		ids = slices.Sorted(maps.Keys(m.items))
 	}
@@ -207,7 +207,6 @@ func (m *busMenu) properties(ids []int32) []busProperties {
 func (m *busMenu) property(id int32, name string) (dbus.Variant, *dbus.Error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.read = time.Now()
 	if i := m.items[id]; i != nil {
 		if v, ok := i.properties().Props[name]; ok {
 			return v, nil
@@ -217,13 +216,13 @@ func (m *busMenu) property(id int32, name string) (dbus.Variant, *dbus.Error) {
 }
 
 // event is Event. What a panel shows may be older than the menu, so it is no error if there is no such item.
-func (m *busMenu) event(id int32, event string, _ dbus.Variant, _ uint32) *dbus.Error {
-	m.happens(id, event)
+func (m *busMenu) event(id int32, event string, _ dbus.Variant, _ uint32, sender dbus.Sender) *dbus.Error {
+	m.happens(id, event, string(sender))
 	return nil
 }
 
 // happens does what an event on an item asks for, and reports whether there is such an item.
-func (m *busMenu) happens(id int32, event string) (known bool) {
+func (m *busMenu) happens(id int32, event, sender string) (known bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	i := m.items[id]
@@ -232,35 +231,75 @@ func (m *busMenu) happens(id int32, event string) (known bool) {
 	case event == "clicked":
 		i.click()
 	case event == "opened" && id == 0:
-		select {
-		case m.opened <- struct{}{}:
-		default: // one is waiting already
-		}
+		m.reader(sender).tells = true
+		m.sign(menuOpened)
+	case event == "opened":
+		m.sign(menuUsed)
+	case event == "closed" && id == 0:
+		m.sign(menuClosed)
 	}
 	return i != nil
 }
 
-// events is EventGroup. As for systray, only clicks count that are reported so.
+// sign passes on what the person does with the menu, but no flood of it. The caller has locked the menu.
+func (m *busMenu) sign(s sign) {
+	now := time.Now()
+	opposite := map[sign]sign{menuOpened: menuClosed, menuClosed: menuOpened, menuUsed: menuUsed}[s]
+	last := m.given[s]
+	repeated := !last.Before(m.given[opposite]) && now.Sub(last) < signPace
+	if repeated || s != menuClosed && now.Sub(slices.MaxFunc(m.given[:], time.Time.Compare)) < rush {
+		return
+	}
+	m.given[s] = now
+	select {
+	case m.signs <- s:
+	default: // earlier ones are waiting
+	}
+}
+
+// events is EventGroup.
 func (m *busMenu) events(events []struct {
 	ID    int32
 	Event string
 	Data  dbus.Variant
 	At    uint32
-}) ([]int32, *dbus.Error) {
+}, sender dbus.Sender) ([]int32, *dbus.Error) {
 	unknown := []int32{}
 	for _, e := range events {
-		if e.Event == "opened" {
-			continue
-		}
-		if !m.happens(e.ID, e.Event) {
+		if !m.happens(e.ID, e.Event, string(sender)) {
 			unknown = append(unknown, e.ID)
 		}
 	}
 	return unknown, nil
 }
 
-// aboutToShow is AboutToShowGroup. Systray has a panel read all submenus again that it asks for, and so does this.
-func (m *busMenu) aboutToShow(ids []int32) (update, unknown []int32, err *dbus.Error) {
+// aboutToShow is AboutToShow. Xfce, waybar and Cinnamon tell only by this that the menu is opened. A panel that reads a level at a
+// time is told which submenus of this one it does not know: KDE would show them first and read them then, off the screen.
+func (m *busMenu) aboutToShow(id int32, sender dbus.Sender) (update bool, err *dbus.Error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	i, r := m.items[id], m.reader(string(sender))
+	if i == nil {
+		return false, noSuchItem(id)
+	}
+	if id != 0 {
+		m.sign(menuUsed)
+	} else if !r.tells && time.Since(r.since) >= settling {
+		m.sign(menuOpened)
+	}
+	if len(r.levels) == 0 {
+		return false, nil
+	}
+	for _, c := range i.children {
+		if c.kind == branch && !c.hidden && c.grown > r.levels[c.id] {
+			m.emit(string(sender), "LayoutUpdated", m.revision, c.id)
+		}
+	}
+	return i.grown > r.levels[id], nil
+}
+
+// aboutToShowGroup is AboutToShowGroup. It makes a panel read all submenus again that it asks for.
+func (m *busMenu) aboutToShowGroup(ids []int32) (update, unknown []int32, err *dbus.Error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	update, unknown = []int32{}, []int32{}

@@ -239,7 +239,7 @@ func TestLoopKeepsChoices(t *testing.T) {
 		}
 		s.loop.restore(c)
 		s.list(server(3000, 2))
-		for _, label := range []string{"All ports", "Paused until " + time.Now().Add(30*time.Minute).Format("15:04")} {
+		for _, label := range []string{"All ports", "Resume (paused until " + time.Now().Add(30*time.Minute).Format("15:04")} {
 			if s.menu.root.find("Notifications", label) == nil {
 				t.Errorf("no %q in the menu:\n%s", label, s.menu.root.text())
 			}

@@ -1,7 +1,8 @@
 package tray
 
 import (
-	"fmt"
+	"os"
+	"runtime"
 	"slices"
 	"time"
 
@@ -9,22 +10,31 @@ import (
 )
 
 const (
-	slotCount = 4 * maxRows // at the top level: so many that a new row nearly always finds a free one between its neighbours
-	spare     = 16          // slots more than needed when those of a submenu do not suffice
-	// linger is how long what was taken out of the menu can still be clicked, because a panel may still show it. Until then it
-	// is only hidden: removing an item while a click on it is under way makes systray panic.
+	slotCount = 4 * directRows // slots of the top level: a new row nearly always finds a free one between its neighbours
+	spare     = 16             // further slots that a submenu gets when it needs more
+	// linger is how long an entry that left the menu can still be clicked. A panel may still show it, and systray panics if
+	// an item is removed during a click on it. Until then the entry is only hidden.
 	linger = time.Minute
 )
 
-// A node is a part of the menu that others can be appended to, as systray has it. Items cannot be moved or inserted.
+// A kind says what an entry is for as long as it exists. Panels read it once.
+type kind int
+
+const (
+	plain  kind = iota
+	branch      // it has a submenu, or may get one
+	check
+	radio
+	separator
+)
+
+// A node is a part of the menu that others can be appended to. Items cannot be moved or inserted.
 type node interface {
-	Add(label string) item
-	AddCheck(label string, checked bool) item
-	AddSeparator()
+	Add(label string, k kind) item
 }
 
-// An item is one entry of the menu. Each call of a method can cost the panel a look at the whole menu, so draw makes none that
-// changes nothing.
+// An item is one entry of the menu as the system has it. Each call can make a panel read the menu, so the drawer calls nothing
+// that changes nothing.
 type item interface {
 	node
 	SetTitle(string)
@@ -43,10 +53,10 @@ type item interface {
 type face interface {
 	SetIcon(count int, attention bool)
 	SetTooltip(string)
-	Commit() // the menu is drawn, and the panel can be told what has changed in it
+	Commit() // the menu is drawn; panels can be told
 }
 
-// A click says which item was clicked. Whatever it acts on was settled when the item was made, not when the click is handled.
+// A click is what an entry does. It is settled when the entry is made, not when the click is handled.
 type click struct {
 	action action
 	id     watcher.ID
@@ -57,15 +67,11 @@ type click struct {
 	mark   mark   // what to pin or hide, or no longer
 }
 
-// click returns a click on one of the row's entries.
-func (r row) click(a action) click {
-	return click{action: a, id: r.id, target: r.target, who: r.who}
-}
-
 type action int
 
 const (
-	open action = iota
+	none action = iota
+	open
 	copyAddress
 	copyNetwork // the address for other machines
 	stop
@@ -82,325 +88,192 @@ const (
 	openSettings
 	about
 	quit
-	none // too many others run
 )
 
-// A drawer brings what is on the screen in line with a menu, with as few changes as possible. It belongs to one goroutine.
+// A drawer brings the screen in line with a menu, with as few changes as possible. It belongs to one goroutine.
 type drawer struct {
 	face   face
 	clicks chan click
-	shown  menu
 
-	header *entry
-	latest *entry
-	goes   func()  // ends the forwarding of latest; nil if there is none
-	top    strip   // the first rows
-	more   submenu // the other rows of the main list
-	other  submenu // the rows under Other
-	recent recentMenu
-	modes  []*entry // in the order of modes
-	pause  *entry
-	login  *entry
-	hidden hiddenMenu
-	about  *entry
-	dead   []deadLeaf // waiting to be removed
+	count     int
+	attention bool
+	tooltip   string
+
+	root       node
+	head, tail []*entry
+	top        strip
+	keys       []rowKey    // of all rows, as drawn last
+	dead       []deadEntry // waiting to be removed
 }
 
-// newDrawer builds the menu under root, with no rows as yet. The face must show v already.
+// newDrawer builds the menu v under root. The face must show v already.
 func newDrawer(root node, f face, v menu) *drawer {
-	d := &drawer{face: f, clicks: make(chan click, 32)}
-	d.header = newEntry(root, v.header, false)
-	d.latest = newEntry(root, "", true)
-	d.latest.hide()
-	d.top = strip{parent: root}
-	d.top.grow(slotCount)
-	d.more, d.other = newSubmenu(root), newSubmenu(root)
-	d.recent.entry = newEntry(root, "Recently closed", true)
-	d.recent.hide()
-	root.AddSeparator()
-	notices := newEntry(root, "Notifications", true)
-	for _, m := range modes {
-		e := newCheck(notices.item, m.label, m.mode == v.mode)
-		d.forward(e.item, click{action: setMode, mode: m.mode})
-		d.modes = append(d.modes, e)
-	}
-	notices.item.AddSeparator()
-	d.pause = newEntry(notices.item, v.pause, true)
-	d.forward(d.pause.item, click{action: pause})
-	preferences := newEntry(root, "Settings", true)
-	d.login = newCheck(preferences.item, "Start at login", v.atLogin)
-	d.forward(d.login.item, click{action: atLogin})
-	d.forward(newEntry(preferences.item, "Open settings file", true).item, click{action: openSettings})
-	d.about = newEntry(root, v.about, true)
-	d.forward(d.about.item, click{action: about})
-	d.forward(newEntry(root, "Quit", true).item, click{action: quit})
-	d.shown = menu{count: v.count, attention: v.attention, tooltip: v.tooltip, header: v.header, mode: v.mode, pause: v.pause,
-		atLogin: v.atLogin, about: v.about}
+	d := &drawer{face: f, clicks: make(chan click, 32), root: root, count: v.count, attention: v.attention, tooltip: v.tooltip}
+	d.fill(root, &d.head, v.head, time.Time{})
+	d.top.grow(root, slotCount)
+	d.drawMenu(v, time.Time{})
 	return d
 }
 
-// drawFace changes what is shown outside of the menu to v. It never disturbs an open menu.
+// drawFace draws what is outside of the menu. It never disturbs an open menu.
 func (d *drawer) drawFace(v menu) {
-	if v.count != d.shown.count || v.attention != d.shown.attention {
+	if v.count != d.count || v.attention != d.attention {
 		d.face.SetIcon(v.count, v.attention)
 	}
-	if v.tooltip != d.shown.tooltip {
+	if v.tooltip != d.tooltip {
 		d.face.SetTooltip(v.tooltip)
 	}
-	d.shown.count, d.shown.attention, d.shown.tooltip = v.count, v.attention, v.tooltip
+	d.count, d.attention, d.tooltip = v.count, v.attention, v.tooltip
 }
 
-// draw changes what is on the screen from what was drawn last to v.
+// draw changes the screen to v.
 func (d *drawer) draw(v menu, now time.Time) {
 	d.drawFace(v)
-	d.header.show(v.header, false)
-	d.drawLatest(v.latest)
-	d.recent.draw(d, v.recent)
-	for i, m := range modes {
-		d.modes[i].check(m.mode == v.mode)
-	}
-	d.pause.show(v.pause, true)
-	d.login.check(v.atLogin)
-	if changed := !slices.Equal(v.rows, d.shown.rows); changed || !slices.Equal(v.other, d.shown.other) {
-		if changed {
-			n := min(len(v.rows), maxRows)
-			d.place(&d.top, v.rows[:n], now)
-			d.placeUnder(&d.more, "More", v.rows[n:], now)
-		}
-		if len(v.other) > 0 && d.hidden.entry == nil {
-			d.other.show(fmt.Sprintf("Other (%d)", len(v.other)), true)
-			d.drawHidden(v)
-		}
-		if len(v.other) > 0 || len(d.shown.other) > 0 {
-			d.placeUnder(&d.other, "Other", v.other, now)
-		}
-		d.sweep(now)
-	}
-	d.drawHidden(v)
-	d.shown = v
+	d.drawMenu(v, now)
 	d.face.Commit()
 }
 
-// drawLatest shows the latest event, if there is one.
-func (d *drawer) drawLatest(latest entryText) {
-	if latest == d.shown.latest {
+func (d *drawer) drawMenu(v menu, now time.Time) {
+	// What waits to be removed goes along with a change of the rows, which has panels read the menu anyway.
+	if keys := v.keys(); !slices.Equal(keys, d.keys) {
+		d.sweep(now)
+		d.keys = keys
+	}
+	d.fill(d.root, &d.head, v.head, now)
+	d.place(&d.top, v.rows, now)
+	d.fill(d.root, &d.tail, v.tail, now)
+}
+
+// An entry is an item together with what it shows, so that only real changes reach the system.
+type entry struct {
+	item             item
+	kind             kind
+	label            string
+	enabled, visible bool
+	checked          bool
+	click            click
+	key              rowKey
+	unbind           func() // ends the forwarding of clicks; nil if there is none
+	below            []*entry
+	rows             strip
+}
+
+// newEntry appends an entry. Without a label it is hidden.
+func newEntry(parent node, k kind, label string) *entry {
+	e := &entry{item: parent.Add(label, k), kind: k, label: label, enabled: true, visible: true}
+	if label == "" && k != separator {
+		e.hide()
+	}
+	return e
+}
+
+func (e *entry) hide() {
+	if e.visible {
+		e.item.Hide()
+		e.visible = false
+	}
+}
+
+// bind makes clicks do c.
+func (d *drawer) bind(e *entry, c click) {
+	if e.click == c {
 		return
 	}
-	if d.goes != nil {
-		d.goes()
-		d.goes = nil
+	if e.unbind != nil {
+		e.unbind()
+		e.unbind = nil
 	}
-	if latest.label != "" {
-		d.goes = d.forward(d.latest.item, click{action: showLatest, id: latest.id})
-	}
-	d.latest.showIf(latest.label, true)
-}
-
-// placeUnder shows rows in a submenu, which itself is shown only if there are any.
-func (d *drawer) placeUnder(s *submenu, label string, rows []row, now time.Time) {
-	if len(rows) > 0 {
-		// Before it gets its first child: Windows cannot hang a submenu on a hidden item.
-		s.show(fmt.Sprintf("%s (%d)", label, len(rows)), true)
-	}
-	if missing := len(rows) - len(s.slots); missing > 0 {
-		s.grow(missing + spare)
-	}
-	d.place(&s.strip, rows, now)
-	if len(rows) == 0 {
-		s.hide()
+	if e.click = c; c.action != none {
+		e.unbind = e.item.Forward(d.clicks, c)
 	}
 }
 
-// place shows rows in the slots of a strip.
-func (d *drawer) place(s *strip, rows []row, now time.Time) {
-	want := make([]watcher.ID, len(rows))
-	for i, r := range rows {
-		want[i] = r.id
+// disarm makes clicks on an entry and on its fixed entries do nothing.
+func (d *drawer) disarm(e *entry) {
+	d.bind(e, click{})
+	for _, c := range e.below {
+		d.disarm(c)
 	}
-	target := make(map[int]row, len(rows))
-	for i, at := range arrange(s.places(), want, now.Add(-linger)) {
-		target[at] = rows[i]
-	}
-	for i, slot := range s.slots {
-		r, wanted := target[i]
-		if slot.live && (!wanted || slot.row.id != r.id || slot.row.target != r.target) {
-			d.retire(slot, now)
+}
+
+// fill shows lines as entries under parent. The entry of a line is the one at its place. Missing entries are appended, and
+// those behind the last line are hidden.
+func (d *drawer) fill(parent node, entries *[]*entry, lines []line, now time.Time) {
+	for i, l := range lines {
+		if i == len(*entries) {
+			*entries = append(*entries, newEntry(parent, l.kind, l.label))
 		}
-		if wanted {
-			d.bind(slot, r)
+		d.show((*entries)[i], l, now)
+	}
+	for _, e := range (*entries)[min(len(lines), len(*entries)):] {
+		d.show(e, line{}, now)
+	}
+}
+
+// show makes an entry show a line. Visibility comes last, so that nobody sees an old label. A hidden item is not touched otherwise:
+// on Windows a new label or state shows it. Children come after that, because Windows cannot hang a submenu on a hidden item.
+func (d *drawer) show(e *entry, l line, now time.Time) {
+	if e.kind == separator {
+		return
+	}
+	if l.label == "" {
+		d.place(&e.rows, nil, now)
+		d.disarm(e)
+		e.hide()
+		return
+	}
+	if e.label != l.label {
+		e.item.SetTitle(l.label)
+		e.label = l.label
+	}
+	if e.enabled == l.grey {
+		if e.enabled = !l.grey; e.enabled {
+			e.item.Enable()
 		} else {
-			slot.hide()
+			e.item.Disable()
 		}
 	}
-}
-
-// bind shows a row in a slot that is free or shows that row already.
-func (d *drawer) bind(s *slot, r row) {
-	if s.live && s.row == r {
-		return
-	}
-	if s.open == nil {
-		s.show(r.label, true) // first: see placeUnder
-		s.build(r)
-	}
-	for i, fact := range r.facts {
-		s.facts[i].showIf(fact, false)
-	}
-	offer := func(e *entry, label string, offered bool) { e.showIf(map[bool]string{true: label}[offered], true) }
-	offer(s.open, "Open in browser", !r.absent)
-	offer(s.copy, "Copy address", !r.absent)
-	offer(s.network, "Copy network address", r.network)
-	offer(s.terminal, "Open terminal in its directory", r.dir)
-	offer(s.mute, "Mute notifications", !r.absent)
-	offer(s.conceal, "Hide", !r.absent)
-	if r.absent && s.restart == nil {
-		s.restart = newEntry(s.item, "Copy restart command", true)
-	}
-	if s.restart != nil {
-		offer(s.restart, "Copy restart command", r.restart != "")
-	}
-	if !s.live {
-		s.release()
-		s.unbind = []func(){
-			d.forward(s.open.item, r.click(open)),
-			d.forward(s.copy.item, r.click(copyAddress)),
-			d.forward(s.network.item, r.click(copyNetwork)),
-			d.forward(s.mute.item, r.click(mute)),
-			d.forward(s.terminal.item, r.click(openTerminal)),
-		}
-		s.stop = d.newLeaf(s, r.stop, r.click(stop))
-		s.kill = d.newLeaf(s, r.kill, r.click(kill))
-	}
-	d.bindNames(s, r)
-	s.stop.showIf(r.stop.label, r.stop.enabled)
-	s.kill.showIf(r.kill.label, r.kill.enabled)
-	s.mute.check(r.muted)
-	if s.pin.check(r.pinned); r.byRule {
-		s.pin.show("Pinned by the settings file", false)
-	} else {
-		s.pin.show("Pin", true)
-	}
-	d.bindPorts(s, r)
-	s.show(r.label, true)
-	s.row, s.live = r, true
-}
-
-// bindNames has the entries of a row act on what its server is called, which may become known, or change, while it is shown.
-func (d *drawer) bindNames(s *slot, r row) {
-	if s.live && s.row.mark == r.mark && s.row.restart == r.restart {
-		return
-	}
-	s.releaseNames()
-	s.unbindNames = []func(){
-		d.forward(s.pin.item, click{action: pin, mark: r.mark}),
-		d.forward(s.conceal.item, click{action: hide, mark: r.mark}),
-	}
-	if r.absent {
-		s.unbindNames = append(s.unbindNames, d.forward(s.restart.item, click{action: copyThis, text: r.restart}))
-	}
-}
-
-// bindPorts shows the further ports of a row. Their entries are made when they are first needed, and serve one port after the
-// other: all that they do is open it.
-func (d *drawer) bindPorts(s *slot, r row) {
-	s.also.showIf(r.also, true) // first: see placeUnder
-	for i, p := range r.ports {
-		if i == len(s.ports) {
-			if p.label == "" {
-				break
-			}
-			s.ports = append(s.ports, portEntry{entry: newEntry(s.also.item, p.label, true)})
-		}
-		e := &s.ports[i]
-		if e.unbind != nil && (p.label == "" || e.id != p.id) {
-			e.unbind()
-			e.unbind = nil
-		}
-		if e.showIf(p.label, true); p.label != "" && e.unbind == nil {
-			e.id, e.unbind = p.id, d.forward(e.item, click{action: open, id: p.id, who: r.who})
+	if e.checked != l.checked {
+		if e.checked = l.checked; e.checked {
+			e.item.Check()
+		} else {
+			e.item.Uncheck()
 		}
 	}
-}
-
-// newLeaf makes an item that belongs to one listener for good.
-func (d *drawer) newLeaf(s *slot, c command, on click) *entry {
-	leaf := newEntry(s.item, c.label, c.enabled)
-	d.forward(leaf.item, on)
-	return leaf
-}
-
-// retire takes a slot from its row. The row's Stop and Kill are never used for another one: they stay what they are until they
-// are removed, and are only hidden when the slot shows another row.
-func (d *drawer) retire(s *slot, now time.Time) {
-	s.live, s.since = false, now
-	for _, leaf := range []*entry{s.stop, s.kill} {
-		d.dead = append(d.dead, deadLeaf{leaf, now})
+	if !e.visible {
+		e.item.Show()
+		e.visible = true
 	}
+	d.bind(e, l.click)
+	if e.key != l.key {
+		d.retire(e, now)
+		e.key = l.key
+	}
+	d.fill(e.item, &e.below, l.below, now)
+	if missing := len(l.rows) - len(e.rows.slots); missing > 0 {
+		e.rows.grow(e.item, missing+spare)
+	}
+	d.place(&e.rows, l.rows, now)
 }
 
-// sweep removes what has been out of sight for long enough: dead leaves and, where there are many, free slots of submenus.
-func (d *drawer) sweep(now time.Time) {
-	over := func(since time.Time) bool { return now.Sub(since) >= linger }
-	for _, s := range slices.Concat(d.top.slots, d.more.slots, d.other.slots) {
-		if !s.live && over(s.since) {
-			s.release()
-		}
-	}
-	d.dead = slices.DeleteFunc(d.dead, func(l deadLeaf) bool {
-		if over(l.since) {
-			l.item.Remove()
-		}
-		return over(l.since)
-	})
-	for _, under := range []*submenu{&d.more, &d.other} {
-		if under.used()*2+spare >= len(under.slots) {
-			continue
-		}
-		under.slots = slices.DeleteFunc(under.slots, func(s *slot) bool {
-			free := !s.live && over(s.since)
-			if free {
-				s.item.Remove()
-			}
-			return free
-		})
-	}
-}
+// A strip is a run of slots under one parent. A slot is an entry that shows one row at a time.
+type strip struct{ slots []*slot }
 
-// untidy returns when to sweep, if so much waits to be removed that it should not wait for the next change of the menu.
-func (d *drawer) untidy() (due time.Time, ok bool) {
-	if len(d.dead) <= slotCount {
-		return time.Time{}, false
-	}
-	return d.dead[len(d.dead)-1].since.Add(linger), true
-}
-
-// forward sends clicks on an item to the drawer's clicks.
-func (d *drawer) forward(from item, as click) (end func()) { return from.Forward(d.clicks, as) }
-
-// A deadLeaf is a Stop or Kill whose listener has left the menu.
-type deadLeaf struct {
+type slot struct {
 	*entry
-	since time.Time
-}
-
-// A strip is a line of slots under one parent.
-type strip struct {
-	parent node
-	slots  []*slot
+	live  bool      // it shows the row of its key
+	since time.Time // when its last row left
 }
 
 // grow appends n free slots.
-func (s *strip) grow(n int) {
+func (s *strip) grow(parent node, n int) {
 	for range n {
-		e := newEntry(s.parent, "", true)
-		e.hide()
-		s.slots = append(s.slots, &slot{entry: e})
+		s.slots = append(s.slots, &slot{entry: newEntry(parent, branch, "")})
 	}
 }
 
 // used returns how many of the slots show a row.
-func (s *strip) used() int {
-	n := 0
+func (s *strip) used() (n int) {
 	for _, slot := range s.slots {
 		if slot.live {
 			n++
@@ -409,90 +282,116 @@ func (s *strip) used() int {
 	return n
 }
 
-func (s *strip) places() []place {
-	result := make([]place, len(s.slots))
+// place shows rows in the slots of a strip.
+func (d *drawer) place(s *strip, rows []line, now time.Time) {
+	if len(s.slots) == 0 {
+		return
+	}
+	places, want := make([]place, len(s.slots)), make([]watcher.ID, len(rows))
 	for i, slot := range s.slots {
-		result[i] = place{slot.row.id, slot.live, slot.since}
+		places[i] = place{slot.key.id, slot.live, slot.since}
 	}
-	return result
+	for i, r := range rows {
+		want[i] = r.key.id
+	}
+	target := make(map[int]line, len(rows))
+	for i, at := range arrange(places, want, now.Add(-linger)) {
+		target[at] = rows[i]
+	}
+	for i, slot := range s.slots {
+		r, wanted := target[i]
+		if slot.live && (!wanted || slot.key != r.key) {
+			slot.live, slot.since = false, now
+		}
+		if !wanted {
+			slot.hide()
+			continue
+		}
+		slot.live = true
+		d.show(slot.entry, r, now)
+	}
 }
 
-// A submenu is an item with a strip under it. It is hidden while it has no rows.
-type submenu struct {
+// retire takes the entries below an entry out of the menu. They belong to its key: another key gets entries of its own, so a Stop that
+// somebody still sees never becomes another server's. They keep their clicks until they are removed.
+func (d *drawer) retire(e *entry, since time.Time) {
+	for _, c := range e.below {
+		c.hide()
+		d.dead = append(d.dead, deadEntry{c, since})
+	}
+	e.below = nil
+}
+
+// A deadEntry is an entry of a row that has left the menu.
+type deadEntry struct {
 	*entry
-	strip
+	since time.Time
 }
 
-func newSubmenu(parent node) submenu {
-	e := newEntry(parent, "", true)
-	e.hide()
-	return submenu{e, strip{parent: e.item}}
-}
-
-// A slot is an item that shows one row at a time, with its submenu. The submenu is made when the slot is first used; the items
-// above its Stop and Kill serve one row after the other.
-type slot struct {
-	*entry
-	row   row
-	live  bool      // row is shown
-	since time.Time // when the last row left
-
-	open, copy, network, terminal, restart *entry
-	also, mute, pin, conceal               *entry
-	ports                                  []portEntry // under also
-	facts                                  [len(row{}.facts)]*entry
-	stop, kill                             *entry
-	unbind, unbindNames                    []func() // end the forwarding of all but stop and kill
-}
-
-// A portEntry is the entry of a further port.
-type portEntry struct {
-	*entry
-	id     watcher.ID
-	unbind func() // ends the forwarding; nil if there is none
-}
-
-// build makes the submenu, with all that any row may need, because items can only be appended.
-func (s *slot) build(r row) {
-	s.open = newEntry(s.item, "Open in browser", true)
-	s.copy = newEntry(s.item, "Copy address", true)
-	s.network = newEntry(s.item, "Copy network address", true)
-	s.also = newEntry(s.item, r.also, true)
-	s.terminal = newEntry(s.item, "Open terminal in its directory", true)
-	s.pin = newCheck(s.item, "Pin", r.pinned)
-	s.mute = newCheck(s.item, "Mute notifications", r.muted)
-	s.conceal = newEntry(s.item, "Hide", true)
-	s.item.AddSeparator()
-	for i := range s.facts {
-		s.facts[i] = newEntry(s.item, r.facts[i], false)
-	}
-	s.item.AddSeparator()
-}
-
-// releaseNames undoes bindNames.
-func (s *slot) releaseNames() {
-	for _, end := range s.unbindNames {
-		end()
-	}
-	s.unbindNames = nil
-}
-
-// release lets go of the row that the slot showed last.
-func (s *slot) release() {
-	for _, end := range s.unbind {
-		end()
-	}
-	s.unbind = nil
-	s.releaseNames()
-	for i := range s.ports {
-		if end := s.ports[i].unbind; end != nil {
-			end()
-			s.ports[i].unbind = nil
+// strips returns all that hold rows.
+func (d *drawer) strips() []*strip {
+	all := []*strip{&d.top}
+	for _, e := range d.tail {
+		if len(e.rows.slots) > 0 {
+			all = append(all, &e.rows)
 		}
 	}
-	if s.stop != nil {
-		s.stop.hide()
-		s.kill.hide()
-		s.stop, s.kill = nil, nil
+	return all
+}
+
+// sweep removes what has been out of sight for long enough: entries of rows that left and, of a submenu with many free slots, those.
+func (d *drawer) sweep(now time.Time) {
+	over := func(since time.Time) bool { return now.Sub(since) >= linger }
+	free := func(s *slot) bool { return !s.live && over(s.since) }
+	strips := d.strips()
+	for _, s := range strips {
+		for _, slot := range s.slots {
+			if free(slot) {
+				d.retire(slot.entry, slot.since)
+				slot.key = rowKey{}
+			}
+		}
 	}
+	d.dead = slices.DeleteFunc(d.dead, func(e deadEntry) bool {
+		if over(e.since) {
+			e.item.Remove()
+		}
+		return over(e.since)
+	})
+	for _, s := range strips[1:] {
+		if s.used()*2+spare < len(s.slots) {
+			s.slots = slices.DeleteFunc(s.slots, func(slot *slot) bool {
+				if free(slot) {
+					slot.item.Remove()
+				}
+				return free(slot)
+			})
+		}
+	}
+}
+
+// untidy returns when to sweep, if so much waits to be removed that it should not wait for the next change of the menu.
+func (d *drawer) untidy() (due time.Time, ok bool) {
+	waiting := 0
+	for _, s := range d.strips() {
+		for _, slot := range s.slots {
+			if !slot.live && len(slot.below) > 0 {
+				waiting++
+				if slot.since.After(due) {
+					due = slot.since
+				}
+			}
+		}
+	}
+	for _, e := range d.dead {
+		if e.since.After(due) {
+			due = e.since
+		}
+	}
+	return due.Add(linger), waiting+len(d.dead) > slotCount
+}
+
+// escaped makes label show as it is.
+func escaped(label string) string {
+	return mnemonics(label, runtime.GOOS, os.Getenv("XDG_CURRENT_DESKTOP"))
 }

@@ -1,6 +1,7 @@
 package tray
 
 import (
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"slices"
@@ -59,34 +60,29 @@ func (r *recorder) state() (calls, badge int) {
 }
 
 type fakeItem struct {
-	all       *recorder
-	label     string
-	history   []string // all labels it ever had
-	disabled  bool
-	checked   bool
-	hidden    bool
-	separator bool
-	removed   bool
-	clicks    chan struct{}
-	children  []*fakeItem
+	all      *recorder
+	kind     kind
+	label    string
+	history  []string // all labels it ever had
+	disabled bool
+	checked  bool
+	hidden   bool
+	removed  bool
+	clicks   chan struct{}
+	children []*fakeItem
 }
 
-func (i *fakeItem) Add(label string) item {
+func (i *fakeItem) Add(label string, k kind) item {
 	defer i.all.call()()
-	child := &fakeItem{all: i.all, label: label, history: []string{label}, clicks: make(chan struct{})}
+	child := &fakeItem{all: i.all, kind: k, label: label, history: []string{label}, clicks: make(chan struct{})}
 	i.children = append(i.children, child)
+	if i.hidden {
+		panic("a submenu of a hidden item, which Windows cannot show")
+	}
+	if i != i.all.root && i.kind != branch {
+		panic("a submenu of an item that never had one, which Plasma cannot show")
+	}
 	return child
-}
-
-func (i *fakeItem) AddCheck(label string, checked bool) item {
-	child := i.Add(label).(*fakeItem)
-	child.checked = checked
-	return child
-}
-
-func (i *fakeItem) AddSeparator() {
-	defer i.all.call()()
-	i.children = append(i.children, &fakeItem{all: i.all, separator: true})
 }
 
 func (i *fakeItem) SetTitle(label string) {
@@ -151,7 +147,7 @@ func (i *fakeItem) write(b *strings.Builder, indent string) {
 	for _, c := range i.children {
 		switch {
 		case c.hidden || c.removed:
-		case c.separator:
+		case c.kind == separator:
 			fmt.Fprintf(b, "%s─────\n", indent)
 		case c.disabled:
 			fmt.Fprintf(b, "%s(%s)\n", indent, c.label)
@@ -183,118 +179,24 @@ func (i *fakeItem) find(path ...string) *fakeItem {
 // expected returns the text that the menu should have for v.
 func expected(v menu) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "(%s)\n", v.header)
-	if v.latest.label != "" {
-		fmt.Fprintf(&b, "%s\n", v.latest.label)
-	}
-	n := min(len(v.rows), maxRows)
-	writeRows(&b, "", v.rows[:n])
-	for _, under := range []struct {
-		label string
-		rows  []row
-	}{{"More", v.rows[n:]}, {"Other", v.other}} {
-		hidden := under.label == "Other" && v.hidden[0] != (mark{})
-		if len(under.rows) > 0 {
-			fmt.Fprintf(&b, "%s (%d)\n", under.label, len(under.rows))
-		} else if hidden {
-			b.WriteString("Other\n")
-		}
-		if hidden {
-			b.WriteString("    Hidden\n")
-			for _, h := range v.hidden {
-				if h != (mark{}) {
-					fmt.Fprintf(&b, "        Show %d  %s\n", h.Port, h.Name)
-				}
-			}
-		}
-		writeRows(&b, "    ", under.rows)
-	}
-	writeRecent(&b, v.recent)
-	b.WriteString("─────\nNotifications\n")
-	for _, m := range modes {
-		mark := ""
-		if m.mode == v.mode {
-			mark = "✓ "
-		}
-		fmt.Fprintf(&b, "    %s%s\n", mark, m.label)
-	}
-	login := "Start at login"
-	if v.atLogin {
-		login = "✓ " + login
-	}
-	fmt.Fprintf(&b, "    ─────\n    %s\nSettings\n    %s\n    Open settings file\n%s\nQuit\n", v.pause, login, v.about)
+	writeLines(&b, "", slices.Concat(v.head, v.rows, v.tail))
 	return b.String()
 }
 
-func writeRecent(b *strings.Builder, recent [maxRecent]recentRow) {
-	for i, r := range recent {
-		if r.label == "" {
-			break
+func writeLines(b *strings.Builder, indent string, lines []line) {
+	for _, l := range lines {
+		switch {
+		case l.kind == separator:
+			fmt.Fprintf(b, "%s─────\n", indent)
+		case l.label == "":
+		case l.grey:
+			fmt.Fprintf(b, "%s(%s)\n", indent, l.label)
+		case l.checked:
+			fmt.Fprintf(b, "%s✓ %s\n", indent, l.label)
+		default:
+			fmt.Fprintf(b, "%s%s\n", indent, l.label)
+			writeLines(b, indent+"    ", slices.Concat(l.below, l.rows))
 		}
-		if i == 0 {
-			b.WriteString("Recently closed\n")
-		}
-		fmt.Fprintf(b, "    %s\n", r.label)
-		if r.restart == "" {
-			b.WriteString("        (Copy restart command)\n")
-		} else {
-			b.WriteString("        Copy restart command\n")
-		}
-		b.WriteString("        Copy address\n")
-	}
-}
-
-func writeRows(b *strings.Builder, indent string, rows []row) {
-	for _, r := range rows {
-		fmt.Fprintf(b, "%s%s\n", indent, r.label)
-		line := func(label string, enabled bool) {
-			switch {
-			case label == "":
-			case enabled:
-				fmt.Fprintf(b, "%s    %s\n", indent, label)
-			default:
-				fmt.Fprintf(b, "%s    (%s)\n", indent, label)
-			}
-		}
-		check := func(label string, checked bool) {
-			if checked {
-				label = "✓ " + label
-			}
-			line(label, true)
-		}
-		if r.absent {
-			check("Pin", r.pinned)
-			line("─────", true)
-			line("─────", true)
-			if r.restart != "" {
-				line("Copy restart command", true)
-			}
-			continue
-		}
-		line("Open in browser", true)
-		line("Copy address", true)
-		if r.network {
-			line("Copy network address", true)
-		}
-		line(r.also, true)
-		for _, p := range r.ports {
-			if p.label != "" {
-				line("    "+p.label, true)
-			}
-		}
-		if r.dir {
-			line("Open terminal in its directory", true)
-		}
-		check("Pin", r.pinned)
-		check("Mute notifications", r.muted)
-		line("Hide", true)
-		line("─────", true)
-		for _, f := range r.facts {
-			line(f, false)
-		}
-		line("─────", true)
-		line(r.stop.label, r.stop.enabled)
-		line(r.kill.label, r.kill.enabled)
 	}
 }
 
@@ -320,16 +222,16 @@ func TestDrawShowsTheMenu(t *testing.T) {
 	container.Container = engine.Container{ID: "a1", Name: "shop-web-1", Image: "nginx"}
 	other.Owner.Dir, other.Owner.Foreign = "", true
 	blog, shop := mark{"blog", 5173, "blog · Vite"}, mark{"shop", 3000, "shop"}
-	with := func(v menu, change func(*menu)) menu {
-		change(&v)
-		return v
+	with := func(m model, change func(*model)) menu {
+		change(&m)
+		return view(m)
 	}
 	absent := modelOf(server(80, 2), server(3000, 1))
 	absent.pinned, absent.commands = []mark{blog, shop}, map[string]string{"shop": "cd /srv && shop"}
 	for _, v := range []menu{
-		with(menuOf(), func(v *menu) { v.hidden[0], v.atLogin = blog, true }),
-		with(menuOf(other), func(v *menu) { v.hidden[0], v.hidden[1] = shop, blog }),
-		with(menuOf(other), func(v *menu) { v.hidden[0] = blog }), menuOf(),
+		with(modelOf(), func(m *model) { m.hidden, m.atLogin = []mark{blog}, true }),
+		with(modelOf(other), func(m *model) { m.hidden = []mark{blog, shop} }),
+		with(modelOf(other), func(m *model) { m.hidden, m.wrong = []mark{blog}, errors.New("config.toml line 3: no") }), menuOf(),
 		view(absent), menuOf(server(80, 2), server(3000, 1)), view(absent),
 		menuOf(), menuOf(server(3000, 1)), menuOf(server(80, 2), server(3000, 1)), menuOf(server(80, 2)), menuOf(),
 		menuOf(server(80, 2), container, server(3000, 1), server(3001, 1), server(3002, 1), other),
@@ -463,7 +365,7 @@ func TestClicksNameTheirListener(t *testing.T) {
 		{r.root.find("3000", "Kill"), clickOn(server(3000, 2), kill)},
 		{r.root.find("3000", "Open"), clickOn(server(3000, 2), open)},
 		{r.root.find("3000", "Copy"), clickOn(server(3000, 2), copyAddress)},
-		{r.root.find("About"), click{action: about}},
+		{r.root.find("Settings", "About"), click{action: about}},
 		{r.root.find("Quit"), click{action: quit}},
 	} {
 		c.item.clicks <- struct{}{}
@@ -485,7 +387,7 @@ func TestClicksNameTheServerAsItIsCalled(t *testing.T) {
 		d.draw(v, noon)
 		for label, a := range map[string]action{"Pin": pin, "Hide": hide} {
 			r.root.find("3000", label).clicks <- struct{}{}
-			if got, want := <-d.clicks, (click{action: a, mark: v.rows[0].mark}); got != want {
+			if got, want := <-d.clicks, (click{action: a, mark: mark{muteKey(l), l.Port, modelOf(l).servers[0].Title}}); got != want {
 				t.Errorf("a click on %s became %+v, want %+v", label, got, want)
 			}
 		}

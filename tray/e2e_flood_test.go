@@ -49,7 +49,7 @@ func TestFloodOfClicks(t *testing.T) {
 	s.noRow(gone.ports[0])
 	s.hear(fmt.Sprintf("gone (:%d) crashed", gone.ports[0]), "killed by SIGKILL")
 
-	ids := []int32{0, -1, math.MaxInt32, math.MinInt32, s.item.menu().find("About porttray").id}
+	ids := []int32{0, -1, math.MaxInt32, math.MinInt32, s.item.menu().find("Settings", "About porttray").id}
 	for _, label := range []string{"Stop gone", "Kill gone", "Open in browser", "Copy address"} {
 		ids = append(ids, stale.find(label).id)
 	}

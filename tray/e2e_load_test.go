@@ -48,8 +48,8 @@ func (s *session) flood(n int) {
 	if !slices.Equal(got, v.ports) {
 		s.t.Errorf("there are rows for the ports %v, want %v", got, v.ports)
 	}
-	if top := len(got) - len(menu.find("More (").rows()); top == 0 || top > 16 {
-		s.t.Errorf("%d rows are at the top level, want at most 16", top)
+	if top := len(got) - len(menu.find("More (").rows()); top == 0 || top > 8 {
+		s.t.Errorf("%d rows are at the top level, want at most 8", top)
 	}
 	v.signal(os.Kill)
 	menu = s.redrawn("No servers")

@@ -151,7 +151,7 @@ func TestFloodOfNoticeSignals(t *testing.T) {
 	d := newDesktop(t)
 	d.needNetwork()
 	s := d.startTrayWith(d.startNotifier(notifierHangs))
-	s.item.click(s.item.menu().find("About porttray"))
+	s.item.click(s.item.menu().find("Settings", "About porttray"))
 	n := s.notes.waitFor(patience, func(note) bool { return true })
 	before := s.tray.load(t)
 	forger := d.connect(func(*dbus.Signal) {})

@@ -56,7 +56,7 @@ func TestPanelDiesAgainAndAgain(t *testing.T) {
 				t.Fatalf("round %d: the menu is\n%swant\n%s", round, menu, whole)
 			}
 			if about := len(s.notes.all()); round%2 == 0 {
-				s.item.click(s.item.menu().find("About porttray"))
+				s.item.click(s.item.menu().find("Settings", "About porttray"))
 				if !poll(patience, func() bool { return len(s.notes.all()) > about }) {
 					t.Fatalf("round %d: a click does nothing", round)
 				}

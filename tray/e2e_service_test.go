@@ -25,7 +25,7 @@ func TestServiceEndsMidCall(t *testing.T) {
 		d.needNetwork()
 		s := d.startTrayWith(d.startNotifier(notifierHangs))
 		for range rounds {
-			about := s.item.menu().find("About porttray")
+			about := s.item.menu().find("Settings", "About porttray")
 			// One click does, unless there are more of them than anybody makes.
 			if !poll(patience, func() bool { s.item.click(about); return len(s.notes.all()) > 0 }) {
 				t.Fatal("the service is not asked")
@@ -101,7 +101,7 @@ func TestServiceAnswersNonsense(t *testing.T) {
 		}},
 	} {
 		liar := d.startLiar(methods)
-		s.item.click(s.item.menu().find("About porttray"))
+		s.item.click(s.item.menu().find("Settings", "About porttray"))
 		s.item.settle()
 		if s.tray.exited() {
 			t.Fatalf("%s: the program ended:\n%s", name, s.tray.output())

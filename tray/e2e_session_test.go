@@ -9,9 +9,12 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/godbus/dbus/v5"
 )
 
 // These are the promises about the session around the program: what it asks of the bus, how it gets along with panels and
@@ -80,34 +83,148 @@ func TestQuietBus(t *testing.T) {
 	}
 }
 
+// The open menu stays as it is until the host says that it is closed.
 func TestOpenedMenuIsHeld(t *testing.T) {
 	parallel(t)
 	d := newDesktop(t)
 	first := d.startVictim(victimOptions{}, "127.0.0.1:0")
 	s := d.startTray()
 	s.row(first, first.ports[0])
-
-	before := s.item.menu().String()
-	s.item.opened()
-	begin := time.Now()
-	held := d.startVictim(victimOptions{}, "127.0.0.1:0")
-	if !stays(5*time.Second, func() bool { return s.item.menu().String() == before }) {
-		t.Errorf("the opened menu was\n%safter %v it was\n%v", before, time.Since(begin), s.item.menu())
+	opening := map[string]func(){
+		"an event":    s.item.opened,
+		"AboutToShow": func() { s.item.aboutToShow(0) },
 	}
-	s.row(held, held.ports[0])
-	hold := time.Since(begin)
-	t.Logf("the opened menu changed after %v", hold.Round(10*time.Millisecond))
+	for _, how := range []string{"AboutToShow", "an event"} { // a host that once sent the event does not mean the call
+		for _, closes := range []bool{false, true} {
+			time.Sleep(2 * time.Second) // until then a host may call AboutToShow by itself
+			s.item.settle()
+			before := s.item.menu().String()
+			opening[how]()
+			v := d.startVictim(victimOptions{}, "127.0.0.1:0")
+			if !stays(3*time.Second, func() bool { return s.item.menu().String() == before }) {
+				t.Errorf("the menu that was opened by %s changed to\n%v", how, s.item.menu())
+			}
+			if closes {
+				s.item.event(0, "closed")
+			} else {
+				opening[how]() // it was closed unheard
+			}
+			s.row(v, v.ports[0])
+			s.item.event(0, "closed")
+		}
+	}
+}
 
-	// A click closes the menu.
-	begin = time.Now()
-	s.item.opened()
-	v := d.startVictim(victimOptions{}, "127.0.0.1:0")
-	s.item.click(s.item.menu().find("About porttray"))
-	s.row(v, v.ports[0])
-	took := time.Since(begin)
-	t.Logf("with a click it changed after %v", took.Round(10*time.Millisecond))
-	if took >= hold {
-		t.Error("that is no sooner than without")
+// Panels read the kind of an item once.
+func TestItemsKeepTheirKind(t *testing.T) {
+	parallel(t)
+	d := newDesktop(t)
+	d.needNetwork()
+	s := d.startTray()
+	kinds := map[int32]string{}
+	look := func() {
+		t.Helper()
+		var all []itemProperties
+		s.item.call([]any{&all}, s.item.menuPath(), menuName+".GetGroupProperties", []int32{}, []string{})
+		for _, i := range all {
+			kind := fmt.Sprint(i.Props["type"], i.Props["toggle-type"], i.Props["children-display"])
+			if was, ok := kinds[i.ID]; ok && was != kind {
+				t.Errorf("%v was %s", i, was)
+			}
+			kinds[i.ID] = kind
+		}
+	}
+	look()
+	for range 2 {
+		v := d.startVictim(victimOptions{}, slices.Repeat([]string{"127.0.0.1:0"}, 3)...)
+		many := d.startVictim(victimOptions{apart: true}, slices.Repeat([]string{"127.0.0.1:0"}, 12)...)
+		s.item.click(s.row(v, v.ports[0]).find("Pin"))
+		look()
+		menu := s.item.waitFor("rows of all", patience, func(menu *node) bool { return menu.row(many.ports[3]) != nil })
+		s.item.click(menu.row(many.ports[3]).find("Hide"))
+		look()
+		time.Sleep(2 * time.Second) // what lives shorter leaves nothing behind
+		v.signal(os.Kill)
+		many.signal(os.Kill)
+		s.redrawn("No servers")
+		s.item.waitFor("list of what closed", patience, func(menu *node) bool { return menu.find("Recently closed") != nil })
+		look()
+	}
+	if len(kinds) < 300 {
+		t.Errorf("only %d items were seen", len(kinds))
+	}
+}
+
+// A panel that reads a level at a time reads nothing when a server comes. When the menu is opened it is told of the submenus that it does
+// not know, so that each is complete before it is shown.
+func TestPanelReadsALevelAtATime(t *testing.T) {
+	parallel(t)
+	d := newDesktop(t)
+	d.needNetwork()
+	s := d.startTray()
+	var mu sync.Mutex
+	var told []int32
+	panel := d.connect(func(sig *dbus.Signal) {
+		if sig.Name == menuName+".LayoutUpdated" {
+			mu.Lock()
+			defer mu.Unlock()
+			told = append(told, sig.Body[1].(int32))
+		}
+	})
+	asked := func() []int32 {
+		mu.Lock()
+		defer mu.Unlock()
+		defer func() { told = nil }()
+		slices.Sort(told)
+		return told
+	}
+	menu := panel.Object(s.item.sender, s.item.menuPath())
+	read := func(id int32) {
+		t.Helper()
+		if _, err := call(menu, menuName+".GetLayout", id, int32(1), []string{}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	show := func(id int32) (update bool) {
+		t.Helper()
+		reply, err := call(menu, menuName+".AboutToShow", id)
+		if err == nil {
+			err = dbus.Store(reply, &update)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		return update
+	}
+	read(0)
+	v := d.startVictim(victimOptions{}, "127.0.0.1:0", "127.0.0.1:0")
+	row := s.row(v, v.ports[0])
+	visible := s.item.menu()
+	want := []int32{row.id, visible.find("Notifications").id, visible.find("Settings").id}
+	if other := visible.find("Other"); other != nil {
+		want = append(want, other.id)
+	}
+	slices.Sort(want)
+	if got := asked(); len(got) > 0 {
+		t.Errorf("it is told of %v without need", got)
+	}
+	if show(0) {
+		t.Error("the top level is to be read again")
+	}
+	if got := asked(); !slices.Equal(got, want) {
+		t.Errorf("when the menu is opened it is told of %v, want %v", got, want)
+	}
+	for _, id := range want {
+		read(id)
+	}
+	if show(0); len(asked()) > 0 {
+		t.Error("it is told of what it has read")
+	}
+	if show(row.id) {
+		t.Error("a submenu is to be read again")
+	}
+	if got, also := asked(), row.find("Also"); !slices.Equal(got, []int32{also.id}) {
+		t.Errorf("when the row is opened it is told of %v, want %d", got, also.id)
 	}
 }
 
@@ -121,7 +238,7 @@ func TestHostRestarts(t *testing.T) {
 	for round := range 20 {
 		// Each notification brings the signal that it was closed. One entry is not clicked as often as only a panel can.
 		if closed := s.notes.closed(); round%2 == 0 {
-			s.item.click(s.item.menu().find("About porttray"))
+			s.item.click(s.item.menu().find("Settings", "About porttray"))
 			if !poll(patience, func() bool { return s.notes.closed() > closed }) {
 				t.Fatalf("no notification in round %d", round)
 			}
@@ -182,7 +299,7 @@ func TestNotificationTrouble(t *testing.T) {
 			parallel(t)
 			d := newDesktop(t)
 			s := d.startTrayWith(start(d))
-			about := s.item.menu().find("About porttray")
+			about := s.item.menu().find("Settings", "About porttray")
 			for range 12 { // more than the program lets wait
 				s.item.click(about)
 			}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -68,8 +69,12 @@ func TestSettingsFile(t *testing.T) {
 		t.Errorf("opened %q, want %s", d.urls(), want)
 	}
 	write("[[rule]]\nport = 1\nshwo = \"main\"\n")
-	s.item.waitFor("what is wrong", patience, func(menu *node) bool { return strings.HasPrefix(header(menu), "config.toml line 3: there is no") })
+	s.item.waitFor("what is wrong", patience, func(menu *node) bool { return menu.find("Open config.toml line 3: there is no") != nil })
 	s.hear("The settings stay as they were", `config.toml line 3: there is no &#34;shwo&#34;; a rule has port, process, project, directory, show, notify, label, scheme, path…`)
+	s.item.click(s.item.menu().find("Open config.toml line 3"))
+	if want := d.path("home/.config/porttray/config.toml"); !poll(patience, func() bool { return slices.Contains(d.urls(), want) }) {
+		t.Errorf("opened %q, want %s", d.urls(), want)
+	}
 	if row := s.item.menu().row(port); row == nil || !strings.HasSuffix(row.label, "  My shop") {
 		t.Errorf("the settings that were in force are not any more:\n%v", row)
 	}

@@ -167,7 +167,7 @@ func (w *wine) testTray(step func(string, ...any), victim string) {
 	step("the state file: %q", text)
 
 	// There is no Windows Runtime here, so this is a balloon, and no reason to complain.
-	tray.choose("About porttray")
+	tray.choose("Settings", "About porttray")
 	if !stays(2*time.Second, func() bool { return !strings.Contains(tray.output(), "notifications do not arrive") }) {
 		w.t.Error("notifications do not arrive")
 	}

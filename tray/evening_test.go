@@ -306,7 +306,8 @@ func clicks(path ...string) func(*evening) {
 	}
 }
 
-func opensMenu(e *evening) { e.loop.opened <- struct{}{} }
+func opensMenu(e *evening)  { e.loop.signs <- menuOpened }
+func closesMenu(e *evening) { e.loop.signs <- menuClosed }
 
 // pausedAsOf has a pause be until when it is if the wall clock jumps by d, which that of a test cannot.
 func pausedAsOf(d time.Duration) func(*evening) {

@@ -71,20 +71,24 @@ func alarming(h happening) bool {
 	return false
 }
 
-// viewRecent returns the entry of a server that closed.
-func viewRecent(g gone) recentRow {
-	if g.at.IsZero() {
-		return recentRow{}
+// viewRecents returns the submenu of the servers that closed lately.
+func viewRecents(m model) line {
+	recents := line{kind: branch}
+	for _, g := range m.recent {
+		if g.at.IsZero() {
+			break
+		}
+		why := ""
+		if g.reason != "" {
+			why = ", " + g.reason
+		}
+		recents.label = "Recently closed"
+		recents.below = append(recents.below, line{kind: branch, label: at(g.at, fmt.Sprintf("%s :%d%s", subject(g.was), g.was.Port, why)), below: []line{
+			{label: "Copy restart command", grey: g.was.Facts.Command == "", click: click{action: copyThis, text: g.was.Facts.Command}},
+			{label: "Copy address", click: click{action: copyThis, text: browser.URL(g.was, "http")}},
+		}})
 	}
-	why := ""
-	if g.reason != "" {
-		why = ", " + g.reason
-	}
-	return recentRow{
-		label:   at(g.at, fmt.Sprintf("%s :%d%s", subject(g.was), g.was.Port, why)),
-		restart: g.was.Facts.Command,
-		address: browser.URL(g.was, "http"),
-	}
+	return recents
 }
 
 // remember puts a server that closed before the others.
@@ -109,12 +113,19 @@ var modes = []struct {
 	label string
 }{{allPorts, "All ports"}, {myServers, "My servers"}, {pinnedOnly, "Pinned only"}, {noNotices, "Off"}}
 
-// pauseLabel is the entry that pauses notices, or goes on with them.
-func pauseLabel(m model) string {
-	if m.paused.IsZero() {
-		return "Pause for an hour"
+// viewNotifications returns the submenu that chooses what is told.
+func viewNotifications(m model) line {
+	menu := line{kind: branch, label: "Notifications"}
+	for _, choice := range modes {
+		menu.below = append(menu.below, line{kind: radio, label: choice.label, checked: choice.mode == m.mode,
+			click: click{action: setMode, mode: choice.mode}})
 	}
-	return "Paused until " + m.paused.Format("15:04") + ", go on now"
+	pausing := "Pause for an hour"
+	if !m.paused.IsZero() {
+		pausing = "Resume (paused until " + m.paused.Format("15:04") + ")"
+	}
+	menu.below = append(menu.below, line{kind: separator}, line{label: pausing, click: click{action: pause}})
+	return menu
 }
 
 // muteKey names what a person mutes: a server on its port, whatever process it is. It is fit to be kept in a file.

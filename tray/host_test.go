@@ -290,6 +290,13 @@ func (i *item) opened() {
 	i.event(0, "opened")
 }
 
+// aboutToShow tells the item that a part of its menu is about to be shown.
+func (i *item) aboutToShow(id int32) (update bool) {
+	i.h.d.t.Helper()
+	i.call([]any{&update}, i.menuPath(), menuName+".AboutToShow", id)
+	return update
+}
+
 // event reports to the item what the person did. The item may end without an answer, as it should after a click on Quit.
 func (i *item) event(id int32, event string) {
 	i.h.d.t.Helper()

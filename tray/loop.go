@@ -15,11 +15,12 @@ import (
 )
 
 const (
-	// hold is how long the menu is left as it is after somebody opened it: most hosts close or fold it up when it changes, and
-	// none tells that it was closed. Opened again and again, it is left for twice as long, and then shows what there is.
-	hold = 10 * time.Second
-	// openedPace is how long after the menu was opened that it was is not heard again: a panel that has gone wild says so all the time.
-	openedPace = time.Second
+	// hold is how long an open menu is left as it is after the last sign that somebody uses it: most hosts fold or close it when it
+	// changes. Not every host tells that it was closed. holdLimit bounds all of it, for a host that gives signs for ever.
+	hold      = 2 * time.Minute
+	holdLimit = 5 * hold
+	// peekPace is how often it is looked whether the menu is open, where the system does not tell.
+	peekPace = 500 * time.Millisecond
 	// hostGrace is how long a session may be without a tray host before the person is told: at login the panel may come last.
 	hostGrace = 8 * time.Second
 	// actionLimit is how many actions may run at once.
@@ -41,13 +42,14 @@ const (
 type model struct {
 	version  string
 	goos     string
+	inline   bool // submenus open within the menu
 	ports    port.System
 	snapshot watcher.Snapshot
 	servers  []watcher.Server // what the snapshot amounts to
 	err      error            // why the snapshot is stale; nil if it is not
 	slow     time.Duration    // the pause between scans, if it had to be stretched
 
-	latest    entryText // what happened last
+	latest    line // what happened last; without a label if that is long ago
 	recent    [maxRecent]gone
 	attention bool
 	mode      mode
@@ -75,7 +77,7 @@ type loop struct {
 	numbers <-chan port.System   // what the system says about ports; until it does, updates wait. Nil if it is known.
 	hosts   chan bool            // whether there is a tray host
 	rung    chan struct{}        // another instance was started
-	opened  chan struct{}        // somebody opened the menu
+	signs   chan sign            // what somebody does with the menu
 	done    chan result          // of actions
 	wake    chan struct{}        // asks the watcher to look at once
 	unkept  <-chan error         // what was chosen cannot be kept; it is tried again
@@ -87,9 +89,11 @@ type loop struct {
 	latestDue <-chan time.Time // when the latest event is none any more
 	calmDue   <-chan time.Time // when the icon asks for attention no longer
 	pauseDue  <-chan time.Time
-	held      <-chan time.Time // until then the menu is not changed
-	heldFrom  time.Time        // since when it is not
-	openedDue <-chan time.Time // until then it is not heard that the menu was opened
+	held      <-chan time.Time // until then the menu is open, and not changed
+	heldFrom  time.Time        // since when it is open
+	closes    bool             // the host tells when the menu is closed
+	peek      func() bool      // whether the menu is open, where the system does not tell; else nil
+	peekDue   <-chan time.Time
 	hostDue   <-chan time.Time
 	hasHost   bool
 	hostTold  bool
@@ -121,7 +125,7 @@ func newLoop(version, goos string) *loop {
 		pace:    make(chan time.Duration, 1),
 		hosts:   make(chan bool),
 		rung:    make(chan struct{}),
-		opened:  make(chan struct{}, 1),
+		signs:   make(chan sign, 8),
 		done:    make(chan result, actionLimit),
 		wake:    make(chan struct{}, 1),
 		endings: map[target]*ending{},
@@ -147,10 +151,6 @@ func (l *loop) serve(ctx context.Context) bool {
 	if l.numbers != nil {
 		updates = nil
 	}
-	opened := l.opened
-	if l.openedDue != nil {
-		opened = nil
-	}
 	select {
 	case <-ctx.Done():
 		return false
@@ -164,7 +164,11 @@ func (l *loop) serve(ctx context.Context) bool {
 		if c.action == quit {
 			return false
 		}
-		l.held = nil // a click closes the menu
+		if !l.closes { // a click closes the menu
+			l.held = nil
+		} else if l.held != nil {
+			l.use(menuUsed, time.Now())
+		}
 		l.calm()
 		l.click(ctx, c)
 	case id := <-l.clicked:
@@ -172,10 +176,10 @@ func (l *loop) serve(ctx context.Context) bool {
 	case r := <-l.done:
 		l.finish(r)
 		l.look()
-	case <-opened:
-		l.menuOpened(time.Now())
-	case <-l.openedDue:
-		l.openedDue = nil
+	case s := <-l.signs:
+		l.use(s, time.Now())
+	case <-l.peekDue:
+		l.peekDue = nil
 	case <-l.held:
 		l.held = nil
 	case has := <-l.hosts:
@@ -191,7 +195,7 @@ func (l *loop) serve(ctx context.Context) bool {
 		l.judgeDue, l.judgeAt = nil, time.Time{}
 		l.consider()
 	case <-l.latestDue:
-		l.latestDue, l.model.latest = nil, entryText{}
+		l.latestDue, l.model.latest = nil, line{}
 	case <-l.calmDue:
 		l.calm()
 	case <-l.pauseDue:
@@ -204,15 +208,52 @@ func (l *loop) serve(ctx context.Context) bool {
 	return true
 }
 
-// menuOpened leaves the menu as it is for a while: somebody looks at it.
-func (l *loop) menuOpened(now time.Time) {
+// A sign is what somebody does with the menu, as the host tells it.
+type sign int
+
+const (
+	menuOpened sign = iota
+	menuUsed        // a submenu was opened
+	menuClosed
+	menuSigns // how many there are
+)
+
+// use leaves the menu as it is while somebody uses it. Whoever opens it sees what there is: if that was held back until now, the menu
+// had been closed unheard.
+func (l *loop) use(s sign, now time.Time) {
+	if s == menuClosed {
+		l.held, l.closes = nil, true
+		return
+	}
+	l.calm()
+	if s == menuOpened {
+		if l.held != nil {
+			l.drawer.draw(view(l.model), now)
+		}
+		l.held = nil
+		l.look()
+	}
 	if l.held == nil {
 		l.heldFrom = now
 	}
-	l.held = time.After(min(hold, l.heldFrom.Add(2*hold).Sub(now)))
-	l.openedDue = time.After(openedPace)
-	l.calm()
-	l.look()
+	l.held = time.After(min(hold, l.heldFrom.Add(holdLimit).Sub(now)))
+}
+
+// glance looks whether the menu is open, where the system does not tell, while that matters.
+func (l *loop) glance(now time.Time) {
+	if l.peek == nil {
+		return
+	}
+	switch open := l.peek(); {
+	case open && l.held == nil:
+		l.calm()
+		l.heldFrom, l.held = now, time.After(holdLimit)
+	case !open && l.held != nil:
+		l.held = nil
+	}
+	if l.peekDue == nil && (l.held != nil || l.model.attention) {
+		l.peekDue = time.After(peekPace)
+	}
 }
 
 // look has the watcher look at once: somebody is waiting for what it finds.
@@ -225,6 +266,7 @@ func (l *loop) look() {
 
 // redraw brings the screen in line with the model, but leaves the menu alone while somebody may be looking at it.
 func (l *loop) redraw() {
+	l.glance(time.Now())
 	v := view(l.model)
 	if l.held != nil {
 		l.drawer.drawFace(v)
@@ -297,7 +339,8 @@ func (l *loop) consider() {
 
 // show puts into the menu what happened.
 func (l *loop) show(h happening) {
-	l.model.latest, l.latestDue = entryText{latestText(h), h.on.ID()}, time.After(latestFor)
+	l.model.latest = line{label: latestText(h), click: click{action: showLatest, id: h.on.ID()}}
+	l.latestDue = time.After(latestFor)
 	l.note(h.on.Listener)
 	switch h.kind {
 	case closed:
@@ -361,7 +404,7 @@ func (l *loop) click(ctx context.Context, c click) {
 		l.visit(ctx, func(ctx context.Context) result { return copied(ctx, l.do, c.text) })
 		return
 	case showLatest:
-		l.model.latest, l.latestDue = entryText{}, nil
+		l.model.latest, l.latestDue = line{}, nil
 		if on, ok := l.find(c.id); ok {
 			l.act(ctx, open, on)
 		}

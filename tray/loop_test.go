@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -104,6 +105,12 @@ func (s *stage) click(path ...string) {
 
 func (s *stage) clickItem(i *fakeItem) {
 	i.clicks <- struct{}{}
+	synctest.Wait()
+}
+
+// use tells the loop what somebody does with the menu.
+func (s *stage) use(what sign) {
+	s.loop.signs <- what
 	synctest.Wait()
 }
 
@@ -358,27 +365,67 @@ func TestLoopHitsOnlyWhatWasShown(t *testing.T) {
 }
 
 func TestLoopHoldsTheMenuStill(t *testing.T) {
+	row := func(s *stage, port string) bool { return s.menu.root.find(port) != nil }
+	for _, c := range []struct {
+		name string
+		do   func(s *stage) // after the menu was opened and a server came up
+		want bool           // its row is there
+	}{
+		{"nothing", func(*stage) {}, false},
+		{"nearly two minutes", func(s *stage) { s.wait(hold - 1) }, false},
+		{"two minutes", func(s *stage) { s.wait(hold) }, true},
+		{"closed", func(s *stage) { s.use(menuClosed) }, true},
+		{"a submenu is opened", func(s *stage) { s.wait(hold - 1); s.use(menuUsed); s.wait(hold - 1) }, false},
+		{"a submenu is opened, and two minutes", func(s *stage) { s.wait(hold - 1); s.use(menuUsed); s.wait(hold) }, true},
+		{"opened again", func(s *stage) { s.use(menuOpened) }, true},
+		{"a click", func(s *stage) { s.click("Settings", "About") }, true},
+		{"closed and opened", func(s *stage) { s.use(menuClosed); s.use(menuOpened); s.list(server(3000, 1)) }, true},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			perform(t, func(s *stage) {
+				s.list(server(3000, 1))
+				before := s.menu.root.text()
+				s.use(menuOpened)
+				s.list(server(3000, 1), server(4000, 2))
+				if got := s.menu.root.text(); got != before {
+					t.Errorf("the open menu changed to\n%s", got)
+				}
+				if _, badge := s.menu.state(); badge != 2 {
+					t.Errorf("the badge says %d, want 2", badge)
+				}
+				if c.do(s); row(s, "4000") != c.want {
+					t.Errorf("the new row: %v\n%s", !c.want, s.menu.root.text())
+				}
+			})
+		})
+	}
+}
+
+// A host that tells when the menu is closed tells that after a click, too. Until then it may be open.
+func TestLoopHoldsTheMenuAfterAClick(t *testing.T) {
 	perform(t, func(s *stage) {
 		s.list(server(3000, 1))
-		before := s.menu.root.text()
-		s.loop.opened <- struct{}{}
+		s.use(menuOpened)
+		s.use(menuClosed)
+		s.use(menuOpened)
 		s.list(server(3000, 1), server(4000, 2))
-		s.wait(hold - 1)
-		if got := s.menu.root.text(); got != before {
-			t.Errorf("the open menu changed to\n%s", got)
+		s.click("Settings", "About")
+		if s.menu.root.find("4000") != nil {
+			t.Error("the menu changed before the host said that it was closed")
 		}
-		if _, badge := s.menu.state(); badge != 2 {
-			t.Errorf("the badge says %d, want 2", badge)
-		}
-		s.wait(1)
+		s.use(menuClosed)
 		if s.menu.root.find("4000") == nil {
-			t.Errorf("the new row is missing:\n%s", s.menu.root.text())
+			t.Error("the new row is missing")
 		}
+	})
+}
 
-		// A click closes the menu. What it hits is judged by the state, not by what the held menu shows.
-		s.loop.opened <- struct{}{}
+// What a click hits is judged by the state, not by what the held menu shows.
+func TestLoopClicksInAHeldMenu(t *testing.T) {
+	perform(t, func(s *stage) {
+		s.list(server(3000, 1), server(4000, 2))
+		s.use(menuOpened)
 		s.list(server(4000, 2))
-		s.expect("node (:4000) is up")
 		s.click("3000", "Stop")
 		s.expect("Port 3000: nothing was stopped")
 		if s.menu.root.find("3000") != nil {
@@ -387,32 +434,42 @@ func TestLoopHoldsTheMenuStill(t *testing.T) {
 	})
 }
 
-// A panel that says all the time that the menu was opened neither keeps it as it is for ever, nor has the ports read all the time.
+// A panel that gives signs all the time cannot keep the menu as it is for ever.
 func TestLoopHoldsTheMenuNotForEver(t *testing.T) {
+	for _, flood := range []sign{menuOpened, menuUsed} {
+		perform(t, func(s *stage) {
+			s.list(server(3000, 1))
+			s.use(menuOpened)
+			s.list(server(3000, 1), server(4000, 2))
+			for begin := time.Now(); s.menu.root.find("4000") == nil; s.wait(time.Second) {
+				if s.use(flood); time.Since(begin) > holdLimit {
+					t.Fatalf("after %v the menu has not changed", time.Since(begin))
+				}
+			}
+		})
+	}
+}
+
+// Where the system does not tell that the menu is open, the loop looks by itself while that matters.
+func TestLoopPeeks(t *testing.T) {
 	perform(t, func(s *stage) {
+		var open, looks atomic.Int32
+		s.loop.peek = func() bool { looks.Add(1); return open.Load() > 0 }
 		s.list(server(3000, 1))
-		begin, looks := time.Now(), 0
-		said := false
-		for time.Since(begin) < time.Minute {
-			select {
-			case s.loop.opened <- struct{}{}:
-			default:
-			}
-			if s.wait(50 * time.Millisecond); !said {
-				said = true
-				s.list(server(3000, 1), server(4000, 2))
-			}
-			select {
-			case <-s.loop.wake:
-				looks++
-			default:
-			}
-			if shown := s.menu.root.find("4000") != nil; shown != (time.Since(begin) >= 2*hold) {
-				t.Fatalf("after %v the new row is there: %v", time.Since(begin), shown)
-			}
+		s.wait(time.Minute)
+		if n := looks.Load(); n > 3 {
+			t.Errorf("it looked %d times in a quiet minute", n)
 		}
-		if looks == 0 || looks > 61 {
-			t.Errorf("the ports were to be read %d times in a minute", looks)
+		open.Store(1)
+		s.list(server(3000, 1), server(4000, 2))
+		s.wait(time.Minute)
+		if s.menu.root.find("4000") != nil {
+			t.Error("the open menu changed")
+		}
+		open.Store(0)
+		s.wait(peekPace)
+		if s.menu.root.find("4000") == nil {
+			t.Error("the closed menu did not change")
 		}
 	})
 }
@@ -522,12 +579,12 @@ func TestLoopBoundsItsActions(t *testing.T) {
 			s.click("300"+string(rune('0'+i)), "Stop")
 		}
 		s.expect()
-		s.click("3008", "Stop")
+		s.click("More", "3008", "Stop")
 		s.expect("Nothing was done")
 		close(release)
 		synctest.Wait()
 		s.forget()
-		s.click("3008", "Stop")
+		s.click("More", "3008", "Stop")
 		s.expect("Port 3008: nothing was stopped")
 	})
 }
@@ -573,8 +630,7 @@ func TestLoopOutlastsAWildPanel(t *testing.T) {
 func TestLoopOpensFromNotices(t *testing.T) {
 	perform(t, func(s *stage) {
 		s.list(server(3000, 1))
-		s.loop.opened <- struct{}{}
-		synctest.Wait()
+		s.use(menuOpened)
 		s.clicked <- server(3000, 1).ID()
 		synctest.Wait()
 		s.clicked <- server(3000, 2).ID()
@@ -593,7 +649,7 @@ func TestLoopOpensFromNotices(t *testing.T) {
 
 func TestLoopAboutAndQuit(t *testing.T) {
 	perform(t, func(s *stage) {
-		s.click("About")
+		s.click("Settings", "About")
 		s.expect("porttray v1")
 		s.clickItem(s.menu.root.find("Quit"))
 		<-s.ended

@@ -12,112 +12,174 @@ import (
 
 	"porttray/watcher"
 	"porttray/watcher/owner"
-	"porttray/watcher/port"
 )
 
 const (
-	maxRows   = 16 // rows at the top level; the others of the main list are under More
-	maxPorts  = 24 // further ports of a server that have an entry
-	maxLabel  = 60 // characters of a label; GNOME hides the rest of a menu behind much longer ones
-	maxRecent = 10 // servers that closed lately
-	maxName   = 16 // characters of a process name in a label that has more to say
+	directRows = 8  // rows at the top level, so that small screens have room; the others are under More
+	inlineRows = 6  // the same where submenus open within the menu
+	maxPorts   = 24 // further ports of a server that have an entry
+	maxLabel   = 60 // characters of a label; GNOME hides the rest of a menu behind much longer ones
+	maxRecent  = 10 // servers that closed lately
+	maxName    = 16 // characters of a process name in a label that has more to say
 )
 
-// A menu is everything the person can see of the tray, as plain data.
+// A menu is everything the person can see of the tray, as plain data. Each line of head and tail always has the same place.
 type menu struct {
 	count     int    // servers in the main list, for the badge
-	attention bool   // the icon asks for it
+	attention bool   // something went wrong, and nobody has looked since
 	tooltip   string // what the icon says when it is pointed at
-	header    string
-	latest    entryText // what happened last; without a label if that is long ago
-	rows      []row     // the main list
-	other     []row     // under Other
-	recent    [maxRecent]recentRow
-	hidden    [maxMarks]mark // the servers that were hidden, the latest first
-	mode      mode           // of notifications
-	pause     string
-	atLogin   bool
-	about     string
+	head      []line
+	rows      []line // the first servers of the main list
+	tail      []line
 }
 
-// An entryText is a label with what a click on it is about. Without a label it is not shown.
-type entryText struct {
-	label string
-	id    watcher.ID
+// A line is one entry of the menu. Its kind and the places of the lines below it never change, except between rows.
+type line struct {
+	kind    kind
+	label   string // empty: it keeps its place, but is not shown
+	grey    bool   // it cannot be clicked
+	checked bool
+	click   click
+	key     rowKey // whose the lines below are
+	below   []line // its submenu
+	rows    []line // rows at the end of its submenu
 }
 
-// A recentRow is the entry of a server that closed lately. Without a label it is not shown.
-type recentRow struct {
-	label   string
-	restart string // the command that starts it again; empty if it is not known
-	address string
+// A rowKey names what the lines below a line belong to: one server while that lives, or a pinned one that does not run.
+type rowKey struct {
+	id     watcher.ID
+	target target
+	shape  string // of lines that were made flat: what decides about their places
 }
 
-// A row is one server's entry and its submenu. It is comparable.
-type row struct {
-	id      watcher.ID
-	target  target // what its Stop and Kill are aimed at
-	label   string
-	who     string // its process or container, as Stop and Kill name it
-	network bool   // whether there is an address for other machines to copy
-	also    string // the label over the further ports; empty if there are none
-	ports   [maxPorts]furtherPort
-	facts   [7]string // an empty one is not shown
-	muted   bool
-	pinned  bool
-	byRule  bool // what pins it is a rule alone, which no click undoes
-	mark    mark // what a pin or a hide is about
-	dir     bool // there is a directory to open a terminal in
-	stop    command
-	kill    command // without a label where it is not offered
-
-	absent  bool   // it is pinned and does not run: of the entries there are only Pin and the next one
-	restart string // the command that starts it again, if it is known
-}
-
-// A furtherPort is the entry of one more port of a server. An empty label means that there is none.
-type furtherPort struct {
-	id    watcher.ID
-	label string
-}
-
-// A command is a menu item that acts on a process or container, or says why it does not.
-type command struct {
-	label   string
-	enabled bool
+// keys returns the keys of all rows.
+func (v menu) keys() []rowKey {
+	var keys []rowKey
+	for _, l := range slices.Concat([]line{{rows: v.rows}}, v.tail) {
+		for _, r := range l.rows {
+			keys = append(keys, r.key)
+		}
+		keys = append(keys, rowKey{}) // where one list ends
+	}
+	return keys
 }
 
 // view returns the menu that shows m.
 func view(m model) menu {
-	v := menu{header: header(m), latest: m.latest, attention: m.attention, mode: m.mode, pause: pauseLabel(m), atLogin: m.atLogin, about: "About porttray " + m.version + "…"}
-	for i, h := range m.hidden[max(0, len(m.hidden)-maxMarks):] {
-		v.hidden[min(len(m.hidden), maxMarks)-1-i] = h
-	}
-	for i, c := range m.recent {
-		v.recent[i] = viewRecent(c)
-	}
+	var rows, others []line
 	var main []watcher.Server
 	for _, s := range m.servers {
 		switch s.Section {
 		case watcher.Main:
-			v.rows = append(v.rows, viewRow(s, m))
+			rows = append(rows, viewRow(s, m))
 			main = append(main, s)
 		case watcher.Other:
-			v.other = append(v.other, viewRow(s, m))
+			others = append(others, viewRow(s, m))
 		}
 	}
 	for _, p := range m.absent() {
-		v.rows = append(v.rows, m.absentRow(p))
+		rows = append(rows, m.absentRow(p))
 	}
-	slices.SortStableFunc(v.rows, func(a, b row) int { return cmp.Compare(a.id.Port, b.id.Port) })
-	v.count, v.tooltip = len(main), tooltip(main)
+	slices.SortStableFunc(rows, func(a, b line) int { return cmp.Compare(a.key.id.Port, b.key.id.Port) })
+	direct := min(len(rows), directRows)
+	if m.inline {
+		direct = min(len(rows), inlineRows)
+	}
+	v := menu{count: len(main), attention: m.attention, tooltip: tooltip(main), rows: rows[:direct]}
+	v.head = []line{
+		{label: header(m), grey: true},
+		{label: wrongLabel(m), click: click{action: openSettings}},
+		m.latest,
+	}
+	hidden := line{kind: branch}
+	for _, h := range slices.Backward(m.hidden) {
+		hidden.label = "Hidden"
+		hidden.below = append(hidden.below, line{label: hiddenLabel(h), click: click{action: hide, mark: h}})
+	}
+	other := line{kind: branch, label: countLabel("Other", len(others)), below: []line{hidden}, rows: others}
+	if hidden.label != "" {
+		other.label = cmp.Or(other.label, "Other")
+	}
+	v.tail = []line{
+		{kind: branch, label: countLabel("More", len(rows)-direct), rows: rows[direct:]},
+		other,
+		viewRecents(m),
+		{kind: separator},
+		viewNotifications(m),
+		{kind: branch, label: "Settings", below: []line{
+			{kind: check, label: "Start at login", checked: m.atLogin, click: click{action: atLogin}},
+			{label: "Open settings file", click: click{action: openSettings}},
+			{label: "About porttray " + m.version + "…", click: click{action: about}},
+		}},
+		{label: "Quit", click: click{action: quit}},
+	}
+	if m.inline {
+		flatten(v.rows)
+		flatten(v.tail)
+	}
 	return v
+}
+
+// flatten takes the submenus out of submenus. GNOME Shell opens a submenu within the menu, and one within that has no height on an
+// ordinary screen. Their most useful entries follow their label instead; a click on the label does what their first entry does.
+func flatten(lines []line) {
+	for i, l := range lines {
+		nested := slices.ContainsFunc(l.below, func(c line) bool { return c.kind == branch && c.label != "" })
+		if !nested && len(l.rows) == 0 {
+			continue
+		}
+		flat := l
+		flat.below, flat.rows = nil, nil
+		for _, c := range slices.Concat(l.below, l.rows) {
+			if c.kind != branch {
+				flat.below = append(flat.below, c)
+				continue
+			}
+			if c.label == "" {
+				continue
+			}
+			flat.key.shape += fmt.Sprintln(c.key, len(c.below), c.label)
+			var first click
+			var entries []line
+			for _, e := range c.below {
+				if e.label == "" || e.grey {
+					continue
+				}
+				if first.action == none && e.kind == plain {
+					first = e.click
+				}
+				switch e.click.action {
+				case open, copyAddress, stop, copyThis, hide, pin:
+					e.label = "    " + e.label
+					entries = append(entries, e)
+				}
+			}
+			const few = 3
+			flat.below = append(flat.below, line{label: c.label, grey: first.action == none, click: first})
+			flat.below = append(flat.below, entries[:min(len(entries), few)]...)
+		}
+		lines[i] = flat
+	}
+}
+
+// countLabel labels a submenu with the number of its rows. Without rows it is not shown.
+func countLabel(label string, n int) string {
+	if n == 0 {
+		return ""
+	}
+	return fmt.Sprintf("%s (%d)", label, n)
+}
+
+// wrongLabel leads to what is wrong with the settings file.
+func wrongLabel(m model) string {
+	if m.wrong == nil {
+		return ""
+	}
+	return clean("Open " + m.wrong.Error())
 }
 
 func header(m model) string {
 	switch {
-	case m.wrong != nil && m.err == nil:
-		return clean(m.wrong.Error())
 	case m.snapshot.Time.IsZero() && m.err == nil:
 		return "Looking for ports…"
 	case m.snapshot.Time.IsZero():
@@ -174,31 +236,43 @@ func tooltip(servers []watcher.Server) string {
 	return text
 }
 
-func viewRow(s watcher.Server, m model) row {
+func viewRow(s watcher.Server, m model) line {
 	l := s.Listener
-	r := row{
-		id:      l.ID(),
-		target:  targetOf(l),
-		label:   rowLabel(s),
-		who:     who(l),
-		network: l.Exposed(),
-		muted:   m.muted[muteKey(l)],
-		pinned:  m.pins(l),
-		byRule:  m.settings.Rule(l).Pin && !marked(m.pinned, muteKey(l)),
-		mark:    mark{muteKey(l), l.Port, s.Title},
-		dir:     l.Container.ID == "" && (l.Facts.Project.Dir != "" || l.Owner.Dir != ""),
-		facts:   [7]string{ownerFact(l, m.snapshot.Time), restartFact(l), placeFact(l), reachFact(l), portFact(l.Port, m.ports), managerFact(l), doubtFact(s)},
-		stop:    viewCommand("stop", l, m.goos),
-		kill:    viewCommand("kill", l, m.goos),
+	on := func(a action) click { return click{action: a, id: l.ID(), target: targetOf(l), who: who(l)} }
+	named := mark{muteKey(l), l.Port, s.Title}
+	pinned := line{kind: check, label: "Pin", checked: m.pins(l), click: click{action: pin, mark: named}}
+	if m.settings.Rule(l).Pin && !marked(m.pinned, named.Key) {
+		pinned.label, pinned.grey, pinned.click = "Pinned by the settings file", true, click{}
 	}
-	if len(s.Also) > 0 {
-		r.also, r.ports = viewPorts(s.Also)
-	}
-	return r
+	muted := m.muted[named.Key]
+	fact := facts(s, m.snapshot.Time)
+	return line{kind: branch, label: rowLabel(s, pinned.checked, muted), key: rowKey{id: l.ID(), target: targetOf(l)}, below: []line{
+		{label: offered(web(l), "Open in browser"), click: on(open)},
+		{label: "Copy address", click: on(copyAddress)},
+		viewCommand("stop", l, m.goos, on(stop)),
+		{label: offered(l.Exposed(), "Copy network address"), click: on(copyNetwork)},
+		viewPorts(s.Also, who(l)),
+		{label: offered(l.Container.ID == "" && (l.Facts.Project.Dir != "" || l.Owner.Dir != ""), "Open terminal in its directory"),
+			click: on(openTerminal)},
+		pinned,
+		{kind: check, label: "Mute notifications", checked: muted, click: on(mute)},
+		{label: "Hide", click: click{action: hide, mark: named}},
+		{label: fact[0], grey: true},
+		{label: fact[1], grey: true},
+		viewCommand("kill", l, m.goos, on(kill)),
+	}}
 }
 
-// rowLabel is the line by which a server is known: its port, its name, and the marks of what is unusual about it.
-func rowLabel(s watcher.Server) string {
+// offered is the label of an entry that only some rows have.
+func offered(has bool, label string) string {
+	if !has {
+		return ""
+	}
+	return label
+}
+
+// rowLabel is the line by which a server is known: its port, its name, and small marks of what is unusual about it.
+func rowLabel(s watcher.Server, pinned, muted bool) string {
 	begin, end := fmt.Sprintf("%d  ", s.Port), ""
 	if s.Shared {
 		begin = fmt.Sprintf("%d  at %s  ", s.Port, owner.Printable(addresses(s.Listener), 24))
@@ -206,21 +280,43 @@ func rowLabel(s watcher.Server) string {
 	if len(s.Also) > 0 {
 		end = fmt.Sprintf("  +%d", len(s.Also))
 	}
-	if s.Exposed() {
-		end += "  ⚠"
+	end += reachMark(s)
+	if muted {
+		end += " · muted"
+	}
+	if pinned {
+		end += "  ★"
 	}
 	return begin + owner.Printable(s.Title, maxLabel-utf8.RuneCountInString(begin+end)) + end
 }
 
-// viewPorts returns the entry over the further ports of a server, and an entry for each of them as far as there is room.
-func viewPorts(also []watcher.Listener) (label string, ports [maxPorts]furtherPort) {
-	for i, l := range also[:min(len(also), maxPorts)] {
-		ports[i] = furtherPort{l.ID(), fmt.Sprintf("Open %d in browser", l.Port)}
-		if l.Exposed() {
-			ports[i].label += "  ⚠"
-		}
+// reachMark marks a server that other machines can reach: quietly, or with ⚠ where that is a danger.
+func reachMark(s watcher.Server) string {
+	switch {
+	case dangerous(s):
+		return "  ⚠ network"
+	case s.Exposed():
+		return " · network"
 	}
-	return owner.Printable("Also "+portRanges(also), maxLabel), ports
+	return ""
+}
+
+// viewPorts returns the submenu of a server's further ports, as far as there is room. A click opens a port or, where that is no
+// web server's, copies its address.
+func viewPorts(also []watcher.Listener, who string) line {
+	ports := line{kind: branch}
+	for _, l := range also[:min(len(also), maxPorts)] {
+		p := line{label: fmt.Sprintf("Open %d in browser", l.Port), click: click{action: open, id: l.ID(), who: who}}
+		if !web(l) {
+			p.label, p.click.action = fmt.Sprintf("Copy address of %d", l.Port), copyAddress
+		}
+		p.label += reachMark(watcher.Server{Listener: l})
+		ports.below = append(ports.below, p)
+	}
+	if len(also) > 0 {
+		ports.label = owner.Printable("Also "+portRanges(also), maxLabel)
+	}
+	return ports
 }
 
 // portRanges lists the ports of sorted listeners, neighbours as ranges: "9229, 30000–30019".
@@ -244,23 +340,39 @@ func portRanges(list []watcher.Listener) string {
 	return strings.Join(ranges, ", ")
 }
 
-func viewCommand(verb string, l watcher.Listener, goos string) command {
+// viewCommand returns the entry that stops or kills what a listener belongs to, or that says why it cannot.
+func viewCommand(verb string, l watcher.Listener, goos string, does click) line {
 	p := l.Owner
+	refused := func(why string) line { return line{label: clean(why), grey: true, click: does} }
 	switch {
 	case l.Container.ID != "" && verb == "kill":
-		return command{}
+		return line{}
 	case l.Container.ID != "":
-		return command{clean("Stop " + who(l)), true}
+		return line{label: clean("Stop " + who(l)), click: does}
 	case !p.Known():
-		return command{label: "Cannot " + verb + ": its owner is unknown"}
+		return refused("Cannot " + verb + ": its owner is unknown")
 	case l.Untold != "":
-		return command{label: clean("Cannot " + verb + " the container: " + l.Untold)}
+		return refused("Cannot " + verb + " the container: " + l.Untold)
 	case p.Refusal != "":
-		return command{label: clean("Cannot " + verb + " " + name(p, maxName) + ": " + p.Refusal)}
+		return refused("Cannot " + verb + " " + name(p, maxName) + ": " + p.Refusal)
 	case verb == "stop" && goos == "windows":
-		return command{label: "Stop: Windows can only kill"}
+		return refused("Stop: Windows can only kill")
 	}
-	return command{clean(strings.ToUpper(verb[:1]) + verb[1:] + " " + who(l)), true}
+	return line{label: clean(strings.ToUpper(verb[:1]) + verb[1:] + " " + who(l)), click: does}
+}
+
+// facts returns what else the submenu says of a server: whose it is, and where it belongs or what is doubtful about it. The rest is
+// for explain.
+func facts(s watcher.Server, now time.Time) [2]string {
+	l := s.Listener
+	whose, where := ownerFact(l, now), placeFact(l)
+	if l.Facts.Manager.Name != "" {
+		whose += ", managed by " + l.Facts.Manager.Name
+	}
+	if l.Restarts > 0 {
+		where = strings.TrimSuffix(fmt.Sprintf("Restarted ×%d · %s", l.Restarts, where), " · ")
+	}
+	return [2]string{clean(whose), cmp.Or(doubtFact(s), clean(where))}
 }
 
 // ownerFact says which process it is and since when, with the day where that is not today.
@@ -288,14 +400,6 @@ func ownerFact(l watcher.Listener, now time.Time) string {
 	return fact + ", since " + p.Since.Format(layout)
 }
 
-// restartFact says how often the server was seen to restart.
-func restartFact(l watcher.Listener) string {
-	if l.Restarts == 0 {
-		return ""
-	}
-	return fmt.Sprintf("Restarted ×%d", l.Restarts)
-}
-
 // placeFact says where the server belongs: the directory of its project or process, or the project of its container.
 func placeFact(l watcher.Listener) string {
 	if l.Container.ID != "" {
@@ -312,44 +416,12 @@ func placeFact(l watcher.Listener) string {
 	return clean(text)
 }
 
-// reachFact says from where the listener can be reached, and names the addresses.
-func reachFact(l watcher.Listener) string {
-	if l.Wildcard() {
-		return "Open to the network · all interfaces"
-	}
-	text := "Only this computer · "
-	if l.Exposed() {
-		text = "Open to the network · "
-	}
-	return clean(text + addresses(l))
-}
-
 func addresses(l watcher.Listener) string {
 	var addrs []string
 	for _, a := range l.Addrs {
 		addrs = append(addrs, a.String())
 	}
 	return strings.Join(addrs, ", ")
-}
-
-// portFact says what the port's number means.
-func portFact(p uint16, ports port.System) string {
-	text := port.ClassOf(p).String() + " port"
-	if service := ports.Service(p); service != "" {
-		text += " · " + service
-	}
-	if ports.Ephemeral(p) {
-		text += " · one that this system hands out"
-	}
-	return clean(strings.ToUpper(text[:1]) + text[1:])
-}
-
-// managerFact names what would start the server again.
-func managerFact(l watcher.Listener) string {
-	if l.Facts.Manager.Name == "" {
-		return ""
-	}
-	return clean("Managed by " + l.Facts.Manager.Name)
 }
 
 // doubtFact warns that a browser may not get to the server that the row names, or that what the row says is old.
@@ -411,3 +483,7 @@ func isGNOME(desktop string) bool {
 	names := strings.Split(desktop, ":")
 	return slices.Contains(names, "GNOME") && !slices.Contains(names, "Budgie")
 }
+
+// TODO web and dangerous: from the kinds branch
+func web(l watcher.Listener) bool     { return true }
+func dangerous(s watcher.Server) bool { return false }

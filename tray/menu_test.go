@@ -58,7 +58,7 @@ func TestHeader(t *testing.T) {
 }
 
 // rowOf returns the row of the only server that the listeners amount to.
-func rowOf(t *testing.T, goos string, listeners ...watcher.Listener) row {
+func rowOf(t *testing.T, goos string, listeners ...watcher.Listener) line {
 	t.Helper()
 	m := modelOf(listeners...)
 	m.goos = goos
@@ -82,8 +82,9 @@ func TestViewRow(t *testing.T) {
 	}
 	web := engine.Container{ID: "a1", Name: "shop-web-1", Image: "acme/web:3", Project: "shop", Service: "web"}
 	// What an ordinary row has below its label.
-	const since, dir, here, class = "node, PID 4242, since 11:00", "/srv/shop", "Only this computer · 127.0.0.1", "Registered port"
-	const end = "Stop node (PID 4242)|Kill node (PID 4242)"
+	const since, dir = "(node, PID 4242, since 11:00)", "(/srv/shop)"
+	const stop, kill, network = "Stop node (PID 4242)", "Kill node (PID 4242)", "Copy network address"
+	const unseen = "(Cannot stop: its owner is unknown)|(Its owner cannot be seen by this user)|(Cannot kill: its owner is unknown)"
 	lines := func(lines ...string) string { return strings.Join(lines, "|") }
 	for _, c := range []struct {
 		name     string
@@ -91,52 +92,49 @@ func TestViewRow(t *testing.T) {
 		goos     string
 		want     string
 	}{
-		{"an ordinary one", server(3000, 4242, "127.0.0.1", "::1"), "linux",
-			lines("3000  node", since, dir, "Only this computer · 127.0.0.1, ::1", class, end)},
+		{"an ordinary one", server(3000, 4242, "127.0.0.1", "::1"), "linux", lines("3000  node", stop, since, dir, kill)},
 		{"of a project, with a tool", with(server(3000, 4242), func(l *watcher.Listener) {
 			l.Facts = owner.Facts{Project: owner.Project{Name: "shop", Dir: "/home/ann/shop"}, Tool: owner.Tool{Name: "Vite", Kind: owner.Server}}
-		}), "linux", lines("3000  shop · Vite", since, "/home/ann/shop", here, class, end)},
+		}), "linux", lines("3000  shop · Vite", stop, since, "(/home/ann/shop)", kill)},
 		{"of a linked working tree", with(server(3000, 4242), func(l *watcher.Listener) {
 			l.Facts.Project = owner.Project{Name: "shop", Dir: "/home/ann/cart", Branch: "cart", Worktree: true}
-		}), "linux", lines("3000  shop · node", since, "/home/ann/cart, branch cart", here, class, end)},
-		{"with a manager", with(server(3000, 4242), func(l *watcher.Listener) { l.Facts.Manager = owner.Manager{Name: "shop.service"} }), "linux",
-			lines("3000  node", since, dir, here, class, "Managed by shop.service", end)},
+		}), "linux", lines("3000  shop · node", stop, since, "(/home/ann/cart, branch cart)", kill)},
+		{"with a manager, restarted", with(server(3000, 4242), func(l *watcher.Listener) {
+			l.Facts.Manager, l.Restarts = owner.Manager{Name: "shop.service"}, 3
+		}), "linux", lines("3000  node", stop, "(node, PID 4242, since 11:00, managed by shop.service)", "(Restarted ×3 · /srv/shop)", kill)},
 		{"of another user", with(server(3000, 4242), func(l *watcher.Listener) { l.Owner.Foreign, l.Owner.Refusal = true, "another user's process" }), "linux",
-			lines("3000  node", "node, PID 4242 of another user, since 11:00", dir, here, class, "(Cannot stop node: another user's process)", "(Cannot kill node: another user's process)")},
+			lines("3000  node", "(Cannot stop node: another user's process)", "(node, PID 4242 of another user, since 11:00)", dir, "(Cannot kill node: another user's process)")},
 		{"without a directory, started on another day", with(server(3000, 4242), func(l *watcher.Listener) { l.Owner.Dir, l.Owner.Since = "", noon.AddDate(0, 0, -1) }), "linux",
-			lines("3000  node", "node, PID 4242, since 3 Mar 12:00", here, class, end)},
+			lines("3000  node", stop, "(node, PID 4242, since 3 Mar 12:00)", kill)},
 		{"started in another year", with(server(3000, 4242), func(l *watcher.Listener) { l.Owner.Since = noon.AddDate(-1, 0, 0) }), "linux",
-			lines("3000  node", "node, PID 4242, since 4 Mar 2025", dir, here, class, end)},
+			lines("3000  node", stop, "(node, PID 4242, since 4 Mar 2025)", dir, kill)},
 		{"start unknown", with(server(3000, 4242), func(l *watcher.Listener) { l.Owner.Since = time.Time{} }), "linux",
-			lines("3000  node", "node, PID 4242", dir, here, class, end)},
-		{"on all interfaces", server(3000, 4242, "0.0.0.0", "127.0.0.1"), "linux",
-			lines("3000  node  ⚠", since, dir, "Open to the network · all interfaces", class, "Copy network address", end)},
-		{"on one more interface", server(3000, 4242, "127.0.0.1", "192.0.2.7"), "linux",
-			lines("3000  node  ⚠", since, dir, "Open to the network · 127.0.0.1, 192.0.2.7", class, "Copy network address", end)},
-		{"owner unknown", watcher.Listener{Port: 631, Addrs: []netip.Addr{netip.IPv6Loopback()}}, "linux",
-			"631  unknown owner|Its owner cannot be seen by this user|Only this computer · ::1|Well-known port|(Cannot stop: its owner is unknown)|(Cannot kill: its owner is unknown)"},
+			lines("3000  node", stop, "(node, PID 4242)", dir, kill)},
+		{"on all interfaces", server(3000, 4242, "0.0.0.0", "127.0.0.1"), "linux", lines("3000  node · network", stop, network, since, dir, kill)},
+		{"on one more interface", server(3000, 4242, "127.0.0.1", "192.0.2.7"), "linux", lines("3000  node · network", stop, network, since, dir, kill)},
+		{"owner unknown", watcher.Listener{Port: 631, Addrs: []netip.Addr{netip.IPv6Loopback()}}, "linux", "631  unknown owner|" + unseen},
 		{"another user's hidden process", watcher.Listener{Port: 631, Addrs: []netip.Addr{netip.IPv6Loopback()}, Owner: owner.Process{Foreign: true}}, "linux",
-			"631  another user's process|Its owner cannot be seen by this user|Only this computer · ::1|Well-known port|(Cannot stop: its owner is unknown)|(Cannot kill: its owner is unknown)"},
+			"631  another user's process|" + unseen},
 		{"never signalled", with(server(3000, 4242), refused("com.docker.backend", forwards)), "linux",
-			lines("3000  container (com.docker.backend)", "com.docker.backend, PID 4242, since 11:00", dir, here, class,
-				"(Cannot stop com.docker.back…: forwards for a container or VM)", "(Cannot kill com.docker.back…: forwards for a container or VM)")},
+			lines("3000  container (com.docker.backend)", "(Cannot stop com.docker.back…: forwards for a container or VM)",
+				"(com.docker.backend, PID 4242, since 11:00)", dir, "(Cannot kill com.docker.back…: forwards for a container or VM)")},
 		{"a container of a compose project", with(server(3000, 4242), contained(web)), "linux",
-			lines("3000  web (container)", "Container shop-web-1, image acme/web:3", "Service web of compose project shop", here, class, "Stop container shop-web-1")},
+			lines("3000  web (container)", "Stop container shop-web-1", "(Container shop-web-1, image acme/web:3)", "(Service web of compose project shop)")},
 		{"a container by itself", with(server(3000, 4242), contained(engine.Container{ID: "b2", Name: "tesla", Image: "nginx"})), "linux",
-			lines("3000  tesla (container)", "Container tesla, image nginx", here, class, "Stop container tesla")},
+			lines("3000  tesla (container)", "Stop container tesla", "(Container tesla, image nginx)")},
 		{"a container that cannot be asked for", with(server(3000, 4242), func(l *watcher.Listener) {
 			refused("docker-proxy", forwards)(l)
 			l.Untold = "not permitted"
-		}), "linux", lines("3000  container (docker-proxy)", "docker-proxy, PID 4242, since 11:00", dir, here, class,
-			"(Cannot stop the container: not permitted)", "(Cannot kill the container: not permitted)")},
+		}), "linux", lines("3000  container (docker-proxy)", "(Cannot stop the container: not permitted)", "(docker-proxy, PID 4242, since 11:00)",
+			dir, "(Cannot kill the container: not permitted)")},
 		{"a redirected port", watcher.Listener{Port: 3000, Addrs: server(1, 1, "0.0.0.0").Addrs, Container: web, Redirected: true}, "linux",
-			lines("3000  web (container)  ⚠", "Container shop-web-1, image acme/web:3", "Service web of compose project shop",
-				"Open to the network · all interfaces", class, "Copy network address", "Stop container shop-web-1")},
-		{"on Windows", server(3000, 4242), "windows", lines("3000  node", since, dir, here, class, "(Stop: Windows can only kill)", "Kill node (PID 4242)")},
+			lines("3000  web (container) · network", "Stop container shop-web-1", network, "(Container shop-web-1, image acme/web:3)",
+				"(Service web of compose project shop)")},
+		{"on Windows", server(3000, 4242), "windows", lines("3000  node", "(Stop: Windows can only kill)", since, dir, kill)},
 		{"hostile", with(server(3000, 4242), func(l *watcher.Listener) { l.Owner.Name, l.Owner.Dir = "a\n\x1b[31mb\u202ec\xff_d", "" }), "linux",
-			lines("3000  a [31mbc\uFFFD_d", "a [31mbc\uFFFD_d, PID 4242, since 11:00", here, class, "Stop a [31mbc\uFFFD_d (PID 4242)", "Kill a [31mbc\uFFFD_d (PID 4242)")},
+			lines("3000  a [31mbc\uFFFD_d", "Stop a [31mbc\uFFFD_d (PID 4242)", "(a [31mbc\uFFFD_d, PID 4242, since 11:00)", "Kill a [31mbc\uFFFD_d (PID 4242)")},
 		{"nameless", with(server(3000, 4242), func(l *watcher.Listener) { l.Owner.Name, l.Owner.Dir = "", "" }), "linux",
-			lines("3000  unnamed process", "unnamed process, PID 4242, since 11:00", here, class, "Stop unnamed process (PID 4242)", "Kill unnamed process (PID 4242)")},
+			lines("3000  unnamed process", "Stop unnamed process (PID 4242)", "(unnamed process, PID 4242, since 11:00)", "Kill unnamed process (PID 4242)")},
 	} {
 		if got := rowText(rowOf(t, c.goos, c.listener)); got != c.want {
 			t.Errorf("%s:\n got %s\nwant %s", c.name, got, c.want)
@@ -145,13 +143,62 @@ func TestViewRow(t *testing.T) {
 }
 
 // rowText writes what a row says, without what every row says.
-func rowText(r row) string {
-	parts := append([]string{r.label}, r.facts[:]...)
-	if r.network {
-		parts = append(parts, "Copy network address")
+func rowText(r line) string {
+	parts := []string{r.label}
+	for _, text := range texts(r.below) {
+		switch text {
+		case "Open in browser", "Copy address", "Open terminal in its directory", "Pin", "Mute notifications", "Hide":
+		default:
+			parts = append(parts, text)
+		}
 	}
-	parts = append(parts, text(r.stop), text(r.kill))
-	return strings.Join(slices.DeleteFunc(parts, func(p string) bool { return p == "" }), "|")
+	return strings.Join(parts, "|")
+}
+
+// texts returns the labels that lines show, grey ones in parentheses.
+func texts(lines []line) (all []string) {
+	for _, l := range lines {
+		switch {
+		case l.label == "":
+		case l.grey:
+			all = append(all, "("+l.label+")")
+		default:
+			all = append(all, l.label)
+		}
+	}
+	return all
+}
+
+// What people do most comes first, Kill last, and few enough entries lie between.
+func TestSubmenuOrder(t *testing.T) {
+	l := server(3000, 1, "0.0.0.0")
+	l.Facts.Project, l.Facts.Manager, l.Restarts = owner.Project{Name: "shop", Dir: "/srv/shop"}, owner.Manager{Name: "x.service"}, 2
+	got := texts(rowOf(t, "linux", l, server(9229, 1)).below)
+	want := []string{"Open in browser", "Copy address", "Stop node (PID 1)", "Copy network address", "Also 9229", "Open terminal in its directory",
+		"Pin", "Mute notifications", "Hide", "(node, PID 1, since 11:00, managed by x.service)", "(Restarted ×2 · /srv/shop)", "Kill node (PID 1)"}
+	if !slices.Equal(got, want) || len(got) > 14 {
+		t.Errorf("got\n%q\nwant\n%q", got, want)
+	}
+}
+
+func TestRowMarks(t *testing.T) {
+	m := modelOf(server(3000, 1, "0.0.0.0"), server(3001, 1))
+	key := muteKey(m.snapshot.Listeners[0])
+	for _, c := range []struct {
+		pinned, muted bool
+		want          string
+	}{
+		{false, false, "3000  node  +1 · network"}, {true, false, "3000  node  +1 · network  ★"},
+		{false, true, "3000  node  +1 · network · muted"}, {true, true, "3000  node  +1 · network · muted  ★"},
+	} {
+		m.pinned, m.muted = nil, map[string]bool{key: c.muted}
+		if c.pinned {
+			m.pinned = []mark{{Key: key}}
+		}
+		if got := viewRow(m.servers[0], m).label; got != c.want {
+			t.Errorf("pinned %v, muted %v: %q, want %q", c.pinned, c.muted, got, c.want)
+		}
+	}
 }
 
 func TestRowsOfOnePort(t *testing.T) {
@@ -159,7 +206,7 @@ func TestRowsOfOnePort(t *testing.T) {
 	var got []string
 	for _, s := range m.servers {
 		r := viewRow(s, m)
-		got = append(got, r.label+"|"+r.facts[6])
+		got = append(got, r.label+"|"+r.below[10].label)
 	}
 	want := []string{
 		"3000  at 127.0.0.1  node|Port 3000 twice: localhost may reach either",
@@ -174,34 +221,24 @@ func TestRowsOfOnePort(t *testing.T) {
 
 func TestFurtherPorts(t *testing.T) {
 	r := rowOf(t, "linux", server(3000, 1), server(9229, 1), server(24678, 1, "::"))
-	if want := "3000  node  +2  ⚠"; r.label != want {
+	if want := "3000  node  +2 · network"; r.label != want {
 		t.Errorf("the row reads %q, want %q", r.label, want)
 	}
-	if want := "Also 9229, 24678"; r.also != want {
-		t.Errorf("its further ports are under %q, want %q", r.also, want)
+	also := r.below[4]
+	if want := []string{"Also 9229, 24678", "Open 9229 in browser", "Open 24678 in browser · network"}; !slices.Equal(texts(append([]line{also}, also.below...)), want) {
+		t.Errorf("its further ports are %v, want %q", also, want)
 	}
-	want := [maxPorts]furtherPort{
-		{watcher.ID{Port: 9229, PID: 1, Start: 1}, "Open 9229 in browser"},
-		{watcher.ID{Port: 24678, PID: 1, Start: 1}, "Open 24678 in browser  ⚠"},
-	}
-	if r.ports != want {
-		t.Errorf("its further ports are %v, want %v", r.ports, want)
+	if want := (click{action: open, id: watcher.ID{Port: 9229, PID: 1, Start: 1}, who: "node (PID 1)"}); also.below[0].click != want {
+		t.Errorf("a click on the first does %v, want %v", also.below[0].click, want)
 	}
 	var many []watcher.Listener
 	for port := range uint16(300) {
 		many = append(many, server(3000+port, 1))
 	}
 	r = rowOf(t, "linux", many...)
-	if r.label != "3000  node  +299" || r.also != "Also 3001–3299" || r.ports[maxPorts-1].label == "" {
-		t.Errorf("300 ports: %q, %q, %v", r.label, r.also, r.ports)
+	if also := r.below[4]; r.label != "3000  node  +299" || also.label != "Also 3001–3299" || len(also.below) != maxPorts {
+		t.Errorf("300 ports: %q, %q, %d entries", r.label, also.label, len(also.below))
 	}
-}
-
-func text(c command) string {
-	if c.enabled || c.label == "" {
-		return c.label
-	}
-	return "(" + c.label + ")"
 }
 
 func TestLabelsAreShort(t *testing.T) {
@@ -215,16 +252,16 @@ func TestLabelsAreShort(t *testing.T) {
 		m := modelOf(l, server(65535, 2, "127.0.0.1", "2001:db8:1111:2222:3333:4444:5555:6666"))
 		m.snapshot.Time = noon.AddDate(3, 0, 0)
 		r := viewRow(m.servers[1], m)
-		for _, label := range append([]string{r.label, r.stop.label, r.kill.label}, r.facts[:]...) {
-			if n := utf8.RuneCountInString(label); n > maxLabel {
-				t.Errorf("%d characters: %q", n, label)
+		for _, l := range append([]line{r}, r.below...) {
+			if n := utf8.RuneCountInString(l.label); n > maxLabel {
+				t.Errorf("%d characters: %q", n, l.label)
 			}
 		}
-		if !strings.HasSuffix(r.label, "  ⚠") {
+		if !strings.HasSuffix(r.label, " · network") {
 			t.Errorf("the end of a long label is lost: %q", r.label)
 		}
-		if !strings.HasSuffix(r.stop.label, "(PID 4194304)") && !strings.HasSuffix(r.stop.label, refusal) {
-			t.Errorf("the end of a long label is lost: %q", r.stop.label)
+		if stop := r.below[2].label; !strings.HasSuffix(stop, "(PID 4194304)") && !strings.HasSuffix(stop, refusal) {
+			t.Errorf("the end of a long label is lost: %q", stop)
 		}
 	}
 }
@@ -273,7 +310,8 @@ func FuzzViewRow(f *testing.F) {
 		l := server(port, pid)
 		l.Owner.Name, l.Owner.Dir = name, dir
 		r := rowOf(t, "linux", l)
-		for _, label := range append([]string{r.label, r.who, r.stop.label, r.kill.label}, r.facts[:]...) {
+		for _, l := range append(r.below, r, line{label: r.below[0].click.who}) {
+			label := l.label
 			if !utf8.ValidString(label) || utf8.RuneCountInString(label) > maxLabel || strings.ContainsFunc(label, func(r rune) bool { return r < ' ' || r >= 0x202a && r <= 0x202e }) {
 				t.Errorf("name %q, directory %q: label %q", name, dir, label)
 			}

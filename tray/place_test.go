@@ -59,7 +59,7 @@ func TestArrangeKeepsTheOrder(t *testing.T) {
 		for port := range uint16(60) {
 			id := watcher.ID{Port: port}
 			live := slices.ContainsFunc(slots, func(p place) bool { return p.live && p.id == id })
-			if keep := rng.IntN(10) > 0; len(want) < maxRows && (live && keep || !live && rng.IntN(40) == 0) {
+			if keep := rng.IntN(10) > 0; len(want) < directRows && (live && keep || !live && rng.IntN(40) == 0) {
 				want = append(want, id)
 			}
 		}

@@ -8,7 +8,6 @@ import (
 	"os"
 	"sync/atomic"
 	"time"
-	_ "unsafe" // for go:linkname
 
 	"github.com/godbus/dbus/v5"
 
@@ -20,18 +19,16 @@ const (
 	nameOwnerChanged = busName + ".NameOwnerChanged"
 	watcherName      = "org.kde.StatusNotifierWatcher"
 	watcherPath      = "/StatusNotifierWatcher"
-	itemPath         = "/StatusNotifierItem" // where systray puts its item
 	callLimit        = 5 * time.Second
 )
 
-// A session is this program's own connection to the desktop session. On Linux that is a private connection to the session bus,
-// beside the one that systray shares with every other user of godbus in the process: signals sent to notifications arrive at
-// the connection that sent them, and on the shared one they end systray's watch for tray hosts
-// (github.com/fyne-io/systray/issues/131) and pile up unread.
+// A session is this program's own connection to the desktop session. On Linux that is one private connection to the session bus, which
+// serves the icon and the menu, and sends notifications.
 type session struct {
 	conn    *dbus.Conn
 	hosts   chan struct{}   // a tray host may have come or gone
 	arrived atomic.Bool     // one has come since, for certain
+	served  chan struct{}   // closed when there is an icon to register
 	heard   chan func()     // takes in what is about notices, in the goroutine that sends them
 	clicked chan watcher.ID // whose server a clicked notice offered to open
 	shown   shown           // belongs to the goroutine that sends
@@ -45,8 +42,8 @@ func openSession(ctx context.Context) (*session, error) {
 	if display(os.Getenv) == "" {
 		return nil, errNoDisplay
 	}
-	s := &session{hosts: make(chan struct{}, 1), heard: make(chan func(), maxShown), clicked: make(chan watcher.ID, 1),
-		plain: newBeeepSender()}
+	s := &session{hosts: make(chan struct{}, 1), served: make(chan struct{}), heard: make(chan func(), maxShown),
+		clicked: make(chan watcher.ID, 1), plain: newBeeepSender()}
 	if err := s.connect(ctx, greet); err != nil {
 		return nil, err
 	}
@@ -71,7 +68,7 @@ func display(getenv func(string) string) string {
 
 // connect connects to the session bus, if there is one, and has greet make the connection usable, all within callLimit.
 func (s *session) connect(ctx context.Context, greet func(*dbus.Conn) error) error {
-	conn, err := dbus.SessionBusPrivateNoAutoStartup(dbus.WithSignalHandler(s))
+	conn, err := dbus.SessionBusPrivateNoAutoStartup(dbus.WithSignalHandler(s), dbus.WithIncomingInterceptor(ownAnswers))
 	if err != nil {
 		return errNoBus
 	}
@@ -100,47 +97,29 @@ func hello(conn *dbus.Conn) error {
 	return conn.Hello()
 }
 
-// greet makes a connection usable, and makes the one that systray will use: systray neither reports that it cannot connect nor
-// survives it.
+// greet makes a connection usable for the tray.
 func greet(conn *dbus.Conn) error {
 	if err := hello(conn); err != nil {
 		return err
 	}
-	if err := matchNotices(conn); err != nil {
-		return err
-	}
-	forSystray, err := dbus.SessionBusPrivateNoAutoStartup(dbus.WithSignalHandler(deaf{}), dbus.WithHandler(sharedObjects),
-		dbus.WithIncomingInterceptor(askPorttray))
-	if err != nil {
-		return err
-	}
-	if err := hello(forSystray); err != nil {
-		forSystray.Close()
-		return err
-	}
-	shared = forSystray
-	return nil
+	return matchNotices(conn)
 }
 
-// shared is the connection that godbus gives to everybody who asks for one, systray among them; nil until somebody has. Anyone on
-// the bus can send it signals. One that systray does not expect ends its reading of them, and from then on godbus would keep each
-// further one in memory for ever, with a goroutine. So it gets a connection that takes none, before it asks; that a tray host has
-// come is told by this program's own.
-//
-//go:linkname shared github.com/godbus/dbus/v5.sessionBus
-var shared *dbus.Conn
-
-// sharedObjects is what shared serves.
-//
-//lint:ignore SA1019 nothing else leads to what systray serves there
-var sharedObjects = dbus.NewDefaultHandler()
-
-// deaf takes no signals, and passes none on to whoever registers for them.
-type deaf struct{}
-
-func (deaf) DeliverSignal(string, string, *dbus.Signal) {}
-func (deaf) AddSignal(chan<- *dbus.Signal)              {}
-func (deaf) RemoveSignal(chan<- *dbus.Signal)           {}
+// show shows the tray until ctx is done. ready builds the menu under a root; panels are answered when it has returned. drawn is closed
+// when nobody draws any more; the end waits for that as long as exitLimit. show blocks.
+func (s *session) show(ctx context.Context, v menu, ready func(root node, f face), signs chan<- sign, drawn <-chan struct{}) {
+	t, err := newBusTray(s.conn, signs)
+	if err != nil {
+		slog.Error("the tray cannot be shown", "err", err) // the session is ending
+	}
+	t.SetIcon(v.count, v.attention)
+	t.SetTooltip(v.tooltip)
+	ready(t.root, t)
+	t.show()
+	close(s.served)
+	<-ctx.Done()
+	atMost(exitLimit, func() { <-drawn })
+}
 
 // DeliverSignal sorts what the connection receives. Any program can send it signals, so what is too much is dropped: godbus' own
 // handler would keep a goroutine for each.
@@ -203,6 +182,7 @@ func (s *session) watch(ctx context.Context, hosts chan<- bool) {
 		s.conn.AddMatchSignal(dbus.WithMatchInterface(busName), dbus.WithMatchMember("NameOwnerChanged"), dbus.WithMatchArg(0, watcherName)),
 		s.conn.AddMatchSignal(dbus.WithMatchInterface(watcherName)),
 	)
+	s.register(ctx)
 	told, has := false, false
 	for ; err == nil; err = ctx.Err() {
 		if now := s.hasHost(ctx); now != has || !told {
@@ -240,17 +220,17 @@ func (s *session) nextHost(ctx context.Context) bool {
 	}
 }
 
-// register shows the icon to a new tray host. The call goes through systray's connection, so that to the host it is the item
-// that systray may have registered as well.
+// register shows the icon to a new tray host, once there is one to show.
 func (s *session) register(ctx context.Context) {
-	shared, err := dbus.SessionBus()
-	if err != nil {
-		return // the session is ending, which watch notices
+	select {
+	case <-s.served:
+	case <-ctx.Done():
+		return
 	}
 	ctx, cancel := context.WithTimeout(ctx, callLimit)
 	defer cancel()
-	// A host that does not take the item now announces itself again when it can.
-	_ = shared.Object(watcherName, watcherPath).CallWithContext(ctx, watcherName+".RegisterStatusNotifierItem", 0, itemPath).Err
+	// A host that does not take the icon now announces itself again when it can.
+	_ = s.conn.Object(watcherName, watcherPath).CallWithContext(ctx, watcherName+".RegisterStatusNotifierItem", 0, itemPath).Err
 }
 
 // hasHost reports whether something shows tray icons. A watcher that does not say whether it has a host counts as one.
@@ -276,7 +256,7 @@ func (s *session) host(ctx context.Context) (trayHost, error) {
 	}
 	h := trayHost{by: by}
 	var has dbus.Variant
-	h.untold = s.conn.Object(by, watcherPath).CallWithContext(ctx, busPropertiesName+".Get", dbus.FlagNoAutoStart,
+	h.untold = s.conn.Object(by, watcherPath).CallWithContext(ctx, propertiesName+".Get", dbus.FlagNoAutoStart,
 		watcherName, "IsStatusNotifierHostRegistered").Store(&has)
 	isBool := false
 	if h.registered, isBool = has.Value().(bool); h.untold == nil && !isBool {

@@ -20,6 +20,11 @@ func openSession(context.Context) (*session, error) { return &session{plain: new
 
 func (s *session) close() {}
 
+// show is described in session_linux.go. It blocks the main goroutine, as macOS demands.
+func (s *session) show(ctx context.Context, v menu, ready func(root node, f face), signs chan<- sign, drawn <-chan struct{}) {
+	runSystray(ctx, v, ready, signs, drawn)
+}
+
 func (s *session) watch(ctx context.Context, hosts chan<- bool) { <-ctx.Done() }
 
 func (s *session) send(ctx context.Context, n notice) error { return s.plain.send(ctx, n) }

@@ -111,7 +111,7 @@ var takeovers = []situation{
 
 var endings = []situation{
 	{name: "exit 0", script: []act{{0, down(status(0), shop)}, {7, attention(true)}, {8, shows("shop stopped: exited with status 0")},
-		{9, shows("Recently closed", "shop :5173, exited with status 0")}, {10, opensMenu}, {11, attention(false)}, {65, shows("shop stopped")}, {67, hides("shop stopped")}},
+		{9, shows("Recently closed", "shop :5173, exited with status 0")}, {10, opensMenu}, {11, attention(false)}, {20, closesMenu}, {65, shows("shop stopped")}, {67, hides("shop stopped")}},
 		want: []string{"6.0 shop (Vite :5173) stopped after 1 min / exited with status 0"}},
 	{name: "exit 1", script: []act{{0, down(crash, shop)}, {8, shows("shop crashed: exited with status 1")}, {600, attention(true)}, {607, attention(false)}},
 		want: []string{"6.0 shop (Vite :5173) crashed after 1 min / exited with status 1"}},
@@ -196,20 +196,20 @@ var wishes = []situation{
 	{name: "Pinned only", script: []act{{0, clicks("Notifications", "Pinned only")}, {1, down(crash, shop)}, {2, up(oldBlog.but(at1313))}}},
 	{name: "a pause of an hour", script: []act{{0, clicks("Notifications", "Pause for an hour")},
 		{1, func(e *evening) {
-			shows("Notifications", "Paused until "+e.began.Add(time.Hour).Format("15:04")+", go on now")(e)
+			shows("Notifications", "Resume (paused until "+e.began.Add(time.Hour).Format("15:04")+")")(e)
 		}},
 		{1800, down(crash, shop)}, {3601, shows("Notifications", "Pause for an hour")}, {3700, down(crash, api)}},
 		want: []string{"3706.0 api (node :3000) crashed after 1 h 3 min / exited with status 1"}},
 	{name: "the clock jumps back by a day in a pause", script: []act{{0, clicks("Notifications", "Pause for an hour")}, {10, pausedAsOf(-24 * time.Hour)},
-		{1800, down(crash, shop)}, {3590, shows("Notifications", "Paused until")}, {3601, shows("Notifications", "Pause for an hour")}, {3700, down(crash, api)}},
+		{1800, down(crash, shop)}, {3590, shows("Notifications", "Resume (paused until")}, {3601, shows("Notifications", "Pause for an hour")}, {3700, down(crash, api)}},
 		want: []string{"3706.0 api (node :3000) crashed after 1 h 3 min / exited with status 1"}},
 	{name: "the clock jumps by a day in a pause", script: []act{{0, clicks("Notifications", "Pause for an hour")}, {10, pausedAsOf(24 * time.Hour)},
 		{60, down(crash, shop)}, {67, shows("Notifications", "Pause for an hour")}, {68, shows("Recently closed", "shop :5173")}},
 		want: []string{"66.0 shop (Vite :5173) crashed after 2 min / exited with status 1"}},
-	{name: "a pause that is ended", script: []act{{0, clicks("Notifications", "Pause for an hour")}, {10, clicks("Notifications", "Paused until")}, {60, down(crash, shop)}},
+	{name: "a pause that is ended", script: []act{{0, clicks("Notifications", "Pause for an hour")}, {10, clicks("Notifications", "Resume (paused until")}, {60, down(crash, shop)}},
 		want: []string{"66.0 shop (Vite :5173) crashed after 2 min / exited with status 1"}},
 	{name: "a muted server", script: []act{{0, clicks("5173", "Mute notifications")}, {10, down(crash, shop, api)}},
 		want: []string{"16.0 api (node :3000) crashed after 1 min / exited with status 1"}},
-	{name: "a menu that is open", script: []act{{0, opensMenu}, {1, down(crash, shop)}, {8, hides("shop crashed")}, {12, shows("shop crashed")}},
+	{name: "a menu that is open", script: []act{{0, opensMenu}, {1, down(crash, shop)}, {30, hides("shop crashed")}, {31, closesMenu}, {32, shows("shop crashed")}},
 		want: []string{"7.0 shop (Vite :5173) crashed after 1 min / exited with status 1"}},
 }

@@ -76,12 +76,13 @@ func (s *soak) expected(read []*holding) picture {
 	slices.SortStableFunc(rows, func(a, b pictureRow) int { return cmp.Compare(a.port, b.port) })
 	header := fmt.Sprintf("%d servers", count)
 	switch {
-	case s.wrong != "":
-		header = s.wrong
 	case count == 0:
 		header = "No servers"
 	case count == 1:
 		header = "1 server"
+	}
+	if s.wrong != "" {
+		header += "\n" + s.wrong
 	}
 	return picture{text: s.paint(header, rows), count: count, tooltip: cmp.Or(tooltip, "porttray: no servers")}
 }
@@ -176,12 +177,18 @@ func (s *soak) expectedRow(h *holding, users map[uint16]int) pictureRow {
 		r.text += fmt.Sprintf("  +%d", len(also))
 	}
 	if exposed {
-		r.text += "  ⚠"
+		r.text += " · network"
+	}
+	if boxed == "" && s.muted[r.key] {
+		r.text += " · muted"
+	}
+	if boxed == "" && s.pinned[r.key] != nil {
+		r.text += "  ★"
 	}
 	for _, port := range also {
 		r.text += fmt.Sprintf(" | Open %d in browser", port)
 		if slices.ContainsFunc(h.ports[port], netip.Addr.IsUnspecified) {
-			r.text += "  ⚠"
+			r.text += " · network"
 		}
 	}
 	if boxed != "" {
@@ -194,10 +201,11 @@ func (s *soak) expectedRow(h *holding, users map[uint16]int) pictureRow {
 	if s.muted[r.key] {
 		r.text += " | Mute notifications"
 	}
+	r.text += fmt.Sprintf(" | Stop %s (PID %d)", h.name, h.pid)
 	if n := s.restartsOf(h.pid); n > 0 {
 		r.text += fmt.Sprintf(" | Restarted ×%d", n)
 	}
-	r.text += fmt.Sprintf(" | Stop %s (PID %d) | Kill %[1]s (PID %[2]d)", h.name, h.pid)
+	r.text += fmt.Sprintf(" | Kill %s (PID %d)", h.name, h.pid)
 	return r
 }
 
@@ -213,10 +221,10 @@ var (
 func seen(menu *node) string {
 	var b strings.Builder
 	header := slowHeaders.ReplaceAllString(menu.children[0].label, "")
-	if wrong := wrongKeys.FindString(header); wrong != "" {
-		header = wrong
-	}
 	fmt.Fprintln(&b, header)
+	if wrong := wrongKeys.FindString(menu.children[1].label); wrong != "" {
+		fmt.Fprintln(&b, wrong)
+	}
 	write := func(n *node) {
 		for _, c := range n.children {
 			if rowLabels.MatchString(c.label) {
@@ -236,7 +244,7 @@ func seen(menu *node) string {
 				if m.checked {
 					notifications += m.label
 				}
-				if strings.HasPrefix(m.label, "Paused until") {
+				if strings.HasPrefix(m.label, "Resume (paused until") {
 					notifications += ", paused"
 				}
 			}
@@ -291,7 +299,8 @@ func seenRow(row *node) string {
 	}
 	for _, c := range row.children {
 		if acts.MatchString(c.label) {
-			text = append(text, c.label)
+			label, _, _ := strings.Cut(c.label, " · ") // the directory of what restarted
+			text = append(text, label)
 		}
 	}
 	return strings.Join(text, " | ")

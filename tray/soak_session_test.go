@@ -67,15 +67,17 @@ func (s *soak) stepReader() string {
 	return "somebody else reads the menu in a loop"
 }
 
-// stepOpened has somebody open the menu, which then stays as it is for a while.
+// stepOpened has somebody open the menu and close it again.
 func (s *soak) stepOpened() string {
 	s.clicked()
 	s.item.opened()
-	return "the menu is opened"
+	time.Sleep(time.Duration(s.rng.IntN(3000)) * time.Millisecond)
+	s.item.event(0, "closed")
+	return "the menu is opened and closed"
 }
 
 func (s *soak) stepAbout() string {
-	s.click("About porttray")
+	s.click("Settings", "About porttray")
 	return "about"
 }
 

@@ -216,7 +216,7 @@ func (s *soak) chooseMode(mode string) {
 func (s *soak) stepPause() string {
 	entry := "Pause for an hour"
 	if s.paused {
-		entry = "Paused until"
+		entry = "Resume (paused until"
 	}
 	s.click("Notifications", entry)
 	s.paused = !s.paused

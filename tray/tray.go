@@ -54,7 +54,8 @@ func Run(ctx context.Context, w *watcher.Watcher, version string) error {
 	notices := newOutbox(session.send)
 	notices.heard = session.heard
 	l := newLoop(version, runtime.GOOS)
-	w.Wake, w.Intervals, l.numbers, l.clicked = l.wake, l.pace, readPorts(), session.clicked
+	l.model.inline = isGNOME(os.Getenv("XDG_CURRENT_DESKTOP"))
+	w.Wake, w.Intervals, l.numbers, l.clicked, l.peek = l.wake, l.pace, readPorts(), session.clicked, menuPeek
 	if startedAtLogin() {
 		l.judge.quiet = time.Now().Add(loggingIn)
 	}
@@ -89,14 +90,14 @@ func Run(ctx context.Context, w *watcher.Watcher, version string) error {
 		cancel()
 	})
 	drawn := make(chan struct{}) // closed when nothing is drawn any more
-	runSystray(ctx, view(l.model), func(root node, f face) {
+	session.show(ctx, view(l.model), func(root node, f face) {
 		l.drawer = newDrawer(root, f, view(l.model))
 		go func() {
 			defer close(drawn)
 			l.run(ctx)
 			cancel()
 		}()
-	}, l.opened, drawn)
+	}, l.signs, drawn)
 	cancel()
 	wg.Go(l.actions.Wait)
 	atMost(exitLimit, wg.Wait)

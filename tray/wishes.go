@@ -113,7 +113,7 @@ func (m model) absent() []mark {
 }
 
 // absentRow is the row of a pinned server that does not run.
-func (m model) absentRow(p mark) row {
+func (m model) absentRow(p mark) line {
 	text := fmt.Sprintf("○ %d  ", p.Port)
 	const end = ", not running"
 	if name := owner.Printable(p.Name, maxLabel-len(text)-len(end)); name != "" {
@@ -121,22 +121,19 @@ func (m model) absentRow(p mark) row {
 	} else {
 		text += "not running"
 	}
-	return row{
-		id:      watcher.ID{Port: p.Port, Container: "absent " + p.Key},
-		mark:    p,
-		label:   text,
-		absent:  true,
-		pinned:  true,
-		byRule:  !marked(m.pinned, p.Key),
-		restart: m.commands[p.Key],
+	pinned := line{kind: check, label: "Pin", checked: true, click: click{action: pin, mark: p}}
+	if !marked(m.pinned, p.Key) {
+		pinned.label, pinned.grey, pinned.click = "Pinned by the settings file", true, click{}
 	}
+	restart := m.commands[p.Key]
+	return line{kind: branch, label: text, key: rowKey{id: watcher.ID{Port: p.Port, Container: "absent " + p.Key}}, below: []line{
+		{label: offered(restart != "", "Copy restart command"), click: click{action: copyThis, text: restart}},
+		pinned,
+	}}
 }
 
 // hiddenLabel is the entry of a hidden server, which shows it again.
 func hiddenLabel(m mark) string {
-	if m == (mark{}) {
-		return ""
-	}
 	begin := fmt.Sprintf("Show %d  ", m.Port)
 	return begin + owner.Printable(m.Name, maxLabel-len(begin))
 }

@@ -105,9 +105,15 @@ func TestAbsent(t *testing.T) {
 	}
 	var got []string
 	for _, r := range view(m).rows {
-		got = append(got, r.label+"|"+r.restart)
+		restart := ""
+		for _, l := range r.below {
+			if l.label != "" && l.click.action == copyThis {
+				restart = l.click.text
+			}
+		}
+		got = append(got, r.label+"|"+restart)
 	}
-	want := []string{"○ 81  not running|", "3000  shop · node|", "○ 5173  blog · Vite, not running|cd /code/blog && vite", "○ 5432  Database, not running|"}
+	want := []string{"○ 81  not running|", "3000  shop · node  ★|", "○ 5173  blog · Vite, not running|cd /code/blog && vite", "○ 5432  Database, not running|"}
 	if !slices.Equal(got, want) {
 		t.Errorf("the rows are\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
 	}
@@ -263,7 +269,7 @@ func TestLoopConfigures(t *testing.T) {
 		wrong := &settings.Error{File: "/x/config.toml", Line: 7, Problem: "there is no \"shwo\""}
 		change(settings.Change{Err: wrong})
 		change(settings.Change{Err: wrong})
-		if s.menu.root.find("config.toml line 7: there is no \"shwo\"") == nil || s.menu.root.find("3000  The shop") == nil {
+		if s.menu.root.find("Open config.toml line 7: there is no \"shwo\"") == nil || s.menu.root.find("3000  The shop") == nil {
 			t.Errorf("the menu is\n%s", s.menu.root.text())
 		}
 		if said := s.heard(); len(said) != 1 || said[0].body != wrong.Error() {

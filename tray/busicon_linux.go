@@ -1,0 +1,176 @@
+package tray
+
+import (
+	"errors"
+	"fmt"
+	"sync"
+
+	"github.com/godbus/dbus/v5"
+
+	"porttray/assets"
+)
+
+const (
+	// itemName is the interface of icons in the tray, see https://www.freedesktop.org/wiki/Specifications/StatusNotifierItem/.
+	itemName = "org.kde.StatusNotifierItem"
+	// itemPath is below the path that libayatana-appindicator uses. Cinnamon opens the menu of such items by a left click, and does
+	// nothing for others.
+	itemPath       = "/org/ayatana/NotificationItem/porttray"
+	menuPath       = itemPath + "/Menu"
+	propertiesName = "org.freedesktop.DBus.Properties"
+)
+
+// A busIcon is the tray's icon as panels on Linux read it. There is no Activate: where a panel calls it for a left click, the error
+// makes KDE open the menu.
+type busIcon struct {
+	queue *busQueue
+
+	mu      sync.Mutex // guards what follows
+	count   int
+	alarm   bool
+	tooltip string
+	pixmaps []assets.Pixmap // of count and alarm; nil until somebody asks
+}
+
+// export serves the icon.
+func (b *busIcon) export() error {
+	return b.queue.conn.ExportMethodTable(map[string]any{"Get": b.answerOne, "GetAll": b.answerAll}, itemPath, propertiesName)
+}
+
+// answerOne is Get.
+func (b *busIcon) answerOne(_, name string, call dbus.Message) *dbus.Error {
+	return b.queue.answer(call, func(string) ([]any, *dbus.Error) {
+		value, ok := b.properties()[name]
+		if !ok {
+			return nil, dbus.NewError("org.freedesktop.DBus.Error.UnknownProperty", []any{fmt.Sprintf("there is no property %.99q", name)})
+		}
+		return []any{value}, nil
+	})
+}
+
+// answerAll is GetAll.
+func (b *busIcon) answerAll(_ string, call dbus.Message) *dbus.Error {
+	return b.queue.answer(call, func(string) ([]any, *dbus.Error) { return []any{b.properties()}, nil })
+}
+
+// properties returns all that a panel can ask for. The icon is the same whether or not a panel acts on the status.
+func (b *busIcon) properties() map[string]dbus.Variant {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.pixmaps == nil {
+		b.pixmaps = assets.Pixmaps(b.count, b.alarm)
+	}
+	attention, none := []assets.Pixmap{}, []assets.Pixmap{}
+	if b.alarm {
+		attention = b.pixmaps
+	}
+	type toolTip struct {
+		IconName    string
+		Icon        []assets.Pixmap
+		Title, Text string
+	}
+	title := b.title()
+	properties := map[string]dbus.Variant{}
+	for name, value := range map[string]any{
+		"Id":                      "porttray", // by which panels remember the icon's place, and that it is hidden
+		"Category":                "ApplicationStatus",
+		"Status":                  b.status(),
+		"Title":                   title,
+		"WindowId":                int32(0),
+		"IconThemePath":           "",
+		"IconName":                "",
+		"IconPixmap":              b.pixmaps,
+		"IconAccessibleDesc":      title,
+		"OverlayIconName":         "",
+		"OverlayIconPixmap":       none,
+		"AttentionIconName":       "",
+		"AttentionIconPixmap":     attention,
+		"AttentionMovieName":      "",
+		"AttentionAccessibleDesc": title,
+		"ToolTip":                 toolTip{"", none, b.tooltip, ""},
+		"ItemIsMenu":              true,
+		"Menu":                    dbus.ObjectPath(menuPath),
+	} {
+		properties[name] = dbus.MakeVariant(value)
+	}
+	return properties
+}
+
+// title says in words what the icon shows. KDE brings an icon out of its overflow that needs attention.
+func (b *busIcon) title() string {
+	text := fmt.Sprintf("porttray, %d servers", b.count)
+	if b.count == 1 {
+		text = "porttray, 1 server"
+	}
+	if b.alarm {
+		text += ", alarm"
+	}
+	return text
+}
+
+func (b *busIcon) status() string {
+	if b.alarm {
+		return "NeedsAttention"
+	}
+	return "Active"
+}
+
+// change changes the icon, and tells panels what to read again.
+func (b *busIcon) change(do func() []string) {
+	b.queue.turn.Lock()
+	defer b.queue.turn.Unlock()
+	b.mu.Lock()
+	signals := do()
+	status := b.status()
+	b.mu.Unlock()
+	for _, signal := range signals {
+		if signal == "NewStatus" {
+			b.queue.emit("", itemPath, itemName, signal, status)
+		} else {
+			b.queue.emit("", itemPath, itemName, signal)
+		}
+	}
+}
+
+func (b *busIcon) SetIcon(count int, alarm bool) {
+	b.change(func() []string {
+		signals := []string{"NewIcon", "NewTitle"}
+		if alarm {
+			signals = append(signals, "NewAttentionIcon")
+		}
+		if alarm != b.alarm {
+			signals = append(signals, "NewStatus")
+		}
+		b.count, b.alarm, b.pixmaps = count, alarm, nil
+		return signals
+	})
+}
+
+func (b *busIcon) SetTooltip(text string) {
+	b.change(func() []string {
+		b.tooltip = text
+		return []string{"NewToolTip"}
+	})
+}
+
+// A busTray is the icon with its menu on the session bus.
+type busTray struct {
+	*busIcon
+	*busMenu
+}
+
+// newBusTray serves the tray on a connection. Panels wait for their answers until show is called.
+func newBusTray(conn *dbus.Conn, signs chan<- sign) (busTray, error) {
+	queue := newBusQueue(conn)
+	t := busTray{&busIcon{queue: queue}, newBusMenu(queue, signs)}
+	return t, errors.Join(t.busIcon.export(), t.busMenu.export())
+}
+
+// show begins to answer panels. What was built up to now is what they find.
+func (t busTray) show() {
+	t.busMenu.commit()
+	close(t.busMenu.queue.built)
+}
+
+// Commit tells panels what has changed in the menu.
+func (t busTray) Commit() { t.busMenu.commit() }

@@ -1,0 +1,30 @@
+package tray
+
+import "sync"
+
+// forwardClicks sends each of the clicks on, until end is called: what is clicked after that is left to whoever receives it next.
+func forwardClicks(clicks <-chan struct{}, to chan<- click, as click) (end func()) {
+	done, gone := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(gone)
+		for {
+			select {
+			case <-done:
+				return
+			case _, ok := <-clicks:
+				if !ok { // removed
+					return
+				}
+			}
+			select {
+			case to <- as:
+			case <-done:
+				return
+			}
+		}
+	}()
+	return sync.OnceFunc(func() {
+		close(done)
+		<-gone
+	})
+}
