@@ -11,6 +11,7 @@ import (
 	"fyne.io/systray"
 
 	"porttray/assets"
+	"porttray/watcher/owner"
 )
 
 // systrayRoot is the top level of systray's one menu.
@@ -65,8 +66,9 @@ func forwardClicks(clicks <-chan struct{}, to chan<- click, as click) (end func(
 	})
 }
 
+// escaped returns what the tray host is given for a label, which must be fit to show.
 func escaped(label string) string {
-	return mnemonics(label, runtime.GOOS, os.Getenv("XDG_CURRENT_DESKTOP"))
+	return mnemonics(owner.LeftToRight(label), runtime.GOOS, os.Getenv("XDG_CURRENT_DESKTOP"))
 }
 
 // systrayFace is the icon with its badge and tooltip.
@@ -101,7 +103,7 @@ func (systrayFace) SetIcon(count int, attention bool) {
 	systray.SetTitle(title)
 }
 
-func (systrayFace) SetTooltip(text string) { systray.SetTooltip(text) }
+func (systrayFace) SetTooltip(text string) { systray.SetTooltip(owner.LeftToRight(text)) }
 func (systrayFace) Commit()                {} // systray has told the panel each change
 
 // runSystray shows the tray until ctx is done. Once it is there, ready is called with the root of the menu; it must build the
