@@ -11,8 +11,9 @@ import (
 	"testing"
 )
 
-// TestRightToLeft follows projects whose names are written from right to left: into the menu, the tooltip and a notification. Each
-// of them begins with the mark that has the line read from left to right, and holds the name in an isolate of its own.
+// TestRightToLeft follows projects whose names are written from right to left: into the menu, the tooltip and a
+// notification. Each of them begins with the mark that has the line read from left to right, and holds the name in an
+// isolate of its own.
 func TestRightToLeft(t *testing.T) {
 	parallel(t)
 	names := []struct{ name, shown string }{

@@ -8,8 +8,8 @@ import (
 	"testing"
 )
 
-// TestTrayWithoutDisplay starts the tray as a unit of systemd often starts: with a bus that leads to a tray host, and no display in
-// the environment. What it opens gets the display, where there is just one.
+// TestTrayWithoutDisplay starts the tray as a unit of systemd often starts: with a bus that leads to a tray host, and
+// no display in the environment. What it opens gets the display, where there is just one.
 func TestTrayWithoutDisplay(t *testing.T) {
 	parallel(t)
 	for name, want := range map[string]string{"no display": "", "Wayland": "wayland-1"} {

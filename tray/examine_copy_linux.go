@@ -12,8 +12,8 @@ import (
 	"porttray/watcher/owner"
 )
 
-// dataControl are the Wayland protocols by which a program without a window can set the clipboard. The library that copies knows
-// both.
+// dataControl are the Wayland protocols by which a program without a window can set the clipboard. The library that
+// copies knows both.
 var dataControl = []string{"ext_data_control_manager_v1", "zwlr_data_control_manager_v1"}
 
 // copyWays holds what is known of the ways to the clipboard. copyText takes Wayland if that has data-control, else X.
@@ -60,7 +60,7 @@ func (c copyWays) finding() doctor.Finding {
 	switch {
 	case !c.wayland && !c.x:
 		why = append(why, "no display is known (neither DISPLAY nor WAYLAND_DISPLAY is set)")
-		f.Fix = "have the session pass on its environment when it starts: systemctl --user import-environment DISPLAY WAYLAND_DISPLAY"
+		f.Fix = passOnDisplay
 	case c.silent != nil:
 		why = append(why, inWords(c.silent))
 	case c.wayland:
@@ -76,13 +76,15 @@ func (c copyWays) finding() doctor.Finding {
 	if f.Fix == "" {
 		f.Fix = "start porttray from within the desktop session"
 		if c.wayland && c.silent == nil {
-			f.Fix = "start porttray where DISPLAY leads to Xwayland; a compositor with data-control, such as sway or KDE's, needs no X"
+			f.Fix = "start porttray where DISPLAY leads to Xwayland; " +
+				"a compositor with data-control, such as sway or KDE's, needs no X"
 		}
 	}
 	return f
 }
 
-// connectX connects to an X server by its socket on this computer, and leaves again. Of a server elsewhere nothing is asked.
+// connectX connects to an X server by its socket on this computer, and leaves again. Of a server elsewhere nothing is
+// asked.
 func connectX(ctx context.Context, display string) error {
 	host, number, _ := strings.Cut(display, ":")
 	number, _, _ = strings.Cut(number, ".")

@@ -38,6 +38,10 @@ func examineSession(ctx context.Context) []doctor.Finding {
 	}
 }
 
+// passOnDisplay is what helps a program without a display in its environment.
+const passOnDisplay = "have the session pass on its environment when it starts: " +
+	"systemctl --user import-environment DISPLAY WAYLAND_DISPLAY"
+
 // withWayland returns an environment that names a Wayland display, unless that has no name.
 func withWayland(getenv func(string) string, name string) func(string) string {
 	return func(variable string) string {
@@ -48,8 +52,8 @@ func withWayland(getenv func(string) string, name string) func(string) string {
 	}
 }
 
-// examineDisplay tells what kind of session the environment describes, of which nothing is asked. shown means that the environment
-// of this program names no display, but tray icons are shown all the same.
+// examineDisplay tells what kind of session the environment describes, of which nothing is asked. shown means that this
+// program's own environment names no display, but tray icons are shown all the same.
 func examineDisplay(getenv func(string) string, remote, shown bool) doctor.Finding {
 	f := doctor.Finding{Topic: "session", Says: display(getenv)}
 	desktop := owner.Printable(getenv("XDG_CURRENT_DESKTOP"), maxOther)
@@ -59,7 +63,7 @@ func examineDisplay(getenv func(string) string, remote, shown bool) doctor.Findi
 		return overSSH(f.Topic, errNoDisplay.Error())
 	case f.Says == "" && shown:
 		f.State, f.Says = doctor.Lacks, errNoDisplay.Error()+"; the tray works, but what it opens may not appear"
-		f.Fix = "have the session pass on its environment when it starts: systemctl --user import-environment DISPLAY WAYLAND_DISPLAY"
+		f.Fix = passOnDisplay
 		return f
 	case f.Says == "":
 		f.State, f.Fatal, f.Says = doctor.Broken, true, errNoDisplay.Error()
@@ -141,23 +145,27 @@ func hostFix(desktop string) string {
 	const itself = "The icon appears by itself then"
 	switch {
 	case isGNOME(desktop):
-		return "install the AppIndicator extension (gnome-shell-extension-appindicator on Debian and Ubuntu), log in again and enable it under Extensions. " + itself
+		return "install the AppIndicator extension (gnome-shell-extension-appindicator on Debian and Ubuntu), " +
+			"log in again and enable it under Extensions. " + itself
 	case slices.Contains(strings.Split(desktop, ":"), "Budgie"):
-		return "add the System Tray to the panel, which shows such icons from Budgie 10.8 on; before that, install budgie-indicator-applet " +
+		return "add the System Tray to the panel, which shows such icons from Budgie 10.8 on; " +
+			"before that, install budgie-indicator-applet " +
 			"(its name on Debian and Ubuntu), log in again and add the AppIndicator Applet to the panel. " + itself
 	}
-	return "add the system tray or status notifier to your panel. Some panels know only the older XEmbed icons: i3bar, polybar, tint2, trayer, stalonetray. " +
-		"Beside one of those run a panel that knows both, such as xfce4-panel or lxqt-panel, or snixembed where your distribution has it (Debian 12 has not). " + itself
+	return "add the system tray or status notifier to your panel. " +
+		"Some panels know only the older XEmbed icons: i3bar, polybar, tint2, trayer, stalonetray. " +
+		"Beside one of those run a panel that knows both, such as xfce4-panel or lxqt-panel, " +
+		"or snixembed where your distribution has it (Debian 12 has not). " + itself
 }
 
 // indicatorName is the name of Ayatana's indicator service. It keeps the list of tray icons for the indicator applets of panels.
 const indicatorName = "org.ayatana.indicator.application"
 
-// examineIndicators tells whether an indicator applet shows the icons that Ayatana's service has the list of. The service always says
-// that one does. Applets are known by the signals of the service that they have the bus pass on.
+// examineIndicators tells whether an indicator applet shows the icons of which Ayatana's service has the list. The service
+// always says that one does. Applets have the bus pass on the signals of the service; so they are known by that.
 func (s *session) examineIndicators(ctx context.Context, service string) doctor.Finding {
-	f := doctor.Finding{Topic: "tray host", State: doctor.Lacks, Fix: "add an indicator applet to the panel: budgie-indicator-applet, mate-indicator-applet or " +
-		"xfce4-indicator-plugin, as they are called on Debian and Ubuntu. The icon appears by itself then"}
+	f := doctor.Finding{Topic: "tray host", State: doctor.Lacks, Fix: "add an indicator applet to the panel: " +
+		"budgie-indicator-applet, mate-indicator-applet or xfce4-indicator-plugin, as they are called on Debian and Ubuntu. The icon appears by itself then"}
 	var rules map[string][]string
 	err := s.conn.BusObject().CallWithContext(ctx, busName+".Debug.Stats.GetAllMatchRules", 0).Store(&rules)
 	if err != nil {
@@ -165,7 +173,7 @@ func (s *session) examineIndicators(ctx context.Context, service string) doctor.
 		return f
 	}
 	for by, list := range rules {
-		if slices.ContainsFunc(list, func(rule string) bool { return strings.Contains(rule, "interface='"+indicatorName+".service'") }) {
+		if strings.Contains(strings.Join(list, "\n"), "interface='"+indicatorName+".service'") {
 			return doctor.Finding{Topic: f.Topic, Says: service + " has the list of tray icons, and " + s.who(ctx, by) + " shows them"}
 		}
 	}

@@ -17,8 +17,8 @@ import (
 // waylandLimit is how long a Wayland display may take to answer. One that works answers in a millisecond.
 const waylandLimit = time.Second
 
-// adoptWayland has this program, and the programs that it starts, use the Wayland display of a session that passed on no display at
-// all, if there is exactly one: what opens the browser and what copies need it.
+// adoptWayland has this program, and the programs that it starts, use the Wayland display of a session that passed on
+// no display at all, if there is exactly one: what opens the browser and what copies need it.
 func adoptWayland() {
 	if display(os.Getenv) == "" {
 		if name := onlyWayland(os.Getenv("XDG_RUNTIME_DIR")); name != "" {
@@ -27,8 +27,8 @@ func adoptWayland() {
 	}
 }
 
-// onlyWayland returns the name of the one Wayland display in a runtime directory that takes connections. It returns nothing if there
-// is none, or if there are several.
+// onlyWayland returns the name of the one Wayland display in a runtime directory that takes connections. It returns
+// nothing if there is none, or if there are several.
 func onlyWayland(dir string) string {
 	if !filepath.IsAbs(dir) {
 		return ""

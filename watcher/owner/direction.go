@@ -19,10 +19,11 @@ var rightToLeft = &unicode.RangeTable{
 	R32: []unicode.Range32{{0x10800, 0x10fff, 1}, {0x1e800, 0x1efff, 1}},
 }
 
-// LeftToRight adds marks to a line with Arabic, Hebrew or similar letters, so that the line as a whole reads from left to right. Each
-// word with such letters, or several in a row, becomes an isolate: it turns nothing around it, so a port or a PID stays where it
-// is. The line must be fit to show, as from Printable. A line without such letters is returned unchanged. LeftToRight comes last:
-// what cuts or cleans a line afterwards can take a mark away. It is not for text that somebody copies, such as a command.
+// LeftToRight adds marks to a line with Arabic, Hebrew or similar letters, so that the line as a whole reads from left
+// to right. Each word with such letters, or several in a row, becomes an isolate: it turns nothing around it, so a port
+// or a PID stays where it is. The line must be fit to show, as from Printable. A line without such letters is returned
+// unchanged. LeftToRight comes last: what cuts or cleans a line afterwards can take a mark away. It is not for text
+// that somebody copies, such as a command.
 func LeftToRight(line string) string {
 	if !strings.ContainsFunc(line, isRightToLeft) {
 		return line
@@ -47,8 +48,8 @@ func LeftToRight(line string) string {
 
 func isRightToLeft(r rune) bool { return unicode.Is(rightToLeft, r) }
 
-// phrase returns how many characters at the start of text are words with letters written from right to left. Between two such
-// words is one space. Other words end the phrase, and a number that stands by itself is one of them.
+// phrase returns how many characters at the start of text are words with letters written from right to left. Between
+// two such words is one space. Other words end the phrase, and a number that stands by itself is one of them.
 func phrase(text []rune) int {
 	end := 0
 	for next := 0; ; next = end + 1 {
@@ -63,8 +64,8 @@ func phrase(text []rune) int {
 	}
 }
 
-// word returns how many characters at the start of text are one word: letters, digits and their marks, and such punctuation as
-// stands between two of them in a name. The ellipsis of a shortened name belongs to it.
+// word returns how many characters at the start of text are one word: letters, digits and their marks, and such
+// punctuation as stands between two of them in a name. The ellipsis of a shortened name belongs to it.
 func word(text []rune) int {
 	end := 0
 	for i, r := range text {

@@ -62,8 +62,8 @@ func TestRightToLeftBlocks(t *testing.T) {
 	}
 }
 
-// By the bidirectional algorithm an isolate is to the line around it one neutral character. So it is enough that what turns the order
-// is inside of isolates, that those are closed, and that the first strong character is the mark.
+// By the bidirectional algorithm an isolate is to the line around it one neutral character. So it is enough that what
+// turns the order is inside of isolates, that those are closed, and that the first strong character is the mark.
 func FuzzLeftToRight(f *testing.F) {
 	for _, s := range []string{"4001  مشروع 2 · Vite", "חנות (3000", "ד -", "a…ד…3", "٣.٤-", "ש/ת\u0301"} {
 		f.Add(s, 0)
