@@ -13,7 +13,7 @@ import (
 	"porttray/watcher"
 )
 
-// copyText puts text on the clipboard. On X11 it is there for as long as this program runs.
+// copyText puts text on the clipboard. On X and Wayland it is there for as long as this program runs, unless a clipboard manager keeps it.
 func copyText(ctx context.Context, text string) error {
 	if err := clipboard.Init(); err != nil {
 		return errors.New("reach the clipboard: this session has none that can be used")

@@ -2,6 +2,7 @@ package tray
 
 import (
 	"fmt"
+	"net"
 	"testing"
 	"time"
 
@@ -98,6 +99,39 @@ func TestTooManyCallsAreRefused(t *testing.T) {
 	for range maxCalls {
 		if err := <-answers; err == nil || err.Name != noSuchItem(nobodys).Name {
 			t.Errorf("one that waited: %v", err)
+		}
+	}
+}
+
+// An answer that was made before a change is sent before the change is told: a panel believes what comes last.
+func TestAnswersComeBeforeNews(t *testing.T) {
+	ours, theirs := net.Pipe()
+	defer theirs.Close()
+	conn, err := dbus.NewConn(ours)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	q := newBusQueue(conn)
+	m := newBusMenu(q, nil)
+	entry := m.root.Add("old", plain)
+	m.commit()
+	close(q.built)
+	call := dbus.Message{Flags: answersItself, Headers: map[dbus.HeaderField]dbus.Variant{dbus.FieldSender: dbus.MakeVariant(":1.7")}}
+	go q.answer(call, func(string) ([]any, *dbus.Error) {
+		old := m.properties(nil)
+		entry.SetTitle("new")
+		go m.commit()
+		time.Sleep(50 * time.Millisecond) // in which the change would be told if it did not wait
+		return []any{old}, nil
+	})
+	for _, want := range []dbus.Type{dbus.TypeMethodReply, dbus.TypeSignal} {
+		msg, err := dbus.DecodeMessage(theirs)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if msg.Type != want {
+			t.Fatalf("got a %v, want a %v", msg.Type, want)
 		}
 	}
 }

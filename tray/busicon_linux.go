@@ -8,6 +8,7 @@ import (
 	"github.com/godbus/dbus/v5"
 
 	"porttray/assets"
+	"porttray/watcher/owner"
 )
 
 const (
@@ -148,7 +149,7 @@ func (b *busIcon) SetIcon(count int, alarm bool) {
 
 func (b *busIcon) SetTooltip(text string) {
 	b.change(func() []string {
-		b.tooltip = text
+		b.tooltip = owner.LeftToRight(text)
 		return []string{"NewToolTip"}
 	})
 }

@@ -3,7 +3,6 @@ package tray_test
 import (
 	"os"
 	"slices"
-	"sync"
 	"testing"
 	"time"
 
@@ -121,69 +120,6 @@ func TestPanelIsTold(t *testing.T) {
 	}
 	if menu := s.item.menu(); !menu.find("Notifications", "All ports").checked || menu.find("Notifications", "My servers").checked {
 		t.Errorf("after the clicks the menu is\n%v", menu)
-	}
-}
-
-// A panel that reads while something changes believes what came last, and that is true.
-func TestPanelBelievesWhatComesLast(t *testing.T) {
-	parallel(t)
-	d := newDesktop(t)
-	d.needNetwork()
-	d.startVictim(victimOptions{apart: true}, slices.Repeat([]string{"127.0.0.1:0"}, 40)...) // long answers
-	s := d.startTray()
-	s.redrawn("40 servers")
-	labels := []string{"All ports", "My servers", "Pinned only", "Off"}
-	ids := map[string]int32{}
-	for _, label := range labels {
-		ids[label] = s.item.menu().find("Notifications", label).id
-	}
-	var mu sync.Mutex
-	last, at := map[int32]int32{}, map[int32]dbus.Sequence{} // the latest state of each item, and when it came
-	believe := func(list []itemProperties, when dbus.Sequence) {
-		mu.Lock()
-		defer mu.Unlock()
-		for _, i := range list {
-			if state, ok := i.Props["toggle-state"].Value().(int32); ok && at[i.ID] < when {
-				last[i.ID], at[i.ID] = state, when
-			}
-		}
-	}
-	panel := d.connect(func(sig *dbus.Signal) {
-		var changed []itemProperties
-		if sig.Name == menuName+".ItemsPropertiesUpdated" && dbus.Store(sig.Body[:1], &changed) == nil {
-			believe(changed, sig.Sequence)
-		}
-	})
-	if err := panel.AddMatchSignal(dbus.WithMatchInterface(menuName)); err != nil {
-		t.Fatal(err)
-	}
-	menu := panel.Object(s.item.sender, s.item.menuPath())
-	for round := range 100 {
-		want := labels[round%len(labels)]
-		replies := make(chan *dbus.Call, 4)
-		menu.Go(menuName+".GetGroupProperties", 0, replies, []int32{}, []string{})
-		menu.Go(menuName+".Event", dbus.FlagNoReplyExpected, nil, ids[want], "clicked", dbus.MakeVariant(int32(0)), uint32(0))
-		for range 3 {
-			menu.Go(menuName+".GetGroupProperties", 0, replies, []int32{}, []string{})
-		}
-		for range cap(replies) {
-			reply := <-replies
-			var list []itemProperties
-			if err := reply.Store(&list); err != nil {
-				t.Fatal(err)
-			}
-			believe(list, reply.ResponseSequence)
-		}
-		if !poll(patience, func() bool { return s.item.menu().find("Notifications", want).checked }) {
-			t.Fatalf("%s is not chosen", want)
-		}
-		if !poll(time.Second, func() bool {
-			mu.Lock()
-			defer mu.Unlock()
-			return !slices.ContainsFunc(labels, func(label string) bool { return (last[ids[label]] == 1) != (label == want) })
-		}) {
-			t.Fatalf("round %d: the panel believes %v of %v, and %s is chosen", round, last, ids, want)
-		}
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"porttray/watcher"
+	"porttray/watcher/owner"
 )
 
 const (
@@ -391,7 +392,7 @@ func (d *drawer) untidy() (due time.Time, ok bool) {
 	return due.Add(linger), waiting+len(d.dead) > slotCount
 }
 
-// escaped makes label show as it is.
+// escaped returns what the system is given for a label, so that it shows the label as it is.
 func escaped(label string) string {
-	return mnemonics(label, runtime.GOOS, os.Getenv("XDG_CURRENT_DESKTOP"))
+	return mnemonics(owner.LeftToRight(label), runtime.GOOS, os.Getenv("XDG_CURRENT_DESKTOP"))
 }

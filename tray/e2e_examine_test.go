@@ -4,7 +4,9 @@ package tray_test
 
 import (
 	"context"
+	"encoding/binary"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"path/filepath"
@@ -87,15 +89,69 @@ func (d *desktop) notes(capabilities []string, info ...string) {
 	})
 }
 
+// indicatorName is the name of Ayatana's indicator service.
+const indicatorName = "org.ayatana.indicator.application"
+
+// startCompositor plays a Wayland display of that name, which offers data-control.
+func (d *desktop) startCompositor(name string) {
+	d.t.Helper()
+	socket, err := net.Listen("unix", d.path("run/"+name))
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	d.t.Cleanup(func() { socket.Close() })
+	go func() {
+		for {
+			conn, err := socket.Accept()
+			if err != nil {
+				return
+			}
+			go func() {
+				defer conn.Close()
+				if _, err := io.ReadFull(conn, make([]byte, 24)); err != nil { // get_registry and sync
+					return
+				}
+				conn.Write(append(waylandGlobal(1, "wl_compositor"), waylandGlobal(2, "zwlr_data_control_manager_v1")...))
+				conn.Write(waylandEvent(3, 0, 0))
+				conn.Read(make([]byte, 1))
+			}()
+		}
+	}()
+}
+
+// waylandGlobal returns an event of the registry, which is object 2: there is an interface.
+func waylandGlobal(number uint32, name string) []byte {
+	length := len(name) + 1
+	words := append([]byte(name), make([]byte, 4-len(name)%4)...)
+	body := binary.NativeEndian.AppendUint32(nil, number)
+	body = binary.NativeEndian.AppendUint32(body, uint32(length))
+	body = binary.NativeEndian.AppendUint32(append(body, words...), 1)
+	head := binary.NativeEndian.AppendUint32(nil, 2)
+	return append(binary.NativeEndian.AppendUint32(head, uint32(8+len(body))<<16), body...)
+}
+
+// waylandEvent returns an event with a number.
+func waylandEvent(object uint32, event uint16, number uint32) []byte {
+	head := binary.NativeEndian.AppendUint32(nil, object)
+	return binary.NativeEndian.AppendUint32(binary.NativeEndian.AppendUint32(head, 12<<16|uint32(event)), number)
+}
+
 // What all sessions below have in common.
 const (
+	appletFix = "add an indicator applet to the panel: budgie-indicator-applet, mate-indicator-applet or xfce4-indicator-plugin, as they are called on Debian and Ubuntu. " +
+		"The icon appears by itself then"
 	choicesFound = "choices works: what you choose in the menu is kept in ~/.local/state/porttray/state.toml, which is not there yet\n"
 	xfce         = "session works: XFCE on X11\nsession bus works: answers\n"
-	noHost       = "tray host broken: nothing shows tray icons here (nobody has the name org.kde.StatusNotifierWatcher) → add the system tray or " +
-		"status notifier to your panel; a bar that knows only the older XEmbed icons, such as i3bar, needs snixembed beside it. The icon appears by itself then (fatal)\n"
+	noHost       = "tray host broken: nothing shows tray icons here (nobody has the name org.kde.StatusNotifierWatcher) → " + panelFix + " (fatal)\n"
+	panelFix     = "add the system tray or status notifier to your panel. Some panels know only the older XEmbed icons: i3bar, polybar, tint2, trayer, stalonetray. " +
+		"Beside one of those run a panel that knows both, such as xfce4-panel or lxqt-panel, or snixembed where your distribution has it (Debian 12 has not). " +
+		"The icon appears by itself then"
 	noNotifier = "notifications broken: nothing shows notifications here (nobody has the name org.freedesktop.Notifications)" +
 		" → install a notification service, such as dunst or xfce4-notifyd, and log in again\n"
 	startHere = " → start porttray from within the desktop session, which sets DBUS_SESSION_BUS_ADDRESS; a window manager without a bus can be started by dbus-run-session (fatal)\n"
+	noX       = "copying lacks: nothing can be copied: the X server does not answer: nothing listens for display :97 → start porttray from within the desktop session\n"
+	noCopies  = "copying lacks: nothing can be copied: no display is known (neither DISPLAY nor WAYLAND_DISPLAY is set)" + passOn
+	passOn    = " → have the session pass on its environment when it starts: systemctl --user import-environment DISPLAY WAYLAND_DISPLAY\n"
 	lessIsFix = " → use the menu for that, or install a notification service that can do more, such as dunst\n"
 )
 
@@ -115,7 +171,13 @@ func TestExamine(t *testing.T) {
 		{"no display", func(d *desktop) { d.setenv("DISPLAY", "") },
 			"session broken: there is no display (neither DISPLAY nor WAYLAND_DISPLAY is set)" +
 				" → start porttray from within a desktop session; porttray watch does without one (fatal)\n" +
-				"session bus works: answers\n" + noHost + noNotifier},
+				"session bus works: answers\n" + noHost + noNotifier + noCopies},
+		{"no display, but a tray", func(d *desktop) { d.setenv("DISPLAY", ""); d.startHost() },
+			"session lacks: there is no display (neither DISPLAY nor WAYLAND_DISPLAY is set); the tray works, but what it opens may not appear" + passOn +
+				"session bus works: answers\n" + host + noNotifier + noCopies},
+		{"no display in the environment", func(d *desktop) { d.setenv("DISPLAY", ""); d.startHost(); d.startCompositor("wayland-1") },
+			"session works: XFCE on Wayland, whose socket was found: wayland-1; WAYLAND_DISPLAY is not set\nsession bus works: answers\n" + host + noNotifier +
+				"copying works: by Wayland (data-control); what was copied goes when porttray ends, unless a clipboard manager keeps it\n"},
 		{"no bus at the address", func(d *desktop) { d.setenv(bus, "unix:path="+d.path("none")) },
 			"session works: XFCE on X11\n" +
 				"session bus broken: there is no session bus (DBUS_SESSION_BUS_ADDRESS does not lead to one)" + startHere},
@@ -138,12 +200,24 @@ func TestExamine(t *testing.T) {
 		{"an empty session of GNOME", func(d *desktop) { d.setenv("XDG_CURRENT_DESKTOP", "ubuntu:GNOME") },
 			"session works: ubuntu:GNOME on X11\nsession bus works: answers\n" +
 				"tray host broken: nothing shows tray icons here (nobody has the name org.kde.StatusNotifierWatcher) → install the AppIndicator extension " +
-				"(gnome-shell-extension-appindicator on Debian and Ubuntu), log in again and enable it under Extensions; the icon appears by itself then (fatal)\n" + noNotifier},
+				"(gnome-shell-extension-appindicator on Debian and Ubuntu), log in again and enable it under Extensions. The icon appears by itself then (fatal)\n" + noNotifier},
 		{"a tray", func(d *desktop) { d.startHost() }, xfce + host + noNotifier},
 		{"over ssh", func(d *desktop) { d.startHost(); d.setenv("SSH_TTY", "/dev/pts/1") },
 			"session lacks: XFCE on X11, but this is a terminal over ssh: porttray by itself watches in the terminal then" +
 				" → start porttray on the desktop itself; porttray tray insists on the tray from here\n" +
 				"session bus works: answers\n" + host + noNotifier},
+		{"a list of icons for indicator applets, and none", func(d *desktop) {
+			d.startHost()
+			d.serve(indicatorName, indicatorName+".service", "/org/ayatana/indicator/application/service", nil)
+		}, xfce + "tray host broken: " + me + " has the list of tray icons, but no indicator applet shows them → " + appletFix + " (fatal)\n" + noNotifier},
+		{"a list of icons for an indicator applet", func(d *desktop) {
+			d.startHost()
+			d.serve(indicatorName, indicatorName+".service", "/org/ayatana/indicator/application/service", nil)
+			applet := d.connect(func(*dbus.Signal) {})
+			if err := applet.AddMatchSignal(dbus.WithMatchSender(indicatorName), dbus.WithMatchInterface(indicatorName+".service")); err != nil {
+				d.t.Fatal(err)
+			}
+		}, xfce + "tray host works: " + me + " has the list of tray icons, and " + me + " shows them\n" + noNotifier},
 		{"a list of icons, and no panel", func(d *desktop) { d.startHost().props.SetMust(hostName, "IsStatusNotifierHostRegistered", false) },
 			xfce + "tray host broken: " + me + " has the list of tray icons, but no panel shows them" + noHost[strings.Index(noHost, " → "):] + noNotifier},
 		{"a tray that does not know whether it is one", func(d *desktop) {
@@ -212,7 +286,11 @@ func TestExamine(t *testing.T) {
 			before, begin := d.connections(), time.Now()
 			got := lines(examine(t, t.Context()))
 			took := time.Since(begin)
-			if want := test.want + choicesFound; got != want {
+			want := test.want + choicesFound
+			if strings.Contains(want, "session bus works") && !strings.Contains(want, "copying") {
+				want = test.want + noX + choicesFound
+			}
+			if got != want {
 				t.Errorf("got\n%swant\n%s", got, want)
 			}
 			if took > 3*time.Second {
@@ -272,9 +350,8 @@ func TestExamineStartsNothing(t *testing.T) {
 	}
 	d.enter(t)
 	want := xfce + "tray host lacks: nothing shows tray icons now; the session bus can start something that says it does" +
-		" → start porttray tray and see whether its icon appears; if not: add the system tray or status notifier to your panel; " +
-		"a bar that knows only the older XEmbed icons, such as i3bar, needs snixembed beside it. The icon appears by itself then\n" +
-		"notifications works: the session bus starts a service with the first notification; what it can do is not known before\n" + choicesFound
+		" → start porttray tray and see whether its icon appears; if not: " + panelFix + "\n" +
+		"notifications works: the session bus starts a service with the first notification; what it can do is not known before\n" + noX + choicesFound
 	for range 3 {
 		if got := lines(examine(t, t.Context())); got != want {
 			t.Errorf("got\n%swant\n%s", got, want)

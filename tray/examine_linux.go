@@ -18,23 +18,53 @@ import (
 
 // examineSession looks at the desktop session: its display, its bus, and what shows tray icons and notifications.
 func examineSession(ctx context.Context) []doctor.Finding {
-	found := []doctor.Finding{examineDisplay(os.Getenv, Remote())}
 	var s session
 	bus := s.examineBus(ctx)
-	found = append(found, bus)
 	if bus.State != doctor.Works {
-		return found
+		return []doctor.Finding{examineDisplay(os.Getenv, Remote(), false), bus}
 	}
 	defer s.close()
-	return append(found, s.examineHost(ctx), s.examineNotifier(ctx))
+	// The tray starts without a display, too, where something shows its icon, see openSession.
+	getenv, shown := os.Getenv, false
+	if display(getenv) == "" {
+		limited, cancel := context.WithTimeout(ctx, examineLimit)
+		defer cancel()
+		if shown = s.hasHost(limited); shown {
+			getenv = withWayland(getenv, onlyWayland(getenv("XDG_RUNTIME_DIR")))
+		}
+	}
+	return []doctor.Finding{
+		examineDisplay(getenv, Remote(), shown), bus, s.examineHost(ctx), s.examineNotifier(ctx), examineCopying(ctx, getenv),
+	}
 }
 
-// examineDisplay tells what kind of session the environment describes, of which nothing is asked.
-func examineDisplay(getenv func(string) string, remote bool) doctor.Finding {
+// passOnDisplay is what helps a program without a display in its environment.
+const passOnDisplay = "have the session pass on its environment when it starts: " +
+	"systemctl --user import-environment DISPLAY WAYLAND_DISPLAY"
+
+// withWayland returns an environment that names a Wayland display, unless that has no name.
+func withWayland(getenv func(string) string, name string) func(string) string {
+	return func(variable string) string {
+		if variable == "WAYLAND_DISPLAY" && name != "" {
+			return name
+		}
+		return getenv(variable)
+	}
+}
+
+// examineDisplay tells what kind of session the environment describes, of which nothing is asked. shown means that this
+// program's own environment names no display, but tray icons are shown all the same.
+func examineDisplay(getenv func(string) string, remote, shown bool) doctor.Finding {
 	f := doctor.Finding{Topic: "session", Says: display(getenv)}
 	desktop := owner.Printable(getenv("XDG_CURRENT_DESKTOP"), maxOther)
 	kind := owner.Printable(getenv("XDG_SESSION_TYPE"), maxOther)
 	switch {
+	case f.Says == "" && shown && remote:
+		return overSSH(f.Topic, errNoDisplay.Error())
+	case f.Says == "" && shown:
+		f.State, f.Says = doctor.Lacks, errNoDisplay.Error()+"; the tray works, but what it opens may not appear"
+		f.Fix = passOnDisplay
+		return f
 	case f.Says == "":
 		f.State, f.Fatal, f.Says = doctor.Broken, true, errNoDisplay.Error()
 		f.Fix = "start porttray from within a desktop session; porttray watch does without one"
@@ -47,6 +77,9 @@ func examineDisplay(getenv func(string) string, remote bool) doctor.Finding {
 		return f
 	case desktop != "":
 		f.Says = desktop + " on " + f.Says
+	}
+	if shown {
+		f.Says += ", whose socket was found: " + owner.Printable(getenv("WAYLAND_DISPLAY"), maxOther) + "; WAYLAND_DISPLAY is not set"
 	}
 	if remote {
 		return overSSH(f.Topic, f.Says)
@@ -99,6 +132,8 @@ func (s *session) examineHost(ctx context.Context) doctor.Finding {
 	case !h.registered:
 		f.State, f.Fatal, f.Says = doctor.Broken, true, s.who(ctx, h.by)+" has the list of tray icons, but no panel shows them"
 		f.Fix = hostFix(os.Getenv("XDG_CURRENT_DESKTOP"))
+	case s.sameProcess(limited, h.by, indicatorName):
+		return s.examineIndicators(limited, s.who(ctx, h.by))
 	default:
 		f.Says = s.who(ctx, h.by) + " shows tray icons"
 	}
@@ -107,10 +142,63 @@ func (s *session) examineHost(ctx context.Context) doctor.Finding {
 
 // hostFix says how a desktop comes to show tray icons.
 func hostFix(desktop string) string {
-	if isGNOME(desktop) {
-		return "install the AppIndicator extension (gnome-shell-extension-appindicator on Debian and Ubuntu), log in again and enable it under Extensions; the icon appears by itself then"
+	const itself = "The icon appears by itself then"
+	switch {
+	case isGNOME(desktop):
+		return "install the AppIndicator extension (gnome-shell-extension-appindicator on Debian and Ubuntu), " +
+			"log in again and enable it under Extensions. " + itself
+	case slices.Contains(strings.Split(desktop, ":"), "Budgie"):
+		return "add the System Tray to the panel, which shows such icons from Budgie 10.8 on; " +
+			"before that, install budgie-indicator-applet " +
+			"(its name on Debian and Ubuntu), log in again and add the AppIndicator Applet to the panel. " + itself
 	}
-	return "add the system tray or status notifier to your panel; a bar that knows only the older XEmbed icons, such as i3bar, needs snixembed beside it. The icon appears by itself then"
+	return "add the system tray or status notifier to your panel. " +
+		"Some panels know only the older XEmbed icons: i3bar, polybar, tint2, trayer, stalonetray. " +
+		"Beside one of those run a panel that knows both, such as xfce4-panel or lxqt-panel, " +
+		"or snixembed where your distribution has it (Debian 12 has not). " + itself
+}
+
+// indicatorName is the name of Ayatana's indicator service. It keeps the list of tray icons for the indicator applets of panels.
+const indicatorName = "org.ayatana.indicator.application"
+
+// examineIndicators tells whether an indicator applet shows the icons of which Ayatana's service has the list. The service
+// always says that one does. Applets have the bus pass on the signals of the service; so they are known by that.
+func (s *session) examineIndicators(ctx context.Context, service string) doctor.Finding {
+	f := doctor.Finding{Topic: "tray host", State: doctor.Lacks, Fix: "add an indicator applet to the panel: " +
+		"budgie-indicator-applet, mate-indicator-applet or xfce4-indicator-plugin, as they are called on Debian and Ubuntu. The icon appears by itself then"}
+	var rules map[string][]string
+	err := s.conn.BusObject().CallWithContext(ctx, busName+".Debug.Stats.GetAllMatchRules", 0).Store(&rules)
+	if err != nil {
+		f.Says = service + " has the list of tray icons; whether an indicator applet shows them, this bus does not tell"
+		return f
+	}
+	for by, list := range rules {
+		if strings.Contains(strings.Join(list, "\n"), "interface='"+indicatorName+".service'") {
+			return doctor.Finding{Topic: f.Topic, Says: service + " has the list of tray icons, and " + s.who(ctx, by) + " shows them"}
+		}
+	}
+	f.State, f.Fatal, f.Says = doctor.Broken, true, service+" has the list of tray icons, but no indicator applet shows them"
+	return f
+}
+
+// sameProcess reports whether a unique bus name and a well-known one belong to the same process.
+func (s *session) sameProcess(ctx context.Context, unique, name string) bool {
+	by, err := s.ownerOf(ctx, name)
+	if err != nil || by == "" {
+		return false
+	}
+	pid := s.pidOf(ctx, unique)
+	return pid != 0 && pid == s.pidOf(ctx, by)
+}
+
+// pidOf returns the process behind a unique bus name, 0 if the bus does not tell.
+func (s *session) pidOf(ctx context.Context, unique string) int32 {
+	var pid uint32
+	err := s.conn.BusObject().CallWithContext(ctx, busName+".GetConnectionUnixProcessID", 0, unique).Store(&pid)
+	if err != nil || pid > math.MaxInt32 {
+		return 0
+	}
+	return int32(pid)
 }
 
 // examineNotifier tells what shows notifications, and what of porttray's it can do.
@@ -196,13 +284,12 @@ func (s *session) activatable(ctx context.Context, name string) bool {
 func (s *session) who(ctx context.Context, unique string) string {
 	ctx, cancel := context.WithTimeout(ctx, examineLimit)
 	defer cancel()
-	var pid uint32
-	err := s.conn.BusObject().CallWithContext(ctx, busName+".GetConnectionUnixProcessID", 0, unique).Store(&pid)
-	if err != nil || pid == 0 || pid > math.MaxInt32 {
+	pid := s.pidOf(ctx, unique)
+	if pid == 0 {
 		return "a process that the bus does not name"
 	}
 	name, _ := doctor.Within(ctx, examineLimit, func(ctx context.Context) string {
-		p, _ := owner.Read(ctx, int32(pid)) // without a name when it has ended or may not be seen
+		p, _ := owner.Read(ctx, pid) // without a name when it has ended or may not be seen
 		return owner.Printable(p.Name, maxOther)
 	})
 	if name == "" {

@@ -228,7 +228,7 @@ func tooltip(servers []watcher.Server) string {
 		if i > 0 {
 			next = ", " + next
 		}
-		if len(utf16.Encode([]rune(text+next))) > 100 {
+		if len(utf16.Encode([]rune(owner.LeftToRight(text+next)))) > 100 {
 			return text + ", …"
 		}
 		text += next

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unicode/utf16"
 	"unicode/utf8"
 
 	"porttray/watcher"
@@ -285,6 +286,20 @@ func TestTooltip(t *testing.T) {
 		if v.tooltip != c.want {
 			t.Errorf("%d listeners: got %q, want %q", len(c.listeners), v.tooltip, c.want)
 		}
+	}
+}
+
+// The marks for the direction of writing count where there is a limit.
+func TestTooltipRightToLeft(t *testing.T) {
+	var many []watcher.Listener
+	for i := range uint16(40) {
+		l := server(3000+i, int32(i)+1)
+		l.Label = "ד(ד(ד(ד(ד"
+		many = append(many, l)
+	}
+	tip := owner.LeftToRight(menuOf(many...).tooltip)
+	if n := len(utf16.Encode([]rune(tip))); n > 127 || n < 80 {
+		t.Errorf("%q has %d units", tip, n)
 	}
 }
 

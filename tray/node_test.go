@@ -141,7 +141,7 @@ func (n *node) line() string {
 func (n *node) rows() []*node {
 	var rows []*node
 	for _, c := range n.children {
-		if regexp.MustCompile(`^\d+  `).MatchString(c.label) {
+		if regexp.MustCompile(`^\x{200e}?\d+  `).MatchString(c.label) {
 			rows = append(rows, c)
 		}
 	}
@@ -165,7 +165,7 @@ func (n *node) row(port uint16) *node {
 
 // port returns the port of a row.
 func (n *node) port() uint16 {
-	port, _, _ := strings.Cut(n.label, " ")
+	port, _, _ := strings.Cut(strings.TrimPrefix(n.label, "\u200e"), " ")
 	p, _ := strconv.ParseUint(port, 10, 16) // rows has seen the digits
 	return uint16(p)
 }

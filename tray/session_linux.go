@@ -37,10 +37,13 @@ type session struct {
 }
 
 // openSession connects to the desktop session, within callLimit. The error says in a few words why there is none; no bus is ever
-// started for it.
+// started for it. A program without a display, such as a unit of systemd, belongs to a session if that shows tray icons.
 func openSession(ctx context.Context) (*session, error) {
 	if display(os.Getenv) == "" {
-		return nil, errNoDisplay
+		if !iconsShown(ctx) {
+			return nil, errNoDisplay
+		}
+		adoptWayland()
 	}
 	s := &session{hosts: make(chan struct{}, 1), served: make(chan struct{}), heard: make(chan func(), maxShown),
 		clicked: make(chan watcher.ID, 1), plain: newBeeepSender()}
@@ -64,6 +67,16 @@ func display(getenv func(string) string) string {
 		return "X11"
 	}
 	return ""
+}
+
+// iconsShown reports whether there is a session bus, and something on it shows tray icons.
+func iconsShown(ctx context.Context) bool {
+	var s session
+	if s.connect(ctx, hello) != nil {
+		return false
+	}
+	defer s.close()
+	return s.hasHost(ctx)
 }
 
 // connect connects to the session bus, if there is one, and has greet make the connection usable, all within callLimit.

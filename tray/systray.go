@@ -10,6 +10,7 @@ import (
 	"fyne.io/systray"
 
 	"porttray/assets"
+	"porttray/watcher/owner"
 )
 
 // On Windows and macOS systray shows the tray. On Linux the session does, see busicon_linux.go.
@@ -74,7 +75,7 @@ func (systrayFace) SetIcon(count int, attention bool) {
 	systray.SetTitle(title)
 }
 
-func (systrayFace) SetTooltip(text string) { systray.SetTooltip(text) }
+func (systrayFace) SetTooltip(text string) { systray.SetTooltip(owner.LeftToRight(text)) }
 func (systrayFace) Commit()                {} // systray has told the panel each change
 
 // runSystray is session.show for systray.

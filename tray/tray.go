@@ -181,6 +181,7 @@ func (o *outbox) run(ctx context.Context) {
 func (o *outbox) sendOne(ctx context.Context, n notice) error {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
+	n.title, n.body = owner.LeftToRight(n.title), owner.LeftToRight(n.body)
 	return o.send(ctx, n)
 }
 

@@ -45,7 +45,7 @@ func Run(ctx context.Context, p Program, args []string, out, errs io.Writer) int
 	case errors.Is(err, errNo):
 		return 1
 	}
-	fmt.Fprintf(errs, "%s: %v\n", strings.ReplaceAll(command.CommandPath(), " ", ": "), err)
+	fmt.Fprintf(errs, "%s: %s\n", strings.ReplaceAll(command.CommandPath(), " ", ": "), leftToRight(err.Error()))
 	if errors.As(err, new(usageError)) {
 		return 2
 	}

@@ -90,7 +90,7 @@ func (r report) text(s style) []byte {
 		mark := marks[f.State]
 		head := s.paint(mark[0], mark[1]) + strings.Repeat(" ", marked-len(mark[0])) + f.Topic + strings.Repeat(" ", topics-cellWidth(f.Topic)+2)
 		for _, line := range wrap(clean(f.Says), width-left) {
-			b.WriteString(head + line + "\n")
+			b.WriteString(head + leftToRight(line) + "\n")
 			head = strings.Repeat(" ", left)
 		}
 		if f.Fix == "" {

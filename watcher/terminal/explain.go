@@ -91,7 +91,7 @@ func (w *explainer) heading(text string) { w.head = text }
 // say writes text in lines beside the headings.
 func (w *explainer) say(format string, args ...any) {
 	for _, line := range wrap(fmt.Sprintf(format, args...), w.width-margin) {
-		w.line(line)
+		w.line(leftToRight(line))
 	}
 }
 
@@ -121,7 +121,7 @@ func (w *explainer) headline() {
 		text, how = text+" ("+string(w.Trouble)+")", red
 	}
 	for _, line := range wrap(fmt.Sprintf("%s: %s", w.Asked, text), w.width) {
-		w.WriteString(w.style.paint(line, how) + "\n")
+		w.WriteString(w.style.paint(leftToRight(line), how) + "\n")
 	}
 	w.WriteByte('\n')
 }
@@ -232,7 +232,7 @@ func count(n int, one, many string) string {
 
 // holder tells of one listener.
 func (w *explainer) holder(h explain.Holder) {
-	w.line(w.style.paint(h.Name, bold))
+	w.line(w.style.paint(leftToRight(h.Name), bold))
 	var facts []string
 	if h.Container != "" {
 		facts = append(facts, "container "+clean(h.Container))
@@ -322,7 +322,7 @@ func (w *explainer) safe() {
 	default:
 		w.say("Other machines can reach it, unless a firewall stands in between, at:")
 		for _, i := range w.Reachable {
-			w.line(fmt.Sprintf("  %s (%s)", netip.AddrPortFrom(i.Address, w.Port.Number), clean(i.Name)))
+			w.line(leftToRight(fmt.Sprintf("  %s (%s)", netip.AddrPortFrom(i.Address, w.Port.Number), clean(i.Name))))
 		}
 	}
 	if w.Risk != "" {
@@ -407,7 +407,7 @@ func (w *explainer) result(addr netip.Addr, text string) {
 	const column = 11
 	head := addr.String()
 	for _, line := range wrap(text, w.width-margin-column) {
-		w.line(fmt.Sprintf("%-*s%s", column, head, line))
+		w.line(leftToRight(fmt.Sprintf("%-*s%s", column, head, line)))
 		head = ""
 	}
 }

@@ -40,7 +40,7 @@ the settings file count more. If several servers share the port, it is the one t
 			if err := p.Open(c.Context(), url); err != nil {
 				return fmt.Errorf("%w; the address is %s", err, url)
 			}
-			_, err = fmt.Fprintf(c.OutOrStdout(), "Opened %s: %s\n", url, l.Name())
+			_, err = fmt.Fprintf(c.OutOrStdout(), "Opened %s: %s\n", url, leftToRight(l.Name()))
 			return err
 		},
 	}

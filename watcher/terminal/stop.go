@@ -100,7 +100,7 @@ func (s stopping) run(c *cobra.Command, now watcher.Snapshot) error {
 	if others := len(targetsOn(now, s.port)) - 1; others > 0 {
 		return fmt.Errorf("%s; %d more on port %d", text, others, s.port)
 	}
-	_, err := fmt.Fprintf(c.OutOrStdout(), "Port %d is free: %s.\n", s.port, text)
+	_, err := fmt.Fprintf(c.OutOrStdout(), "Port %d is free: %s.\n", s.port, leftToRight(text))
 	return err
 }
 

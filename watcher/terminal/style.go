@@ -80,6 +80,16 @@ func wrap(text string, width int) []string {
 // clean makes text that came from a process fit to show.
 func clean(s string) string { return owner.Printable(s, 0) }
 
+// leftToRight has each line of a text read from left to right, whatever letters are in it, see owner.LeftToRight. The text must be fit
+// to show and cut already, and not yet painted. Commands and paths for people to copy stay without marks.
+func leftToRight(text string) string {
+	lines := strings.Split(text, "\n")
+	for i, line := range lines {
+		lines[i] = owner.LeftToRight(line)
+	}
+	return strings.Join(lines, "\n")
+}
+
 // dash stands for what is not known.
 func dash(s string) string {
 	if s == "" {

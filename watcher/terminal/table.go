@@ -119,7 +119,7 @@ func table(list []explain.Listener, s style, now time.Time) []byte {
 func writeCell(b *bytes.Buffer, i int, text string, widths []int, s style, how string) {
 	const gap = "  "
 	text = cut(text, widths[i])
-	b.WriteString(s.paint(text, how))
+	b.WriteString(s.paint(leftToRight(text), how))
 	if i == len(widths)-1 {
 		b.WriteByte('\n')
 		return

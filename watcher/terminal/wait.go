@@ -49,7 +49,7 @@ sent to the server, which may want a moment more before it answers. Exit status 
 			case gone:
 				_, err = fmt.Fprintf(c.OutOrStdout(), "Nothing listens on port %d.\n", p)
 			default:
-				_, err = fmt.Fprintf(c.OutOrStdout(), "Port %d: %s\n", p, describe(l))
+				_, err = fmt.Fprintf(c.OutOrStdout(), "Port %d: %s\n", p, leftToRight(describe(l)))
 			}
 			return err
 		},

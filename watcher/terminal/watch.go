@@ -179,11 +179,11 @@ func (f *follower) lines(u watcher.Update, now time.Time) []byte {
 		return b.Bytes()
 	}
 	for _, e := range f.ended(u) {
-		fmt.Fprintf(&b, "%s  %s  %d  %s\n", clock, "ended", e.Listener.Port, describeEvent(e))
+		fmt.Fprintf(&b, "%s  %s  %d  %s\n", clock, "ended", e.Listener.Port, leftToRight(describeEvent(e)))
 	}
 	for _, e := range u.Events {
 		if f.shown(e.Listener) {
-			fmt.Fprintf(&b, "%s  %s  %d  %s\n", clock, f.style.paint(e.Kind.String(), colourOf(e)), e.Listener.Port, describeEvent(e))
+			fmt.Fprintf(&b, "%s  %s  %d  %s\n", clock, f.style.paint(e.Kind.String(), colourOf(e)), e.Listener.Port, leftToRight(describeEvent(e)))
 		}
 	}
 	return b.Bytes()

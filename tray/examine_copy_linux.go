@@ -1,0 +1,107 @@
+package tray
+
+import (
+	"context"
+	"errors"
+	"net"
+	"slices"
+	"strconv"
+	"strings"
+
+	"porttray/watcher/doctor"
+	"porttray/watcher/owner"
+)
+
+// dataControl are the Wayland protocols by which a program without a window can set the clipboard. The library that
+// copies knows both.
+var dataControl = []string{"ext_data_control_manager_v1", "zwlr_data_control_manager_v1"}
+
+// copyWays holds what is known of the ways to the clipboard. copyText takes Wayland if that has data-control, else X.
+type copyWays struct {
+	wayland     bool  // there is a Wayland display
+	dataControl bool  // it lets programs without a window set the clipboard
+	silent      error // why the Wayland display does not tell what it offers
+	x           bool  // there is an X server, which can be Xwayland
+	deaf        error // why no connection to the X server is made
+}
+
+// examineCopying tells by which way addresses get to the clipboard.
+func examineCopying(ctx context.Context, getenv func(string) string) doctor.Finding {
+	ctx, cancel := context.WithTimeout(ctx, examineLimit)
+	defer cancel()
+	c := copyWays{wayland: getenv("WAYLAND_DISPLAY") != "", x: getenv("DISPLAY") != ""}
+	if c.wayland {
+		var offers []string
+		offers, c.silent = waylandInterfaces(ctx, waylandSocket(getenv))
+		c.dataControl = slices.ContainsFunc(offers, func(name string) bool { return slices.Contains(dataControl, name) })
+	}
+	if c.x {
+		c.deaf = connectX(ctx, getenv("DISPLAY"))
+	}
+	return c.finding()
+}
+
+func (c copyWays) finding() doctor.Finding {
+	const kept = "; what was copied goes when porttray ends, unless a clipboard manager keeps it"
+	f := doctor.Finding{Topic: "copying"}
+	switch {
+	case c.dataControl:
+		f.Says = "by Wayland (data-control)" + kept
+		return f
+	case c.x && c.deaf == nil:
+		f.Says = "by X" + kept
+		if c.wayland {
+			f.Says = "by X (Xwayland), because the compositor offers no data-control" + kept
+		}
+		return f
+	}
+	f.State = doctor.Lacks
+	var why []string
+	switch {
+	case !c.wayland && !c.x:
+		why = append(why, "no display is known (neither DISPLAY nor WAYLAND_DISPLAY is set)")
+		f.Fix = passOnDisplay
+	case c.silent != nil:
+		why = append(why, inWords(c.silent))
+	case c.wayland:
+		why = append(why, "the compositor offers no data-control")
+	}
+	switch {
+	case c.deaf != nil:
+		why = append(why, "the X server does not answer: "+inWords(c.deaf))
+	case c.wayland && !c.x:
+		why = append(why, "there is no X (DISPLAY is not set)")
+	}
+	f.Says = "nothing can be copied: " + strings.Join(why, ", and ")
+	if f.Fix == "" {
+		f.Fix = "start porttray from within the desktop session"
+		if c.wayland && c.silent == nil {
+			f.Fix = "start porttray where DISPLAY leads to Xwayland; " +
+				"a compositor with data-control, such as sway or KDE's, needs no X"
+		}
+	}
+	return f
+}
+
+// connectX connects to an X server by its socket on this computer, and leaves again. Of a server elsewhere nothing is
+// asked.
+func connectX(ctx context.Context, display string) error {
+	host, number, _ := strings.Cut(display, ":")
+	number, _, _ = strings.Cut(number, ".")
+	if _, err := strconv.ParseUint(number, 10, 16); err != nil {
+		return errors.New("DISPLAY is " + strconv.Quote(owner.Printable(display, maxOther)))
+	}
+	if host != "" && host != "unix" {
+		return nil
+	}
+	var d net.Dialer
+	conn, err := d.DialContext(ctx, "unix", "/tmp/.X11-unix/X"+number)
+	if err != nil {
+		conn, err = d.DialContext(ctx, "unix", "@/tmp/.X11-unix/X"+number)
+	}
+	if err != nil {
+		return errors.New("nothing listens for display :" + number)
+	}
+	conn.Close()
+	return nil
+}
