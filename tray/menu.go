@@ -121,7 +121,7 @@ func view(m model) menu {
 }
 
 // flatten takes the submenus out of submenus. GNOME Shell opens a submenu within the menu, and one within that has no height on an
-// ordinary screen. Their most useful entries follow their label instead; a click on the label does what their first entry does.
+// ordinary screen. Their most useful entries follow their label instead, and a click on the label does what their first entry does.
 func flatten(lines []line) {
 	for i, l := range lines {
 		nested := slices.ContainsFunc(l.below, func(c line) bool { return c.kind == branch && c.label != "" })
@@ -149,7 +149,7 @@ func flatten(lines []line) {
 					first = e.click
 				}
 				switch e.click.action {
-				case open, copyAddress, stop, copyThis, hide, pin:
+				case copyAddress, stop, copyThis, hide, pin:
 					e.label = "    " + e.label
 					entries = append(entries, e)
 				}
