@@ -95,16 +95,14 @@ func pastsOf(events []Event, known map[ID]past) map[ID]past {
 	var pasts map[ID]past
 	for _, e := range events {
 		id := e.Listener.ID()
-		p, was := known[id]
-		switch e.Kind {
-		case Restarted:
+		var p past
+		switch _, was := known[id]; {
+		case e.Kind == Restarted:
 			p = past{e.Before.Restarts + 1, e.Before.Widened || e.Listener.Exposed() && !e.Before.Exposed()}
-		case Exposed:
+		case e.Kind == Exposed:
 			p = past{e.Before.Restarts, true}
-		default: // of another server that had this name
-			if p = (past{}); !was {
-				continue
-			}
+		case !was: // else it is of another server that had this name
+			continue
 		}
 		if pasts == nil {
 			pasts = map[ID]past{}
