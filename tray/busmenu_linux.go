@@ -273,14 +273,39 @@ func (m *busMenu) events(events []struct {
 	return unknown, nil
 }
 
-// aboutToShow is AboutToShow. Xfce, waybar and Cinnamon tell only by this that the menu is opened. A panel that reads a level at a
-// time is told which submenus of this one it does not know: KDE would show them first and read them then, off the screen.
+// aboutToShow is AboutToShow.
 func (m *busMenu) aboutToShow(id int32, sender dbus.Sender) (update bool, err *dbus.Error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	i, r := m.items[id], m.reader(string(sender))
-	if i == nil {
+	update, known := m.prepare(id, string(sender))
+	if !known {
 		return false, noSuchItem(id)
+	}
+	return update, nil
+}
+
+// aboutToShowGroup is AboutToShowGroup.
+func (m *busMenu) aboutToShowGroup(ids []int32, sender dbus.Sender) (update, unknown []int32, err *dbus.Error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	update, unknown = []int32{}, []int32{}
+	for _, id := range ids {
+		if stale, known := m.prepare(id, string(sender)); !known {
+			unknown = append(unknown, id)
+		} else if stale {
+			update = append(update, id)
+		}
+	}
+	return update, unknown, nil
+}
+
+// prepare reports whether a panel has to read a submenu again before it shows it, and whether there is that submenu. Xfce, waybar and
+// Cinnamon tell only by this that the menu is opened. A panel that reads a level at a time is told which submenus of this one it does
+// not know: KDE would show them first and read them then, off the screen. The caller has locked the menu.
+func (m *busMenu) prepare(id int32, sender string) (stale, known bool) {
+	i, r := m.items[id], m.reader(sender)
+	if i == nil {
+		return false, false
 	}
 	if id != 0 {
 		m.sign(menuUsed)
@@ -288,27 +313,12 @@ func (m *busMenu) aboutToShow(id int32, sender dbus.Sender) (update bool, err *d
 		m.sign(menuOpened)
 	}
 	if len(r.levels) == 0 {
-		return false, nil
+		return false, true
 	}
 	for _, c := range i.children {
 		if c.kind == branch && !c.hidden && c.grown > r.levels[c.id] {
-			m.emit(string(sender), "LayoutUpdated", m.revision, c.id)
+			m.emit(sender, "LayoutUpdated", m.revision, c.id)
 		}
 	}
-	return i.grown > r.levels[id], nil
-}
-
-// aboutToShowGroup is AboutToShowGroup. It makes a panel read all submenus again that it asks for.
-func (m *busMenu) aboutToShowGroup(ids []int32) (update, unknown []int32, err *dbus.Error) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	update, unknown = []int32{}, []int32{}
-	for _, id := range ids {
-		if i := m.items[id]; i == nil {
-			unknown = append(unknown, id)
-		} else if len(i.children) > 0 {
-			update = append(update, id)
-		}
-	}
-	return update, unknown, nil
+	return i.grown > r.levels[id], true
 }

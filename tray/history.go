@@ -82,10 +82,14 @@ func viewRecents(m model) line {
 		if g.reason != "" {
 			why = ", " + g.reason
 		}
+		address := browser.Address(g.was)
+		if m.settings.Rule(g.was).Opens(g.was) {
+			address = "http://" + address
+		}
 		recents.label = "Recently closed"
 		recents.below = append(recents.below, line{kind: branch, label: at(g.at, fmt.Sprintf("%s :%d%s", subject(g.was), g.was.Port, why)), below: []line{
 			{label: "Copy restart command", grey: g.was.Facts.Command == "", click: click{action: copyThis, text: g.was.Facts.Command}},
-			{label: "Copy address", click: click{action: copyThis, text: browser.URL(g.was, "http")}},
+			{label: "Copy address", click: click{action: copyThis, text: address}},
 		}})
 	}
 	return recents

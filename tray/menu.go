@@ -247,11 +247,11 @@ func viewRow(s watcher.Server, m model) line {
 	muted := m.muted[named.Key]
 	fact := facts(s, m.snapshot.Time)
 	return line{kind: branch, label: rowLabel(s, pinned.checked, muted), key: rowKey{id: l.ID(), target: targetOf(l)}, below: []line{
-		{label: offered(web(l), "Open in browser"), click: on(open)},
+		{label: offered(m.settings.Rule(l).Opens(l), "Open in browser"), click: on(open)},
 		{label: "Copy address", click: on(copyAddress)},
 		viewCommand("stop", l, m.goos, on(stop)),
 		{label: offered(l.Exposed(), "Copy network address"), click: on(copyNetwork)},
-		viewPorts(s.Also, who(l)),
+		viewPorts(s.Also, who(l), m),
 		{label: offered(l.Container.ID == "" && (l.Facts.Project.Dir != "" || l.Owner.Dir != ""), "Open terminal in its directory"),
 			click: on(openTerminal)},
 		pinned,
@@ -293,7 +293,7 @@ func rowLabel(s watcher.Server, pinned, muted bool) string {
 // reachMark marks a server that other machines can reach: quietly, or with ⚠ where that is a danger.
 func reachMark(s watcher.Server) string {
 	switch {
-	case dangerous(s):
+	case s.Danger() != "":
 		return "  ⚠ network"
 	case s.Exposed():
 		return " · network"
@@ -303,11 +303,11 @@ func reachMark(s watcher.Server) string {
 
 // viewPorts returns the submenu of a server's further ports, as far as there is room. A click opens a port or, where that is no
 // web server's, copies its address.
-func viewPorts(also []watcher.Listener, who string) line {
+func viewPorts(also []watcher.Listener, who string, m model) line {
 	ports := line{kind: branch}
 	for _, l := range also[:min(len(also), maxPorts)] {
 		p := line{label: fmt.Sprintf("Open %d in browser", l.Port), click: click{action: open, id: l.ID(), who: who}}
-		if !web(l) {
+		if !m.settings.Rule(l).Opens(l) {
 			p.label, p.click.action = fmt.Sprintf("Copy address of %d", l.Port), copyAddress
 		}
 		p.label += reachMark(watcher.Server{Listener: l})
@@ -361,8 +361,8 @@ func viewCommand(verb string, l watcher.Listener, goos string, does click) line 
 	return line{label: clean(strings.ToUpper(verb[:1]) + verb[1:] + " " + who(l)), click: does}
 }
 
-// facts returns what else the submenu says of a server: whose it is, and where it belongs or what is doubtful about it. The rest is
-// for explain.
+// facts returns what else the submenu says of a server: whose it is, and what is dangerous or doubtful about it or else where it
+// belongs. The rest is for explain.
 func facts(s watcher.Server, now time.Time) [2]string {
 	l := s.Listener
 	whose, where := ownerFact(l, now), placeFact(l)
@@ -372,7 +372,7 @@ func facts(s watcher.Server, now time.Time) [2]string {
 	if l.Restarts > 0 {
 		where = strings.TrimSuffix(fmt.Sprintf("Restarted ×%d · %s", l.Restarts, where), " · ")
 	}
-	return [2]string{clean(whose), cmp.Or(doubtFact(s), clean(where))}
+	return [2]string{clean(whose), clean(cmp.Or(s.Danger(), doubtFact(s), where))}
 }
 
 // ownerFact says which process it is and since when, with the day where that is not today.
@@ -483,7 +483,3 @@ func isGNOME(desktop string) bool {
 	names := strings.Split(desktop, ":")
 	return slices.Contains(names, "GNOME") && !slices.Contains(names, "Budgie")
 }
-
-// TODO web and dangerous: from the kinds branch
-func web(l watcher.Listener) bool     { return true }
-func dangerous(s watcher.Server) bool { return false }

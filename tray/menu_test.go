@@ -14,6 +14,7 @@ import (
 	"porttray/watcher"
 	"porttray/watcher/owner"
 	"porttray/watcher/owner/engine"
+	"porttray/watcher/settings"
 )
 
 // noon is the time at which most tests look.
@@ -143,6 +144,31 @@ func TestViewRow(t *testing.T) {
 	}
 }
 
+// A database is no web page, and open to the network it is a danger.
+func TestRowOfADatabase(t *testing.T) {
+	for _, c := range []struct {
+		addr  string
+		rules []settings.Rule
+		want  []string
+	}{
+		{"127.0.0.1", nil, []string{"5432  PostgreSQL", "Copy address", "Stop postgres (PID 7)"}},
+		{"0.0.0.0", nil, []string{"5432  PostgreSQL  ⚠ network", "Copy address", "Stop postgres (PID 7)", "Copy network address"}},
+		{"127.0.0.1", []settings.Rule{{Path: "/admin"}}, []string{"5432  PostgreSQL", "Open in browser", "Copy address", "Stop postgres (PID 7)"}},
+	} {
+		l := server(5432, 7, c.addr)
+		l.Owner.Name, l.Owner.Dir, l.Facts.Tool = "postgres", "", owner.Tool{Name: "PostgreSQL", Kind: owner.Server}
+		m := modelOf(l)
+		m.settings.Rules = c.rules
+		r := viewRow(m.servers[0], m)
+		if got := texts(append([]line{r}, r.below[:4]...)); !slices.Equal(got, c.want) {
+			t.Errorf("at %s: %q, want %q", c.addr, got, c.want)
+		}
+		if danger := "(A database is open to the network)"; slices.Contains(texts(r.below), danger) != (c.addr == "0.0.0.0") {
+			t.Errorf("at %s: %q", c.addr, texts(r.below))
+		}
+	}
+}
+
 // rowText writes what a row says, without what every row says.
 func rowText(r line) string {
 	parts := []string{r.label}
@@ -226,10 +252,10 @@ func TestFurtherPorts(t *testing.T) {
 		t.Errorf("the row reads %q, want %q", r.label, want)
 	}
 	also := r.below[4]
-	if want := []string{"Also 9229, 24678", "Open 9229 in browser", "Open 24678 in browser · network"}; !slices.Equal(texts(append([]line{also}, also.below...)), want) {
+	if want := []string{"Also 9229, 24678", "Copy address of 9229", "Open 24678 in browser · network"}; !slices.Equal(texts(append([]line{also}, also.below...)), want) {
 		t.Errorf("its further ports are %v, want %q", also, want)
 	}
-	if want := (click{action: open, id: watcher.ID{Port: 9229, PID: 1, Start: 1}, who: "node (PID 1)"}); also.below[0].click != want {
+	if want := (click{action: copyAddress, id: watcher.ID{Port: 9229, PID: 1, Start: 1}, who: "node (PID 1)"}); also.below[0].click != want {
 		t.Errorf("a click on the first does %v, want %v", also.below[0].click, want)
 	}
 	var many []watcher.Listener

@@ -32,7 +32,7 @@ func announce(all []happening) notice {
 	h := all[0]
 	n := announceOne(h)
 	n.key, n.id = fmt.Sprint(h.on.Port), h.on.ID()
-	n.open = h.kind == opened || h.kind == moved || h.kind == replaced || h.kind == exposed
+	n.open = h.on.Web() && (h.kind == opened || h.kind == moved || h.kind == replaced || h.kind == exposed)
 	if len(all) > 1 {
 		n = announceAll(all)
 	}
@@ -45,7 +45,7 @@ func announceOne(h happening) notice {
 	l := h.on.Listener
 	switch h.kind {
 	case opened:
-		return notice{title: headline(l) + " is up", body: strings.TrimPrefix(whereIs(l)+exposure(h.on), ", ")}
+		return notice{title: headline(l) + " is up", body: strings.TrimLeft(whereIs(l)+exposure(h.on), ",. ")}
 	case closed:
 		verb := " stopped"
 		if h.reason.Crashed() {
@@ -179,7 +179,10 @@ func whereIs(l watcher.Listener) string {
 }
 
 func exposure(s watcher.Server) string {
-	if s.Exposed() {
+	switch danger := s.Danger(); {
+	case danger != "":
+		return ". " + danger
+	case s.Exposed():
 		return ", open to the network"
 	}
 	return ""

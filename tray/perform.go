@@ -76,24 +76,28 @@ func otherPorts(s watcher.Snapshot, on watcher.Listener) []watcher.Listener {
 
 // visit opens the address of a listener, or copies it.
 func visit(ctx context.Context, do deeds, a action, on watcher.Listener, rule settings.Rule) result {
-	scheme := string(rule.Scheme)
-	if scheme == "" {
-		scheme = do.scheme(ctx, on)
-	}
-	url, act, failed := browser.URL(on, scheme)+string(rule.Path), do.open, "Could not open "
-	switch a {
-	case copyAddress:
-		act, failed = do.copy, "Could not copy "
-	case copyNetwork:
-		act, failed = do.copy, "Could not copy "
+	address, act, failed := browser.Address(on), do.copy, "Could not copy "
+	if a == copyNetwork {
 		at, err := do.network(on)
 		if err != nil {
 			return result{action: a, say: notice{title: "Could not copy the network address", body: owner.Printable(err.Error(), maxLine)}}
 		}
-		url = browser.URLAt(at, on.Port, scheme) + string(rule.Path)
+		address = browser.AddressAt(at, on.Port)
 	}
-	if err := act(ctx, url); err != nil {
-		return result{action: a, say: notice{title: failed + url, body: owner.Printable(err.Error(), maxLine)}}
+	if rule.Opens(on) {
+		scheme := string(rule.Scheme)
+		if scheme == "" {
+			scheme = do.scheme(ctx, on)
+		}
+		address = scheme + "://" + address + string(rule.Path)
+	} else if a == open {
+		return result{action: a, say: notice{title: fmt.Sprintf("Port %d is nothing for a browser", on.Port), body: on.Speaks() + " is at " + address}}
+	}
+	if a == open {
+		act, failed = do.open, "Could not open "
+	}
+	if err := act(ctx, address); err != nil {
+		return result{action: a, say: notice{title: failed + address, body: owner.Printable(err.Error(), maxLine)}}
 	}
 	return result{action: a}
 }

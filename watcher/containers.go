@@ -66,7 +66,8 @@ func (n *naming) attach(onPort []Listener, p engine.Published) (found bool) {
 		}
 		found = true
 		if forwardable(l) && n.asked[l.ID()] {
-			onPort[i].Container, onPort[i].Facts = p.Container, owner.Facts{Tool: owner.ImageTool(p.Container.Image)}
+			onPort[i].Container, onPort[i].Inside = p.Container, p.Inside
+			onPort[i].Facts = owner.Facts{Tool: owner.ImageTool(p.Container.Image)}
 		}
 	}
 	return found
@@ -105,7 +106,7 @@ func redirects(p engine.Published) bool {
 
 // addRedirected adds a published port to the one with the same name, or as a new one.
 func addRedirected(list []Listener, p engine.Published) []Listener {
-	l := Listener{Port: p.Port, Addrs: []netip.Addr{p.Addr}, Container: p.Container, Redirected: true}
+	l := Listener{Port: p.Port, Addrs: []netip.Addr{p.Addr}, Container: p.Container, Inside: p.Inside, Redirected: true}
 	l.Facts.Tool = owner.ImageTool(p.Container.Image)
 	i := slices.IndexFunc(list, func(m Listener) bool { return m.ID() == l.ID() })
 	if i < 0 {

@@ -1,9 +1,7 @@
 package watcher
 
 import (
-	"path/filepath"
 	"slices"
-	"strings"
 
 	"porttray/watcher/owner"
 )
@@ -100,12 +98,10 @@ func helps(child, parent []Listener, dynamic func(uint16) bool) bool {
 	return !slices.ContainsFunc(child, func(l Listener) bool { return !dynamic(l.Port) && !l.Inspects() })
 }
 
-// Inspects reports whether a listener is one at which a JavaScript runtime waits for a debugger: those take 9229 or, if that
-// is taken, one of the next ports. Many processes give themselves another name than that of the program that they run.
+// Inspects reports whether a listener is one at which something waits for a debugger.
 func (l Listener) Inspects() bool {
-	return l.Port >= 9229 && l.Port < 9249 && (runtimes[l.Owner.Name] || runtimes[strings.TrimSuffix(filepath.Base(l.Owner.Exe), ".exe")])
+	s := l.serving()
+	return s.Risk == owner.Debugger && s.Speaks != ""
 }
-
-var runtimes = map[string]bool{"node": true, "bun": true, "deno": true, "workerd": true}
 
 func isNoInspector(l Listener) bool { return !l.Inspects() }

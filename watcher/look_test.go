@@ -101,7 +101,7 @@ func first(t *testing.T, w Watcher) Snapshot {
 func TestLookUp(t *testing.T) {
 	web, proxy := Listener{Port: 3000, Owner: owner.Process{PID: 2, Start: 1}}, Listener{Port: 5432, Addrs: []netip.Addr{netip.IPv4Unspecified()}}
 	facts := owner.Facts{App: "found out"}
-	published := engine.List{Published: []engine.Published{{Addr: netip.IPv4Unspecified(), Port: 5432, Container: engine.Container{ID: "c"}}}}
+	published := engine.List{Published: []engine.Published{{Addr: netip.IPv4Unspecified(), Port: 5432, Inside: 80, Container: engine.Container{ID: "c"}}}}
 	for name, tt := range map[string]struct {
 		facts, engines time.Duration // that it takes
 		about          []Listener
@@ -134,7 +134,7 @@ func TestLookUp(t *testing.T) {
 				if took := time.Since(start); took != tt.after {
 					t.Errorf("took %v, want %v", took, tt.after)
 				}
-				if told, attached := got[0].Facts == facts, got[1].Container.ID == "c"; told != tt.told || attached != tt.attached {
+				if told, attached := got[0].Facts == facts, got[1].Container.ID == "c" && got[1].Inside == 80; told != tt.told || attached != tt.attached {
 					t.Errorf("told %t and attached %t, want %t and %t: %+v", told, attached, tt.told, tt.attached, got)
 				}
 			})

@@ -84,32 +84,46 @@ func otherServer(a, b Listener) bool {
 	return a.Port == b.Port && known(a) && known(b) && !sameServer(a, b)
 }
 
-// restarted returns the listeners with the number of their restarts, where the events add some.
-func restarted(listeners []Listener, events []Event) []Listener {
-	var counts map[ID]int
-	for _, e := range events {
-		if e.Kind == Restarted {
-			if counts == nil {
-				counts = map[ID]int{}
-			}
-			counts[e.Listener.ID()] = e.Before.Restarts + 1
-		}
-	}
-	return withRestarts(listeners, counts)
+// A past is what was seen of a listener's server before.
+type past struct {
+	restarts int
+	widened  bool // it came to be reachable from other machines
 }
 
-// withRestarts returns the listeners with those numbers of restarts.
-func withRestarts(listeners []Listener, counts map[ID]int) []Listener {
-	if len(counts) == 0 {
+// pastsOf returns what the events say of the pasts of listeners, of some of which something is known already.
+func pastsOf(events []Event, known map[ID]past) map[ID]past {
+	var pasts map[ID]past
+	for _, e := range events {
+		id := e.Listener.ID()
+		var p past
+		switch _, was := known[id]; {
+		case e.Kind == Restarted:
+			p = past{e.Before.Restarts + 1, e.Before.Widened || e.Listener.Exposed() && !e.Before.Exposed()}
+		case e.Kind == Exposed:
+			p = past{e.Before.Restarts, true}
+		case !was: // else it is of another server that had this name
+			continue
+		}
+		if pasts == nil {
+			pasts = map[ID]past{}
+		}
+		pasts[id] = p
+	}
+	return pasts
+}
+
+// withPasts returns the listeners with what is known of their pasts.
+func withPasts(listeners []Listener, pasts map[ID]past) []Listener {
+	if len(pasts) == 0 {
 		return listeners
 	}
-	counted := slices.Clone(listeners)
-	for i, l := range counted {
-		if n := counts[l.ID()]; n > 0 {
-			counted[i].Restarts = n
+	told := slices.Clone(listeners)
+	for i, l := range told {
+		if p, ok := pasts[l.ID()]; ok {
+			told[i].Restarts, told[i].Widened = p.restarts, p.widened && l.Exposed()
 		}
 	}
-	return counted
+	return told
 }
 
 // explained reports whether it became known how the owner of a listener ended, of which that was not known when the closing was
@@ -141,14 +155,13 @@ func (s *state) remember(u Update) {
 		if e.Kind == Closed {
 			s.closings = append(s.closings, closing{e, now})
 		}
-		if e.Kind == Restarted {
-			if s.restarts == nil {
-				s.restarts = map[ID]int{}
-			}
-			s.restarts[e.Listener.ID()] = e.Before.Restarts + 1
-		}
 	}
-	if len(s.restarts) > 2*len(u.Snapshot.Listeners) {
-		maps.DeleteFunc(s.restarts, func(id ID, _ int) bool { return !hasID(onPort(u.Snapshot.Listeners, id.Port), id) })
+	if pasts := pastsOf(u.Events, s.pasts); s.pasts == nil {
+		s.pasts = pasts
+	} else {
+		maps.Copy(s.pasts, pasts)
+	}
+	if len(s.pasts) > 2*len(u.Snapshot.Listeners) {
+		maps.DeleteFunc(s.pasts, func(id ID, _ past) bool { return !hasID(onPort(u.Snapshot.Listeners, id.Port), id) })
 	}
 }

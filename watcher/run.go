@@ -245,7 +245,7 @@ type state struct {
 
 	late     bool          // it became known how an owner ended whose listener had closed before
 	closings []closing     // the latest, as they were delivered
-	restarts map[ID]int    // of listeners
+	pasts    map[ID]past   // of listeners
 	reasons  map[ID]Reason // of the closings that are not delivered yet
 }
 
@@ -280,7 +280,7 @@ func (s *state) take(r result) (news bool) {
 
 // rename brings the names in line with what is known.
 func (s *state) rename() {
-	s.named = withRestarts(s.naming.name(s.now.Listeners, s.scanned), s.restarts)
+	s.named = withPasts(s.naming.name(s.now.Listeners, s.scanned), s.pasts)
 	s.changed = true
 }
 
@@ -316,7 +316,7 @@ func (s *state) update() (Update, bool) {
 	}
 	u.Slept = time.Since(s.woke) < waking
 	u.Events = s.events(u.Snapshot)
-	u.Snapshot.Listeners = restarted(s.named, u.Events)
+	u.Snapshot.Listeners = withPasts(s.named, pastsOf(u.Events, s.pasts))
 	s.changed = s.late || len(u.Events) > 0 || u.Slow != s.told.Slow || text(u.Err) != text(s.told.Err) ||
 		!same(s.told.Snapshot.Listeners, s.named)
 	if !s.changed {

@@ -76,6 +76,7 @@ func merged(family []Listener, dynamic func(uint16) bool) (first Listener, also 
 		l.Addrs = nil
 		for _, m := range same {
 			l.Addrs = append(l.Addrs, m.Addrs...)
+			l.Widened = l.Widened || m.Widened
 		}
 		slices.SortFunc(l.Addrs, netip.Addr.Compare)
 		l.Addrs = slices.Compact(l.Addrs)

@@ -48,6 +48,13 @@ func titled(name string) trait {
 	return func(l *Listener) { l.Owner.Name, l.Owner.Exe = name, "/usr/bin/node" }
 }
 
+func isDebugpy(l *Listener) { l.Facts.Self = owner.Tool{Name: "debugpy", Kind: owner.Helper} }
+
+// debugs is what a process does whose command line says where it waits for a debugger.
+func debugs(name string, port uint16) trait {
+	return func(l *Listener) { l.Facts.Debugger = owner.DebuggerPort{Name: name, Port: port} }
+}
+
 func inherited(l *Listener) { l.Facts.Inherited = true }
 func helper(l *Listener)    { l.Facts.Helper = true }
 func from(app string) trait { return func(l *Listener) { l.Facts.App = app } }
@@ -157,6 +164,12 @@ func TestServers(t *testing.T) {
 			serves(9230, 3, in(shop), by(next), titled("next-server (v15.5.29)"), under(2, 1))}, []string{"3000 shop · Next.js +9229 +9230"}},
 		{"workerd's debugger", []Listener{serves(9229, 3, by(wrangler), named("workerd")), serves(9500, 3, by(wrangler), named("workerd"))},
 			[]string{"9500 Wrangler +9229"}},
+		{"Java's debugger", []Listener{serves(5005, 1, in(shop), named("java"), debugs("JDWP", 5005)), serves(8080, 1, in(shop), named("java"), debugs("JDWP", 5005))},
+			[]string{"8080 shop · java +5005"}},
+		{"Delve and what it runs", []Listener{serves(2345, 1, in(shop), named("dlv"), by(delve)), serves(8080, 2, in(shop), named("__debug_bin"), by(delve), inherited, under(1))},
+			[]string{"8080 shop · Delve +2345"}},
+		{"debugpy, which has a process of its own", []Listener{serves(5678, 2, in(shop), named("python3"), by(next), inherited, isDebugpy, under(1)), serves(8000, 1, in(shop), by(next), named("python3"))},
+			[]string{"8000 shop · Next.js +5678"}},
 		{"nothing but debuggers", []Listener{serves(9229, 1), serves(9230, 2, under(1))}, []string{"9229 node", "9230 node"}},
 		{"a build daemon with a random port, and what it runs", []Listener{serves(40001, 1, by(gradle), in(shop)), serves(8080, 2, by(gradle), in(shop), under(1))},
 			[]string{"8080 shop · Gradle", "40001 shop · Gradle"}},

@@ -27,12 +27,16 @@ type Listener struct {
 	Facts owner.Facts
 	// Container is what publishes the port, where the owner is a forwarder or hidden; else it is empty.
 	Container engine.Container
+	// Inside is the container's own port, to which this one leads; 0 where that is not known.
+	Inside uint16
 	// Redirected says that no process listens: the system redirects the port to the container.
 	Redirected bool
 	// Label is what the person calls it, if they said so; a Watcher leaves it empty. It is untrusted text.
 	Label string
 	// Restarts is how often the server was seen to restart.
 	Restarts int
+	// Widened says that other machines can reach the server, and could not before. A Watcher saw it change, perhaps by a restart.
+	Widened bool
 	// Untold is why the container behind a forwarder cannot be told now, in a few plain words. If there is a Container all the
 	// same, it is what was known before.
 	Untold string
@@ -84,7 +88,8 @@ func (l Listener) Loopback() netip.Addr {
 // Equal reports whether l and m say the same in everything, not only whether they are the same listener.
 func (l Listener) Equal(m Listener) bool {
 	return l.Port == m.Port && l.Owner == m.Owner && slices.Equal(l.Addrs, m.Addrs) &&
-		l.Facts == m.Facts && l.Label == m.Label && l.Container == m.Container && l.Redirected == m.Redirected && l.Untold == m.Untold && l.Restarts == m.Restarts
+		l.Facts == m.Facts && l.Label == m.Label && l.Container == m.Container && l.Inside == m.Inside &&
+		l.Redirected == m.Redirected && l.Untold == m.Untold && l.Restarts == m.Restarts && l.Widened == m.Widened
 }
 
 // owner returns the identity of the process that the name holds.

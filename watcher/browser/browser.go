@@ -19,11 +19,14 @@ import (
 
 // URL returns the address to open for l. It names localhost rather than 127.0.0.1, because development certificates and cookies
 // are issued for that name. A listener that is not reachable as localhost is named by its own address.
-func URL(l watcher.Listener, scheme string) string {
+func URL(l watcher.Listener, scheme string) string { return scheme + "://" + Address(l) }
+
+// Address returns the same address without a scheme, as other clients than browsers take it: "localhost:5432".
+func Address(l watcher.Listener) string {
 	if at := address(l); !l.Wildcard() && at != netip.AddrFrom4([4]byte{127, 0, 0, 1}) {
-		return URLAt(at, l.Port, scheme)
+		return AddressAt(at, l.Port)
 	}
-	return fmt.Sprintf("%s://localhost:%d", scheme, l.Port)
+	return fmt.Sprintf("localhost:%d", l.Port)
 }
 
 // address returns the IP address by which l is reached from this computer: a loopback address, if it can be.
@@ -36,12 +39,18 @@ func address(l watcher.Listener) netip.Addr {
 
 // URLAt returns the address to open for a port at that IP address.
 func URLAt(at netip.Addr, port uint16, scheme string) string {
-	return scheme + "://" + netip.AddrPortFrom(at, port).String()
+	return scheme + "://" + AddressAt(at, port)
 }
 
+// AddressAt returns the address of a port at that IP address, without a scheme: "[::1]:5432".
+func AddressAt(at netip.Addr, port uint16) string { return netip.AddrPortFrom(at, port).String() }
+
 // Scheme finds out whether the server behind l speaks TLS, with one attempt of at most 300 ms, and returns "https" or "http". Its
-// certificate does not matter: the browser will judge it.
+// certificate does not matter: the browser will judge it. A server that is known not to be for a browser is not asked.
 func Scheme(ctx context.Context, l watcher.Listener) string {
+	if !l.Web() {
+		return "http"
+	}
 	at := netip.AddrPortFrom(address(l), l.Port)
 	ctx, cancel := context.WithTimeout(ctx, 300*time.Millisecond)
 	defer cancel()

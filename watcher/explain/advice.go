@@ -133,7 +133,7 @@ func (a *Answer) adviseNotRunning() []Advice {
 		l := a.servers[0]
 		text := fmt.Sprintf("Nothing listens at %s, but %s does at %s.", a.where(), l.Name(), JoinAddrs(l.Addrs, " and "))
 		if at := l.Loopback(); at.IsValid() {
-			advice = append(advice, Advice{text + " Use that address:", browser.URLAt(reachable(at), l.Port, "http")})
+			advice = append(advice, Advice{text + " Use that address:", addressAt(reachable(at), l)})
 		} else {
 			advice = append(advice, Advice{Says: text})
 		}
@@ -165,6 +165,20 @@ func (a *Answer) adviseNotRunning() []Advice {
 		advice = append(advice, a.adviseForbidden(runtime.GOOS))
 	}
 	return advice
+}
+
+// addressAt returns the address of a listener at an IP address, as one gives it to a browser or to another client.
+func addressAt(at netip.Addr, l watcher.Listener) string {
+	if !l.Web() {
+		return browser.AddressAt(at, l.Port)
+	}
+	return browser.URLAt(at, l.Port, "http")
+}
+
+// first returns the first of the listeners at an address at which something listens.
+func (a *Answer) first(at netip.Addr) watcher.Listener {
+	i := slices.IndexFunc(a.servers, func(l watcher.Listener) bool { return a.covers(l, at) })
+	return a.servers[max(i, 0)]
 }
 
 // reachable returns the address to go to in order to get to what is bound to addr.
@@ -235,7 +249,7 @@ func (a *Answer) adviseVisit() []Advice {
 			return []Advice{{Says: "Nothing is wrong: it listens, and takes connections."}}
 		default:
 			return []Advice{{"Nothing is wrong: it listens, and takes connections, though not at 127.0.0.1. Use its address:",
-				browser.URLAt(c.Address, a.Port.Number, "http")}}
+				addressAt(c.Address, a.first(c.Address))}}
 		}
 	}
 	return []Advice{{Says: "Nothing is wrong: it listens."}}

@@ -30,7 +30,7 @@ type Answer struct {
 	Last        *Past     `json:"last,omitempty"`
 	// Reachable are the addresses by which other machines may reach the port; a firewall may stand in between.
 	Reachable []Interface `json:"reachable,omitempty"`
-	Risk      string      `json:"risk,omitempty"` // what the network can reach and better could not: "database", "admin tool", "debugger"
+	Risk      string      `json:"risk,omitempty"` // what the network can reach, and better could not
 	Connects  []Connect   `json:"connects,omitempty"`
 	Binds     []Bind      `json:"binds,omitempty"`
 	Probe     *Probe      `json:"probe,omitempty"` // what it speaks, only if asked

@@ -16,6 +16,9 @@ type Listener struct {
 	Port      uint16       `json:"port"`
 	Addresses []netip.Addr `json:"addresses"`         // bind addresses, sorted
 	Exposed   bool         `json:"exposed"`           // other machines can reach it, as far as its addresses tell
+	Risk      string       `json:"risk,omitempty"`    // what it is that they had better not reach, if they can
+	Widened   bool         `json:"widened,omitempty"` // they can, and could not before
+	Speaks    string       `json:"speaks,omitempty"`  // what, where that is known to be nothing for a browser
 	Class     string       `json:"class"`             // of the port: well-known, registered or dynamic (RFC 6335)
 	Service   string       `json:"service,omitempty"` // which the system's list of services gives the port to
 	PID       int32        `json:"pid,omitempty"`
@@ -41,6 +44,8 @@ func Of(l watcher.Listener, section watcher.Section, system port.System) Listene
 		Port:      l.Port,
 		Addresses: l.Addrs,
 		Exposed:   l.Exposed(),
+		Widened:   l.Widened,
+		Speaks:    l.Speaks(),
 		Class:     port.ClassOf(l.Port).String(),
 		Service:   system.Service(l.Port),
 		PID:       p.PID,
@@ -54,6 +59,9 @@ func Of(l watcher.Listener, section watcher.Section, system port.System) Listene
 		Started:   p.Since.Truncate(time.Second),
 		Section:   section.String(),
 		Restarts:  l.Restarts,
+	}
+	if l.Exposed() {
+		told.Risk = l.Risk()
 	}
 	if l.Container.ID != "" { // what forwards to it says nothing about it
 		told.Project, told.Directory, told.Started = l.Container.Project, "", time.Time{}

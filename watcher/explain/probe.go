@@ -20,13 +20,18 @@ import (
 // A Probe is what a server says to somebody who talks to it. All texts are its own, without what cannot be shown, and shortened.
 type Probe struct {
 	Address netip.AddrPort `json:"address"` // that was talked to
-	TLS     *Certificate   `json:"tls,omitempty"`
-	HTTP    *Page          `json:"http,omitempty"`
-	Banner  string         `json:"banner,omitempty"` // the first bytes of a server that speaks neither
+	// Unasked is what listens there where that is known to be no web server. Nothing was sent to it: a database would log an
+	// attack.
+	Unasked string       `json:"unasked,omitempty"`
+	TLS     *Certificate `json:"tls,omitempty"`
+	HTTP    *Page        `json:"http,omitempty"`
+	Banner  string       `json:"banner,omitempty"` // the first bytes of a server that speaks first, or neither
 }
 
-// silent reports whether the server said nothing at all.
-func (p Probe) silent() bool { return p.TLS == nil && p.HTTP == nil && p.Banner == "" }
+// silent reports whether the server was asked and said nothing at all.
+func (p Probe) silent() bool {
+	return p.TLS == nil && p.HTTP == nil && p.Banner == "" && p.Unasked == ""
+}
 
 // A Certificate is what a server shows in a TLS handshake. Whether somebody trusts it is not looked into: some systems ask the
 // network for that.
@@ -58,7 +63,7 @@ const (
 )
 
 // speak talks to what listens where was asked, or else wherever it does: first it is heard, then it gets a TLS handshake, and then an
-// HTTP request.
+// HTTP request. What is known not to be for a browser is only heard.
 func (a *Answer) speak(ctx context.Context) *Probe {
 	var to netip.Addr
 	for _, c := range a.Connects {
@@ -69,7 +74,13 @@ func (a *Answer) speak(ctx context.Context) *Probe {
 	if !to.IsValid() {
 		return nil
 	}
-	p := speakTo(ctx, netip.AddrPortFrom(to, a.Port.Number))
+	at := netip.AddrPortFrom(to, a.Port.Number)
+	for _, l := range a.servers {
+		if !l.Web() && a.covers(l, to) {
+			return &Probe{Address: at, Unasked: l.Speaks(), Banner: hear(ctx, at)}
+		}
+	}
+	p := speakTo(ctx, at)
 	return &p
 }
 

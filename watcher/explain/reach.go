@@ -112,7 +112,7 @@ func (a *Answer) judgeReach(own []Interface) {
 	}
 	for _, l := range a.servers {
 		if l.Exposed() {
-			a.Risk = cmp.Or(a.Risk, riskOf(l))
+			a.Risk = cmp.Or(a.Risk, l.Risk())
 		}
 	}
 }
@@ -130,38 +130,4 @@ func queueOf(l watcher.Listener, t watcher.Traffic) *Queue {
 		}
 	}
 	return fullest
-}
-
-// risky are the tools that other machines had better not reach, and what they are. The names are those of the table of tools.
-var risky = map[string]string{
-	"PostgreSQL": database, "MySQL": database, "MariaDB": database, "Redis": database, "Valkey": database, "KeyDB": database,
-	"Dragonfly": database, "MongoDB": database, "memcached": database, "Elasticsearch": database, "OpenSearch": database,
-	"Cassandra": database, "Neo4j": database, "DynamoDB Local": database, "CouchDB": database, "CockroachDB": database,
-	"ClickHouse": database, "InfluxDB": database, "Meilisearch": database, "Typesense": database, "Qdrant": database,
-	"Weaviate": database, "SQL Server": database, "Oracle Database": database, "SurrealDB": database, "PocketBase": database,
-	"etcd": database, "ZooKeeper": database, "Kafka": database, "RabbitMQ": database, "NATS": database, "MinIO": database,
-
-	"pgAdmin": adminTool, "Adminer": adminTool, "Prisma Studio": adminTool, "Kibana": adminTool, "Consul": adminTool, "Vault": adminTool,
-	"Nomad": adminTool, "Jenkins": adminTool, "Node-RED": adminTool, "Jupyter": adminTool, "Flower": adminTool,
-	"Airflow": adminTool, "kubectl proxy": adminTool, "Keycloak": adminTool,
-
-	"Delve": debugger,
-}
-
-// The risks.
-const (
-	database  = "database"
-	adminTool = "admin tool"
-	debugger  = "debugger"
-)
-
-// riskOf returns what a listener is that other machines had better not reach, or nothing.
-func riskOf(l watcher.Listener) string {
-	if risk := risky[l.Facts.Tool.Name]; risk != "" {
-		return risk
-	}
-	if l.Inspects() {
-		return debugger
-	}
-	return ""
 }

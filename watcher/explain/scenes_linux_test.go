@@ -27,6 +27,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"porttray/watcher/owner"
 )
 
 // The test binary also plays the other parts: the environment variable says which.
@@ -53,6 +55,8 @@ type scene struct {
 	user  int
 	probe bool
 	want  func(a Answer) error
+	needs string               // a program that must be installed
+	after func(s *stage) error // what must hold when the answer is there
 }
 
 const nobody = 65534
@@ -136,7 +140,7 @@ var scenes = map[string]scene{
 	"open to the network": {set: func(s *stage) error {
 		return errors.Join(run("ip", "addr", "add", "192.0.2.7/32", "dev", "lo"), s.serveAs("redis-server", "tcp", "0.0.0.0:6379"))
 	}, ask: "6379", want: all(trouble(None), says("bound to 127.0.0.1"), func(a Answer) error {
-		if len(a.Reachable) != 1 || a.Reachable[0].Name != "lo" || a.Reachable[0].Address.String() != "192.0.2.7" || a.Risk != database {
+		if len(a.Reachable) != 1 || a.Reachable[0].Name != "lo" || a.Reachable[0].Address.String() != "192.0.2.7" || a.Risk != owner.Database {
 			return fmt.Errorf("reachable at %v, risk %q", a.Reachable, a.Risk)
 		}
 		return nil
@@ -177,6 +181,22 @@ var scenes = map[string]scene{
 	"a server that is shy":            {set: serve("echo", "127.0.0.1:3000"), ask: "3000", probe: true, want: probed(Probe{Banner: "GET / HTTP/1.1 Host: localhost:3000 User-Agent: porttray Accept: text/html, */* Connection: close"})},
 	"a server that sends without end": {set: serve("flood", "127.0.0.1:3000"), ask: "3000", probe: true, want: probed(Probe{HTTP: &Page{Status: "200 OK"}})},
 	"a server that says nothing":      {set: serve("tcp", "127.0.0.1:3000"), ask: "3000", probe: true, want: all(probed(Probe{}), says("says nothing"))},
+	"a database that speaks first": {set: func(s *stage) error { return s.serveAs("mysqld", "banner", "127.0.0.1:3000") }, ask: "3000", probe: true,
+		want: all(trouble(None), probed(Probe{Unasked: "MySQL", Banner: "SSH-2.0-made up [2J"}))},
+	"a debugger's port": {set: func(s *stage) error { return s.serveAs("gdbserver", "answers", "127.0.0.1:3000") }, ask: "3000", probe: true,
+		want: all(trouble(None), probed(Probe{Unasked: "gdbserver"}))},
+	"a database of another user": {set: serve("answers", "127.0.0.1:5432"), ask: "5432", user: nobody, probe: true,
+		want: all(trouble(None), probed(Probe{Unasked: "PostgreSQL"}))},
+	"a server of one's own at a database's port": {set: serve("http", "127.0.0.1:5432"), ask: "5432", probe: true,
+		want: probed(Probe{HTTP: &Page{Status: "200 OK", Server: "a b", Title: "Tom & Jerry"}})},
+	"a database on ::1 only, asked as 127.0.0.1": {set: func(s *stage) error { return s.serveAs("redis-server", "tcp", "[::1]:3000") }, ask: "127.0.0.1:3000",
+		want: all(trouble(NotRunning), advisesOnly("[::1]:3000"))},
+	"a database on 127.0.0.2 only": {set: func(s *stage) error { return s.serveAs("redis-server", "tcp", "127.0.0.2:3000") }, ask: "3000",
+		want: all(trouble(None), advisesOnly("127.0.0.2:3000"))},
+	"Redis": {needs: "redis-server", set: (*stage).redis, ask: "6379", probe: true, want: all(trouble(None), probed(Probe{Unasked: "Redis"})),
+		after: quiet("Ready to accept connections")},
+	"PostgreSQL": {needs: "postgres", set: (*stage).postgres, ask: "5432", probe: true, want: all(trouble(None), probed(Probe{Unasked: "PostgreSQL"})),
+		after: quiet("database system is ready to accept connections")},
 	"not probed": {set: serve("http", "127.0.0.1:3000"), ask: "3000", want: func(a Answer) error {
 		if a.Probe != nil {
 			return fmt.Errorf("it was talked to: %+v", a.Probe)
@@ -261,6 +281,16 @@ func advises(part string) func(Answer) error {
 	}
 }
 
+// advisesOnly wants a command that is exactly that.
+func advisesOnly(command string) func(Answer) error {
+	return func(a Answer) error {
+		if !slices.ContainsFunc(a.Advice, func(advice Advice) bool { return advice.Command == command }) {
+			return fmt.Errorf("no command is %q: %+v", command, a.Advice)
+		}
+		return nil
+	}
+}
+
 func says(part string) func(Answer) error {
 	return func(a Answer) error {
 		for _, advice := range a.Advice {
@@ -313,6 +343,12 @@ func TestScenes(t *testing.T) {
 	}
 	for name := range scenes {
 		t.Run(name, func(t *testing.T) {
+			if program := scenes[name].needs; program != "" && find(program) == "" {
+				if os.Getenv("CI") == "true" {
+					t.Fatalf("%s is not installed", program)
+				}
+				t.Skipf("%s is not installed", program)
+			}
 			t.Parallel()
 			own := filepath.Join(dir, strings.ReplaceAll(name, " ", "-"))
 			if err := errors.Join(os.Mkdir(own, 0o755), os.Link(binary, filepath.Join(own, "server"))); err != nil {
@@ -380,7 +416,77 @@ func beScene(args []string) error {
 	if scene.user != 0 {
 		ask.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uint32(scene.user), Gid: uint32(scene.user)}}
 	}
-	return ask.Run()
+	if err := ask.Run(); err != nil || scene.after == nil {
+		return err
+	}
+	return scene.after(s)
+}
+
+// find returns the path of a program, or nothing if it is not installed. Debian keeps PostgreSQL's where they are not found by name.
+func find(program string) string {
+	if path, err := exec.LookPath(program); err == nil {
+		return path
+	}
+	if found, _ := filepath.Glob("/usr/lib/postgresql/*/bin/" + program); len(found) > 0 {
+		return found[len(found)-1]
+	}
+	return ""
+}
+
+// redis starts a real Redis.
+func (s *stage) redis() error {
+	return s.real(0, "Ready to accept connections", "redis-server", "--bind", "127.0.0.1", "--save", "", "--dir", s.dir)
+}
+
+// postgres starts a real PostgreSQL, which does not run as root.
+func (s *stage) postgres() error {
+	data := s.path("data")
+	if err := errors.Join(os.Mkdir(data, 0o700), os.Chown(data, nobody, nobody)); err != nil {
+		return err
+	}
+	init := exec.Command(find("initdb"), "--no-sync", "--auth=trust", "--pgdata="+data)
+	init.Dir, init.SysProcAttr = data, &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: nobody, Gid: nobody}}
+	if out, err := init.CombinedOutput(); err != nil {
+		return fmt.Errorf("initdb: %w: %s", err, out)
+	}
+	return s.real(nobody, "database system is ready to accept connections", "postgres", "-D", data, "-k", data, "-c", "listen_addresses=127.0.0.1")
+}
+
+// real starts a program that is installed and waits until it has logged that it is ready.
+func (s *stage) real(user uint32, ready, program string, args ...string) error {
+	log, err := os.Create(s.path("log"))
+	if err != nil {
+		return err
+	}
+	defer log.Close()
+	cmd := exec.Command(find(program), args...)
+	cmd.Dir, cmd.Stdout, cmd.Stderr = "/", log, log
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: user, Gid: user}}
+	if err := cmd.Start(); err != nil {
+		return err
+	}
+	s.end = append(s.end, func() { cmd.Process.Signal(syscall.SIGINT); cmd.Wait() })
+	for end := time.Now().Add(30 * time.Second); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
+		if text, err := os.ReadFile(s.path("log")); err != nil || bytes.Contains(text, []byte(ready)) {
+			return err
+		}
+	}
+	text, err := os.ReadFile(s.path("log"))
+	return fmt.Errorf("%s is not ready: %s%w", program, text, err)
+}
+
+// quiet wants nothing in the log of a real server after the words by which it says that it is ready. A server that has sent its answer
+// to somebody has logged before what it had to say about the question.
+func quiet(ready string) func(*stage) error {
+	return func(s *stage) error {
+		text, err := os.ReadFile(s.path("log"))
+		_, since, _ := strings.Cut(string(text), ready)
+		_, since, _ = strings.Cut(since, "\n")
+		if since != "" {
+			err = fmt.Errorf("it logged %s", since)
+		}
+		return err
+	}
 }
 
 // beAsker explains.
@@ -527,6 +633,13 @@ func beServer(args []string) error {
 				return err
 			}
 			conn.Close()
+		case "answers": // whatever is sent to it
+			go func() {
+				if _, err := conn.Read(make([]byte, 1)); err == nil {
+					io.WriteString(conn, "HTTP/1.1 200 OK\r\n\r\n")
+				}
+				conn.Close()
+			}()
 		case "echo":
 			go io.Copy(conn, conn)
 		case "flood":

@@ -12,9 +12,13 @@ type Facts struct {
 	// Tool is what the process is or, if Inherited, what the ancestor is that it works for.
 	Tool      Tool
 	Inherited bool
-	Helper    bool   // its own program is one that works for others: esbuild, workerd
-	App       string // the desktop program that it was started from, if it is no Tool itself
-	Manager   Manager
+	// Self is what the process itself is where the Tool is inherited: a helper, a runner or nothing.
+	Self Tool
+	// Debugger is where it waits for a debugger, if its command line says so.
+	Debugger DebuggerPort
+	Helper   bool   // its own program is one that works for others: esbuild, workerd
+	App      string // the desktop program that it was started from, if it is no Tool itself
+	Manager  Manager
 	// Supervisor is the ancestor that would start the process again: nodemon, air.
 	Supervisor Supervisor
 	// Command is the line for a shell that starts it again, or empty. It may hold secrets, and is only for the person's clipboard.
@@ -36,6 +40,12 @@ type Project struct {
 	Dir      string // its root
 	Branch   string // of the git working tree that it is in, if any
 	Worktree bool   // the working tree is a linked one (git-worktree(1))
+}
+
+// A DebuggerPort is where a process waits for a debugger. The zero value says that it is not known to.
+type DebuggerPort struct {
+	Name string // "JDWP"
+	Port uint16
 }
 
 // A Manager is what would start the process again.
@@ -99,7 +109,10 @@ func tell(ctx context.Context, p Process) (f Facts, sure bool) {
 	f.Command = restartCommand(line[0], p.Dir)
 	own := line[0].tool()
 	f.Tool = toolOf(line, f.Project.Dir)
-	f.Inherited, f.Helper = f.Tool != own, own.Kind == Helper
+	f.Inherited, f.Helper, f.Debugger = f.Tool != own, own.Kind == Helper, waits(line[0].args)
+	if f.Inherited {
+		f.Self = own
+	}
 	if f.Tool.Kind == App && f.Inherited {
 		f.App, f.Tool, f.Inherited = f.Tool.Name, Tool{}, false
 	}

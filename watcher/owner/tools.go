@@ -75,6 +75,7 @@ var tools = []entry{
 	{"Waitress", Server, python, "waitress-serve, waitress", ""},
 	{"uWSGI", Server, native, "uwsgi", ""},
 	{"Flower", Server, python, "flower, celery flower, celery * flower", "flower"},
+	{"debugpy", Helper, python, "debugpy --for-server", ""}, // its adapter, for which debuggers look
 	{"Celery", Runner, python, "celery, celeryd", ""},
 	{"Jupyter", Server, python, "jupyter, jupyter-lab, jupyter-notebook, jupyter-server, jupyterlab, notebook, jupyter_server, jupyterhub, " +
 		"jupyterhub-singleuser, ipykernel_launcher, ipykernel",
@@ -209,6 +210,10 @@ var tools = []entry{
 	{"MailHog", Server, native, "mailhog", "mailhog"},
 	{"pgAdmin", Server, python, "pgadmin4", "pgadmin4"},
 	{"Adminer", Server, native, "", "adminer"},
+	{"phpMyAdmin", Server, php, "", "phpmyadmin"},
+	{"mongo-express", Server, node, "", "mongo-express"},
+	{"Redis Insight", Server, node, "", "redisinsight"},
+	{"Portainer", Server, native, "", "portainer portainer-ce portainer-ee"},
 	{"Erlang port mapper", Helper, native, "epmd", ""},
 
 	// Desktop programs

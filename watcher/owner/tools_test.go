@@ -140,6 +140,8 @@ var documentedLines = []toolLine{
 	{"Locust", "/venv/bin/python /venv/bin/locust -f locustfile.py", ""},
 	{"vLLM", "/venv/bin/python /venv/bin/vllm serve Qwen/Qwen2.5-1.5B-Instruct", ""},
 	{"LocalStack", "python -m localstack.runtime.main", ""},
+	{"debugpy", "/venv/bin/python /venv/lib/python3.12/site-packages/debugpy/adapter --for-server 45231 --host 127.0.0.1 --port 5678 " +
+		"--server-access-token 5f", ""},
 
 	{"Rails", "ruby bin/rails server -p 3001", ""}, {"Rails", "bundle exec rails s", ""},
 	{"Rails", "/usr/bin/ruby3.1 /usr/local/bin/bundle exec rails server", "/usr/bin/ruby3.1"},

@@ -204,6 +204,9 @@ func (r Rule) Section(without watcher.Section) watcher.Section {
 	return without
 }
 
+// Opens reports whether a browser can open a listener: it may be a web server, or the rule says how.
+func (r Rule) Opens(l watcher.Listener) bool { return l.Web() || r.Scheme != "" || r.Path != "" }
+
 // String returns the rule in a line, as TOML has it.
 func (r Rule) String() string {
 	var parts []string

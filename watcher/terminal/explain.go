@@ -24,7 +24,8 @@ whether the port can be bound, and what to do if something is wrong. ADDRESS is 
 (127.0.0.1:62893, localhost:62893, [::1]:62893) or a URL.
 
 For that it connects to the port on this computer and closes the connection at once; with --probe it also says something (a TLS
-handshake, an HTTP request) and tells what comes back. Exit status 0 means that something listens there, 1 that nothing does.`,
+handshake, an HTTP request) and tells what comes back; what is known to be no web server is only listened to.
+Exit status 0 means that something listens there, 1 that nothing does.`,
 		Args:              exactly(1, "the address"),
 		ValidArgsFunction: completePorts,
 		RunE: func(c *cobra.Command, args []string) error {
@@ -374,11 +375,27 @@ func (w *explainer) reach() {
 			text += ", leads to " + clean(p.HTTP.Location)
 		}
 		w.say("%s.", text)
+	case p.Unasked != "":
+		text := "It is most likely no web server, because the port is usual for %s. So it was listened to, and nothing was sent to it."
+		if w.knows(p.Unasked) {
+			text = "It is no web server (%s). So it was listened to, and nothing was sent to it."
+		}
+		w.say(text, clean(p.Unasked))
+		if p.Banner != "" {
+			w.say("It says by itself: %s", clean(p.Banner))
+		}
 	case p.Banner != "":
 		w.say("It says: %s", clean(p.Banner))
 	default:
 		w.say("It says nothing to a connection, a TLS handshake or an HTTP request.")
 	}
+}
+
+// knows reports whether more than the port tells that a listener speaks something.
+func (w *explainer) knows(what string) bool {
+	return slices.ContainsFunc(w.Answer.Listeners, func(h explain.Holder) bool {
+		return h.Speaks == what && (h.PID != 0 || h.Container != "")
+	})
 }
 
 func (w *explainer) binds() {

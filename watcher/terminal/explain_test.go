@@ -85,6 +85,22 @@ func TestExplanation(t *testing.T) {
 				HTTP: &explain.Page{Status: "302 Found", Server: "nginx", Location: "https://localhost:62893/login", Title: "Sign in"}},
 			Trouble: explain.None,
 		},
+		"database": {
+			Asked: "port 3306", Listens: true, Address: explain.Address{Addresses: localhost, Kind: explain.Loopback, Localhost: localhost},
+			Port: explain.Port{Number: 3306, Class: "registered", First: 1024, Last: 49151},
+			Listeners: []explain.Holder{{Name: "MySQL", Listener: explain.Listener{Port: 3306, Addresses: addrs("127.0.0.1"), Class: "registered",
+				PID: 12, Process: "mysqld", User: "ann", Tool: "MySQL", Speaks: "MySQL", Section: "main"}}},
+			Connects: accepted,
+			Probe:    &explain.Probe{Address: netip.MustParseAddrPort("127.0.0.1:3306"), Unasked: "MySQL", Banner: "J 8.0.36"},
+			Trouble:  explain.None,
+		},
+		"by_port": {
+			Asked: "port 5432", Listens: true, Address: explain.Address{Addresses: localhost, Kind: explain.Loopback, Localhost: localhost},
+			Port: explain.Port{Number: 5432, Class: "registered", First: 1024, Last: 49151},
+			Listeners: []explain.Holder{{Name: "another user's process", Listener: explain.Listener{Port: 5432, Addresses: addrs("127.0.0.1"), Class: "registered",
+				User: "postgres", Speaks: "PostgreSQL", Section: "other"}}},
+			Connects: accepted, Probe: &explain.Probe{Address: netip.MustParseAddrPort("127.0.0.1:5432"), Unasked: "PostgreSQL"}, Trouble: explain.None,
+		},
 		"elsewhere": {
 			Asked: "198.51.100.1:443", Address: explain.Address{Addresses: addrs("198.51.100.1"), Kind: explain.Elsewhere, Localhost: localhost},
 			Port: explain.Port{Number: 443, Class: "well-known", Last: 1023, Service: "https"}, Listeners: []explain.Holder{}, Trouble: explain.None,

@@ -11,6 +11,7 @@ import (
 	"github.com/mattn/go-runewidth"
 
 	"porttray/watcher"
+	"porttray/watcher/explain"
 	"porttray/watcher/owner"
 	"porttray/watcher/owner/engine"
 	"porttray/watcher/port"
@@ -26,7 +27,7 @@ func many() watcher.Snapshot {
 	wide := listener(8000, owner.Process{PID: 32, Start: 1, Name: "python3", Since: at(9, 0, 0).AddDate(0, 0, -3)}, "0.0.0.0")
 	wide.Facts.Project.Name = "日本語のとても長いプロジェクト"
 	wide.Facts.Tool = owner.Tool{Name: "Django", Kind: owner.Server}
-	db := listener(5432, owner.Process{PID: 900, Start: 1, Name: "docker-proxy", Refusal: "forwards for a container or VM"}, "127.0.0.1")
+	db := listener(5432, owner.Process{PID: 900, Start: 1, Name: "docker-proxy", Refusal: "forwards for a container or VM"}, "0.0.0.0")
 	db.Container = engine.Container{ID: "c0ffee", Name: "shop-db-1", Image: "postgres:16", Project: "shop", Service: "db"}
 	db.Facts.Tool = owner.Tool{Name: "PostgreSQL", Kind: owner.Server}
 	hidden := listener(631, owner.Process{Foreign: true, User: "x-cups"}, "127.0.0.1", "::1")
@@ -45,6 +46,19 @@ func TestTable(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+func TestExposure(t *testing.T) {
+	for want, l := range map[string]explain.Listener{
+		"local":     {Risk: "database"},
+		"network":   {Exposed: true},
+		"network!":  {Exposed: true, Risk: "database"},
+		"network! ": {Exposed: true, Widened: true},
+	} {
+		if got := exposure(l); got != strings.TrimSpace(want) {
+			t.Errorf("%+v: got %q, want %q", l, got, want)
+		}
 	}
 }
 

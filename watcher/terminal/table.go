@@ -36,8 +36,8 @@ var columns = []column{
 	{head: "ADDRESS", cell: func(l explain.Listener, _ time.Time) string { return explain.JoinAddrs(l.Addresses, ",") }},
 	{head: "EXPOSURE", fixed: true, cell: func(l explain.Listener, _ time.Time) string { return exposure(l) },
 		how: func(l explain.Listener) string {
-			if l.Exposed {
-				return yellow
+			if dangerous(l) {
+				return red
 			}
 			return ""
 		}},
@@ -63,12 +63,19 @@ func processOf(l explain.Listener) string {
 	return clean(l.Process)
 }
 
+// exposure says from where the listener can be reached, with an exclamation mark where that is a danger.
 func exposure(l explain.Listener) string {
-	if l.Exposed {
+	switch {
+	case dangerous(l):
+		return "network!"
+	case l.Exposed:
 		return "network"
 	}
 	return "local"
 }
+
+// dangerous reports whether the listener is open to the network and better was not.
+func dangerous(l explain.Listener) bool { return l.Exposed && (l.Risk != "" || l.Widened) }
 
 // sinceText says when something began, as briefly as is clear.
 func sinceText(t, now time.Time) string {

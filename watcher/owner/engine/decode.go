@@ -122,9 +122,10 @@ func clip(s string) string {
 
 // port is a port of a container. One that is not published has no PublicPort.
 type port struct {
-	IP         string
-	PublicPort int
-	Type       string
+	IP          string
+	PublicPort  int
+	PrivatePort int
+	Type        string
 }
 
 // published returns p as a port that c publishes, or false when it is none.
@@ -137,5 +138,9 @@ func (p port) published(c Container) (Published, bool) {
 		}
 	}
 	ok := c.ID != "" && p.Type == "tcp" && p.PublicPort > 0 && p.PublicPort <= math.MaxUint16
-	return Published{Addr: addr.Unmap(), Port: uint16(p.PublicPort), Container: c}, ok
+	inside := uint16(0)
+	if p.PrivatePort > 0 && p.PrivatePort <= math.MaxUint16 {
+		inside = uint16(p.PrivatePort)
+	}
+	return Published{Addr: addr.Unmap(), Port: uint16(p.PublicPort), Inside: inside, Container: c}, ok
 }

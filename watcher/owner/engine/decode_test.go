@@ -42,6 +42,16 @@ func TestDecodeRecorded(t *testing.T) {
 	}
 }
 
+// TestInside has engines say to which of its own ports a container's published one leads. What is none counts as not said.
+func TestInside(t *testing.T) {
+	for said, want := range map[string]uint16{"": 0, `,"PrivatePort":5432`: 5432, `,"PrivatePort":65535`: 65535, `,"PrivatePort":65536`: 0, `,"PrivatePort":-1`: 0} {
+		got, err := decode(strings.NewReader(`[{"Id":"ab","Ports":[{"PublicPort":80,"Type":"tcp"`+said+`}]}]`), "/docker.sock")
+		if err != nil || len(got) != 1 || got[0].Inside != want {
+			t.Errorf("%s: got %+v, %v, want %d", said, got, err, want)
+		}
+	}
+}
+
 func TestDecode(t *testing.T) {
 	with := func(ports string) string { return `[{"Id":"` + idA + `","Names":["/web"],"Ports":` + ports + `}]` }
 	tests := []struct{ name, answer, want string }{

@@ -38,6 +38,7 @@ type Published struct {
 	// means that machine's addresses: what it publishes on all of them may be a listener on 127.0.0.1 here.
 	Addr      netip.Addr
 	Port      uint16
+	Inside    uint16 // the container's own port, to which it leads; 0 if the engine does not say
 	Container Container
 }
 

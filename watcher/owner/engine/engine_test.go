@@ -187,9 +187,9 @@ func TestListSeveral(t *testing.T) {
 		web := Container{ID: idA, Name: "web", Image: "shop", Endpoint: "/a/docker.sock"}
 		db := Container{ID: idB, Name: "db", Endpoint: "/c/podman.sock"}
 		want := []Published{
-			{netip.MustParseAddr("127.0.0.1"), 80, db},
-			{netip.MustParseAddr("127.0.0.1"), 8080, web},
-			{netip.MustParseAddr("::"), 8080, db},
+			{netip.MustParseAddr("127.0.0.1"), 80, 0, db},
+			{netip.MustParseAddr("127.0.0.1"), 8080, 0, web},
+			{netip.MustParseAddr("::"), 8080, 0, db},
 		}
 		if !slices.Equal(got.Published, want) {
 			t.Errorf("got %+v\nwant %+v", got.Published, want)

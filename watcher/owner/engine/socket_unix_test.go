@@ -94,7 +94,7 @@ func TestReal(t *testing.T) {
 
 	var e Engines
 	l := e.List(t.Context(), true)
-	want := Published{netip.MustParseAddr("127.0.0.1"), 8080, Container{ID: idA, Name: "web", Image: "shop", Endpoint: socket}}
+	want := Published{netip.MustParseAddr("127.0.0.1"), 8080, 0, Container{ID: idA, Name: "web", Image: "shop", Endpoint: socket}}
 	if !slices.Contains(l.Published, want) || len(l.Answered) == 0 || l.Answered[0] != socket {
 		t.Fatalf("got %+v, want %+v", l, want)
 	}

@@ -18,7 +18,7 @@ import (
 // TestStop asks an engine to stop a container that publishes 127.0.0.1:8080, if the engine's list says so.
 func TestStop(t *testing.T) {
 	const socket = "/run/docker-a.sock"
-	web := Published{netip.MustParseAddr("127.0.0.1"), 8080, Container{ID: idA, Name: "web", Image: "shop", Endpoint: socket}}
+	web := Published{netip.MustParseAddr("127.0.0.1"), 8080, 0, Container{ID: idA, Name: "web", Image: "shop", Endpoint: socket}}
 	renamed, otherPort, otherID, noID := web, web, web, web
 	renamed.Container.Name, otherPort.Port = "api", 8081
 	otherID.Container.ID, noID.Container.ID = idB, ""
