@@ -18,9 +18,9 @@ const (
 	unfolding = 150 * time.Millisecond
 	// settling is how long after its first look a panel may call AboutToShow by itself. GNOME's extension does.
 	settling = 2 * time.Second
-	// signPace is how long a repeated sign of the same kind is ignored. Rush is the shortest time between two signs.
+	// signPace is how long a repeated sign is ignored, and maxSigns how many are passed on in that time.
 	signPace = time.Second
-	rush     = 50 * time.Millisecond
+	maxSigns = 20
 	// maxReaders is how many panels are remembered.
 	maxReaders = 64
 )
@@ -40,11 +40,15 @@ type busMenu struct {
 	items    map[int32]*busItem
 	made     int32 // items up to now, by which they are numbered
 	revision uint32
-	changed  []*busItem           // whose properties are others than panels were told
-	grown    bool                 // there are other items than panels were told
-	readers  map[string]*reader   // the panels that have looked at the menu, by their bus names
-	whole    bool                 // one of them reads the whole menu
-	given    [menuSigns]time.Time // when the last sign of each kind was passed on
+	changed  []*busItem         // whose properties are others than panels were told
+	grown    bool               // there are other items than panels were told
+	readers  map[string]*reader // the panels that have looked at the menu, by their bus names
+	whole    bool               // one of them reads the whole menu
+	below    map[int32]bool     // the submenus that are open
+	given    sign               // the last sign that was passed on
+	givenAt  time.Time
+	recent   int // how many signs there were since paused
+	paused   time.Time
 }
 
 // A reader is a panel that has looked at the menu.
@@ -56,7 +60,7 @@ type reader struct {
 }
 
 func newBusMenu(queue *busQueue, signs chan<- sign) *busMenu {
-	m := &busMenu{queue: queue, signs: signs, revision: 1, items: map[int32]*busItem{}, readers: map[string]*reader{}}
+	m := &busMenu{queue: queue, signs: signs, revision: 1, items: map[int32]*busItem{}, readers: map[string]*reader{}, below: map[int32]bool{}}
 	m.root = &busItem{menu: m}
 	m.items[0] = m.root
 	return m
@@ -234,9 +238,14 @@ func (m *busMenu) happens(id int32, event, sender string) (known bool) {
 		m.reader(sender).tells = true
 		m.sign(menuOpened)
 	case event == "opened":
+		m.below[id] = true
 		m.sign(menuUsed)
 	case event == "closed" && id == 0:
 		m.sign(menuClosed)
+	case event == "closed":
+		if delete(m.below, id); len(m.below) == 0 {
+			m.sign(menuLeft)
+		}
 	}
 	return i != nil
 }
@@ -244,13 +253,16 @@ func (m *busMenu) happens(id int32, event, sender string) (known bool) {
 // sign passes on what the person does with the menu, but no flood of it. The caller has locked the menu.
 func (m *busMenu) sign(s sign) {
 	now := time.Now()
-	opposite := map[sign]sign{menuOpened: menuClosed, menuClosed: menuOpened, menuUsed: menuUsed}[s]
-	last := m.given[s]
-	repeated := !last.Before(m.given[opposite]) && now.Sub(last) < signPace
-	if repeated || s != menuClosed && now.Sub(slices.MaxFunc(m.given[:], time.Time.Compare)) < rush {
+	if s == menuOpened || s == menuShown || s == menuClosed {
+		clear(m.below)
+	}
+	if now.Sub(m.paused) >= signPace {
+		m.paused, m.recent = now, 0
+	}
+	if m.recent++; m.recent > maxSigns || s == m.given && now.Sub(m.givenAt) < signPace {
 		return
 	}
-	m.given[s] = now
+	m.given, m.givenAt = s, now
 	select {
 	case m.signs <- s:
 	default: // earlier ones are waiting
@@ -310,7 +322,7 @@ func (m *busMenu) prepare(id int32, sender string) (stale, known bool) {
 	if id != 0 {
 		m.sign(menuUsed)
 	} else if !r.tells && time.Since(r.since) >= settling {
-		m.sign(menuOpened)
+		m.sign(menuShown)
 	}
 	if len(r.levels) == 0 {
 		return false, true

@@ -16,9 +16,12 @@ import (
 
 const (
 	// hold is how long an open menu is left as it is after the last sign that somebody uses it: most hosts fold or close it when it
-	// changes. Not every host tells that it was closed. holdLimit bounds all of it, for a host that gives signs for ever.
+	// changes. holdLimit bounds all of it, for a host that gives signs for ever.
 	hold      = 2 * time.Minute
 	holdLimit = 5 * hold
+	// topHold is the same for a host that does not tell when the menu is closed, as far as no submenu is open. People rarely look at
+	// the top level for longer. After that the menu may change, so that it is up to date when it is opened again.
+	topHold = 30 * time.Second
 	// peekPace is how often it is looked whether the menu is open, where the system does not tell.
 	peekPace = 500 * time.Millisecond
 	// hostGrace is how long a session may be without a tray host before the person is told: at login the panel may come last.
@@ -212,31 +215,41 @@ func (l *loop) serve(ctx context.Context) bool {
 type sign int
 
 const (
-	menuOpened sign = iota
-	menuUsed        // a submenu was opened
+	menuOpened sign = iota + 1 // by a host that tells when it is closed
+	menuShown                  // by one that does not
+	menuUsed                   // a submenu was opened
+	menuLeft                   // the last open submenu was closed
 	menuClosed
-	menuSigns // how many there are
 )
 
 // use leaves the menu as it is while somebody uses it. Whoever opens it sees what there is: if that was held back until now, the menu
 // had been closed unheard.
 func (l *loop) use(s sign, now time.Time) {
-	if s == menuClosed {
+	until := hold
+	switch s {
+	case menuClosed:
 		l.held, l.closes = nil, true
 		return
-	}
-	l.calm()
-	if s == menuOpened {
+	case menuLeft:
+		if l.closes || l.held == nil {
+			return
+		}
+		until = topHold
+	case menuShown:
+		until = topHold
+		fallthrough
+	case menuOpened:
 		if l.held != nil {
 			l.drawer.draw(view(l.model), now)
 		}
 		l.held = nil
 		l.look()
 	}
+	l.calm()
 	if l.held == nil {
 		l.heldFrom = now
 	}
-	l.held = time.After(min(hold, l.heldFrom.Add(holdLimit).Sub(now)))
+	l.held = time.After(min(until, l.heldFrom.Add(holdLimit).Sub(now)))
 }
 
 // glance looks whether the menu is open, where the system does not tell, while that matters.

@@ -107,7 +107,7 @@ func forwardOpened(ctx context.Context, signs chan<- sign) {
 		case <-systray.TrayOpenedCh:
 		}
 		select {
-		case signs <- menuOpened:
+		case signs <- menuShown:
 		default: // earlier ones are waiting
 		}
 	}
