@@ -162,7 +162,7 @@ func TestExamine(t *testing.T) {
 		t.Fatal(err)
 	}
 	me := fmt.Sprintf("%s (PID %d)", strings.TrimSpace(string(comm)), os.Getpid())
-	host := "tray host works: " + me + " shows tray icons\n"
+	host := "tray host works: " + me + " shows tray icons; a left click opens the menu\n"
 	tests := []struct {
 		name  string
 		begin func(*desktop)

@@ -135,9 +135,20 @@ func (s *session) examineHost(ctx context.Context) doctor.Finding {
 	case s.sameProcess(limited, h.by, indicatorName):
 		return s.examineIndicators(limited, s.who(ctx, h.by))
 	default:
-		f.Says = s.who(ctx, h.by) + " shows tray icons"
+		f.Says = s.who(ctx, h.by) + " shows tray icons; a " + menuButton(os.Getenv("XDG_CURRENT_DESKTOP")) + " click opens the menu"
 	}
 	return f
+}
+
+// menuButton names the mouse button that opens the menu. The panels of MATE and LXQt call Activate for a left click whatever the icon
+// says of itself, and do nothing when that is refused.
+func menuButton(desktop string) string {
+	for name := range strings.SplitSeq(desktop, ":") {
+		if strings.EqualFold(name, "MATE") || strings.EqualFold(name, "LXQt") {
+			return "right"
+		}
+	}
+	return "left"
 }
 
 // hostFix says how a desktop comes to show tray icons.

@@ -53,3 +53,11 @@ func TestHostFix(t *testing.T) {
 		}
 	}
 }
+
+func TestMenuButton(t *testing.T) {
+	for desktop, want := range map[string]string{"": "left", "KDE": "left", "X-Cinnamon": "left", "MATE": "right", "LXQt": "right", "ubuntu:GNOME": "left"} {
+		if got := menuButton(desktop); got != want {
+			t.Errorf("%q: %s, want %s", desktop, got, want)
+		}
+	}
+}
