@@ -3,10 +3,7 @@
 package assets
 
 import (
-	"bytes"
 	_ "embed"
-	"image/color"
-	"image/png"
 	"fmt"
 )
 
@@ -41,21 +38,3 @@ func TemplateIcon() []byte { return template }
 
 // AttentionTemplate returns what AttentionIcon is for the macOS menu bar, in the format of TemplateIcon.
 func AttentionTemplate() []byte { return attentionTemplate }
-
-// Pixmap TEMP
-type Pixmap struct {
-	Width, Height int32
-	Pixels        []byte
-}
-
-func Pixmaps(n int, alarm bool) []Pixmap {
-	img, _ := png.Decode(bytes.NewReader(TrayIcon(n)))
-	px := []byte{}
-	for y := range 64 {
-		for x := range 64 {
-			c := color.NRGBAModel.Convert(img.At(x, y)).(color.NRGBA)
-			px = append(px, c.A, c.R, c.G, c.B)
-		}
-	}
-	return []Pixmap{{64, 64, px}}
-}

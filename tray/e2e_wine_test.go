@@ -145,6 +145,17 @@ func (w *wine) testTray(step func(string, ...any), victim string) {
 	}
 	step("opened: %q", w.urls())
 
+	entries := tray.open()
+	late := w.startVictim(victimOptions{}, "127.0.0.1:0")
+	time.Sleep(10 * time.Second) // in which it would get its row, also where looks are rare
+	if text := labels(tray.enter(entries, "Other")); strings.Contains(text, row(late.ports[0])) {
+		w.t.Errorf("the open menu changed to\n%s", text)
+	}
+	tray.dismiss()
+	tray.waitFor("row of what came while the menu was open", func(entries []entry) bool { return strings.Contains(labels(entries), row(late.ports[0])) }, "Other")
+	late.signal(os.Kill)
+	step("the open menu was held")
+
 	windows.signal(os.Kill)
 	listed = tray.waitFor("menu without a listener that has ended", func(entries []entry) bool { return !strings.Contains(labels(entries), row(port)) }, "Other")
 	if len(listed) != 1 {

@@ -321,7 +321,12 @@ func (t *wineTray) open() []entry {
 // submenu that is open then. What has no submenu is chosen.
 func (t *wineTray) choose(labels ...string) []entry {
 	t.t.Helper()
-	entries := t.open()
+	return t.enter(t.open(), labels...)
+}
+
+// enter is choose in a menu that is open, with these entries.
+func (t *wineTray) enter(entries []entry, labels ...string) []entry {
+	t.t.Helper()
 	for _, label := range labels {
 		i := slices.IndexFunc(entries, func(e entry) bool { return strings.HasPrefix(e.label, label) })
 		if i < 0 || entries[i].grey {
