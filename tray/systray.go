@@ -72,8 +72,7 @@ func escaped(label string) string {
 // systrayFace is the icon with its badge and tooltip.
 type systrayFace struct{}
 
-// SetIcon puts the number of listeners on the icon, on macOS beside it; or it has the icon ask for attention, where there is no
-// room for the number as well.
+// SetIcon puts the number of servers on the icon, on macOS beside it. With attention the icon also shows the alarm.
 func (systrayFace) SetIcon(count int, attention bool) {
 	// On Linux systray panics if the session has just ended, of which this program is about to hear.
 	defer func() {
@@ -82,11 +81,7 @@ func (systrayFace) SetIcon(count int, attention bool) {
 		}
 	}()
 	if runtime.GOOS != "darwin" {
-		icon := assets.TrayIcon(count)
-		if attention {
-			icon = assets.AttentionIcon()
-		}
-		systray.SetIcon(icon)
+		systray.SetIcon(assets.TrayIcon(count, attention))
 		return
 	}
 	icon := assets.TemplateIcon()
