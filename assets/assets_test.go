@@ -4,81 +4,293 @@ import (
 	"bufio"
 	"bytes"
 	"crypto/sha256"
-	"encoding/binary"
 	"fmt"
 	"image"
 	"image/color"
 	"image/png"
+	"math"
 	"os"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
 )
 
-var (
-	pngSizes = []int{64}
-	icoSizes = []int{16, 20, 24, 32, 48, 64}
-)
+var sizes = []int{16, 20, 22, 24, 32, 48, 64}
+
+// A state is what the tray icon can show.
+type state struct {
+	n     int
+	alarm bool
+}
+
+func (s state) String() string { return fmt.Sprintf("%d servers, alarm %v", s.n, s.alarm) }
+
+// states returns all states, the calm ones first.
+func states() []state {
+	var list []state
+	for _, alarm := range []bool{false, true} {
+		for n := range 11 {
+			list = append(list, state{n, alarm})
+		}
+	}
+	return list
+}
 
 func TestTrayIcon(t *testing.T) {
-	sizes := pngSizes
-	if extension == ".ico" {
-		sizes = icoSizes
-	}
-	icons := make(map[int][]byte)
-	for n := -1; n <= 12; n++ {
-		icons[n] = TrayIcon(n)
-		if got := squares(t, fmt.Sprintf("TrayIcon(%d)", n), icons[n]); !slices.Equal(got, sizes) {
-			t.Errorf("TrayIcon(%d) has the sizes %v, want %v", n, got, sizes)
-		}
-	}
-	for a := 0; a <= 10; a++ {
-		for b := range a {
-			if bytes.Equal(icons[a], icons[b]) {
-				t.Errorf("TrayIcon(%d) and TrayIcon(%d) are the same", a, b)
+	for _, s := range states() {
+		icon := TrayIcon(s.n, s.alarm)
+		if runtime.GOOS == "windows" {
+			if want := read(s.n, s.alarm); !bytes.Equal(icon, want) {
+				t.Errorf("%v: not the ICO file", s)
 			}
+			continue
 		}
-	}
-	if got := squares(t, "AttentionIcon()", AttentionIcon()); !slices.Equal(got, sizes) {
-		t.Errorf("AttentionIcon() has the sizes %v, want %v", got, sizes)
-	}
-	for n, same := range map[int]int{-1: 0, 11: 10, 12: 10} {
-		if !bytes.Equal(icons[n], icons[same]) {
-			t.Errorf("TrayIcon(%d) and TrayIcon(%d) differ", n, same)
+		img := decode(t, s.String(), icon)
+		if got, want := img.Rect.Size(), image.Pt(64, 64); got != want {
+			t.Errorf("%v: the size is %v, want %v", s, got, want)
 		}
 	}
 }
 
-// TestIconFiles reads the icons of every system, whichever one runs the test.
-func TestIconFiles(t *testing.T) {
-	names := []string{"icon-attention"}
-	for n := range 11 {
-		names = append(names, fmt.Sprint("icon-", n))
-	}
-	for _, name := range names {
-		for extension, sizes := range map[string][]int{".png": pngSizes, ".ico": icoSizes} {
-			name := name + extension
-			data, err := os.ReadFile(name)
-			if err != nil {
-				t.Fatal(err)
+// TestCounts has every count look different, and counts outside of the badge's range like the nearest in it.
+func TestCounts(t *testing.T) {
+	for _, alarm := range []bool{false, true} {
+		for at, size := range sizes {
+			seen := make(map[string]int)
+			for n := range 11 {
+				pixels := string(Pixmaps(n, alarm)[at].Pixels)
+				if other, ok := seen[pixels]; ok {
+					t.Errorf("alarm %v, %d pixels: %d and %d servers look the same", alarm, size, other, n)
+				}
+				seen[pixels] = n
 			}
-			if got := squares(t, name, data); !slices.Equal(got, sizes) {
-				t.Errorf("%s has the sizes %v, want %v", name, got, sizes)
+		}
+		for n, same := range map[int]int{-1: 0, math.MinInt: 0, 11: 10, math.MaxInt: 10} {
+			if !bytes.Equal(TrayIcon(n, alarm), TrayIcon(same, alarm)) {
+				t.Errorf("alarm %v: TrayIcon(%d) and TrayIcon(%d) differ", alarm, n, same)
+			}
+		}
+	}
+}
+
+func TestPixmaps(t *testing.T) {
+	for _, s := range states() {
+		var got []int
+		for _, p := range Pixmaps(s.n, s.alarm) {
+			if p.Width != p.Height || len(p.Pixels) != int(4*p.Width*p.Height) {
+				t.Errorf("%v: %d by %d pixels in %d bytes", s, p.Width, p.Height, len(p.Pixels))
+			}
+			got = append(got, int(p.Width))
+		}
+		if !slices.Equal(got, sizes) {
+			t.Errorf("%v: the sizes are %v, want %v", s, got, sizes)
+		}
+	}
+}
+
+// TestPixelOrder compares the bytes of a pixmap with the colours of the file they come from.
+func TestPixelOrder(t *testing.T) {
+	for i, file := range pictures(read(3, true)) {
+		img, p := decode(t, "icon-3-alarm.ico", file), Pixmaps(3, true)[i]
+		for at := range img.Rect.Dx() * img.Rect.Dy() {
+			c := img.NRGBAAt(at%img.Rect.Dx(), at/img.Rect.Dx())
+			if got, want := p.Pixels[4*at:][:4], []byte{c.A, c.R, c.G, c.B}; !bytes.Equal(got, want) {
+				t.Fatalf("%d pixels: pixel %d is %v, want %v", p.Width, at, got, want)
+			}
+		}
+	}
+}
+
+// The colours that the icon is made of. Dark has no share in soft edges, except in those of the badge.
+var (
+	tile  = color.NRGBA{0x0d, 0x85, 0x77, 255}
+	dark  = color.NRGBA{0x16, 0x19, 0x1d, 255}
+	white = color.NRGBA{255, 255, 255, 255}
+	amber = color.NRGBA{0xff, 0xb3, 0, 255}
+)
+
+// TestColours has each pixel show a colour of the palette or a mixture of two, however transparent it is. A colour that
+// was multiplied by alpha would be too dark.
+func TestColours(t *testing.T) {
+	for _, s := range states() {
+		for at, size := range sizes {
+			img := pixmap(s, at)
+			soft := 0
+			for i := range size * size {
+				c := img.NRGBAAt(i%size, i/size)
+				if c.A == 0 {
+					continue
+				}
+				// Three colours meet at the corners of the badge.
+				palette, most := []color.NRGBA{tile, white, amber, dark}, 32.0
+				if c.A < 255 {
+					soft++
+					if most = 4; s.n == 0 {
+						palette = palette[:3]
+					}
+				}
+				if off := mixtureError(c, palette); off > most {
+					t.Fatalf("%v, %d pixels: %d,%d is %v, %.0f away from the palette", s, size, i%size, i/size, c, off)
+				}
+			}
+			if soft == 0 {
+				t.Errorf("%v, %d pixels: no soft edges", s, size)
+			}
+		}
+	}
+}
+
+// mixtureError returns how far a colour is from the nearest mixture of two colours of the palette, its alpha apart.
+func mixtureError(c color.NRGBA, palette []color.NRGBA) float64 {
+	least := math.Inf(1)
+	for i, a := range palette {
+		for _, b := range palette[i+1:] {
+			for step := range 65 {
+				mix := func(x, y uint8) uint8 { return uint8((int(x)*(64-step) + int(y)*step + 32) / 64) }
+				least = min(least, distance(c, color.NRGBA{mix(a.R, b.R), mix(a.G, b.G), mix(a.B, b.B), c.A}))
+			}
+		}
+	}
+	return least
+}
+
+func distance(a, b color.NRGBA) float64 {
+	r, g, bl := float64(a.R)-float64(b.R), float64(a.G)-float64(b.G), float64(a.B)-float64(b.B)
+	return math.Sqrt(r*r + g*g + bl*bl)
+}
+
+// TestAlarmNeedsNoColour has people without colour vision tell the alarm: as lightness on dark and on light panels, and
+// as the outline alone. A twentieth of the icon is a disc of a quarter of its width.
+func TestAlarmNeedsNoColour(t *testing.T) {
+	views := map[string]func(color.NRGBA) float64{
+		"lightness on a dark panel":  func(c color.NRGBA) float64 { return lightness(c, 0x20) },
+		"lightness on a light panel": func(c color.NRGBA) float64 { return lightness(c, 0xf2) },
+		"alpha":                      func(c color.NRGBA) float64 { return float64(c.A) },
+	}
+	for name, view := range views {
+		for at, size := range sizes {
+			for n := range 11 {
+				calm, alarm := pixmap(state{n, false}, at), pixmap(state{n, true}, at)
+				differ := 0
+				for i := range size * size {
+					x, y := i%size, i/size
+					if math.Abs(view(calm.NRGBAAt(x, y))-view(alarm.NRGBAAt(x, y))) > 64 {
+						differ++
+					}
+				}
+				if part := float64(differ) / float64(size*size); part < 0.05 {
+					t.Errorf("%s, %d servers, %d pixels: the alarm changes %.1f %%, want 5 %%", name, n, size, 100*part)
+				}
+			}
+		}
+	}
+}
+
+// lightness returns the grey value of a colour on a grey panel.
+func lightness(c color.NRGBA, panel float64) float64 {
+	alpha := float64(c.A) / 255
+	return alpha*(0.299*float64(c.R)+0.587*float64(c.G)+0.114*float64(c.B)) + (1-alpha)*panel
+}
+
+// TestBadgeAndAlarmTogether has the alarm leave the badge as it is, and the badge the alarm.
+func TestBadgeAndAlarmTogether(t *testing.T) {
+	for at, size := range sizes {
+		for n := 1; n <= 10; n++ {
+			calm, alarm := pixmap(state{n, false}, at), pixmap(state{n, true}, at)
+			none, alone := pixmap(state{0, false}, at), pixmap(state{0, true}, at)
+			badge, disc := 0, 0
+			for i := range size * size {
+				x, y := i%size, i/size
+				// The soft corners of its plate show what is behind it.
+				if c := calm.NRGBAAt(x, y); c != none.NRGBAAt(x, y) && (c == dark || c == white) {
+					badge++
+					if alarm.NRGBAAt(x, y) != calm.NRGBAAt(x, y) {
+						t.Fatalf("%d servers, %d pixels: the alarm changes the badge at %d,%d", n, size, x, y)
+					}
+				}
+				if distance(alone.NRGBAAt(x, y), amber) < 2 {
+					disc++
+					if alarm.NRGBAAt(x, y) != alone.NRGBAAt(x, y) {
+						t.Fatalf("%d servers, %d pixels: the badge changes the alarm at %d,%d", n, size, x, y)
+					}
+				}
+			}
+			if least := size * size / 10; badge < least || disc < least {
+				t.Errorf("%d servers, %d pixels: badge and disc have %d and %d, want %d", n, size, badge, disc, least)
+			}
+		}
+	}
+}
+
+// TestGlyphStaysVisible has the signs leave at least half of the white of the glyph. The dot, a fifth of it, is not
+// counted where the alarm takes its place.
+func TestGlyphStaysVisible(t *testing.T) {
+	for at, size := range sizes {
+		plain := pixmap(state{}, at)
+		for _, s := range states() {
+			img := pixmap(s, at)
+			var all, left float64
+			for i := range size * size {
+				x, y := i%size, i/size
+				if s.alarm && x < size*3/8 && y < size*3/8 {
+					continue
+				}
+				c := plain.NRGBAAt(x, y)
+				weight := float64(c.R-tile.R) / float64(white.R-tile.R)
+				if c.A < 255 || c.R < tile.R {
+					continue
+				}
+				all += weight
+				if img.NRGBAAt(x, y) == c {
+					left += weight
+				}
+			}
+			if part := left / all; part < 0.5 {
+				t.Errorf("%v, %d pixels: %.0f %% of the glyph is left, want 50 %%", s, size, 100*part)
+			}
+		}
+	}
+}
+
+// TestBadgeIsCrisp has the digits fill whole pixels at the small sizes: between white and dark there is no grey.
+func TestBadgeIsCrisp(t *testing.T) {
+	for at, size := range sizes[:4] {
+		for n := 1; n <= 10; n++ {
+			img, none := pixmap(state{n, false}, at), pixmap(state{}, at)
+			digits := 0
+			for i := range size * size {
+				x, y := i%size, i/size
+				c := img.NRGBAAt(x, y)
+				if c == none.NRGBAAt(x, y) {
+					continue
+				}
+				if c == white {
+					digits++
+				}
+				// Only the corners of the plate are soft, and the tile shows there.
+				if grey := c.R > dark.R+40 && c.R < 215; grey && distance(c, tile) > 140 {
+					t.Errorf("%d servers, %d pixels: %d,%d is %v, want white or dark", n, size, x, y, c)
+				}
+			}
+			if digits < size/4 {
+				t.Errorf("%d servers, %d pixels: the number has %d white pixels, want %d", n, size, digits, size/4)
 			}
 		}
 	}
 }
 
 func TestTemplates(t *testing.T) {
-	for name, file := range map[string][]byte{"TemplateIcon()": TemplateIcon(), "AttentionTemplate()": AttentionTemplate()} {
-		if got, want := squares(t, name, file), []int{44}; !slices.Equal(got, want) {
-			t.Errorf("%s has the sizes %v, want %v", name, got, want)
-		}
+	names := map[string][]byte{"TemplateIcon()": TemplateIcon(), "AttentionTemplate()": AttentionTemplate()}
+	for name, file := range names {
 		img := decode(t, name, file)
+		if got, want := img.Rect.Size(), image.Pt(44, 44); got != want {
+			t.Errorf("%s has the size %v, want %v", name, got, want)
+		}
 		alphas := make(map[uint8]bool)
-		for y := range img.Bounds().Dy() {
-			for x := range img.Bounds().Dx() {
-				c := color.NRGBAModel.Convert(img.At(x, y)).(color.NRGBA)
+		for y := range img.Rect.Dy() {
+			for x := range img.Rect.Dx() {
+				c := img.NRGBAAt(x, y)
 				if c.R != 0 || c.G != 0 || c.B != 0 {
 					t.Fatalf("%s at %d,%d is %v, want black", name, x, y, c)
 				}
@@ -89,43 +301,35 @@ func TestTemplates(t *testing.T) {
 			t.Errorf("%s needs both clear and opaque pixels", name)
 		}
 	}
-}
-
-// The state must be told by those who see no colours: the attention icon differs from every other in lightness, in a good part
-// of its picture.
-func TestAttentionNeedsNoColour(t *testing.T) {
-	for _, size := range []int{0, 1, 2, 3} {
-		attention := lightness(t, size, "icon-attention.ico")
-		for n := range 11 {
-			name := fmt.Sprintf("icon-%d.ico", n)
-			differ := 0
-			for i, other := range lightness(t, size, name) {
-				if d := int(other) - int(attention[i]); max(d, -d) > 64 {
-					differ++
-				}
-			}
-			if part := float64(differ) / float64(len(attention)); part < 0.2 {
-				t.Errorf("at %d pixels only %.0f %% tell attention from %s", icoSizes[size], 100*part, name)
-			}
+	calm, alarm := decode(t, "TemplateIcon()", TemplateIcon()), decode(t, "AttentionTemplate()", AttentionTemplate())
+	differ := 0
+	for i := 3; i < len(calm.Pix); i += 4 {
+		if d := int(calm.Pix[i]) - int(alarm.Pix[i]); max(d, -d) > 128 {
+			differ++
 		}
+	}
+	if least := 44 * 44 / 20; differ < least {
+		t.Errorf("the alarm changes %d pixels of the template, want %d", differ, least)
 	}
 }
 
-// lightness returns the grey values of a picture in an ICO file.
-func lightness(t *testing.T, at int, name string) []uint8 {
-	t.Helper()
-	file, err := os.ReadFile(name)
-	if err != nil {
-		t.Fatal(err)
-	}
-	img := decode(t, name, pictures(t, name, file)[at])
-	var greys []uint8
-	for y := range img.Bounds().Dy() {
-		for x := range img.Bounds().Dx() {
-			greys = append(greys, color.GrayModel.Convert(img.At(x, y)).(color.Gray).Y)
+// TestIconFiles has each entry of each ICO file tell the size of its picture, which Windows chooses by.
+func TestIconFiles(t *testing.T) {
+	for _, s := range states() {
+		file := read(s.n, s.alarm)
+		if !bytes.HasPrefix(file, []byte{0, 0, 1, 0}) {
+			t.Errorf("%v: not an ICO file", s)
+		}
+		for i, picture := range pictures(file) {
+			entry := file[6+16*i:]
+			if got, want := [2]int{int(entry[0]), int(entry[1])}, [2]int{sizes[i], sizes[i]}; got != want {
+				t.Errorf("%v: entry %d says %v pixels, want %v", s, i, got, want)
+			}
+			if got, want := decode(t, s.String(), picture).Rect.Size(), image.Pt(sizes[i], sizes[i]); got != want {
+				t.Errorf("%v: picture %d has %v pixels, want %v", s, i, got, want)
+			}
 		}
 	}
-	return greys
 }
 
 // TestGenerated fails when icon.svg or generate.go was changed without running go generate, or an image by other means.
@@ -148,56 +352,52 @@ func TestGenerated(t *testing.T) {
 			t.Errorf("%s is not the file that generated.sum names: run go generate", name)
 		}
 	}
-	for _, name := range []string{"icon.svg", "generate.go", "icon-0.png", "icon-10.ico", "template.png", "icon-attention.png",
-		"icon-attention.ico", "template-attention.png"} {
+	want := []string{"icon.svg", "generate.go", "icon.png", "template.png", "template-alarm.png"}
+	embedded, err := icons.ReadDir(".")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := len(embedded); got != len(states()) {
+		t.Errorf("%d icons are embedded, want %d", got, len(states()))
+	}
+	for _, file := range embedded {
+		want = append(want, file.Name())
+	}
+	for _, name := range want {
 		if !slices.Contains(names, name) {
 			t.Errorf("generated.sum does not name %s", name)
 		}
 	}
 }
 
-// squares returns the widths of the pictures in a PNG or ICO file, all of which must be square.
-func squares(t *testing.T, name string, file []byte) []int {
-	t.Helper()
-	var sizes []int
-	for _, picture := range pictures(t, name, file) {
-		bounds := decode(t, name, picture).Bounds()
-		if bounds.Dx() != bounds.Dy() {
-			t.Errorf("%s is %v, want a square", name, bounds)
-		}
-		sizes = append(sizes, bounds.Dx())
+// BenchmarkPixmaps tells what a change of the icon costs.
+func BenchmarkPixmaps(b *testing.B) {
+	b.ReportAllocs()
+	for b.Loop() {
+		Pixmaps(3, true)
 	}
-	return sizes
 }
 
-// pictures returns the PNG files in an ICO file; a PNG file is its own only picture.
-func pictures(t *testing.T, name string, file []byte) [][]byte {
-	t.Helper()
-	le := binary.LittleEndian
-	if !bytes.HasPrefix(file, []byte{0, 0, 1, 0}) {
-		return [][]byte{file}
+// pixmap returns the picture of a state in the size of that index.
+func pixmap(s state, size int) *image.NRGBA {
+	p := Pixmaps(s.n, s.alarm)[size]
+	img := image.NewNRGBA(image.Rect(0, 0, int(p.Width), int(p.Height)))
+	for i := 0; i < len(p.Pixels); i += 4 {
+		copy(img.Pix[i:], []byte{p.Pixels[i+1], p.Pixels[i+2], p.Pixels[i+3], p.Pixels[i]})
 	}
-	var list [][]byte
-	for i := range int(le.Uint16(file[4:])) {
-		entry := file[6+16*i:][:16]
-		size, offset := int(le.Uint32(entry[8:])), int(le.Uint32(entry[12:]))
-		if offset+size > len(file) {
-			t.Fatalf("%s: picture %d ends at %d of %d bytes", name, i, offset+size, len(file))
-		}
-		picture := file[offset:][:size]
-		if got, want := int(entry[0]), decode(t, name, picture).Bounds().Dx(); got != want {
-			t.Errorf("%s: the entry of picture %d says %d pixels, want %d", name, i, got, want)
-		}
-		list = append(list, picture)
-	}
-	return list
+	return img
 }
 
-func decode(t *testing.T, name string, file []byte) image.Image {
+// decode returns the picture of a PNG file, which must not be multiplied by alpha.
+func decode(t *testing.T, name string, file []byte) *image.NRGBA {
 	t.Helper()
 	img, err := png.Decode(bytes.NewReader(file))
 	if err != nil {
 		t.Fatalf("%s: %v", name, err)
 	}
-	return img
+	straight, ok := img.(*image.NRGBA)
+	if !ok {
+		t.Fatalf("%s is a %T, want an *image.NRGBA", name, img)
+	}
+	return straight
 }

@@ -1,22 +1,27 @@
 //go:build ignore
 
-// Generate draws every raster form of icon.svg: the tray icons with their badges, or asking for attention, as PNG and ICO, the
-// macOS templates and the application icon. It records the hashes of what it read and wrote in generated.sum.
+// Generate draws every raster form of icon.svg: the tray icons with their badges and the alarm, the macOS templates and
+// the application icon. It records the hashes of what it read and wrote in generated.sum.
 //
-// With -hicolor DIRECTORY it leaves all that alone and writes the application icon into that directory, in the sizes and places of
-// the hicolor icon theme, for a package.
+// With -hicolor DIRECTORY it leaves all that alone and writes the application icon into that directory, in the sizes
+// and places of the hicolor icon theme, for a package.
 package main
 
 import (
 	"bytes"
+	"compress/zlib"
 	"crypto/sha256"
 	"encoding/binary"
+	"errors"
 	"flag"
 	"fmt"
+	"hash/crc32"
 	"image"
-	"image/png"
+	"image/color"
+	"image/draw"
 	"log"
 	"maps"
+	"math"
 	"os"
 	"path/filepath"
 	"slices"
@@ -26,16 +31,28 @@ import (
 	"github.com/srwiley/rasterx"
 )
 
-// units is the width and height of the view box of icon.svg. The badge is laid out in the same coordinates.
+// units is the width and height of the view box of icon.svg.
 const units = 64
 
-// icoSizes are the pixel sizes Windows may ask for in the notification area.
-var icoSizes = []int{16, 20, 24, 32, 48, 64}
+// glyphMargin is what the glyph leaves free at each edge of the view box.
+const glyphMargin = 8
+
+// traySizes are the pixel sizes that panels and the Windows notification area ask for. Some panels take the largest
+// picture and shrink it to 16 pixels, so the signs have about the same share of it in every size.
+var traySizes = []int{16, 20, 22, 24, 32, 48, 64}
 
 // hicolorSizes are the pixel sizes that desktops take from the hicolor theme: for menus, panels, docks, and stores.
 var hicolorSizes = []int{16, 22, 24, 32, 48, 64, 128, 256}
 
-// strokes draws each character of a badge on a grid 4 steps wide and 6 high (the plus is 3 wide), so that no font is needed.
+// The colours of the signs. The badge is white on dark and the alarm dark on light, so they differ without colour, too.
+const (
+	dark  = "#16191d"
+	white = "#ffffff"
+	amber = "#ffb300"
+)
+
+// strokes draws each character of a badge on a grid 4 steps wide and 6 high (the plus is 3 wide), for 32 pixels and
+// more.
 var strokes = map[rune]string{
 	'1': "M0.8 1.3 L2.8 0 V6",
 	'2': "M0.1 1.8 A1.9 1.8 0 0 1 3.9 1.8 C3.9 3.3 1.1 4.6 0.1 6 H4",
@@ -47,6 +64,83 @@ var strokes = map[rune]string{
 	'8': "M2 0 A1.6 1.5 0 1 1 1.99 0 Z M2 3 A1.8 1.5 0 1 1 1.99 3 Z",
 	'9': "M0.9 6 L3.6 2.7 M2 0 A2 1.9 0 1 1 1.99 0 Z",
 	'+': "M0 3 H3 M1.5 1.5 V4.5",
+}
+
+// pixelFonts draws the characters of a badge pixel by pixel at small sizes, where soft edges would make them hard to
+// read.
+var pixelFonts = map[int]map[rune]string{
+	16: {
+		'1': ".#. ##. .#. .#. .#. .#.",
+		'2': "###. ...# ..#. .#.. #... ####",
+		'3': "###. ...# .##. ...# ...# ###.",
+		'4': "..#. .##. #.#. #### ..#. ..#.",
+		'5': "#### #... ###. ...# ...# ###.",
+		'6': ".##. #... ###. #..# #..# .##.",
+		'7': "#### ...# ..#. ..#. .#.. .#..",
+		'8': ".##. #..# .##. #..# #..# .##.",
+		'9': ".##. #..# #..# .### ...# .##.",
+		'+': "... .#. ### .#. ... ...",
+	},
+	20: {
+		'1': ".## ### .## .## .## .## .##",
+		'2': "####. ...## ...## .###. ##... ##... #####",
+		'3': "####. ...## ...## .###. ...## ...## ####.",
+		'4': "##.## ##.## ##.## ##### ...## ...## ...##",
+		'5': "##### ##... ####. ...## ...## ...## ####.",
+		'6': ".###. ##... ##... ####. ##.## ##.## .###.",
+		'7': "##### ...## ...## ..##. ..##. .##.. .##..",
+		'8': ".###. ##.## ##.## .###. ##.## ##.## .###.",
+		'9': ".###. ##.## ##.## .#### ...## ...## .###.",
+		'+': "..... ..#.. ..#.. ##### ..#.. ..#.. .....",
+	},
+	22: largeFont,
+	24: largeFont,
+}
+
+// largeFont serves 22 and 24 pixels.
+var largeFont = map[rune]string{
+	'1': "..## .### #### ..## ..## ..## ..## ..##",
+	'2': ".####. ##..## ....## ...##. ..##.. .##... ##.... ######",
+	'3': ".####. ##..## ....## ..###. ....## ....## ##..## .####.",
+	'4': "...##. ..###. .####. ##.##. ##.##. ###### ...##. ...##.",
+	'5': "###### ##.... #####. ....## ....## ....## ##..## .####.",
+	'6': "..###. .##... ##.... #####. ##..## ##..## ##..## .####.",
+	'7': "###### ....## ....## ...##. ...##. ..##.. ..##.. ..##..",
+	'8': ".####. ##..## ##..## .####. ##..## ##..## ##..## .####.",
+	'9': ".####. ##..## ##..## ##..## .##### ....## ...##. .###..",
+	'+': "..... ..... ..#.. ..#.. ##### ..#.. ..#.. .....",
+}
+
+// An alarm is a disc with an exclamation mark that takes the place of the glyph's dot in the upper left corner. The
+// tile is cut out around the disc, so the outline of the icon shows the alarm, too. All boxes are in pixels.
+type alarm struct {
+	disc, stem, dot box
+	gap             float64 // between the disc and what is left of the tile
+}
+
+// alarms holds the small sizes, where everything fills whole pixels, and 32, of which larger ones are multiples.
+var alarms = map[int]alarm{
+	16: {disc: box{0, 0, 8, 8, 4}, stem: box{3, 1, 2, 4, 0}, dot: box{3, 6, 2, 1, 0}, gap: 1},
+	20: {disc: box{0, 0, 10, 10, 5}, stem: box{4, 1, 2, 5, 0}, dot: box{4, 7, 2, 2, 0}, gap: 1},
+	22: {disc: box{0, 0, 10, 10, 5}, stem: box{4, 1, 2, 5, 0}, dot: box{4, 7, 2, 2, 0}, gap: 1},
+	24: {disc: box{0, 0, 12, 12, 6}, stem: box{5, 2, 2, 5, 0}, dot: box{5, 8, 2, 2, 0}, gap: 1},
+	32: {disc: box{0, 0, 16, 16, 8}, stem: box{6.2, 2.6, 3.6, 6.8, 1.8}, dot: box{6.2, 10.2, 3.6, 3.6, 1.8}, gap: 2},
+}
+
+// A box is a rectangle with round corners.
+type box struct{ x, y, width, height, radius float64 }
+
+// path returns the outline in the syntax of SVG.
+func (b box) path() string {
+	r, right, bottom := b.radius, b.x+b.width, b.y+b.height
+	arc := func(x, y float64) string { return fmt.Sprintf("A%g %g 0 0 1 %g %g", r, r, x, y) }
+	return fmt.Sprintf("M%g %gH%g%sV%g%sH%g%sV%g%sZ", b.x+r, b.y, right-r, arc(right, b.y+r), bottom-r, arc(right-r, bottom),
+		b.x+r, arc(b.x, bottom-r), b.y+r, arc(b.x+r, b.y))
+}
+
+// scaled returns the box k times as large and as far from the corner.
+func (b box) scaled(k float64) box {
+	return box{k * b.x, k * b.y, k * b.width, k * b.height, k * b.radius}
 }
 
 func main() {
@@ -91,27 +185,38 @@ func rasters(svg string) (map[string][]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("icon.svg: %w", err)
 	}
-	files := map[string][]byte{
-		"icon.png":     pngFile(draw(icon, 512, rasterx.Identity)),
-		"template.png": pngFile(template(icon[1:])),
-	}
-	if err := addAttention(files, icon[0]); err != nil {
-		return nil, fmt.Errorf("attention: %w", err)
-	}
-	for n := range 11 {
-		badge, err := parse(badgeSVG(n, icon[0]))
-		if err != nil {
-			return nil, fmt.Errorf("badge %d: %w", n, err)
+	files := map[string][]byte{"icon.png": pngFile(straight(drawIcon(icon, 512)))}
+	for _, alarm := range []bool{false, true} {
+		for n := range 11 {
+			var pictures []*image.NRGBA
+			for _, size := range traySizes {
+				picture, err := trayIcon(icon, size, n, alarm)
+				if err != nil {
+					return nil, fmt.Errorf("%d servers, alarm %v, %d pixels: %w", n, alarm, size, err)
+				}
+				pictures = append(pictures, picture)
+			}
+			files[fmt.Sprint("icon-", n, suffix(alarm), ".ico")] = icoFile(pictures)
 		}
-		shapes := slices.Concat(icon, badge)
-		files[fmt.Sprintf("icon-%d.png", n)] = pngFile(draw(shapes, 64, rasterx.Identity))
-		files[fmt.Sprintf("icon-%d.ico", n)] = icoFile(shapes)
+		picture, err := template(icon[1:], alarm)
+		if err != nil {
+			return nil, fmt.Errorf("template, alarm %v: %w", alarm, err)
+		}
+		files["template"+suffix(alarm)+".png"] = pngFile(picture)
 	}
 	return files, nil
 }
 
-// hicolor writes the application icon as SIZExSIZE/apps/porttray.png and scalable/apps/porttray.svg below directory, which need
-// not exist. See https://specifications.freedesktop.org/icon-theme-spec/latest/.
+// suffix ends the names of files that show the alarm.
+func suffix(alarm bool) string {
+	if alarm {
+		return "-alarm"
+	}
+	return ""
+}
+
+// hicolor writes the application icon as SIZExSIZE/apps/porttray.png and scalable/apps/porttray.svg below directory,
+// which need not exist. See https://specifications.freedesktop.org/icon-theme-spec/latest/.
 func hicolor(directory string) error {
 	svg, err := os.ReadFile("icon.svg")
 	if err != nil {
@@ -123,7 +228,7 @@ func hicolor(directory string) error {
 	}
 	files := map[string][]byte{"scalable/apps/porttray.svg": svg}
 	for _, size := range hicolorSizes {
-		files[fmt.Sprintf("%dx%d/apps/porttray.png", size, size)] = pngFile(draw(icon, size, rasterx.Identity))
+		files[fmt.Sprintf("%dx%d/apps/porttray.png", size, size)] = pngFile(straight(drawIcon(icon, size)))
 	}
 	for name, data := range files {
 		file := filepath.Join(directory, name)
@@ -155,121 +260,231 @@ func parse(svg string) ([]oksvg.SvgPath, error) {
 	return icon.SVGPaths, nil
 }
 
-// badgeSVG draws the number n in the lower right corner of the tile: nothing for 0, "9+" for 10. A step of the character grid
-// is 4 units and the strokes run between the multiples of 4, so they fill whole pixels in an icon of 16 pixels.
-func badgeSVG(n int, tile oksvg.SvgPath) string {
-	text, left, textLeft := fmt.Sprint(n), 22, 34
-	switch n {
-	case 0:
-		return "<svg></svg>"
-	case 10:
-		text, left, textLeft = "9+", 10, 18
+// trayIcon draws the icon with the badge for n servers and the alarm, if there is one.
+func trayIcon(icon []oksvg.SvgPath, size, n int, alarming bool) (*image.NRGBA, error) {
+	img := drawIcon(icon, size)
+	var err error
+	if alarming {
+		a := alarmFor(size)
+		sign := fill(amber, a.disc) + fill(dark, a.stem, a.dot)
+		err = errors.Join(erase(img, fill(white, a.cut())), paintSVG(img, sign))
 	}
-	const top, radius = 22, 14
+	if n > 0 {
+		err = errors.Join(err, paintSVG(img, badge(size, strings.Replace(fmt.Sprint(n), "10", "9+", 1))))
+	}
+	return straight(img), err
+}
 
-	var svg strings.Builder
-	svg.WriteString("<svg>")
-	plate := func(inset int, fill string) {
-		x, y, end, r := left+inset, top+inset, units-max(0, inset), radius-inset
-		fmt.Fprintf(&svg, `<rect x="%d" y="%d" width="%d" height="%d" rx="%d" ry="%d" fill="%s"/>`, x, y, end-x, end-y, r, r, fill)
+// template draws the glyph for the macOS menu bar, which wants black and alpha only and brings its own background. The
+// glyph is a little larger than on its tile. The exclamation mark of the alarm is a hole.
+func template(glyph []oksvg.SvgPath, alarming bool) (*image.NRGBA, error) {
+	const size, margin = 44, 3
+	img := newCanvas(size)
+	paint(img, glyph, fit(size, glyphMargin, margin))
+	var err error
+	if alarming {
+		a := alarmFor(size)
+		err = errors.Join(erase(img, fill(white, a.cut())), paintSVG(img, fill(white, a.disc)),
+			erase(img, fill(white, a.stem, a.dot)))
 	}
-	r, g, b, _ := tile.GetFillColor().RGBA()
-	plate(-3, fmt.Sprintf("#%02x%02x%02x", r>>8, g>>8, b>>8)) // keeps the white glyph off the light edge
-	plate(0, "#e8eeee")
-	plate(2, "#16191d")
+	for i := range img.Pix {
+		if i%8 < 6 { // all but alpha
+			img.Pix[i] = 0
+		}
+	}
+	return straight(img), err
+}
+
+// badge returns the shapes of a text on a plate in the lower right corner, in pixels.
+func badge(size int, text string) string {
+	chars, width, height := pixelText(size, text)
+	if chars == "" {
+		chars, width, height = strokedText(size, text)
+	}
+	margin, radius := math.Round(float64(size)/16), float64(size)/8
+	right := float64(size)
+	plate := box{right - width - 2*margin, right - height - 2*margin, width + 2*margin, height + 2*margin, radius}
+	left, top := plate.x+margin, plate.y+margin
+	return fill(dark, plate) + fmt.Sprintf(`<g transform="translate(%g %g)">%s</g>`, left, top, chars)
+}
+
+// pixelText returns the shapes of a text in the pixel font of that size, and how much room they take: at least that of
+// the widest digit. It returns no shapes for a size that has no pixel font.
+func pixelText(size int, text string) (shapes string, width, height float64) {
+	font := pixelFonts[size]
+	if font == nil {
+		return "", 0, 0
+	}
+	rows := func(char rune) []string { return strings.Fields(font[char]) }
+	var path strings.Builder
+	end := 0
 	for _, char := range text {
-		// oksvg takes scale(4) for scale(4 0).
-		fmt.Fprintf(&svg, `<path transform="translate(%d 30) scale(4 4)" d="%s" fill="none" stroke="#ffffff" stroke-width="5.5" `+
-			`stroke-linecap="round" stroke-linejoin="round"/>`, textLeft, strokes[char])
-		textLeft += 24
+		for y, row := range rows(char) {
+			for x, pixel := range row {
+				if pixel == '#' {
+					fmt.Fprintf(&path, "M%d %dh1v1h-1z", end+x, y)
+				}
+			}
+		}
+		end += len(rows(char)[0]) + 1
 	}
-	svg.WriteString("</svg>")
-	return svg.String()
+	end--
+	widest := len(rows('8')[0])
+	left := max(0, widest-end) / 2
+	shapes = fmt.Sprintf(`<path transform="translate(%d 0)" d="%s" fill="%s"/>`, left, path.String(), white)
+	return shapes, float64(max(widest, end)), float64(len(rows('8')))
 }
 
-// attention draws what takes the place of the glyph and the badge when something wants to be looked at. Its shape tells it from
-// them without colour: a triangle that fills the tile, dark with a light edge, and as high an exclamation mark in it as fits.
-// For the macOS template, where everything has one colour, that is an outline.
-const (
-	attention = `<svg>
-<path d="M32 14 L53 51 H11 Z" fill="#e8eeee" stroke="#e8eeee" stroke-width="18" stroke-linejoin="round"/>
-<path d="M32 14 L53 51 H11 Z" fill="#16191d" stroke="#16191d" stroke-width="13" stroke-linejoin="round"/>
-<path d="M32 18 V36" fill="none" stroke="#ffffff" stroke-width="9" stroke-linecap="round"/>
-<circle cx="32" cy="50" r="5" fill="#ffffff"/></svg>`
-	attentionOutline = `<svg>
-<path d="M32 9 L57 53 H7 Z" fill="none" stroke="#000000" stroke-width="5" stroke-linejoin="round"/>
-<path d="M32 26 V37" fill="none" stroke="#000000" stroke-width="7" stroke-linecap="round"/>
-<circle cx="32" cy="46" r="3.8" fill="#000000"/></svg>`
-)
-
-// addAttention adds the images that say that something wants to be looked at.
-func addAttention(files map[string][]byte, tile oksvg.SvgPath) error {
-	mark, err := parse(attention)
-	if err != nil {
-		return err
+// strokedText is pixelText for the larger sizes, with smooth lines.
+func strokedText(size int, text string) (shapes string, width, height float64) {
+	k := float64(size) / 32
+	stroke, gap := 2.7*k, 1*k
+	height = 12 * k
+	for _, char := range text {
+		steps, charWidth := 4.0, 9*k
+		if char == '+' {
+			steps, charWidth = 3, 7*k
+		}
+		// oksvg scales a line, but not its width.
+		shapes += fmt.Sprintf(`<path transform="translate(%g %g) scale(%g %g)" d="%s" `,
+			width+stroke/2, stroke/2, (charWidth-stroke)/steps, (height-stroke)/6, strokes[char])
+		shapes += fmt.Sprintf(`fill="none" stroke="%s" stroke-width="%g" `, white, stroke) +
+			`stroke-linecap="round" stroke-linejoin="round"/>`
+		width += charWidth + gap
 	}
-	outline, err := parse(attentionOutline)
-	if err != nil {
-		return err
-	}
-	shapes := append([]oksvg.SvgPath{tile}, mark...)
-	files["icon-attention.png"] = pngFile(draw(shapes, 64, rasterx.Identity))
-	files["icon-attention.ico"] = icoFile(shapes)
-	files["template-attention.png"] = pngFile(template(outline))
-	return nil
+	return shapes, width - gap, height
 }
 
-// draw rasterises shapes at size by size pixels, after moving them by place.
-func draw(shapes []oksvg.SvgPath, size int, place rasterx.Matrix2D) *image.RGBA {
-	img := image.NewRGBA(image.Rect(0, 0, size, size))
-	dasher := rasterx.NewDasher(size, size, rasterx.NewScannerGV(size, size, img, img.Bounds()))
-	scale := float64(size) / units
-	place = rasterx.Identity.Scale(scale, scale).Mult(place)
+// alarmFor lays out the alarm for a size.
+func alarmFor(size int) alarm {
+	if a, ok := alarms[size]; ok {
+		return a
+	}
+	a, k := alarms[32], float64(size)/32
+	return alarm{a.disc.scaled(k), a.stem.scaled(k), a.dot.scaled(k), k * a.gap}
+}
+
+// cut returns what is cut out of the tile.
+func (a alarm) cut() box {
+	d, g := a.disc, a.gap
+	return box{d.x - g, d.y - g, d.width + 2*g, d.height + 2*g, d.radius + g}
+}
+
+// fill returns boxes as shapes of one colour.
+func fill(colour string, boxes ...box) string {
+	var shapes strings.Builder
+	for _, b := range boxes {
+		fmt.Fprintf(&shapes, `<path d="%s" fill="%s"/>`, b.path(), colour)
+	}
+	return shapes.String()
+}
+
+// fit scales the view box of icon.svg to size pixels, so that a margin of it becomes a whole number of pixels.
+func fit(size int, margin, pixels float64) rasterx.Matrix2D {
+	scale := (float64(size) - 2*pixels) / (units - 2*margin)
+	return rasterx.Identity.Translate(pixels-margin*scale, pixels-margin*scale).Scale(scale, scale)
+}
+
+// drawIcon draws the icon without signs. The glyph begins and ends between pixels, which keeps it crisp.
+func drawIcon(icon []oksvg.SvgPath, size int) *image.RGBA64 {
+	img := newCanvas(size)
+	paint(img, icon[:1], fit(size, 0, 0))
+	paint(img, icon[1:], fit(size, glyphMargin, math.RoundToEven(float64(glyphMargin*size)/units)))
+	return img
+}
+
+// newCanvas returns an empty picture. It has 16 bits a colour, so that faint edges keep their colour.
+func newCanvas(size int) *image.RGBA64 { return image.NewRGBA64(image.Rect(0, 0, size, size)) }
+
+// paint draws shapes after moving them by place.
+func paint(img *image.RGBA64, shapes []oksvg.SvgPath, place rasterx.Matrix2D) {
+	size := img.Rect.Dx()
+	dasher := rasterx.NewDasher(size, size, rasterx.NewScannerGV(size, size, img, img.Rect))
 	for _, shape := range shapes {
 		shape.LineWidth *= place.A // oksvg transforms a line, but not its width
 		shape.DrawTransformed(dasher, 1, place)
 	}
-	return img
 }
 
-// template draws the glyph black and a little larger than on its tile, because the macOS menu bar brings its own background.
-func template(glyph []oksvg.SvgPath) *image.RGBA {
-	const middle = units / 2
-	img := draw(glyph, 44, rasterx.Identity.Translate(middle, middle).Scale(1.12, 1.12).Translate(-middle, -middle))
-	for i := range img.Pix {
-		if i%4 != 3 { // all but alpha
-			img.Pix[i] = 0
+// paintSVG draws shapes that are laid out in pixels.
+func paintSVG(img *image.RGBA64, shapes string) error {
+	parsed, err := parse("<svg>" + shapes + "</svg>")
+	if err == nil {
+		paint(img, parsed, rasterx.Identity)
+	}
+	return err
+}
+
+// erase makes the picture transparent where shapes are. They are laid out in pixels.
+func erase(img *image.RGBA64, shapes string) error {
+	hole := newCanvas(img.Rect.Dx())
+	if err := paintSVG(hole, shapes); err != nil {
+		return err
+	}
+	for y := range img.Rect.Dy() {
+		for x := range img.Rect.Dx() {
+			keep := math.MaxUint16 - uint32(hole.RGBA64At(x, y).A)
+			part := func(v uint16) uint16 { return uint16(uint32(v) * keep / math.MaxUint16) }
+			c := img.RGBA64At(x, y)
+			img.SetRGBA64(x, y, color.RGBA64{part(c.R), part(c.G), part(c.B), part(c.A)})
 		}
 	}
-	return img
+	return nil
 }
 
-func pngFile(img image.Image) []byte {
-	var file bytes.Buffer
-	encoder := png.Encoder{CompressionLevel: png.BestCompression}
-	if err := encoder.Encode(&file, img); err != nil {
-		panic(err) // a buffer takes everything, and the sizes are ours
+// straight returns the picture with 8 bits a colour, not multiplied by alpha.
+func straight(img *image.RGBA64) *image.NRGBA {
+	out := image.NewNRGBA(img.Rect)
+	draw.Draw(out, out.Rect, img, image.Point{}, draw.Src)
+	return out
+}
+
+// pngFile encodes a picture as a PNG file of 8 bits a colour and alpha. The rows are not filtered: that makes flat
+// pictures a third smaller than image/png does. See https://www.w3.org/TR/png-3/.
+func pngFile(img *image.NRGBA) []byte {
+	var rows bytes.Buffer
+	w, err := zlib.NewWriterLevel(&rows, zlib.BestCompression)
+	for y := range img.Rect.Dy() {
+		row := img.Pix[y*img.Stride:][:4*img.Rect.Dx()]
+		_, werr := w.Write(append([]byte{0}, row...))
+		err = errors.Join(err, werr)
 	}
-	return file.Bytes()
+	if err := errors.Join(err, w.Close()); err != nil {
+		panic(err) // a buffer takes everything, and the level is known
+	}
+
+	be := binary.BigEndian
+	file := []byte("\x89PNG\r\n\x1a\n")
+	chunk := func(name string, data []byte) {
+		file = be.AppendUint32(file, uint32(len(data)))
+		body := append([]byte(name), data...)
+		file = be.AppendUint32(append(file, body...), crc32.ChecksumIEEE(body))
+	}
+	header := be.AppendUint32(nil, uint32(img.Rect.Dx()))
+	header = be.AppendUint32(header, uint32(img.Rect.Dy()))
+	chunk("IHDR", append(header, 8, 6, 0, 0, 0)) // bits, colour and alpha, deflate, the filters of PNG, not interlaced
+	chunk("IDAT", rows.Bytes())
+	chunk("IEND", nil)
+	return file
 }
 
-// icoFile packs the shapes, drawn in every size of icoSizes, as PNG files into one ICO file: a header of 6 bytes, an entry of 16
-// bytes for each picture, the pictures. See https://learn.microsoft.com/previous-versions/ms997538(v=msdn.10).
-func icoFile(shapes []oksvg.SvgPath) []byte {
+// icoFile packs pictures as PNG files into one ICO file: a header of 6 bytes, an entry of 16 bytes for each picture,
+// the pictures. See https://learn.microsoft.com/previous-versions/ms997538(v=msdn.10).
+func icoFile(pictures []*image.NRGBA) []byte {
 	le := binary.LittleEndian
 	header := le.AppendUint16(nil, 0)   // reserved
 	header = le.AppendUint16(header, 1) // an icon, not a cursor
-	header = le.AppendUint16(header, uint16(len(icoSizes)))
+	header = le.AppendUint16(header, uint16(len(pictures)))
 
-	var pictures []byte
-	for _, size := range icoSizes {
-		picture := pngFile(draw(shapes, size, rasterx.Identity))
+	var files []byte
+	for _, picture := range pictures {
+		file, size := pngFile(picture), picture.Rect.Dx()
 		header = append(header, byte(size), byte(size), 0, 0) // width, height, no palette, reserved
 		header = le.AppendUint16(header, 1)                   // colour planes
 		header = le.AppendUint16(header, 32)                  // bits a pixel
-		header = le.AppendUint32(header, uint32(len(picture)))
-		header = le.AppendUint32(header, uint32(6+16*len(icoSizes)+len(pictures)))
-		pictures = append(pictures, picture...)
+		header = le.AppendUint32(header, uint32(len(file)))
+		header = le.AppendUint32(header, uint32(6+16*len(pictures)+len(files)))
+		files = append(files, file...)
 	}
-	return append(header, pictures...)
+	return append(header, files...)
 }

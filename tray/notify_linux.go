@@ -199,7 +199,7 @@ func (s *shown) index(number uint32) int {
 // noticeImage returns the icon as the notification specification wants it: width, height, row stride, alpha, bits per sample,
 // channels, pixels.
 func noticeImage() any {
-	icon, err := png.Decode(bytes.NewReader(assets.TrayIcon(0)))
+	icon, err := png.Decode(bytes.NewReader(assets.TrayIcon(0, false)))
 	if err != nil {
 		panic(err) // embedded, and decoded by a test
 	}

@@ -306,13 +306,9 @@ func seenRow(row *node) string {
 	return strings.Join(text, " | ")
 }
 
-// badge returns the picture that the icon is for that many servers, as it is sent over the bus; for attention if n is negative.
-func badge(n int) ([]byte, error) {
-	file := assets.AttentionIcon()
-	if n >= 0 {
-		file = assets.TrayIcon(n)
-	}
-	img, err := png.Decode(bytes.NewReader(file))
+// badge returns the picture that the icon is for that many servers, as it is sent over the bus.
+func badge(n int, alarm bool) ([]byte, error) {
+	img, err := png.Decode(bytes.NewReader(assets.TrayIcon(n, alarm)))
 	if err != nil {
 		return nil, err
 	}

@@ -73,8 +73,8 @@ func (s *soak) wrongFace() string {
 		return fmt.Sprintf("the tooltip is %q, want %q", tooltip, s.want.tooltip)
 	}
 	_, _, pix := s.item.icon()
-	is := func(n int) bool {
-		want, err := badge(n)
+	is := func(alarm bool) bool {
+		want, err := badge(s.want.count, alarm)
 		if err != nil {
 			s.t.Fatal(err)
 		}
@@ -83,9 +83,9 @@ func (s *soak) wrongFace() string {
 	// What alarms is decided some seconds after it happened.
 	alarming := s.lastAlarm.After(s.lastClick.Add(-15 * time.Second))
 	switch {
-	case is(s.want.count), alarming && is(-1):
+	case is(false), alarming && is(true):
 		return ""
-	case is(-1):
+	case is(true):
 		return "the icon asks for attention, for nothing"
 	}
 	return fmt.Sprintf("the icon is not that of %d servers", s.want.count)

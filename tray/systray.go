@@ -52,15 +52,10 @@ func (i systrayItem) Forward(to chan<- click, as click) (end func()) {
 // systrayFace is the icon with its badge and tooltip.
 type systrayFace struct{}
 
-// SetIcon puts the number of listeners on the icon, on macOS beside it; or it has the icon ask for attention, where there is no
-// room for the number as well.
+// SetIcon puts the number of servers on the icon, on macOS beside it. With attention the icon also shows the alarm.
 func (systrayFace) SetIcon(count int, attention bool) {
 	if runtime.GOOS != "darwin" {
-		icon := assets.TrayIcon(count)
-		if attention {
-			icon = assets.AttentionIcon()
-		}
-		systray.SetIcon(icon)
+		systray.SetIcon(assets.TrayIcon(count, attention))
 		return
 	}
 	icon := assets.TemplateIcon()

@@ -22,6 +22,6 @@ func main() {
 		}
 	}
 	systray.SetTitle("bare") // before Run: see tray.runSystray
-	systray.SetIcon(assets.TrayIcon(0))
+	systray.SetIcon(assets.TrayIcon(0, false))
 	systray.Run(nil, nil)
 }
