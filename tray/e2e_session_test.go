@@ -3,6 +3,7 @@
 package tray_test
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -15,6 +16,8 @@ import (
 	"time"
 
 	"github.com/godbus/dbus/v5"
+
+	"porttray/assets"
 )
 
 // These are the promises about the session around the program: what it asks of the bus, how it gets along with panels and
@@ -81,6 +84,46 @@ func TestQuietBus(t *testing.T) {
 			}
 		}
 	}
+}
+
+// The icon tells the count and the alarm, in pictures, in words and by its status, until somebody opens the menu.
+func TestIconTells(t *testing.T) {
+	parallel(t)
+	d := newDesktop(t)
+	d.needNetwork()
+	v, w := d.startVictim(victimOptions{}, "127.0.0.1:0"), d.startVictim(victimOptions{}, "127.0.0.1:0")
+	s := d.startTray()
+	told := func(count int, alarm bool, title, status string) {
+		t.Helper()
+		icon, attention := assets.Pixmaps(count, alarm), []assets.Pixmap{}
+		if alarm {
+			attention = icon
+		}
+		want := fmt.Sprint(title, title, title, status, icon, attention)
+		var got string
+		if !poll(patience, func() bool {
+			var props map[string]dbus.Variant
+			s.item.call([]any{&props}, s.item.path, "org.freedesktop.DBus.Properties.GetAll", itemName)
+			var icon, attention []assets.Pixmap
+			if err := errors.Join(props["IconPixmap"].Store(&icon), props["AttentionIconPixmap"].Store(&attention)); err != nil {
+				t.Fatal(err)
+			}
+			got = fmt.Sprint(props["Title"].Value(), props["IconAccessibleDesc"].Value(), props["AttentionAccessibleDesc"].Value(),
+				props["Status"].Value(), icon, attention)
+			return got == want
+		}) {
+			t.Errorf("the icon tells %.200s…, want %.200s…", got, want)
+		}
+	}
+	told(2, false, "porttray, 2 servers", "Active")
+	time.Sleep(2 * time.Second) // an end before that is no alarm
+	v.signal(os.Kill)
+	told(1, true, "porttray, 1 server, alarm", "NeedsAttention")
+	s.item.opened()
+	told(1, false, "porttray, 1 server", "Active")
+	s.item.event(0, "closed")
+	w.signal(os.Interrupt)
+	told(0, false, "porttray, 0 servers", "Active")
 }
 
 // The open menu stays as it is until the host says that it is closed.

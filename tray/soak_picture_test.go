@@ -3,17 +3,13 @@
 package tray_test
 
 import (
-	"bytes"
 	"cmp"
 	"fmt"
-	"image/png"
 	"net/netip"
 	"regexp"
 	"slices"
 	"strings"
 	"unicode/utf16"
-
-	"porttray/assets"
 )
 
 // A picture is the menu as text: what there is to see of it, or what there should be.
@@ -304,20 +300,4 @@ func seenRow(row *node) string {
 		}
 	}
 	return strings.Join(text, " | ")
-}
-
-// badge returns the picture that the icon is for that many servers, as it is sent over the bus.
-func badge(n int, alarm bool) ([]byte, error) {
-	img, err := png.Decode(bytes.NewReader(assets.TrayIcon(n, alarm)))
-	if err != nil {
-		return nil, err
-	}
-	var pix []byte
-	for y := range img.Bounds().Dy() {
-		for x := range img.Bounds().Dx() {
-			r, g, b, a := img.At(x, y).RGBA()
-			pix = append(pix, byte(a), byte(r), byte(g), byte(b))
-		}
-	}
-	return pix, nil
 }

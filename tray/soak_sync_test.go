@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"porttray/assets"
 )
 
 // syncPatience is how long the menu may take to be right: the time that a redrawing takes on a machine with much else to do.
@@ -73,13 +75,7 @@ func (s *soak) wrongFace() string {
 		return fmt.Sprintf("the tooltip is %q, want %q", tooltip, s.want.tooltip)
 	}
 	_, _, pix := s.item.icon()
-	is := func(alarm bool) bool {
-		want, err := badge(s.want.count, alarm)
-		if err != nil {
-			s.t.Fatal(err)
-		}
-		return slices.Equal(pix, want)
-	}
+	is := func(alarm bool) bool { return slices.Equal(pix, assets.Pixmaps(s.want.count, alarm)[0].Pixels) }
 	// What alarms is decided some seconds after it happened.
 	alarming := s.lastAlarm.After(s.lastClick.Add(-15 * time.Second))
 	switch {
