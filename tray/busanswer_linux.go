@@ -46,7 +46,7 @@ func ownAnswers(msg *dbus.Message) {
 	}
 }
 
-// answer answers a call with what to returns, when it is the call's turn and there is something to show.
+// answer answers a call with the values of to. It waits for the call's turn and until there is something to show.
 func (q *busQueue) answer(call dbus.Message, to func(sender string) ([]any, *dbus.Error)) *dbus.Error {
 	if call.Flags&answersItself == 0 {
 		return nil // nobody waits for it

@@ -21,8 +21,7 @@ const (
 	propertiesName = "org.freedesktop.DBus.Properties"
 )
 
-// A busIcon is the tray's icon as panels on Linux read it. There is no Activate: where a panel calls it for a left click, the error
-// makes KDE open the menu.
+// A busIcon serves the tray's icon to panels on Linux. It has no Activate: KDE opens the menu when that is refused.
 type busIcon struct {
 	queue *busQueue
 
@@ -54,7 +53,7 @@ func (b *busIcon) answerAll(_ string, call dbus.Message) *dbus.Error {
 	return b.queue.answer(call, func(string) ([]any, *dbus.Error) { return []any{b.properties()}, nil })
 }
 
-// properties returns all that a panel can ask for. The icon is the same whether or not a panel acts on the status.
+// properties returns all properties. The alarm is in both icons, because not every panel acts on the status.
 func (b *busIcon) properties() map[string]dbus.Variant {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -97,7 +96,7 @@ func (b *busIcon) properties() map[string]dbus.Variant {
 	return properties
 }
 
-// title says in words what the icon shows. KDE brings an icon out of its overflow that needs attention.
+// title says the count and the alarm in words, for screen readers and for lists of icons.
 func (b *busIcon) title() string {
 	text := fmt.Sprintf("porttray, %d servers", b.count)
 	if b.count == 1 {
@@ -116,7 +115,7 @@ func (b *busIcon) status() string {
 	return "Active"
 }
 
-// change changes the icon, and tells panels what to read again.
+// change changes the icon, and sends the signals that do returns.
 func (b *busIcon) change(do func() []string) {
 	b.queue.turn.Lock()
 	defer b.queue.turn.Unlock()
@@ -167,11 +166,11 @@ func newBusTray(conn *dbus.Conn, signs chan<- sign) (busTray, error) {
 	return t, errors.Join(t.busIcon.export(), t.busMenu.export())
 }
 
-// show begins to answer panels. What was built up to now is what they find.
+// show begins to answer panels.
 func (t busTray) show() {
 	t.busMenu.commit()
 	close(t.busMenu.queue.built)
 }
 
-// Commit tells panels what has changed in the menu.
+// Commit tells panels of the changes in the menu.
 func (t busTray) Commit() { t.busMenu.commit() }

@@ -6,7 +6,7 @@ import (
 	"github.com/godbus/dbus/v5"
 )
 
-// A busItem is an item of a busMenu, or that itself.
+// A busItem is an item of a busMenu. Item 0 is the menu itself.
 type busItem struct {
 	menu     *busMenu
 	id       int32
@@ -74,7 +74,7 @@ func (i *busItem) Remove() {
 	i.parent.grow()
 }
 
-// forget takes the item and what is below it out of what panels can name.
+// forget makes the item and all items below it unknown to panels.
 func (i *busItem) forget() {
 	delete(i.menu.items, i.id)
 	for _, r := range i.menu.readers {
@@ -118,7 +118,7 @@ func (i *busItem) properties() busProperties {
 	case i.kind == separator:
 		props["type"] = dbus.MakeVariant("separator")
 	default:
-		// Those too that are as the protocol says anyway: they may have been others before.
+		// Default values are sent, too: a panel may know other ones from before.
 		props["label"] = dbus.MakeVariant(i.label)
 		props["enabled"] = dbus.MakeVariant(!i.disabled)
 		props["visible"] = dbus.MakeVariant(!i.hidden)
@@ -133,7 +133,7 @@ func (i *busItem) properties() busProperties {
 	return busProperties{i.id, props}
 }
 
-// layout returns the item with what is below it, down to a depth; all for a negative one.
+// layout returns the item with the items below it, down to a depth. A negative depth means all.
 func (i *busItem) layout(depth int32) busLayout {
 	l := busLayout{i.id, i.properties().Props, []dbus.Variant{}}
 	if depth != 0 {

@@ -25,12 +25,12 @@ const (
 	maxReaders = 64
 )
 
-// A busMenu is the menu as panels on Linux read it (com.canonical.dbusmenu). It tells all changes of a drawing at once: what other
-// labels items have, in one signal, and that there are other items, in one more.
+// A busMenu serves the menu to panels on Linux (com.canonical.dbusmenu). It tells all changes of a drawing at once: one signal for
+// changed properties, and one for other items.
 //
-// Panels read in two ways. Those with libdbusmenu-gtk, and GNOME, read the whole menu again when it has other items. Those with Qt,
-// KDE and LXQt, read one level at a time. They are told of other items when somebody opens the level above: an unseen submenu costs
-// them nothing, and a seen one is complete before it is shown.
+// Panels read in two ways. GNOME and all with libdbusmenu-gtk read the whole menu again when it has other items. KDE and LXQt read one
+// level at a time. They are told of other items when somebody opens the level above. So an unseen submenu costs nothing, and a seen
+// one is complete before it is shown.
 type busMenu struct {
 	queue *busQueue
 	signs chan<- sign
@@ -40,8 +40,8 @@ type busMenu struct {
 	items    map[int32]*busItem
 	made     int32 // items up to now, by which they are numbered
 	revision uint32
-	changed  []*busItem         // whose properties are others than panels were told
-	grown    bool               // there are other items than panels were told
+	changed  []*busItem         // with properties that panels were not told
+	grown    bool               // there are items that panels were not told
 	readers  map[string]*reader // the panels that have looked at the menu, by their bus names
 	whole    bool               // one of them reads the whole menu
 	below    map[int32]bool     // the submenus that are open
@@ -83,7 +83,7 @@ func (m *busMenu) export() error {
 	}, menuPath, menuName))
 }
 
-// commit tells panels what has changed since it was called last.
+// commit tells panels of all changes since the last call.
 func (m *busMenu) commit() {
 	m.queue.turn.Lock()
 	defer m.queue.turn.Unlock()
@@ -117,13 +117,13 @@ func (m *busMenu) emit(to, signal string, args ...any) {
 	m.queue.emit(to, menuPath, menuName, signal, args...)
 }
 
-// busProperties are what a panel is told of an item; those that are not among them are as the protocol says.
+// busProperties are the properties of an item. Missing ones have the default of the protocol.
 type busProperties struct {
 	ID    int32
 	Props map[string]dbus.Variant
 }
 
-// A busLayout is an item with what is below it.
+// A busLayout is an item with the items below it.
 type busLayout struct {
 	ID       int32
 	Props    map[string]dbus.Variant
@@ -138,10 +138,10 @@ func (m *busMenu) answerLayout(parent, depth int32, _ []string, call dbus.Messag
 	})
 }
 
-// layout returns what GetLayout does. It returns all properties, whatever is asked for.
+// layout answers GetLayout, always with all properties.
 //
-// The first time that a panel asks for everything it gets the top level only, and is asked to look again: libdbusmenu-gtk would read
-// what is below in an order in which the submenus stay empty.
+// A panel that asks for everything gets only the top level at first, and is asked to look again. Otherwise libdbusmenu-gtk reads the
+// lower levels in an order that leaves submenus empty.
 func (m *busMenu) layout(parent, depth int32, sender string) (uint32, busLayout, *dbus.Error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -168,7 +168,7 @@ func (m *busMenu) layout(parent, depth int32, sender string) (uint32, busLayout,
 	return m.revision, i.layout(depth), nil
 }
 
-// reader returns what is known of a panel. The caller has locked the menu.
+// reader returns the record of a panel. The caller has locked the menu.
 func (m *busMenu) reader(sender string) *reader {
 	r := m.readers[sender]
 	if r == nil {
@@ -190,7 +190,7 @@ func (m *busMenu) answerProperties(ids []int32, _ []string, call dbus.Message) *
 	return m.queue.answer(call, func(string) ([]any, *dbus.Error) { return []any{m.properties(ids)}, nil })
 }
 
-// properties returns what GetGroupProperties does: of each item once, however often it is asked for, and of all if of none.
+// properties answers GetGroupProperties: each item once, or all items for an empty list.
 func (m *busMenu) properties(ids []int32) []busProperties {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -219,13 +219,13 @@ func (m *busMenu) property(id int32, name string) (dbus.Variant, *dbus.Error) {
 	return dbus.Variant{}, dbus.MakeFailedError(fmt.Errorf("item %d has no %s", id, name))
 }
 
-// event is Event. What a panel shows may be older than the menu, so it is no error if there is no such item.
+// event is Event. An unknown item is no error, because a panel may show an older menu.
 func (m *busMenu) event(id int32, event string, _ dbus.Variant, _ uint32, sender dbus.Sender) *dbus.Error {
 	m.happens(id, event, string(sender))
 	return nil
 }
 
-// happens does what an event on an item asks for, and reports whether there is such an item.
+// happens acts on an event, and reports whether its item exists.
 func (m *busMenu) happens(id int32, event, sender string) (known bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -250,7 +250,7 @@ func (m *busMenu) happens(id int32, event, sender string) (known bool) {
 	return i != nil
 }
 
-// sign passes on what the person does with the menu, but no flood of it. The caller has locked the menu.
+// sign passes on a sign, but no flood of signs. The caller has locked the menu.
 func (m *busMenu) sign(s sign) {
 	now := time.Now()
 	if s == menuOpened || s == menuShown || s == menuClosed {
@@ -311,9 +311,9 @@ func (m *busMenu) aboutToShowGroup(ids []int32, sender dbus.Sender) (update, unk
 	return update, unknown, nil
 }
 
-// prepare reports whether a panel has to read a submenu again before it shows it, and whether there is that submenu. Xfce, waybar and
-// Cinnamon tell only by this that the menu is opened. A panel that reads a level at a time is told which submenus of this one it does
-// not know: KDE would show them first and read them then, off the screen. The caller has locked the menu.
+// prepare readies a submenu for a panel that is about to show it. It reports whether the panel must read it again, and whether it
+// exists. Xfce, waybar and Cinnamon have no other sign that the menu is opened. A panel that reads a level at a time is told of its
+// unread submenus. Otherwise KDE would show them before it reads them, off the screen. The caller has locked the menu.
 func (m *busMenu) prepare(id int32, sender string) (stale, known bool) {
 	i, r := m.items[id], m.reader(sender)
 	if i == nil {

@@ -18,7 +18,7 @@ const (
 	linger = time.Minute
 )
 
-// A kind says what an entry is for as long as it exists. Panels read it once.
+// A kind is the sort of an entry. It never changes, because panels read it once.
 type kind int
 
 const (
@@ -50,14 +50,14 @@ type item interface {
 	Forward(to chan<- click, as click) (end func())
 }
 
-// A face is the rest of the tray: what is outside of the menu.
+// A face is the rest of the tray: the icon and its tooltip.
 type face interface {
 	SetIcon(count int, attention bool)
 	SetTooltip(string)
 	Commit() // the menu is drawn; panels can be told
 }
 
-// A click is what an entry does. It is settled when the entry is made, not when the click is handled.
+// A click is the action of an entry. It is settled when the entry is made, not when the click is handled.
 type click struct {
 	action action
 	id     watcher.ID
@@ -116,7 +116,7 @@ func newDrawer(root node, f face, v menu) *drawer {
 	return d
 }
 
-// drawFace draws what is outside of the menu. It never disturbs an open menu.
+// drawFace draws the icon and its tooltip. It never disturbs an open menu.
 func (d *drawer) drawFace(v menu) {
 	if v.count != d.count || v.attention != d.attention {
 		d.face.SetIcon(v.count, v.attention)
@@ -135,7 +135,7 @@ func (d *drawer) draw(v menu, now time.Time) {
 }
 
 func (d *drawer) drawMenu(v menu, now time.Time) {
-	// What waits to be removed goes along with a change of the rows, which has panels read the menu anyway.
+	// Panels read the menu again when its rows change. Old entries are removed along with that.
 	if keys := v.keys(); !slices.Equal(keys, d.keys) {
 		d.sweep(now)
 		d.keys = keys
@@ -145,7 +145,7 @@ func (d *drawer) drawMenu(v menu, now time.Time) {
 	d.fill(d.root, &d.tail, v.tail, now)
 }
 
-// An entry is an item together with what it shows, so that only real changes reach the system.
+// An entry is an item with its present state, so that only real changes reach the system.
 type entry struct {
 	item             item
 	kind             kind
@@ -197,8 +197,8 @@ func (d *drawer) disarm(e *entry) {
 	}
 }
 
-// fill shows lines as entries under parent. The entry of a line is the one at its place. Missing entries are appended, and
-// those behind the last line are hidden.
+// fill shows lines as entries under parent, the first line in the first entry and so on. Missing entries are appended, and
+// surplus ones are hidden.
 func (d *drawer) fill(parent node, entries *[]*entry, lines []line, now time.Time) {
 	for i, l := range lines {
 		if i == len(*entries) {
@@ -211,8 +211,8 @@ func (d *drawer) fill(parent node, entries *[]*entry, lines []line, now time.Tim
 	}
 }
 
-// show makes an entry show a line. Visibility comes last, so that nobody sees an old label. A hidden item is not touched otherwise:
-// on Windows a new label or state shows it. Children come after that, because Windows cannot hang a submenu on a hidden item.
+// show makes an entry show a line. Visibility comes last, so that nobody sees an old label, and because Windows shows a hidden
+// item that gets a label or state. Children come after that: Windows cannot hang a submenu on a hidden item.
 func (d *drawer) show(e *entry, l line, now time.Time) {
 	if e.kind == separator {
 		return
@@ -283,7 +283,7 @@ func (s *strip) used() (n int) {
 	return n
 }
 
-// place shows rows in the slots of a strip.
+// place shows rows in the slots of a strip. Rows that have a slot keep it, as far as arrange allows.
 func (d *drawer) place(s *strip, rows []line, now time.Time) {
 	if len(s.slots) == 0 {
 		return
@@ -313,8 +313,8 @@ func (d *drawer) place(s *strip, rows []line, now time.Time) {
 	}
 }
 
-// retire takes the entries below an entry out of the menu. They belong to its key: another key gets entries of its own, so a Stop that
-// somebody still sees never becomes another server's. They keep their clicks until they are removed.
+// retire takes the entries below an entry out of the menu. They belong to its key, and another key gets entries of its own. So a
+// Stop on somebody's screen never becomes another server's. Retired entries keep their clicks until they are removed.
 func (d *drawer) retire(e *entry, since time.Time) {
 	for _, c := range e.below {
 		c.hide()
@@ -340,7 +340,7 @@ func (d *drawer) strips() []*strip {
 	return all
 }
 
-// sweep removes what has been out of sight for long enough: entries of rows that left and, of a submenu with many free slots, those.
+// sweep removes entries after linger: those of rows that left, and the free slots of a submenu that has many.
 func (d *drawer) sweep(now time.Time) {
 	over := func(since time.Time) bool { return now.Sub(since) >= linger }
 	free := func(s *slot) bool { return !s.live && over(s.since) }
@@ -371,7 +371,7 @@ func (d *drawer) sweep(now time.Time) {
 	}
 }
 
-// untidy returns when to sweep, if so much waits to be removed that it should not wait for the next change of the menu.
+// untidy returns the time to sweep, if too many entries wait to be removed. Few can wait for the next change of the menu.
 func (d *drawer) untidy() (due time.Time, ok bool) {
 	waiting := 0
 	for _, s := range d.strips() {
@@ -392,7 +392,7 @@ func (d *drawer) untidy() (due time.Time, ok bool) {
 	return due.Add(linger), waiting+len(d.dead) > slotCount
 }
 
-// escaped returns what the system is given for a label, so that it shows the label as it is.
+// escaped escapes a label for the system, which then shows it as it is.
 func escaped(label string) string {
 	return mnemonics(owner.LeftToRight(label), runtime.GOOS, os.Getenv("XDG_CURRENT_DESKTOP"))
 }

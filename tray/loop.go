@@ -15,14 +15,14 @@ import (
 )
 
 const (
-	// hold is how long an open menu is left as it is after the last sign that somebody uses it: most hosts fold or close it when it
-	// changes. holdLimit bounds all of it, for a host that gives signs for ever.
+	// hold is how long an open menu is not redrawn after the last sign of use: most hosts fold or close a menu that changes.
+	// holdLimit bounds the sum, for a host that gives signs for ever.
 	hold      = 2 * time.Minute
 	holdLimit = 5 * hold
-	// topHold is the same for a host that does not tell when the menu is closed, as far as no submenu is open. People rarely look at
-	// the top level for longer. After that the menu may change, so that it is up to date when it is opened again.
+	// topHold is the same for the top level alone, with a host that does not tell when the menu is closed. People rarely look at it
+	// for longer. After that the menu may change, and is up to date when it is opened again.
 	topHold = 30 * time.Second
-	// peekPace is how often it is looked whether the menu is open, where the system does not tell.
+	// peekPace is the pause between two looks whether the menu is open, on Windows.
 	peekPace = 500 * time.Millisecond
 	// hostGrace is how long a session may be without a tray host before the person is told: at login the panel may come last.
 	hostGrace = 8 * time.Second
@@ -211,7 +211,7 @@ func (l *loop) serve(ctx context.Context) bool {
 	return true
 }
 
-// A sign is what somebody does with the menu, as the host tells it.
+// A sign is one thing that somebody did with the menu, as told by the host.
 type sign int
 
 const (
@@ -222,8 +222,8 @@ const (
 	menuClosed
 )
 
-// use leaves the menu as it is while somebody uses it. Whoever opens it sees what there is: if that was held back until now, the menu
-// had been closed unheard.
+// use holds the menu still while somebody uses it. If it is opened while it is held, it had been closed unheard: then it is redrawn
+// first.
 func (l *loop) use(s sign, now time.Time) {
 	until := hold
 	switch s {
@@ -252,7 +252,7 @@ func (l *loop) use(s sign, now time.Time) {
 	l.held = time.After(min(until, l.heldFrom.Add(holdLimit).Sub(now)))
 }
 
-// glance looks whether the menu is open, where the system does not tell, while that matters.
+// glance looks whether the menu is open, where the system does not tell. It looks again as long as the answer matters.
 func (l *loop) glance(now time.Time) {
 	if l.peek == nil {
 		return

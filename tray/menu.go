@@ -23,11 +23,11 @@ const (
 	maxName    = 16 // characters of a process name in a label that has more to say
 )
 
-// A menu is everything the person can see of the tray, as plain data. Each line of head and tail always has the same place.
+// A menu is the whole tray as plain data. Each line of head and tail always has the same place.
 type menu struct {
 	count     int    // servers in the main list, for the badge
 	attention bool   // something went wrong, and nobody has looked since
-	tooltip   string // what the icon says when it is pointed at
+	tooltip   string
 	head      []line
 	rows      []line // the first servers of the main list
 	tail      []line
@@ -40,16 +40,16 @@ type line struct {
 	grey    bool   // it cannot be clicked
 	checked bool
 	click   click
-	key     rowKey // whose the lines below are
+	key     rowKey // the owner of the lines below
 	below   []line // its submenu
 	rows    []line // rows at the end of its submenu
 }
 
-// A rowKey names what the lines below a line belong to: one server while that lives, or a pinned one that does not run.
+// A rowKey names the server of a row: one that lives, or a pinned one that does not run.
 type rowKey struct {
 	id     watcher.ID
 	target target
-	shape  string // of lines that were made flat: what decides about their places
+	shape  string // of flattened lines: it changes with their places
 }
 
 // keys returns the keys of all rows.
@@ -120,8 +120,8 @@ func view(m model) menu {
 	return v
 }
 
-// flatten takes the submenus out of submenus. GNOME Shell opens a submenu within the menu, and one within that has no height on an
-// ordinary screen. Their most useful entries follow their label instead, and a click on the label does what their first entry does.
+// flatten takes the submenus out of submenus. GNOME Shell opens a submenu within the menu, and a second one within that has no
+// height on an ordinary screen. Instead, the most useful entries follow the label. A click on the label acts like the first entry.
 func flatten(lines []line) {
 	for i, l := range lines {
 		nested := slices.ContainsFunc(l.below, func(c line) bool { return c.kind == branch && c.label != "" })
@@ -170,7 +170,7 @@ func countLabel(label string, n int) string {
 	return fmt.Sprintf("%s (%d)", label, n)
 }
 
-// wrongLabel leads to what is wrong with the settings file.
+// wrongLabel names the error in the settings file, and leads there. Without an error it is empty.
 func wrongLabel(m model) string {
 	if m.wrong == nil {
 		return ""
@@ -271,7 +271,7 @@ func offered(has bool, label string) string {
 	return label
 }
 
-// rowLabel is the line by which a server is known: its port, its name, and small marks of what is unusual about it.
+// rowLabel returns the port and name of a server, with small marks for anything unusual.
 func rowLabel(s watcher.Server, pinned, muted bool) string {
 	begin, end := fmt.Sprintf("%d  ", s.Port), ""
 	if s.Shared {
@@ -340,7 +340,7 @@ func portRanges(list []watcher.Listener) string {
 	return strings.Join(ranges, ", ")
 }
 
-// viewCommand returns the entry that stops or kills what a listener belongs to, or that says why it cannot.
+// viewCommand returns the entry to stop or kill a listener's process or container. If that is impossible, it says why.
 func viewCommand(verb string, l watcher.Listener, goos string, does click) line {
 	p := l.Owner
 	refused := func(why string) line { return line{label: clean(why), grey: true, click: does} }
@@ -361,8 +361,8 @@ func viewCommand(verb string, l watcher.Listener, goos string, does click) line 
 	return line{label: clean(strings.ToUpper(verb[:1]) + verb[1:] + " " + who(l)), click: does}
 }
 
-// facts returns what else the submenu says of a server: whose it is, and what is dangerous or doubtful about it or else where it
-// belongs. The rest is for explain.
+// facts returns the two grey lines of a submenu: the owner of the server, and a danger, a doubt or else the directory. All other
+// facts are for explain.
 func facts(s watcher.Server, now time.Time) [2]string {
 	l := s.Listener
 	whose, where := ownerFact(l, now), placeFact(l)
