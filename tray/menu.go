@@ -25,8 +25,8 @@ const (
 
 // A menu is the whole tray as plain data. Each line of head and tail always has the same place.
 type menu struct {
-	count     int    // servers in the main list, for the badge
-	attention bool   // something went wrong, and nobody has looked since
+	count     int  // servers in the main list, for the badge
+	attention bool // something went wrong, and nobody has looked since
 	tooltip   string
 	head      []line
 	rows      []line // the first servers of the main list
