@@ -108,7 +108,7 @@ func addTooltip(text, next string) string {
 func (s *soak) paint(header string, rows []pictureRow) string {
 	var b strings.Builder
 	fmt.Fprintln(&b, header)
-	const atTop = 16
+	const atTop = 8
 	main := slices.DeleteFunc(slices.Clone(rows), func(r pictureRow) bool { return r.section != "main" })
 	other := slices.DeleteFunc(slices.Clone(rows), func(r pictureRow) bool { return r.section != "other" })
 	for i, r := range main {
