@@ -3,6 +3,7 @@
 package tray_test
 
 import (
+	"errors"
 	"fmt"
 	"image"
 	"image/color"
@@ -19,7 +20,7 @@ import (
 	"github.com/godbus/dbus/v5"
 )
 
-// A compositor is a Wayland session without a monitor: what shows windows, a panel with nothing but the tray along the upper edge,
+// A compositor is a Wayland session without a monitor. It has a panel along the upper edge, with nothing but the tray,
 // and a notification service. None of its programs has an X server.
 type compositor struct {
 	*desktop
@@ -36,15 +37,33 @@ const screenWidth, screenHeight = 1280, 800
 // newCompositor returns a session in which nothing but the bus runs yet.
 func (d *desktop) newCompositor(name string) *compositor {
 	d.t.Helper()
-	for key, value := range map[string]string{"DISPLAY": "", "XDG_CURRENT_DESKTOP": name, "XDG_SESSION_TYPE": "wayland",
-		"XDG_DATA_DIRS": "/usr/local/share:/usr/share", "NO_AT_BRIDGE": "1", "LIBGL_ALWAYS_SOFTWARE": "1"} {
-		d.setenv(key, value)
+	if os.Geteuid() == 0 {
+		lack(d.t, errors.New("sway and KWin do not run as root; .ci/sessions runs this as another user"))
 	}
-	return &compositor{desktop: d}
+	c := &compositor{desktop: d}
+	c.setenvs("DISPLAY=", "XDG_CURRENT_DESKTOP="+name, "XDG_SESSION_TYPE=wayland",
+		"XDG_DATA_DIRS=/usr/local/share:/usr/share", "NO_AT_BRIDGE=1", "LIBGL_ALWAYS_SOFTWARE=1")
+	return c
 }
 
-// run starts a program of the session itself. It runs outside of the network of the tests, which can be in a user namespace of its
-// own: KWin would not know the program that moves the pointer.
+// setenvs is setenv for several variables, each with its value.
+func (c *compositor) setenvs(all ...string) {
+	for _, one := range all {
+		key, value, _ := strings.Cut(one, "=")
+		c.setenv(key, value)
+	}
+}
+
+// write writes a settings file, and makes the directory for it.
+func (c *compositor) write(path, text string) {
+	c.t.Helper()
+	if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o700), os.WriteFile(path, []byte(text), 0o600)); err != nil {
+		c.t.Fatal(err)
+	}
+}
+
+// run starts a program of the session itself, outside of the network of the tests. That can be in a user namespace of
+// its own. There KWin could not tell which program moves the pointer, and would refuse it.
 func (c *compositor) run(path string, args ...string) *process {
 	c.t.Helper()
 	cmd := exec.Command(path, args...)
@@ -131,24 +150,16 @@ func (c *compositor) find(part image.Rectangle) (image.Rectangle, int) {
 // startSway starts sway, waybar and mako.
 func (d *desktop) startSway() *compositor {
 	d.t.Helper()
-	sway, waybar, mako, grim := tool(d.t, "sway"), tool(d.t, "waybar"), tool(d.t, "mako"), tool(d.t, "grim")
-	if os.Geteuid() == 0 {
-		lack(d.t, fmt.Errorf("sway does not run as root; .ci/sessions runs this as another user"))
-	}
+	sway, waybar := tool(d.t, "sway"), tool(d.t, "waybar")
+	mako, grim := tool(d.t, "mako"), tool(d.t, "grim")
 	c := d.newCompositor("sway")
-	for file, text := range map[string]string{
-		"sway":   fmt.Sprintf("xwayland disable\noutput HEADLESS-1 resolution %dx%d position 0 0\n", screenWidth, screenHeight),
-		"waybar": fmt.Sprintf(`{"position": "top", "height": %d, "modules-left": ["tray"], "tray": {"icon-size": 24}}`, panelHeight),
-		"style":  "* { border: none; }\n",
-		"mako":   "anchor=bottom-right\n",
-	} {
-		if err := os.WriteFile(d.path(file), []byte(text), 0o600); err != nil {
-			d.t.Fatal(err)
-		}
-	}
-	for key, value := range map[string]string{"WLR_BACKENDS": "headless", "WLR_LIBINPUT_NO_DEVICES": "1", "WLR_RENDERER": "pixman"} {
-		d.setenv(key, value)
-	}
+	c.setenvs("WLR_BACKENDS=headless", "WLR_LIBINPUT_NO_DEVICES=1", "WLR_RENDERER=pixman")
+	const output = "xwayland disable\noutput HEADLESS-1 resolution %dx%d position 0 0\n"
+	c.write(d.path("sway"), fmt.Sprintf(output, screenWidth, screenHeight))
+	const tray = `{"position": "top", "height": %d, "modules-left": ["tray"], "tray": {"icon-size": 24}}`
+	c.write(d.path("waybar"), fmt.Sprintf(tray, panelHeight))
+	c.write(d.path("style"), "* { border: none; }\n")
+	c.write(d.path("mako"), "anchor=bottom-right\n")
 	server := c.run(sway, "-c", d.path("sway"))
 	c.display(server)
 	c.pointer = d.virtualPointer()
@@ -175,28 +186,18 @@ func (d *desktop) startSway() *compositor {
 	return c
 }
 
-// startPlasma starts KDE's compositor, the daemon that knows all icons, and the shell with the panel and the notification service.
+// startPlasma starts KDE's compositor, the daemon that knows all icons, and the shell. The shell is the panel and the
+// notification service.
 func (d *desktop) startPlasma() *compositor {
 	d.t.Helper()
 	kwin, kded, shell := tool(d.t, "kwin_wayland"), tool(d.t, "kded5"), tool(d.t, "plasmashell")
 	c := d.newCompositor("KDE")
-	for key, value := range map[string]string{"KDE_FULL_SESSION": "true", "KDE_SESSION_VERSION": "5", "QT_QUICK_BACKEND": "software",
-		"KWIN_WAYLAND_NO_PERMISSION_CHECKS": "1", "KWIN_SCREENSHOT_NO_PERMISSION_CHECKS": "1"} {
-		d.setenv(key, value)
-	}
-	settings := map[string]string{
-		"plasma-org.kde.plasma.desktop-appletsrc": plasmaPanel,
-		"plasmashellrc": fmt.Sprintf("[PlasmaViews][Panel 1][Defaults]\nthickness=%d\n", panelHeight),
-	}
-	for file, text := range settings {
-		path := filepath.Join(d.vars["XDG_CONFIG_HOME"], file)
-		if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
-			d.t.Fatal(err)
-		}
-		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
-			d.t.Fatal(err)
-		}
-	}
+	c.setenvs("KDE_FULL_SESSION=true", "KDE_SESSION_VERSION=5", "QT_QUICK_BACKEND=software",
+		"KWIN_WAYLAND_NO_PERMISSION_CHECKS=1", "KWIN_SCREENSHOT_NO_PERMISSION_CHECKS=1")
+	settings := d.vars["XDG_CONFIG_HOME"]
+	c.write(filepath.Join(settings, "plasma-org.kde.plasma.desktop-appletsrc"), plasmaPanel)
+	c.write(filepath.Join(settings, "plasmashellrc"),
+		fmt.Sprintf("[PlasmaViews][Panel 1][Defaults]\nthickness=%d\n", panelHeight))
 	// A copy has none of the file capabilities that the program is installed with. A container may not have them to give.
 	bare, err := os.ReadFile(kwin)
 	if err == nil {
@@ -205,8 +206,8 @@ func (d *desktop) startPlasma() *compositor {
 	if err != nil {
 		d.t.Fatal(err)
 	}
-	server := c.run(filepath.Join(d.path("bin"), "kwin_wayland"), "--virtual", "--width", fmt.Sprint(screenWidth), "--height", fmt.Sprint(screenHeight),
-		"--socket", "wayland-0", "--no-lockscreen", "--no-global-shortcuts")
+	server := c.run(filepath.Join(d.path("bin"), "kwin_wayland"), "--virtual", "--width", fmt.Sprint(screenWidth),
+		"--height", fmt.Sprint(screenHeight), "--socket", "wayland-0", "--no-lockscreen", "--no-global-shortcuts")
 	c.display(server)
 	d.setenv("QT_QPA_PLATFORM", "wayland")
 	c.named(server, "org.kde.KWin")
@@ -254,8 +255,8 @@ func screenshot(c *compositor, screen dbus.BusObject) image.Image {
 		c.t.Fatal(err)
 	}
 	defer r.Close()
-	reply, err := call(screen, "org.kde.KWin.ScreenShot2.CaptureArea", int32(0), int32(0), uint32(screenWidth), uint32(screenHeight),
-		map[string]dbus.Variant{}, dbus.UnixFD(w.Fd()))
+	reply, err := call(screen, "org.kde.KWin.ScreenShot2.CaptureArea", int32(0), int32(0),
+		uint32(screenWidth), uint32(screenHeight), map[string]dbus.Variant{}, dbus.UnixFD(w.Fd()))
 	w.Close()
 	if err != nil {
 		c.t.Fatalf("take a picture: %v", err)
@@ -277,7 +278,8 @@ func screenshot(c *compositor, screen dbus.BusObject) image.Image {
 	return p
 }
 
-// plasmaPanel is a panel along the upper edge with nothing but the tray, which has nothing of its own but the notification service.
+// plasmaPanel is a panel along the upper edge with nothing but the tray. Of the tray's own items there is only the one
+// for notifications, which is the service.
 const plasmaPanel = `[Containments][1]
 activityId=
 formfactor=2
@@ -309,7 +311,8 @@ wallpaperplugin=org.kde.image
 
 [Containments][3][General]
 extraItems=org.kde.plasma.notifications
-knownItems=org.kde.plasma.notifications,org.kde.plasma.battery,org.kde.plasma.clipboard,org.kde.plasma.devicenotifier,` +
-	`org.kde.plasma.keyboardindicator,org.kde.plasma.keyboardlayout,org.kde.plasma.manage-inputmethod,org.kde.plasma.mediacontroller,` +
+knownItems=org.kde.plasma.notifications,org.kde.plasma.battery,org.kde.plasma.clipboard,` +
+	`org.kde.plasma.devicenotifier,org.kde.plasma.keyboardindicator,org.kde.plasma.keyboardlayout,` +
+	`org.kde.plasma.manage-inputmethod,org.kde.plasma.mediacontroller,` +
 	`org.kde.plasma.nightcolorcontrol,org.kde.plasma.vault,org.kde.plasma.volume,org.kde.plasma.networkmanagement,touchpad
 `

@@ -15,8 +15,8 @@ import (
 	"github.com/godbus/dbus/v5"
 )
 
-// These are the promises as the desktops keep them that developers use: with their own panels, notification services, clipboards and
-// pointers, and without an X server.
+// These tests use the tray in the desktops that developers have. The panel, the notification service, the clipboard and
+// the pointer are the real ones. There is no X server.
 
 var desktopProgram = flag.String("desktop.program", "", "the `program` to test; empty means that it is built")
 
@@ -34,7 +34,8 @@ func TestPlasma(t *testing.T) {
 	useTray(d.startPlasma(), w)
 }
 
-// useTray does what a person does with the tray, from the start of the program to Quit.
+// useTray does with the tray what a person does, from the start of the program to Quit. Only Copy address and Quit are
+// chosen over the bus: nothing tells where on the screen they are.
 func useTray(c *compositor, w *witness) {
 	t, d := c.t, c.desktop
 	t.Helper()
@@ -127,7 +128,7 @@ func useTray(c *compositor, w *witness) {
 	c.noIcon()
 }
 
-// item is the icon of a program, for questions about it. The panel of the session does not know the one who asks.
+// item returns the icon of a program, for questions about it from a connection of the test's own.
 func (w *witness) item(program *process) *item {
 	w.d.t.Helper()
 	var calls []exchange
@@ -156,8 +157,8 @@ func (c *compositor) told(w *witness, program *process, title string) {
 	}
 }
 
-// hover moves the pointer down over the open menu until the panel says that it has opened the submenu of an item, and reports whether
-// it has. It stays longer at each place each time.
+// hover moves the pointer down over the open menu, until the panel says that it has opened the submenu of an item. It
+// reports whether that happened. Panels open a submenu some time after the pointer has come, so each round is slower.
 func (c *compositor) hover(w *witness, i *item, id int32, from image.Point) bool {
 	c.t.Helper()
 	opened := func() bool {

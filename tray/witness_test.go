@@ -11,8 +11,8 @@ import (
 	"github.com/godbus/dbus/v5"
 )
 
-// A witness remembers what was said on the bus about the tray and about notifications. It asks for nothing itself: a reader of the
-// menu would change what the program tells to the panel.
+// A witness remembers what was said on the bus about the tray and about notifications. It asks for nothing itself:
+// another reader of the menu would change what the program tells the panel.
 type witness struct {
 	d    *desktop
 	conn *dbus.Conn // for questions about who is who
@@ -32,7 +32,8 @@ type exchange struct {
 	serial   uint32
 }
 
-// topics are the messages that a witness hears. It must not hear pictures of the screen: it would hold the pipe open that they come by.
+// topics are the messages that a witness hears. KWin's calls for pictures are not among them: each holds a file, and
+// nobody would close the copy for the witness.
 var topics = []string{
 	"type='method_call',interface='" + hostName + "',member='RegisterStatusNotifierItem'",
 	"type='method_call',interface='" + menuName + "'",
@@ -127,7 +128,7 @@ type known struct {
 	children []int32
 }
 
-// menu returns what a panel knows of the menu from the answers it got and the signals that it heard, by the numbers of the items.
+// menu returns what a panel knows of the menu from answers and signals, by the numbers of the items.
 func (w *witness) menu(panel *process) map[int32]*known {
 	w.d.t.Helper()
 	items := map[int32]*known{}
@@ -174,8 +175,7 @@ func (w *witness) menu(panel *process) map[int32]*known {
 			if err := dbus.Store(e.answer[1:], &l); err != nil {
 				w.d.t.Fatal(err)
 			}
-			// What comes with a negative depth is everything but for the first answer, which is the top level only. The
-			// next answer makes good for that.
+			// The first answer with a negative depth has the top level only. The next one has everything.
 			below(l, e.args[1].(int32))
 		}
 	}
