@@ -111,7 +111,7 @@ func (m *machine) wish(a *actor, which byte) {
 		}
 		run := a.run
 		if run == nil {
-			a.run = &incarnation{Process: owner.Process{Name: a.name, Exe: "/usr/bin/" + a.name, Dir: "/srv/" + a.name}, known: true}
+			a.run = &incarnation{Process: owner.Process{Name: a.name, PID: 1, Exe: "/usr/bin/" + a.name, Dir: "/srv/" + a.name}, known: true}
 		}
 		marks := mark{Key: a.listener(0).Key(), Port: a.ports[0], Name: a.name}
 		a.run = run
