@@ -288,25 +288,42 @@ func (t *wineTray) press(keys ...string) {
 // next waits for a menu beyond those shown so far, and returns its entries.
 func (t *wineTray) next(menus int) []entry {
 	t.t.Helper()
-	var entries []entry
+	entries, ok := t.nextWithin(10*time.Second, menus)
+	if !ok {
+		t.t.Fatalf("no menu beyond %d", menus)
+	}
+	return entries
+}
+
+func (t *wineTray) nextWithin(limit time.Duration, menus int) (entries []entry, ok bool) {
 	complete := func() bool {
 		before := entries
 		var n int
 		entries, n = t.shown()
 		return n > menus && len(entries) > 0 && slices.Equal(before, entries)
 	}
-	if !poll(10*time.Second, complete) {
-		t.t.Fatalf("no menu beyond %d", menus)
-	}
-	return entries
+	return entries, poll(limit, complete)
 }
 
-// open opens the menu as a person does, and returns its entries. Wine needs the button to be held for a moment.
+// open opens the menu as a person does, and returns its entries. A click can hit what is left of the last menu; then it is tried again.
 func (t *wineTray) open() []entry {
 	t.t.Helper()
-	at, ok := t.icon()
-	if !ok {
-		t.t.Fatal("there is no icon")
+	for range 3 {
+		if entries, ok := t.tryOpen(); ok {
+			return entries
+		}
+		t.dismiss()
+	}
+	t.t.Fatal("the menu does not open")
+	return nil
+}
+
+// tryOpen is one attempt. Wine needs the button to be held for a moment.
+func (t *wineTray) tryOpen() ([]entry, bool) {
+	t.t.Helper()
+	var at image.Point
+	if !poll(5*time.Second, func() (ok bool) { at, ok = t.icon(); return ok }) {
+		return nil, false
 	}
 	_, menus := t.shown()
 	move := func(x, y int) []string { return []string{"mousemove", strconv.Itoa(x), strconv.Itoa(y), "sleep", ".2"} }
@@ -314,7 +331,7 @@ func (t *wineTray) open() []entry {
 	if _, errs, code := t.run(tool(t.t, "xdotool"), args...); code != 0 {
 		t.t.Fatal(errs)
 	}
-	return t.next(menus)
+	return t.nextWithin(5*time.Second, menus)
 }
 
 // choose opens the menu and goes through it to the entry with these labels, each of which is given by how it begins, and returns the
