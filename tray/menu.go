@@ -270,10 +270,7 @@ func viewRow(s watcher.Server, m model) line {
 	l := s.Listener
 	on := func(a action) click { return click{action: a, id: l.ID(), target: l.Target(), who: who(l)} }
 	named := mark{l.Key(), l.Port, s.Title}
-	pinned := line{kind: check, label: "Pin", checked: m.pins(l), click: click{action: pin, mark: named}}
-	if m.settings.Rule(l).Pin && !marked(m.pinned, named.Key) {
-		pinned.label, pinned.grey, pinned.click = "Pinned by the settings file", true, click{}
-	}
+	pinned := m.pinLine(named, m.settings.Rule(l).Pin)
 	muted := m.muted[named.Key]
 	fact := facts(s, m.snapshot.Time)
 	return line{kind: branch, label: rowLabel(s, pinned.checked, muted), key: rowKey{id: l.ID(), target: l.Target()}, below: []line{

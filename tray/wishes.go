@@ -120,15 +120,20 @@ func (m model) absentRow(p mark) line {
 	} else {
 		text += "not running"
 	}
-	pinned := line{kind: check, label: "Pin", checked: true, click: click{action: pin, mark: p}}
-	if !marked(m.pinned, p.Key) {
-		pinned.label, pinned.grey, pinned.click = "Pinned by the settings file", true, click{}
-	}
 	restart := m.commands[p.Key]
 	return line{kind: branch, label: text, key: rowKey{id: watcher.ID{Port: p.Port, Container: fmt.Sprint("absent ", p.Key)}}, below: []line{
 		{label: offered(restart != "", "Copy restart command"), click: click{action: copyThis, text: restart}},
-		pinned,
+		m.pinLine(p, true),
 	}}
+}
+
+// pinLine is the entry that pins a server in the menu. It is grey if only a rule pins the server.
+func (m model) pinLine(p mark, byRule bool) line {
+	inMenu := marked(m.pinned, p.Key)
+	if byRule && !inMenu {
+		return line{kind: check, label: "Pinned by the settings file", checked: true, grey: true}
+	}
+	return line{kind: check, label: "Pin", checked: inMenu, click: click{action: pin, mark: p}}
 }
 
 // hiddenLabel is the entry of a hidden server, which shows it again.
