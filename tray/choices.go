@@ -12,17 +12,18 @@ import (
 
 	"github.com/pelletier/go-toml/v2"
 
+	"porttray/watcher"
 	"porttray/watcher/history"
 	"porttray/watcher/trusted"
 )
 
 // choices are what the person chose in the menu. They are kept in a file from one run to the next.
 type choices struct {
-	Mode   mode      `toml:"notifications"`
-	Paused time.Time `toml:"paused-until,omitempty"`
-	Muted  []string  `toml:"muted,omitempty"`
-	Pinned []mark    `toml:"pinned,omitempty"`
-	Hidden []mark    `toml:"hidden,omitempty"`
+	Mode   mode          `toml:"notifications"`
+	Paused time.Time     `toml:"paused-until,omitempty"`
+	Muted  []watcher.Key `toml:"muted,omitempty"`
+	Pinned []mark        `toml:"pinned,omitempty"`
+	Hidden []mark        `toml:"hidden,omitempty"`
 }
 
 // choicesFile returns where the choices are kept.

@@ -8,9 +8,11 @@ import (
 	"path/filepath"
 	"reflect"
 	"runtime"
-	"strings"
+	"slices"
 	"testing"
 	"time"
+
+	"porttray/watcher"
 )
 
 func TestChoicesAreKept(t *testing.T) {
@@ -20,13 +22,13 @@ func TestChoicesAreKept(t *testing.T) {
 	for _, c := range []choices{
 		{Mode: myServers},
 		{Mode: noNotices, Paused: noon.Add(time.Hour)},
-		{Mode: allPorts, Muted: []string{"5173\x00project\x00/srv/shop\x00Vite", muteKey(hostile)}},
+		{Mode: allPorts, Muted: []watcher.Key{{Port: 5173, Kind: "project", Where: "/srv/shop", Program: "Vite"}, hostile.Key()}},
 	} {
 		if err := writeChoices(file, c); err != nil {
 			t.Fatal(err)
 		}
 		got, err := readChoices(file, noon)
-		if err != nil || got.Mode != c.Mode || !got.Paused.Equal(c.Paused) || fmt.Sprintf("%q", got.Muted) != fmt.Sprintf("%q", c.Muted) {
+		if err != nil || got.Mode != c.Mode || !got.Paused.Equal(c.Paused) || !slices.Equal(got.Muted, c.Muted) {
 			t.Errorf("kept %+v, got back %+v, %v", c, got, err)
 		}
 	}
@@ -156,7 +158,7 @@ const writerRole = "PORTTRAY_TEST_WRITER"
 
 // Whenever the program is killed while it keeps the choices, the file is a whole one.
 func TestChoicesSurviveAKill(t *testing.T) {
-	muted := strings.Split(strings.Repeat("5173 project /srv/shop Vite,", 2000), ",")
+	muted := slices.Repeat([]watcher.Key{{Port: 5173, Kind: "project", Where: "/srv/shop", Program: "Vite"}}, 2000)
 	if file := os.Getenv(writerRole); file != "" {
 		for i := 0; ; i++ {
 			c := choices{Mode: modes[i%len(modes)].mode, Muted: muted}

@@ -60,7 +60,7 @@ func (l *loop) mark(c click) {
 
 // mute takes a server out of what notices are given of, or back in.
 func (l *loop) mute(on watcher.Listener) {
-	k := muteKey(on)
+	k := on.Key()
 	muted := maps.Clone(l.model.muted) // the old one may be in use where it is saved
 	if muted[k] {
 		delete(muted, k)
@@ -86,6 +86,6 @@ func (l *loop) restore(c choices) {
 // save has the person's choices kept.
 func (l *loop) save() {
 	if l.do.save != nil {
-		l.do.save(choices{l.model.mode, l.model.paused, slices.Sorted(maps.Keys(l.model.muted)), l.model.pinned, l.model.hidden})
+		l.do.save(choices{l.model.mode, l.model.paused, slices.SortedFunc(maps.Keys(l.model.muted), watcher.Key.Compare), l.model.pinned, l.model.hidden})
 	}
 }

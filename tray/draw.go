@@ -61,7 +61,7 @@ type face interface {
 type click struct {
 	action action
 	id     watcher.ID
-	target target
+	target watcher.Target
 	who    string // the process or container whose row it is
 	text   string // what to copy
 	mode   mode   // of notices

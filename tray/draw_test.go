@@ -221,13 +221,13 @@ func TestDrawShowsTheMenu(t *testing.T) {
 	container, other := server(81, 3, "0.0.0.0"), server(40000, 4)
 	container.Container = engine.Container{ID: "a1", Name: "shop-web-1", Image: "nginx"}
 	other.Owner.Dir, other.Owner.Foreign = "", true
-	blog, shop := mark{"blog", 5173, "blog · Vite"}, mark{"shop", 3000, "shop"}
+	blog, shop := mark{watcher.Key{Program: "blog"}, 5173, "blog · Vite"}, mark{watcher.Key{Program: "shop"}, 3000, "shop"}
 	with := func(m model, change func(*model)) menu {
 		change(&m)
 		return view(m)
 	}
 	absent := modelOf(server(80, 2), server(3000, 1))
-	absent.pinned, absent.commands = []mark{blog, shop}, map[string]string{"shop": "cd /srv && shop"}
+	absent.pinned, absent.commands = []mark{blog, shop}, map[watcher.Key]string{{Program: "shop"}: "cd /srv && shop"}
 	for _, v := range []menu{
 		with(modelOf(), func(m *model) { m.hidden, m.atLogin = []mark{blog}, true }),
 		with(modelOf(other), func(m *model) { m.hidden = []mark{blog, shop} }),
@@ -387,7 +387,7 @@ func TestClicksNameTheServerAsItIsCalled(t *testing.T) {
 		d.draw(v, noon)
 		for label, a := range map[string]action{"Pin": pin, "Hide": hide} {
 			r.root.find("3000", label).clicks <- struct{}{}
-			if got, want := <-d.clicks, (click{action: a, mark: mark{muteKey(l), l.Port, modelOf(l).servers[0].Title}}); got != want {
+			if got, want := <-d.clicks, (click{action: a, mark: mark{l.Key(), l.Port, modelOf(l).servers[0].Title}}); got != want {
 				t.Errorf("a click on %s became %+v, want %+v", label, got, want)
 			}
 		}
@@ -396,7 +396,7 @@ func TestClicksNameTheServerAsItIsCalled(t *testing.T) {
 
 // clickOn returns the click on an entry of a listener's row.
 func clickOn(l watcher.Listener, a action) click {
-	return click{action: a, id: l.ID(), target: targetOf(l), who: who(l)}
+	return click{action: a, id: l.ID(), target: l.Target(), who: who(l)}
 }
 
 // After hundreds of rows have come and gone, what they needed is given back.

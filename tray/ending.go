@@ -33,24 +33,11 @@ type heldClosing struct {
 
 func (e *ending) underWay() bool { return e.stops+e.kills > 0 }
 
-// A target is what a Stop or Kill is aimed at: a process or a container.
-type target struct {
-	process   owner.ID
-	container string
-}
-
-func targetOf(l watcher.Listener) target {
-	if l.Container.ID != "" {
-		return target{container: l.Container.ID}
-	}
-	return target{process: l.Owner.ID()}
-}
-
 // cameBack reports whether a server is back, or replaced, right after the person ended it. That is told at once, and together with
 // the outcome if that is not known yet.
 func (l *loop) cameBack(e watcher.Event) bool {
 	const within = 5 * time.Second
-	ending, ok := l.endings[targetOf(e.Before)]
+	ending, ok := l.endings[e.Before.Target()]
 	soon := ok && time.Now().Before(ending.ended.Add(within))
 	switch {
 	case !ok, !ending.underWay() && !soon:
@@ -70,7 +57,7 @@ func (l *loop) cameBack(e watcher.Event) bool {
 
 // beganAnew notes that a container is there again that the person stopped: what it does now is its own doing.
 func (l *loop) beganAnew(on watcher.Listener) {
-	if e, ok := l.endings[targetOf(on)]; ok && on.Container.ID != "" && !e.underWay() {
+	if e, ok := l.endings[on.Target()]; ok && on.Container.ID != "" && !e.underWay() {
 		e.ended, e.until, e.asked = time.Time{}, time.Time{}, time.Time{}
 	}
 }
@@ -78,7 +65,7 @@ func (l *loop) beganAnew(on watcher.Listener) {
 // wasAsked reports whether a listener closed because the person ended its process, or whether that remains to be seen. Then the
 // outcome is told, and nothing else. Before are the servers as they were.
 func (l *loop) wasAsked(closed watcher.Event, before []watcher.Server) bool {
-	e, ok := l.endings[targetOf(closed.Listener)]
+	e, ok := l.endings[closed.Listener.Target()]
 	if !ok {
 		return false
 	}
@@ -119,7 +106,7 @@ func (l *loop) stoppedByYou(s watcher.Server) {
 // beginEnding notes that a process is being stopped or killed. It is false if that is under way already; only after a Stop,
 // a Kill makes sense.
 func (l *loop) beginEnding(listener watcher.Listener, a action) bool {
-	on := targetOf(listener)
+	on := listener.Target()
 	for t, e := range l.endings {
 		if !e.underWay() && time.Now().After(e.until) && time.Now().After(e.asked) {
 			delete(l.endings, t)
@@ -155,7 +142,7 @@ func (l *loop) finishEnding(r result) notice {
 	case r.end.Ended:
 		e.ended = time.Now()
 		e.until = e.ended.Add(ownGrace)
-		if r.target.container == "" { // a process never comes back, but its closing may be seen late, where scans fail
+		if r.target.Container == "" { // a process never comes back, but its closing may be seen late, where scans fail
 			e.until = e.ended.Add(ownMemory)
 		}
 	case !freed && r.end.Outcome != owner.Refused && r.end.Outcome != owner.AlreadyGone && r.end.Outcome != owner.NotPermitted:

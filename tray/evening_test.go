@@ -35,7 +35,7 @@ type told struct {
 // A computer is what a scan reads.
 type computer struct {
 	mu      sync.Mutex
-	runs    map[string][]watcher.Listener // the listeners of its processes and containers, by key
+	runs    map[watcher.Key][]watcher.Listener // the listeners of its processes and containers, by key
 	exits   map[owner.ID]owner.Exit
 	broken  error         // why scans fail
 	clock   time.Duration // what the wall clock is off
@@ -45,6 +45,13 @@ type computer struct {
 
 // A program is what can be started on it. The owner, and since when it runs, are filled in then.
 type program []watcher.Listener
+
+// key returns the name of a program's server, also before it has a process.
+func (p program) key() watcher.Key {
+	l := p[0]
+	l.Owner.PID = 1
+	return l.Key()
+}
 
 // warmUp is how long the computer runs before a script begins: long enough for the watcher to have slowed down.
 const warmUp = 90 * time.Second
@@ -72,7 +79,7 @@ func play(t *testing.T, baseline []program, script []act) (got []string) {
 
 // newEvening has a computer run with these programs until its script begins.
 func newEvening(s *stage, baseline []program) *evening {
-	e := &evening{stage: s, host: computer{runs: map[string][]watcher.Listener{}, exits: map[owner.ID]owner.Exit{}, started: 5_000_000}}
+	e := &evening{stage: s, host: computer{runs: map[watcher.Key][]watcher.Listener{}, exits: map[owner.ID]owner.Exit{}, started: 5_000_000}}
 	s.loop.do.say = func(n notice) {
 		s.mu.Lock()
 		defer s.mu.Unlock()
@@ -148,7 +155,7 @@ func (c *computer) start(p program) {
 			mine[i].Container.ID += fmt.Sprint(c.started)
 		}
 	}
-	c.runs[muteKey(p[0])] = mine
+	c.runs[p.key()] = mine
 }
 
 // stop ends the process of a listener, or closes the ports of one that lives on if there is no way in which it ended.
@@ -156,7 +163,7 @@ func (c *computer) stop(l watcher.Listener, how owner.Exit) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for key, listeners := range c.runs {
-		if key != muteKey(l) {
+		if key != (program{l}).key() {
 			continue
 		}
 		delete(c.runs, key)
@@ -186,6 +193,13 @@ func served(name, tool string, port uint16) program {
 	return program{l}
 }
 
+// script returns a program of a project that is no known tool.
+func script(project, file string, port uint16) program {
+	p := served(project, "", port)
+	p[0].Facts.Program = file
+	return p
+}
+
 // but returns a program that differs from p in its listeners.
 func (p program) but(change func(*watcher.Listener)) program {
 	changed := slices.Clone(p)
@@ -203,6 +217,8 @@ func service(name string, port uint16) program {
 }
 
 func wide(l *watcher.Listener) { l.Addrs = []netip.Addr{netip.IPv4Unspecified()} }
+
+func v6(l *watcher.Listener) { l.Addrs = []netip.Addr{netip.IPv6Loopback()} }
 
 var (
 	shop     = served("shop", "Vite", 5173)
@@ -276,9 +292,9 @@ func binds(p program, addr string) func(*evening) {
 	return func(e *evening) {
 		e.host.mu.Lock()
 		defer e.host.mu.Unlock()
-		mine := slices.Clone(e.host.runs[muteKey(p[0])])
+		mine := slices.Clone(e.host.runs[p.key()])
 		mine[0].Addrs = []netip.Addr{netip.MustParseAddr(addr)}
-		e.host.runs[muteKey(p[0])] = mine
+		e.host.runs[p.key()] = mine
 	}
 }
 

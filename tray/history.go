@@ -2,7 +2,6 @@ package tray
 
 import (
 	"fmt"
-	"strings"
 	"time"
 
 	"porttray/watcher"
@@ -132,11 +131,6 @@ func viewNotifications(m model) line {
 	return menu
 }
 
-// muteKey names what a person mutes: a server on its port, whatever process it is. It is fit to be kept in a file.
-func muteKey(l watcher.Listener) string {
-	return strings.ToValidUTF8(fmt.Sprintf("%d\x00%s", l.Port, key(l)), "\ufffd")
-}
-
 // wanted reports whether a notice is to be given of what happened.
 func (m *model) wanted(h happening, now time.Time) bool {
 	if h.kind == replaced { // that tells both of a beginning and of an end
@@ -147,7 +141,7 @@ func (m *model) wanted(h happening, now time.Time) bool {
 	mine := h.on.Section == watcher.Main && !(h.kind == closed && h.reason.Interrupted())
 	rule := m.settings.Rule(h.on.Listener)
 	switch {
-	case m.mode == noNotices, now.Before(m.paused), h.on.Section == watcher.Hidden, m.muted[muteKey(h.on.Listener)], rule.Notify == settings.NotifyNever:
+	case m.mode == noNotices, now.Before(m.paused), h.on.Section == watcher.Hidden, m.muted[h.on.Listener.Key()], rule.Notify == settings.NotifyNever:
 		return false
 	case m.mode == allPorts, rule.Notify == settings.NotifyAlways:
 		return true

@@ -48,15 +48,15 @@ type judge struct {
 	news    []happening // decided since ripen was called last
 	last    time.Time   // when the last notice was given
 
-	restarts map[string][]time.Time // of servers, within loopSpan
-	crashes  map[string][]time.Time // of servers, since they have been crashing
-	looping  map[string]bool        // those of which it was told that they keep restarting
-	exposed  map[watcher.ID]bool    // those of which it was told that they can be reached from the network
-	usual    map[string]uint16      // the port on which a server was seen last
-	quiet    time.Time              // until then nothing that comes up is told
-	woke     time.Time              // when it was first seen that the computer had slept
-	wakes    time.Time              // when the time after that is over; zero if it is
-	lost     []watcher.Server       // what closed during the sleep and that time
+	restarts map[watcher.Key][]time.Time // of servers, within loopSpan
+	crashes  map[watcher.Key][]time.Time // of servers, since they have been crashing
+	looping  map[watcher.Key]bool        // those of which it was told that they keep restarting
+	exposed  map[watcher.ID]bool         // those of which it was told that they can be reached from the network
+	usual    map[watcher.Key][]uint16    // the ports on which a server was seen, by its key anywhere; the latest last
+	quiet    time.Time                   // until then nothing that comes up is told
+	woke     time.Time                   // when it was first seen that the computer had slept
+	wakes    time.Time                   // when the time after that is over; zero if it is
+	lost     []watcher.Server            // what closed during the sleep and that time
 
 	// gone tells whether a supervisor has ended, and ignored whether the person does not want to hear of a listener.
 	gone    func(owner.Supervisor) bool
@@ -93,19 +93,8 @@ func newJudge() judge {
 	return judge{
 		gone:     func(s owner.Supervisor) bool { return (owner.Process{PID: s.PID, Start: s.Start}).Gone() },
 		ignored:  func(watcher.Listener) bool { return false },
-		restarts: map[string][]time.Time{}, crashes: map[string][]time.Time{}, looping: map[string]bool{}, exposed: map[watcher.ID]bool{}, usual: map[string]uint16{},
+		restarts: map[watcher.Key][]time.Time{}, crashes: map[watcher.Key][]time.Time{}, looping: map[watcher.Key]bool{}, exposed: map[watcher.ID]bool{}, usual: map[watcher.Key][]uint16{},
 	}
-}
-
-// key names a server across restarts: by its project and tool, its service, or its program and directory, without its port.
-func key(l watcher.Listener) string {
-	switch {
-	case l.Container.ID != "":
-		return "container\x00" + l.Container.Project + "\x00" + l.Container.Service + "\x00" + l.Container.Name
-	case l.Facts.Project.Dir != "":
-		return "project\x00" + l.Facts.Project.Dir + "\x00" + l.Facts.Tool.Name
-	}
-	return "program\x00" + l.Owner.Exe + "\x00" + l.Owner.Dir + "\x00" + l.Owner.Name
 }
 
 // observe takes in what happened. Before are the servers as they were, and now is the time.
@@ -162,9 +151,7 @@ func (j *judge) close(e watcher.Event, before []watcher.Server, at, now time.Tim
 		j.lost = append(j.lost, s)
 	default:
 		s.Listener = e.Listener
-		if k := key(s.Listener); j.usual[k] == 0 {
-			j.usual[k] = s.Port
-		}
+		j.settledOn(s.Listener)
 		j.waiting = append(j.waiting, happening{kind: closed, at: at, on: s, reason: e.Reason})
 	}
 }
@@ -227,14 +214,14 @@ func (j *judge) back(e watcher.Event, before, after []watcher.Server, now time.T
 		j.expose(e, after, now)
 	}
 	old := func(t time.Time) bool { return now.Sub(t) >= loopSpan }
-	maps.DeleteFunc(j.restarts, func(k string, at []time.Time) bool {
+	maps.DeleteFunc(j.restarts, func(k watcher.Key, at []time.Time) bool {
 		if ended := old(at[len(at)-1]); ended {
 			delete(j.looping, k)
 			return true
 		}
 		return false
 	})
-	k := muteKey(e.Listener)
+	k := e.Listener.Key()
 	j.restarts[k] = append(slices.DeleteFunc(j.restarts[k], old), now)
 	if n := len(j.restarts[k]); n >= loopCount && !j.looping[k] {
 		j.looping[k] = true
@@ -266,7 +253,7 @@ func (j *judge) decide(h happening, now time.Time) {
 		return
 	}
 	if h.kind == closed && h.reason.Crashed() {
-		k := muteKey(h.on.Listener)
+		k := h.on.Listener.Key()
 		known := j.crashing(h.on.Listener, now)
 		j.crashes[k] = append(j.crashes[k], now)
 		if known {
@@ -284,8 +271,8 @@ func (j *judge) decide(h happening, now time.Time) {
 
 // crashing reports whether a server has crashed so often lately that nothing more is told of it.
 func (j *judge) crashing(l watcher.Listener, now time.Time) bool {
-	maps.DeleteFunc(j.crashes, func(_ string, at []time.Time) bool { return now.Sub(at[len(at)-1]) >= crashSpan })
-	k := muteKey(l)
+	maps.DeleteFunc(j.crashes, func(_ watcher.Key, at []time.Time) bool { return now.Sub(at[len(at)-1]) >= crashSpan })
+	k := l.Key()
 	at := j.crashes[k]
 	if len(at) > 0 && len(at) < crashCount { // only those that are near each other count
 		at = slices.DeleteFunc(at, func(t time.Time) bool { return now.Sub(t) >= crashSpan })
@@ -313,7 +300,7 @@ func (j *judge) ripen(servers []watcher.Server, now time.Time) []happening {
 		if now.Sub(h.at) < watcher.RestartGrace {
 			return false
 		}
-		if slices.ContainsFunc(servers, func(s watcher.Server) bool { return muteKey(s.Listener) == muteKey(h.on.Listener) }) {
+		if slices.ContainsFunc(servers, func(s watcher.Server) bool { return s.Listener.Key() == h.on.Listener.Key() }) {
 			return true // it is back; whose it is was not known when it came
 		}
 		if h.reason.Supervisor != "" && j.gone(h.on.Facts.Supervisor) { // it may have ended just after what it watched
@@ -358,7 +345,7 @@ func (h happening) ripe() time.Time {
 // moment in between.
 func (j *judge) returned(l watcher.Listener) bool {
 	n := len(j.waiting)
-	j.waiting = slices.DeleteFunc(j.waiting, func(h happening) bool { return muteKey(h.on.Listener) == muteKey(l) })
+	j.waiting = slices.DeleteFunc(j.waiting, func(h happening) bool { return h.on.Listener.Key() == l.Key() })
 	return len(j.waiting) < n
 }
 
@@ -459,24 +446,47 @@ func latestID(l watcher.Listener, servers []watcher.Server) watcher.ID {
 	return l.ID()
 }
 
-// placed notes on which port a server came up, and whether it found its usual one taken.
+// placed notes the port of a server that came up, and finds out whether another server holds its usual one.
 func (j *judge) placed(h happening, servers []watcher.Server) happening {
-	k := key(h.on.Listener)
-	usual := j.usual[k]
+	l := h.on.Listener
+	key := l.Key().Anywhere()
+	young := !l.Owner.Since.IsZero() && h.at.Sub(l.Owner.Since) <= movedWithin
+	if h.kind != replaced && young && !slices.Contains(j.usual[key], l.Port) {
+		for _, port := range slices.Backward(j.usual[key]) {
+			if rival, held := holder(servers, port, key); held {
+				h.kind, h.rival = moved, rival
+				return h
+			}
+		}
+	}
+	j.settledOn(l)
+	return h
+}
+
+// holder returns the listener of another server on a port. There is none if the server of that key is there, too: then one more of
+// the same kind was started.
+func holder(servers []watcher.Server, port uint16, key watcher.Key) (rival watcher.Listener, held bool) {
+	for _, s := range servers {
+		switch {
+		case s.Port != port:
+		case s.Key().Anywhere() == key:
+			return watcher.Listener{}, false
+		case s.Owner.Known():
+			rival, held = s.Listener, true
+		}
+	}
+	return rival, held
+}
+
+// settledOn remembers the port of a server.
+func (j *judge) settledOn(l watcher.Listener) {
+	const few = 8 // ports of one server
 	if len(j.usual) >= maxUsual {
 		clear(j.usual) // months of them: what is still there is noted again
 	}
-	j.usual[k] = h.on.Port
-	if h.kind == replaced || usual == 0 || usual == h.on.Port || h.on.Owner.Since.IsZero() || h.at.Sub(h.on.Owner.Since) > movedWithin {
-		return h
-	}
-	for _, s := range servers {
-		if s.Port == usual && key(s.Listener) != k && s.Owner.Known() {
-			h.kind, h.rival = moved, s.Listener
-			j.usual[k] = usual
-		}
-	}
-	return h
+	key := l.Key().Anywhere()
+	ports := slices.DeleteFunc(j.usual[key], func(p uint16) bool { return p == l.Port })
+	j.usual[key] = append(ports[max(0, len(ports)-few+1):], l.Port)
 }
 
 // explain takes in how processes ended, of which some had closed their listeners before.

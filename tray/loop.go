@@ -57,11 +57,11 @@ type model struct {
 	attention bool
 	mode      mode
 	paused    time.Time // until then no notices are given; zero if they are
-	muted     map[string]bool
+	muted     map[watcher.Key]bool
 	pinned    []mark
 	hidden    []mark
-	ruled     map[string]watcher.Server // what rules pin and was seen to run, by muteKey
-	commands  map[string]string         // that start pinned servers again, by muteKey; in no file, because they may hold secrets
+	ruled     map[watcher.Key]watcher.Server // what rules pin and was seen to run
+	commands  map[watcher.Key]string         // that start pinned servers again; in no file, because they may hold secrets
 
 	settings settings.Settings // of the file, as they were when it was last in order
 	wrong    error             // what is wrong with the file; nil if it is in order
@@ -102,26 +102,26 @@ type loop struct {
 	hostTold  bool
 	tidyDue   <-chan time.Time
 	tidyAt    time.Time
-	endings   map[target]*ending    // what the person ended
-	told      map[watcher.ID]string // the servers that the person was told of lately, by muteKey
-	running   int                   // actions
-	clicks    map[click]time.Time   // until when those of late use up the pace
-	actions   sync.WaitGroup        // the same, to wait for
+	endings   map[watcher.Target]*ending // what the person ended
+	told      map[watcher.ID]watcher.Key // the servers that the person was told of lately
+	running   int                        // actions
+	clicks    map[click]time.Time        // until when those of late use up the pace
+	actions   sync.WaitGroup             // the same, to wait for
 }
 
 // A result is what came of an action.
 type result struct {
 	action action
-	say    notice // if it is not empty
-	target target // for stop and kill
-	login  *bool  // for atLogin: whether it is so now; nil if it stayed as it was
+	say    notice         // if it is not empty
+	target watcher.Target // for stop and kill
+	login  *bool          // for atLogin: whether it is so now; nil if it stayed as it was
 	port   uint16
 	end    owner.Result
 }
 
 func newLoop(version, goos string) *loop {
 	l := &loop{
-		model:   model{version: version, goos: goos, mode: myServers, muted: map[string]bool{}, commands: map[string]string{}, ruled: map[string]watcher.Server{}},
+		model:   model{version: version, goos: goos, mode: myServers, muted: map[watcher.Key]bool{}, commands: map[watcher.Key]string{}, ruled: map[watcher.Key]watcher.Server{}},
 		judge:   newJudge(),
 		updates: make(chan watcher.Update),
 		changes: make(chan settings.Change),
@@ -131,12 +131,12 @@ func newLoop(version, goos string) *loop {
 		signs:   make(chan sign, 8),
 		done:    make(chan result, actionLimit),
 		wake:    make(chan struct{}, 1),
-		endings: map[target]*ending{},
-		told:    map[watcher.ID]string{},
+		endings: map[watcher.Target]*ending{},
+		told:    map[watcher.ID]watcher.Key{},
 		clicks:  map[click]time.Time{},
 	}
 	l.judge.ignored = func(on watcher.Listener) bool {
-		return l.model.muted[muteKey(on)] || l.model.settings.Rule(on).Notify == settings.NotifyNever
+		return l.model.muted[on.Key()] || l.model.settings.Rule(on).Notify == settings.NotifyNever
 	}
 	return l
 }
@@ -428,7 +428,7 @@ func (l *loop) click(ctx context.Context, c click) {
 	case open:
 		listener, ok = l.find(c.id)
 	case stop, kill:
-		ok = ok && targetOf(listener) == c.target // behind one forwarder there can be another container by now
+		ok = ok && listener.Target() == c.target // behind one forwarder there can be another container by now
 	}
 	switch {
 	case !ok && (c.action == stop || c.action == kill):
@@ -472,7 +472,7 @@ func (l *loop) find(id watcher.ID) (watcher.Listener, bool) {
 	}
 	was, known := l.told[id]
 	for _, s := range l.model.servers {
-		if known && s.Port == id.Port && muteKey(s.Listener) == was {
+		if known && s.Port == id.Port && s.Listener.Key() == was {
 			return s.Listener, true
 		}
 	}
@@ -485,7 +485,7 @@ func (l *loop) note(on watcher.Listener) {
 	if len(l.told) >= few {
 		clear(l.told)
 	}
-	l.told[on.ID()] = muteKey(on)
+	l.told[on.ID()] = on.Key()
 }
 
 // finish takes in the result of an action.

@@ -228,7 +228,7 @@ func (m *machine) relate(events []watcher.Event) (related []watcher.Event) {
 	own := len(closings)
 	taken := make([]bool, own)
 	for _, e := range events {
-		same := func(c watcher.Event) bool { return muteKey(c.Listener) == muteKey(e.Listener) }
+		same := func(c watcher.Event) bool { return c.Listener.Key() == e.Listener.Key() }
 		for _, kind := range []watcher.Kind{watcher.Restarted, watcher.Replaced} {
 			i := slices.IndexFunc(closings, func(c watcher.Event) bool {
 				return c.Listener.Port == e.Listener.Port && c.Listener.Owner.Known() && e.Listener.Owner.Known() && same(c) == (kind == watcher.Restarted)
@@ -291,7 +291,7 @@ func (m *machine) stop(a *actor, way byte) {
 	}
 	before := len(m.waiting)
 	run, on := a.run, m.seen[i]
-	m.click(click{action: act, id: on.ID(), target: targetOf(on), who: "it"})
+	m.click(click{action: act, id: on.ID(), target: on.Target(), who: "it"})
 	if len(m.waiting) == before {
 		return // that is under way already
 	}

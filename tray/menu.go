@@ -48,7 +48,7 @@ type line struct {
 // A rowKey names the server of a row: one that lives, or a pinned one that does not run.
 type rowKey struct {
 	id     watcher.ID
-	target target
+	target watcher.Target
 	shape  string // of flattened lines: it changes with their places
 }
 
@@ -238,15 +238,15 @@ func tooltip(servers []watcher.Server) string {
 
 func viewRow(s watcher.Server, m model) line {
 	l := s.Listener
-	on := func(a action) click { return click{action: a, id: l.ID(), target: targetOf(l), who: who(l)} }
-	named := mark{muteKey(l), l.Port, s.Title}
+	on := func(a action) click { return click{action: a, id: l.ID(), target: l.Target(), who: who(l)} }
+	named := mark{l.Key(), l.Port, s.Title}
 	pinned := line{kind: check, label: "Pin", checked: m.pins(l), click: click{action: pin, mark: named}}
 	if m.settings.Rule(l).Pin && !marked(m.pinned, named.Key) {
 		pinned.label, pinned.grey, pinned.click = "Pinned by the settings file", true, click{}
 	}
 	muted := m.muted[named.Key]
 	fact := facts(s, m.snapshot.Time)
-	return line{kind: branch, label: rowLabel(s, pinned.checked, muted), key: rowKey{id: l.ID(), target: targetOf(l)}, below: []line{
+	return line{kind: branch, label: rowLabel(s, pinned.checked, muted), key: rowKey{id: l.ID(), target: l.Target()}, below: []line{
 		{label: offered(m.settings.Rule(l).Opens(l), "Open in browser"), click: on(open)},
 		{label: "Copy address", click: on(copyAddress)},
 		viewCommand("stop", l, m.goos, on(stop)),

@@ -210,7 +210,7 @@ func TestSubmenuOrder(t *testing.T) {
 
 func TestRowMarks(t *testing.T) {
 	m := modelOf(server(3000, 1, "0.0.0.0"), server(3001, 1))
-	key := muteKey(m.snapshot.Listeners[0])
+	key := m.snapshot.Listeners[0].Key()
 	for _, c := range []struct {
 		pinned, muted bool
 		want          string
@@ -218,7 +218,7 @@ func TestRowMarks(t *testing.T) {
 		{false, false, "3000  node  +1 · network"}, {true, false, "3000  node  +1 · network  ★"},
 		{false, true, "3000  node  +1 · network · muted"}, {true, true, "3000  node  +1 · network · muted  ★"},
 	} {
-		m.pinned, m.muted = nil, map[string]bool{key: c.muted}
+		m.pinned, m.muted = nil, map[watcher.Key]bool{key: c.muted}
 		if c.pinned {
 			m.pinned = []mark{{Key: key}}
 		}

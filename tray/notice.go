@@ -71,7 +71,7 @@ func announceOne(h happening) notice {
 		}
 		return notice{title: subject(l) + " keeps restarting", body: body}
 	case moved:
-		return notice{title: fmt.Sprintf("%s is on %d: %d is held by %s", subject(l), l.Port, h.rival.Port, holder(h.rival, h.at)), body: whereIs(l)}
+		return notice{title: fmt.Sprintf("%s is on %d: %d is held by %s", subject(l), l.Port, h.rival.Port, heldBy(h.rival, h.at)), body: whereIs(l)}
 	}
 	lost := append([]watcher.Listener{l}, h.on.Also...)
 	if len(lost) == 1 {
@@ -196,8 +196,8 @@ func lifetime(l watcher.Listener, until time.Time) string {
 	return ""
 }
 
-// holder names who holds a port, and for how long.
-func holder(l watcher.Listener, now time.Time) string {
+// heldBy names who holds a port, and for how long.
+func heldBy(l watcher.Listener, now time.Time) string {
 	text := fmt.Sprintf("%s (PID %d", subject(l), l.Owner.PID)
 	if since := l.Owner.Since; !since.IsZero() && now.After(since) {
 		text += ", " + duration(now.Sub(since))

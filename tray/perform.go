@@ -15,7 +15,7 @@ import (
 
 // act starts an action. Its result arrives at l.done, which has room for all.
 func (l *loop) act(ctx context.Context, a action, on watcher.Listener) {
-	late := result{action: a, target: targetOf(on), port: on.Port}
+	late := result{action: a, target: on.Target(), port: on.Port}
 	late.say = notice{title: fmt.Sprintf("Port %d: no answer", on.Port), body: "What was asked for takes too long, and may or may not still happen"}
 	rule, terminal := l.model.settings.Rule(on), l.model.settings.Terminal
 	do := func(ctx context.Context) result { return visit(ctx, l.do, a, on, rule) }
@@ -29,7 +29,7 @@ func (l *loop) act(ctx context.Context, a action, on watcher.Listener) {
 		others := otherPorts(l.model.snapshot, on)
 		do = func(ctx context.Context) result {
 			r := l.do.end(ctx, on, a == kill, owner.Wait)
-			return result{action: a, say: outcome(on, others, a == kill, r), target: targetOf(on), port: on.Port, end: r}
+			return result{action: a, say: outcome(on, others, a == kill, r), target: on.Target(), port: on.Port, end: r}
 		}
 	}
 	l.perform(ctx, do, late)
@@ -70,7 +70,7 @@ func copied(ctx context.Context, do deeds, text string) result {
 // otherPorts returns the other ports that the owner of a listener has, or its container.
 func otherPorts(s watcher.Snapshot, on watcher.Listener) []watcher.Listener {
 	return slices.DeleteFunc(slices.Clone(s.Listeners), func(l watcher.Listener) bool {
-		return l.Port == on.Port || targetOf(l) != targetOf(on) || targetOf(l) == target{}
+		return l.Port == on.Port || l.Target() != on.Target() || l.Target() == watcher.Target{}
 	})
 }
 

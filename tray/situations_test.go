@@ -53,6 +53,8 @@ var quiet = []situation{
 
 func at1313(l *watcher.Listener) { l.Port = 1313 }
 
+func on(port uint16) func(*watcher.Listener) { return func(l *watcher.Listener) { l.Port = port } }
+
 var restarts = []situation{
 	{name: "a hot reload", script: []act{{0, down(status(0), shop)}, {0.8, up(shop)}, {10, shows("5173", "Restarted ×1")}, {11, attention(false)}}},
 	{name: "three hot reloads", script: append(again(3, 20, act{0, down(status(0), shop)}, act{0.8, up(shop)}), act{60, shows("5173", "Restarted ×3")})},
@@ -96,6 +98,22 @@ var takeovers = []situation{
 		want: []string{"6.0 shop (Vite :5173) stopped after 1 min / exited with status 0",
 			"11.8 old-blog (Hugo :5173) is up / in /srv/old-blog",
 			"22.0 shop is on 5174: 5173 is held by old-blog (PID 5000004, 10 s) / in /srv/shop"}},
+	{name: "another script of a project takes a port", running: []program{script("blog", "a.py", 3002)}, script: []act{
+		{0, down(signal("SIGKILL"), script("blog", "a.py", 3002))}, {4, up(script("blog", "b.py", 3002))}, {9, shows("3002 is now blog (was blog)")}},
+		want: []string{"5.8 3002 is now blog (node :3002) (was blog (node :3002)) / blog (node :3002): killed by SIGKILL"}},
+	{name: "a script comes back, and the port of another one is taken", running: []program{script("blog", "web.js", 4000), script("blog", "api.js", 3001)},
+		script: []act{{0, down(status(0), script("blog", "api.js", 3001))}, {20, up(oldBlog.but(on(3001)))}, {40, down(status(0), script("blog", "web.js", 4000))},
+			{60, up(script("blog", "web.js", 4000))}},
+		want: []string{"6.0 blog (node :3001) stopped after 1 min / exited with status 0", "21.8 old-blog (Hugo :3001) is up / in /srv/old-blog",
+			"46.0 blog (node :4000) stopped after 2 min / exited with status 0", "61.8 blog (node :4000) is up / in /srv/blog"}},
+	{name: "a tool runs twice, and one of its ports is taken", running: []program{served("blog", "Vite", 4000), served("blog", "Vite", 3001)},
+		script: []act{{0, down(status(0), served("blog", "Vite", 3001))}, {20, up(oldBlog.but(on(3001)))}, {40, down(status(0), served("blog", "Vite", 4000))},
+			{60, up(served("blog", "Vite", 4000))}},
+		want: []string{"6.0 blog (Vite :3001) stopped after 1 min / exited with status 0", "21.8 old-blog (Hugo :3001) is up / in /srv/old-blog",
+			"46.0 blog (Vite :4000) stopped after 2 min / exited with status 0", "61.8 blog (Vite :4000) is up / in /srv/blog"}},
+	{name: "a second server of a project that shares its port with another project", running: []program{
+		served("blog", "Vite", 3001), oldBlog.but(on(3001)).but(v6)}, script: []act{{0, up(oldBlog.but(on(3300)))}},
+		want: []string{"1.8 old-blog (Hugo :3300) is up / in /srv/old-blog"}},
 	{name: "a server is exposed, not, and again", script: []act{{0, binds(shop, "0.0.0.0")}, {5, attention(true)}, {20, binds(shop, "127.0.0.1")}, {40, binds(shop, "0.0.0.0")}},
 		want: []string{"0.3 shop is now reachable from the network / port 5173, bound to 0.0.0.0"}},
 	{name: "a server restarts within reach of other machines", script: []act{{0, down(status(0), shop)}, {0.8, up(shop.but(wide))}},

@@ -9,12 +9,12 @@ import (
 // missing returns the servers of the main list that closed during a sleep and are not there now. Of one that closed more than once the
 // last time counts.
 func (j *judge) missing(servers []watcher.Server) (missing []watcher.Listener) {
-	seen := map[string]bool{}
+	seen := map[watcher.Key]bool{}
 	for _, l := range slices.Backward(j.lost) {
-		k := muteKey(l.Listener)
+		k := l.Listener.Key()
 		again := seen[k]
 		seen[k] = true
-		back := slices.ContainsFunc(servers, func(s watcher.Server) bool { return muteKey(s.Listener) == k })
+		back := slices.ContainsFunc(servers, func(s watcher.Server) bool { return s.Listener.Key() == k })
 		if !back && !again && l.Section == watcher.Main && !j.ignored(l.Listener) {
 			missing = append(missing, l.Listener)
 		}
@@ -43,5 +43,5 @@ func (h happening) only(wanted func(happening) bool) (happening, bool) {
 
 // forgive forgets that a server closed while the computer slept: the person ended it since.
 func (j *judge) forgive(l watcher.Listener) {
-	j.lost = slices.DeleteFunc(j.lost, func(s watcher.Server) bool { return muteKey(s.Listener) == muteKey(l) })
+	j.lost = slices.DeleteFunc(j.lost, func(s watcher.Server) bool { return s.Listener.Key() == l.Key() })
 }

@@ -113,7 +113,7 @@ func (m *machine) wish(a *actor, which byte) {
 		if run == nil {
 			a.run = &incarnation{Process: owner.Process{Name: a.name, Exe: "/usr/bin/" + a.name, Dir: "/srv/" + a.name}, known: true}
 		}
-		marks := mark{Key: muteKey(a.listener(0)), Port: a.ports[0], Name: a.name}
+		marks := mark{Key: a.listener(0).Key(), Port: a.ports[0], Name: a.name}
 		a.run = run
 		if which%6 == 1 {
 			m.wishes.toggle(&m.wishes.pinned, a)

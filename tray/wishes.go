@@ -4,25 +4,24 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
-	"strings"
 
 	"porttray/watcher"
 	"porttray/watcher/owner"
 	"porttray/watcher/settings"
 )
 
-// A mark is a server that the person pinned or hid: not a process, but what muteKey calls it, so that it is still the same one after
-// a restart. Port and Name are what it is shown as while it does not run.
+// A mark is a server that the person pinned or hid. Its key is the same after a restart. Port and Name are for the time in which it
+// does not run.
 type mark struct {
-	Key  string `toml:"key"`
-	Port uint16 `toml:"port"`
-	Name string `toml:"name"`
+	Key  watcher.Key `toml:"key"`
+	Port uint16      `toml:"port"`
+	Name string      `toml:"name"`
 }
 
 // maxMarks is how many marks of each kind are kept; the oldest are forgotten.
 const maxMarks = 64
 
-func marked(marks []mark, key string) bool {
+func marked(marks []mark, key watcher.Key) bool {
 	return slices.ContainsFunc(marks, func(m mark) bool { return m.Key == key })
 }
 
@@ -44,17 +43,17 @@ func (m *model) sort() {
 	// The latest name of a pinned server is the one to show when it does not run.
 	for i, p := range m.pinned {
 		for _, s := range m.servers {
-			if muteKey(s.Listener) == p.Key && s.Title != p.Name {
+			if s.Listener.Key() == p.Key && s.Title != p.Name {
 				m.pinned = slices.Clone(m.pinned)
 				m.pinned[i].Name = s.Title
 			}
 		}
 	}
 	for _, s := range m.servers {
-		if key := muteKey(s.Listener); m.pins(s.Listener) && s.Facts.Command != "" {
+		if key := s.Listener.Key(); m.pins(s.Listener) && s.Facts.Command != "" {
 			m.commands[key] = s.Facts.Command
 		}
-		if key := muteKey(s.Listener); m.keeps(s.Listener) && (m.ruled[key].Port != 0 || len(m.ruled) < maxMarks) {
+		if key := s.Listener.Key(); m.keeps(s.Listener) && (m.ruled[key].Port != 0 || len(m.ruled) < maxMarks) {
 			m.ruled[key] = s
 		}
 	}
@@ -68,14 +67,14 @@ func (m *model) keeps(l watcher.Listener) bool {
 }
 
 // runs reports whether the server of that key runs.
-func (m *model) runs(key string) bool {
-	return slices.ContainsFunc(m.servers, func(s watcher.Server) bool { return muteKey(s.Listener) == key })
+func (m *model) runs(key watcher.Key) bool {
+	return slices.ContainsFunc(m.servers, func(s watcher.Server) bool { return s.Listener.Key() == key })
 }
 
 // section returns where a server is to be shown. What was chosen in the menu counts more than the rules, and nothing that is pinned
 // is ever lost.
 func (m *model) section(s watcher.Server) watcher.Section {
-	switch key := muteKey(s.Listener); {
+	switch key := s.Listener.Key(); {
 	case marked(m.pinned, key):
 		return watcher.Main
 	case marked(m.hidden, key):
@@ -86,7 +85,7 @@ func (m *model) section(s watcher.Server) watcher.Section {
 
 // pins reports whether a listener's server is pinned, in the menu or by a rule.
 func (m *model) pins(l watcher.Listener) bool {
-	return marked(m.pinned, muteKey(l)) || m.settings.Rule(l).Pin
+	return marked(m.pinned, l.Key()) || m.settings.Rule(l).Pin
 }
 
 // absent returns the pinned servers that do not run, in port order: those of the menu, those that ran lately and a rule pins, and
@@ -105,10 +104,10 @@ func (m model) absent() []mark {
 		runs := slices.ContainsFunc(m.servers, func(s watcher.Server) bool { return s.Port == r.Port.First && m.settings.Rule(s.Listener) == r })
 		known := slices.ContainsFunc(slices.Concat(absent, m.pinned, m.hidden), func(p mark) bool { return p.Port == r.Port.First })
 		if !runs && !known {
-			absent = append(absent, mark{fmt.Sprintf("rule %d", i), r.Port.First, cmp.Or(r.Label, string(r.Project), string(r.Process))})
+			absent = append(absent, mark{watcher.Key{Port: r.Port.First, Kind: "rule", Program: fmt.Sprint(i)}, r.Port.First, cmp.Or(r.Label, string(r.Project), string(r.Process))})
 		}
 	}
-	slices.SortFunc(absent, func(a, b mark) int { return cmp.Or(cmp.Compare(a.Port, b.Port), strings.Compare(a.Key, b.Key)) })
+	slices.SortFunc(absent, func(a, b mark) int { return cmp.Or(cmp.Compare(a.Port, b.Port), a.Key.Compare(b.Key)) })
 	return absent
 }
 
@@ -126,7 +125,7 @@ func (m model) absentRow(p mark) line {
 		pinned.label, pinned.grey, pinned.click = "Pinned by the settings file", true, click{}
 	}
 	restart := m.commands[p.Key]
-	return line{kind: branch, label: text, key: rowKey{id: watcher.ID{Port: p.Port, Container: "absent " + p.Key}}, below: []line{
+	return line{kind: branch, label: text, key: rowKey{id: watcher.ID{Port: p.Port, Container: fmt.Sprint("absent ", p.Key)}}, below: []line{
 		{label: offered(restart != "", "Copy restart command"), click: click{action: copyThis, text: restart}},
 		pinned,
 	}}

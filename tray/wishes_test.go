@@ -28,7 +28,7 @@ func shopAndBlog() (shop, blog watcher.Listener) {
 
 func TestSection(t *testing.T) {
 	shop, _ := shopAndBlog()
-	one := []mark{{Key: muteKey(shop), Port: 3000}}
+	one := []mark{{Key: shop.Key(), Port: 3000}}
 	on := settings.Ports{First: 3000, Last: 3000}
 	for _, tt := range []struct {
 		name           string
@@ -63,7 +63,7 @@ func TestSection(t *testing.T) {
 
 func TestWantedByWish(t *testing.T) {
 	shop, _ := shopAndBlog()
-	key := muteKey(shop)
+	key := shop.Key()
 	on := settings.Ports{First: 3000, Last: 3000}
 	always, never := settings.Rule{Port: on, Notify: settings.NotifyAlways}, settings.Rule{Port: on, Notify: settings.NotifyNever}
 	pinning := settings.Rule{Port: on, Pin: true}
@@ -78,7 +78,7 @@ func TestWantedByWish(t *testing.T) {
 		{"pinned only, and it is not", pinnedOnly, watcher.Main, func(*model) {}, false},
 		{"pinned only, and it is", pinnedOnly, watcher.Main, func(m *model) { m.pinned = []mark{{Key: key}} }, true},
 		{"pinned only, and it is by a rule", pinnedOnly, watcher.Main, func(m *model) { m.settings.Rules = []settings.Rule{pinning} }, true},
-		{"pinned and muted", pinnedOnly, watcher.Main, func(m *model) { m.pinned = []mark{{Key: key}}; m.muted = map[string]bool{key: true} }, false},
+		{"pinned and muted", pinnedOnly, watcher.Main, func(m *model) { m.pinned = []mark{{Key: key}}; m.muted = map[watcher.Key]bool{key: true} }, false},
 		{"hidden, and all are told", allPorts, watcher.Hidden, func(*model) {}, false},
 		{"always, and pinned only", pinnedOnly, watcher.Other, func(m *model) { m.settings.Rules = []settings.Rule{always} }, true},
 		{"always, and off", noNotices, watcher.Main, func(m *model) { m.settings.Rules = []settings.Rule{always} }, false},
@@ -97,8 +97,8 @@ func TestWantedByWish(t *testing.T) {
 func TestAbsent(t *testing.T) {
 	shop, blog := shopAndBlog()
 	m := modelOf(shop)
-	m.commands = map[string]string{muteKey(blog): "cd /code/blog && vite"}
-	m.pinned = []mark{{muteKey(blog), 5173, "blog · Vite"}, {muteKey(shop), 3000, "shop"}}
+	m.commands = map[watcher.Key]string{blog.Key(): "cd /code/blog && vite"}
+	m.pinned = []mark{{blog.Key(), 5173, "blog · Vite"}, {shop.Key(), 3000, "shop"}}
 	one := func(port uint16) settings.Ports { return settings.Ports{First: port, Last: port} }
 	m.settings.Rules = []settings.Rule{
 		{Port: one(5432), Label: "Database", Pin: true}, {Port: one(3000), Pin: true}, {Port: one(5173), Pin: true}, {Project: "x", Pin: true}, {Port: one(80), Label: "no pin"}, {Port: one(81), Pin: true},
@@ -358,12 +358,12 @@ func TestOpenConsole(t *testing.T) {
 func TestToggled(t *testing.T) {
 	var marks []mark
 	for i := range maxMarks + 2 {
-		marks = toggled(marks, mark{Key: fmt.Sprint(i)})
+		marks = toggled(marks, mark{Key: watcher.Key{Port: uint16(i)}})
 	}
-	if len(marks) != maxMarks || marks[0].Key != "2" {
+	if len(marks) != maxMarks || marks[0].Key.Port != 2 {
 		t.Errorf("%d marks, the first is %+v", len(marks), marks[0])
 	}
-	if got := toggled(marks[:2], mark{Key: "3"}); !reflect.DeepEqual(got, marks[:1]) {
+	if got := toggled(marks[:2], mark{Key: watcher.Key{Port: 3}}); !reflect.DeepEqual(got, marks[:1]) {
 		t.Errorf("got %+v", got)
 	}
 }

@@ -35,10 +35,10 @@ func relate(events []Event, told []closing, now time.Time) []Event {
 			continue
 		}
 		here := closed[e.Listener.Port]
-		at := slices.IndexFunc(here, func(c Event) bool { return sameServer(c.Listener, e.Listener) })
+		at := slices.IndexFunc(here, func(c Event) bool { return Same(c.Listener, e.Listener) })
 		kind := Restarted
 		if at < 0 {
-			at = slices.IndexFunc(here, func(c Event) bool { return otherServer(c.Listener, e.Listener) })
+			at = slices.IndexFunc(here, func(c Event) bool { return differ(c.Listener, e.Listener) })
 			kind = Replaced
 		}
 		if at >= 0 {
@@ -49,39 +49,6 @@ func relate(events []Event, told []closing, now time.Time) []Event {
 	}
 	// A closing that is part of another event by now is not told by itself.
 	return slices.DeleteFunc(related, func(e Event) bool { return e.Kind == Closed && before[e.Listener.ID()] })
-}
-
-// sameServer reports whether two listeners on one port, of different processes or containers, are one server before and after a
-// restart: the same container or service, the same tool of the same project, or the same program in the same directory.
-func sameServer(a, b Listener) bool {
-	switch {
-	case a.Port != b.Port:
-		return false
-	case a.Container.ID != "" && b.Container.ID != "":
-		if a.Container.Service != "" {
-			return a.Container.Service == b.Container.Service && a.Container.Project == b.Container.Project
-		}
-		return a.Container.ID == b.Container.ID || a.Container.Name != "" && a.Container.Name == b.Container.Name
-	case a.Container.ID != b.Container.ID, !a.Owner.Known(), !b.Owner.Known():
-		return false
-	case a.Owner.Is(b.Owner): // it closed its port for a moment
-		return true
-	}
-	p, q := a.Facts, b.Facts
-	if p.Project.Dir != "" && p.Project.Dir == q.Project.Dir && p.Tool == q.Tool && p.Tool.Name != "" {
-		return true
-	}
-	if p.Manager.Name != "" && p.Manager == q.Manager && a.Owner.Name == b.Owner.Name {
-		return true // of other users' services often no more can be seen
-	}
-	return a.Owner.Exe != "" && a.Owner.Exe == b.Owner.Exe && a.Owner.Dir != "" && a.Owner.Dir == b.Owner.Dir
-}
-
-// otherServer reports whether two listeners on one port are known to be different servers. Of a process of which nothing can be
-// read but that it is there, nobody knows.
-func otherServer(a, b Listener) bool {
-	known := func(l Listener) bool { return l.Owner.Name != "" || l.Owner.Exe != "" || l.Container.ID != "" }
-	return a.Port == b.Port && known(a) && known(b) && !sameServer(a, b)
 }
 
 // A past is what was seen of a listener's server before.

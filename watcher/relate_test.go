@@ -55,7 +55,7 @@ func TestSameServer(t *testing.T) {
 			if swapped {
 				a, b = b, a
 			}
-			if same, differ := sameServer(a, b), otherServer(a, b); same != c.same || differ != c.differ {
+			if same, differ := Same(a, b), differ(a, b); same != c.same || differ != c.differ {
 				t.Errorf("%s (swapped %v): same %v, other %v, want %v, %v", c.name, swapped, same, differ, c.same, c.differ)
 			}
 		}

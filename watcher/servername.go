@@ -25,7 +25,7 @@ func titleAll(servers []Server) {
 			same[s.Title] = append(same[s.Title], i)
 		}
 		for _, group := range same {
-			if !differ(servers, group) {
+			if !unlike(servers, group) {
 				continue
 			}
 			for _, i := range group {
@@ -44,8 +44,8 @@ const (
 	withDir
 )
 
-// differ reports whether servers of the same name are those of different projects.
-func differ(servers []Server, group []int) bool {
+// unlike reports whether servers of the same name are those of different projects.
+func unlike(servers []Server, group []int) bool {
 	for _, i := range group {
 		a, b := servers[group[0]], servers[i]
 		if a.Facts.Project.Dir != b.Facts.Project.Dir || a.Container.Project != b.Container.Project {

@@ -42,23 +42,6 @@ type Listener struct {
 	Untold string
 }
 
-// An ID names a listener for as long as it lives: one port of one process. All sockets of unknown owners on a port share an ID.
-type ID struct {
-	Port      uint16
-	PID       int32
-	Start     uint64
-	Container string // where the port is redirected to; else empty
-}
-
-// ID returns the listener's name.
-func (l Listener) ID() ID {
-	id := ID{Port: l.Port, PID: l.Owner.PID, Start: l.Owner.Start}
-	if l.Redirected {
-		id.Container = l.Container.ID
-	}
-	return id
-}
-
 // Exposed reports whether the listener can be reached from other machines, as far as its bind addresses tell: a firewall may
 // still stand in between.
 func (l Listener) Exposed() bool {
@@ -91,9 +74,6 @@ func (l Listener) Equal(m Listener) bool {
 		l.Facts == m.Facts && l.Label == m.Label && l.Container == m.Container && l.Inside == m.Inside &&
 		l.Redirected == m.Redirected && l.Untold == m.Untold && l.Restarts == m.Restarts && l.Widened == m.Widened
 }
-
-// owner returns the identity of the process that the name holds.
-func (id ID) owner() owner.ID { return owner.ID{PID: id.PID, Start: id.Start} }
 
 // compare orders listeners by port, then by owner. The order of two listeners never changes while they live.
 func (l Listener) compare(m Listener) int {

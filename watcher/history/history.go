@@ -64,10 +64,8 @@ func (h History) Restarts(l watcher.Listener) int {
 	return l.Restarts
 }
 
-// identity returns what names a listener while this computer runs, or false where nothing does: an unknown owner could be anyone.
-// A forwarder holds the ports of several containers one after the other, so the container is a part of it.
+// identity names the server on a port while this computer runs: by its container or process. It is false for an unknown owner.
 func identity(l watcher.Listener) (watcher.ID, bool) {
-	id := l.ID()
-	id.Container = l.Container.ID
-	return id, id.PID != 0 || id.Container != ""
+	t := l.Target()
+	return watcher.ID{Port: l.Port, PID: t.Process.PID, Start: t.Process.Start, Container: t.Container}, t != watcher.Target{}
 }

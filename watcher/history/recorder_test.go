@@ -301,7 +301,7 @@ func TestRestarts(t *testing.T) {
 			{"an unknown owner where one had restarted", serves(81, 0), 0},
 			{"the container", web, 1},
 			{"another container", with(web, func(l *watcher.Listener) { l.Container.ID = "abd" }), 0},
-			{"a process that forwards to it now", with(web, func(l *watcher.Listener) { l.Owner.PID, l.Owner.Start = 5, 5 }), 0},
+			{"the container behind another forwarder", with(web, func(l *watcher.Listener) { l.Owner.PID, l.Owner.Start = 5, 5 }), 1},
 		} {
 			if got := d.read().Restarts(c.on); got != c.want {
 				t.Errorf("%s: got %d, want %d", c.name, got, c.want)

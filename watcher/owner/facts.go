@@ -12,6 +12,8 @@ type Facts struct {
 	// Tool is what the process is or, if Inherited, what the ancestor is that it works for.
 	Tool      Tool
 	Inherited bool
+	// Program is what runs if there is no Tool: a script, a module, a class or an archive.
+	Program string
 	// Self is what the process itself is where the Tool is inherited: a helper, a runner or nothing.
 	Self Tool
 	// Debugger is where it waits for a debugger, if its command line says so.

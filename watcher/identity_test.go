@@ -1,0 +1,69 @@
+package watcher
+
+import (
+	"testing"
+
+	"porttray/watcher/owner"
+	"porttray/watcher/owner/engine"
+)
+
+// What a server is called across restarts, and where two have one name.
+func TestKey(t *testing.T) {
+	in := func(dir, tool, program string) trait {
+		return func(l *Listener) {
+			l.Facts = owner.Facts{Project: owner.Project{Name: "shop", Dir: dir}, Tool: owner.Tool{Name: tool}, Program: program}
+		}
+	}
+	boxed := func(c engine.Container) trait { return func(l *Listener) { l.Container = c } }
+	for _, c := range []struct {
+		name     string
+		listener Listener
+		want     Key
+	}{
+		{"a tool of a project", serves(80, 1, in("/shop", "Vite", "")), Key{80, "project", "/shop", "Vite"}},
+		{"a script of a project", serves(80, 1, in("/shop", "", "api.js")), Key{80, "project", "/shop", "api.js"}},
+		{"a program of a project", serves(80, 1, in("/shop", "", "")), Key{80, "project", "/shop", "node"}},
+		{"a compose service", serves(80, 1, boxed(engine.Container{ID: "a", Name: "shop-web-1", Project: "shop", Service: "web"})), Key{80, "service", "shop", "web"}},
+		{"a container", serves(80, 1, boxed(engine.Container{ID: "a", Name: "db"})), Key{80, "container", "", "db"}},
+		{"a container without a name", serves(80, 1, boxed(engine.Container{ID: "a"})), Key{80, "container", "", "a"}},
+		{"a hidden unit", serves(80, 1, managed), Key{80, "unit", "nginx.service", "node"}},
+		{"a program in a directory", serves(80, 1, runs("/usr/bin/nc", "/tmp")), Key{80, "program", "/tmp", "/usr/bin/nc"}},
+		{"a name", serves(80, 1), Key{80, "name", "", "node"}},
+		{"an unknown owner", serves(80, 0, unknown), Key{Port: 80}},
+		{"invalid text", serves(80, 1, runs("/usr/bin/nc", "/t\xff\x00p")), Key{80, "program", "/t\ufffd\ufffdp", "/usr/bin/nc"}},
+	} {
+		got := c.listener.Key()
+		if got != c.want {
+			t.Errorf("%s: %+v, want %+v", c.name, got, c.want)
+		}
+		var again Key
+		text, err := got.MarshalText()
+		if err == nil {
+			err = again.UnmarshalText(text)
+		}
+		if err != nil || again != got {
+			t.Errorf("%s: read back %+v, %v", c.name, again, err)
+		}
+	}
+}
+
+// Choices of earlier versions still name their servers.
+func TestKeyOfEarlierVersions(t *testing.T) {
+	for text, want := range map[string]Key{
+		"5173\x00project\x00/srv/shop\x00Vite":         {5173, "project", "/srv/shop", "Vite"},
+		"80\x00program\x00/usr/bin/nc\x00/tmp\x00nc":   {80, "program", "/tmp", "/usr/bin/nc"},
+		"81\x00container\x00shop\x00web\x00shop-web-1": {81, "service", "shop", "web"},
+		"82\x00container\x00\x00\x00db":                {82, "container", "", "db"},
+		"631\x00program\x00\x00\x00":                   {631, "program", "", ""},
+	} {
+		var got Key
+		if err := got.UnmarshalText([]byte(text)); err != nil || got != want {
+			t.Errorf("%q: %+v, %v, want %+v", text, got, err, want)
+		}
+	}
+	for _, text := range []string{"", "x", "70000\x00project\x00a\x00b", "-1"} {
+		if err := new(Key).UnmarshalText([]byte(text)); err == nil {
+			t.Errorf("%q is a key", text)
+		}
+	}
+}
