@@ -22,19 +22,41 @@ type Listener struct {
 	Class     string       `json:"class"`             // of the port: well-known, registered or dynamic (RFC 6335)
 	Service   string       `json:"service,omitempty"` // which the system's list of services gives the port to
 	PID       int32        `json:"pid,omitempty"`
-	Process   string       `json:"process,omitempty"`   // its name
-	User      string       `json:"user,omitempty"`      // who it runs as
-	Project   string       `json:"project,omitempty"`   // its name, for a container that of its compose project
-	Directory string       `json:"directory,omitempty"` // the project's, else the process's working directory
-	Tool      string       `json:"tool,omitempty"`      // Vite, PostgreSQL
-	Label     string       `json:"label,omitempty"`     // what the person calls it
-	Container string       `json:"container,omitempty"` // its name
-	Manager   string       `json:"manager,omitempty"`   // the service that would start it again
-	Started   time.Time    `json:"started,omitzero"`    // in RFC 3339
-	Section   string       `json:"section"`             // main, other or hidden
-	Restarts  int          `json:"restarts,omitempty"`  // how many were seen
-	Stale     bool         `json:"stale,omitempty"`     // it is as it was when the list could last be read
-	Command   string       `json:"command,omitempty"`   // that starts it again, only if it was asked for: it may hold secrets
+	Process   string       `json:"process,omitempty"`       // its name
+	User      string       `json:"user,omitempty"`          // who it runs as
+	Project   string       `json:"project,omitempty"`       // its name, for a container that of its compose project
+	Directory string       `json:"directory,omitempty"`     // the project's, else the process's working directory
+	Tool      string       `json:"tool,omitempty"`          // Vite, PostgreSQL
+	Label     string       `json:"label,omitempty"`         // what the person calls it
+	Container string       `json:"container,omitempty"`     // its name
+	Manager   string       `json:"manager,omitempty"`       // the service that would start it again
+	Started   time.Time    `json:"started,omitzero"`        // in RFC 3339
+	Section   string       `json:"section"`                 // main, other or hidden
+	Restarts  int          `json:"restarts,omitempty"`      // how many were seen
+	Further   []Further    `json:"further_ports,omitempty"` // of a server, in port order
+	Stale     bool         `json:"stale,omitempty"`         // it is as it was when the list could last be read
+	Command   string       `json:"command,omitempty"`       // that starts it again, only if it was asked for: it may hold secrets
+}
+
+// A Further is one more port of a server.
+type Further struct {
+	Port      uint16       `json:"port"`
+	Addresses []netip.Addr `json:"addresses"`
+	Exposed   bool         `json:"exposed"`
+	Risk      string       `json:"risk,omitempty"`
+	Speaks    string       `json:"speaks,omitempty"`
+	PID       int32        `json:"pid,omitempty"`
+	Process   string       `json:"process,omitempty"`
+}
+
+// OfServer tells of a server: of its head, and of its further ports.
+func OfServer(s watcher.Server, section watcher.Section, system port.System) Listener {
+	told := Of(s.Listener, section, system)
+	for _, l := range s.Also {
+		f := Of(l, section, system)
+		told.Further = append(told.Further, Further{f.Port, f.Addresses, f.Exposed, f.Risk, f.Speaks, f.PID, f.Process})
+	}
+	return told
 }
 
 // Of returns what is told of a listener that is a server or a further port of one in that section.

@@ -36,7 +36,7 @@ func TestConfigText(t *testing.T) {
 func TestListHeedsRules(t *testing.T) {
 	before := many()
 	got := map[uint16]string{}
-	list, _ := listing{Snapshot: before, all: true, rules: someSettings}.choose(port.System{})
+	list, _ := listing{Snapshot: before, all: true, ports: true, rules: someSettings}.choose(port.System{})
 	for _, l := range list {
 		got[l.Port] = l.Label + " " + l.Section
 	}

@@ -1,6 +1,7 @@
 package terminal
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"slices"
@@ -16,13 +17,15 @@ import (
 )
 
 func listCommand() *cobra.Command {
-	var asJSON, all, commands bool
+	var asJSON, all, commands, ports bool
 	c := &cobra.Command{
 		Use:   "list [PORT|RANGE|NAME ...]",
 		Short: "List what listens, and whose it is",
-		Long: `Lists your servers by port, as the menu does: what belongs to the system, to other users and to desktop programs is left out
-unless --all or a filter asks for it. Filters are ports (3000), ranges (3000-3999) and parts of names of projects, tools,
-processes and containers; what fits any of them is listed. --all and filters also find what only other interfaces lead to. Exit status 1 means that nothing does.
+		Long: `Lists your servers by port, as the menu does. Servers of the system, of other users and of desktop programs are left out
+unless --all or a filter asks for them. A server with further ports is one row; --ports gives each port a row of its own.
+
+Filters are ports (3000), ranges (3000-3999) and parts of names of projects, tools, processes and containers. A server that fits any
+of them is listed. --all and filters also find servers that only other interfaces lead to. Exit status 1 means that nothing fits.
 
 With --args JSON also has the command line by which a process can be started again. That may hold secrets.`,
 		Args:              cobra.ArbitraryArgs,
@@ -39,11 +42,12 @@ With --args JSON also has the command line by which a process can be started aga
 			if err != nil {
 				return err
 			}
-			return writeList(c, listing{s, rulesInForce(c), filter, all, commands, asJSON})
+			return writeList(c, listing{s, rulesInForce(c), filter, all, ports, commands, asJSON})
 		},
 	}
 	c.Flags().BoolVar(&asJSON, "json", false, "write a JSON array")
 	c.Flags().BoolVarP(&all, "all", "a", false, "list everything")
+	c.Flags().BoolVar(&ports, "ports", false, "list each port by itself")
 	c.Flags().BoolVar(&commands, "args", false, "with --json, add the command that starts it again")
 	return c
 }
@@ -54,6 +58,7 @@ type listing struct {
 	rules    settings.Settings
 	filter   filter
 	all      bool
+	ports    bool // each by itself
 	commands bool
 	asJSON   bool
 }
@@ -89,15 +94,27 @@ func writeList(c *cobra.Command, what listing) error {
 	return errNo
 }
 
-// choose returns the listeners to list, and how many were left out because they are not in the main list.
+// choose returns the servers or ports to list, and how many were left out because they are not in the main list.
 func (what listing) choose(system port.System) (list []explain.Listener, hidden int) {
 	now := what.rules.Labelled(watcher.Update{Snapshot: what.Snapshot}).Snapshot
-	list = explain.Listeners(now, sectionsBy(what.rules, now.Listeners, system), system)
-	if what.commands {
-		for i, l := range what.Listeners {
-			list[i].Command = l.Facts.Command
+	for _, s := range watcher.Servers(now.Listeners, system.HandedOut) {
+		section := what.rules.Rule(s.Listener).Section(s.Section)
+		parts := []watcher.Server{s}
+		if what.ports {
+			parts = []watcher.Server{{Listener: s.Listener}}
+			for _, l := range s.Also {
+				parts = append(parts, watcher.Server{Listener: l})
+			}
+		}
+		for _, part := range parts {
+			told := explain.OfServer(part, section, system)
+			if what.commands {
+				told.Command = part.Facts.Command
+			}
+			list = append(list, told)
 		}
 	}
+	slices.SortStableFunc(list, func(a, b explain.Listener) int { return cmp.Compare(a.Port, b.Port) })
 	list = slices.DeleteFunc(list, func(l explain.Listener) bool {
 		if len(what.filter) > 0 {
 			return !what.filter.fits(l)
@@ -155,5 +172,8 @@ func parseOne(arg string) (func(explain.Listener) bool, error) {
 	case first > last:
 		return nil, errors.New("a range begins with the lower port")
 	}
-	return func(l explain.Listener) bool { return first <= l.Port && l.Port <= last }, nil
+	within := func(p uint16) bool { return first <= p && p <= last }
+	return func(l explain.Listener) bool {
+		return within(l.Port) || slices.ContainsFunc(l.Further, func(f explain.Further) bool { return within(f.Port) })
+	}, nil
 }

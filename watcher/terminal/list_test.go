@@ -84,30 +84,39 @@ func TestChoose(t *testing.T) {
 		want   string
 		hidden int
 	}{
-		{"", false, "[5173 5432 8000 24678]", 1},
-		{"", true, "[631 5173 5432 8000 24678]", 0},
-		{"5173", false, "[5173]", 0},
-		{":5173", false, "[5173]", 0},
-		{"5173 631", false, "[631 5173]", 0},
-		{"5000-5999", false, "[5173 5432]", 0},
-		{"5173-5173", false, "[5173]", 0},
-		{"SHOP", false, "[5173 5432 24678]", 0},
+		{"", false, "[5173+24678 5432 8000]", 1},
+		{"", true, "[631 5173+24678 5432 8000]", 0},
+		{"--ports", false, "[5173 5432 8000 24678]", 1},
+		{"--ports", true, "[631 5173 5432 8000 24678]", 0},
+		{"--ports 24678", false, "[24678]", 0},
+		{"24678", false, "[5173+24678]", 0},
+		{"5173", false, "[5173+24678]", 0},
+		{":5173", false, "[5173+24678]", 0},
+		{"5173 631", false, "[631 5173+24678]", 0},
+		{"5000-5999", false, "[5173+24678 5432]", 0},
+		{"5173-5173", false, "[5173+24678]", 0},
+		{"SHOP", false, "[5173+24678 5432]", 0},
 		{"postgres", false, "[5432]", 0},
 		{"db-1", false, "[5432]", 0},
 		{"python", false, "[8000]", 0},
 		{"nothing", true, "[]", 0},
 	} {
-		filter, err := parseFilter(strings.Fields(tt.filter))
+		words, ports := strings.CutPrefix(tt.filter, "--ports")
+		filter, err := parseFilter(strings.Fields(words))
 		if err != nil {
 			t.Errorf("%q: %v", tt.filter, err)
 			continue
 		}
-		list, hidden := listing{Snapshot: many(), filter: filter, all: tt.all}.choose(port.System{})
-		ports := []uint16{}
+		list, hidden := listing{Snapshot: many(), filter: filter, all: tt.all, ports: ports}.choose(port.System{})
+		chosen := []string{}
 		for _, l := range list {
-			ports = append(ports, l.Port)
+			text := fmt.Sprint(l.Port)
+			for _, f := range l.Further {
+				text += fmt.Sprintf("+%d", f.Port)
+			}
+			chosen = append(chosen, text)
 		}
-		if got := fmt.Sprint(ports); got != tt.want || hidden != tt.hidden {
+		if got := fmt.Sprint(chosen); got != tt.want || hidden != tt.hidden {
 			t.Errorf("%q, all %t: chose %s and left out %d, want %s and %d", tt.filter, tt.all, got, hidden, tt.want, tt.hidden)
 		}
 	}

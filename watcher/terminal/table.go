@@ -3,6 +3,7 @@ package terminal
 import (
 	"bytes"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -22,7 +23,7 @@ type column struct {
 }
 
 var columns = []column{
-	{head: "PORT", fixed: true, cell: func(l explain.Listener, _ time.Time) string { return fmt.Sprint(l.Port) },
+	{head: "PORT", fixed: true, cell: portCell,
 		how: func(explain.Listener) string { return bold }},
 	{head: "PROJECT", cell: func(l explain.Listener, _ time.Time) string { return projectOf(l) }},
 	{head: "TOOL", cell: func(l explain.Listener, _ time.Time) string { return l.Tool }},
@@ -44,6 +45,14 @@ var columns = []column{
 	{head: "SINCE", fixed: true, cell: func(l explain.Listener, now time.Time) string { return sinceText(l.Started, now) }},
 }
 
+// portCell is the port, and the number of further ones.
+func portCell(l explain.Listener, _ time.Time) string {
+	if len(l.Further) == 0 {
+		return fmt.Sprint(l.Port)
+	}
+	return fmt.Sprintf("%d +%d", l.Port, len(l.Further))
+}
+
 // projectOf returns what the listener belongs to: what the person calls it, its container or its project.
 func projectOf(l explain.Listener) string {
 	switch {
@@ -63,19 +72,21 @@ func processOf(l explain.Listener) string {
 	return clean(l.Process)
 }
 
-// exposure says from where the listener can be reached, with an exclamation mark where that is a danger.
+// exposure says from where any port of the server can be reached, with an exclamation mark where that is a danger.
 func exposure(l explain.Listener) string {
 	switch {
 	case dangerous(l):
 		return "network!"
-	case l.Exposed:
+	case l.Exposed, slices.ContainsFunc(l.Further, func(f explain.Further) bool { return f.Exposed }):
 		return "network"
 	}
 	return "local"
 }
 
-// dangerous reports whether the listener is open to the network and better was not.
-func dangerous(l explain.Listener) bool { return l.Exposed && (l.Risk != "" || l.Widened) }
+// dangerous reports whether a port of the server is open to the network and better was not.
+func dangerous(l explain.Listener) bool {
+	return l.Exposed && (l.Risk != "" || l.Widened) || slices.ContainsFunc(l.Further, func(f explain.Further) bool { return f.Risk != "" })
+}
 
 // sinceText says when something began, as briefly as is clear.
 func sinceText(t, now time.Time) string {
