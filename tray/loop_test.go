@@ -171,6 +171,24 @@ func TestLoopTellsWhatHappens(t *testing.T) {
 	})
 }
 
+// Where two servers have one port, each is opened and copied by an address that leads to it alone.
+func TestLoopOpensTheServerOfItsRow(t *testing.T) {
+	perform(t, func(s *stage) {
+		s.list(server(5173, 1), server(5173, 2, "::1"), server(8000, 3, "0.0.0.0"), server(8000, 4))
+		s.click("5173  at 127.0.0.1", "Open")
+		s.click("5173  at ::1", "Open")
+		s.click("8000  at 0.0.0.0", "Open")
+		s.click("8000  at 127.0.0.1", "Open")
+		if want := []string{"http://127.0.0.1:5173", "http://[::1]:5173", "http://127.0.0.2:8000", "http://127.0.0.1:8000"}; !slices.Equal(s.opened, want) {
+			t.Errorf("opened %q, want %q", s.opened, want)
+		}
+		s.click("5173  at ::1", "Copy")
+		if want := []string{"http://[::1]:5173"}; !slices.Equal(s.copied, want) {
+			t.Errorf("copied %q, want %q", s.copied, want)
+		}
+	})
+}
+
 func TestLoopOpensAndCopies(t *testing.T) {
 	perform(t, func(s *stage) {
 		s.list(server(3000, 1))

@@ -3,6 +3,7 @@ package tray
 import (
 	"context"
 	"fmt"
+	"net/netip"
 	"slices"
 
 	"porttray/watcher"
@@ -18,7 +19,8 @@ func (l *loop) act(ctx context.Context, a action, on watcher.Listener) {
 	late := result{action: a, target: on.Target(), port: on.Port}
 	late.say = notice{title: fmt.Sprintf("Port %d: no answer", on.Port), body: "What was asked for takes too long, and may or may not still happen"}
 	rule, terminal := l.model.settings.Rule(on), l.model.settings.Terminal
-	do := func(ctx context.Context) result { return visit(ctx, l.do, a, on, rule) }
+	at := l.literal(on)
+	do := func(ctx context.Context) result { return visit(ctx, l.do, a, on, at, rule) }
 	if a == openTerminal {
 		do = func(ctx context.Context) result { return terminalAt(ctx, l.do, terminal, on) }
 	}
@@ -74,9 +76,22 @@ func otherPorts(s watcher.Snapshot, on watcher.Listener) []watcher.Listener {
 	})
 }
 
-// visit opens the address of a listener, or copies it.
-func visit(ctx context.Context, do deeds, a action, on watcher.Listener, rule settings.Rule) result {
+// literal returns the address of a server that shares its port with another one. It is invalid where localhost will do.
+func (l *loop) literal(on watcher.Listener) netip.Addr {
+	if s, ok := serverOf(l.model.servers, on.ID()); ok && s.Shared {
+		return s.Literal(l.model.servers)
+	}
+	return netip.Addr{}
+}
+
+// visit opens the address of a listener, or copies it. A valid literal address is used instead of localhost.
+func visit(ctx context.Context, do deeds, a action, on watcher.Listener, literal netip.Addr, rule settings.Rule) result {
 	address, act, failed := browser.Address(on), do.copy, "Could not copy "
+	asked := on // for its scheme
+	if literal.IsValid() {
+		address = browser.AddressAt(literal, on.Port)
+		asked.Addrs = []netip.Addr{literal}
+	}
 	if a == copyNetwork {
 		at, err := do.network(on)
 		if err != nil {
@@ -87,7 +102,7 @@ func visit(ctx context.Context, do deeds, a action, on watcher.Listener, rule se
 	if rule.Opens(on) {
 		scheme := string(rule.Scheme)
 		if scheme == "" {
-			scheme = do.scheme(ctx, on)
+			scheme = do.scheme(ctx, asked)
 		}
 		address = scheme + "://" + address + string(rule.Path)
 	} else if a == open {

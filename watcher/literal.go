@@ -1,0 +1,44 @@
+package watcher
+
+import (
+	"net/netip"
+	"slices"
+)
+
+// Literal returns an address of this computer that leads to s and to no other of the servers. It is for servers that share a port:
+// a browser may take localhost for the address of the other one. It is invalid if there is none.
+func (s Server) Literal(servers []Server) netip.Addr {
+	v4, v6, spare := netip.AddrFrom4([4]byte{127, 0, 0, 1}), netip.IPv6Loopback(), netip.AddrFrom4([4]byte{127, 0, 0, 2})
+	candidates := slices.DeleteFunc(slices.Clone(s.Addrs), netip.Addr.IsUnspecified)
+	slices.SortStableFunc(candidates, func(a, b netip.Addr) int { return rankOf(a) - rankOf(b) })
+	if slices.Contains(s.Addrs, netip.IPv4Unspecified()) {
+		candidates = append(candidates, v4, spare)
+	}
+	if slices.Contains(s.Addrs, netip.IPv6Unspecified()) {
+		candidates = append(candidates, v6)
+	}
+	for _, at := range candidates {
+		if !slices.ContainsFunc(servers, func(o Server) bool { return o.ID() != s.ID() && o.Port == s.Port && o.takes(at, s) }) {
+			return at
+		}
+	}
+	return netip.Addr{}
+}
+
+// rankOf sorts loopback addresses first, because they work without a network.
+func rankOf(a netip.Addr) int {
+	if a.IsLoopback() {
+		return 0
+	}
+	return 1
+}
+
+// takes reports whether a connection to an address may reach o rather than s. A socket that is bound to the very address takes it from
+// one that is bound to all.
+func (o Server) takes(at netip.Addr, s Server) bool {
+	all := netip.IPv4Unspecified()
+	if at.Is6() {
+		all = netip.IPv6Unspecified()
+	}
+	return slices.Contains(o.Addrs, at) || slices.Contains(o.Addrs, all) && !slices.Contains(s.Addrs, at)
+}
