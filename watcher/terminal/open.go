@@ -3,64 +3,74 @@ package terminal
 import (
 	"context"
 	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 
 	"porttray/watcher"
 	"porttray/watcher/browser"
+	"porttray/watcher/explain"
+	"porttray/watcher/port"
 	"porttray/watcher/settings"
 )
 
 func openCommand(p Program) *cobra.Command {
 	return &cobra.Command{
-		Use:   "open PORT",
+		Use:   "open PORT|ADDRESS",
 		Short: "Open the server on a port in the browser",
-		Long: `Opens the server on a port in the browser, by https if it answers a TLS handshake, else by http; scheme and path of a rule in
-the settings file count more. If several servers share the port, it is the one that localhost leads to.
-What is known to be no web server, such as a database, is not opened unless a rule says its scheme or path.`,
+		Long: `Opens the server on a port in the browser, by https if it answers a TLS handshake, else by http. Scheme and path of a rule in
+the settings file count more. If several servers share the port, an address says which one is meant: 127.0.0.1:5173. A server that is
+known to be no web server, such as a database, is not opened unless a rule says its scheme or path.`,
 		Args:              exactly(1, "the port"),
 		ValidArgsFunction: completePorts,
 		RunE: func(c *cobra.Command, args []string) error {
-			port, err := portArgument(args[0])
+			q, err := explain.Parse(c.Context(), args[0])
+			if err != nil {
+				return badUsage(args[0], err)
+			}
+			now, err := watcher.LookAt(c.Context(), q.Port)
 			if err != nil {
 				return err
 			}
-			s, err := watcher.LookAt(c.Context(), port)
+			here := slices.DeleteFunc(now.Listeners, func(l watcher.Listener) bool { return l.Port != q.Port }) // as further ports, too
+			s, at, err := toOpen(watcher.Servers(here, port.Read().HandedOut), q)
 			if err != nil {
 				return err
 			}
-			l, ok := toOpen(s, port)
-			if !ok {
-				return fmt.Errorf("nothing listens on port %d; porttray explain %d tells more", port, port)
-			}
-			rule := rulesInForce(c).Rule(l)
-			l.Label = rule.Label
-			url, err := pageOf(c.Context(), l, rule, browser.Scheme)
+			rule := rulesInForce(c).Rule(s.Listener)
+			s.Label = rule.Label
+			url, err := pageOf(c.Context(), s.Listener, at, rule, browser.Scheme)
 			if err != nil {
 				return err
 			}
 			if err := p.Open(c.Context(), url); err != nil {
 				return fmt.Errorf("%w; the address is %s", err, url)
 			}
-			_, err = fmt.Fprintf(c.OutOrStdout(), "Opened %s: %s\n", url, leftToRight(l.Name()))
+			_, err = fmt.Fprintf(c.OutOrStdout(), "Opened %s: %s\n", url, leftToRight(s.Name()))
 			return err
 		},
 	}
 }
 
-// pageOf returns the URL by which a browser opens a listener for which there is a rule. The function schemeOf asks the server. The
-// error says that it is nothing for a browser, and where other clients find it.
-func pageOf(ctx context.Context, l watcher.Listener, rule settings.Rule,
+// pageOf returns the URL by which a browser opens a listener for which there is a rule. A valid literal address is used instead of
+// localhost. The function schemeOf asks the server. The error says that a browser is of no use, and what other clients connect to.
+func pageOf(ctx context.Context, l watcher.Listener, literal netip.Addr, rule settings.Rule,
 	schemeOf func(context.Context, watcher.Listener) string) (string, error) {
-	scheme := string(rule.Scheme)
+	address, scheme := browser.Address(l), string(rule.Scheme)
+	if literal.IsValid() {
+		address = browser.AddressAt(literal, l.Port)
+		l.Addrs = []netip.Addr{literal}
+	}
 	switch {
 	case scheme != "":
 	case !rule.Opens(l):
-		return "", fmt.Errorf("%s; connect to %s instead", isNoPage(l), browser.Address(l))
+		return "", fmt.Errorf("%s; connect to %s instead", isNoPage(l), address)
 	default:
 		scheme = schemeOf(ctx, l)
 	}
-	return browser.URL(l, scheme) + string(rule.Path), nil
+	return scheme + "://" + address + string(rule.Path), nil
 }
 
 // isNoPage says what a listener is that a browser cannot open. Where only its port tells, it says so.
@@ -74,25 +84,37 @@ func isNoPage(l watcher.Listener) string {
 	return fmt.Sprintf("%d is no web server (%s)", l.Port, l.Speaks())
 }
 
-// toOpen returns the listener on a port that a browser should go to: one at 127.0.0.1, or else at ::1, or else any.
-func toOpen(s watcher.Snapshot, port uint16) (best watcher.Listener, ok bool) {
-	for _, l := range s.Listeners {
-		if l.Port != port {
-			continue
+// toOpen returns the one of the servers on a port that somebody asks for. If there are others, it also returns an address that leads
+// to it alone.
+func toOpen(servers []watcher.Server, q explain.Question) (s watcher.Server, literal netip.Addr, err error) {
+	asked := slices.DeleteFunc(slices.Clone(servers), func(s watcher.Server) bool {
+		return len(q.Addrs) > 0 && !slices.ContainsFunc(q.Addrs, func(a netip.Addr) bool { return listensAt(s, a) })
+	})
+	switch {
+	case len(asked) == 0:
+		return s, literal, fmt.Errorf("nothing listens on %s; porttray explain %s tells more", q, strings.TrimPrefix(q.String(), "port "))
+	case len(asked) > 1:
+		var choices strings.Builder
+		for _, s := range asked {
+			at := "(no address leads to it alone)"
+			if literal := s.Literal(servers); literal.IsValid() {
+				at = "porttray open " + browser.AddressAt(literal, s.Port)
+			}
+			fmt.Fprintf(&choices, "\n  %s  %s", at, describe(s.Listener))
 		}
-		if !ok || rank(l) < rank(best) {
-			best, ok = l, true
-		}
+		return s, literal, fmt.Errorf("%d servers listen on port %d; say which one:%s", len(asked), q.Port, choices.String())
 	}
-	return best, ok
+	if s = asked[0]; s.Shared {
+		literal = s.Literal(servers)
+	}
+	return s, literal, nil
 }
 
-func rank(l watcher.Listener) int {
-	switch at := l.Loopback(); {
-	case at.Is4() && at.As4() == [4]byte{127, 0, 0, 1}:
-		return 0
-	case at.Is6():
-		return 1
+// listensAt reports whether a server takes connections at an address.
+func listensAt(s watcher.Server, at netip.Addr) bool {
+	all := netip.IPv4Unspecified()
+	if at.Is6() {
+		all = netip.IPv6Unspecified()
 	}
-	return 2
+	return slices.Contains(s.Addrs, at) || slices.Contains(s.Addrs, all)
 }

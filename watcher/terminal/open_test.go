@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"net"
+	"net/netip"
 	"os"
 	"os/exec"
 	"strings"
@@ -11,6 +12,7 @@ import (
 	"time"
 
 	"porttray/watcher"
+	"porttray/watcher/explain"
 	"porttray/watcher/owner"
 	"porttray/watcher/owner/engine"
 	"porttray/watcher/settings"
@@ -43,13 +45,44 @@ func TestPageOf(t *testing.T) {
 		{"a database that is none by a rule", db, settings.Rule{Scheme: "https"}, "https://localhost:5432", ""},
 		{"a database with a page by a rule", db, settings.Rule{Path: "/admin"}, "http://localhost:5432/admin", ""},
 	} {
-		url, err := pageOf(t.Context(), c.l, c.rule, func(context.Context, watcher.Listener) string { return "http" })
+		url, err := pageOf(t.Context(), c.l, netip.Addr{}, c.rule, func(context.Context, watcher.Listener) string { return "http" })
 		fail := ""
 		if err != nil {
 			fail = err.Error()
 		}
 		if url != c.url || fail != c.fail {
 			t.Errorf("%s: got %q, %q, want %q, %q", c.name, url, fail, c.url, c.fail)
+		}
+	}
+}
+
+// Where two servers have one port, open asks which one is meant.
+func TestToOpen(t *testing.T) {
+	shop, blog := listener(5173, owner.Process{PID: 1, Name: "node"}, "127.0.0.1"), listener(5173, owner.Process{PID: 2, Name: "node"}, "::1")
+	twin := listener(5173, owner.Process{PID: 3, Name: "node"}, "127.0.0.1")
+	for _, c := range []struct {
+		name, question string
+		listeners      []watcher.Listener
+		pid            int32
+		literal, fail  string
+	}{
+		{"one", "5173", []watcher.Listener{shop}, 1, "", ""},
+		{"one, by its name", "http://localhost:5173/x", []watcher.Listener{shop}, 1, "", ""},
+		{"one of two, by its address", "127.0.0.1:5173", []watcher.Listener{shop, blog}, 1, "127.0.0.1", ""},
+		{"the other", "[::1]:5173", []watcher.Listener{shop, blog}, 2, "::1", ""},
+		{"two", "5173", []watcher.Listener{shop, blog}, 0, "", "2 servers listen on port 5173; say which one:\n  porttray open 127.0.0.1:5173"},
+		{"two that cannot be told apart", "5173", []watcher.Listener{shop, twin}, 0, "", "2 servers listen on port 5173; say which one:\n  (no address leads"},
+		{"none", "5173", nil, 0, "", "nothing listens on port 5173; porttray explain 5173 tells more"},
+		{"none at that address", "127.0.0.2:5173", []watcher.Listener{shop}, 0, "", "nothing listens on 127.0.0.2:5173; porttray explain 127.0.0.2:5173 tells more"},
+	} {
+		q, err := explain.Parse(t.Context(), c.question)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s, literal, err := toOpen(watcher.Servers(c.listeners, func(uint16) bool { return false }), q)
+		want, _ := netip.ParseAddr(c.literal)
+		if s.Owner.PID != c.pid || literal != want || (err != nil) != (c.fail != "") || err != nil && !strings.HasPrefix(err.Error(), c.fail) {
+			t.Errorf("%s: PID %d, %v, %v", c.name, s.Owner.PID, literal, err)
 		}
 	}
 }
