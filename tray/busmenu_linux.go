@@ -18,9 +18,10 @@ const (
 	unfolding = 150 * time.Millisecond
 	// settling is how long after its first look a panel may call AboutToShow by itself. GNOME's extension does.
 	settling = 2 * time.Second
-	// signPace is how long a repeated sign is ignored, and maxSigns how many are passed on in that time.
+	// signPace is how long a repeated sign is ignored. A panel that gives more than maxSigns in that time has gone wild, for wildness.
 	signPace = time.Second
 	maxSigns = 20
+	wildness = 10 * time.Second
 	// maxReaders is how many panels are remembered.
 	maxReaders = 64
 )
@@ -47,8 +48,9 @@ type busMenu struct {
 	below    map[int32]bool     // the submenus that are open
 	given    sign               // the last sign that was passed on
 	givenAt  time.Time
-	recent   int // how many signs there were since paused
-	paused   time.Time
+	count    int // signs since counted
+	counted  time.Time
+	wild     time.Time // until then no sign counts
 }
 
 // A reader is a panel that has looked at the menu.
@@ -250,16 +252,22 @@ func (m *busMenu) happens(id int32, event, sender string) (known bool) {
 	return i != nil
 }
 
-// sign passes on a sign, but no flood of signs. The caller has locked the menu.
+// sign passes on a sign. Nobody gives maxSigns of them within signPace: then they mean nothing, and none counts for a while. The caller
+// has locked the menu.
 func (m *busMenu) sign(s sign) {
 	now := time.Now()
-	if s == menuOpened || s == menuShown || s == menuClosed {
+	if now.Sub(m.counted) >= signPace {
+		m.counted, m.count = now, 0
+	}
+	if m.count++; m.count > maxSigns {
+		s, m.wild = menuWild, now.Add(wildness)
+	} else if now.Before(m.wild) {
+		return
+	}
+	if s != menuUsed && s != menuLeft {
 		clear(m.below)
 	}
-	if now.Sub(m.paused) >= signPace {
-		m.paused, m.recent = now, 0
-	}
-	if m.recent++; m.recent > maxSigns || s == m.given && now.Sub(m.givenAt) < signPace {
+	if s == m.given && now.Sub(m.givenAt) < signPace {
 		return
 	}
 	m.given, m.givenAt = s, now

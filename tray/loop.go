@@ -220,6 +220,7 @@ const (
 	menuUsed                   // a submenu was opened
 	menuLeft                   // the last open submenu was closed
 	menuClosed
+	menuWild // so many signs came that they mean nothing
 )
 
 // use holds the menu still while somebody uses it. If it is opened while it is held, it had been closed unheard: then it is redrawn
@@ -229,6 +230,9 @@ func (l *loop) use(s sign, now time.Time) {
 	switch s {
 	case menuClosed:
 		l.held, l.closes = nil, true
+		return
+	case menuWild:
+		l.held = nil
 		return
 	case menuLeft:
 		if l.closes || l.held == nil {

@@ -40,7 +40,7 @@ var measured = []figure{
 	{"threads", 6, 1},
 	{"RSS, kB", 10_000_000, 1000},
 	{"D-Bus match rules", 0, 1},
-	{"D-Bus connections", 0, 1},
+	{"D-Bus connections", 1, 1}, // beeep makes one of its own, for good, when the notification service fails
 	{"menu entries", 0, 1},
 	{"home directory, kB", 64_000, 1000},
 }
