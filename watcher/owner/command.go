@@ -80,7 +80,10 @@ func firstCommand(args []string, exe string) command {
 // isTitle reports whether the arguments of a process are a title that it has written over them: a line of several
 // words.
 func isTitle(args []string, exe string) bool {
-	return len(args) == 1 && strings.ContainsRune(args[0], ' ') && !strings.HasSuffix(exe, strings.TrimPrefix(args[0], "."))
+	if len(args) != 1 || !strings.ContainsRune(args[0], ' ') {
+		return false
+	}
+	return !strings.HasSuffix(exe, strings.TrimPrefix(args[0], ".")) // a path with a space in it
 }
 
 // titleProjects are the programs whose title ends in the name of the project, and the characters around that name.

@@ -165,7 +165,7 @@ var threadNames = map[string]bool{"MainThread": true, "node-MainThread": true}
 // untitled returns the name of a process by the one that Linux tells, which is the beginning of a title if the process
 // has written one: "puma" for "puma 6.4.2 (tcp".
 func untitled(name string, args []string, exe string) string {
-	if !isTitle(args, exe) || !strings.HasPrefix(args[0], name) {
+	if !isTitle(args, exe) || !strings.HasPrefix(args[0], name) && !strings.HasPrefix(lastElement(args[0]), name) {
 		return name
 	}
 	first, _, _ := strings.Cut(strings.TrimSpace(args[0]), " ")

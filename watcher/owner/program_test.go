@@ -168,6 +168,7 @@ func TestTitles(t *testing.T) {
 		{"puma 6.4.2 (tcp://localhost:3803) [shop]", "puma 6.4.2 (tcp", "/usr/bin/ruby3.1", "puma", "Puma", "shop"},
 		{"puma: cluster worker 0: 4711 [shop]", "puma: cluster w", "/usr/bin/ruby3.1", "puma", "Puma", "shop"},
 		{"puma 6.4.2 (tcp://localhost:3803) [\u200b]", "puma 6.4.2 (tcp", "/usr/bin/ruby3.1", "puma", "Puma", ""},
+		{"puma 6.4.2 (tcp://localhost:3803) [shop]", "localhost:3803) [shop]", "/usr/bin/ruby3.1", "puma", "Puma", "shop"},
 		{"puma 6.4.2 (tcp://localhost:3803)", "puma 6.4.2 (tcp", "/usr/bin/ruby3.1", "puma", "Puma", ""},
 		{"next-server (v15.5.29)", "next-server (v1", "/usr/bin/node", "next-server", "Next.js", ""},
 		{"/usr/bin/plackup app.psgi", "/usr/bin/placku", "/usr/bin/perl", "plackup", "plackup", ""},
@@ -196,7 +197,7 @@ func TestNamesNothing(t *testing.T) {
 			t.Errorf("%s names a project", name)
 		}
 	}
-	for name := range strings.FieldsSeq("shop 2048 007 builder dist2 shop-1.2 1password web3 v 4.4.1-shop python3.12 k8s") {
+	for name := range strings.FieldsSeq("shop 2048 007 builder dist2 shop-1.2 1password web3 v 4.4.1-shop python3.12") {
 		if namesNothing(name) {
 			t.Errorf("%s names nothing", name)
 		}
