@@ -15,7 +15,7 @@ const maxPart = 24
 // titleAll titles the servers. Where two would read the same, what tells them apart is added: more of the path of the
 // program, the branch of the working tree or the project of the container, then the nearest directory that differs.
 func titleAll(servers []Server) {
-	added := make([]addition, len(servers))
+	added, titled := make([]addition, len(servers)), make([]addition, len(servers))
 	for i := range servers {
 		servers[i].Title = nameOf(servers[i].Listener, added[i])
 	}
@@ -30,7 +30,9 @@ func titleAll(servers []Server) {
 			}
 			tell(servers, group, added)
 			for _, i := range group {
-				servers[i].Title = nameOf(servers[i].Listener, added[i])
+				if added[i] != titled[i] {
+					servers[i].Title, titled[i] = nameOf(servers[i].Listener, added[i]), added[i]
+				}
 			}
 		}
 	}
@@ -190,15 +192,18 @@ func isProjects(project, name string) bool {
 // whatRuns names the tool, or else the program with so many of the directories that it lies in. What a runner runs says
 // more than the runner, unless it is called as such programs are: after the project, or main.
 func whatRuns(l Listener, parents int) string {
-	tool, program := l.Facts.Tool, programName(l.Facts.Program, parents)
-	plain := program == "main" || program == "__debug_bin" || isProjects(l.Facts.Project.Name, program)
-	switch {
-	case tool.Name == "":
-		return part(cmp.Or(program, l.Owner.Name))
-	case tool.Kind == owner.Runner && program != "" && !plain:
-		return program
+	tool := l.Facts.Tool
+	if tool.Name != "" && (tool.Kind != owner.Runner || l.Facts.Program == "") {
+		return part(tool.Name)
 	}
-	return part(tool.Name)
+	program := programName(l.Facts.Program, parents)
+	if tool.Name == "" {
+		return cmp.Or(program, part(l.Owner.Name))
+	}
+	if program == "" || program == "main" || program == "__debug_bin" || isProjects(l.Facts.Project.Name, program) {
+		return part(tool.Name)
+	}
+	return program
 }
 
 // programName returns the end of a program's path or full name, as much as fits: "server.js", or "web/server.js" with
