@@ -199,7 +199,7 @@ func TestServers(t *testing.T) {
 			[]string{"3000 container or VM (wslrelay)", "5173 container or VM (wslrelay)"}},
 		{"the project's own binary", []Listener{serves(8080, 1, in(shop), named("shop"))}, []string{"8080 shop"}},
 		{"two clones on one branch", []Listener{serves(8080, 1, in(shopB)), serves(8081, 2, in(owner.Project{Name: "shop", Dir: "/home/ann/shop2", Branch: "main"}))},
-			[]string{"8080 shop@main in shop · node", "8081 shop@main in shop2 · node"}},
+			[]string{"8080 shop · node", "8081 shop in shop2 · node"}},
 	} {
 		slices.SortFunc(c.listeners, Listener.compare)
 		var got []string

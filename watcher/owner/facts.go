@@ -12,7 +12,10 @@ type Facts struct {
 	// Tool is what the process is or, if Inherited, what the ancestor is that it works for.
 	Tool      Tool
 	Inherited bool
-	// Program is what runs if there is no Tool: a script, a module, a class or an archive.
+	// Program is what the process runs, where no Tool that serves says it: a script or an archive by its path with
+	// slashes, a Python module or a Java class by its full name, else the program by its name. What lies in the Project
+	// has its path from there: "cmd/api/main.js". It stays the same when the server is started again: versions of
+	// archives and directories of builds are left out of it. It holds no arguments and 256 bytes at most.
 	Program string
 	// Self is what the process itself is where the Tool is inherited: a helper, a runner or nothing.
 	Self Tool
@@ -109,6 +112,9 @@ func tell(ctx context.Context, p Process) (f Facts, sure bool) {
 	homes := homeDirs()
 	f = Facts{Project: project(ctx, p.Dir, homes...), Manager: manager(ctx, p)}
 	f.Command = restartCommand(line[0], p.Dir)
+	for i := range line {
+		line[i].disown(f.Project)
+	}
 	own := line[0].tool()
 	f.Tool = toolOf(line, f.Project.Dir)
 	f.Inherited, f.Helper, f.Debugger = f.Tool != own, own.Kind == Helper, waits(line[0].args)
@@ -127,6 +133,12 @@ func tell(ctx context.Context, p Process) (f Facts, sure bool) {
 		if f.Project.Dir == "" && f.Inherited && m.tool() == f.Tool {
 			f.Project = project(ctx, m.dir, homes...)
 		}
+	}
+	if f.Project.Name == "" {
+		f.Project.Name = line[0].titleProject()
+	}
+	if f.Tool.Kind != Server {
+		f.Program = programOf(line, f.Project.Dir)
 	}
 	// All of the above was read by PID: it counts only if that was one and the same process throughout.
 	if again, err := Identify(p.PID); err != nil || !again.Is(p) {
