@@ -30,6 +30,8 @@ type busIcon struct {
 	alarm   bool
 	tooltip string
 	pixmaps []assets.Pixmap // of count and alarm; nil until somebody asks
+
+	retitled bool // panels were not told of the title
 }
 
 // export serves the icon.
@@ -134,14 +136,14 @@ func (b *busIcon) change(do func() []string) {
 
 func (b *busIcon) SetIcon(count int, alarm bool) {
 	b.change(func() []string {
-		signals := []string{"NewIcon", "NewTitle"}
+		signals := []string{"NewIcon"}
 		if alarm {
 			signals = append(signals, "NewAttentionIcon")
 		}
 		if alarm != b.alarm {
 			signals = append(signals, "NewStatus")
 		}
-		b.count, b.alarm, b.pixmaps = count, alarm, nil
+		b.count, b.alarm, b.pixmaps, b.retitled = count, alarm, nil, true
 		return signals
 	})
 }
@@ -172,5 +174,14 @@ func (t busTray) show() {
 	close(t.busMenu.queue.built)
 }
 
-// Commit tells panels of the changes in the menu.
-func (t busTray) Commit() { t.busMenu.commit() }
+// Commit tells panels of the changes in the menu, and of the title. A panel may show a new title as a tooltip, over an open menu.
+func (t busTray) Commit() {
+	t.busMenu.commit()
+	t.busIcon.change(func() []string {
+		if !t.retitled {
+			return nil
+		}
+		t.retitled = false
+		return []string{"NewTitle"}
+	})
+}

@@ -54,7 +54,7 @@ type item interface {
 type face interface {
 	SetIcon(count int, attention bool)
 	SetTooltip(string)
-	Commit() // the menu is drawn; panels can be told
+	Commit() // all is drawn, and the menu is not open; panels can be told
 }
 
 // A click is the action of an entry. It is settled when the entry is made, not when the click is handled.
@@ -116,20 +116,21 @@ func newDrawer(root node, f face, v menu) *drawer {
 	return d
 }
 
-// drawFace draws the icon and its tooltip. It never disturbs an open menu.
-func (d *drawer) drawFace(v menu) {
+// drawIcon draws the icon. It never disturbs an open menu.
+func (d *drawer) drawIcon(v menu) {
 	if v.count != d.count || v.attention != d.attention {
 		d.face.SetIcon(v.count, v.attention)
+		d.count, d.attention = v.count, v.attention
 	}
-	if v.tooltip != d.tooltip {
-		d.face.SetTooltip(v.tooltip)
-	}
-	d.count, d.attention, d.tooltip = v.count, v.attention, v.tooltip
 }
 
 // draw changes the screen to v.
 func (d *drawer) draw(v menu, now time.Time) {
-	d.drawFace(v)
+	d.drawIcon(v)
+	if v.tooltip != d.tooltip { // xfce4-panel shows a new tooltip at once, also over an open menu
+		d.face.SetTooltip(v.tooltip)
+		d.tooltip = v.tooltip
+	}
 	d.drawMenu(v, now)
 	d.face.Commit()
 }

@@ -343,7 +343,7 @@ func TestDrawFace(t *testing.T) {
 	v := menuOf(server(3000, 1))
 	for _, attention := range []bool{false, true, true, false} {
 		v.attention = attention
-		d.drawFace(v)
+		d.drawIcon(v)
 		if r.count != 1 || r.attention != attention {
 			t.Errorf("the icon shows %d and attention %v, want 1 and %v", r.count, r.attention, attention)
 		}

@@ -40,6 +40,9 @@ func TestDeceivers(t *testing.T) {
 	d.needNetwork()
 	s := d.startTray()
 	words, lines := d.start(program, "watch"), d.start(program, "watch", "--json")
+	if !poll(patience, func() bool { return words.output() != "" && lines.output() != "" }) {
+		t.Fatal("watch says nothing")
+	}
 	var victims []*victim
 	for i, c := range deceivers {
 		dir := d.path(fmt.Sprintf("home/%d", i))

@@ -66,7 +66,10 @@ func windowsPackage(t *testing.T) []byte {
 	t.Helper()
 	tool(t, "git")
 	dir := t.TempDir()
-	if out, err := exec.Command("bash", "../.package/windows", dir).CombinedOutput(); err != nil {
+	if out, err := exec.Command("git", "rev-parse", "HEAD").CombinedOutput(); err != nil {
+		lack(t, fmt.Errorf("git sees no commit here: %s", bytes.TrimSpace(out)))
+	}
+	if out, err := offline(t, exec.Command("bash", "../.package/windows", dir)); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
 	paths, err := filepath.Glob(filepath.Join(dir, "porttray-*-windows-amd64.zip"))

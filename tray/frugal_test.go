@@ -92,7 +92,7 @@ func startFrugal(b *testing.B, pkg string, listeners int) *frugal {
 func shipped(b *testing.B, pkg string) string {
 	b.Helper()
 	file := filepath.Join(b.TempDir(), path.Base(pkg))
-	cmd := exec.CommandContext(b.Context(), "go", "build", "-race=false", "-trimpath", "-ldflags=-s -w", "-o", file, pkg)
+	cmd := exec.CommandContext(b.Context(), "go", "build", "-buildvcs=false", "-race=false", "-trimpath", "-ldflags=-s -w", "-o", file, pkg)
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := cmd.CombinedOutput(); err != nil {
 		b.Fatalf("build %s: %v\n%s", pkg, err, out)

@@ -19,9 +19,11 @@ const (
 	// holdLimit bounds the sum, for a host that gives signs for ever.
 	hold      = 2 * time.Minute
 	holdLimit = 5 * hold
-	// topHold is the same for the top level alone, with a host that does not tell when the menu is closed. People rarely look at it
-	// for longer. After that the menu may change, and is up to date when it is opened again.
-	topHold = 30 * time.Second
+	// topHold and leftHold are the same with a host that does not tell when the menu is closed: topHold as long as no submenu was
+	// opened, and leftHold after the last one was closed, most often along with the menu. After that the menu may change, and has the
+	// right size when it is opened again.
+	topHold  = 15 * time.Second
+	leftHold = 3 * time.Second
 	// peekPace is the pause between two looks whether the menu is open, on Windows.
 	peekPace = 500 * time.Millisecond
 	// hostGrace is how long a session may be without a tray host before the person is told: at login the panel may come last.
@@ -238,7 +240,7 @@ func (l *loop) use(s sign, now time.Time) {
 		if l.closes || l.held == nil {
 			return
 		}
-		until = topHold
+		until = leftHold
 	case menuShown:
 		until = topHold
 		fallthrough
@@ -281,12 +283,12 @@ func (l *loop) look() {
 	}
 }
 
-// redraw brings the screen in line with the model, but leaves the menu alone while somebody may be looking at it.
+// redraw brings the screen in line with the model. While the menu is open, only the icon changes.
 func (l *loop) redraw() {
 	l.glance(time.Now())
 	v := view(l.model)
 	if l.held != nil {
-		l.drawer.drawFace(v)
+		l.drawer.drawIcon(v)
 		return
 	}
 	l.drawer.draw(v, time.Now())

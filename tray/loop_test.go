@@ -397,8 +397,8 @@ func TestLoopHoldsTheMenuStill(t *testing.T) {
 		{"a submenu is opened, and two minutes", func(s *stage) { s.wait(hold - 1); s.use(menuUsed); s.wait(hold) }, true},
 		{"opened again", func(s *stage) { s.use(menuOpened) }, true},
 		{"a click", func(s *stage) { s.click("Settings", "About") }, true},
-		{"a submenu is closed, and some time", func(s *stage) { s.use(menuUsed); s.use(menuLeft); s.wait(topHold - 1) }, false},
-		{"a submenu is closed, and more time", func(s *stage) { s.use(menuUsed); s.use(menuLeft); s.wait(topHold) }, true},
+		{"a submenu is closed, and some time", func(s *stage) { s.use(menuUsed); s.use(menuLeft); s.wait(leftHold - 1) }, false},
+		{"a submenu is closed, and more time", func(s *stage) { s.use(menuUsed); s.use(menuLeft); s.wait(leftHold) }, true},
 		{"a submenu is closed, of a host that tells all", func(s *stage) {
 			s.loop.closes = true
 			s.use(menuUsed)

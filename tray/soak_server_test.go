@@ -44,7 +44,7 @@ func (s *soak) builtForSoak() (program, server string) {
 		{"-o", server, "porttray/tray/testdata/soak/server"},
 	} {
 		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
-		out, err := exec.CommandContext(ctx, "go", append([]string{"build", "-race=false"}, args...)...).CombinedOutput()
+		out, err := exec.CommandContext(ctx, "go", append([]string{"build", "-buildvcs=false", "-race=false"}, args...)...).CombinedOutput()
 		cancel()
 		if err != nil {
 			s.t.Fatalf("go build %s: %v\n%s", args, err, out)

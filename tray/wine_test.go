@@ -130,7 +130,7 @@ func (w *wine) explorer() []int {
 func windowsProgram(t testing.TB, pkg string, test bool, flags ...string) string {
 	t.Helper()
 	path := filepath.Join(buildDir, strings.ReplaceAll(pkg, "/", "-")+".exe")
-	args := []string{"build", "-race=false"}
+	args := []string{"build", "-buildvcs=false", "-race=false"}
 	if test {
 		path = strings.TrimSuffix(path, ".exe") + ".test.exe"
 		args = []string{"test", "-c", "-race=false", "-vet=off"}
@@ -139,7 +139,7 @@ func windowsProgram(t testing.TB, pkg string, test bool, flags ...string) string
 	defer cancel()
 	cmd := exec.CommandContext(ctx, "go", append(append(args, flags...), "-o", path, pkg)...)
 	cmd.Env = append(os.Environ(), "GOOS=windows", "GOARCH=amd64", "CGO_ENABLED=0")
-	if out, err := cmd.CombinedOutput(); err != nil {
+	if out, err := offline(t, cmd); err != nil {
 		t.Fatalf("build %s for Windows: %v\n%s", pkg, err, out)
 	}
 	return path

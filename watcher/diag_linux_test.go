@@ -177,6 +177,7 @@ func answers(f *testing.F, q question) [][]byte {
 }
 
 func FuzzParseDiag(f *testing.F) {
+	needIPv6(f)
 	for _, addr := range []string{"127.0.0.1", "::1", "0.0.0.0", "::", "::ffff:127.0.0.1"} {
 		listenRaw(f, netip.MustParseAddr(addr), 0)
 	}

@@ -38,7 +38,7 @@ func TestHandOver(t *testing.T) {
 	}
 	defer os.RemoveAll(dir)
 	program, other := filepath.Join(dir, "handover"), filepath.Join(dir, "other")
-	build := exec.Command("go", "build", "-race=false", "-o", program, "./testdata/handover")
+	build := exec.Command("go", "build", "-buildvcs=false", "-race=false", "-o", program, "./testdata/handover")
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}

@@ -2,7 +2,6 @@ package watcher
 
 import (
 	"fmt"
-	"os"
 	"syscall"
 	"testing"
 
@@ -12,9 +11,8 @@ import (
 // TestNeighbourOfAnotherUser has another user listen at ::1 on the port that this user has at 127.0.0.1, as if it were the same server.
 // They are two listeners, each with its owner, and Stop and Kill hit one's own only.
 func TestNeighbourOfAnotherUser(t *testing.T) {
-	if os.Geteuid() != 0 {
-		t.Skip("only root can run processes as other users")
-	}
+	needStrangers(t)
+	needIPv6(t)
 	mine := roleCommand("listen", "127.0.0.1:0")
 	port := uint16(number(t, start(t, mine)[0]))
 	theirs := roleCommand("listen", fmt.Sprintf("[::1]:%d", port))

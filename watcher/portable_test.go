@@ -95,6 +95,7 @@ func TestSourceOr(t *testing.T) {
 
 // TestProven has a scan that is blind to all but one listener, and so must not be believed at first.
 func TestProven(t *testing.T) {
+	needIPv6(t)
 	port := listen(t, "tcp4", "127.0.0.1:0")
 	s := newScanner()
 	list := s.list
@@ -176,6 +177,7 @@ func without(all []Listener, hidden func(netip.Addr) bool) []Listener {
 
 // TestUnavailable listens for real where nobody can, and where somebody does.
 func TestUnavailable(t *testing.T) {
+	needLoopback(t)
 	taken, err := net.Listen("tcp4", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)

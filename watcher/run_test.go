@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"os"
 	"slices"
 	"strings"
@@ -292,11 +291,7 @@ func TestRun(t *testing.T) {
 
 // TestRunLostFamily has scans without anything of an address family. Each is followed at once by one that should see a witness.
 func TestRunLostFamily(t *testing.T) {
-	if l, err := net.Listen("tcp6", "[::1]:0"); err != nil {
-		t.Skip("this system has no IPv6 loopback:", err)
-	} else {
-		l.Close()
-	}
+	needIPv6(t)
 	tests := []runTest{
 		{
 			name:  "empty and blind",

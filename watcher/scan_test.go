@@ -227,13 +227,38 @@ func needOwners(t testing.TB) {
 	}
 }
 
+// lack skips a test for want of something, except under CI, where nothing may be wanting.
+func lack(t testing.TB, why any) {
+	t.Helper()
+	if os.Getenv("CI") == "true" {
+		t.Fatal(why)
+	}
+	t.Skip(why)
+}
+
 func needIPv6(t testing.TB) {
 	t.Helper()
 	l, err := net.Listen("tcp6", "[::1]:0")
 	if err != nil {
-		t.Skip("this system has no IPv6 loopback:", err)
+		lack(t, fmt.Sprint("this system has no IPv6 loopback: ", err))
 	}
 	l.Close()
+}
+
+// needLoopback skips a test where the loopback interface is down. A system without any address lets programs listen on every address
+// and connects none of them.
+func needLoopback(t testing.TB) {
+	t.Helper()
+	l, err := net.Listen("tcp4", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	conn, err := net.Dial("tcp4", l.Addr().String())
+	if err != nil {
+		lack(t, fmt.Sprint("loopback is down: ", err))
+	}
+	conn.Close()
 }
 
 // eachScanner runs a test with each of the scanners that there are here.

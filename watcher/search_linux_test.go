@@ -116,11 +116,12 @@ func TestSearchCopies(t *testing.T) {
 // TestSearchLate has a socket appear while a search is under way that has passed its process already.
 func TestSearchLate(t *testing.T) {
 	p := newStage(t).enter()
+	defer listenTCP(t, "127.0.0.1:0").Close() // so that there is a first search, even if nobody else listens here
 	s := newFast(t)
 	s.useProc() // which does not tell the cgroup
 	settled(t, s)
 	port := p.listen("a", "127.0.0.1:0")
-	s.search.rest = []int32{1} // all that is left
+	s.search.rest = []int32{int32(os.Getpid())} // all that is left
 	s.search.files[p.PID], _, _ = s.fs.files(p.PID)
 	s.search.former = nil
 	expectFast(t, s, port, on(p.Process))
@@ -133,6 +134,7 @@ func TestSearchInSteps(t *testing.T) {
 	for range 4 {
 		puppets = append(puppets, stage.enter())
 	}
+	defer listenTCP(t, "127.0.0.1:0").Close() // so that there is a first search, even if nobody else listens here
 	s := newFast(t)
 	settled(t, s)
 	ports := map[uint16]*puppet{}

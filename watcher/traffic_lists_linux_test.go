@@ -15,6 +15,7 @@ import (
 
 // TestListingsAtPort has both ways to list sockets agree, and one take over where the other breaks off.
 func TestListingsAtPort(t *testing.T) {
+	needLoopback(t)
 	l := listenAlone(t, "127.0.0.1")
 	port := portOf(l)
 	udp(t, "udp4", hostPort("127.0.0.1", port))
@@ -169,6 +170,8 @@ func TestParseDiagTraffic(t *testing.T) {
 }
 
 func FuzzParseDiagTraffic(f *testing.F) {
+	needLoopback(f)
+	needIPv6(f)
 	l := listenAlone(f, "127.0.0.1")
 	connect(f, l)
 	udp(f, "udp4", l.Addr().String())

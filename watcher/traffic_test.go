@@ -303,6 +303,7 @@ func TestPortableEnd(t *testing.T) {
 
 // TestTrafficPortable has sockets of all kinds that every system tells of.
 func TestTrafficPortable(t *testing.T) {
+	needLoopback(t)
 	needOwners(t)
 	l := listenAlone(t, "127.0.0.1")
 	port, me := portOf(l), os.Getpid()

@@ -362,6 +362,9 @@ func TestScenes(t *testing.T) {
 			var errs bytes.Buffer
 			cmd.Stderr = &errs
 			out, err := cmd.Output()
+			if errors.Is(err, syscall.EPERM) && os.Getenv("CI") != "true" {
+				t.Skip("this root may not make a network")
+			}
 			if err != nil {
 				t.Fatalf("%v: %s", err, errs.String())
 			}

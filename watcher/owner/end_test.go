@@ -397,7 +397,7 @@ func TestRefusalOfFamily(t *testing.T) {
 	for p, ok := owner.Parent(self); ok; p, ok = owner.Parent(p) {
 		tests[p] = "porttray runs in it"
 	}
-	if len(tests) < 2 {
+	if len(tests) < 2 && os.Getppid() != 1 { // in a container, the go command can be the first process
 		t.Error("this process has no parent")
 	}
 	if first, err := owner.Identify(1); err == nil {

@@ -272,6 +272,7 @@ func TestTryWithoutIPv6(t *testing.T) {
 
 // TestTryNeverListens makes attempts of all kinds in a process that would be killed if it listened.
 func TestTryNeverListens(t *testing.T) {
+	needLoopback(t)
 	lingering, used := newVisit(t, syscall.SO_REUSEADDR), newVisit(t, syscall.SO_REUSEADDR)
 	lingering.server.Close()
 	lingering.listener.Close()

@@ -123,7 +123,7 @@ func awaitPorts(t *testing.T, e *Engines, changed <-chan struct{}, n int) List {
 func serverImage(t *testing.T) []byte {
 	t.Helper()
 	server := filepath.Join(t.TempDir(), "server")
-	cmd := exec.Command("go", "build", "-o", server, "./testdata/server")
+	cmd := exec.Command("go", "build", "-buildvcs=false", "-o", server, "./testdata/server")
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
