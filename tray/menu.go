@@ -302,13 +302,16 @@ func reachMark(s watcher.Server) string {
 }
 
 // viewPorts returns the submenu of a server's further ports, as far as there is room. A click opens a port or, where that is no
-// web server's, copies its address.
+// web server's, copies its address. The label says what the port is for, if that is not the server's usual work.
 func viewPorts(also []watcher.Listener, who string, m model) line {
 	ports := line{kind: branch}
 	for _, l := range also[:min(len(also), maxPorts)] {
 		p := line{label: fmt.Sprintf("Open %d in browser", l.Port), click: click{action: open, id: l.ID(), who: who}}
 		if !m.settings.Rule(l).Opens(l) {
 			p.label, p.click.action = fmt.Sprintf("Copy address of %d", l.Port), copyAddress
+		}
+		if role := l.Role(); role != "" {
+			p.label += " (" + role + ")"
 		}
 		p.label += reachMark(watcher.Server{Listener: l})
 		ports.below = append(ports.below, p)

@@ -252,7 +252,7 @@ func TestFurtherPorts(t *testing.T) {
 		t.Errorf("the row reads %q, want %q", r.label, want)
 	}
 	also := r.below[4]
-	if want := []string{"Also 9229, 24678", "Copy address of 9229", "Open 24678 in browser · network"}; !slices.Equal(texts(append([]line{also}, also.below...)), want) {
+	if want := []string{"Also 9229, 24678", "Copy address of 9229 (debugger)", "Open 24678 in browser (HMR) · network"}; !slices.Equal(texts(append([]line{also}, also.below...)), want) {
 		t.Errorf("its further ports are %v, want %q", also, want)
 	}
 	if want := (click{action: copyAddress, id: watcher.ID{Port: 9229, PID: 1, Start: 1}, who: "node (PID 1)"}); also.below[0].click != want {

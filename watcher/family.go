@@ -98,10 +98,4 @@ func helps(child, parent []Listener, dynamic func(uint16) bool) bool {
 	return !slices.ContainsFunc(child, func(l Listener) bool { return !dynamic(l.Port) && !l.Inspects() })
 }
 
-// Inspects reports whether a listener is one at which something waits for a debugger.
-func (l Listener) Inspects() bool {
-	s := l.serving()
-	return s.Risk == owner.Debugger && s.Speaks != ""
-}
-
 func isNoInspector(l Listener) bool { return !l.Inspects() }

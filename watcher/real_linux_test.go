@@ -33,6 +33,19 @@ s.bind(("127.0.0.1", int(sys.argv[1])))
 s.listen()
 time.sleep(3600)
 `
+	// Listens at the addresses before the two dashes, and takes the rest for its command line, as a program does that sets a title.
+	standInPy = `import ctypes, os, socket, sys, time
+dashes = sys.argv.index("--")
+places, line = [a.rsplit(":", 1) for a in sys.argv[1:dashes]], sys.argv[dashes + 1:]
+held = [socket.create_server((a, int(p))) for a, p in places]
+stat = open("/proc/self/stat").read().rsplit(")", 1)[1].split()
+start, end = int(stat[45]), int(stat[46])
+text = "\0".join(line).encode()
+ctypes.memset(start, 0, end - start)
+ctypes.memmove(start, text, min(len(text), end - start - 1))
+ctypes.CDLL(None).prctl(15, os.path.basename(line[0]).encode()[:15], 0, 0, 0)
+time.sleep(3600)
+`
 	wsgiPy   = "def app(environ, start):\n    start('200 OK', [])\n    return [b'']\n"
 	asgiPy   = "async def app(scope, receive, send):\n    pass\n"
 	serverJS = `require("http").createServer((_, r) => r.end("hello")).listen(3000, "127.0.0.1")`
@@ -115,6 +128,21 @@ func TestRealServers(t *testing.T) {
 			dir:   "DIR/home/shop", args: "node server.js", workers: 2, want: "3000 shop · node"},
 		{name: "another user's", needs: "python3", files: map[string]string{"home/shop/pyproject.toml": pyproject}, stranger: true,
 			dir: "DIR/home/shop", args: "python3 -m http.server 3000", want: "3000 another user's process (other, exposed)"},
+	}
+	for _, c := range []struct{ name, listens, line, want string }{
+		{"Caddy's admin API", "127.0.0.1:2019 0.0.0.0:8080", "caddy run --config Caddyfile", "8080 Caddy +2019 (exposed)"},
+		{"Tomcat's shutdown port", "127.0.0.1:8005 0.0.0.0:8081", "java -classpath bootstrap.jar org.apache.catalina.startup.Bootstrap start",
+			"8081 Tomcat +8005 (exposed)"},
+		{"an inspector elsewhere", "127.0.0.1:5858 127.0.0.1:8082", "node --inspect=5858 server.js", "8082 node +5858"},
+		{"Bun's inspector", "127.0.0.1:6499 0.0.0.0:8083", "bun --inspect run index.ts", "8083 Bun +6499 (exposed)"},
+		{"Java's debugger", "127.0.0.1:5005 0.0.0.0:8084",
+			"java -agentlib:jdwp=transport=dt_socket,server=y,suspend=n,address=5005 -jar app.jar", "8084 java +5005 (exposed)"},
+		{"BrowserSync's settings", "0.0.0.0:3001 0.0.0.0:3105", "node node_modules/.bin/browser-sync start --server --port 3105",
+			"3105 BrowserSync +3001 (exposed)"},
+		{"Mailpit's SMTP", "0.0.0.0:1025 0.0.0.0:8025", "mailpit", "8025 Mailpit +1025 (exposed)"},
+	} {
+		tests = append(tests, realServer{name: c.name, needs: "python3", files: map[string]string{"standin.py": standInPy}, dir: "/",
+			args: "python3 DIR/standin.py " + c.listens + " -- " + c.line, want: c.want})
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

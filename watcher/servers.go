@@ -52,19 +52,12 @@ func Sections(listeners []Listener, dynamic func(port uint16) bool) map[ID]Secti
 	return sections
 }
 
-// merged returns the listener that a family is known by, and one for each of its other ports. The first is one that the person
-// is likely to mean: no inspector's port, none that the system picked, the main process's rather than a helper's, the lowest.
+// merged returns the listener that a family is known by, and one for each of its other ports. The first is the one that the
+// person is likely to mean, see lesserness. Of equals it is the lowest.
 func merged(family []Listener, dynamic func(uint16) bool) (first Listener, also []Listener) {
 	main := family[0].Owner.ID()
-	rank := func(l Listener) (n int) {
-		for i, lesser := range []bool{l.Owner.ID() != main, dynamic(l.Port), l.Inspects()} {
-			if lesser {
-				n += 1 << i
-			}
-		}
-		return n
-	}
-	first = slices.MinFunc(family, func(a, b Listener) int { return cmp.Or(cmp.Compare(rank(a), rank(b)), a.compare(b)) })
+	less := func(l Listener) int { return lesserness(l, l.Owner.ID() == main, dynamic(l.Port)) }
+	first = slices.MinFunc(family, func(a, b Listener) int { return cmp.Or(cmp.Compare(less(a), less(b)), a.compare(b)) })
 	sorted := slices.SortedStableFunc(slices.Values(family), func(a, b Listener) int { return cmp.Compare(a.Port, b.Port) })
 	for len(sorted) > 0 {
 		same := onPort(sorted, sorted[0].Port)
@@ -87,6 +80,19 @@ func merged(family []Listener, dynamic func(uint16) bool) (first Listener, also 
 		}
 	}
 	return first, also
+}
+
+// lesserness says how unlikely it is that people mean a port when they name its server. Each reason weighs more than all those
+// after it: a debugger waits there, it has another role, the system picked it, it is a helper's, the command line does not
+// name it, only this computer can reach it.
+func lesserness(l Listener, main, dynamic bool) (n int) {
+	for _, reason := range []bool{l.Inspects(), l.Role() != "", dynamic && !l.named(), !main, !l.named(), !l.Wildcard()} {
+		n <<= 1
+		if reason {
+			n++
+		}
+	}
+	return n
 }
 
 // markShared marks the servers that share a port with another one.

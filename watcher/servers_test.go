@@ -85,6 +85,23 @@ func under(pids ...int32) trait {
 	}
 }
 
+// names is what a process does whose command line names ports of its own.
+func names(ports ...uint16) trait {
+	return func(l *Listener) {
+		for i, port := range ports {
+			l.Facts.Named[i] = owner.NamedPort{Port: port}
+		}
+	}
+}
+
+// namesFor is what a process does whose command line names a port and what it is for.
+func namesFor(role string, port uint16) trait {
+	return func(l *Listener) { l.Facts.Named[len(l.Facts.Named)-1] = owner.NamedPort{Port: port, Role: role} }
+}
+
+// tool returns a tool that is run to serve.
+func tool(name string) owner.Tool { return owner.Tool{Name: name, Kind: owner.Server} }
+
 // dynamic is the usual range of Linux.
 func dynamic(port uint16) bool { return port >= 32768 }
 
@@ -130,7 +147,7 @@ func TestServers(t *testing.T) {
 			[]string{"1 a [2Jb · " + strings.Repeat("n", 23) + "…"}},
 
 		{"exposed", []Listener{serves(8080, 1, at("0.0.0.0"))}, []string{"8080 node (exposed)"}},
-		{"exposed on a further port only", []Listener{serves(8080, 1), serves(8081, 1, at("::"))}, []string{"8080 node +8081 (exposed)"}},
+		{"exposed on a further port only", []Listener{serves(8080, 1, names(8080)), serves(8081, 1, at("::"))}, []string{"8080 node +8081 (exposed)"}},
 
 		{"two owners, one reached as IPv4 and one as IPv6", []Listener{serves(3000, 1, in(shop)), serves(3000, 2, in(blog), at("::1"))},
 			[]string{"3000 shop · node (ambiguous)", "3000 blog · node (ambiguous)"}},
@@ -208,6 +225,68 @@ func TestServers(t *testing.T) {
 		}
 		if !slices.Equal(got, c.want) {
 			t.Errorf("%s:\n got %q\nwant %q", c.name, got, c.want)
+		}
+	}
+}
+
+// TestHeads has servers of several ports, of which people mean one.
+func TestHeads(t *testing.T) {
+	everywhere := at("::")
+	for _, c := range []struct {
+		name      string
+		listeners []Listener
+		want      string // the port that they mean, and the others with their roles
+	}{
+		{"Caddy's admin API", []Listener{serves(2019, 1, named("caddy"), by(tool("Caddy"))), serves(8080, 1, named("caddy"), by(tool("Caddy")), everywhere)},
+			"8080, 2019 admin"},
+		{"Caddy on loopback alone", []Listener{serves(2019, 1, named("caddy"), by(tool("Caddy"))), serves(8080, 1, named("caddy"), by(tool("Caddy")))},
+			"8080, 2019 admin"},
+		{"Caddy's admin API alone", []Listener{serves(2019, 1, named("caddy"), by(tool("Caddy")))}, "2019"},
+		{"Tomcat's shutdown port", []Listener{serves(8005, 1, named("java"), by(tool("Tomcat"))), serves(8081, 1, named("java"), by(tool("Tomcat")), everywhere)},
+			"8081, 8005 shutdown"},
+		{"node --inspect=5858", []Listener{serves(5858, 1, debugs("JavaScript inspector", 5858)), serves(8082, 1, debugs("JavaScript inspector", 5858))},
+			"8082, 5858 debugger"},
+		{"a debugger that is open to the network", []Listener{serves(5858, 1, debugs("JavaScript inspector", 5858), everywhere), serves(48082, 1, debugs("JavaScript inspector", 5858))},
+			"48082, 5858 debugger"},
+		{"bun --inspect", []Listener{serves(6499, 1, named("bun")), serves(8083, 1, named("bun"), everywhere)}, "8083, 6499 debugger"},
+		{"JDWP", []Listener{serves(5005, 1, named("java"), debugs("JDWP", 5005)), serves(8084, 1, named("java"), debugs("JDWP", 5005), everywhere)},
+			"8084, 5005 debugger"},
+		{"BrowserSync's settings", []Listener{serves(3001, 1, by(tool("BrowserSync")), names(3105), everywhere), serves(3105, 1, by(tool("BrowserSync")), names(3105), everywhere)},
+			"3105, 3001 settings"},
+		{"BrowserSync at its usual port", []Listener{serves(3000, 1, by(tool("BrowserSync")), everywhere), serves(3001, 1, by(tool("BrowserSync")), everywhere)},
+			"3000, 3001 settings"},
+		{"Mailpit's SMTP", []Listener{serves(1025, 1, named("mailpit"), by(tool("Mailpit")), everywhere), serves(8025, 1, named("mailpit"), by(tool("Mailpit")), everywhere)},
+			"8025, 1025 SMTP"},
+		{"Delve with its program", []Listener{serves(2345, 1, named("dlv"), by(delve), names(2345)), serves(8080, 2, named("__debug_bin"), by(delve), inherited, under(1))},
+			"8080, 2345 debugger"},
+		{"debugpy's adapter", []Listener{serves(5678, 2, named("python3"), by(next), inherited, isDebugpy, names(5678), under(1)), serves(8000, 1, named("python3"), by(next))},
+			"8000, 5678 debugger"},
+
+		{"a wildcard beside loopback", []Listener{serves(8080, 1), serves(9000, 1, everywhere)}, "9000, 8080"},
+		{"the port that was asked for", []Listener{serves(8080, 1, names(9000), everywhere), serves(9000, 1, names(9000))}, "9000, 8080"},
+		{"even if the system could have picked it", []Listener{serves(3000, 1, names(40000)), serves(40000, 1, names(40000))}, "40000, 3000"},
+		{"metrics, by their option", []Listener{serves(2112, 1, namesFor("metrics", 2112), everywhere), serves(8080, 1, namesFor("metrics", 2112))}, "8080, 2112 metrics"},
+		{"metrics alone", []Listener{serves(2112, 1, namesFor("metrics", 2112))}, "2112"},
+		{"nothing but a debugger and metrics", []Listener{serves(2112, 1, namesFor("metrics", 2112)), serves(9229, 1, namesFor("metrics", 2112))}, "2112, 9229 debugger"},
+		{"a helper's named port", []Listener{serves(8787, 1, by(wrangler)), serves(39001, 2, by(wrangler), inherited, helper, named("workerd"), names(39001), under(1))},
+			"8787, 39001"},
+		{"Vite's reloading", []Listener{serves(3000, 1, by(vite)), serves(24678, 1, by(vite), everywhere)}, "3000, 24678 HMR"},
+		{"a container's ports, by those inside", []Listener{serves(80, 1, forwarder, publishes(engine.Container{ID: "a1"}), by(tool("Caddy")), inside(2019)),
+			serves(8080, 2, forwarder, publishes(engine.Container{ID: "a1"}), by(tool("Caddy")), inside(80))}, "8080, 80 admin"},
+		{"all else the same: the lowest", []Listener{serves(8080, 1), serves(8081, 1)}, "8080, 8081"},
+	} {
+		slices.SortFunc(c.listeners, Listener.compare)
+		servers := Servers(c.listeners, dynamic)
+		if len(servers) != 1 {
+			t.Errorf("%s: %d servers, want one", c.name, len(servers))
+			continue
+		}
+		got := fmt.Sprint(servers[0].Port)
+		for _, l := range servers[0].Also {
+			got += strings.TrimRight(fmt.Sprintf(", %d %s", l.Port, l.Role()), " ")
+		}
+		if got != c.want {
+			t.Errorf("%s: got %s, want %s", c.name, got, c.want)
 		}
 	}
 }

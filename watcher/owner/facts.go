@@ -16,9 +16,11 @@ type Facts struct {
 	Self Tool
 	// Debugger is where it waits for a debugger, if its command line says so.
 	Debugger DebuggerPort
-	Helper   bool   // its own program is one that works for others: esbuild, workerd
-	App      string // the desktop program that it was started from, if it is no Tool itself
-	Manager  Manager
+	// Named are the ports that its command line names as those to listen at. Unused places are zero.
+	Named   [maxNamed]NamedPort
+	Helper  bool   // its own program is one that works for others: esbuild, workerd
+	App     string // the desktop program that it was started from, if it is no Tool itself
+	Manager Manager
 	// Supervisor is the ancestor that would start the process again: nodemon, air.
 	Supervisor Supervisor
 	// Command is the line for a shell that starts it again, or empty. It may hold secrets, and is only for the person's clipboard.
@@ -110,6 +112,7 @@ func tell(ctx context.Context, p Process) (f Facts, sure bool) {
 	own := line[0].tool()
 	f.Tool = toolOf(line, f.Project.Dir)
 	f.Inherited, f.Helper, f.Debugger = f.Tool != own, own.Kind == Helper, waits(line[0].args)
+	f.Named = portsNamed(line[0].args)
 	if f.Inherited {
 		f.Self = own
 	}
