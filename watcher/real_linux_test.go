@@ -46,6 +46,28 @@ ctypes.memmove(start, text, min(len(text), end - start - 1))
 ctypes.CDLL(None).prctl(15, os.path.basename(line[0]).encode()[:15], 0, 0, 0)
 time.sleep(3600)
 `
+	// A master starts workers that have a socket each. With an argument it ends then, and its workers go on.
+	workersPy = `import os, socket, sys, time
+for _ in range(3):
+    if os.fork() == 0:
+        s = socket.socket()
+        s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        s.bind(("127.0.0.1", 3010))
+        s.listen()
+        time.sleep(3600)
+if len(sys.argv) < 2:
+    time.sleep(3600)
+`
+	// What holds the sockets of two apps, and starts both.
+	holderPy = `import ctypes, os, socket, sys, time
+held = [socket.create_server(("127.0.0.1", p)) for p in (5601, 5602)]
+for app in sys.argv[1:]:
+    if os.fork() == 0:
+        os.chdir(app)
+        time.sleep(3600)
+ctypes.CDLL(None).prctl(15, b"PM2 v7: God", 0, 0, 0)
+time.sleep(3600)
+`
 	wsgiPy   = "def app(environ, start):\n    start('200 OK', [])\n    return [b'']\n"
 	asgiPy   = "async def app(scope, receive, send):\n    pass\n"
 	serverJS = `require("http").createServer((_, r) => r.end("hello")).listen(3000, "127.0.0.1")`
@@ -126,6 +148,15 @@ func TestRealServers(t *testing.T) {
 		{name: "Node.js with workers", needs: "node",
 			files: map[string]string{"home/shop/package.json": npm, "home/shop/server.js": clusterJS},
 			dir:   "DIR/home/shop", args: "node server.js", workers: 2, want: "3000 shop · node"},
+		{name: "workers with a socket each", needs: "python3",
+			files: map[string]string{"home/shop/pyproject.toml": pyproject, "home/shop/app.py": workersPy},
+			dir:   "DIR/home/shop", args: "python3 app.py", workers: 3, want: "3010 shop · python3 (3 workers, a master) by a child"},
+		{name: "workers that were left behind", needs: "python3",
+			files: map[string]string{"home/shop/pyproject.toml": pyproject, "home/shop/app.py": workersPy},
+			dir:   "DIR/home/shop", args: "python3 app.py alone", want: "3010 shop · python3 (3 workers) by a child"},
+		{name: "a process manager that holds the sockets of two apps", needs: "python3",
+			files: map[string]string{"home/shop/pyproject.toml": pyproject, "home/blog/pyproject.toml": pyproject, "pm2.py": holderPy},
+			dir:   "DIR/home/shop", args: "python3 DIR/pm2.py DIR/home/shop DIR/home/blog", workers: 2, want: "5601 PM2; 5602 PM2"},
 		{name: "another user's", needs: "python3", files: map[string]string{"home/shop/pyproject.toml": pyproject}, stranger: true,
 			dir: "DIR/home/shop", args: "python3 -m http.server 3000", want: "3000 another user's process (other, exposed)"},
 	}

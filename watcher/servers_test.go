@@ -55,9 +55,17 @@ func debugs(name string, port uint16) trait {
 	return func(l *Listener) { l.Facts.Debugger = owner.DebuggerPort{Name: name, Port: port} }
 }
 
-func inherited(l *Listener) { l.Facts.Inherited = true }
-func helper(l *Listener)    { l.Facts.Helper = true }
-func from(app string) trait { return func(l *Listener) { l.Facts.App = app } }
+// workerOf is what a process does that runs a file in a directory.
+func workerOf(exe, dir string) trait {
+	return func(l *Listener) { l.Owner.Exe, l.Owner.Dir, l.Owner.User = exe, dir, "1000" }
+}
+
+func forked(l *Listener)       { l.Facts.Forked = true }
+func orphan(l *Listener)       { l.Facts.Orphan = true }
+func holdsSockets(l *Listener) { l.Facts.Holder = true }
+func inherited(l *Listener)    { l.Facts.Inherited = true }
+func helper(l *Listener)       { l.Facts.Helper = true }
+func from(app string) trait    { return func(l *Listener) { l.Facts.App = app } }
 
 func by(tool owner.Tool) trait { return func(l *Listener) { l.Facts.Tool = tool } }
 func forwarder(l *Listener) {
@@ -119,6 +127,12 @@ func describe(s Server) string {
 		if m.mark {
 			marks = append(marks, m.text)
 		}
+	}
+	if workers := len(s.Workers()); workers > 1 {
+		marks = append(marks, fmt.Sprintf("%d workers", workers))
+	}
+	if s.Master != (owner.ID{}) {
+		marks = append(marks, "a master")
 	}
 	if len(marks) > 0 {
 		text += " (" + strings.Join(marks, ", ") + ")"
@@ -228,6 +242,96 @@ func TestServers(t *testing.T) {
 		}
 	}
 }
+
+// TestTogether has processes that are one server, and some that are not although they look like it.
+func TestTogether(t *testing.T) {
+	app := workerOf("/usr/bin/python3", "/home/ann/shop")
+	worker := func(pid int32, traits ...trait) Listener {
+		return serves(3010, pid, append([]trait{named("python3"), in(shop), app, forked, under(1)}, traits...)...)
+	}
+	unit := func(name string) trait { return func(l *Listener) { l.Facts.Manager.Name = name } }
+	jupyter := tool("Jupyter")
+	mcp := tool("MCP Inspector")
+	debugpy := func(l *Listener) {
+		l.Facts.Tool = owner.Tool{Name: "debugpy", Kind: owner.Helper}
+		l.Facts.Helper, l.Facts.Orphan = true, true
+	}
+	pod := engine.Container{ID: "p1", Name: "shop", Pod: true}
+	web := engine.Container{ID: "a1", Name: "web"}
+	for _, c := range []struct {
+		name      string
+		listeners []Listener
+		want      []string
+	}{
+		{"workers with a socket each", []Listener{worker(2), worker(3), worker(4), worker(5)},
+			[]string{"3010 shop · python3 (4 workers, a master)"}},
+		{"on all interfaces", []Listener{worker(2, at("0.0.0.0", "::")), worker(3, at("::", "0.0.0.0"))},
+			[]string{"3010 shop · python3 (exposed, 2 workers, a master)"}},
+		{"with further ports of one of them", []Listener{worker(2), worker(3), serves(9100, 2, in(shop), app, forked, under(1), namesFor("metrics", 9100))},
+			[]string{"3010 shop · python3 +9100 (2 workers, a master)"}},
+		{"whose master listens, too", []Listener{serves(3010, 1, named("python3"), in(shop), app), worker(2), worker(3)},
+			[]string{"3010 shop · python3 (3 workers)"}},
+		{"whose master serves something else", []Listener{serves(3000, 1, named("python3"), in(shop), app), worker(2), worker(3)},
+			[]string{"3000 shop · python3", "3010 shop · python3 (2 workers)"}},
+		{"that a script started", []Listener{worker(2, func(l *Listener) { l.Facts.Forked = false }), worker(3, func(l *Listener) { l.Facts.Forked = false })},
+			[]string{"3010 shop · python3 (2 workers)"}},
+		{"workers of workers", []Listener{worker(2, under(7, 1)), worker(3, under(8, 1))}, []string{"3010 shop · python3 (2 workers)"}},
+		{"whose master has ended", []Listener{worker(2, under(), orphan, none), worker(3, orphan, none)}, []string{"3010 shop · python3 (2 workers)"}},
+		{"two units of one program", []Listener{worker(2, orphan, none, unit("a.service")), worker(3, orphan, none, unit("b.service"))},
+			[]string{"3010 shop · python3 (ambiguous)", "3010 shop · python3 (ambiguous)"}},
+		{"two starts of one program", []Listener{worker(2, none), worker(3, none)},
+			[]string{"3010 shop · python3 (ambiguous)", "3010 shop · python3 (ambiguous)"}},
+		{"two programs of one script", []Listener{worker(2), worker(3, workerOf("/usr/bin/node", "/home/ann/shop"))},
+			[]string{"3010 shop · python3 (ambiguous)", "3010 shop · python3 (ambiguous)"}},
+		{"one program in two directories, at two addresses", []Listener{worker(2), worker(3, at("::1"), in(blog), workerOf("/usr/bin/python3", "/home/ann/blog"))},
+			[]string{"3010 shop · python3 (ambiguous)", "3010 blog · python3 (ambiguous)"}},
+		{"workers at different ports", []Listener{worker(2), serves(3011, 3, named("python3"), in(shop), app, forked, under(1))},
+			[]string{"3010 shop · python3", "3011 shop · python3"}},
+
+		{"one forwarder for each family, engine unknown", []Listener{serves(8080, 1, forwarder, at("0.0.0.0")), serves(8080, 2, forwarder, at("::"))},
+			[]string{"8080 container (docker-proxy) (exposed)"}},
+		{"one forwarder for each family and port", []Listener{serves(80, 1, forwarder, publishes(web), at("0.0.0.0")), serves(80, 2, forwarder, publishes(web), at("::")),
+			serves(443, 3, forwarder, publishes(web), at("0.0.0.0")), serves(443, 4, forwarder, publishes(web), at("::"))},
+			[]string{"80 web (container) +443 (exposed)"}},
+		{"a pod", []Listener{serves(5432, 1, forwarder, named("rootlessport"), publishes(pod)), serves(8080, 1, forwarder, named("rootlessport"), publishes(pod))},
+			[]string{"5432 shop (container) +8080"}},
+
+		{"debugpy's adapter, whose port the program names", []Listener{serves(5678, 9, named("python3"), debugpy, names(5678)), serves(8000, 1, in(shop), named("python3"), debugs("debugpy", 5678)),
+			serves(8001, 2, in(shop), named("python3"))}, []string{"8000 shop · python3 +5678", "8001 shop · python3"}},
+		{"debugpy's adapter, in the directory of its program", []Listener{serves(5678, 9, named("python3"), app, in(shop), debugpy, names(5678)), serves(41234, 9, named("python3"), app, in(shop), debugpy),
+			serves(8000, 1, in(shop), named("python3"), app), serves(3000, 2, in(shop))}, []string{"3000 shop · node", "8000 shop · python3 +5678 +41234"}},
+		{"debugpy's adapter, of one of two programs", []Listener{serves(5678, 9, named("python3"), app, in(shop), debugpy), serves(8000, 1, in(shop), named("python3"), app),
+			serves(8001, 2, in(shop), named("python3"), app)}, []string{"5678 shop · debugpy", "8000 shop · python3", "8001 shop · python3"}},
+		{"Jupyter and its kernels in another project", []Listener{serves(8888, 1, by(jupyter), in(shop)), serves(40001, 2, by(jupyter), in(blog), under(1)), serves(40002, 2, by(jupyter), in(blog), under(1))},
+			[]string{"8888 shop · Jupyter +40001 +40002"}},
+		{"the MCP inspector's page and proxy", []Listener{serves(6274, 2, by(mcp), under(1)), serves(6277, 3, by(mcp), under(1))}, []string{"6274 MCP Inspector +6277"}},
+		{"two MCP inspectors", []Listener{serves(6274, 2, by(mcp), under(1)), serves(6275, 3, by(mcp), under(4))}, []string{"6274 MCP Inspector", "6275 MCP Inspector"}},
+		{"two servers of one tool and script", []Listener{serves(5173, 2, by(vite), in(shop), under(1)), serves(5174, 3, by(vite), in(shop), under(1))},
+			[]string{"5173 shop · Vite", "5174 shop · Vite"}},
+		{"two programs below one debugger's launcher", []Listener{serves(9229, 1), serves(3000, 2, under(1)), serves(3001, 3, under(1))},
+			[]string{"3000 node +9229", "3001 node"}},
+
+		{"PM2 and its apps", []Listener{serves(5601, 1, by(owner.Tool{Name: "PM2", Kind: owner.Runner}), holdsSockets), serves(5602, 1, by(owner.Tool{Name: "PM2", Kind: owner.Runner}), holdsSockets)},
+			[]string{"5601 PM2", "5602 PM2"}},
+		{"socket units", []Listener{serves(8080, 1, named("systemd"), holdsSockets), serves(9090, 1, named("systemd"), holdsSockets, at("0.0.0.0", "::1"))},
+			[]string{"8080 systemd", "9090 systemd (exposed)"}},
+		{"tunnels that came in", []Listener{serves(5432, 1, named("sshd"), holdsSockets), serves(6010, 1, named("sshd"), holdsSockets)}, []string{"5432 sshd", "6010 sshd"}},
+		{"an app of PM2 that listens itself", []Listener{serves(3000, 2, in(shop), under(1)), serves(5601, 1, by(owner.Tool{Name: "PM2", Kind: owner.Runner}), holdsSockets)},
+			[]string{"3000 shop · node", "5601 PM2"}},
+	} {
+		slices.SortFunc(c.listeners, Listener.compare)
+		var got []string
+		for _, s := range Servers(c.listeners, dynamic) {
+			got = append(got, describe(s))
+		}
+		if !slices.Equal(got, c.want) {
+			t.Errorf("%s:\n got %q\nwant %q", c.name, got, c.want)
+		}
+	}
+}
+
+// none is what a process has that descends from nothing that counts.
+func none(l *Listener) { l.Facts.Ancestors = owner.Facts{}.Ancestors }
 
 // TestHeads has servers of several ports, of which people mean one.
 func TestHeads(t *testing.T) {

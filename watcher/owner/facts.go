@@ -17,8 +17,14 @@ type Facts struct {
 	// Debugger is where it waits for a debugger, if its command line says so.
 	Debugger DebuggerPort
 	// Named are the ports that its command line names as those to listen at. Unused places are zero.
-	Named   [maxNamed]NamedPort
-	Helper  bool   // its own program is one that works for others: esbuild, workerd
+	Named  [maxNamed]NamedPort
+	Helper bool // its own program is one that works for others: esbuild, workerd
+	// Holder says that it holds sockets for several servers, which have nothing to do with each other: a service manager, an sshd.
+	Holder bool
+	// Forked says that its parent runs the same program, as a master and its workers do.
+	Forked bool
+	// Orphan says that its parent has ended, or is a service manager.
+	Orphan  bool
 	App     string // the desktop program that it was started from, if it is no Tool itself
 	Manager Manager
 	// Supervisor is the ancestor that would start the process again: nodemon, air.
@@ -118,6 +124,14 @@ func tell(ctx context.Context, p Process) (f Facts, sure bool) {
 	}
 	if f.Tool.Kind == App && f.Inherited {
 		f.App, f.Tool, f.Inherited = f.Tool.Name, Tool{}, false
+	}
+	f.Orphan = len(line) == 1 && line[0].orphaned()
+	f.Forked = len(line) > 1 && line[0].forkedFrom(line[1])
+	if f.Holder = line[0].holds(); f.Holder {
+		f.Project, f.Command = Project{}, ""
+	}
+	if isPM2(line[0].name) {
+		f.Tool, f.Inherited = Tool{"PM2", Runner}, false
 	}
 	for i, m := range line[1:] {
 		f.Ancestors[i] = m.ID

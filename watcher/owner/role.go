@@ -64,7 +64,7 @@ func RoleAt(p Process, f Facts, port uint16) string {
 	if named, ok := f.NamedAt(port); ok {
 		return named.Role
 	}
-	if role, ok := rolesByTool[f.own().Name][port]; ok {
+	if role, ok := rolesByTool[f.Own().Name][port]; ok {
 		return role
 	}
 	if port == hmrPort && p.runs(jsRuntimes) {
@@ -86,13 +86,16 @@ func (f Facts) NamedAt(port uint16) (NamedPort, bool) {
 	return NamedPort{}, false
 }
 
-// own returns the tool that the process itself is: what works for a tool is none.
-func (f Facts) own() Tool {
+// Own returns the tool that the process itself is: what works for a tool is none.
+func (f Facts) Own() Tool {
 	if f.Inherited {
 		return f.Self
 	}
 	return f.Tool
 }
+
+// ManyProcesses reports whether a tool is one that consists of several processes beside each other, which listen.
+func ManyProcesses(tool string) bool { return tool == "MCP Inspector" }
 
 // rolesByTool is the table of roles by tool and port.
 var rolesByTool = readRoles()

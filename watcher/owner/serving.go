@@ -23,7 +23,7 @@ func ServingAt(p Process, f Facts, port uint16) Serving {
 	if name := debuggerAt(p, f, port); name != "" {
 		return kindsByName[name].at(port)
 	}
-	self := f.own() // a program that Delve runs is no debugger
+	self := f.Own() // a program that Delve runs is no debugger
 	if s, ok := kindsByName[self.Name]; ok || self.Kind == Server && !passers[self.Name] {
 		return s.at(port)
 	}
