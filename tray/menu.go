@@ -383,6 +383,9 @@ func ownerFact(l watcher.Listener, now time.Time) string {
 	p := l.Owner
 	switch {
 	case l.Container.ID != "":
+		if l.Container.Pod {
+			return clean("Pod " + l.Container.Name)
+		}
 		return clean("Container " + owner.Printable(l.Container.Name, 24) + ", image " + l.Container.Image)
 	case !p.Known():
 		return "Its owner cannot be seen by this user"
@@ -454,7 +457,7 @@ func name(p owner.Process, max int) string {
 // who names what a listener belongs to, a container or a process, so that it cannot be mistaken for another one.
 func who(l watcher.Listener) string {
 	if l.Container.ID != "" {
-		return "container " + owner.Printable(cmp.Or(l.Container.Name, l.Container.ID), 40)
+		return l.Container.Kind() + " " + owner.Printable(cmp.Or(l.Container.Name, l.Container.ID), 40)
 	}
 	return whoIs(l.Owner)
 }

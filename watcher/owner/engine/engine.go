@@ -33,6 +33,14 @@ type Container struct {
 	Endpoint string // the socket of its engine
 }
 
+// Kind returns what the container is called: "container", or "pod".
+func (c Container) Kind() string {
+	if c.Pod {
+		return "pod"
+	}
+	return "container"
+}
+
 // A Published is one TCP port of this computer that a container publishes.
 type Published struct {
 	// Addr is the address that the port is published on. An unspecified one stands for all addresses of its family; when the
