@@ -175,6 +175,22 @@ func TestRealServers(t *testing.T) {
 		tests = append(tests, realServer{name: c.name, needs: "python3", files: map[string]string{"standin.py": standInPy}, dir: "/",
 			args: "python3 DIR/standin.py " + c.listens + " -- " + c.line, want: c.want})
 	}
+	// What works for other programs, in the directory of a project.
+	for _, c := range []struct{ listens, line, want string }{
+		{"0.0.0.0:40667", "java -cp gradle-launcher-4.4.1.jar org.gradle.launcher.daemon.bootstrap.GradleDaemon 4.4.1", "40667 shop · Gradle (other, exposed)"},
+		{"127.0.0.1:40668", "bazel(shop) --add-opens=java.base/java.lang=ALL-UNNAMED -jar A-server.jar", "40668 shop · Bazel (other)"},
+		{"127.0.0.1:40669", "gopls serve -listen=127.0.0.1:40669", "40669 shop · gopls (other)"},
+		{"127.0.0.1:40670", "node node_modules/typescript/lib/tsserver.js --useInferredProjectPerProjectRoot", "40670 shop · TypeScript (other)"},
+		{"127.0.0.1:40671", "node node_modules/nx/src/daemon/server/start.js", "40671 shop · Nx (other)"},
+		{"127.0.0.1:40672", "dart development-service --vm-service-uri=http://127.0.0.1:40000/", "40672 shop · Dart (other)"},
+		{"127.0.0.1:40673", "nvim --headless --listen 127.0.0.1:40673", "40673 shop · Neovim (other)"},
+		{"127.0.0.1:5037", "adb -L tcp:5037 fork-server server --reply-fd 4", "5037 shop · Android Debug Bridge (other)"},
+		{"127.0.0.1:40674", "node node_modules/nx/bin/nx.js serve --port 40674", "40674 shop · Nx"},
+	} {
+		tests = append(tests, realServer{name: c.line, needs: "python3", dir: "DIR/home/shop",
+			files: map[string]string{"standin.py": standInPy, "home/shop/pyproject.toml": pyproject},
+			args:  "python3 DIR/standin.py " + c.listens + " -- " + c.line, want: c.want})
+	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()

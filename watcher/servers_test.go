@@ -63,6 +63,7 @@ func workerOf(exe, dir string) trait {
 func forked(l *Listener)       { l.Facts.Forked = true }
 func orphan(l *Listener)       { l.Facts.Orphan = true }
 func holdsSockets(l *Listener) { l.Facts.Holder = true }
+func background(l *Listener)   { l.Facts.Background = true }
 func inherited(l *Listener)    { l.Facts.Inherited = true }
 func helper(l *Listener)       { l.Facts.Helper = true }
 func from(app string) trait    { return func(l *Listener) { l.Facts.App = app } }
@@ -310,6 +311,11 @@ func TestTogether(t *testing.T) {
 			[]string{"5173 shop · Vite", "5174 shop · Vite"}},
 		{"two programs below one debugger's launcher", []Listener{serves(9229, 1), serves(3000, 2, under(1)), serves(3001, 3, under(1))},
 			[]string{"3000 node +9229", "3001 node"}},
+
+		{"a build daemon and what it runs, both at random ports", []Listener{serves(40001, 1, by(gradle), background, in(shop)), serves(40002, 2, by(gradle), inherited, in(shop), under(1))},
+			[]string{"40001 shop · Gradle (other)", "40002 shop · Gradle"}},
+		{"a build daemon and its worker", []Listener{serves(40001, 1, by(gradle), background, in(shop)), serves(40002, 2, by(gradle), background, in(shop), under(1))},
+			[]string{"40001 shop · Gradle +40002 (other)"}},
 
 		{"PM2 and its apps", []Listener{serves(5601, 1, by(owner.Tool{Name: "PM2", Kind: owner.Runner}), holdsSockets), serves(5602, 1, by(owner.Tool{Name: "PM2", Kind: owner.Runner}), holdsSockets)},
 			[]string{"5601 PM2", "5602 PM2"}},

@@ -19,6 +19,9 @@ type Facts struct {
 	// Named are the ports that its command line names as those to listen at. Unused places are zero.
 	Named  [maxNamed]NamedPort
 	Helper bool // its own program is one that works for others: esbuild, workerd
+	// Background says that its own program works for other programs rather than for people: it is a Daemon, or a build tool or a
+	// helper that runs nothing the person wrote.
+	Background bool
 	// Holder says that it holds sockets for several servers, which have nothing to do with each other: a service manager, an sshd.
 	Holder bool
 	// Forked says that its parent runs the same program, as a master and its workers do.
@@ -84,6 +87,7 @@ const (
 	Runner      // runs what the person wrote: go run, cargo, Gradle, php -S; a Server in the same lineage says more
 	Helper      // works for another server: esbuild, workerd
 	App         // a desktop program with ports of its own: an editor, a browser
+	Daemon      // works in the background for other programs: a language server, a build daemon
 )
 
 // tellTime is how long finding out the facts about one process may take.
@@ -117,10 +121,14 @@ func tell(ctx context.Context, p Process) (f Facts, sure bool) {
 	f.Command = restartCommand(line[0], p.Dir)
 	own := line[0].tool()
 	f.Tool = toolOf(line, f.Project.Dir)
-	f.Inherited, f.Helper, f.Debugger = f.Tool != own, own.Kind == Helper, waits(line[0].args)
+	f.Inherited, f.Helper, f.Debugger = f.Tool != own, own.Kind == Helper || own.Kind == Daemon, waits(line[0].args)
+	f.Background = line[0].background(own, f.Project.Dir)
 	f.Named = portsNamed(line[0].args)
 	if f.Inherited {
 		f.Self = own
+		if f.Tool.Kind == Daemon { // what Gradle's daemon runs is the person's
+			f.Tool.Kind = Runner
+		}
 	}
 	if f.Tool.Kind == App && f.Inherited {
 		f.App, f.Tool, f.Inherited = f.Tool.Name, Tool{}, false

@@ -28,6 +28,7 @@ var portRoles = []portRole{
 	{"settings", "BrowserSync", "3001"},
 	{"SMTP", "Mailpit, MailHog", "1025"},
 	{"POP3", "Mailpit", "1110"},
+	{"proxy", "MCP Inspector", "6277"},
 	{"hub", "Firebase", "4400"},
 	{"logging", "Firebase", "4500"},
 	{"cluster", "RabbitMQ", "25672"},
