@@ -21,9 +21,20 @@ type Facts struct {
 	Self Tool
 	// Debugger is where it waits for a debugger, if its command line says so.
 	Debugger DebuggerPort
-	Helper   bool   // its own program is one that works for others: esbuild, workerd
-	App      string // the desktop program that it was started from, if it is no Tool itself
-	Manager  Manager
+	// Named are the ports that its command line names as those to listen at. Unused places are zero.
+	Named  [maxNamed]NamedPort
+	Helper bool // its own program is one that works for others: esbuild, workerd
+	// Background says that its own program works for other programs rather than for people: it is a Daemon, or a build tool or a
+	// helper that runs nothing the person wrote.
+	Background bool
+	// Holder says that it holds sockets for several servers, which have nothing to do with each other: a service manager, an sshd.
+	Holder bool
+	// Forked says that its parent runs the same program, as a master and its workers do.
+	Forked bool
+	// Orphan says that its parent has ended, or is a service manager.
+	Orphan  bool
+	App     string // the desktop program that it was started from, if it is no Tool itself
+	Manager Manager
 	// Supervisor is the ancestor that would start the process again: nodemon, air.
 	Supervisor Supervisor
 	// Command is the line for a shell that starts it again, or empty. It may hold secrets, and is only for the person's clipboard.
@@ -81,6 +92,7 @@ const (
 	Runner      // runs what the person wrote: go run, cargo, Gradle, php -S; a Server in the same lineage says more
 	Helper      // works for another server: esbuild, workerd
 	App         // a desktop program with ports of its own: an editor, a browser
+	Daemon      // works in the background for other programs: a language server, a build daemon
 )
 
 // tellTime is how long finding out the facts about one process may take.
@@ -117,12 +129,25 @@ func tell(ctx context.Context, p Process) (f Facts, sure bool) {
 	}
 	own := line[0].tool()
 	f.Tool = toolOf(line, f.Project.Dir)
-	f.Inherited, f.Helper, f.Debugger = f.Tool != own, own.Kind == Helper, waits(line[0].args)
+	f.Inherited, f.Helper, f.Debugger = f.Tool != own, own.Kind == Helper || own.Kind == Daemon, waits(line[0].args)
+	f.Background = line[0].background(own, f.Project.Dir)
+	f.Named = portsNamed(line[0].args)
 	if f.Inherited {
 		f.Self = own
+		if f.Tool.Kind == Daemon { // what Gradle's daemon runs is the person's
+			f.Tool.Kind = Runner
+		}
 	}
 	if f.Tool.Kind == App && f.Inherited {
 		f.App, f.Tool, f.Inherited = f.Tool.Name, Tool{}, false
+	}
+	f.Orphan = len(line) == 1 && line[0].orphaned()
+	f.Forked = len(line) > 1 && line[0].forkedFrom(line[1])
+	if f.Holder = line[0].holds(); f.Holder {
+		f.Project, f.Command = Project{}, ""
+	}
+	if isPM2(line[0].name) {
+		f.Tool, f.Inherited = Tool{"PM2", Runner}, false
 	}
 	for i, m := range line[1:] {
 		f.Ancestors[i] = m.ID

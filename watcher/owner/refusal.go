@@ -42,6 +42,8 @@ func refusalOf(ctx context.Context, p Process, ps *process.Process, mine, above 
 		return "porttray runs in it"
 	case forwards(p.Name) || forwards(filepath.Base(p.Exe)):
 		return forwarding
+	case isPM2(p.Name):
+		return "runs several apps; end one of them by pm2"
 	}
 	// Lima and Colima forward through ssh processes of their own; an ssh that somebody else started is theirs to stop.
 	if p.Name == "ssh" {
