@@ -68,6 +68,9 @@ func Self() int32 {
 	return int32(pid)
 }
 
+// Porttray reports whether the process is a porttray, by its name.
+func (p Process) Porttray() bool { return p.Name == "porttray" }
+
 // ownView reports whether processes are seen by the PIDs that system calls take. Those of another PID namespace are other processes'
 // in this one.
 func ownView() bool { return int(Self()) == os.Getpid() }
