@@ -34,6 +34,9 @@ import (
 //	session_test.go     session: the program in the tray of a desktop, and what a person sees and hears of it
 //	traffic_test.go     monitor: what the program sends and receives over the bus
 //	screen_test.go      screen: an X server, what is on it, and a real panel there
+//	compositor_test.go  compositor: sway and KDE Plasma with their panels, for the tests behind the tag desktop, as are
+//	pointer_test.go     pointer: a mouse of a Wayland session
+//	witness_test.go     witness: what the panel asked and was told on the bus
 //	wine_test.go        wine, wineTray: the program as built for Windows, in Wine
 //
 // Everything ends with the test that started it. Its methods fail that test, so they are for its goroutine only.

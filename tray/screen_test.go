@@ -57,11 +57,15 @@ func (s *screen) picture() *image.RGBA {
 	return p
 }
 
-// find returns the smallest rectangle that holds all pixels of about that colour in a part of the screen, and how many they are.
+// find returns where on a part of the screen pixels of about that colour are, see findColour.
 func (s *screen) find(c color.RGBA, part image.Rectangle) (found image.Rectangle, n int) {
 	s.t.Helper()
+	return findColour(s.picture(), c, part)
+}
+
+// findColour returns the smallest rectangle that holds all pixels of about that colour in a part of a picture, and how many they are.
+func findColour(p *image.RGBA, c color.RGBA, part image.Rectangle) (found image.Rectangle, n int) {
 	near := func(a, b uint8) bool { return max(a, b)-min(a, b) < 16 }
-	p := s.picture()
 	part = part.Intersect(p.Rect)
 	for y := part.Min.Y; y < part.Max.Y; y++ {
 		for x := part.Min.X; x < part.Max.X; x++ {

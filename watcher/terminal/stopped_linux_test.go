@@ -1,7 +1,6 @@
 package terminal
 
 import (
-	"bufio"
 	"encoding/json"
 	"net"
 	"syscall"
@@ -34,11 +33,12 @@ func TestWatchStopped(t *testing.T) {
 	told := make(chan object, 1000)
 	go func() {
 		defer close(told)
-		for lines := bufio.NewScanner(out); lines.Scan(); {
+		for objects := json.NewDecoder(out); ; { // a bufio.Scanner would end where hundreds of listeners make a long line
 			var o object
-			if err := json.Unmarshal(lines.Bytes(), &o); err == nil {
-				told <- o
+			if err := objects.Decode(&o); err != nil {
+				return
 			}
+			told <- o
 		}
 	}()
 	defer func() {
