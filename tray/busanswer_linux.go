@@ -18,8 +18,8 @@ const (
 type busQueue struct {
 	conn  *dbus.Conn
 	built chan struct{} // closed when there is something to show; answers wait for it
-	// turn is held from when an answer is made until it is sent, and while a change is made and told. So a panel never gets an
-	// answer that is older than a signal before it.
+	// turn is held from when an answer is made until it is sent, and while a change is told. So a panel that hears of a change
+	// never gets an older answer after that.
 	turn sync.Mutex
 
 	mu      sync.Mutex     // guards waiting

@@ -159,15 +159,29 @@ func (m *busMenu) layout(parent, depth int32, sender string) (uint32, busLayout,
 		m.whole = true
 		if !r.unfolded {
 			r.unfolded, depth = true, 1
-			time.AfterFunc(unfolding, func() {
-				m.mu.Lock()
-				m.grown = true
-				m.mu.Unlock()
-				m.commit()
-			})
+			time.AfterFunc(unfolding, m.unfold)
 		}
 	}
 	return m.revision, i.layout(depth), nil
+}
+
+// unfold asks panels to read the whole menu again.
+func (m *busMenu) unfold() {
+	m.queue.turn.Lock()
+	defer m.queue.turn.Unlock()
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.revision++
+	m.emit("", "LayoutUpdated", m.revision, int32(0))
+}
+
+// settle notes that panels see the icon anew, and may call AboutToShow by themselves again.
+func (m *busMenu) settle() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, r := range m.readers {
+		r.since = time.Now()
+	}
 }
 
 // reader returns the record of a panel. The caller has locked the menu.
@@ -175,13 +189,27 @@ func (m *busMenu) reader(sender string) *reader {
 	r := m.readers[sender]
 	if r == nil {
 		if len(m.readers) == maxReaders {
-			clear(m.readers)
+			m.forgetReader()
 		}
 		r = &reader{since: time.Now(), levels: map[int32]uint32{}}
 		m.readers[sender] = r
 	}
 	return r
 }
+
+// forgetReader forgets the oldest panel, if possible one that never told of an opened menu.
+func (m *busMenu) forgetReader() {
+	oldest := ""
+	for name, r := range m.readers {
+		if o := m.readers[oldest]; o == nil || o.used() && !r.used() || o.used() == r.used() && r.since.Before(o.since) {
+			oldest = name
+		}
+	}
+	delete(m.readers, oldest)
+}
+
+// used reports whether somebody used the menu in the panel.
+func (r *reader) used() bool { return r.tells || len(r.levels) > 0 }
 
 func noSuchItem(id int32) *dbus.Error {
 	return dbus.MakeFailedError(fmt.Errorf("there is no item %d", id))
@@ -223,19 +251,21 @@ func (m *busMenu) property(id int32, name string) (dbus.Variant, *dbus.Error) {
 
 // event is Event. An unknown item is no error, because a panel may show an older menu.
 func (m *busMenu) event(id int32, event string, _ dbus.Variant, _ uint32, sender dbus.Sender) *dbus.Error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.called()
 	m.happens(id, event, string(sender))
 	return nil
 }
 
-// happens acts on an event, and reports whether its item exists.
+// happens acts on an event, and reports whether its item exists. The caller has locked the menu.
 func (m *busMenu) happens(id int32, event, sender string) (known bool) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
 	i := m.items[id]
 	switch {
 	case i == nil:
 	case event == "clicked":
 		i.click()
+		m.given = 0 // the menu closes, and can be opened again at once
 	case event == "opened" && id == 0:
 		m.reader(sender).tells = true
 		m.sign(menuOpened)
@@ -252,14 +282,19 @@ func (m *busMenu) happens(id int32, event, sender string) (known bool) {
 	return i != nil
 }
 
-// sign passes on a sign. Nobody gives maxSigns of them within signPace: then they mean nothing, and none counts for a while. The caller
-// has locked the menu.
-func (m *busMenu) sign(s sign) {
-	now := time.Now()
-	if now.Sub(m.counted) >= signPace {
+// called counts a call that can be a sign. The caller has locked the menu.
+func (m *busMenu) called() {
+	if now := time.Now(); now.Sub(m.counted) >= signPace {
 		m.counted, m.count = now, 0
 	}
-	if m.count++; m.count > maxSigns {
+	m.count++
+}
+
+// sign passes on a sign. Nobody gives maxSigns of them within signPace: then they mean nothing, and none counts for a while. The
+// caller has locked the menu.
+func (m *busMenu) sign(s sign) {
+	now := time.Now()
+	if m.count > maxSigns {
 		s, m.wild = menuWild, now.Add(wildness)
 	} else if now.Before(m.wild) {
 		return
@@ -284,6 +319,9 @@ func (m *busMenu) events(events []struct {
 	Data  dbus.Variant
 	At    uint32
 }, sender dbus.Sender) ([]int32, *dbus.Error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.called()
 	unknown := []int32{}
 	for _, e := range events {
 		if !m.happens(e.ID, e.Event, string(sender)) {
@@ -297,6 +335,7 @@ func (m *busMenu) events(events []struct {
 func (m *busMenu) aboutToShow(id int32, sender dbus.Sender) (update bool, err *dbus.Error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	m.called()
 	update, known := m.prepare(id, string(sender))
 	if !known {
 		return false, noSuchItem(id)
@@ -308,6 +347,7 @@ func (m *busMenu) aboutToShow(id int32, sender dbus.Sender) (update bool, err *d
 func (m *busMenu) aboutToShowGroup(ids []int32, sender dbus.Sender) (update, unknown []int32, err *dbus.Error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	m.called()
 	update, unknown = []int32{}, []int32{}
 	for _, id := range ids {
 		if stale, known := m.prepare(id, string(sender)); !known {

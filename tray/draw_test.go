@@ -151,10 +151,8 @@ func (i *fakeItem) write(b *strings.Builder, indent string) {
 			fmt.Fprintf(b, "%s─────\n", indent)
 		case c.disabled:
 			fmt.Fprintf(b, "%s(%s)\n", indent, c.label)
-		case c.checked:
-			fmt.Fprintf(b, "%s✓ %s\n", indent, c.label)
 		default:
-			fmt.Fprintf(b, "%s%s\n", indent, c.label)
+			fmt.Fprintf(b, "%s%s\n", indent, withMark(c.label, c.kind, c.checked))
 			c.write(b, indent+"    ")
 		}
 	}
@@ -183,6 +181,19 @@ func expected(v menu) string {
 	return b.String()
 }
 
+// withMark shows of which kind an entry is.
+func withMark(label string, k kind, checked bool) string {
+	switch {
+	case checked:
+		return "✓ " + label
+	case k == check || k == radio:
+		return "☐ " + label
+	case k == branch:
+		return label + " ▸"
+	}
+	return label
+}
+
 func writeLines(b *strings.Builder, indent string, lines []line) {
 	for _, l := range lines {
 		switch {
@@ -191,10 +202,8 @@ func writeLines(b *strings.Builder, indent string, lines []line) {
 		case l.label == "":
 		case l.grey:
 			fmt.Fprintf(b, "%s(%s)\n", indent, l.label)
-		case l.checked:
-			fmt.Fprintf(b, "%s✓ %s\n", indent, l.label)
 		default:
-			fmt.Fprintf(b, "%s%s\n", indent, l.label)
+			fmt.Fprintf(b, "%s%s\n", indent, withMark(l.label, l.kind, l.checked))
 			writeLines(b, indent+"    ", slices.Concat(l.below, l.rows))
 		}
 	}
@@ -328,13 +337,84 @@ func TestDrawRandomly(t *testing.T) {
 // checkLeaves makes sure that every Stop and Kill seen so far is what it was.
 func checkLeaves(t *testing.T, i *fakeItem, seen map[*fakeItem]string) {
 	for _, c := range i.children {
-		if strings.HasPrefix(c.label, "Stop ") || strings.HasPrefix(c.label, "Kill ") {
+		if label := strings.TrimSpace(c.label); strings.HasPrefix(label, "Stop ") || strings.HasPrefix(label, "Kill ") {
 			if was, ok := seen[c]; ok && was != c.label {
 				t.Fatalf("%q became %q", was, c.label)
 			}
 			seen[c] = c.label
 		}
 		checkLeaves(t, c, seen)
+	}
+}
+
+// The same where submenus open within the menu, with pins, further ports, restart commands and refusals that come and go.
+func TestDrawRandomlyInline(t *testing.T) {
+	for seed := range uint64(8) {
+		rng := rand.New(rand.NewPCG(seed, 1))
+		d, r := newTestDrawer()
+		now := noon
+		leaves := map[*fakeItem]string{}
+		for step := range 100 {
+			var all []watcher.Listener
+			m := modelOf()
+			m.commands = map[string]string{}
+			for i := range 4 + rng.IntN(12) {
+				l := server(uint16(3000+i*10), int32(1+i), []string{"127.0.0.1", "::"}[rng.IntN(2)])
+				if rng.IntN(4) == 0 {
+					l.Owner.Refusal = "another user's process"
+				}
+				key := muteKey(l)
+				if rng.IntN(3) == 0 {
+					m.pinned = append(m.pinned, mark{key, l.Port, "node"})
+				}
+				if rng.IntN(2) == 0 {
+					m.commands[key] = "cd /srv && node ."
+				}
+				if rng.IntN(5) > 0 { // else it does not run
+					all = append(all, l)
+					for extra := range rng.IntN(8) {
+						all = append(all, server(uint16(3001+i*10+extra), int32(1+i)))
+					}
+				}
+				if rng.IntN(6) == 0 {
+					m.hidden = append(m.hidden, mark{fmt.Sprint(9000 + i), uint16(9000 + i), "hidden"})
+				}
+				m.recent[min(i, maxRecent-1)] = gone{now, l, ""}
+			}
+			lists := modelOf(all...)
+			m.snapshot, m.servers, m.inline = lists.snapshot, lists.servers, true
+			v := view(m)
+			now = now.Add(time.Duration(rng.IntN(40)) * time.Second)
+			d.draw(v, now)
+			if got, want := r.root.text(), expected(v); got != want {
+				t.Fatalf("seed %d, step %d: drawn:\n%s\nwant:\n%s", seed, step, got, want)
+			}
+			checkLeaves(t, r.root, leaves)
+			checkInline(t, v)
+		}
+	}
+}
+
+// checkInline makes sure that there are no submenus in submenus, and few entries in those of rows.
+func checkInline(t *testing.T, v menu) {
+	t.Helper()
+	if len(v.rows) > inlineRows {
+		t.Fatalf("%d rows are direct", len(v.rows))
+	}
+	for _, l := range slices.Concat(v.rows, v.tail) {
+		for _, c := range l.below {
+			if c.kind == branch && c.label != "" {
+				t.Fatalf("%q is a submenu in %q", c.label, l.label)
+			}
+		}
+		if len(l.rows) > 0 {
+			t.Fatalf("%q has rows of its own", l.label)
+		}
+	}
+	for _, r := range v.rows {
+		if n := visible(r.below); n > maxInline {
+			t.Fatalf("%q has %d entries:\n%q", r.label, n, texts(r.below))
+		}
 	}
 }
 

@@ -153,7 +153,9 @@ func TestTwoPanels(t *testing.T) {
 	s.item.opened()
 	other.opened()
 	s.item.click(stops[0])
+	s.item.event(0, "closed")
 	other.click(stops[1])
+	other.event(0, "closed")
 	for _, at := range []*item{other, s.item} {
 		at.waitFor("empty menu", patience, func(menu *node) bool { return len(menu.rows()) == 0 })
 	}

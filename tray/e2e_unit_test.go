@@ -6,6 +6,7 @@ import (
 	"os"
 	"strings"
 	"testing"
+	"time"
 )
 
 // TestTrayWithoutDisplay starts the tray as a unit of systemd often starts: with a bus that leads to a tray host, and
@@ -39,4 +40,16 @@ func TestTrayWithoutDisplay(t *testing.T) {
 			s.mustEnd()
 		})
 	}
+}
+
+// A unit of systemd may be started before the panel of its session.
+func TestUnitWaitsForThePanel(t *testing.T) {
+	parallel(t)
+	d := newDesktop(t)
+	d.setenv("DISPLAY", "")
+	d.setenv("INVOCATION_ID", "0123456789abcdef")
+	d.startNotifier(notifierShows)
+	d.start(buildProgram(t), "tray")
+	time.Sleep(3 * time.Second)
+	d.startHost().item(patience)
 }

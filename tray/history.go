@@ -86,7 +86,7 @@ func viewRecents(m model) line {
 			address = "http://" + address
 		}
 		recents.label = "Recently closed"
-		recents.below = append(recents.below, line{kind: branch, label: at(g.at, fmt.Sprintf("%s :%d%s", subject(g.was), g.was.Port, why)), below: []line{
+		recents.below = append(recents.below, line{kind: branch, key: rowKey{shape: "recent"}, label: at(g.at, fmt.Sprintf("%s :%d%s", subject(g.was), g.was.Port, why)), below: []line{
 			{label: "Copy restart command", grey: g.was.Facts.Command == "", click: click{action: copyThis, text: g.was.Facts.Command}},
 			{label: "Copy address", click: click{action: copyThis, text: address}},
 		}})

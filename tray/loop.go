@@ -245,6 +245,7 @@ func (l *loop) use(s sign, now time.Time) {
 		until = topHold
 		fallthrough
 	case menuOpened:
+		l.closes = l.closes || s == menuOpened
 		if l.held != nil {
 			l.drawer.draw(view(l.model), now)
 		}
@@ -424,8 +425,10 @@ func (l *loop) click(ctx context.Context, c click) {
 		return
 	case showLatest:
 		l.model.latest, l.latestDue = line{}, nil
-		if on, ok := l.find(c.id); ok {
+		if on, ok := l.find(c.id); ok && l.model.settings.Rule(on).Opens(on) {
 			l.act(ctx, open, on)
+		} else if ok {
+			l.act(ctx, copyAddress, on)
 		}
 		return
 	}

@@ -396,9 +396,10 @@ func TestLoopHoldsTheMenuStill(t *testing.T) {
 		{"a submenu is opened", func(s *stage) { s.wait(hold - 1); s.use(menuUsed); s.wait(hold - 1) }, false},
 		{"a submenu is opened, and two minutes", func(s *stage) { s.wait(hold - 1); s.use(menuUsed); s.wait(hold) }, true},
 		{"opened again", func(s *stage) { s.use(menuOpened) }, true},
-		{"a click", func(s *stage) { s.click("Settings", "About") }, true},
-		{"a submenu is closed, and some time", func(s *stage) { s.use(menuUsed); s.use(menuLeft); s.wait(leftHold - 1) }, false},
-		{"a submenu is closed, and more time", func(s *stage) { s.use(menuUsed); s.use(menuLeft); s.wait(leftHold) }, true},
+		{"a click, of a host that tells when the menu is closed", func(s *stage) { s.click("Settings", "About") }, false},
+		{"a click, of another host", func(s *stage) { s.loop.closes = false; s.click("Settings", "About") }, true},
+		{"a submenu is closed, and some time", func(s *stage) { s.loop.closes = false; s.use(menuUsed); s.use(menuLeft); s.wait(leftHold - 1) }, false},
+		{"a submenu is closed, and more time", func(s *stage) { s.loop.closes = false; s.use(menuUsed); s.use(menuLeft); s.wait(leftHold) }, true},
 		{"a submenu is closed, of a host that tells all", func(s *stage) {
 			s.loop.closes = true
 			s.use(menuUsed)
@@ -453,7 +454,7 @@ func TestLoopHoldsTheMenuAfterAClick(t *testing.T) {
 func TestLoopClicksInAHeldMenu(t *testing.T) {
 	perform(t, func(s *stage) {
 		s.list(server(3000, 1), server(4000, 2))
-		s.use(menuOpened)
+		s.use(menuShown)
 		s.list(server(4000, 2))
 		s.click("3000", "Stop")
 		s.expect("Port 3000: nothing was stopped")

@@ -120,8 +120,11 @@ func view(m model) menu {
 	return v
 }
 
+// maxInline is how many entries a flattened row may have.
+const maxInline = 14
+
 // flatten takes the submenus out of submenus. GNOME Shell opens a submenu within the menu, and a second one within that has no
-// height on an ordinary screen. Instead, the most useful entries follow the label. A click on the label acts like the first entry.
+// height on an ordinary screen.
 func flatten(lines []line) {
 	for i, l := range lines {
 		nested := slices.ContainsFunc(l.below, func(c line) bool { return c.kind == branch && c.label != "" })
@@ -131,35 +134,62 @@ func flatten(lines []line) {
 		flat := l
 		flat.below, flat.rows = nil, nil
 		for _, c := range slices.Concat(l.below, l.rows) {
-			if c.kind != branch {
+			switch {
+			case c.kind != branch:
 				flat.below = append(flat.below, c)
-				continue
-			}
-			if c.label == "" {
-				continue
-			}
-			flat.key.shape += fmt.Sprintln(c.key, len(c.below), c.label)
-			var first click
-			var entries []line
-			for _, e := range c.below {
-				if e.label == "" || e.grey {
-					continue
+			case c.label != "":
+				entries := flatEntries(c, maxInline-visible(l.below), l.key != rowKey{})
+				for _, e := range entries {
+					flat.key.shape += fmt.Sprintln(c.key, e.kind, e.click.action, e.click.id, e.click.target, e.click.mark.Key)
 				}
-				if first.action == none && e.kind == plain {
-					first = e.click
-				}
-				switch e.click.action {
-				case copyAddress, stop, copyThis, hide, pin:
-					e.label = "    " + e.label
-					entries = append(entries, e)
-				}
+				flat.below = append(flat.below, entries...)
 			}
-			const few = 3
-			flat.below = append(flat.below, line{label: c.label, grey: first.action == none, click: first})
-			flat.below = append(flat.below, entries[:min(len(entries), few)]...)
 		}
 		lines[i] = flat
 	}
+}
+
+// flatEntries returns the entries that stand for a submenu. A row keeps its label, which acts like its first entry, and the most
+// useful other entries. Of a list, such as further ports or hidden servers, all are kept, or in the submenu of a row as many as fit.
+func flatEntries(c line, room int, inRow bool) []line {
+	isRow := c.key != rowKey{}
+	var entries []line
+	var first click
+	for _, e := range c.below {
+		if e.label == "" || isRow && e.grey {
+			continue
+		}
+		if first.action == none && e.kind == plain {
+			first = e.click
+		}
+		useful := slices.Contains([]action{copyAddress, stop, copyThis, pin}, e.click.action)
+		if isRow && !useful {
+			continue
+		}
+		if !inRow {
+			e.label = "    " + e.label
+		}
+		entries = append(entries, e)
+	}
+	switch {
+	case inRow && len(entries) > room+1:
+		return append(entries[:room], line{label: c.label, grey: true})
+	case inRow:
+		return entries
+	case isRow:
+		return append([]line{{label: c.label, grey: first.action == none, click: first}}, entries...)
+	}
+	return append([]line{{label: c.label, grey: true}}, entries...)
+}
+
+// visible counts the lines that are shown.
+func visible(lines []line) (n int) {
+	for _, l := range lines {
+		if l.label != "" {
+			n++
+		}
+	}
+	return n
 }
 
 // countLabel labels a submenu with the number of its rows. Without rows it is not shown.
@@ -484,8 +514,8 @@ func mnemonics(label, goos, desktop string) string {
 	return strings.Replace(label, "_", "__", n)
 }
 
-// isGNOME reports whether $XDG_CURRENT_DESKTOP names GNOME Shell, which Budgie is not, though it names GNOME as well.
+// isGNOME reports whether $XDG_CURRENT_DESKTOP names GNOME Shell. Budgie and GNOME Flashback name GNOME as well, and have other panels.
 func isGNOME(desktop string) bool {
 	names := strings.Split(desktop, ":")
-	return slices.Contains(names, "GNOME") && !slices.Contains(names, "Budgie")
+	return slices.Contains(names, "GNOME") && !slices.Contains(names, "Budgie") && !slices.Contains(names, "GNOME-Flashback")
 }

@@ -29,6 +29,7 @@ type session struct {
 	hosts   chan struct{}   // a tray host may have come or gone
 	arrived atomic.Bool     // one has come since, for certain
 	served  chan struct{}   // closed when there is an icon to register
+	settle  func()          // called before it is registered; set before served is closed
 	heard   chan func()     // takes in what is about notices, in the goroutine that sends them
 	clicked chan watcher.ID // whose server a clicked notice offered to open
 	shown   shown           // belongs to the goroutine that sends
@@ -40,7 +41,7 @@ type session struct {
 // started for it. A program without a display, such as a unit of systemd, belongs to a session if that shows tray icons.
 func openSession(ctx context.Context) (*session, error) {
 	if display(os.Getenv) == "" {
-		if !iconsShown(ctx) {
+		if !awaitIcons(ctx, os.Getenv("INVOCATION_ID") != "") {
 			return nil, errNoDisplay
 		}
 		adoptWayland()
@@ -67,6 +68,26 @@ func display(getenv func(string) string) string {
 		return "X11"
 	}
 	return ""
+}
+
+// unitPatience is how long a systemd unit waits for a panel, which may be started after it.
+const unitPatience = 30 * time.Second
+
+// awaitIcons reports whether something shows tray icons. A unit waits for that; a person at a console wants the terminal at once.
+func awaitIcons(ctx context.Context, unit bool) bool {
+	for begin := time.Now(); ; {
+		if iconsShown(ctx) {
+			return true
+		}
+		if !unit || time.Since(begin) >= unitPatience {
+			return false
+		}
+		select {
+		case <-ctx.Done():
+			return false
+		case <-time.After(time.Second):
+		}
+	}
 }
 
 // iconsShown reports whether there is a session bus, and something on it shows tray icons.
@@ -129,6 +150,7 @@ func (s *session) show(ctx context.Context, v menu, ready func(root node, f face
 	t.SetTooltip(v.tooltip)
 	ready(t.root, t)
 	t.show()
+	s.settle = t.settle
 	close(s.served)
 	<-ctx.Done()
 	atMost(exitLimit, func() { <-drawn })
@@ -240,6 +262,7 @@ func (s *session) register(ctx context.Context) {
 	case <-ctx.Done():
 		return
 	}
+	s.settle()
 	ctx, cancel := context.WithTimeout(ctx, callLimit)
 	defer cancel()
 	// A host that does not take the icon now announces itself again when it can.
