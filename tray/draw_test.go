@@ -357,13 +357,13 @@ func TestDrawRandomlyInline(t *testing.T) {
 		for step := range 100 {
 			var all []watcher.Listener
 			m := modelOf()
-			m.commands = map[string]string{}
+			m.commands = map[watcher.Key]string{}
 			for i := range 4 + rng.IntN(12) {
 				l := server(uint16(3000+i*10), int32(1+i), []string{"127.0.0.1", "::"}[rng.IntN(2)])
 				if rng.IntN(4) == 0 {
 					l.Owner.Refusal = "another user's process"
 				}
-				key := muteKey(l)
+				key := l.Key()
 				if rng.IntN(3) == 0 {
 					m.pinned = append(m.pinned, mark{key, l.Port, "node"})
 				}
@@ -377,7 +377,7 @@ func TestDrawRandomlyInline(t *testing.T) {
 					}
 				}
 				if rng.IntN(6) == 0 {
-					m.hidden = append(m.hidden, mark{fmt.Sprint(9000 + i), uint16(9000 + i), "hidden"})
+					m.hidden = append(m.hidden, mark{watcher.Key{Port: uint16(9000 + i)}, uint16(9000 + i), "hidden"})
 				}
 				m.recent[min(i, maxRecent-1)] = gone{now, l, ""}
 			}

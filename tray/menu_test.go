@@ -123,7 +123,7 @@ func TestViewRow(t *testing.T) {
 		{"a container of a compose project", with(server(3000, 4242), contained(web)), "linux",
 			lines("3000  web (container)", "Stop container shop-web-1", "(Container shop-web-1, image acme/web:3)", "(Service web of compose project shop)")},
 		{"a pod", with(server(3000, 4242), contained(engine.Container{ID: "c1", Name: "shop", Pod: true})), "linux",
-			lines("3000  shop (container)", "Stop pod shop", "(Pod shop)")},
+			lines("3000  shop (pod)", "Stop pod shop", "(Pod shop)")},
 		{"a container by itself", with(server(3000, 4242), contained(engine.Container{ID: "b2", Name: "tesla", Image: "nginx"})), "linux",
 			lines("3000  tesla (container)", "Stop container tesla", "(Container tesla, image nginx)")},
 		{"a container that cannot be asked for", with(server(3000, 4242), func(l *watcher.Listener) {

@@ -156,7 +156,7 @@ func nameOf(l Listener, add addition) string {
 	case l.Label != "" && part(l.Label) != "":
 		return part(l.Label)
 	case l.Container.ID != "":
-		return join(part(tool), containerName(l, add.project)) + " (container)"
+		return join(part(tool), containerName(l, add.project)) + " (" + l.Container.Kind() + ")"
 	case l.Owner.Forwards() && !isEngine(l.Owner.Name):
 		return behind(l.Owner.Name) + " (" + part(l.Owner.Name) + ")"
 	case !l.Owner.Known() && l.Owner.Foreign:

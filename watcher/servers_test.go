@@ -295,7 +295,7 @@ func TestTogether(t *testing.T) {
 			serves(443, 3, forwarder, publishes(web), at("0.0.0.0")), serves(443, 4, forwarder, publishes(web), at("::"))},
 			[]string{"80 web (container) +443 (exposed)"}},
 		{"a pod", []Listener{serves(5432, 1, forwarder, named("rootlessport"), publishes(pod)), serves(8080, 1, forwarder, named("rootlessport"), publishes(pod))},
-			[]string{"5432 shop (container) +8080"}},
+			[]string{"5432 shop (pod) +8080"}},
 
 		{"debugpy's adapter, whose port the program names", []Listener{serves(5678, 9, named("python3"), debugpy, names(5678)), serves(8000, 1, in(shop), named("python3"), debugs("debugpy", 5678)),
 			serves(8001, 2, in(shop), named("python3"))}, []string{"8000 shop · python3 +5678", "8001 shop · python3"}},

@@ -162,7 +162,7 @@ func tell(ctx context.Context, p Process) (f Facts, sure bool) {
 	if f.Project.Name == "" {
 		f.Project.Name = line[0].titleProject()
 	}
-	if f.Tool.Kind != Server {
+	if !f.Holder && f.Tool.Kind != Server {
 		f.Program = programOf(line, f.Project.Dir)
 	}
 	// All of the above was read by PID: it counts only if that was one and the same process throughout.
