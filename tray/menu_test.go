@@ -122,6 +122,8 @@ func TestViewRow(t *testing.T) {
 				"(com.docker.backend, PID 4242, since 11:00)", dir, "(Cannot kill com.docker.back…: forwards for a container or VM)")},
 		{"a container of a compose project", with(server(3000, 4242), contained(web)), "linux",
 			lines("3000  web (container)", "Stop container shop-web-1", "(Container shop-web-1, image acme/web:3)", "(Service web of compose project shop)")},
+		{"a pod", with(server(3000, 4242), contained(engine.Container{ID: "c1", Name: "shop", Pod: true})), "linux",
+			lines("3000  shop (pod)", "Stop pod shop", "(Pod shop)")},
 		{"a container by itself", with(server(3000, 4242), contained(engine.Container{ID: "b2", Name: "tesla", Image: "nginx"})), "linux",
 			lines("3000  tesla (container)", "Stop container tesla", "(Container tesla, image nginx)")},
 		{"a container that cannot be asked for", with(server(3000, 4242), func(l *watcher.Listener) {
@@ -252,7 +254,7 @@ func TestFurtherPorts(t *testing.T) {
 		t.Errorf("the row reads %q, want %q", r.label, want)
 	}
 	also := r.below[4]
-	if want := []string{"Also 9229, 24678", "Copy address of 9229", "Open 24678 in browser · network"}; !slices.Equal(texts(append([]line{also}, also.below...)), want) {
+	if want := []string{"Also 9229, 24678", "Copy address of 9229 (debugger)", "Open 24678 in browser (HMR) · network"}; !slices.Equal(texts(append([]line{also}, also.below...)), want) {
 		t.Errorf("its further ports are %v, want %q", also, want)
 	}
 	if want := (click{action: copyAddress, id: watcher.ID{Port: 9229, PID: 1, Start: 1}, who: "node (PID 1)"}); also.below[0].click != want {

@@ -73,7 +73,7 @@ func (l Listener) Key() Key {
 		k.Kind, k.Program = "container", cmp.Or(c.Name, c.ID)
 	case !l.Owner.Known():
 	case f.Project.Dir != "":
-		k.Kind, k.Where, k.Program = "project", f.Project.Dir, cmp.Or(f.Tool.Name, f.Program, l.Owner.Name)
+		k.Kind, k.Where, k.Program = "project", f.Project.Dir, cmp.Or(strings.TrimSpace(f.Tool.Name+" "+f.Program), l.Owner.Name)
 	case l.Owner.Exe == "" && f.Manager.Name != "": // of other users' services often no more can be seen
 		k.Kind, k.Where, k.Program = "unit", f.Manager.Name, l.Owner.Name
 	case l.Owner.Exe != "" && l.Owner.Dir != "":

@@ -33,6 +33,41 @@ s.bind(("127.0.0.1", int(sys.argv[1])))
 s.listen()
 time.sleep(3600)
 `
+	// Listens at the addresses before the two dashes, and takes the rest for its command line, as a program does that sets a title.
+	standInPy = `import ctypes, os, socket, sys, time
+dashes = sys.argv.index("--")
+places, line = [a.rsplit(":", 1) for a in sys.argv[1:dashes]], sys.argv[dashes + 1:]
+held = [socket.create_server((a, int(p))) for a, p in places]
+stat = open("/proc/self/stat").read().rsplit(")", 1)[1].split()
+start, end = int(stat[45]), int(stat[46])
+text = "\0".join(line).encode()
+ctypes.memset(start, 0, end - start)
+ctypes.memmove(start, text, min(len(text), end - start - 1))
+ctypes.CDLL(None).prctl(15, os.path.basename(line[0]).encode()[:15], 0, 0, 0)
+time.sleep(3600)
+`
+	// A master starts workers that have a socket each. With an argument it ends then, and its workers go on.
+	workersPy = `import os, socket, sys, time
+for _ in range(3):
+    if os.fork() == 0:
+        s = socket.socket()
+        s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        s.bind(("127.0.0.1", 3010))
+        s.listen()
+        time.sleep(3600)
+if len(sys.argv) < 2:
+    time.sleep(3600)
+`
+	// What holds the sockets of two apps, and starts both.
+	holderPy = `import ctypes, os, socket, sys, time
+held = [socket.create_server(("127.0.0.1", p)) for p in (5601, 5602)]
+for app in sys.argv[1:]:
+    if os.fork() == 0:
+        os.chdir(app)
+        time.sleep(3600)
+ctypes.CDLL(None).prctl(15, b"PM2 v7: God", 0, 0, 0)
+time.sleep(3600)
+`
 	wsgiPy   = "def app(environ, start):\n    start('200 OK', [])\n    return [b'']\n"
 	asgiPy   = "async def app(scope, receive, send):\n    pass\n"
 	serverJS = `require("http").createServer((_, r) => r.end("hello")).listen(3000, "127.0.0.1")`
@@ -74,11 +109,11 @@ func TestRealServers(t *testing.T) {
 			dir: "DIR/home/shop", args: "python3 -m http.server 3000", want: "3000 shop · Python http.server (exposed)"},
 		{name: "a script in a project", needs: "python3",
 			files: map[string]string{"home/shop/pyproject.toml": pyproject, "home/shop/app.py": listenPy},
-			dir:   "DIR/home/shop", args: "python3 app.py 62893", want: "62893 shop · python3"},
+			dir:   "DIR/home/shop", args: "python3 app.py 62893", want: "62893 shop · app.py"},
 		{name: "a script outside any project", needs: "python3", files: map[string]string{"app.py": listenPy},
-			dir: "/", args: "python3 DIR/app.py 62893", want: "62893 python3 (other)"},
+			dir: "/", args: "python3 DIR/app.py 62893", want: "62893 app.py (other)"},
 		{name: "a script outside any project on a port of its choice", needs: "python3", files: map[string]string{"app.py": listenPy},
-			dir: "/", args: "python3 DIR/app.py 9000", want: "9000 python3"},
+			dir: "/", args: "python3 DIR/app.py 9000", want: "9000 app.py"},
 		{name: "uvicorn --reload", needs: "uvicorn",
 			files: map[string]string{"home/shop/pyproject.toml": pyproject, "home/shop/app.py": asgiPy},
 			dir:   "DIR/home/shop", args: "uvicorn --reload --port 8000 app:app", workers: 2, want: "8000 shop · Uvicorn"},
@@ -101,20 +136,60 @@ func TestRealServers(t *testing.T) {
 			files: map[string]string{"home/shop/go.mod": "module example.com/shop/v2\n", "home/shop/main.go": mainGo},
 			dir:   "DIR/home/shop", args: "go run .", want: "8080 shop · Go by a child"},
 		{name: "Java", needs: "|java javac", files: map[string]string{"home/orders/pom.xml": pom, "home/orders/Main.java": mainJava},
-			dir: "DIR/home/orders", args: "java Main.java", want: "8081 orders · java"},
+			dir: "DIR/home/orders", args: "java Main.java", want: "8081 orders · Main.java"},
 		{name: "Node.js", needs: "node", files: map[string]string{"home/shop/package.json": npm, "home/shop/server.js": serverJS},
-			dir: "DIR/home/shop", args: "node server.js", want: "3000 shop · node"},
+			dir: "DIR/home/shop", args: "node server.js", want: "3000 shop · server.js"},
 		{name: "Node.js with an inspector", needs: "node",
 			files: map[string]string{"home/shop/package.json": npm, "home/shop/server.js": serverJS},
-			dir:   "DIR/home/shop", args: "node --inspect=127.0.0.1:9229 server.js", want: "3000 shop · node +9229"},
+			dir:   "DIR/home/shop", args: "node --inspect=127.0.0.1:9229 server.js", want: "3000 shop · server.js +9229"},
 		{name: "Node.js with an inspector elsewhere", needs: "node",
 			files: map[string]string{"home/shop/package.json": npm, "home/shop/server.js": serverJS},
-			dir:   "DIR/home/shop", args: "node --inspect=127.0.0.1:2900 server.js", want: "3000 shop · node +2900"},
+			dir:   "DIR/home/shop", args: "node --inspect=127.0.0.1:2900 server.js", want: "3000 shop · server.js +2900"},
 		{name: "Node.js with workers", needs: "node",
 			files: map[string]string{"home/shop/package.json": npm, "home/shop/server.js": clusterJS},
-			dir:   "DIR/home/shop", args: "node server.js", workers: 2, want: "3000 shop · node"},
+			dir:   "DIR/home/shop", args: "node server.js", workers: 2, want: "3000 shop · server.js"},
+		{name: "workers with a socket each", needs: "python3",
+			files: map[string]string{"home/shop/pyproject.toml": pyproject, "home/shop/app.py": workersPy},
+			dir:   "DIR/home/shop", args: "python3 app.py", workers: 3, want: "3010 shop · app.py (3 workers, a master) by a child"},
+		{name: "workers that were left behind", needs: "python3",
+			files: map[string]string{"home/shop/pyproject.toml": pyproject, "home/shop/app.py": workersPy},
+			dir:   "DIR/home/shop", args: "python3 app.py alone", want: "3010 shop · app.py (3 workers) by a child"},
+		{name: "a process manager that holds the sockets of two apps", needs: "python3",
+			files: map[string]string{"home/shop/pyproject.toml": pyproject, "home/blog/pyproject.toml": pyproject, "pm2.py": holderPy},
+			dir:   "DIR/home/shop", args: "python3 DIR/pm2.py DIR/home/shop DIR/home/blog", workers: 2, want: "5601 PM2; 5602 PM2"},
 		{name: "another user's", needs: "python3", files: map[string]string{"home/shop/pyproject.toml": pyproject}, stranger: true,
 			dir: "DIR/home/shop", args: "python3 -m http.server 3000", want: "3000 another user's process (other, exposed)"},
+	}
+	for _, c := range []struct{ name, listens, line, want string }{
+		{"Caddy's admin API", "127.0.0.1:2019 0.0.0.0:8080", "caddy run --config Caddyfile", "8080 Caddy +2019 (exposed)"},
+		{"Tomcat's shutdown port", "127.0.0.1:8005 0.0.0.0:8081", "java -classpath bootstrap.jar org.apache.catalina.startup.Bootstrap start",
+			"8081 Tomcat +8005 (exposed)"},
+		{"an inspector elsewhere", "127.0.0.1:5858 127.0.0.1:8082", "node --inspect=5858 server.js", "8082 server.js +5858"},
+		{"Bun's inspector", "127.0.0.1:6499 0.0.0.0:8083", "bun --inspect run index.ts", "8083 index.ts +6499 (exposed)"},
+		{"Java's debugger", "127.0.0.1:5005 0.0.0.0:8084",
+			"java -agentlib:jdwp=transport=dt_socket,server=y,suspend=n,address=5005 -jar app.jar", "8084 app.jar +5005 (exposed)"},
+		{"BrowserSync's settings", "0.0.0.0:3001 0.0.0.0:3105", "node node_modules/.bin/browser-sync start --server --port 3105",
+			"3105 BrowserSync +3001 (exposed)"},
+		{"Mailpit's SMTP", "0.0.0.0:1025 0.0.0.0:8025", "mailpit", "8025 Mailpit +1025 (exposed)"},
+	} {
+		tests = append(tests, realServer{name: c.name, needs: "python3", files: map[string]string{"standin.py": standInPy}, dir: "/",
+			args: "python3 DIR/standin.py " + c.listens + " -- " + c.line, want: c.want})
+	}
+	// What works for other programs, in the directory of a project.
+	for _, c := range []struct{ listens, line, want string }{
+		{"0.0.0.0:40667", "java -cp gradle-launcher-4.4.1.jar org.gradle.launcher.daemon.bootstrap.GradleDaemon 4.4.1", "40667 shop · Gradle (other, exposed)"},
+		{"127.0.0.1:40668", "bazel(shop) --add-opens=java.base/java.lang=ALL-UNNAMED -jar A-server.jar", "40668 shop · Bazel (other)"},
+		{"127.0.0.1:40669", "gopls serve -listen=127.0.0.1:40669", "40669 shop · gopls (other)"},
+		{"127.0.0.1:40670", "node node_modules/typescript/lib/tsserver.js --useInferredProjectPerProjectRoot", "40670 shop · TypeScript (other)"},
+		{"127.0.0.1:40671", "node node_modules/nx/src/daemon/server/start.js", "40671 shop · Nx (other)"},
+		{"127.0.0.1:40672", "dart development-service --vm-service-uri=http://127.0.0.1:40000/", "40672 shop · Dart (other)"},
+		{"127.0.0.1:40673", "nvim --headless --listen 127.0.0.1:40673", "40673 shop · Neovim (other)"},
+		{"127.0.0.1:5037", "adb -L tcp:5037 fork-server server --reply-fd 4", "5037 shop · Android Debug Bridge (other)"},
+		{"127.0.0.1:40674", "node node_modules/nx/bin/nx.js serve --port 40674", "40674 shop · Nx"},
+	} {
+		tests = append(tests, realServer{name: c.line, needs: "python3", dir: "DIR/home/shop",
+			files: map[string]string{"standin.py": standInPy, "home/shop/pyproject.toml": pyproject},
+			args:  "python3 DIR/standin.py " + c.listens + " -- " + c.line, want: c.want})
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

@@ -10,6 +10,10 @@ func systemRole(m *testing.M, role string, args []string) error {
 	switch role {
 	case "open":
 		return roleOpen()
+	case "window":
+		return roleWindow(args[0])
+	case "costume":
+		return roleCostume()
 	case "puppet":
 		return rolePuppet(args)
 	case "sandbox":

@@ -178,13 +178,15 @@ func (s *scanner) scan(ctx context.Context) (Snapshot, error) {
 	return Snapshot{Time: now, Listeners: sorted(listeners, s.everywhere), Source: s.name, Exits: s.exits.known}, nil
 }
 
-// sorted returns the listeners in order: those that are reachable over loopback or, with everywhere, all.
+// sorted returns the listeners in order: those that are reachable over loopback or, with everywhere, all. The witnesses of other
+// porttrays are not among them.
 func sorted(all map[ID]*Listener, everywhere bool) []Listener {
 	var result []Listener
 	for _, l := range all {
 		slices.SortFunc(l.Addrs, netip.Addr.Compare)
 		l.Addrs = slices.Compact(l.Addrs)
-		if everywhere || slices.ContainsFunc(l.Addrs, func(a netip.Addr) bool { return a.IsLoopback() || a.IsUnspecified() }) {
+		local := slices.ContainsFunc(l.Addrs, func(a netip.Addr) bool { return a.IsLoopback() || a.IsUnspecified() })
+		if (local || everywhere) && !isWitness(*l) {
 			result = append(result, *l)
 		}
 	}

@@ -27,6 +27,8 @@ type placing struct {
 	project   bool
 	desktop   bool // a desktop program started it
 	tool      owner.Kind
+	daemon    bool // it works for other programs, whatever its port
+	tools     bool // so it does if the system picked its port: a build tool, a helper, a debugger
 }
 
 func placingOf(l Listener, dynamic func(port uint16) bool) placing {
@@ -39,11 +41,14 @@ func placingOf(l Listener, dynamic func(port uint16) bool) placing {
 		project:   l.Facts.Project.Name != "",
 		desktop:   l.Facts.App != "",
 		tool:      l.Facts.Tool.Kind,
+		daemon:    l.Facts.Own().Kind == owner.Daemon,
+		tools:     l.Facts.Background && !l.named() || l.Inspects(),
 	}
 }
 
-// section decides where a server is shown. A container is always somebody's server. Of
-// what others and the system run, only the known servers are. A desktop program's own ports are not; but a program of a project
+// section decides where a server is shown. A container is always somebody's server. What works for other programs is not: a
+// daemon, and a build tool or a helper on a port that the system picked. Of what others and the system run, only the known servers
+// are. A desktop program's own ports are not; but a program of a project
 // that was started from an editor is. And a port that the system picked is only if a project or a known server holds it.
 func (p placing) section() Section {
 	known := p.tool == owner.Server || p.tool == owner.Runner
@@ -51,7 +56,7 @@ func (p placing) section() Section {
 	switch {
 	case p.container:
 		return Main
-	case p.unseen:
+	case p.unseen, p.daemon, p.tools && p.dynamic:
 		return Other
 	case known:
 		return Main

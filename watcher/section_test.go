@@ -34,6 +34,12 @@ func TestSection(t *testing.T) {
 		{"127.0.0.1:62893, held by python3 app.py in a project", placing{dynamic: true, project: true}, Main},
 		{"a random port of a known server", placing{dynamic: true, tool: owner.Server}, Main},
 		{"a random port under go run", placing{dynamic: true, tool: owner.Runner}, Main},
+		{"a language server, wherever it listens", placing{daemon: true, project: true}, Other},
+		{"epmd: 4369", placing{daemon: true, tool: owner.Daemon}, Other},
+		{"a build tool's random port, in a project", placing{tools: true, dynamic: true, project: true, tool: owner.Runner}, Other},
+		{"a build tool's port of its choice", placing{tools: true, tool: owner.Runner}, Main},
+		{"a debugger's random port, in a project", placing{tools: true, dynamic: true, project: true}, Other},
+		{"a build tool that a container runs", placing{container: true, tools: true, daemon: true, dynamic: true}, Main},
 		{"an editor's random helper port", placing{dynamic: true, tool: owner.App}, Other},
 		{"an editor's random helper port, with a project open", placing{dynamic: true, project: true, tool: owner.App}, Other},
 		{"a browser's remote debugging: 9222", placing{tool: owner.App}, Other},
@@ -44,6 +50,33 @@ func TestSection(t *testing.T) {
 		{"a program of mine whose name is that of a desktop program", placing{tool: owner.App, project: true}, Main},
 	} {
 		if got := c.p.section(); got != c.want {
+			t.Errorf("%s: %v, want %v", c.name, got, c.want)
+		}
+	}
+}
+
+// TestSectionOf has listeners of programs that work for other programs, and of those that do not.
+func TestSectionOf(t *testing.T) {
+	bazel := owner.Tool{Name: "Bazel", Kind: owner.Daemon}
+	bun := owner.Tool{Name: "Bun", Kind: owner.Runner}
+	for _, c := range []struct {
+		name string
+		l    Listener
+		want Section
+	}{
+		{"a daemon", serves(40001, 1, by(bazel), background, in(shop)), Other},
+		{"a daemon that names its port", serves(5037, 1, by(bazel), background, names(5037)), Other},
+		{"what a build daemon runs", serves(8080, 1, by(owner.Tool{Name: "Gradle", Kind: owner.Runner}), inherited, in(shop)), Main},
+		{"what it runs on a random port", serves(40001, 1, by(gradle), inherited, in(shop)), Main},
+		{"a build tool", serves(40001, 1, by(gradle), background, in(shop)), Other},
+		{"a build tool that was told its port", serves(40001, 1, by(gradle), background, in(shop), names(40001)), Main},
+		{"a build tool whose metrics have a random port", serves(40001, 1, by(gradle), background, in(shop), namesFor("metrics", 40001)), Other},
+		{"what a runtime runs", serves(40001, 1, by(bun), in(shop)), Main},
+		{"a helper without its server", serves(40001, 1, by(esbuild), helper, background, in(shop)), Other},
+		{"an inspector at a random port", serves(40001, 1, in(shop), debugs("JavaScript inspector", 40001)), Other},
+		{"a server of a project at a random port", serves(40001, 1, in(shop)), Main},
+	} {
+		if got := placingOf(c.l, dynamic).section(); got != c.want {
 			t.Errorf("%s: %v, want %v", c.name, got, c.want)
 		}
 	}

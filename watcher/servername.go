@@ -3,7 +3,6 @@ package watcher
 import (
 	"cmp"
 	"path"
-	"path/filepath"
 	"slices"
 	"strings"
 
@@ -13,59 +12,151 @@ import (
 // maxPart is how many characters each of the two parts of a server's name may have.
 const maxPart = 24
 
-// titleAll titles the servers. Where two would read the same and are those of different projects, what tells them apart is added:
-// the branch of the working tree, or the project of the container; where that does not, the name of the directory.
+// titleAll titles the servers. Where two would read the same, what tells them apart is added: more of the path of the
+// program, the branch of the working tree or the project of the container, then the nearest directory that differs.
 func titleAll(servers []Server) {
-	for i, s := range servers {
-		servers[i].Title = nameOf(s.Listener, brief)
+	added, titled := make([]addition, len(servers)), make([]addition, len(servers))
+	for i := range servers {
+		servers[i].Title = nameOf(servers[i].Listener, added[i])
 	}
-	for _, full := range []fullness{withBranch, withDir} {
+	for _, tell := range []func([]Server, []int, []addition){addProgram, addBranch, addDirectory} {
 		same := map[string][]int{}
 		for i, s := range servers {
 			same[s.Title] = append(same[s.Title], i)
 		}
 		for _, group := range same {
-			if !unlike(servers, group) {
+			if len(group) < 2 {
 				continue
 			}
+			tell(servers, group, added)
 			for _, i := range group {
-				servers[i].Title = nameOf(servers[i].Listener, full)
+				if added[i] != titled[i] {
+					servers[i].Title, titled[i] = nameOf(servers[i].Listener, added[i]), added[i]
+				}
 			}
 		}
 	}
 }
 
-// A fullness says how much a name tells.
-type fullness int
-
-const (
-	brief fullness = iota
-	withBranch
-	withDir
-)
-
-// unlike reports whether servers of the same name are those of different projects.
-func unlike(servers []Server, group []int) bool {
-	for _, i := range group {
-		a, b := servers[group[0]], servers[i]
-		if a.Facts.Project.Dir != b.Facts.Project.Dir || a.Container.Project != b.Container.Project {
-			return true
+// NameAmong returns the name of a listener by which it is told from all of these servers: the title of its own server,
+// if that is one of them, else the title that it would have beside them. It is fit to show.
+func (l Listener) NameAmong(servers []Server) string {
+	for _, s := range servers {
+		if s.ID() == l.ID() || slices.ContainsFunc(s.Also, func(a Listener) bool { return a.ID() == l.ID() }) {
+			return s.Title
 		}
 	}
-	return false
+	all := append(slices.Clone(servers), Server{Listener: l})
+	titleAll(all)
+	return all[len(all)-1].Title
 }
 
-// Name says whose server the listener is: "shop · Vite", "PostgreSQL · db (container)". It is fit to show.
-func (l Listener) Name() string { return nameOf(l, brief) }
+// An addition is what a name tells beyond the usual, because another server's would read the same.
+type addition struct {
+	parents   int    // so many directories above the file of the program
+	project   bool   // the branch of the working tree, or the project of the container
+	directory string // a directory that the project lies in
+}
+
+// addProgram adds what differs in the paths of programs of one project.
+func addProgram(servers []Server, group []int, added []addition) {
+	inProject := map[string][]int{}
+	for _, i := range group {
+		dir := servers[i].Facts.Project.Dir
+		inProject[dir] = append(inProject[dir], i)
+	}
+	for _, group := range inProject {
+		programs := make([][]string, len(group))
+		for n, i := range group {
+			programs[n] = pathFromEnd(servers[i].Facts.Program)
+		}
+		for n, depth := range differences(programs) {
+			added[group[n]].parents = max(depth, 0)
+		}
+	}
+}
+
+// addBranch adds the branches of working trees, or the projects of containers, if they differ.
+func addBranch(servers []Server, group []int, added []addition) {
+	of := func(i int) [2]string {
+		return [2]string{servers[i].Facts.Project.Branch, servers[i].Container.Project}
+	}
+	differ := slices.ContainsFunc(group, func(i int) bool { return of(i) != of(group[0]) })
+	for _, i := range group {
+		added[i].project = differ
+	}
+}
+
+// addDirectory adds the nearest directories that differ.
+func addDirectory(servers []Server, group []int, added []addition) {
+	dirs := make([][]string, len(group))
+	for n, i := range group {
+		if s := servers[i]; s.Container.ID == "" {
+			dirs[n] = pathFromEnd(cmp.Or(s.Facts.Project.Dir, s.Owner.Dir))
+		}
+	}
+	for n, depth := range differences(dirs) {
+		if depth >= 0 && depth < len(dirs[n]) {
+			added[group[n]].directory = dirs[n][depth]
+		}
+	}
+}
+
+// pathFromEnd returns the elements of a path of any system, the last first.
+func pathFromEnd(path string) []string {
+	elements := strings.FieldsFunc(path, func(r rune) bool { return r == '/' || r == '\\' })
+	slices.Reverse(elements)
+	return elements
+}
+
+// differences returns for each path, with its last element first, the first place at which it differs from the others,
+// or from those that are like it up to there. It is -1 where there is none.
+func differences(paths [][]string) []int {
+	at := slices.Repeat([]int{-1}, len(paths))
+	all := make([]int, len(paths))
+	longest := 0
+	for i, p := range paths {
+		all[i], longest = i, max(longest, len(p))
+	}
+	for groups := [][]int{all}; len(groups) > 0; groups = groups[1:] {
+		for depth := range longest {
+			like := map[string][]int{}
+			for _, i := range groups[0] {
+				element := ""
+				if depth < len(paths[i]) {
+					element = paths[i][depth]
+				}
+				like[element] = append(like[element], i)
+			}
+			if len(like) < 2 {
+				continue
+			}
+			for _, group := range like {
+				for _, i := range group {
+					at[i] = depth
+				}
+				if len(group) > 1 {
+					groups = append(groups, group)
+				}
+			}
+			break
+		}
+	}
+	return at
+}
+
+// Name says whose server the listener is: "shop · Vite", "shop · server.js", "PostgreSQL · db (container)". It is fit
+// to show.
+func (l Listener) Name() string { return nameOf(l, addition{}) }
 
 // nameOf says whose server a listener is.
-func nameOf(l Listener, full fullness) string {
+func nameOf(l Listener, add addition) string {
 	tool, project := l.Facts.Tool.Name, part(l.Facts.Project.Name)
 	switch {
 	case l.Label != "" && part(l.Label) != "":
 		return part(l.Label)
 	case l.Container.ID != "":
-		return join(part(tool), containerName(l, full)) + " (container)"
+		return join(part(tool), containerName(l, add.project)) + " (" + l.Container.Kind() + ")"
 	case l.Owner.Forwards() && !isEngine(l.Owner.Name):
 		return behind(l.Owner.Name) + " (" + part(l.Owner.Name) + ")"
 	case !l.Owner.Known() && l.Owner.Foreign:
@@ -73,20 +164,61 @@ func nameOf(l Listener, full fullness) string {
 	case !l.Owner.Known():
 		return "unknown owner"
 	}
-	name := part(cmp.Or(tool, l.Owner.Name))
+	name := whatRuns(l, add.parents)
 	switch {
 	case project == "" && name == "":
 		return "unnamed process"
-	case tool == "" && strings.EqualFold(project, name): // the project's own binary
+	case tool == "" && isProjects(l.Facts.Project.Name, name): // the project's own binary
 		name = ""
 	}
-	if branch := part(l.Facts.Project.Branch); full >= withBranch && branch != "" {
+	place := ""
+	if dir := part(add.directory); dir != "" && !isProjects(l.Facts.Project.Name, dir) {
+		place = " in " + dir
+	}
+	if project == "" {
+		return name + place
+	}
+	if branch := part(l.Facts.Project.Branch); add.project && branch != "" {
 		project += "@" + branch
 	}
-	if base := part(filepath.Base(l.Facts.Project.Dir)); full == withDir && project != "" {
-		project += " in " + base
+	return join(project+place, name)
+}
+
+// isProjects reports whether a name is that of a project: "shop" for shop and for acme/shop.
+func isProjects(project, name string) bool {
+	return strings.EqualFold(project, name) || strings.EqualFold(path.Base(project), name)
+}
+
+// whatRuns names the tool, or else the program with so many of the directories that it lies in. What a runner runs says
+// more than the runner, unless it is called as such programs are: after the project, or main.
+func whatRuns(l Listener, parents int) string {
+	tool := l.Facts.Tool
+	if tool.Name != "" && (tool.Kind != owner.Runner || l.Facts.Program == "") {
+		return part(tool.Name)
 	}
-	return join(project, name)
+	program := programName(l.Facts.Program, parents)
+	if tool.Name == "" {
+		return cmp.Or(program, part(l.Owner.Name))
+	}
+	if program == "" || program == "main" || program == "__debug_bin" || isProjects(l.Facts.Project.Name, program) {
+		return part(tool.Name)
+	}
+	return program
+}
+
+// programName returns the end of a program's path or full name, as much as fits: "server.js", or "web/server.js" with
+// one parent.
+func programName(program string, parents int) string {
+	isPath := strings.Contains(program, "/")
+	words := strings.Split(program, "/")
+	if first := max(len(words)-1-parents, 0); first > 0 {
+		words = words[first:]
+	}
+	name := strings.TrimPrefix(strings.Join(words, "/"), "/")
+	for !isPath && strings.Count(name, ".") > 1 && len(name) > maxPart { // a class: its package says least
+		_, name, _ = strings.Cut(name, ".")
+	}
+	return part(name)
 }
 
 // behind says what a forwarder of that name forwards to.
@@ -106,10 +238,10 @@ func isEngine(name string) bool {
 }
 
 // containerName returns the service's name if the container is part of a compose project, else the container's or its image's.
-func containerName(l Listener, full fullness) string {
+func containerName(l Listener, withProject bool) string {
 	c := l.Container
 	if c.Service != "" {
-		if full > brief && c.Project != "" {
+		if withProject && c.Project != "" {
 			return part(c.Project) + "/" + part(c.Service)
 		}
 		return part(c.Service)

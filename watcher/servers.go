@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"net/netip"
 	"slices"
+
+	"porttray/watcher/owner"
 )
 
 // A Server is what a person calls one: a listener together with the further ports that belong to it.
@@ -13,7 +15,12 @@ type Server struct {
 	// Title is the name of the listener, in full where another server's would read the same.
 	Title string
 	// Also are the further ports of the process, of its helpers or of its container, in port order.
-	Also    []Listener
+	Also []Listener
+	// Parts are all listeners that make it up, those of the head's process first: also the workers that share its port, and the
+	// forwarders of the other address family.
+	Parts []Listener
+	// Master is the process that started all workers which share the head's port, where that is known. It does not listen itself.
+	Master  owner.ID
 	Section Section
 	// Shared says that another server listens on the same port, at another address or with the same one.
 	Shared bool
@@ -26,13 +33,27 @@ func (s Server) Exposed() bool {
 	return s.Listener.Exposed() || slices.ContainsFunc(s.Also, Listener.Exposed)
 }
 
+// Workers returns the processes that listen on the head's port, in PID order: several where they share the work. What forwards to
+// a container is none.
+func (s Server) Workers() []owner.Process {
+	var workers []owner.Process
+	for _, l := range s.Parts {
+		if l.Port == s.Port && !forwardable(l) {
+			workers = append(workers, l.Owner)
+		}
+	}
+	slices.SortFunc(workers, func(p, q owner.Process) int { return cmp.Compare(p.PID, q.PID) })
+	return workers
+}
+
 // Servers returns what sorted listeners amount to, in port order. The function dynamic tells of a port whether it is one that
 // the system picks for programs that do not care which.
 func Servers(listeners []Listener, dynamic func(port uint16) bool) []Server {
 	var servers []Server
 	for _, family := range families(listeners, dynamic) {
 		first, also := merged(family, dynamic)
-		servers = append(servers, Server{Listener: first, Also: also, Section: placingOf(first, dynamic).section()})
+		servers = append(servers, Server{Listener: first, Also: also, Parts: family, Master: masterOf(first, family, listeners),
+			Section: placingOf(first, dynamic).section()})
 	}
 	slices.SortFunc(servers, func(a, b Server) int { return a.compare(b.Listener) })
 	markShared(servers)
@@ -52,19 +73,30 @@ func Sections(listeners []Listener, dynamic func(port uint16) bool) map[ID]Secti
 	return sections
 }
 
-// merged returns the listener that a family is known by, and one for each of its other ports. The first is one that the person
-// is likely to mean: no inspector's port, none that the system picked, the main process's rather than a helper's, the lowest.
+// masterOf returns the process that started all of a family that listen on the head's port, if there are several and it runs the
+// same program as they do. A shell or a launcher does not: its end need not be theirs. Nor is it one that listens itself.
+func masterOf(first Listener, family, all []Listener) owner.ID {
+	master, workers := first.Facts.Ancestors[0], 0
+	for _, l := range family {
+		if l.Port != first.Port {
+			continue
+		}
+		if workers++; !l.Facts.Forked || l.Facts.Ancestors[0] != master {
+			return owner.ID{}
+		}
+	}
+	if workers < 2 || slices.ContainsFunc(all, func(l Listener) bool { return l.Owner.ID() == master }) {
+		return owner.ID{}
+	}
+	return master
+}
+
+// merged returns the listener that a family is known by, and one for each of its other ports. The first is the one that the
+// person is likely to mean, see lesserness. Of equals it is the lowest.
 func merged(family []Listener, dynamic func(uint16) bool) (first Listener, also []Listener) {
 	main := family[0].Owner.ID()
-	rank := func(l Listener) (n int) {
-		for i, lesser := range []bool{l.Owner.ID() != main, dynamic(l.Port), l.Inspects()} {
-			if lesser {
-				n += 1 << i
-			}
-		}
-		return n
-	}
-	first = slices.MinFunc(family, func(a, b Listener) int { return cmp.Or(cmp.Compare(rank(a), rank(b)), a.compare(b)) })
+	less := func(l Listener) int { return lesserness(l, l.Owner.ID() == main, dynamic(l.Port)) }
+	first = slices.MinFunc(family, func(a, b Listener) int { return cmp.Or(cmp.Compare(less(a), less(b)), a.compare(b)) })
 	sorted := slices.SortedStableFunc(slices.Values(family), func(a, b Listener) int { return cmp.Compare(a.Port, b.Port) })
 	for len(sorted) > 0 {
 		same := onPort(sorted, sorted[0].Port)
@@ -87,6 +119,19 @@ func merged(family []Listener, dynamic func(uint16) bool) (first Listener, also 
 		}
 	}
 	return first, also
+}
+
+// lesserness says how unlikely it is that people mean a port when they name its server. Each reason weighs more than all those
+// after it: a debugger waits there, it has another role, the system picked it, it is a helper's, the command line does not
+// name it, only this computer can reach it.
+func lesserness(l Listener, main, dynamic bool) (n int) {
+	for _, reason := range []bool{l.Inspects(), l.Role() != "", dynamic && !l.named(), !main, !l.named(), !l.Wildcard()} {
+		n <<= 1
+		if reason {
+			n++
+		}
+	}
+	return n
 }
 
 // markShared marks the servers that share a port with another one.

@@ -55,9 +55,18 @@ func debugs(name string, port uint16) trait {
 	return func(l *Listener) { l.Facts.Debugger = owner.DebuggerPort{Name: name, Port: port} }
 }
 
-func inherited(l *Listener) { l.Facts.Inherited = true }
-func helper(l *Listener)    { l.Facts.Helper = true }
-func from(app string) trait { return func(l *Listener) { l.Facts.App = app } }
+// workerOf is what a process does that runs a file in a directory.
+func workerOf(exe, dir string) trait {
+	return func(l *Listener) { l.Owner.Exe, l.Owner.Dir, l.Owner.User = exe, dir, "1000" }
+}
+
+func forked(l *Listener)       { l.Facts.Forked = true }
+func orphan(l *Listener)       { l.Facts.Orphan = true }
+func holdsSockets(l *Listener) { l.Facts.Holder = true }
+func background(l *Listener)   { l.Facts.Background = true }
+func inherited(l *Listener)    { l.Facts.Inherited = true }
+func helper(l *Listener)       { l.Facts.Helper = true }
+func from(app string) trait    { return func(l *Listener) { l.Facts.App = app } }
 
 func by(tool owner.Tool) trait { return func(l *Listener) { l.Facts.Tool = tool } }
 func forwarder(l *Listener) {
@@ -85,6 +94,23 @@ func under(pids ...int32) trait {
 	}
 }
 
+// names is what a process does whose command line names ports of its own.
+func names(ports ...uint16) trait {
+	return func(l *Listener) {
+		for i, port := range ports {
+			l.Facts.Named[i] = owner.NamedPort{Port: port}
+		}
+	}
+}
+
+// namesFor is what a process does whose command line names a port and what it is for.
+func namesFor(role string, port uint16) trait {
+	return func(l *Listener) { l.Facts.Named[len(l.Facts.Named)-1] = owner.NamedPort{Port: port, Role: role} }
+}
+
+// tool returns a tool that is run to serve.
+func tool(name string) owner.Tool { return owner.Tool{Name: name, Kind: owner.Server} }
+
 // dynamic is the usual range of Linux.
 func dynamic(port uint16) bool { return port >= 32768 }
 
@@ -102,6 +128,12 @@ func describe(s Server) string {
 		if m.mark {
 			marks = append(marks, m.text)
 		}
+	}
+	if workers := len(s.Workers()); workers > 1 {
+		marks = append(marks, fmt.Sprintf("%d workers", workers))
+	}
+	if s.Master != (owner.ID{}) {
+		marks = append(marks, "a master")
 	}
 	if len(marks) > 0 {
 		text += " (" + strings.Join(marks, ", ") + ")"
@@ -130,7 +162,7 @@ func TestServers(t *testing.T) {
 			[]string{"1 a [2Jb · " + strings.Repeat("n", 23) + "…"}},
 
 		{"exposed", []Listener{serves(8080, 1, at("0.0.0.0"))}, []string{"8080 node (exposed)"}},
-		{"exposed on a further port only", []Listener{serves(8080, 1), serves(8081, 1, at("::"))}, []string{"8080 node +8081 (exposed)"}},
+		{"exposed on a further port only", []Listener{serves(8080, 1, names(8080)), serves(8081, 1, at("::"))}, []string{"8080 node +8081 (exposed)"}},
 
 		{"two owners, one reached as IPv4 and one as IPv6", []Listener{serves(3000, 1, in(shop)), serves(3000, 2, in(blog), at("::1"))},
 			[]string{"3000 shop · node (ambiguous)", "3000 blog · node (ambiguous)"}},
@@ -199,7 +231,7 @@ func TestServers(t *testing.T) {
 			[]string{"3000 container or VM (wslrelay)", "5173 container or VM (wslrelay)"}},
 		{"the project's own binary", []Listener{serves(8080, 1, in(shop), named("shop"))}, []string{"8080 shop"}},
 		{"two clones on one branch", []Listener{serves(8080, 1, in(shopB)), serves(8081, 2, in(owner.Project{Name: "shop", Dir: "/home/ann/shop2", Branch: "main"}))},
-			[]string{"8080 shop@main in shop · node", "8081 shop@main in shop2 · node"}},
+			[]string{"8080 shop · node", "8081 shop in shop2 · node"}},
 	} {
 		slices.SortFunc(c.listeners, Listener.compare)
 		var got []string
@@ -208,6 +240,163 @@ func TestServers(t *testing.T) {
 		}
 		if !slices.Equal(got, c.want) {
 			t.Errorf("%s:\n got %q\nwant %q", c.name, got, c.want)
+		}
+	}
+}
+
+// TestTogether has processes that are one server, and some that are not although they look like it.
+func TestTogether(t *testing.T) {
+	app := workerOf("/usr/bin/python3", "/home/ann/shop")
+	worker := func(pid int32, traits ...trait) Listener {
+		return serves(3010, pid, append([]trait{named("python3"), in(shop), app, forked, under(1)}, traits...)...)
+	}
+	unit := func(name string) trait { return func(l *Listener) { l.Facts.Manager.Name = name } }
+	jupyter := tool("Jupyter")
+	mcp := tool("MCP Inspector")
+	debugpy := func(l *Listener) {
+		l.Facts.Tool = owner.Tool{Name: "debugpy", Kind: owner.Helper}
+		l.Facts.Helper, l.Facts.Orphan = true, true
+	}
+	pod := engine.Container{ID: "p1", Name: "shop", Pod: true}
+	web := engine.Container{ID: "a1", Name: "web"}
+	for _, c := range []struct {
+		name      string
+		listeners []Listener
+		want      []string
+	}{
+		{"workers with a socket each", []Listener{worker(2), worker(3), worker(4), worker(5)},
+			[]string{"3010 shop · python3 (4 workers, a master)"}},
+		{"on all interfaces", []Listener{worker(2, at("0.0.0.0", "::")), worker(3, at("::", "0.0.0.0"))},
+			[]string{"3010 shop · python3 (exposed, 2 workers, a master)"}},
+		{"with further ports of one of them", []Listener{worker(2), worker(3), serves(9100, 2, in(shop), app, forked, under(1), namesFor("metrics", 9100))},
+			[]string{"3010 shop · python3 +9100 (2 workers, a master)"}},
+		{"whose master listens, too", []Listener{serves(3010, 1, named("python3"), in(shop), app), worker(2), worker(3)},
+			[]string{"3010 shop · python3 (3 workers)"}},
+		{"whose master serves something else", []Listener{serves(3000, 1, named("python3"), in(shop), app), worker(2), worker(3)},
+			[]string{"3000 shop · python3", "3010 shop · python3 (2 workers)"}},
+		{"that a script started", []Listener{worker(2, func(l *Listener) { l.Facts.Forked = false }), worker(3, func(l *Listener) { l.Facts.Forked = false })},
+			[]string{"3010 shop · python3 (2 workers)"}},
+		{"workers of workers", []Listener{worker(2, under(7, 1)), worker(3, under(8, 1))}, []string{"3010 shop · python3 (2 workers)"}},
+		{"whose master has ended", []Listener{worker(2, under(), orphan, none), worker(3, orphan, none)}, []string{"3010 shop · python3 (2 workers)"}},
+		{"two units of one program", []Listener{worker(2, orphan, none, unit("a.service")), worker(3, orphan, none, unit("b.service"))},
+			[]string{"3010 shop · python3 (ambiguous)", "3010 shop · python3 (ambiguous)"}},
+		{"two starts of one program", []Listener{worker(2, none), worker(3, none)},
+			[]string{"3010 shop · python3 (ambiguous)", "3010 shop · python3 (ambiguous)"}},
+		{"two programs of one script", []Listener{worker(2), worker(3, workerOf("/usr/bin/node", "/home/ann/shop"))},
+			[]string{"3010 shop · python3 (ambiguous)", "3010 shop · python3 (ambiguous)"}},
+		{"one program in two directories, at two addresses", []Listener{worker(2), worker(3, at("::1"), in(blog), workerOf("/usr/bin/python3", "/home/ann/blog"))},
+			[]string{"3010 shop · python3 (ambiguous)", "3010 blog · python3 (ambiguous)"}},
+		{"workers at different ports", []Listener{worker(2), serves(3011, 3, named("python3"), in(shop), app, forked, under(1))},
+			[]string{"3010 shop · python3", "3011 shop · python3"}},
+
+		{"one forwarder for each family, engine unknown", []Listener{serves(8080, 1, forwarder, at("0.0.0.0")), serves(8080, 2, forwarder, at("::"))},
+			[]string{"8080 container (docker-proxy) (exposed)"}},
+		{"one forwarder for each family and port", []Listener{serves(80, 1, forwarder, publishes(web), at("0.0.0.0")), serves(80, 2, forwarder, publishes(web), at("::")),
+			serves(443, 3, forwarder, publishes(web), at("0.0.0.0")), serves(443, 4, forwarder, publishes(web), at("::"))},
+			[]string{"80 web (container) +443 (exposed)"}},
+		{"a pod", []Listener{serves(5432, 1, forwarder, named("rootlessport"), publishes(pod)), serves(8080, 1, forwarder, named("rootlessport"), publishes(pod))},
+			[]string{"5432 shop (pod) +8080"}},
+
+		{"debugpy's adapter, whose port the program names", []Listener{serves(5678, 9, named("python3"), debugpy, names(5678)), serves(8000, 1, in(shop), named("python3"), debugs("debugpy", 5678)),
+			serves(8001, 2, in(shop), named("python3"))}, []string{"8000 shop · python3 +5678", "8001 shop · python3"}},
+		{"debugpy's adapter, in the directory of its program", []Listener{serves(5678, 9, named("python3"), app, in(shop), debugpy, names(5678)), serves(41234, 9, named("python3"), app, in(shop), debugpy),
+			serves(8000, 1, in(shop), named("python3"), app), serves(3000, 2, in(shop))}, []string{"3000 shop · node", "8000 shop · python3 +5678 +41234"}},
+		{"debugpy's adapter, of one of two programs", []Listener{serves(5678, 9, named("python3"), app, in(shop), debugpy), serves(8000, 1, in(shop), named("python3"), app),
+			serves(8001, 2, in(shop), named("python3"), app)}, []string{"5678 shop · debugpy", "8000 shop · python3", "8001 shop · python3"}},
+		{"Jupyter and its kernels in another project", []Listener{serves(8888, 1, by(jupyter), in(shop)), serves(40001, 2, by(jupyter), in(blog), under(1)), serves(40002, 2, by(jupyter), in(blog), under(1))},
+			[]string{"8888 shop · Jupyter +40001 +40002"}},
+		{"the MCP inspector's page and proxy", []Listener{serves(6274, 2, by(mcp), under(1)), serves(6277, 3, by(mcp), under(1))}, []string{"6274 MCP Inspector +6277"}},
+		{"two MCP inspectors", []Listener{serves(6274, 2, by(mcp), under(1)), serves(6275, 3, by(mcp), under(4))}, []string{"6274 MCP Inspector", "6275 MCP Inspector"}},
+		{"two servers of one tool and script", []Listener{serves(5173, 2, by(vite), in(shop), under(1)), serves(5174, 3, by(vite), in(shop), under(1))},
+			[]string{"5173 shop · Vite", "5174 shop · Vite"}},
+		{"two programs below one debugger's launcher", []Listener{serves(9229, 1), serves(3000, 2, under(1)), serves(3001, 3, under(1))},
+			[]string{"3000 node +9229", "3001 node"}},
+
+		{"a build daemon and what it runs, both at random ports", []Listener{serves(40001, 1, by(gradle), background, in(shop)), serves(40002, 2, by(gradle), inherited, in(shop), under(1))},
+			[]string{"40001 shop · Gradle (other)", "40002 shop · Gradle"}},
+		{"a build daemon and its worker", []Listener{serves(40001, 1, by(gradle), background, in(shop)), serves(40002, 2, by(gradle), background, in(shop), under(1))},
+			[]string{"40001 shop · Gradle +40002 (other)"}},
+
+		{"PM2 and its apps", []Listener{serves(5601, 1, by(owner.Tool{Name: "PM2", Kind: owner.Runner}), holdsSockets), serves(5602, 1, by(owner.Tool{Name: "PM2", Kind: owner.Runner}), holdsSockets)},
+			[]string{"5601 PM2", "5602 PM2"}},
+		{"socket units", []Listener{serves(8080, 1, named("systemd"), holdsSockets), serves(9090, 1, named("systemd"), holdsSockets, at("0.0.0.0", "::1"))},
+			[]string{"8080 systemd", "9090 systemd (exposed)"}},
+		{"tunnels that came in", []Listener{serves(5432, 1, named("sshd"), holdsSockets), serves(6010, 1, named("sshd"), holdsSockets)}, []string{"5432 sshd", "6010 sshd"}},
+		{"an app of PM2 that listens itself", []Listener{serves(3000, 2, in(shop), under(1)), serves(5601, 1, by(owner.Tool{Name: "PM2", Kind: owner.Runner}), holdsSockets)},
+			[]string{"3000 shop · node", "5601 PM2"}},
+	} {
+		slices.SortFunc(c.listeners, Listener.compare)
+		var got []string
+		for _, s := range Servers(c.listeners, dynamic) {
+			got = append(got, describe(s))
+		}
+		if !slices.Equal(got, c.want) {
+			t.Errorf("%s:\n got %q\nwant %q", c.name, got, c.want)
+		}
+	}
+}
+
+// none is what a process has that descends from nothing that counts.
+func none(l *Listener) { l.Facts.Ancestors = owner.Facts{}.Ancestors }
+
+// TestHeads has servers of several ports, of which people mean one.
+func TestHeads(t *testing.T) {
+	everywhere := at("::")
+	for _, c := range []struct {
+		name      string
+		listeners []Listener
+		want      string // the port that they mean, and the others with their roles
+	}{
+		{"Caddy's admin API", []Listener{serves(2019, 1, named("caddy"), by(tool("Caddy"))), serves(8080, 1, named("caddy"), by(tool("Caddy")), everywhere)},
+			"8080, 2019 admin"},
+		{"Caddy on loopback alone", []Listener{serves(2019, 1, named("caddy"), by(tool("Caddy"))), serves(8080, 1, named("caddy"), by(tool("Caddy")))},
+			"8080, 2019 admin"},
+		{"Caddy's admin API alone", []Listener{serves(2019, 1, named("caddy"), by(tool("Caddy")))}, "2019"},
+		{"Tomcat's shutdown port", []Listener{serves(8005, 1, named("java"), by(tool("Tomcat"))), serves(8081, 1, named("java"), by(tool("Tomcat")), everywhere)},
+			"8081, 8005 shutdown"},
+		{"node --inspect=5858", []Listener{serves(5858, 1, debugs("JavaScript inspector", 5858)), serves(8082, 1, debugs("JavaScript inspector", 5858))},
+			"8082, 5858 debugger"},
+		{"a debugger that is open to the network", []Listener{serves(5858, 1, debugs("JavaScript inspector", 5858), everywhere), serves(48082, 1, debugs("JavaScript inspector", 5858))},
+			"48082, 5858 debugger"},
+		{"bun --inspect", []Listener{serves(6499, 1, named("bun")), serves(8083, 1, named("bun"), everywhere)}, "8083, 6499 debugger"},
+		{"JDWP", []Listener{serves(5005, 1, named("java"), debugs("JDWP", 5005)), serves(8084, 1, named("java"), debugs("JDWP", 5005), everywhere)},
+			"8084, 5005 debugger"},
+		{"BrowserSync's settings", []Listener{serves(3001, 1, by(tool("BrowserSync")), names(3105), everywhere), serves(3105, 1, by(tool("BrowserSync")), names(3105), everywhere)},
+			"3105, 3001 settings"},
+		{"BrowserSync at its usual port", []Listener{serves(3000, 1, by(tool("BrowserSync")), everywhere), serves(3001, 1, by(tool("BrowserSync")), everywhere)},
+			"3000, 3001 settings"},
+		{"Mailpit's SMTP", []Listener{serves(1025, 1, named("mailpit"), by(tool("Mailpit")), everywhere), serves(8025, 1, named("mailpit"), by(tool("Mailpit")), everywhere)},
+			"8025, 1025 SMTP"},
+		{"Delve with its program", []Listener{serves(2345, 1, named("dlv"), by(delve), names(2345)), serves(8080, 2, named("__debug_bin"), by(delve), inherited, under(1))},
+			"8080, 2345 debugger"},
+		{"debugpy's adapter", []Listener{serves(5678, 2, named("python3"), by(next), inherited, isDebugpy, names(5678), under(1)), serves(8000, 1, named("python3"), by(next))},
+			"8000, 5678 debugger"},
+
+		{"a wildcard beside loopback", []Listener{serves(8080, 1), serves(9000, 1, everywhere)}, "9000, 8080"},
+		{"the port that was asked for", []Listener{serves(8080, 1, names(9000), everywhere), serves(9000, 1, names(9000))}, "9000, 8080"},
+		{"even if the system could have picked it", []Listener{serves(3000, 1, names(40000)), serves(40000, 1, names(40000))}, "40000, 3000"},
+		{"metrics, by their option", []Listener{serves(2112, 1, namesFor("metrics", 2112), everywhere), serves(8080, 1, namesFor("metrics", 2112))}, "8080, 2112 metrics"},
+		{"metrics alone", []Listener{serves(2112, 1, namesFor("metrics", 2112))}, "2112"},
+		{"nothing but a debugger and metrics", []Listener{serves(2112, 1, namesFor("metrics", 2112)), serves(9229, 1, namesFor("metrics", 2112))}, "2112, 9229 debugger"},
+		{"a helper's named port", []Listener{serves(8787, 1, by(wrangler)), serves(39001, 2, by(wrangler), inherited, helper, named("workerd"), names(39001), under(1))},
+			"8787, 39001"},
+		{"Vite's reloading", []Listener{serves(3000, 1, by(vite)), serves(24678, 1, by(vite), everywhere)}, "3000, 24678 HMR"},
+		{"a container's ports, by those inside", []Listener{serves(80, 1, forwarder, publishes(engine.Container{ID: "a1"}), by(tool("Caddy")), inside(2019)),
+			serves(8080, 2, forwarder, publishes(engine.Container{ID: "a1"}), by(tool("Caddy")), inside(80))}, "8080, 80 admin"},
+		{"all else the same: the lowest", []Listener{serves(8080, 1), serves(8081, 1)}, "8080, 8081"},
+	} {
+		slices.SortFunc(c.listeners, Listener.compare)
+		servers := Servers(c.listeners, dynamic)
+		if len(servers) != 1 {
+			t.Errorf("%s: %d servers, want one", c.name, len(servers))
+			continue
+		}
+		got := fmt.Sprint(servers[0].Port)
+		for _, l := range servers[0].Also {
+			got += strings.TrimRight(fmt.Sprintf(", %d %s", l.Port, l.Role()), " ")
+		}
+		if got != c.want {
+			t.Errorf("%s: got %s, want %s", c.name, got, c.want)
 		}
 	}
 }

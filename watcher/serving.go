@@ -9,7 +9,23 @@ import (
 
 // serving returns what is known of what l serves.
 func (l Listener) serving() owner.Serving {
-	return owner.ServingAt(l.Owner, l.Facts, cmp.Or(l.Inside, l.Port))
+	return owner.ServingAt(l.Owner, l.Facts, l.own())
+}
+
+// own returns the port that the server itself knows: for a container the one inside.
+func (l Listener) own() uint16 { return cmp.Or(l.Inside, l.Port) }
+
+// Role tells what the port is for, where it is not the one that people mean when they name the server: "admin", "debugger",
+// "SMTP", "metrics", "HMR", "shutdown". It is empty for all others. It comes from a table, so it is fit to show.
+func (l Listener) Role() string { return owner.RoleAt(l.Owner, l.Facts, l.own()) }
+
+// Inspects reports whether something waits at l for a debugger.
+func (l Listener) Inspects() bool { return l.Role() == owner.DebuggerRole }
+
+// named reports whether the command line names the port as the server's own.
+func (l Listener) named() bool {
+	n, ok := l.Facts.NamedAt(l.own())
+	return ok && n.Role == ""
 }
 
 // Speaks names what l speaks where that is known to be nothing for a browser: "PostgreSQL", "SSH", "JavaScript inspector". It is

@@ -51,3 +51,8 @@ func witnessed(ctx context.Context, scan func(context.Context) (Snapshot, error)
 	}
 	return seen, nil
 }
+
+// isWitness reports whether a listener is the witness of another porttray: that listens at no other time.
+func isWitness(l Listener) bool {
+	return l.Owner.Porttray() && l.Owner.PID != owner.Self() && !l.Exposed()
+}

@@ -58,18 +58,20 @@ func (a *Answer) heldOtherwise() bool {
 // those of the name localhost, of which a browser may take either.
 func (a *Answer) ambiguous() bool {
 	shared := func(addrs ...netip.Addr) bool {
-		n := 0
-		for _, l := range a.servers {
-			if slices.ContainsFunc(addrs, func(addr netip.Addr) bool { return a.covers(l, addr) }) {
-				n++
-			}
-		}
-		return n > 1
+		return len(distinct(slices.DeleteFunc(slices.Clone(a.servers), func(l watcher.Listener) bool {
+			return !slices.ContainsFunc(addrs, func(addr netip.Addr) bool { return a.covers(l, addr) })
+		}))) > 1
 	}
 	if a.anywhere || a.Address.Name == localhost {
 		return shared(a.Address.Addresses...)
 	}
 	return slices.ContainsFunc(a.Address.Addresses, func(addr netip.Addr) bool { return shared(addr) })
+}
+
+// distinct returns the servers that sorted listeners on one port amount to: the workers of one, or the forwarders of a container
+// for IPv4 and IPv6, are one server.
+func distinct(listeners []watcher.Listener) []watcher.Server {
+	return watcher.Servers(listeners, func(uint16) bool { return false })
 }
 
 // full reports whether connections wait in vain to be accepted.
@@ -257,9 +259,10 @@ func (a *Answer) adviseVisit() []Advice {
 
 // adviseStop says how to end what has the port.
 func (a *Answer) adviseStop() []Advice {
-	if len(a.servers) > 1 {
+	servers := distinct(a.servers)
+	if len(servers) > 1 {
 		var advice []Advice
-		for _, l := range a.servers {
+		for _, l := range servers {
 			if l.Owner.Refusal == "" && l.Owner.Known() {
 				advice = append(advice, Advice{"To end " + owner.Numbered(l.Name(), l.Owner.PID) + ":",
 					fmt.Sprintf("porttray stop %d --pid %d", l.Port, l.Owner.PID)})
@@ -267,7 +270,7 @@ func (a *Answer) adviseStop() []Advice {
 		}
 		return advice
 	}
-	l := a.servers[0]
+	l := servers[0]
 	const begin = "If a program says that the port is already in use, it is by this one. To end it:"
 	switch manager := l.Facts.Manager; {
 	case l.Container.ID != "":

@@ -186,6 +186,44 @@ func TestAdviceOfRefused(t *testing.T) {
 	}
 }
 
+// TestAdviceOfShares has servers of several processes on one port, none of which is to be ended alone, and servers that are two.
+func TestAdviceOfShares(t *testing.T) {
+	listener := func(pid int32, addr string, change func(*watcher.Listener)) watcher.Listener {
+		l := watcher.Listener{Port: 8080, Addrs: []netip.Addr{netip.MustParseAddr(addr)},
+			Owner: owner.Process{PID: pid, Start: uint64(pid), Name: "app", Exe: "/app", Dir: "/shop"}}
+		change(&l)
+		return l
+	}
+	proxy := func(l *watcher.Listener) {
+		l.Owner.Name, l.Owner.Refusal = "docker-proxy", "forwards for a container or VM"
+	}
+	published := func(l *watcher.Listener) { proxy(l); l.Container = engine.Container{ID: "a1", Name: "web"} }
+	worker := func(l *watcher.Listener) { l.Facts.Forked, l.Facts.Ancestors[0] = true, owner.ID{PID: 1, Start: 1} }
+	alone := func(*watcher.Listener) {}
+	for _, c := range []struct {
+		name      string
+		listeners []watcher.Listener
+		ambiguous bool
+		want      string // the commands that are advised
+	}{
+		{"a container, IPv4 and IPv6", []watcher.Listener{listener(2, "0.0.0.0", published), listener(3, "::", published)}, false, "porttray stop 8080"},
+		{"an unknown container, IPv4 and IPv6", []watcher.Listener{listener(2, "0.0.0.0", proxy), listener(3, "::", proxy)}, false, ""},
+		{"workers", []watcher.Listener{listener(2, "127.0.0.1", worker), listener(3, "127.0.0.1", worker)}, false, "porttray stop 8080"},
+		{"two servers", []watcher.Listener{listener(2, "127.0.0.1", alone), listener(3, "::1", alone)}, true, "porttray stop 8080 --pid 2, porttray stop 8080 --pid 3"},
+	} {
+		a := Answer{servers: c.listeners, anywhere: true, Address: Address{Addresses: []netip.Addr{v4Loopback, v6Loopback}}}
+		var commands []string
+		for _, advice := range a.adviseStop() {
+			if advice.Command != "" {
+				commands = append(commands, advice.Command)
+			}
+		}
+		if got := strings.Join(commands, ", "); got != c.want || a.ambiguous() != c.ambiguous {
+			t.Errorf("%s: got %q, ambiguous %v, want %q, %v", c.name, got, a.ambiguous(), c.want, c.ambiguous)
+		}
+	}
+}
+
 // TestExplainSeen tells of what listened last, by what another porttray wrote down.
 func TestExplainSeen(t *testing.T) {
 	if runtime.GOOS != "linux" {

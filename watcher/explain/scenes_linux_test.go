@@ -70,10 +70,14 @@ var scenes = map[string]scene{
 		want: all(trouble(NotRunning), listeners("server at ::1"), advises("http://[::1]:3000"), connects("127.0.0.1 refused, ::1 accepted listening"))},
 	"on 127.0.0.2 only": {set: serve("tcp", "127.0.0.2:3000"), ask: "3000",
 		want: all(trouble(None), advises("http://127.0.0.2:3000"), connects("127.0.0.1 refused, ::1 refused, 127.0.0.2 accepted listening"))},
-	"on 127.0.0.2, asked so":            {set: serve("tcp", "127.0.0.2:3000"), ask: "http://127.0.0.2:3000/", want: all(trouble(None))},
-	"dual-stack, asked as 127.0.0.1":    {set: serve("tcp", "[::]:3000"), ask: "127.0.0.1:3000", want: all(trouble(None), connects("127.0.0.1 accepted listening, ::1 accepted listening"))},
-	"IPv6 alone, asked as 127.0.0.1":    {set: serve("v6only", "[::]:3000"), ask: "127.0.0.1:3000", want: all(trouble(NotRunning), advises("http://[::1]:3000"))},
-	"two owners of one address":         {set: serve("reuseport", "127.0.0.1:3000", "reuseport", "127.0.0.1:3000"), ask: "3000", want: all(trouble(InUse), listeners("server at 127.0.0.1, server at 127.0.0.1"), advises("--pid"))},
+	"on 127.0.0.2, asked so":         {set: serve("tcp", "127.0.0.2:3000"), ask: "http://127.0.0.2:3000/", want: all(trouble(None))},
+	"dual-stack, asked as 127.0.0.1": {set: serve("tcp", "[::]:3000"), ask: "127.0.0.1:3000", want: all(trouble(None), connects("127.0.0.1 accepted listening, ::1 accepted listening"))},
+	"IPv6 alone, asked as 127.0.0.1": {set: serve("v6only", "[::]:3000"), ask: "127.0.0.1:3000", want: all(trouble(NotRunning), advises("http://[::1]:3000"))},
+	"workers of one server": {set: serve("reuseport", "127.0.0.1:3000", "reuseport", "127.0.0.1:3000"), ask: "3000",
+		want: all(trouble(None), listeners("server at 127.0.0.1, server at 127.0.0.1"), advises("porttray stop 3000"))},
+	"two owners of one address": {set: func(s *stage) error {
+		return errors.Join(s.serve("reuseport", "127.0.0.1:3000"), s.serveAs("other", "reuseport", "127.0.0.1:3000"))
+	}, ask: "3000", want: all(trouble(InUse), listeners("server at 127.0.0.1, other at 127.0.0.1"), advises("--pid"))},
 	"two owners of localhost":           {set: serve("tcp", "127.0.0.1:3000", "tcp", "[::1]:3000"), ask: "3000", want: all(trouble(InUse), advises("--pid"))},
 	"two owners, one talked to":         {set: serve("banner", "127.0.0.1:3000", "http", "[::1]:3000"), ask: "[::1]:3000", probe: true, want: probed(Probe{HTTP: &Page{Status: "200 OK", Server: "a b", Title: "Tom & Jerry"}})},
 	"two owners, one of which is meant": {set: serve("tcp", "127.0.0.1:3000", "tcp", "[::1]:3000"), ask: "[::1]:3000", want: all(trouble(None))},

@@ -14,6 +14,9 @@ type command struct {
 	args   []string
 	file   string // what an interpreter runs, as it was given
 	module bool   // file is a Python module without its extension
+	// called is what people call it: the name of a program, module or class in the case that it was given. It is empty
+	// for a script or an archive, which file tells, and for what only says something about another command.
+	called string
 }
 
 // The languages that tools are written in, and what is said of a command when its language is not known.
@@ -47,14 +50,17 @@ func unwrap(args []string, exe string) []command {
 // arguments, which is then one argument of several words: "nginx: master process nginx -g daemon off;".
 func firstCommand(args []string, exe string) command {
 	self := programName(exe)
-	titled := len(args) == 1 && args[0] != exe && strings.ContainsRune(args[0], ' ')
+	titled := isTitle(args, exe)
 	if titled {
 		args = strings.Fields(args[0])
 	}
 	if len(args) == 0 {
-		return command{name: self}
+		return command{name: self, called: calledAs(exe)}
 	}
-	c := command{name: programName(args[0]), args: args[1:]}
+	c := command{name: programName(args[0]), args: args[1:], called: calledAs(args[0])}
+	if strings.HasPrefix(args[0], "/proc/") && exe != "" { // it started itself again
+		c.called = calledAs(exe)
+	}
 	switch {
 	case self == "busybox", self == "toybox":
 		c.lang = other // its httpd is not Apache
@@ -71,6 +77,33 @@ func firstCommand(args []string, exe string) command {
 	return c
 }
 
+// isTitle reports whether the arguments of a process are a title that it has written over them: a line of several
+// words.
+func isTitle(args []string, exe string) bool {
+	if len(args) != 1 || !strings.ContainsRune(args[0], ' ') {
+		return false
+	}
+	return !strings.HasSuffix(exe, strings.TrimPrefix(args[0], ".")) // a path with a space in it
+}
+
+// titleProjects are the programs whose title ends in the name of the project, and the characters around that name.
+var titleProjects = map[string]string{"puma": "[]", "ng": "()"}
+
+// titleProject returns the project that a process names in its title, or nothing: "puma 6.4.2 (tcp://localhost:3000)
+// [shop]".
+func (m member) titleProject() string {
+	around, ok := titleProjects[m.commands[0].name]
+	if !ok || !isTitle(m.args, m.exe) {
+		return ""
+	}
+	title := strings.TrimSpace(m.args[0])
+	begin := strings.LastIndexByte(title, around[0])
+	if begin < 0 || title[len(title)-1] != around[1] {
+		return ""
+	}
+	return shortName(title[begin+1 : len(title)-1])
+}
+
 // runs returns what c runs, the outermost first, if c is a launcher or an interpreter that runs something it names.
 func (c command) runs() []command {
 	switch name := withoutVersion(c.name); {
@@ -78,6 +111,11 @@ func (c command) runs() []command {
 		return javaCommands(c.args)
 	case shells[name]:
 		return shellCommands(name, c.args)
+	case name == "beam.smp": // of Erlang; Elixir's own arguments come last
+		if at := slices.Index(c.args, "-extra"); at >= 0 {
+			return launchers["elixir"].commands(c.args[at+1:])
+		}
+		return nil
 	default:
 		l, ok := launchers[name]
 		if !ok {
@@ -91,7 +129,7 @@ func (c command) runs() []command {
 func isLauncher(name string) bool {
 	name = withoutVersion(name)
 	_, ok := launchers[name]
-	return ok || shells[name] || name == "java"
+	return ok || shells[name] || name == "java" || name == "beam.smp"
 }
 
 // commands returns what is run by these arguments of the launcher.
@@ -100,6 +138,7 @@ func (l launcher) commands(args []string) []command {
 	for i := 0; i < len(args); i++ {
 		a := args[i]
 		value := args[min(i+1, len(args)):]
+		option, inOne, hasValue := strings.Cut(a, "=")
 		switch {
 		case a == "--" && (seen || l.bare):
 			return l.named(value)
@@ -111,6 +150,8 @@ func (l launcher) commands(args []string) []command {
 			return moduleCommand(l.lang, value)
 		case among(l.start, a):
 			return l.named(value)
+		case hasValue && among(l.start, option):
+			return l.named([]string{inOne})
 		case among(l.values, a):
 			i++
 		case strings.HasPrefix(a, "-") || l.assigns && strings.ContainsRune(a, '='):
@@ -137,7 +178,7 @@ func (l launcher) named(args []string) []command {
 		}
 		return []command{{lang: lang, name: scriptName(args[0]), args: args[1:], file: args[0]}}
 	}
-	return []command{{lang: anyLang, name: calledName(args[0]), args: args[1:]}}
+	return []command{{lang: anyLang, name: calledName(args[0]), args: args[1:], called: calledAs(args[0])}}
 }
 
 // moduleCommand returns what Python's -m or Ruby's -S runs: the module or the script on the PATH that is named first.
@@ -145,7 +186,7 @@ func moduleCommand(lang string, args []string) []command {
 	if len(args) == 0 {
 		return nil
 	}
-	c := command{lang: lang, name: strings.ToLower(args[0]), args: args[1:]}
+	c := command{lang: lang, name: strings.ToLower(args[0]), args: args[1:], called: args[0]}
 	if lang == python {
 		c.file, c.module = strings.ReplaceAll(args[0], ".", "/"), true
 	}
@@ -173,7 +214,7 @@ func commandsIn(line string) []command {
 	if !ok || len(words) == 0 || strings.ContainsAny(words[0], "$*?~[{") {
 		return nil
 	}
-	return []command{{lang: anyLang, name: calledName(words[0]), args: words[1:]}}
+	return []command{{lang: anyLang, name: calledName(words[0]), args: words[1:], called: calledAs(words[0])}}
 }
 
 // javaCommands returns what java(1) runs: the libraries on its class path that a tool is known by, then the archive or class.
@@ -188,7 +229,7 @@ func javaCommands(args []string) []command {
 		case a == "-jar" && len(value) > 0:
 			return append(libs, command{lang: java, name: archiveName(value[0]), args: value[1:], file: value[0]})
 		case (a == "-m" || a == "--module") && len(value) > 0:
-			return append(libs, command{lang: java, name: programName(value[0]), args: value[1:]})
+			return append(libs, command{lang: java, name: programName(value[0]), args: value[1:], called: lastElement(value[0])})
 		case isPath:
 			root, libs = classPath(path)
 		case among("-cp -classpath --class-path", a) && len(value) > 0:
@@ -197,8 +238,10 @@ func javaCommands(args []string) []command {
 		case among(javaValues, a):
 			i++
 		case strings.HasPrefix(a, "-") || strings.HasPrefix(a, "@"):
+		case strings.HasSuffix(a, ".java"): // compiled as it starts
+			return append(libs, command{lang: java, name: strings.ToLower(a), args: value, file: a})
 		default:
-			return append(libs, command{lang: java, name: strings.ToLower(a), args: value, file: root})
+			return append(libs, command{lang: java, name: strings.ToLower(a), args: value, file: root, called: a})
 		}
 	}
 	return nil

@@ -21,6 +21,9 @@ func (m *member) inspect() {
 	file := absolute(m.dir, c.file)
 	switch {
 	case c.module:
+		if ownModule(m.dir, c.file) { // which Python finds before an installed one
+			m.commands[len(m.commands)-1].name = "./" + c.name
+		}
 		if file = moduleFile(file); file != "" {
 			m.file = file
 		}
@@ -64,6 +67,57 @@ func moduleFile(path string) string {
 		}
 	}
 	return ""
+}
+
+// ownModule reports whether a Python module, by its path without extension, lies in the directory where it is run. A
+// directory without an __init__.py does not count: an installed package goes before it.
+func ownModule(dir, module string) bool {
+	first, _, inside := strings.Cut(module, "/")
+	if dir == "" || first == "" {
+		return false
+	}
+	names := []string{first + "/__init__.py"}
+	if !inside {
+		names = append(names, first+".py")
+	}
+	return holdsFile(dir, names...)
+}
+
+// holdsFile reports whether there is a regular file in dir by one of these paths with slashes.
+func holdsFile(dir string, paths ...string) bool {
+	return slices.ContainsFunc(paths, func(path string) bool {
+		info, err := os.Stat(filepath.Join(dir, filepath.FromSlash(path)))
+		return err == nil && info.Mode().IsRegular()
+	})
+}
+
+// disown gives a program of the person's own that has a tool's name the name of a file: "./air". It is one if it lies
+// in the project, and is what people build there or a tool that is not kept there. A server may be kept there: a
+// database that somebody unpacked.
+func (m *member) disown(p Project) {
+	c := &m.commands[0]
+	known := len(toolNames[c.name]) > 0 || supervisors[c.name]
+	if !known || c.lang != native || c.name != programName(m.exe) || p.Dir == "" {
+		return
+	}
+	path := elements(m.exe)
+	inProject := ownFile(m.exe, p.Dir)
+	built := len(path) > 3 && strings.HasPrefix(path[len(path)-4], "go-build") // by go run
+	runner := c.tool().Kind != Server && !programDir(path)
+	if inProject && runner || (inProject || built) && p.builds(c.name) {
+		c.name = "./" + c.name
+	}
+}
+
+// builds reports whether a program of this name, in lower case, is built from the sources of the project.
+func (p Project) builds(name string) bool {
+	for _, m := range markers {
+		if strings.EqualFold(p.Name, name) && holdsFile(p.Dir, m.file) {
+			return true
+		}
+	}
+	return holdsFile(p.Dir, name+".go", name+"/main.go", "cmd/"+name+"/main.go",
+		"src/bin/"+name+".rs", "src/bin/"+name+"/main.rs")
 }
 
 // archive reports whether a file may be a Java archive by its name.

@@ -12,15 +12,29 @@ type Facts struct {
 	// Tool is what the process is or, if Inherited, what the ancestor is that it works for.
 	Tool      Tool
 	Inherited bool
-	// Program is what runs if there is no Tool: a script, a module, a class or an archive.
+	// Program is what the process runs, where no Tool that serves says it: a script or an archive by its path with
+	// slashes, a Python module or a Java class by its full name, else the program by its name. What lies in the Project
+	// has its path from there: "cmd/api/main.js". It stays the same when the server is started again: versions of
+	// archives and directories of builds are left out of it. It holds no arguments and 256 bytes at most.
 	Program string
 	// Self is what the process itself is where the Tool is inherited: a helper, a runner or nothing.
 	Self Tool
 	// Debugger is where it waits for a debugger, if its command line says so.
 	Debugger DebuggerPort
-	Helper   bool   // its own program is one that works for others: esbuild, workerd
-	App      string // the desktop program that it was started from, if it is no Tool itself
-	Manager  Manager
+	// Named are the ports that its command line names as those to listen at. Unused places are zero.
+	Named  [maxNamed]NamedPort
+	Helper bool // its own program is one that works for others: esbuild, workerd
+	// Background says that its own program works for other programs rather than for people: it is a Daemon, or a build tool or a
+	// helper that runs nothing the person wrote.
+	Background bool
+	// Holder says that it holds sockets for several servers, which have nothing to do with each other: a service manager, an sshd.
+	Holder bool
+	// Forked says that its parent runs the same program, as a master and its workers do.
+	Forked bool
+	// Orphan says that its parent has ended, or is a service manager.
+	Orphan  bool
+	App     string // the desktop program that it was started from, if it is no Tool itself
+	Manager Manager
 	// Supervisor is the ancestor that would start the process again: nodemon, air.
 	Supervisor Supervisor
 	// Command is the line for a shell that starts it again, or empty. It may hold secrets, and is only for the person's clipboard.
@@ -78,6 +92,7 @@ const (
 	Runner      // runs what the person wrote: go run, cargo, Gradle, php -S; a Server in the same lineage says more
 	Helper      // works for another server: esbuild, workerd
 	App         // a desktop program with ports of its own: an editor, a browser
+	Daemon      // works in the background for other programs: a language server, a build daemon
 )
 
 // tellTime is how long finding out the facts about one process may take.
@@ -109,14 +124,30 @@ func tell(ctx context.Context, p Process) (f Facts, sure bool) {
 	homes := homeDirs()
 	f = Facts{Project: project(ctx, p.Dir, homes...), Manager: manager(ctx, p)}
 	f.Command = restartCommand(line[0], p.Dir)
+	for i := range line {
+		line[i].disown(f.Project)
+	}
 	own := line[0].tool()
 	f.Tool = toolOf(line, f.Project.Dir)
-	f.Inherited, f.Helper, f.Debugger = f.Tool != own, own.Kind == Helper, waits(line[0].args)
+	f.Inherited, f.Helper, f.Debugger = f.Tool != own, own.Kind == Helper || own.Kind == Daemon, waits(line[0].args)
+	f.Background = line[0].background(own, f.Project.Dir)
+	f.Named = portsNamed(line[0].args)
 	if f.Inherited {
 		f.Self = own
+		if f.Tool.Kind == Daemon { // what Gradle's daemon runs is the person's
+			f.Tool.Kind = Runner
+		}
 	}
 	if f.Tool.Kind == App && f.Inherited {
 		f.App, f.Tool, f.Inherited = f.Tool.Name, Tool{}, false
+	}
+	f.Orphan = len(line) == 1 && line[0].orphaned()
+	f.Forked = len(line) > 1 && line[0].forkedFrom(line[1])
+	if f.Holder = line[0].holds(); f.Holder {
+		f.Project, f.Command = Project{}, ""
+	}
+	if isPM2(line[0].name) {
+		f.Tool, f.Inherited = Tool{"PM2", Runner}, false
 	}
 	for i, m := range line[1:] {
 		f.Ancestors[i] = m.ID
@@ -127,6 +158,12 @@ func tell(ctx context.Context, p Process) (f Facts, sure bool) {
 		if f.Project.Dir == "" && f.Inherited && m.tool() == f.Tool {
 			f.Project = project(ctx, m.dir, homes...)
 		}
+	}
+	if f.Project.Name == "" {
+		f.Project.Name = line[0].titleProject()
+	}
+	if !f.Holder && f.Tool.Kind != Server {
+		f.Program = programOf(line, f.Project.Dir)
 	}
 	// All of the above was read by PID: it counts only if that was one and the same process throughout.
 	if again, err := Identify(p.PID); err != nil || !again.Is(p) {

@@ -1,6 +1,8 @@
 package owner
 
 import (
+	"cmp"
+	"net/url"
 	"slices"
 	"strings"
 )
@@ -40,6 +42,30 @@ func calledName(s string) string {
 		return scriptName(s)
 	}
 	return programName(s)
+}
+
+// calledAs returns the name of a program by its path or its address, as people say it: programName in the case that was
+// given. An address may hold a secret before and behind its path.
+func calledAs(s string) string {
+	if strings.Contains(s, "://") {
+		u, err := url.Parse(s)
+		if err != nil {
+			return ""
+		}
+		return cmp.Or(lastElement(strings.TrimRight(u.Path, "/")), u.Hostname())
+	}
+	s = strings.TrimPrefix(s, "npm:")
+	if strings.HasPrefix(s, "@") {
+		return programName(s)
+	}
+	s = strings.Trim(lastElement(s), "[]:")
+	s, _, _ = strings.Cut(s, "@")
+	for _, ext := range []string{".exe", ".cmd", ".bat"} {
+		if len(s) > len(ext) && strings.EqualFold(s[len(s)-len(ext):], ext) {
+			s = s[:len(s)-len(ext)]
+		}
+	}
+	return strings.TrimPrefix(s, "-") // a shell at a login
 }
 
 // withoutVersion returns an interpreter's name without the version that systems append to it: python3.12, php8.2.
@@ -111,8 +137,10 @@ func programDir(path []string) bool {
 }
 
 // archiveName returns the name of a Java archive without directory and version.
-func archiveName(file string) string {
-	name := strings.ToLower(lastElement(file))
+func archiveName(file string) string { return strings.ToLower(unversioned(lastElement(file))) }
+
+// unversioned returns the name of an archive without its version: orders.jar for orders-1.2.0.jar.
+func unversioned(name string) string {
 	dot := strings.LastIndexByte(name, '.')
 	for i := 0; i+1 < dot; i++ {
 		if name[i] == '-' && '0' <= name[i+1] && name[i+1] <= '9' {

@@ -5,6 +5,7 @@
 package owner
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -129,6 +130,10 @@ func Read(ctx context.Context, pid int32) (Process, error) {
 	if p.Exe != "" && threadNames[p.Name] {
 		p.Name = filepath.Base(p.Exe)
 	}
+	if runtime.GOOS == "linux" && strings.ContainsAny(p.Name, " /") {
+		args, _ := ps.CmdlineSliceWithContext(ctx)
+		p.Name = untitled(p.Name, args, p.Exe)
+	}
 	if dir, err := ps.CwdWithContext(ctx); err == nil && dir != "" {
 		p.Dir = filepath.Clean(dir) // Windows ends it with a separator
 	}
@@ -156,6 +161,16 @@ func Read(ctx context.Context, pid int32) (Process, error) {
 
 // threadNames are names that a runtime gives to the main thread, where Linux then shows them instead of the program's.
 var threadNames = map[string]bool{"MainThread": true, "node-MainThread": true}
+
+// untitled returns the name of a process by the one that Linux tells, which is the beginning of a title if the process
+// has written one: "puma" for "puma 6.4.2 (tcp".
+func untitled(name string, args []string, exe string) string {
+	if !isTitle(args, exe) || !strings.HasPrefix(args[0], name) && !strings.HasPrefix(lastElement(args[0]), name) {
+		return name
+	}
+	first, _, _ := strings.Cut(strings.TrimSpace(args[0]), " ")
+	return cmp.Or(calledAs(first), name)
+}
 
 // CanStop reports whether this system can ask a process to end; where it cannot, a process can only be killed.
 func CanStop() bool { return runtime.GOOS != "windows" }

@@ -2,7 +2,6 @@ package owner
 
 import (
 	"bytes"
-	"cmp"
 	"context"
 	"io"
 	"io/fs"
@@ -10,6 +9,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"regexp"
 	"runtime"
 	"slices"
 	"strings"
@@ -24,11 +24,12 @@ const (
 	maxName   = 128                    // bytes of a name that are kept
 )
 
-// project returns the project of a process that works in dir, an absolute path; homes are the spellings of this user's home
-// directory, as from homeDirs. The project is the nearest directory from dir upward that holds one of markers, and is called
-// what that file says, else what the directory is called. Where no directory is marked, dir itself is the project, provided that
-// it lies below this user's home; else there is none. Home directories and roots of file systems are not looked into: a stray
-// package.json or the git repository of somebody's dot files says nothing about all that lies below.
+// project returns the project of a process that works in dir, an absolute path; homes are the spellings of this user's
+// home directory, as from homeDirs. The project is the nearest directory from dir upward that holds one of markers, and
+// is called what that file says, else what the directory is called. Where no directory is marked, dir itself is the
+// project, provided that it lies below this user's home; else there is none. A directory whose name namesNothing is
+// passed by for the next one. Home directories and roots of file systems are not looked into: a stray package.json or
+// the git repository of somebody's dot files says nothing about all that lies below.
 //
 // A dead network file system can hold a call for ever, and such a call cannot be cancelled. It is left behind after half a
 // second, at most four times: while that many hang, project returns nothing, at once.
@@ -90,23 +91,75 @@ func (s *survey) look(ctx context.Context, dir string, homes []string) Project {
 		if ctx.Err() != nil {
 			return Project{}
 		}
-		if p.Dir == "" {
-			p.Name, p.Dir = s.marked(d)
+		if p.Name == "" {
+			if name, marked := s.marked(d); marked && (name != "" || p.Dir == "") {
+				p.Name, p.Dir = name, d
+			}
 		}
 		git, err := s.stat(filepath.Join(d, ".git"))
 		if err == nil && (git.IsDir() || git.Mode().IsRegular()) {
-			p.Name, p.Dir = cmp.Or(p.Name, shortName(filepath.Base(d))), cmp.Or(p.Dir, d)
+			if p.Name == "" {
+				p.Name, _ = nearestName(d, homes)
+				p.Dir = d
+			}
 			p.Branch, p.Worktree = s.checkout(d, git)
 			break
 		}
 	}
-	if p.Dir == "" && below(dir, homes) {
+	switch {
+	case p.Name != "":
+		return p
+	case p.Dir != "":
+		dir = p.Dir
+	case !below(dir, homes):
+		return Project{}
+	default:
 		// The directory of a process may be deleted, or be one inside a container, of which this path says nothing.
-		if info, err := s.stat(dir); err == nil && info.IsDir() {
-			return Project{Name: shortName(filepath.Base(dir)), Dir: dir}
+		if info, err := s.stat(dir); err != nil || !info.IsDir() {
+			return Project{}
 		}
+		dir = outsideHidden(dir, homes)
+	}
+	p.Name, p.Dir = nearestName(dir, homes)
+	if p.Name == "" {
+		return Project{}
 	}
 	return p
+}
+
+// nearestName returns the nearest directory from dir upward whose name may be that of a project, or nothing.
+func nearestName(dir string, homes []string) (name, root string) {
+	for d := range upward(dir, homes) {
+		if base := filepath.Base(d); !namesNothing(base) {
+			return shortName(base), d
+		}
+	}
+	return "", ""
+}
+
+// builds are the directories that builds, deployments and experiments make.
+const builds = "build dist out bin obj target debug release releases tmp temp _build"
+
+var versionNumber = regexp.MustCompile(`(?i)^(v?\d+(\.\d+)+` +
+	`([-.+_]?(alpha|beta|rc|snapshot|final|release|dev|pre|ga|x|m|a|b)[-.]?\d*)*` +
+	`|v\d+|\d{8,}|net(coreapp|standard)?\d\.\d)$`)
+
+// namesNothing reports whether a directory's name says nothing about the project in it: it is hidden, a version number,
+// or the name that every project gives to what was built.
+func namesNothing(base string) bool {
+	return strings.HasPrefix(base, ".") || among(builds, strings.ToLower(base)) || versionNumber.MatchString(base)
+}
+
+// outsideHidden returns the directory that holds the outermost hidden one in dir's path, or dir when there is none.
+// Tools keep their own files there.
+func outsideHidden(dir string, homes []string) string {
+	out := dir
+	for d := range upward(dir, homes) {
+		if strings.HasPrefix(filepath.Base(d), ".") {
+			out = filepath.Dir(d)
+		}
+	}
+	return out
 }
 
 // upward yields dir and the directories above it that may be looked into, the nearest first.
@@ -180,9 +233,9 @@ func (s *survey) outside(dir string, homes []string) string {
 	return out
 }
 
-// marked returns what dir is called as a project and dir, or nothing when it holds no marker. A marker that cannot be read
-// still marks the directory.
-func (s *survey) marked(dir string) (name, root string) {
+// marked returns what dir is called as a project, and whether it holds a marker. A marker that cannot be read still
+// marks the directory. The name is empty if the marker says none and that of the directory namesNothing.
+func (s *survey) marked(dir string) (name string, ok bool) {
 	for _, m := range markers {
 		file := filepath.Join(dir, m.file)
 		if !s.regular(file) {
@@ -193,9 +246,12 @@ func (s *survey) marked(dir string) (name, root string) {
 				name = shortName(m.name(text))
 			}
 		}
-		return cmp.Or(name, shortName(filepath.Base(dir))), dir
+		if base := filepath.Base(dir); name == "" && !namesNothing(base) {
+			name = shortName(base)
+		}
+		return name, true
 	}
-	return "", ""
+	return "", false
 }
 
 // shortName returns the beginning of name that is kept, or nothing if there is nothing in it to see.

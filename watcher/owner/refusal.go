@@ -42,6 +42,8 @@ func refusalOf(ctx context.Context, p Process, ps *process.Process, mine, above 
 		return "porttray runs in it"
 	case forwards(p.Name) || forwards(filepath.Base(p.Exe)):
 		return forwarding
+	case isPM2(p.Name):
+		return "runs several apps; end one of them by pm2"
 	}
 	// Lima and Colima forward through ssh processes of their own; an ssh that somebody else started is theirs to stop.
 	if p.Name == "ssh" {
@@ -65,6 +67,9 @@ func Self() int32 {
 	pid, _ := strconv.ParseInt(self, 10, 32)
 	return int32(pid)
 }
+
+// Porttray reports whether the process is a porttray, by its name.
+func (p Process) Porttray() bool { return p.Name == "porttray" }
 
 // ownView reports whether processes are seen by the PIDs that system calls take. Those of another PID namespace are other processes'
 // in this one.

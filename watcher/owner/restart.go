@@ -12,8 +12,7 @@ import (
 // which the line would look like another one. It may hold secrets: it is for the
 // person alone, and is neither shown nor written down.
 func restartCommand(m member, dir string) string {
-	titled := len(m.args) == 1 && strings.ContainsRune(m.args[0], ' ') && m.args[0] != m.exe
-	if len(m.args) == 0 || len(m.args) == maxArgs || titled || dir == "" {
+	if len(m.args) == 0 || len(m.args) == maxArgs || isTitle(m.args, m.exe) || dir == "" {
 		return ""
 	}
 	size := 0

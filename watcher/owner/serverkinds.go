@@ -97,6 +97,7 @@ var serverKinds = []serverKind{
 	{"debugpy", Debugger, "", "", "*"},
 	{"JDWP", Debugger, "", "", "*"},
 	{"Chrome DevTools", Debugger, "", "", "*"},
+	{"Dart VM service", Debugger, "", "", "*"},
 	{"gdbserver", Debugger, "gdbserver", "", "*"},
 	{"LLDB", Debugger, "lldb-server debugserver", "", "*"},
 	{"Android Debug Bridge", Debugger, "adb", "5037", "*"},
@@ -122,11 +123,14 @@ var serverKinds = []serverKind{
 	{"VNC", "", "Xvnc Xtigervnc x11vnc vino-server wayvnc", "5900-5909", "*"},
 	{"Erlang port mapper", "", "epmd", "4369", "*"},
 	{"PHP-FPM", "", "", "", "*"},
+	{"Tomcat", "", "", "", "8005 8009"},
 	{"Temporal", "", "", "7233", "6933-6939 7233-7239"},
 	{"Jaeger", "", "", "", "4317 14250"},
 	{"OpenTelemetry Collector", "", "", "4317", "4317"},
 	{"Loki", "", "", "", "9095"},
 }
+
+const jsRuntimes = "node nodejs bun deno workerd"
 
 // A debugPort is where a runtime waits for a debugger unless its command line says otherwise. Some take one of the next ports if
 // the first is taken.
@@ -137,7 +141,8 @@ type debugPort struct {
 }
 
 var debugPorts = []debugPort{
-	{"JavaScript inspector", "node nodejs bun deno workerd", 9229, 9248},
+	{"JavaScript inspector", jsRuntimes, 9229, 9248},
+	{"JavaScript inspector", "bun", 6499, 6499},
 	{"Chrome DevTools", "chrome chromium msedge brave", 9222, 9222},
 }
 

@@ -1,6 +1,7 @@
 package owner
 
 import (
+	"cmp"
 	"math"
 	"path/filepath"
 	"strconv"
@@ -22,10 +23,7 @@ func ServingAt(p Process, f Facts, port uint16) Serving {
 	if name := debuggerAt(p, f, port); name != "" {
 		return kindsByName[name].at(port)
 	}
-	self := f.Tool
-	if f.Inherited { // what works for a tool is none: a program that Delve runs is no debugger
-		self = f.Self
-	}
+	self := f.Own() // a program that Delve runs is no debugger
 	if s, ok := kindsByName[self.Name]; ok || self.Kind == Server && !passers[self.Name] {
 		return s.at(port)
 	}
@@ -46,13 +44,8 @@ func debuggerAt(p Process, f Facts, port uint16) string {
 		return f.Debugger.Name
 	}
 	for _, d := range debugPorts {
-		if port < d.first || port > d.last {
-			continue
-		}
-		for _, name := range p.names() {
-			if among(d.programs, name) {
-				return d.name
-			}
+		if port >= d.first && port <= d.last && p.runs(d.programs) {
+			return d.name
 		}
 	}
 	return ""
@@ -60,9 +53,25 @@ func debuggerAt(p Process, f Facts, port uint16) string {
 
 // waits returns where a process with these arguments waits for a debugger. A port of the system's choice is not known.
 func waits(args []string) DebuggerPort {
-	for _, arg := range args {
-		option, value, _ := strings.Cut(arg, "=")
+	debugpy := false
+	for i, arg := range args {
+		option, value, valued := strings.Cut(arg, "=")
+		debugpy = debugpy || lastElement(arg) == "debugpy"
 		switch option {
+		case "--listen":
+			if debugpy {
+				if !valued {
+					value = strings.Join(args[i+1:min(i+2, len(args))], "")
+				}
+				return debuggerPort("debugpy", value)
+			}
+		case "--enable-vm-service", "--observe":
+			value, _, _ = strings.Cut(value, "/") // an address may follow the port
+			return debuggerPort("Dart VM service", cmp.Or(value, "8181"))
+		case "--debug", "--debug-brk": // of old versions of Node.js; others give them no port
+			if at := debuggerPort("JavaScript inspector", value); at.Port != 0 {
+				return at
+			}
 		case "--inspect", "--inspect-brk", "--inspect-wait", "--inspect-port":
 			value, _, _ = strings.Cut(value, "/")
 			return debuggerPort("JavaScript inspector", value)
@@ -103,6 +112,12 @@ func passesOn(p Process) bool {
 		return true
 	}
 	return passers[p.Name]
+}
+
+// runs reports whether the process runs one of the programs, whose names are separated by spaces.
+func (p Process) runs(programs string) bool {
+	names := p.names()
+	return among(programs, names[0]) || among(programs, names[1])
 }
 
 // names returns the names that the process may be known by: its own, and that of its program.

@@ -114,7 +114,7 @@ func TestServingAt(t *testing.T) {
 
 // TestServerKinds has the table of kinds complete: each line is about a tool, or says how it is known otherwise.
 func TestServerKinds(t *testing.T) {
-	tools, byDebugger := ToolNames(), map[string]bool{"JDWP": true}
+	tools, byDebugger := ToolNames(), map[string]bool{"JDWP": true, "Dart VM service": true}
 	for _, d := range debugPorts {
 		byDebugger[d.name] = true
 	}
@@ -183,6 +183,12 @@ func TestWaits(t *testing.T) {
 		"java -agentlib:jdwp=transport=dt_socket,server=y,address=5006 Main":                   {"JDWP", 5006},
 		"java -Xdebug -Xrunjdwp:transport=dt_socket,server=y,address=localhost:8000 Main":      {"JDWP", 8000},
 		"java -agentlib:jdwp=transport=dt_socket,server=y Main":                                {},
+		"node --debug=5858 server.js":                                                          {"JavaScript inspector", 5858},
+		"node server.js --debug --inspect=9333":                                                {"JavaScript inspector", 9333},
+		"dart run --enable-vm-service bin/server.dart":                                         {"Dart VM service", 8181},
+		"dart --observe=9000/::1 bin/server.dart":                                              {"Dart VM service", 9000},
+		"python3 -m debugpy --listen 0.0.0.0:5678 app.py":                                      {"debugpy", 5678},
+		"python3 app.py --listen 5678":                                                         {},
 		"chrome --remote-debugging-port=9333":                                                  {"Chrome DevTools", 9333},
 		"":                                                                                     {},
 	} {

@@ -18,6 +18,9 @@ const maxMarks = 3
 // what is no character at all becomes U+FFFD; and what is longer than max characters ends in an ellipsis. A max of 0 or less
 // means no limit.
 func Printable(s string, max int) string {
+	if isPlain(s, max) {
+		return s
+	}
 	var b strings.Builder
 	n, space, marks := 0, false, maxMarks
 	for _, r := range s {
@@ -49,6 +52,19 @@ func Printable(s string, max int) string {
 		}
 	}
 	return shorten(b.String(), max)
+}
+
+// isPlain reports whether Printable has nothing to do, of text that most names are: visible ASCII.
+func isPlain(s string, max int) bool {
+	if max > 0 && len(s) > max {
+		return false
+	}
+	for i := range len(s) {
+		if s[i] <= ' ' || s[i] > '~' {
+			return false
+		}
+	}
+	return true
 }
 
 // isSpace reports whether a character stands for nothing but space, if for anything.

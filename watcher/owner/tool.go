@@ -20,7 +20,7 @@ var toolNames, imageNames, appDirs = readTools()
 // readTools reads the table of tools.
 func readTools() (names map[string][]hint, images, dirs map[string]Tool) {
 	names, images, dirs = map[string][]hint{}, map[string]Tool{}, map[string]Tool{}
-	for _, e := range tools {
+	for _, e := range slices.Concat(daemons, tools) {
 		t := Tool{Name: e.name, Kind: e.kind}
 		for how := range strings.SplitSeq(e.how, ",") {
 			how = strings.TrimSpace(how)
@@ -84,7 +84,7 @@ func ownFile(file, projectDir string) bool {
 
 // tool returns the tool that the process itself is. What runs innermost says most.
 func (m member) tool() Tool {
-	var best Tool
+	best := calledDaemon(m.name)
 	for _, c := range slices.Backward(m.commands) {
 		best = stronger(best, c.tool())
 	}
@@ -173,7 +173,7 @@ func ImageTool(image string) Tool {
 // ToolNames returns the names of all tools that are known.
 func ToolNames() map[string]bool {
 	names := make(map[string]bool, len(tools))
-	for _, e := range tools {
+	for _, e := range slices.Concat(daemons, tools) {
 		names[e.name] = true
 	}
 	return names

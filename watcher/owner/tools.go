@@ -92,7 +92,7 @@ var tools = []entry{
 	{"Locust", Server, python, "locust", "locust"},
 	{"vLLM", Server, python, "vllm serve, vllm.entrypoints.openai.api_server", "vllm-openai"},
 
-	// Ruby, PHP, Elixir
+	// Ruby, PHP, Elixir, Perl
 	{"Rails", Server, ruby, "rails server, rails s", ""},
 	{"Puma", Server, ruby, "puma", ""},
 	{"Unicorn", Server, ruby, "unicorn, unicorn_rails", ""},
@@ -107,6 +107,7 @@ var tools = []entry{
 	{"FrankenPHP", Server, native, "frankenphp", "frankenphp"},
 	{"PHP", Runner, native, "php -S", ""},
 	{"Phoenix", Server, native, "beam.smp * phx.server, mix phx.server", ""},
+	{"plackup", Server, other, "plackup", ""},
 
 	// Java, .NET
 	{"Spring Boot", Server, java, "spring-boot.jar, org.springframework.boot.loader.launch.jarlauncher, " +

@@ -162,6 +162,8 @@ var documentedLines = []toolLine{
 	{"Phoenix", "/usr/lib/erlang/erts-14.2/bin/beam.smp -- -root /usr/lib/erlang -progname erl -- -home /home/ann -- -noshell " +
 		"-elixir_root /usr/lib/elixir -s elixir start_cli -extra /usr/bin/mix phx.server", ""},
 
+	{"plackup", "/usr/bin/perl /usr/bin/plackup -p 5000 app.psgi", "/usr/bin/perl"},
+
 	{"Spring Boot", "java org.springframework.boot.loader.launch.JarLauncher", ""},
 	{"Spring Boot", `java.exe -XX:TieredStopAtLevel=1 -cp C:\shop\target\classes;C:\m2\spring-boot-3.3.1.jar com.shop.Application`, ""},
 	{"Quarkus", "java -jar target/quarkus-app/quarkus-run.jar", ""},

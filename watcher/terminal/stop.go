@@ -180,7 +180,7 @@ func insteadOf(l watcher.Listener) string {
 func whoIs(l watcher.Listener) string {
 	switch {
 	case l.Container.ID != "":
-		return "container " + clean(l.Container.Name)
+		return l.Container.Kind() + " " + clean(l.Container.Name)
 	case !l.Owner.Known():
 		return "a process that this user cannot see"
 	}

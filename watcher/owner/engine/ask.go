@@ -42,7 +42,7 @@ func (e *Engines) ask(ctx context.Context, socket string) ([]Published, error) {
 	}
 	published, err := decode(http.MaxBytesReader(nil, resp.Body, maxAnswer), socket)
 	if err == nil {
-		return published, nil
+		return e.joinPods(ctx, socket, published), nil
 	}
 	if ctx.Err() == nil && !errors.Is(err, io.ErrUnexpectedEOF) { // else it broke off
 		err = fmt.Errorf("%w: %w", errSenseless, err)

@@ -92,7 +92,7 @@ func (raw container) clean(socket string) Container {
 		Service:  clip(cmp.Or(raw.Labels.Service, raw.Labels.PodmanService)),
 		Endpoint: socket,
 	}
-	if len(raw.ID) <= 64 && strings.Trim(raw.ID, "0123456789abcdef") == "" {
+	if isID(raw.ID) {
 		c.ID = raw.ID
 	}
 	return c

@@ -19,7 +19,7 @@ import (
 	"time"
 )
 
-// A Container is a running container. It is comparable. All texts are what its engine says: untrusted, at most 256 bytes each.
+// A Container is a running container, or a pod of Podman, whose containers share their ports. It is comparable. All texts are what its engine says: untrusted, at most 256 bytes each.
 type Container struct {
 	ID    string // hexadecimal
 	Name  string
@@ -28,7 +28,17 @@ type Container struct {
 	Project string // of Compose, from the container's labels; may be empty
 	Service string // in that project
 
+	Pod bool // it is a pod
+
 	Endpoint string // the socket of its engine
+}
+
+// Kind returns what the container is called: "container", or "pod".
+func (c Container) Kind() string {
+	if c.Pod {
+		return "pod"
+	}
+	return "container"
 }
 
 // A Published is one TCP port of this computer that a container publishes.

@@ -10,9 +10,9 @@ import (
 // ErrGone says that there is nothing left to stop: the container has ended, or does not publish the port any more.
 var ErrGone = errors.New("the container has ended or does not publish the port any more")
 
-// Stop asks c's engine to stop it: with the container's stop signal, and by force after the time to end that the
-// container was given, 10 seconds unless it says otherwise. It returns when the container has ended. When ctx is done before, the
-// engine may still go on.
+// Stop asks c's engine to stop it: with the container's stop signal, and by force after the time to end that the container was
+// given, 10 seconds unless it says otherwise. Of a pod all containers are stopped. It returns when the container has ended. When
+// ctx is done before, the engine may still go on.
 //
 // The engine is asked first whether this very container still publishes the port; if not, nothing is stopped and the error is
 // ErrGone. Any other error is in plain words, and wraps fs.ErrPermission when this user may not stop it.
@@ -33,7 +33,11 @@ func (e *Engines) stop(ctx context.Context, c Container, port uint16) error {
 		return ErrGone
 	}
 	// The ID can go into the path: an engine's answer held it, and decode lets only hexadecimal ones through.
-	resp, err := e.do(ctx, socket, http.MethodPost, "/containers/"+c.ID+"/stop")
+	path := "/containers/" + c.ID + "/stop"
+	if c.Pod {
+		path = "/v4.0.0/libpod/pods/" + c.ID + "/stop"
+	}
+	resp, err := e.do(ctx, socket, http.MethodPost, path)
 	if err != nil && ctx.Err() != nil {
 		return &problem{maker(socket) + " was asked to stop it and has not done so yet", err}
 	}
@@ -42,7 +46,7 @@ func (e *Engines) stop(ctx context.Context, c Container, port uint16) error {
 	}
 	defer resp.Body.Close()
 	switch resp.StatusCode {
-	case http.StatusNoContent, http.StatusNotModified: // the latter when it has stopped meanwhile
+	case http.StatusOK, http.StatusNoContent, http.StatusNotModified: // the last when it has stopped meanwhile
 		return nil
 	case http.StatusNotFound:
 		return ErrGone

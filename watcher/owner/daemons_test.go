@@ -1,0 +1,115 @@
+package owner
+
+import (
+	"strings"
+	"testing"
+)
+
+// TestDaemons has a command line of each program that works in the background, and of what resembles one.
+func TestDaemons(t *testing.T) {
+	known := map[string]bool{}
+	for line, want := range map[string]Tool{
+		"java -cp gradle-launcher-8.jar org.gradle.launcher.daemon.bootstrap.GradleDaemon 8":         {"Gradle", Daemon},
+		"java -cp /x.jar org.jetbrains.kotlin.daemon.KotlinCompileDaemon --daemon-runFilesPath /tmp": {"Kotlin", Daemon},
+		"bazel(shop) -jar A-server.jar":                                 {"Bazel", Daemon},
+		"java -Xmx1g org.mvndaemon.mvnd.daemon.Server":                  {"Maven", Daemon},
+		"java -cp /x.jar bloop.Bloop":                                   {"Bloop", Daemon},
+		"turbo --skip-infer daemon":                                     {"Turborepo", Daemon},
+		"buck2d --isolation-dir v2 daemon":                              {"Buck2", Daemon},
+		"pantsd [/home/ann/shop]|":                                      {"Pants", Daemon},
+		"sccache":                                                       {"sccache", Daemon},
+		"node /usr/lib/node_modules/eslint_d/lib/daemon.js":             {"ESLint", Daemon},
+		"node /usr/lib/node_modules/@fsouza/prettierd/bin/prettierd 1 ": {"Prettier", Daemon},
+		"gopls serve -listen=127.0.0.1:0":                               {"gopls", Daemon},
+		"rust-analyzer":                                                 {"rust-analyzer", Daemon},
+		"node node_modules/typescript/lib/tsserver.js --useInferredProjectPerProjectRoot": {"TypeScript", Daemon},
+		"node /usr/lib/node_modules/typescript-language-server/lib/cli.mjs --stdio":       {"TypeScript", Daemon},
+		"dart development-service --vm-service-uri=http://127.0.0.1:40000/":               {"Dart", Daemon},
+		"dart --disable-dart-dev bin/snapshots/analysis_server.dart.snapshot":             {}, // a file of any program
+		"dart run bin/server.dart":                                        {},
+		"clangd --background-index":                                       {"clangd", Daemon},
+		"node /x/node_modules/pyright/dist/pyright-langserver.js --stdio": {"Pyright", Daemon},
+		"python3 -m pylsp --tcp":                                          {"python-lsp-server", Daemon},
+		"ruby /usr/bin/solargraph socket":                                 {"Solargraph", Daemon},
+		"ruby /usr/bin/ruby-lsp":                                          {"Ruby LSP", Daemon},
+		"java -cp /x.jar scala.meta.metals.Main":                          {"Metals", Daemon},
+		"OmniSharp -lsp":                                                  {"OmniSharp", Daemon},
+		"node /x/node_modules/@github/copilot-language-server/dist/language-server.js": {"Copilot", Daemon},
+		"adb -L tcp:5037 fork-server server --reply-fd 4":                              {"Android Debug Bridge", Daemon},
+		"epmd -daemon": {"Erlang port mapper", Daemon},
+		"nvim --headless --listen 127.0.0.1:6666": {"Neovim", App},
+		"emacs --daemon": {"Emacs", App},
+		"hx a.go":        {"Helix", App},
+		"claude":         {"Claude Code", App},
+		"node /usr/lib/node_modules/@anthropic-ai/claude-code/cli.js":        {"Claude Code", App},
+		"node /usr/lib/node_modules/@openai/codex/bin/codex.js":              {"Codex", App},
+		"node /usr/bin/../lib/node_modules/@google/gemini-cli/dist/index.js": {"Gemini CLI", App},
+		"node /usr/lib/node_modules/@github/copilot/index.js":                {"GitHub Copilot", App},
+		"opencode serve": {"opencode", App},
+		"python3 /home/ann/.local/bin/aider --model x": {"Aider", App},
+		"cursor-agent": {"Cursor", App},
+		"node /x/_npx/1/node_modules/@modelcontextprotocol/inspector/client/bin/client.js":           {"MCP Inspector", Server},
+		"node /x/_npx/1/node_modules/@modelcontextprotocol/inspector/server/build/index.js --env {}": {"MCP Inspector", Server},
+		"turbo run dev":                       {"Turborepo", Runner},
+		"node typescript.js":                  {},
+		"java -cp x.jar com.example.AServer":  {},
+		"node node_modules/.bin/nx run serve": {"Nx", Runner},
+	} {
+		args := strings.Fields(line)
+		if title, ok := strings.CutSuffix(line, "|"); ok {
+			args = []string{title}
+		}
+		got := newMember(member{name: args[0], args: args}).tool()
+		if got != want {
+			t.Errorf("%s: got %+v, want %+v", line, got, want)
+		}
+		known[got.Name] = true
+	}
+	for _, e := range daemons {
+		if !known[e.name] {
+			t.Errorf("%s has no command line here", e.name)
+		}
+	}
+}
+
+func TestBackground(t *testing.T) {
+	for _, c := range []struct {
+		line string
+		want bool
+	}{
+		{"gopls serve", true},
+		{"node node_modules/nx/src/daemon/server/start.js", true},
+		{"node node_modules/vite/bin/vite.js", false},
+		{"bun run index.ts", false},
+		{"bun run /elsewhere/index.ts", true},
+		{"/shop/node_modules/esbuild/bin/esbuild --serve", true},
+		{"node server.js", false},
+		{"", false},
+	} {
+		m := newMember(member{dir: "/shop", args: strings.Fields(c.line)})
+		m.inspect()
+		if got := m.background(m.tool(), "/shop"); got != c.want {
+			t.Errorf("%s: %v, want %v", c.line, got, c.want)
+		}
+	}
+}
+
+func TestHolds(t *testing.T) {
+	for _, c := range []struct {
+		name, line string
+		want       bool
+	}{
+		{"systemd", "/lib/systemd/systemd|--user", true},
+		{"PM2 v6.0.5: God", "PM2 v6.0.5: God Daemon (/home/ann/.pm2)", true},
+		{"pm2", "node|/usr/bin/pm2|logs", false},
+		{"sshd", "sshd: ann@pts/0", true},
+		{"ssh", "ssh: /home/ann/.ssh/cm-1 [mux]", true},
+		{"ssh", "ssh|-M|-S|/tmp/s|host", true},
+		{"ssh", "ssh|-N|-L|8080:localhost:80|host", false},
+		{"node", "node|server.js", false},
+	} {
+		if got := newMember(member{name: c.name, args: strings.Split(c.line, "|")}).holds(); got != c.want {
+			t.Errorf("%s %s: %v, want %v", c.name, c.line, got, c.want)
+		}
+	}
+}

@@ -1,0 +1,45 @@
+package owner
+
+import (
+	"slices"
+	"strings"
+)
+
+// socketHolders are the programs, apart from service managers, that hold sockets for several servers: an sshd those of the tunnels
+// that come in.
+const socketHolders = "sshd sshd-session dropbear inetd xinetd"
+
+// isPM2 reports whether a process of this name is the God Daemon of PM2, which holds the sockets of all apps in cluster mode. It
+// calls itself "PM2 v6.0.5: God Daemon (/home/ann/.pm2)".
+func isPM2(name string) bool { return strings.HasPrefix(name, "PM2 v") }
+
+// holds reports whether m holds listening sockets for several servers, so that its ports have nothing to do with each other.
+func (m member) holds() bool {
+	return managers[m.name] || among(socketHolders, m.name) || isPM2(m.name) || m.multiplexes()
+}
+
+// multiplexes reports whether m is an ssh that other calls of ssh share, each with tunnels of its own.
+func (m member) multiplexes() bool {
+	if m.name != "ssh" {
+		return false
+	}
+	if len(m.args) == 1 {
+		return strings.HasSuffix(m.args[0], " [mux]")
+	}
+	return slices.Contains(m.args, "-M")
+}
+
+// forkedFrom reports whether m runs the same program as its parent, as a worker does and the master that started it.
+func (m member) forkedFrom(parent member) bool {
+	return m.exe != "" && m.exe == parent.exe && m.file == parent.file && !m.isShell(programName(m.exe))
+}
+
+// orphaned reports whether nothing that could have started m is left: its parent has ended, and the first process or a service
+// manager has taken its place.
+func (m member) orphaned() bool {
+	if m.parent <= 1 {
+		return m.parent == 1
+	}
+	parent, err := look(m.parent)
+	return err == nil && managers[parent.name]
+}

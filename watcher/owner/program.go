@@ -1,0 +1,139 @@
+package owner
+
+import (
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+)
+
+// maxProgram bounds Facts.Program, in bytes.
+const maxProgram = 256
+
+// programOf tells what a process runs, by its lineage: see Facts.Program. A worker that an interpreter started with
+// code in its arguments runs what the nearest ancestor in that language does.
+func programOf(line []member, projectDir string) string {
+	program, bare := line[0].program(projectDir)
+	for _, m := range line[1:] {
+		if !bare {
+			break
+		}
+		if m.language() != line[0].language() {
+			continue
+		}
+		if p, nothing := m.program(projectDir); !nothing {
+			program, bare = p, false
+		}
+	}
+	if len(program) > maxProgram { // the end says most
+		program = strings.ToValidUTF8(program[len(program)-maxProgram:], "")
+	}
+	if Printable(program, 0) == "" {
+		return ""
+	}
+	return strings.Clone(program) // it may be a piece of a long command line
+}
+
+// language returns the language of what the process runs, if it is an interpreter.
+func (m member) language() string { return launchers[withoutVersion(m.commands[0].name)].lang }
+
+// program tells what the process itself runs. It is empty for a tool, and bare says that it is an interpreter that
+// names no file.
+func (m member) program(projectDir string) (program string, bare bool) {
+	at := len(m.commands) - 1
+	for at > 0 && m.commands[at].called == "" && m.commands[at].file == "" {
+		at--
+	}
+	first, c := m.commands[0], m.commands[at]
+	switch {
+	case c.tool().Kind != 0:
+		return "", false
+	case at == 0 && isLauncher(c.name):
+		return c.called, true
+	case at == 0:
+		return m.ownProgram(projectDir), false
+	case c.called != "":
+		return c.called, false
+	case strings.HasPrefix(c.name, "./") && !m.isScript(c.file):
+		return first.called, true
+	}
+	return m.script(c, projectDir), false
+}
+
+var extension = regexp.MustCompile(`\.[A-Za-z][A-Za-z0-9_]{0,7}$`)
+
+// isScript reports whether a file that an interpreter is said to run is one. Otherwise it may be the value of an option
+// that is not known here, and such values can be secrets.
+func (m member) isScript(file string) bool {
+	if extension.MatchString(lastElement(file)) || strings.Contains(file, "://") {
+		return true
+	}
+	file = absolute(m.dir, file)
+	for _, ext := range []string{"", ".js", ".mjs", ".cjs", ".ts"} { // Node.js adds them
+		if _, err := os.Lstat(file + ext); err == nil && file != "" {
+			return true
+		}
+	}
+	return false
+}
+
+// script returns the path of a script or an archive, or the name of one that was installed.
+func (m member) script(c command, projectDir string) string {
+	path := elements(c.file)
+	switch isArchive := archive(c.file); {
+	case strings.Contains(c.file, "://"):
+		return calledAs(c.file)
+	case !isArchive && !strings.HasPrefix(c.name, "./") && len(path) > 0 && lastPackages(path) >= 0:
+		return c.name
+	case !isArchive && !strings.HasPrefix(c.name, "./"):
+		return calledAs(c.file)
+	case isArchive || strings.HasSuffix(c.file, ".dll"):
+		file := m.within(c.file, projectDir)
+		base := strings.LastIndexByte(file, '/') + 1
+		return withoutBuilds(file[:base] + unversioned(file[base:]))
+	}
+	return m.within(c.file, projectDir)
+}
+
+// ownProgram returns the path of a program in the project, or the name of any other one.
+func (m member) ownProgram(projectDir string) string {
+	name := m.commands[0].called
+	if ownFile(m.exe, projectDir) {
+		name = strings.TrimSuffix(withoutBuilds(m.within(m.exe, projectDir)), ".exe")
+	}
+	if name == "" {
+		name = strings.TrimSuffix(m.name, ".exe")
+	}
+	// Delve numbers the programs that it builds anew each time.
+	if rest := strings.TrimRight(name, "0123456789"); strings.HasSuffix(rest, "__debug_bin") {
+		return rest
+	}
+	return name
+}
+
+// within returns the path of a file with slashes, from the project's directory if it lies there.
+func (m member) within(file, projectDir string) string {
+	if full := absolute(m.dir, file); full != "" {
+		file = full
+	}
+	file = filepath.Clean(file)
+	if rest, err := filepath.Rel(projectDir, file); err == nil && projectDir != "" && filepath.IsLocal(rest) {
+		file = rest
+	}
+	return strings.ReplaceAll(file, `\`, "/")
+}
+
+// withoutBuilds returns a path within a project without the directories that builds make.
+func withoutBuilds(path string) string {
+	if strings.HasPrefix(path, "/") || strings.Contains(path, ":") {
+		return path
+	}
+	words := strings.Split(path, "/")
+	kept := words[:0]
+	for i, w := range words {
+		if i == len(words)-1 || !namesNothing(w) {
+			kept = append(kept, w)
+		}
+	}
+	return strings.Join(kept, "/")
+}

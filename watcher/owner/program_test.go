@@ -1,0 +1,205 @@
+package owner
+
+import (
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// TestProgramOf has command lines of programs that are no tool's, in /home/ann/shop. The processes of one line are
+// separated by " < ", the parent last.
+func TestProgramOf(t *testing.T) {
+	const dir = "/home/ann/shop"
+	tests := []struct{ line, exe, want string }{
+		{"node server.js", "/usr/bin/node", "server.js"},
+		{"node ./server.js --port 3000", "/usr/bin/node", "server.js"},
+		{"node cmd/api/main.js", "/usr/bin/node", "cmd/api/main.js"},
+		{"node /home/ann/shop/cmd/api/main.js", "/usr/bin/node", "cmd/api/main.js"},
+		{"node /home/ann/work/blog/server.js|", "/usr/bin/node", "/home/ann/work/blog/server.js"}, // a title
+		{"node --inspect=9229 --require ./a.js --title secret server.js", "/usr/bin/node", "server.js"},
+		{"node --api-key hunter2 server.js", "/usr/bin/node", "node"}, // an unknown option
+		{"node -e code", "/usr/bin/node", "node"},
+		{"server|", "/usr/bin/node", "server"},
+		{"node /x/node_modules/.bin/ts-node src/Server.ts", "/usr/bin/node", "src/Server.ts"},
+		{"node /x/node_modules/.bin/concurrently a b", "/usr/bin/node", "concurrently"},
+		{"node /usr/local/bin/Parse", "/usr/bin/node", "Parse"},
+		{"deno run -A main.ts", "/usr/bin/deno", "main.ts"},
+		{"deno run -A https://ann:hunter2@example.com/x/serve.ts?token=hunter2", "/usr/bin/deno", "serve.ts"},
+		{"deno task dev", "/usr/bin/deno", ""},
+		{"bun run src/index.ts", "/usr/bin/bun", "src/index.ts"},
+		{"python3 -u app.py", "/usr/bin/python3.11", "app.py"},
+		{"python3 -m myapp.main --key hunter2", "/usr/bin/python3.11", "myapp.main"},
+		{"python3 -m MyApp", "/usr/bin/python3.11", "MyApp"},
+		{"python3 -m uvicorn app:app", "/usr/bin/python3.11", ""},
+		{"python3|-c|from multiprocessing.spawn import spawn_main < python3 worker.py", "/usr/bin/python3.11", "worker.py"},
+		{"python3|-c|code < node server.js", "/usr/bin/python3.11", "python3"},
+		{"ruby app.rb", "/usr/bin/ruby3.1", "app.rb"},
+		{"php worker.php", "/usr/bin/php8.2", "worker.php"},
+		{"perl app.pl daemon", "/usr/bin/perl", "app.pl"},
+		{"java -Xmx1g -jar target/orders-1.2.0.jar", "/usr/bin/java", "orders.jar"},
+		{"java -jar services/a/build/libs/Orders-1.2.0-SNAPSHOT.jar", "/usr/bin/java", "services/a/libs/Orders.jar"},
+		{"java -jar /opt/orders/orders-1.2.0.jar", "/usr/bin/java", "/opt/orders/orders.jar"},
+		{"java -cp app.jar:lib.jar com.example.Main x", "/usr/bin/java", "com.example.Main"},
+		{"java -m com.example/com.example.Main", "/usr/bin/java", "com.example.Main"},
+		{"java Main.java", "/usr/bin/java", "Main.java"},
+		{"java -version", "/usr/bin/java", "java"},
+		{"dotnet bin/Debug/net8.0/Shop.dll", "/usr/bin/dotnet", "Shop.dll"},
+		{"/usr/lib/R/bin/exec/R --no-echo --no-restore --file=plumber.R --args x", "", "plumber.R"},
+		{"Rscript --vanilla plumber.R", "/usr/bin/Rscript", "plumber.R"},
+		{"/usr/lib/erlang/bin/beam.smp -- -root /usr/lib/erlang -- -s elixir start_cli -extra web.exs", "", "web.exs"},
+		{"sbcl --noinform --script web.lisp", "/usr/bin/sbcl", "web.lisp"},
+		{"tclsh8.6 web.tcl", "/usr/bin/tclsh8.6", "web.tcl"},
+		{"lua5.4 web.lua", "/usr/bin/lua5.4", "web.lua"},
+		{"bash run", "/usr/bin/bash", "bash"}, // there is no such file
+		{"target/debug/shop-api", "/home/ann/shop/target/debug/shop-api", "shop-api"},
+		{"target/release/shop-api", "/home/ann/shop/target/release/shop-api", "shop-api"},
+		{"services/a/server", "/home/ann/shop/services/a/server", "services/a/server"},
+		{"./bin/Debug/net8.0/Shop", "/home/ann/shop/bin/Debug/net8.0/Shop", "Shop"},
+		{"/tmp/go-build123/b001/exe/api", "", "api"},
+		{"./__debug_bin3847239", "/home/ann/shop/__debug_bin3847239", "__debug_bin"},
+		{"/opt/server-2/server", "", "server"},
+		{"caddy run", "/usr/bin/caddy", ""},
+		{"nc -l 80", "/usr/bin/nc.openbsd", "nc"},
+		{"/proc/self/exe", "/opt/x/Agent", "Agent"},
+		{"httpd -f", "/usr/bin/busybox", "httpd"},
+		{"myd: ready to serve|", "/usr/sbin/myd", "myd"},
+		{"node " + strings.Repeat("x/", 200) + "server.js", "/usr/bin/node", strings.Repeat("x/", 200) + "server.js"},
+	}
+	for _, tt := range tests {
+		var line []member
+		for i, text := range strings.Split(tt.line, " < ") {
+			l := toolLine{line: text, exe: tt.exe}
+			if i > 0 {
+				l.exe = ""
+			}
+			exe := filepath.FromSlash(l.program())
+			line = append(line, newMember(member{args: l.args(), exe: exe, dir: filepath.FromSlash(dir), name: "comm"}))
+			line[i].inspect()
+		}
+		got := programOf(line, filepath.FromSlash(dir))
+		if len(tt.want) > 200 { // only its end is kept
+			if len(got) > maxProgram || !strings.HasSuffix(got, "x/server.js") {
+				t.Errorf("of a long path %d bytes are left, %q", len(got), got)
+			}
+			continue
+		}
+		if got != tt.want {
+			t.Errorf("%s: got %q, want %q; it holds %+v", tt.line, got, tt.want, line[0].commands)
+		}
+	}
+}
+
+// TestProgramOfFiles has scripts that only the files tell from the values of options.
+func TestProgramOfFiles(t *testing.T) {
+	dir := tempHome(t)
+	plant(t, dir, map[string]string{"server": "", "dist/main.js": "", "web/": "", "artisan": ""})
+	for line, want := range map[string]string{
+		"node server": "server", "node dist/main": "dist/main", "python3 web": "web", "php artisan queue:work": "artisan",
+		"node hunter2": "node", "bash hunter2": "bash",
+	} {
+		words := strings.Fields(line)
+		m := newMember(member{args: words, exe: "/usr/bin/" + words[0], dir: dir})
+		m.inspect()
+		if got := programOf([]member{m}, dir); got != want {
+			t.Errorf("%s: got %q, want %q", line, got, want)
+		}
+	}
+}
+
+// TestDisown has programs and modules of the person's own that are called like tools.
+func TestDisown(t *testing.T) {
+	home := tempHome(t)
+	plant(t, home, map[string]string{
+		"shop/go.mod": "module example.com/shop\n", "shop/cmd/caddy/main.go": "",
+		"shop/flower/__init__.py": "", "shop/gunicorn.py": "", "shop/uvicorn/": "", "shop/http/server.py": "",
+		"hugo/go.mod": "module example.com/hugo\n", "redis-7/.git/HEAD": "", "nginx/x": "",
+	})
+	tests := []struct{ project, line, exe, tool, program string }{
+		{"shop", "./air", "shop/air", "", "air"},
+		{"shop", "./bin/air", "shop/bin/air", "Air", ""}, // where its installer puts it
+		{"shop", "air", "/usr/local/bin/air", "Air", ""},
+		{"shop", "./caddy run", "shop/caddy", "", "caddy"},
+		{"shop", "bin/caddy", "shop/bin/caddy", "", "caddy"},
+		{"shop", "/tmp/go-build1/b001/exe/caddy", "/tmp/go-build1/b001/exe/caddy", "", "caddy"},
+		{"shop", "/tmp/go-build1/b001/exe/air", "/tmp/go-build1/b001/exe/air", "Air", ""}, // go run github.com/air-verse/air
+		{"shop", "caddy run", "/usr/bin/caddy", "Caddy", ""},
+		{"shop", "./pocketbase serve", "shop/pocketbase", "PocketBase", ""}, // which people keep in a project
+		{"hugo", "./hugo", "hugo/hugo", "", "hugo"},
+		{"redis-7", "src/redis-server", "redis-7/src/redis-server", "Redis", ""},
+		{"nginx", "./nginx", "nginx/nginx", "nginx", ""}, // no sources
+		{"shop", "python3 -m flower", "/usr/bin/python3.11", "", "flower"},
+		{"shop", "python3 -m gunicorn", "/usr/bin/python3.11", "", "gunicorn"},
+		{"shop", "python3 -m uvicorn", "/usr/bin/python3.11", "Uvicorn", ""}, // an empty directory
+		{"shop", "python3 -m http.server", "/usr/bin/python3.11", "Python http.server", ""},
+		{"hugo", "python3 -m flower", "/usr/bin/python3.11", "Flower", ""},
+	}
+	for _, tt := range tests {
+		dir := filepath.Join(home, tt.project)
+		exe := tt.exe
+		if !filepath.IsAbs(exe) && !strings.HasPrefix(exe, "/") {
+			exe = filepath.Join(home, filepath.FromSlash(exe))
+		}
+		m := newMember(member{args: strings.Fields(tt.line), exe: exe, dir: dir})
+		m.inspect()
+		m.disown(project(t.Context(), dir, home))
+		tool := toolOf([]member{m}, dir)
+		program := ""
+		if tool.Kind == 0 {
+			program = programOf([]member{m}, dir)
+		}
+		if tool.Name != tt.tool || program != tt.program {
+			t.Errorf("%s in %s: got the tool %q and the program %q, want %q and %q",
+				tt.line, tt.project, tool.Name, program, tt.tool, tt.program)
+		}
+		if tt.line == "./air" && m.supervises() != "" {
+			t.Errorf("%s is a supervisor: %s", tt.line, m.supervises())
+		}
+	}
+}
+
+// TestTitles has titles that programs wrote over their arguments.
+func TestTitles(t *testing.T) {
+	tests := []struct {
+		title, comm, exe    string
+		name, tool, project string
+	}{
+		{"node /home/ann/work/shop/server.js", "node /home/ann/", "/usr/bin/node", "node", "", ""},
+		{"ng serve --port 3802 (shop)", "ng serve --port", "/usr/bin/node", "ng", "Angular", "shop"},
+		{"puma 6.4.2 (tcp://localhost:3803) [shop]", "puma 6.4.2 (tcp", "/usr/bin/ruby3.1", "puma", "Puma", "shop"},
+		{"puma: cluster worker 0: 4711 [shop]", "puma: cluster w", "/usr/bin/ruby3.1", "puma", "Puma", "shop"},
+		{"puma 6.4.2 (tcp://localhost:3803) [\u200b]", "puma 6.4.2 (tcp", "/usr/bin/ruby3.1", "puma", "Puma", ""},
+		{"puma 6.4.2 (tcp://localhost:3803) [shop]", "localhost:3803) [shop]", "/usr/bin/ruby3.1", "puma", "Puma", "shop"},
+		{"puma 6.4.2 (tcp://localhost:3803)", "puma 6.4.2 (tcp", "/usr/bin/ruby3.1", "puma", "Puma", ""},
+		{"next-server (v15.5.29)", "next-server (v1", "/usr/bin/node", "next-server", "Next.js", ""},
+		{"/usr/bin/plackup app.psgi", "/usr/bin/placku", "/usr/bin/perl", "plackup", "plackup", ""},
+		{"gunicorn: master [app:app]", "gunicorn: maste", "/usr/bin/python3.11", "gunicorn", "Gunicorn", ""},
+		{"  ", " ", "/usr/bin/python3.11", " ", "", ""},
+		{"/opt/My App/My App", "My App", "/opt/My App/My App", "My App", "", ""},
+		{"./My App", "My App", "/opt/My App", "My App", "", ""},
+		{"x y", "tmux: server", "/usr/bin/tmux", "tmux: server", "", ""}, // the name is not of the title
+	}
+	for _, tt := range tests {
+		m := newMember(member{args: []string{tt.title}, exe: tt.exe, name: tt.comm})
+		name := untitled(tt.comm, m.args, m.exe)
+		tool, project := toolOf([]member{m}, "").Name, m.titleProject()
+		if name != tt.name || tool != tt.tool || project != tt.project {
+			t.Errorf("%q: got %q, the tool %q and the project %q, want %q, %q and %q",
+				tt.title, name, tool, project, tt.name, tt.tool, tt.project)
+		}
+	}
+}
+
+func TestNamesNothing(t *testing.T) {
+	nothing := ".gradle .git build Build dist out bin target release Debug tmp temp releases " +
+		"4.4.1 8.5 v20.11.0 v2 1.2.3-rc1 1.0.0-SNAPSHOT 20240101120000 1.2.x net8.0 netcoreapp3.1"
+	for name := range strings.FieldsSeq(nothing) {
+		if !namesNothing(name) {
+			t.Errorf("%s names a project", name)
+		}
+	}
+	for name := range strings.FieldsSeq("shop 2048 007 builder dist2 shop-1.2 1password web3 v 4.4.1-shop python3.12") {
+		if namesNothing(name) {
+			t.Errorf("%s names nothing", name)
+		}
+	}
+}

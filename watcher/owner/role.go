@@ -1,0 +1,121 @@
+package owner
+
+import "strings"
+
+// DebuggerRole is the role of a port at which something waits for a debugger.
+const DebuggerRole = "debugger"
+
+// A portRole says what the ports of a server are for that are not the one its user means.
+type portRole struct {
+	role string
+	// who has such ports: tools by their names, separated by commas.
+	tools string
+	ports string // as in the table of servers
+}
+
+// portRoles are the ports of a fixed meaning. A port that the command line names as the server's own has none.
+var portRoles = []portRole{
+	{"admin", "Caddy", "2019"},
+	{"admin", "Envoy", "9901"},
+	{"admin", "WildFly", "9990 9993"},
+	{"admin", "Keycloak", "9000"},
+	{"admin", "ZooKeeper", "8080"},
+	{"admin", "RabbitMQ", "15671 15672"},
+	{"admin", "MinIO", "9001"},
+	{"admin", "CockroachDB", "8080"},
+	{"shutdown", "Tomcat", "8005"},
+	{"AJP", "Tomcat", "8009"},
+	{"settings", "BrowserSync", "3001"},
+	{"SMTP", "Mailpit, MailHog", "1025"},
+	{"POP3", "Mailpit", "1110"},
+	{"proxy", "MCP Inspector", "6277"},
+	{"hub", "Firebase", "4400"},
+	{"logging", "Firebase", "4500"},
+	{"cluster", "RabbitMQ", "25672"},
+	{"cluster", "Elasticsearch, OpenSearch", "9300-9399"},
+	{"cluster", "etcd", "2380"},
+	{"cluster", "NATS", "6222"},
+	{"cluster", "Consul", "8300-8302"},
+	{"cluster", "Vault", "8201"},
+	{"cluster", "Nomad", "4647 4648"},
+	{"cluster", "Typesense", "8107"},
+	{"metrics", "RabbitMQ", "15691 15692"},
+	{"metrics", "NATS", "8222"},
+	{"metrics", "OpenTelemetry Collector", "8888"},
+	{"gRPC", "Consul", "8502 8503"},
+	{"gRPC", "Qdrant", "6334 6335"},
+	{"gRPC", "Weaviate", "50051"},
+	{"gRPC", "Loki", "9095"},
+	{"DNS", "Consul", "8600"},
+	{"backup", "InfluxDB", "8088"},
+	{"tunnel", "Portainer", "8000"},
+	{"agents", "Jenkins", "50000"},
+	{"OTLP", "Jaeger", "4317 4318"},
+	{"collector", "Jaeger", "14250 14268"},
+	{"sampling", "Jaeger", "5778"},
+}
+
+// RoleAt tells what a port of a process is for, if it is not the one that people mean when they name the server: "admin",
+// "debugger", "SMTP", "metrics", "HMR", "shutdown". It is empty for all others. It comes from tables, so it is fit to show. For a
+// container the facts are those about it, and the port is its own where that is known.
+func RoleAt(p Process, f Facts, port uint16) string {
+	if s := ServingAt(p, f, port); s.Risk == Debugger && s.Speaks != "" {
+		return DebuggerRole
+	}
+	if named, ok := f.NamedAt(port); ok {
+		return named.Role
+	}
+	if role, ok := rolesByTool[f.Own().Name][port]; ok {
+		return role
+	}
+	if port == hmrPort && p.runs(jsRuntimes) {
+		return "HMR"
+	}
+	return ""
+}
+
+// hmrPort is where Vite reloads modules, whichever tool it works in.
+const hmrPort = 24678
+
+// NamedAt returns what the command line says of a port, if it names that.
+func (f Facts) NamedAt(port uint16) (NamedPort, bool) {
+	for _, n := range f.Named {
+		if n.Port == port && port != 0 {
+			return n, true
+		}
+	}
+	return NamedPort{}, false
+}
+
+// Own returns the tool that the process itself is: what works for a tool is none.
+func (f Facts) Own() Tool {
+	if f.Inherited {
+		return f.Self
+	}
+	return f.Tool
+}
+
+// ManyProcesses reports whether a tool is one that consists of several processes beside each other, which listen.
+func ManyProcesses(tool string) bool { return tool == "MCP Inspector" }
+
+// rolesByTool is the table of roles by tool and port.
+var rolesByTool = readRoles()
+
+func readRoles() map[string]map[uint16]string {
+	roles := map[string]map[uint16]string{}
+	for _, r := range portRoles {
+		ports := map[uint16]bool{}
+		for word := range strings.FieldsSeq(r.ports) {
+			addPorts(ports, word)
+		}
+		for tool := range strings.SplitSeq(r.tools, ", ") {
+			if roles[tool] == nil {
+				roles[tool] = map[uint16]string{}
+			}
+			for port := range ports {
+				roles[tool][port] = r.role
+			}
+		}
+	}
+	return roles
+}
