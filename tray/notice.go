@@ -53,17 +53,17 @@ func announceOne(h happening) notice {
 		}
 		return notice{title: headline(l) + verb + lifetime(l, h.at), body: cmp.Or(h.reason.String(), "why is not known")}
 	case replaced:
-		body := headline(h.before)
+		body := headline(h.before.Listener)
 		if why := h.reason.String(); why != "" {
 			body += ": " + why
 		}
-		is, was := subject(l), subject(h.before)
+		is, was := subject(l), subject(h.before.Listener)
 		if is == was {
-			is, was = headline(l), headline(h.before)
+			is, was = headline(l), headline(h.before.Listener)
 		}
 		return notice{title: fmt.Sprintf("%d is now %s (was %s)", l.Port, is, was), body: body}
 	case exposed:
-		return notice{title: subject(l) + " is now reachable from the network", body: fmt.Sprintf("port %d, bound to %s", l.Port, addresses(l))}
+		return notice{title: subject(l) + " is now reachable from the network", body: fmt.Sprintf("port %d, bound to %s", h.port.Port, addresses(h.port))}
 	case looping:
 		body := fmt.Sprintf("port %d: %d times within %s", l.Port, h.count, duration(h.span))
 		if why := h.reason.String(); why != "" && h.reason.Cause == watcher.OwnerEnded {
@@ -71,7 +71,7 @@ func announceOne(h happening) notice {
 		}
 		return notice{title: subject(l) + " keeps restarting", body: body}
 	case moved:
-		return notice{title: fmt.Sprintf("%s is on %d: %d is held by %s", subject(l), l.Port, h.rival.Port, heldBy(h.rival, h.at)), body: whereIs(l)}
+		return notice{title: fmt.Sprintf("%s is on %d: %d is held by %s", subject(l), l.Port, h.before.Port, heldBy(h.before.Listener, h.at)), body: whereIs(l)}
 	}
 	lost := append([]watcher.Listener{l}, h.on.Also...)
 	if len(lost) == 1 {

@@ -362,6 +362,9 @@ func (s *fastScanner) listeners() []Listener {
 			all[id] = l
 		}
 		l.Addrs = append(l.Addrs, so.addr)
+		if l.socket == 0 || so.cookie < l.socket {
+			l.socket = so.cookie
+		}
 		// Of unknown owners, only what holds for all.
 		l.Owner.Foreign = l.Owner.Foreign && p.Foreign
 		if l.Owner.User != p.User {

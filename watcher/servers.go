@@ -26,6 +26,13 @@ type Server struct {
 	Shared bool
 	// Ambiguous says that the name localhost may lead to this server or to another one.
 	Ambiguous bool
+	// Rest says that the server's head port closed a short while ago. These are its further ports, which have not closed yet.
+	Rest bool
+}
+
+// on returns the parts of the server on a port.
+func (s Server) on(port uint16) []Listener {
+	return slices.DeleteFunc(slices.Clone(s.Parts), func(l Listener) bool { return l.Port != port })
 }
 
 // Exposed reports whether any of the server's ports can be reached from other machines, as Listener.Exposed does.
@@ -57,7 +64,7 @@ func Servers(listeners []Listener, dynamic func(port uint16) bool) []Server {
 	}
 	slices.SortFunc(servers, func(a, b Server) int { return a.compare(b.Listener) })
 	markShared(servers)
-	titleAll(servers)
+	TitleAll(servers)
 	return servers
 }
 
