@@ -63,12 +63,12 @@ type happening struct {
 	kind    what
 	at      time.Time // when it happened
 	on      watcher.Server
-	before  watcher.Server // for replaced: what was there; for moved: what holds its usual port
+	before  watcher.Server   // for replaced: what was there; for moved: what holds its usual port
 	port    watcher.Listener // for exposed: the port
 	reason  watcher.Reason
-	strange bool             // for opened: its owner is still being looked for, so that it has to wait for longer
-	count   int              // for looping
-	span    time.Duration    // within which it did so
+	strange bool          // for opened: its owner is still being looked for, so that it has to wait for longer
+	count   int           // for looping
+	span    time.Duration // within which it did so
 }
 
 type what int

@@ -722,7 +722,7 @@ func TestLoopKnowsALateObedience(t *testing.T) {
 		s.click("3000", "Stop")
 		s.expect("Port 3000 is still in use")
 		s.wait(2 * time.Second)
-		s.loop.updates <- watcher.Update{Snapshot: watcher.Snapshot{Time: time.Now()}, Events: []watcher.Event{{Kind: watcher.Closed, Listener: l, Reason: watcher.Reason{
+		s.loop.updates <- watcher.Update{Snapshot: watcher.Snapshot{Time: time.Now()}, Events: []watcher.Event{{Kind: watcher.Closed, Server: watcher.Alone(l), Reason: watcher.Reason{
 			Cause: watcher.OwnerEnded, Exit: owner.Exit{How: owner.Killed, Signal: "SIGTERM"}}}}}
 		s.wait(time.Minute)
 		s.expect()
@@ -741,7 +741,7 @@ func TestLoopTellsOnceThatAServerIsBack(t *testing.T) {
 			b, a := server(3000+port, 1), server(3000+port, 2)
 			a.Facts.Supervisor = owner.Supervisor{ID: owner.ID{PID: 4200}, Name: "nodemon"}
 			before, after = append(before, b), append(after, a)
-			u.Events = append(u.Events, watcher.Event{Kind: watcher.Restarted, Listener: a, Before: b})
+			u.Events = append(u.Events, watcher.Event{Kind: watcher.Restarted, Server: watcher.Alone(a), Before: watcher.Alone(b)})
 		}
 		s.list(before...)
 		s.click("3000", "Stop")

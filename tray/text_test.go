@@ -62,7 +62,7 @@ func FuzzNotice(f *testing.F) {
 			kind := kinds[(int(which)+i)%len(kinds)]
 			all = append(all, happening{kind: kind, at: noon, on: watcher.Server{Listener: on, Also: []watcher.Listener{m}}, before: m, reason: reason, rival: l})
 		}
-		say := []notice{announce(all[:1]), announce(all[1:2]), announce(all[2:]), announce(all), backAgain(watcher.Event{Listener: l})}
+		say := []notice{announce(all[:1]), announce(all[1:2]), announce(all[2:]), announce(all), backAgain(watcher.Event{Server: watcher.Alone(l)})}
 		for _, r := range []owner.Outcome{owner.Freed, owner.Taken, owner.StillRunning, owner.NotPermitted} {
 			say = append(say, outcome(l, []watcher.Listener{m}, which&1 == 0, owner.Result{Outcome: r, By: l.Owner}))
 		}

@@ -25,34 +25,39 @@ const (
 type closing struct {
 	Event
 	at   time.Time
-	left []Listener // its ports that have not come back, and that no other server has taken
+	left []uint16 // its ports that have not come back, and that no other server has taken
 }
 
 // closingOf returns the end of the server that an event replaced, or nothing for other events.
 func closingOf(e Event, now time.Time) (closing, bool) {
 	switch e.Kind {
-	case Closed:
-		return closing{e, now, slices.Clone(e.Parts)}, true
 	case Restarted, Replaced:
-		return closing{Event{Kind: Closed, Server: e.Before, Reason: e.Reason}, now, slices.Clone(e.Before.Parts)}, true
+		e = Event{Kind: Closed, Server: e.Before, Reason: e.Reason}
+	case Closed:
+	default:
+		return closing{}, false
 	}
-	return closing{}, false
+	c := closing{Event: e, at: now}
+	for _, l := range e.Parts {
+		c.left = append(c.left, l.Port)
+	}
+	return c, true
 }
 
 // take reports whether a server opened where one closed: whether it is the same one, or has taken its head port. Each port of
 // a closing is taken once.
 func (c *closing) take(e Event) (Kind, bool) {
-	for _, l := range c.left {
-		switch {
-		case l.Port != e.Port:
-			continue
-		case Same(l, e.Listener):
-			c.left = slices.DeleteFunc(slices.Clone(c.left), func(l Listener) bool { return l.Port == e.Port })
-			return Restarted, true
-		case l.Port == c.Port && differ(l, e.Listener):
-			c.left = nil
-			return Replaced, true
-		}
+	was := c.Listener
+	was.Port = e.Port
+	switch {
+	case !slices.Contains(c.left, e.Port):
+		return 0, false
+	case Same(was, e.Listener):
+		c.left = slices.DeleteFunc(slices.Clone(c.left), func(port uint16) bool { return port == e.Port })
+		return Restarted, true
+	case e.Port == c.Port && differ(was, e.Listener):
+		c.left = nil
+		return Replaced, true
 	}
 	return 0, false
 }
@@ -73,9 +78,9 @@ func relate(events []Event, delivered []closing, now time.Time) []Event {
 	}
 	onPort := map[uint16][]*closing{}
 	for _, c := range all {
-		for _, l := range c.left {
-			if at := onPort[l.Port]; len(at) == 0 || at[len(at)-1] != c {
-				onPort[l.Port] = append(at, c)
+		for _, port := range c.left {
+			if at := onPort[port]; len(at) == 0 || at[len(at)-1] != c {
+				onPort[port] = append(at, c)
 			}
 		}
 	}
@@ -156,8 +161,8 @@ func withPasts(listeners []Listener, pasts map[ID]past) []Listener {
 	return told
 }
 
-// A memory is what Run remembers of the events that it delivered, as far as later ones may belong to them.
-type memory struct {
+// A recollection is what Run remembers of the events that it delivered, as far as later ones may belong to them.
+type recollection struct {
 	closings []closing
 	late     []Event          // reasons that became known since
 	pasts    map[ID]past      // of listeners
@@ -167,7 +172,7 @@ type memory struct {
 
 // explain looks for reasons that were not known when the closings were delivered: a server may close its ports a while before it
 // ends. It forgets the closings that are too long ago for anything.
-func (m *memory) explain(better func(Event) (Reason, bool)) (news bool) {
+func (m *recollection) explain(better func(Event) (Reason, bool)) (news bool) {
 	m.closings = slices.DeleteFunc(m.closings, func(c closing) bool {
 		wait := RestartGrace
 		if c.Reason.Lacks() {
@@ -189,7 +194,7 @@ func (m *memory) explain(better func(Event) (Reason, bool)) (news bool) {
 }
 
 // remember notes an update that was delivered.
-func (m *memory) remember(u Update, now time.Time) {
+func (m *recollection) remember(u Update, now time.Time) {
 	m.late = nil
 	for _, e := range u.Events {
 		m.settle(e)
@@ -200,13 +205,13 @@ func (m *memory) remember(u Update, now time.Time) {
 		if e.Kind != Closed {
 			c.take(e)
 		}
+		c.Also, c.Parts = nil, nil // there may be thousands
 		m.closings = append(m.closings, c)
-		for _, l := range e.parting() {
-			if m.rest == nil {
-				m.rest = map[ID]time.Time{}
-			}
-			m.rest[l.ID()] = now
-		}
+	}
+	if rest := restOf(u.Events, now); m.rest == nil {
+		m.rest = rest
+	} else {
+		maps.Copy(m.rest, rest)
 	}
 	gone := func(id ID) bool { return !hasID(onPort(u.Snapshot.Listeners, id.Port), id) }
 	maps.DeleteFunc(m.rest, func(id ID, since time.Time) bool { return now.Sub(since) > restWait || gone(id) })
@@ -221,7 +226,7 @@ func (m *memory) remember(u Update, now time.Time) {
 }
 
 // took notes that a server came back, or was replaced, after its closing was delivered. It is false if that was not.
-func (m *memory) took(e Event) bool {
+func (m *recollection) took(e Event) bool {
 	for i := range m.closings {
 		if c := &m.closings[i]; c.ID() == e.Before.ID() {
 			if _, ok := c.take(e); ok {
@@ -232,28 +237,39 @@ func (m *memory) took(e Event) bool {
 	return false
 }
 
-// parting returns the further parts of a server that closed.
-func (e Event) parting() []Listener {
-	s := e.Before
-	if e.Kind == Closed {
-		s = e.Server
+// restOf returns the further ports of servers that closed, and when.
+func restOf(events []Event, now time.Time) map[ID]time.Time {
+	var rest map[ID]time.Time
+	for _, e := range events {
+		c, _ := closingOf(e, now)
+		for _, l := range c.Parts {
+			if l.Port == c.Port {
+				continue
+			}
+			if rest == nil {
+				rest = map[ID]time.Time{}
+			}
+			rest[l.ID()] = now
+		}
 	}
-	return slices.DeleteFunc(slices.Clone(s.Parts), func(l Listener) bool { return l.Port == s.Port })
+	return rest
 }
 
 // markRest marks the servers that are what remains of one that closed.
-func (m *memory) markRest(servers []Server) {
-	if len(m.rest) == 0 {
+func markRest(servers []Server, rest map[ID]time.Time) {
+	if len(rest) == 0 {
 		return
 	}
 	for i, s := range servers {
-		_, servers[i].Rest = m.rest[s.ID()]
+		if _, is := rest[s.ID()]; is {
+			servers[i].Rest = true
+		}
 	}
 }
 
 // moves turns the opening of a server into a move if another server holds the port that it usually has. There is no move if the
 // usual port is its own still: then one more of the same kind was started.
-func (m *memory) moves(events []Event, now Snapshot) []Event {
+func (m *recollection) moves(events []Event, now Snapshot) []Event {
 	for i, e := range events {
 		key := e.Key().Anywhere()
 		young := !e.Owner.Since.IsZero() && now.Time.Sub(e.Owner.Since) <= movedWithin
@@ -285,7 +301,7 @@ func rivalAt(servers []Server, port uint16, key Key) (rival Server, held bool) {
 }
 
 // settle remembers the port of a server as a usual one.
-func (m *memory) settle(e Event) {
+func (m *recollection) settle(e Event) {
 	if e.Kind != Opened && e.Kind != Closed && e.Kind != Replaced || !e.Owner.Known() {
 		return
 	}
@@ -304,4 +320,3 @@ func (m *memory) settle(e Event) {
 
 // better returns the reason for a closing if it is known now and was not before.
 func (s *state) better(c Event) (Reason, bool) { return c.Reason.Explained(c.Owner, s.now.Exits) }
-

@@ -256,12 +256,13 @@ type state struct {
 	told    Update
 	base    Snapshot         // what was told, without the servers whose events are still to come
 	unborn  map[ID]time.Time // those servers, and when they were seen first
+	heads   map[ID]bool      // the heads of its servers
 	formed  []Server         // of named; nil if they are to be formed
 	began   bool             // a good snapshot has been delivered
 	held    time.Time        // since when there is an update that waits; zero if none does
 	woke    time.Time        // when somebody looked again after a while in which nobody did
 
-	memory  memory
+	memory  recollection
 	reasons map[ID]Reason // of the closings that are not delivered yet
 }
 
@@ -320,8 +321,8 @@ func (s *state) failed(err error) {
 
 // update returns what there is to deliver, and whether there is anything.
 func (s *state) update() (Update, bool) {
-	s.held = time.Time{}
 	if !s.changed {
+		s.held = time.Time{}
 		return Update{}, false
 	}
 	u := Update{Snapshot: s.now, Err: s.err, Slow: s.slow}
@@ -331,12 +332,17 @@ func (s *state) update() (Update, bool) {
 	}
 	u.Slept = time.Since(s.woke) < waking
 	u.Events = s.events(u.Snapshot)
-	if pasts := pastsOf(u.Events, s.memory.pasts); len(pasts) > 0 {
+	pasts, rest := pastsOf(u.Events, s.memory.pasts), restOf(u.Events, time.Now())
+	if len(pasts)+len(rest) > 0 {
 		u.Snapshot.Listeners = withPasts(s.named, pasts)
 		u.Snapshot.Servers = s.form(u.Snapshot.Listeners)
+		markRest(u.Snapshot.Servers, rest)
 	}
 	s.changed = len(u.Events) > 0 || u.Slow != s.told.Slow || text(u.Err) != text(s.told.Err) ||
 		!same(s.told.Snapshot.Listeners, s.named)
+	if !s.changed {
+		s.held = time.Time{}
+	}
 	return u, s.changed
 }
 
@@ -349,8 +355,8 @@ func (s *state) servers() []Server {
 }
 
 func (s *state) form(listeners []Listener) []Server {
-	servers := Servers(listeners, s.dynamic)
-	s.memory.markRest(servers)
+	servers := serversSince(listeners, s.dynamic, s.heads)
+	markRest(servers, s.memory.rest)
 	return servers
 }
 
@@ -379,7 +385,8 @@ func (s *state) events(now Snapshot) []Event {
 func (s *state) born(events []Event) []Event {
 	unborn, now := map[ID]time.Time{}, time.Now()
 	events = slices.DeleteFunc(events, func(e Event) bool {
-		if e.Kind != Opened || !s.naming.pending(e.Listener) {
+		sought := s.now.Searching && !e.Owner.Known() && !e.Owner.Foreign
+		if e.Kind != Opened || !sought && !s.naming.pending(e.Listener) {
 			return false
 		}
 		since, waits := s.unborn[e.ID()]
@@ -434,7 +441,10 @@ func (s *state) delivered(u Update) {
 	}
 	s.told, s.named, s.formed = u, u.Snapshot.Listeners, nil
 	s.told.Events = nil // the reader's alone, and perhaps thousands
-	s.base = s.baseOf(u.Snapshot)
+	s.base, s.heads = s.baseOf(u.Snapshot), make(map[ID]bool, len(u.Snapshot.Servers))
+	for _, on := range s.base.Servers {
+		s.heads[on.ID()] = true
+	}
 	s.changed = false
 	s.held = time.Time{}
 	s.began = s.began || !u.Snapshot.Time.IsZero()
@@ -442,13 +452,12 @@ func (s *state) delivered(u Update) {
 
 // baseOf returns the snapshot to compare the next one with.
 func (s *state) baseOf(now Snapshot) Snapshot {
-	if len(s.unborn)+len(s.memory.rest) == 0 {
+	if len(s.unborn) == 0 {
 		return now
 	}
 	unborn := func(id ID) bool { _, ok := s.unborn[id]; return ok }
 	now.Servers = slices.DeleteFunc(slices.Clone(now.Servers), func(on Server) bool { return unborn(on.ID()) })
 	now.Listeners = slices.DeleteFunc(slices.Clone(now.Listeners), func(l Listener) bool { return unborn(l.ID()) })
-	s.memory.markRest(now.Servers)
 	return now
 }
 

@@ -186,7 +186,7 @@ func TestRun(t *testing.T) {
 		}, {
 			name:  "owner not found by a search that takes long",
 			looks: append([]look{{sees: "80/7"}}, append(slices.Repeat([]look{{sees: "80/7 90/0", search: true}}, 30), look{sees: "80/7 90/8"})...),
-			want:  []string{"0s [80/7]", "750ms [80/7 90/0] opened 90/0", "850ms [80/7 90/8]"},
+			want:  []string{"0s [80/7]", "750ms [80/7 90/0]", "850ms [80/7 90/8] opened 90/8"},
 		}, {
 			name:  "error during a search",
 			looks: []look{{sees: "80/7"}, {sees: "80/7 90/0", search: true}, {err: errRead}, {sees: "80/7 90/8"}},

@@ -30,6 +30,9 @@ type Server struct {
 	Rest bool
 }
 
+// Alone returns the server that a listener is by itself, in the main list.
+func Alone(l Listener) Server { return Server{Listener: l, Title: l.Name(), Parts: []Listener{l}} }
+
 // on returns the parts of the server on a port.
 func (s Server) on(port uint16) []Listener {
 	return slices.DeleteFunc(slices.Clone(s.Parts), func(l Listener) bool { return l.Port != port })
@@ -56,9 +59,15 @@ func (s Server) Workers() []owner.Process {
 // Servers returns what sorted listeners amount to, in port order. The function dynamic tells of a port whether it is one that
 // the system picks for programs that do not care which.
 func Servers(listeners []Listener, dynamic func(port uint16) bool) []Server {
+	return serversSince(listeners, dynamic, nil)
+}
+
+// serversSince is Servers where some listeners were the heads of servers before. Those stay it, unless another one is more likely
+// to be meant.
+func serversSince(listeners []Listener, dynamic func(port uint16) bool, heads map[ID]bool) []Server {
 	var servers []Server
 	for _, family := range families(listeners, dynamic) {
-		first, also := merged(family, dynamic)
+		first, also := merged(family, dynamic, heads)
 		servers = append(servers, Server{Listener: first, Also: also, Parts: family, Master: masterOf(first, family, listeners),
 			Section: placingOf(first, dynamic).section()})
 	}
@@ -72,7 +81,7 @@ func Servers(listeners []Listener, dynamic func(port uint16) bool) []Server {
 func Sections(listeners []Listener, dynamic func(port uint16) bool) map[ID]Section {
 	sections := make(map[ID]Section, len(listeners))
 	for _, family := range families(listeners, dynamic) {
-		first, _ := merged(family, dynamic)
+		first, _ := merged(family, dynamic, nil)
 		for _, l := range family {
 			sections[l.ID()] = placingOf(first, dynamic).section()
 		}
@@ -99,10 +108,16 @@ func masterOf(first Listener, family, all []Listener) owner.ID {
 }
 
 // merged returns the listener that a family is known by, and one for each of its other ports. The first is the one that the
-// person is likely to mean, see lesserness. Of equals it is the lowest.
-func merged(family []Listener, dynamic func(uint16) bool) (first Listener, also []Listener) {
+// person is likely to mean, see lesserness. Of equals it is the one that was it before, else the lowest.
+func merged(family []Listener, dynamic func(uint16) bool, heads map[ID]bool) (first Listener, also []Listener) {
 	main := family[0].Owner.ID()
-	less := func(l Listener) int { return lesserness(l, l.Owner.ID() == main, dynamic(l.Port)) }
+	less := func(l Listener) int {
+		n := 2 * lesserness(l, l.Owner.ID() == main, dynamic(l.Port))
+		if !heads[l.ID()] {
+			n++
+		}
+		return n
+	}
 	first = slices.MinFunc(family, func(a, b Listener) int { return cmp.Or(cmp.Compare(less(a), less(b)), a.compare(b)) })
 	sorted := slices.SortedStableFunc(slices.Values(family), func(a, b Listener) int { return cmp.Compare(a.Port, b.Port) })
 	for len(sorted) > 0 {

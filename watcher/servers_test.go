@@ -114,6 +114,11 @@ func tool(name string) owner.Tool { return owner.Tool{Name: name, Kind: owner.Se
 // dynamic is the usual range of Linux.
 func dynamic(port uint16) bool { return port >= 32768 }
 
+// snapshotOf returns a snapshot of sorted listeners and their servers.
+func snapshotOf(listeners ...Listener) Snapshot {
+	return Snapshot{Listeners: listeners, Servers: Servers(listeners, dynamic)}
+}
+
 // describe writes a server in one line: "3000 shop · Vite +24678 (other, shared)".
 func describe(s Server) string {
 	text := fmt.Sprintf("%d %s", s.Port, s.Title)

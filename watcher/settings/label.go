@@ -21,7 +21,9 @@ func (s Settings) Applied(u watcher.Update) watcher.Update {
 	watcher.TitleAll(u.Snapshot.Servers)
 	for i := range u.Events {
 		s.apply(&u.Events[i].Server)
-		s.apply(&u.Events[i].Before)
+		if u.Events[i].Before.Port != 0 {
+			s.apply(&u.Events[i].Before)
+		}
 	}
 	return u
 }

@@ -99,12 +99,13 @@ func (what listing) choose(system port.System) (list []explain.Listener, hidden 
 	for _, s := range what.rules.Applied(watcher.Update{Snapshot: what.Snapshot}).Snapshot.Servers {
 		parts := []watcher.Server{s}
 		if what.ports {
-			parts = []watcher.Server{{Listener: s.Listener, Section: s.Section}}
+			parts = []watcher.Server{watcher.Alone(s.Listener)}
 			for _, l := range s.Also {
-				parts = append(parts, watcher.Server{Listener: l, Section: s.Section})
+				parts = append(parts, watcher.Alone(l))
 			}
 		}
 		for _, part := range parts {
+			part.Section = s.Section
 			told := explain.OfServer(part, system)
 			if what.commands {
 				told.Command = part.Facts.Command

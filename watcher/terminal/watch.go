@@ -26,8 +26,8 @@ func watchCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "watch",
 		Short: "List what listens, then say what opens and closes",
-		Long: `Lists what listens, as porttray list does, then writes a line whenever a server opens, closes, restarts, is replaced moves to another port, or becomes
-reachable from other machines. A server with further ports has one line. Ctrl-C ends it.
+		Long: `Lists what listens, as porttray list does, then writes a line whenever a server opens, closes, restarts, is replaced,
+moves to another port, or becomes reachable from other machines. A server with further ports has one line. Ctrl-C ends it.
 
 With --json each line is an object, written at once. The first is {"event":"baseline","listeners":[...]}. The others have the
 fields event, time, listener, before and reason. The events are opened, closed, restarted, replaced, moved, exposed, explained,
