@@ -13,7 +13,7 @@ import (
 // happens delivers an update in which one thing happened.
 func (s *stage) happens(e watcher.Event, now ...watcher.Listener) {
 	s.t.Helper()
-	s.loop.updates <- watcher.Update{Snapshot: watcher.Snapshot{Time: time.Now(), Listeners: now}, Events: []watcher.Event{e}}
+	s.loop.updates <- watcher.Update{Snapshot: lists(now...), Events: []watcher.Event{e}}
 	synctest.Wait()
 }
 
@@ -162,8 +162,8 @@ func TestEndingExplainedMeanwhile(t *testing.T) {
 		s.end = func(watcher.Listener, bool) owner.Result { <-release; return owner.Result{Outcome: owner.AlreadyGone} }
 		s.click("3000", "Stop")
 		s.happens(watcher.Event{Kind: watcher.Closed, Server: watcher.Alone(l), Reason: watcher.Reason{Cause: watcher.OwnerGoesOn}})
-		exits := map[owner.ID]owner.Exit{l.Owner.ID(): {How: owner.Exited, Status: 3}}
-		s.loop.updates <- watcher.Update{Snapshot: watcher.Snapshot{Time: time.Now(), Exits: exits}}
+		s.happens(watcher.Event{Kind: watcher.Explained, Server: watcher.Alone(l), Reason: watcher.Reason{
+			Cause: watcher.OwnerEnded, Exit: owner.Exit{How: owner.Exited, Status: 3}}})
 		close(release)
 		s.wait(time.Minute)
 		s.expect("Port 3000: nothing was stopped", "node (:3000) crashed")

@@ -110,7 +110,7 @@ func (j *judge) observe(events []watcher.Event, before, after []watcher.Server, 
 		case watcher.Restarted:
 			j.back(e, before, after, now)
 		case watcher.Replaced:
-			j.replace(e, now)
+			j.replace(e, before, now)
 		case watcher.Exposed:
 			j.expose(e, after, now)
 		case watcher.Explained:
@@ -151,10 +151,10 @@ func (j *judge) close(e watcher.Event, at, now time.Time) {
 
 // replace takes in that another server has the port of one. That is told once the other one has settled; if it does not, what was
 // there before has just closed.
-func (j *judge) replace(e watcher.Event, now time.Time) {
+func (j *judge) replace(e watcher.Event, before []watcher.Server, now time.Time) {
 	delete(j.exposed, e.Before.ID())
 	h := happening{kind: replaced, at: now, on: e.Server, before: e.Before, reason: e.Reason}
-	if !slices.ContainsFunc(j.waiting, h.follows) {
+	if _, was := serverOf(before, e.Before.ID()); was { // else its closing came before
 		j.close(watcher.Event{Kind: watcher.Closed, Server: e.Before, Reason: e.Reason}, now, now)
 	}
 	h.kind = opened // unless what was there was known as a server

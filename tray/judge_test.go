@@ -24,7 +24,7 @@ func TestJudgeExplains(t *testing.T) {
 		j := newJudge()
 		j.observe([]watcher.Event{{Kind: watcher.Closed, Server: watcher.Alone(l), Reason: watcher.Reason{Cause: watcher.OwnerGoesOn}}}, []watcher.Server{s}, nil, false, noon)
 		if c.exit != (owner.Exit{}) {
-			j.explain(map[owner.ID]owner.Exit{l.Owner.ID(): c.exit})
+			j.explain(watcher.Event{Kind: watcher.Explained, Server: s, Reason: watcher.Reason{Cause: watcher.OwnerEnded, Exit: c.exit}})
 		}
 		news := j.ripen(nil, noon.Add(watcher.RestartGrace))
 		if len(news) != 1 || news[0].reason.String() != c.want || news[0].reason.Interrupted() != c.quiet {

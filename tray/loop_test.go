@@ -80,13 +80,19 @@ func (s *stage) note(list *[]string, text string) {
 	*list = append(*list, text)
 }
 
+// lists returns a snapshot of listeners and the servers that they belong to. Ports from 32768 on are dynamic.
+func lists(listeners ...watcher.Listener) watcher.Snapshot {
+	servers := watcher.Servers(listeners, func(port uint16) bool { return port >= 32768 })
+	return watcher.Snapshot{Time: time.Now(), Listeners: listeners, Servers: servers}
+}
+
 // list delivers an update with these listeners, with the events that lead there.
 func (s *stage) list(listeners ...watcher.Listener) {
 	s.t.Helper()
 	synctest.Wait()
-	now := watcher.Snapshot{Time: time.Now(), Listeners: listeners}
+	now := lists(listeners...)
 	u := watcher.Update{Snapshot: now}
-	if before := s.loop.model.snapshot; !before.Time.IsZero() {
+	if before := s.loop.latest; !before.Time.IsZero() {
 		u.Events = watcher.Diff(before, now)
 	}
 	s.loop.updates <- u
@@ -741,13 +747,13 @@ func TestLoopTellsOnceThatAServerIsBack(t *testing.T) {
 			b, a := server(3000+port, 1), server(3000+port, 2)
 			a.Facts.Supervisor = owner.Supervisor{ID: owner.ID{PID: 4200}, Name: "nodemon"}
 			before, after = append(before, b), append(after, a)
-			u.Events = append(u.Events, watcher.Event{Kind: watcher.Restarted, Server: watcher.Alone(a), Before: watcher.Alone(b)})
 		}
+		u.Events = []watcher.Event{{Kind: watcher.Restarted, Server: lists(after...).Servers[0], Before: lists(before...).Servers[0]}}
 		s.list(before...)
 		s.click("3000", "Stop")
 		s.expect("Port 3000 is free")
 		s.wait(time.Second)
-		u.Snapshot = watcher.Snapshot{Time: time.Now(), Listeners: after}
+		u.Snapshot = lists(after...)
 		s.loop.updates <- u
 		s.wait(time.Minute)
 		s.expect("3000 is back: restarted by nodemon (PID 4200)")

@@ -329,13 +329,16 @@ func reachMark(s watcher.Server) string {
 }
 
 // viewPorts returns the submenu of a server's further ports, as far as there is room. A click opens a port or, where that is no
-// web server's, copies its address.
+// web server's, copies its address. The label says the port's role, if it has one.
 func viewPorts(also []watcher.Listener, who string, m model) line {
 	ports := line{kind: branch}
 	for _, l := range also[:min(len(also), maxPorts)] {
 		p := line{label: fmt.Sprintf("Open %d in browser", l.Port), click: click{action: open, id: l.ID(), who: who}}
 		if !m.settings.Rule(l).Opens(l) {
 			p.label, p.click.action = fmt.Sprintf("Copy address of %d", l.Port), copyAddress
+		}
+		if role := l.Role(); role != "" {
+			p.label += " (" + role + ")"
 		}
 		p.label += reachMark(watcher.Server{Listener: l})
 		ports.below = append(ports.below, p)
@@ -406,6 +409,8 @@ func facts(s watcher.Server, now time.Time) [2]string {
 func ownerFact(l watcher.Listener, now time.Time) string {
 	p := l.Owner
 	switch {
+	case l.Container.Pod:
+		return clean("Pod " + l.Container.Name)
 	case l.Container.ID != "":
 		return clean("Container " + owner.Printable(l.Container.Name, 24) + ", image " + l.Container.Image)
 	case !p.Known():
@@ -478,7 +483,7 @@ func name(p owner.Process, max int) string {
 // who names what a listener belongs to, a container or a process, so that it cannot be mistaken for another one.
 func who(l watcher.Listener) string {
 	if l.Container.ID != "" {
-		return "container " + owner.Printable(cmp.Or(l.Container.Name, l.Container.ID), 40)
+		return l.Container.Kind() + " " + owner.Printable(cmp.Or(l.Container.Name, l.Container.ID), 40)
 	}
 	return whoIs(l.Owner)
 }

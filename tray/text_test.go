@@ -60,7 +60,7 @@ func FuzzNotice(f *testing.F) {
 		var all []happening
 		for i, on := range []watcher.Listener{l, m, n} {
 			kind := kinds[(int(which)+i)%len(kinds)]
-			all = append(all, happening{kind: kind, at: noon, on: watcher.Server{Listener: on, Also: []watcher.Listener{m}}, before: m, reason: reason, rival: l})
+			all = append(all, happening{kind: kind, at: noon, on: watcher.Server{Listener: on, Also: []watcher.Listener{m}}, before: watcher.Alone(m), reason: reason, port: l})
 		}
 		say := []notice{announce(all[:1]), announce(all[1:2]), announce(all[2:]), announce(all), backAgain(watcher.Event{Server: watcher.Alone(l)})}
 		for _, r := range []owner.Outcome{owner.Freed, owner.Taken, owner.StillRunning, owner.NotPermitted} {
