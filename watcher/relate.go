@@ -261,7 +261,7 @@ func markRest(servers []Server, rest map[ID]time.Time) {
 		return
 	}
 	for i, s := range servers {
-		if _, is := rest[s.ID()]; is {
+		if since, is := rest[s.ID()]; is && time.Since(since) <= restWait {
 			servers[i].Rest = true
 		}
 	}
