@@ -46,9 +46,9 @@ func perform(t *testing.T, test func(s *stage)) {
 			scheme: func(context.Context, watcher.Listener) string { return "http" },
 			open:   func(_ context.Context, url string) error { s.note(&s.opened, url); return s.fail },
 			copy:   func(_ context.Context, text string) error { s.note(&s.copied, text); return s.fail },
-			end: func(_ context.Context, l watcher.Listener, force bool, _ time.Duration) owner.Result {
-				s.note(&s.signals, who(l))
-				return s.end(l, force)
+			end: func(_ context.Context, on watcher.Server, force bool, _ time.Duration) owner.Result {
+				s.note(&s.signals, whole(on))
+				return s.end(on.Listener, force)
 			},
 			network: func(watcher.Listener) (netip.Addr, error) { return netip.MustParseAddr("192.0.2.7"), s.fail },
 			say: func(n notice) {
