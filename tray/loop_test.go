@@ -531,6 +531,23 @@ func TestLoopStopsOnlyTheContainerThatWasShown(t *testing.T) {
 	}
 }
 
+// A Stop that was shown for some workers is not for others that have come since.
+func TestLoopStopsOnlyTheWorkersThatWereShown(t *testing.T) {
+	perform(t, func(s *stage) {
+		s.list(prefork(3000, 0, 10, 11)...)
+		old := s.menu.root.find("3000", "Stop python3 (PID 10) and 1 worker")
+		s.use(menuOpened)
+		s.list(prefork(3000, 0, 10, 11, 12)...)
+		s.clickItem(old)
+		s.expect("Port 3000: nothing was stopped")
+		s.use(menuClosed)
+		s.click("3000", "Stop python3 (PID 10) and 2 workers")
+		if !slices.Equal(s.signals, []string{"python3 (PID 10) and 2 workers"}) {
+			t.Errorf("stopped %q", s.signals)
+		}
+	})
+}
+
 func TestLoopIsIdleWhenNothingChanges(t *testing.T) {
 	perform(t, func(s *stage) {
 		s.list(server(3000, 1))

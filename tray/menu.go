@@ -383,7 +383,7 @@ func viewCommand(verb string, s watcher.Server, m model, does click) line {
 		return refused("Cannot " + verb + " the container: " + s.Untold)
 	}
 	if others := s.AlsoEnds(m.servers); len(others) > 0 {
-		return refused("Cannot " + verb + " " + name(p, maxName) + ": also serves " + titles(others))
+		return refused("Cannot " + verb + " alone: also serves " + titles(others))
 	}
 	for _, p := range s.Group().Workers {
 		if p.Refusal != "" {

@@ -279,3 +279,37 @@ func TestEndHolder(t *testing.T) {
 		t.Errorf("the holder has ended: %v", err)
 	}
 }
+
+// TestPartners has a scanner follow the processes that share a socket, while one after the other ends.
+func TestPartners(t *testing.T) {
+	needPython(t)
+	if !(world{}).enter(t) {
+		return
+	}
+	g := startGroup(t, "one-socket")
+	g.look(1, false)
+	s := newFast(t)
+	for _, want := range []int{1, 3, 2, 1, 0} {
+		var owners []owner.Process
+		for end := time.Now().Add(patience); ; time.Sleep(10 * time.Millisecond) {
+			now, err := s.scan(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			if owners = now.Holders(3010); len(owners) == want {
+				break
+			}
+			if time.Now().After(end) {
+				t.Fatalf("the owners are %+v, want %d", owners, want)
+			}
+		}
+		for _, p := range owners {
+			if p.Gone() || p.Name != "python3" {
+				t.Errorf("%+v is an owner of %d", p, len(owners))
+			}
+		}
+		if want > 0 {
+			kill9(t, owners[len(owners)-1].PID) // the first time it is the master
+		}
+	}
+}

@@ -42,7 +42,7 @@ func TestNeighbourOfAnotherUser(t *testing.T) {
 	if got := End(t.Context(), Server{Listener: posing}, true, owner.Wait); got.Outcome != owner.Refused {
 		t.Errorf("another user's, shown as one's own: %+v", got)
 	}
-	if got := End(t.Context(), Server{Listener: my}, false, owner.Wait); got.Outcome != owner.Freed || !got.Ended {
+	if got := End(t.Context(), Server{Listener: my}, false, owner.Wait); got.Outcome != owner.Shared || !got.Ended || !got.Left[0].Is(their.Owner) {
 		t.Errorf("one's own: %+v", got)
 	}
 	if !my.Owner.Gone() || their.Owner.Gone() {

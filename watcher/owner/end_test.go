@@ -341,6 +341,73 @@ func TestEndMissesNobody(t *testing.T) {
 	}
 }
 
+// TestEndOfGroups has groups of two processes and, for some, of a master that is none. Who is not hit survives.
+func TestEndOfGroups(t *testing.T) {
+	self, err := owner.Identify(int32(os.Getpid()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	both := func(a, b owner.Process) []owner.Process { return []owner.Process{a, b} }
+	for _, tt := range []struct {
+		name   string
+		group  func(a, b, other owner.Process) owner.Group
+		holds  func(a, b owner.Process) []owner.Process // the port, as long as they live
+		err    error                                    // of a scan
+		want   owner.Outcome
+		reason string
+		alive  [2]bool
+	}{
+		{name: "two workers", want: owner.Freed},
+		{name: "one has let go", holds: func(a, _ owner.Process) []owner.Process { return []owner.Process{a} }, want: owner.Freed, alive: [2]bool{false, true}},
+		{name: "both have let go", holds: func(_, _ owner.Process) []owner.Process { return nil }, want: owner.AlreadyGone, alive: [2]bool{true, true}},
+		{name: "one has ended", group: func(a, b, _ owner.Process) owner.Group {
+			a.Start--
+			return owner.Group{Workers: both(a, b)}
+		}, want: owner.Shared, alive: [2]bool{true, false}},
+		{name: "one is never signalled", group: func(a, _, _ owner.Process) owner.Group { return owner.Group{Workers: both(a, self)} },
+			want: owner.Refused, reason: "porttray itself", alive: [2]bool{true, true}},
+		{name: "one is unknown", group: func(a, _, _ owner.Process) owner.Group { return owner.Group{Workers: both(a, owner.Process{})} },
+			want: owner.Refused, reason: "its process is unknown", alive: [2]bool{true, true}},
+		{name: "another server would end", err: fmt.Errorf("scan: %w", owner.Refusal("also serves blog :5602")),
+			want: owner.Refused, reason: "also serves blog :5602", alive: [2]bool{true, true}},
+		{name: "a scan fails", err: errors.New("no table"), want: owner.Failed, alive: [2]bool{true, true}},
+		{name: "the master is this program", group: func(a, b, _ owner.Process) owner.Group { return owner.Group{Master: self, Workers: both(a, b)} },
+			want: owner.Refused, reason: "porttray itself", alive: [2]bool{true, true}},
+		{name: "the master is no parent of theirs", group: func(a, b, other owner.Process) owner.Group { return owner.Group{Master: other, Workers: both(a, b)} },
+			want: owner.AlreadyGone, alive: [2]bool{true, true}},
+		{name: "the master has ended, and its PID is another's", group: func(a, b, other owner.Process) owner.Group {
+			other.Start--
+			return owner.Group{Master: other, Workers: both(a, b)}
+		}, want: owner.Freed},
+		{name: "the master runs another program", group: func(a, b, other owner.Process) owner.Group {
+			other.Exe = filepath.Join(os.TempDir(), "other")
+			return owner.Group{Master: other, Workers: both(a, b)}
+		}, want: owner.Freed},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			a, b, other := start(t, command(t, "obedient", "")), start(t, command(t, "obedient", "")), start(t, command(t, "obedient", ""))
+			group := owner.Group{Workers: both(a.Process, b.Process)}
+			if tt.group != nil {
+				group = tt.group(a.Process, b.Process, other.Process)
+			}
+			holds := both(a.Process, b.Process)
+			if tt.holds != nil {
+				holds = tt.holds(a.Process, b.Process)
+			}
+			got := owner.End(t.Context(), group, true, owner.Wait, func(context.Context) ([]owner.Process, error) {
+				return slices.DeleteFunc(slices.Clone(holds), owner.Process.Gone), tt.err
+			})
+			if got.Outcome != tt.want || got.Reason != tt.reason {
+				t.Errorf("got %+v, want outcome %d, reason %q", got, tt.want, tt.reason)
+			}
+			if alive := [2]bool{a.alive(), b.alive()}; alive != tt.alive || !other.alive() {
+				t.Errorf("alive afterwards: %v, want %v; another one: %v", alive, tt.alive, other.alive())
+			}
+		})
+	}
+}
+
 // TestEndTaken has a newcomer on the port as soon as the victim has left it.
 func TestEndTaken(t *testing.T) {
 	t.Parallel()
