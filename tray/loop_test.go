@@ -548,6 +548,27 @@ func TestLoopStopsOnlyTheWorkersThatWereShown(t *testing.T) {
 	})
 }
 
+// Workers that end one after the other because of a Stop are no news.
+func TestLoopTellsOnceOfWorkersThatEnd(t *testing.T) {
+	for _, order := range [][]int32{{11, 12}, {10, 12}, {12}, {10}, nil} {
+		perform(t, func(s *stage) {
+			s.list(prefork(3000, 0, 10, 11, 12)...)
+			release := make(chan struct{})
+			s.end = func(watcher.Listener, bool) owner.Result {
+				<-release
+				return owner.Result{Outcome: owner.Freed, Ended: true}
+			}
+			s.click("3000", "Stop python3 (PID 10) and 2 workers")
+			s.list(prefork(3000, 0, order...)...)
+			s.wait(100 * time.Millisecond)
+			s.list()
+			close(release)
+			s.wait(time.Minute)
+			s.expect("Port 3000 is free")
+		})
+	}
+}
+
 func TestLoopIsIdleWhenNothingChanges(t *testing.T) {
 	perform(t, func(s *stage) {
 		s.list(server(3000, 1))

@@ -31,6 +31,11 @@ func (l *loop) act(ctx context.Context, a action, on watcher.Listener) {
 		}
 		servers := l.model.servers
 		s, _ := serverOf(servers, on.ID()) // a click counts only for what is one
+		for _, p := range s.Group().Workers {
+			if s.Container.ID == "" { // the server is known by another worker when the main one has ended
+				l.endings[watcher.Target{Process: p.ID()}] = l.endings[on.Target()]
+			}
+		}
 		do = func(ctx context.Context) result {
 			r := l.do.end(ctx, s, a == kill, owner.Wait)
 			return result{action: a, say: outcome(s, servers, a == kill, r), target: on.Target(), port: on.Port, end: r}
