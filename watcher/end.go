@@ -78,7 +78,7 @@ func (s Server) spare(ctx context.Context, now []Listener) error {
 	if len(others) == 0 {
 		return nil
 	}
-	reason := "also serves " + strings.Join(others, ", ")
+	reason := "also serves " + owner.Printable(strings.Join(others, ", "), 80)
 	if s.Owner.Refusal != "" {
 		reason += "; " + s.Owner.Refusal
 	}
