@@ -116,7 +116,7 @@ func TestEndingOfWhatIsTakenOver(t *testing.T) {
 		l, again := server(3000, 1), server(3000, 2)
 		s.list(l)
 		s.end = func(watcher.Listener, bool) owner.Result {
-			return owner.Result{Outcome: owner.Taken, Ended: true, By: again.Owner}
+			return owner.Result{Outcome: owner.Taken, Ended: true, Left: []owner.Process{again.Owner}}
 		}
 		s.click("3000", "Stop")
 		s.happens(watcher.Event{Kind: watcher.Restarted, Server: watcher.Alone(again), Before: watcher.Alone(l), Reason: byTERM}, again)

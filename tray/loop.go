@@ -438,7 +438,9 @@ func (l *loop) click(ctx context.Context, c click) {
 	case open:
 		listener, ok = l.find(c.id)
 	case stop, kill:
-		ok = ok && listener.Target() == c.target // behind one forwarder there can be another container by now
+		s, head := serverOf(l.model.servers, c.id)
+		// Behind one forwarder there can be another container by now, and a server can have got another worker.
+		ok = ok && head && listener.Target() == c.target && whole(s) == c.who
 	}
 	switch {
 	case !ok && (c.action == stop || c.action == kill):

@@ -46,9 +46,9 @@ func perform(t *testing.T, test func(s *stage)) {
 			scheme: func(context.Context, watcher.Listener) string { return "http" },
 			open:   func(_ context.Context, url string) error { s.note(&s.opened, url); return s.fail },
 			copy:   func(_ context.Context, text string) error { s.note(&s.copied, text); return s.fail },
-			end: func(_ context.Context, l watcher.Listener, force bool, _ time.Duration) owner.Result {
-				s.note(&s.signals, who(l))
-				return s.end(l, force)
+			end: func(_ context.Context, on watcher.Server, force bool, _ time.Duration) owner.Result {
+				s.note(&s.signals, whole(on))
+				return s.end(on.Listener, force)
 			},
 			network: func(watcher.Listener) (netip.Addr, error) { return netip.MustParseAddr("192.0.2.7"), s.fail },
 			say: func(n notice) {
@@ -533,6 +533,44 @@ func TestLoopStopsOnlyTheContainerThatWasShown(t *testing.T) {
 					t.Errorf("stopped %q", s.signals)
 				}
 			})
+		})
+	}
+}
+
+// A Stop that was shown for some workers is not for others that have come since.
+func TestLoopStopsOnlyTheWorkersThatWereShown(t *testing.T) {
+	perform(t, func(s *stage) {
+		s.list(prefork(3000, 0, 10, 11)...)
+		old := s.menu.root.find("3000", "Stop python3 (PID 10) and 1 worker")
+		s.use(menuOpened)
+		s.list(prefork(3000, 0, 10, 11, 12)...)
+		s.clickItem(old)
+		s.expect("Port 3000: nothing was stopped")
+		s.use(menuClosed)
+		s.click("3000", "Stop python3 (PID 10) and 2 workers")
+		if !slices.Equal(s.signals, []string{"python3 (PID 10) and 2 workers"}) {
+			t.Errorf("stopped %q", s.signals)
+		}
+	})
+}
+
+// Workers that end one after the other because of a Stop are no news.
+func TestLoopTellsOnceOfWorkersThatEnd(t *testing.T) {
+	for _, order := range [][]int32{{11, 12}, {10, 12}, {12}, {10}, nil} {
+		perform(t, func(s *stage) {
+			s.list(prefork(3000, 0, 10, 11, 12)...)
+			release := make(chan struct{})
+			s.end = func(watcher.Listener, bool) owner.Result {
+				<-release
+				return owner.Result{Outcome: owner.Freed, Ended: true}
+			}
+			s.click("3000", "Stop python3 (PID 10) and 2 workers")
+			s.list(prefork(3000, 0, order...)...)
+			s.wait(100 * time.Millisecond)
+			s.list()
+			close(release)
+			s.wait(time.Minute)
+			s.expect("Port 3000 is free")
 		})
 	}
 }

@@ -76,7 +76,7 @@ func newMachine(t *testing.T) *machine {
 	}}
 	m.loop.drawer = &drawer{clicks: make(chan click)}
 	m.loop.do = deeds{record: func(watcher.Update) {}, say: func(n notice) { m.book.said = append(m.book.said, told{n, time.Now()}) },
-		end: func(ctx context.Context, _ watcher.Listener, _ bool, _ time.Duration) owner.Result {
+		end: func(ctx context.Context, _ watcher.Server, _ bool, _ time.Duration) owner.Result {
 			answer := make(chan owner.Result, 1)
 			m.waiting = append(m.waiting, answer) // the machine itself waits meanwhile
 			select {

@@ -90,6 +90,9 @@ func TestDuration(t *testing.T) {
 
 func TestOutcome(t *testing.T) {
 	l := server(3000, 4242)
+	worker := server(3000, 4243)
+	both := []owner.Process{l.Owner, worker.Owner}
+	beside := watcher.Server{Listener: server(3000, 7), Title: "blog", Parts: []watcher.Listener{server(3000, 7)}}
 	for _, c := range []struct {
 		force       bool
 		result      owner.Result
@@ -102,10 +105,19 @@ func TestOutcome(t *testing.T) {
 			[]watcher.Listener{server(3001, 4242), server(9229, 4242)}},
 		{false, owner.Result{Outcome: owner.StillRunning, Ended: true}, "Port 3000 is still in use", "node (PID 4242) has ended, but something holds the port still", nil},
 		{false, owner.Result{Outcome: owner.Freed}, "Port 3000 is free", "node (PID 4242) runs on, but no longer listens there", nil},
-		{false, owner.Result{Outcome: owner.Taken, Ended: true, By: owner.Process{PID: 9, Name: "ruby"}}, "Port 3000 was taken over", "node (PID 4242) let it go, and now ruby (PID 9) has it", nil},
-		{true, owner.Result{Outcome: owner.Taken}, "Port 3000 was taken over", "node (PID 4242) let it go, and now a process that this user cannot see has it", nil},
+		{false, owner.Result{Outcome: owner.Taken, Ended: true, Left: []owner.Process{{PID: 9, Name: "ruby"}}}, "Port 3000 was taken over", "node (PID 4242) let it go, and now ruby (PID 9) has it", nil},
+		{true, owner.Result{Outcome: owner.Taken, Left: []owner.Process{{}}}, "Port 3000 was taken over", "node (PID 4242) let it go, and now a process that this user cannot see has it", nil},
 		{false, owner.Result{Outcome: owner.StillRunning}, "Port 3000 is still in use", "node (PID 4242) did not stop within 5 seconds; Kill would force it", nil},
 		{true, owner.Result{Outcome: owner.StillRunning}, "Port 3000 is still in use", "node (PID 4242) is still there 5 seconds after Kill", nil},
+		{false, owner.Result{Outcome: owner.Freed, Ended: true}, "Port 3000 is free", "node (PID 4242) and 1 worker stopped", []watcher.Listener{worker}},
+		{false, owner.Result{Outcome: owner.StillRunning, Left: both}, "Port 3000 is still in use",
+			"node (PID 4242) and 1 worker did not stop within 5 seconds; left: node (PID 4242), node (PID 4243); Kill would force it", []watcher.Listener{worker}},
+		{true, owner.Result{Outcome: owner.StillRunning, Left: both[1:]}, "Port 3000 is still in use",
+			"node (PID 4242) and 1 worker is still there 5 seconds after Kill; left: node (PID 4243)", []watcher.Listener{worker}},
+		{false, owner.Result{Outcome: owner.Shared, Ended: true, Left: []owner.Process{beside.Owner}}, "Port 3000 is still in use",
+			"node (PID 4242) stopped; blog still listens there", nil},
+		{false, owner.Result{Outcome: owner.Shared, Left: []owner.Process{{}}}, "Port 3000 is still in use",
+			"node (PID 4242) runs on, but no longer listens there; a process that this user cannot see still listens there", nil},
 		{false, owner.Result{Outcome: owner.Unclear}, "Port 3000 cannot be looked at", "node (PID 4242) was asked to end; what came of it cannot be seen", nil},
 		{true, owner.Result{Outcome: owner.Unclear, Ended: true}, "Port 3000 cannot be looked at", "node (PID 4242) has ended; whether the port is free cannot be seen", nil},
 		{false, owner.Result{Outcome: owner.AlreadyGone}, "Port 3000: nothing was stopped", "node (PID 4242) no longer listens there", nil},
@@ -113,7 +125,8 @@ func TestOutcome(t *testing.T) {
 		{false, owner.Result{Outcome: owner.Refused, Reason: "part of the system"}, "Port 3000: nothing was stopped", "node (PID 4242): part of the system", nil},
 		{false, owner.Result{Err: errors.New("list TCP sockets: no memory")}, "Could not stop node", "list TCP sockets: no memory", nil},
 	} {
-		if got := outcome(l, c.others, c.force, c.result); got != (notice{title: c.title, body: c.body}) {
+		on := watcher.Server{Listener: l, Parts: append([]watcher.Listener{l}, c.others...)}
+		if got := outcome(on, []watcher.Server{on, beside}, c.force, c.result); got != (notice{title: c.title, body: c.body}) {
 			t.Errorf("outcome %d (force %v): got %q / %q, want %q / %q", c.result.Outcome, c.force, got.title, got.body, c.title, c.body)
 		}
 	}

@@ -62,7 +62,7 @@ func TestFaultHidden(t *testing.T) {
 				}
 			}
 			for _, l := range s.found.Listeners {
-				if got := End(t.Context(), l, true, 0); !l.Owner.Known() && got.Outcome != owner.Refused {
+				if got := End(t.Context(), Server{Listener: l}, true, 0); !l.Owner.Known() && got.Outcome != owner.Refused {
 					t.Errorf("port %d: %+v, want it refused", l.Port, got)
 				}
 			}
@@ -252,7 +252,7 @@ func TestFaultForeignPIDs(t *testing.T) {
 		t.Fatalf("no process has the PID %d here", target.Owner.PID)
 	}
 	for _, force := range []bool{false, true} {
-		if got := End(t.Context(), target, force, time.Second); got.Outcome != owner.Refused {
+		if got := End(t.Context(), Server{Listener: target}, force, time.Second); got.Outcome != owner.Refused {
 			t.Errorf("%+v, want it refused", got)
 		}
 	}

@@ -90,7 +90,8 @@ func Sections(listeners []Listener, dynamic func(port uint16) bool) map[ID]Secti
 }
 
 // masterOf returns the process that started all of a family that listen on the head's port, if there are several and it runs the
-// same program as they do. A shell or a launcher does not: its end need not be theirs. Nor is it one that listens itself.
+// same program as they do. A shell or a launcher does not: its end need not be theirs. Nor is it one that listens itself, or from
+// which another family descends.
 func masterOf(first Listener, family, all []Listener) owner.ID {
 	master, workers := first.Facts.Ancestors[0], 0
 	for _, l := range family {
@@ -101,7 +102,10 @@ func masterOf(first Listener, family, all []Listener) owner.ID {
 			return owner.ID{}
 		}
 	}
-	if workers < 2 || slices.ContainsFunc(all, func(l Listener) bool { return l.Owner.ID() == master }) {
+	if workers < 2 || slices.ContainsFunc(all, func(l Listener) bool {
+		part := slices.ContainsFunc(family, func(f Listener) bool { return f.ID() == l.ID() })
+		return l.Owner.ID() == master || !part && slices.Contains(l.Facts.Ancestors[:], master)
+	}) {
 		return owner.ID{}
 	}
 	return master
