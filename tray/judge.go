@@ -12,9 +12,6 @@ import (
 const (
 	// settled is how long a listener must have been there before it is told of: what lives shorter is nobody's server.
 	settled = 1500 * time.Millisecond
-	// sought is how long it waits at most for its owner to be found: on a busy machine that takes longer, and without its owner nobody
-	// can tell whose server it is.
-	sought = 10 * time.Second
 	// together is how long a notice waits for others that are about to be due.
 	together = 2 * time.Second
 	// apart is the least time between two notices.
@@ -60,15 +57,14 @@ type judge struct {
 
 // A happening is what is to be told about one server.
 type happening struct {
-	kind    what
-	at      time.Time // when it happened
-	on      watcher.Server
-	before  watcher.Server   // for replaced: what was there; for moved: what holds its usual port
-	port    watcher.Listener // for exposed: the port
-	reason  watcher.Reason
-	strange bool          // for opened: its owner is still being looked for, so that it has to wait for longer
-	count   int           // for looping
-	span    time.Duration // within which it did so
+	kind   what
+	at     time.Time // when it happened
+	on     watcher.Server
+	before watcher.Server   // for replaced: what was there; for moved: what holds its usual port
+	port   watcher.Listener // for exposed: the port
+	reason watcher.Reason
+	count  int           // for looping
+	span   time.Duration // within which it did so
 }
 
 type what int
@@ -273,7 +269,6 @@ func (j *judge) crashing(l watcher.Listener, now time.Time) bool {
 // ripen decides about what has waited for long enough, and returns what was decided since it was called last. The servers are
 // those that are there.
 func (j *judge) ripen(servers []watcher.Server, now time.Time) []happening {
-	j.recognize(servers, now)
 	j.fresh = slices.DeleteFunc(j.fresh, func(h happening) bool {
 		if now.Before(h.ripe()) {
 			return false
@@ -310,25 +305,8 @@ func (j *judge) ripen(servers []watcher.Server, now time.Time) []happening {
 	return news
 }
 
-// recognize has servers wait for longer whose owner is not known when they have been there for long enough, and no longer than that once
-// it is.
-func (j *judge) recognize(servers []watcher.Server, now time.Time) {
-	for i := range j.fresh {
-		h := &j.fresh[i]
-		if now.Sub(h.at) >= settled {
-			s, ok := serverOf(servers, latestID(h.on.Listener, servers))
-			h.strange = ok && !s.Owner.Known() && !s.Owner.Foreign && !s.Redirected
-		}
-	}
-}
-
 // ripe returns when something that opened has been there for long enough.
-func (h happening) ripe() time.Time {
-	if h.strange {
-		return h.at.Add(sought)
-	}
-	return h.at.Add(settled)
-}
+func (h happening) ripe() time.Time { return h.at.Add(settled) }
 
 // returned forgets that a server closed which is there again, and reports whether it had: another one may have had the port for a
 // moment in between.

@@ -196,7 +196,10 @@ func (m *machine) look() {
 	slept := !m.woke.IsZero() && now.Sub(m.woke) < waking
 	u := watcher.Update{Snapshot: lists(all...), Slept: slept}
 	if len(m.book.lives) > 0 {
-		u.Events = append(m.relate(watcher.Diff(lists(m.seen...), u.Snapshot)), m.explained()...)
+		unseen := func(l watcher.Listener) bool { return !l.Owner.Known() }
+		events := watcher.Diff(lists(slices.DeleteFunc(slices.Clone(m.seen), unseen)...), u.Snapshot)
+		events = slices.DeleteFunc(events, func(e watcher.Event) bool { return unseen(e.Listener) }) // they come with their owners
+		u.Events = append(m.relate(events), m.explained()...)
 		if len(u.Events) == 0 && slices.EqualFunc(m.seen, all, watcher.Listener.Equal) {
 			return
 		}

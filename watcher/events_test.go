@@ -117,6 +117,22 @@ func TestEventsAreAboutServers(t *testing.T) {
 			[]moment{{0, app(7, 3340, 3341)}, {1000 * ms, app(7, 3341)}, {1000*ms + restWait + time.Second, app(7, 3341, 3342)}, {1000*ms + restWait + time.Minute, nil}},
 			[]string{"1.5s closed 3340 (PID 7), still running, no longer listening", "6m2s closed 3341 (PID 7), ended"},
 		}, {
+			"the owner of a socket is found late",
+			[]moment{{0, nil}, {1000 * ms, []Listener{serves(3000, 0, unknown)}}, {5000 * ms, app(8, 3000)}},
+			[]string{"5.5s opened 3000 (PID 8)"},
+		}, {
+			"the owner of a socket is never found",
+			[]moment{{0, nil}, {1000 * ms, []Listener{serves(3000, 0, unknown)}}},
+			[]string{"7.5s opened 3000 (PID 0)"},
+		}, {
+			"a socket whose owner is not found closes again",
+			[]moment{{0, nil}, {1000 * ms, []Listener{serves(3000, 0, unknown)}}, {5000 * ms, nil}},
+			nil,
+		}, {
+			"a socket of another user",
+			[]moment{{0, nil}, {1000 * ms, []Listener{serves(3000, 0, hidden)}}},
+			[]string{"1.25s opened 3000 (PID 0)"},
+		}, {
 			"another program of a project takes the port of a further one",
 			[]moment{{0, app(7, 3000, 24678)}, {1000 * ms, []Listener{serves(24678, 8, in(blog), by(vite))}}},
 			[]string{"1.25s closed 3000 (PID 7), ended", "1.25s opened 24678 (PID 8)"},

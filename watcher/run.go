@@ -385,7 +385,7 @@ func (s *state) events(now Snapshot) []Event {
 func (s *state) born(events []Event) []Event {
 	unborn, now := map[ID]time.Time{}, time.Now()
 	events = slices.DeleteFunc(events, func(e Event) bool {
-		sought := s.now.Searching && !e.Owner.Known() && !e.Owner.Foreign
+		sought := !e.Owner.Known() && !e.Owner.Foreign && !e.Redirected // a socket is seen before its owner is
 		if e.Kind != Opened || !sought && !s.naming.pending(e.Listener) {
 			return false
 		}
@@ -393,8 +393,11 @@ func (s *state) born(events []Event) []Event {
 		if !waits {
 			since = now
 		}
-		unborn[e.ID()] = since
-		return now.Sub(since) < RestartGrace
+		wait := now.Sub(since) < RestartGrace
+		if wait {
+			unborn[e.ID()] = since
+		}
+		return wait
 	})
 	s.unborn = unborn
 	return events
