@@ -77,18 +77,6 @@ func serversSince(listeners []Listener, dynamic func(port uint16) bool, heads ma
 	return servers
 }
 
-// Sections returns for each of sorted listeners the section of the server that it belongs to. See Servers.
-func Sections(listeners []Listener, dynamic func(port uint16) bool) map[ID]Section {
-	sections := make(map[ID]Section, len(listeners))
-	for _, family := range families(listeners, dynamic) {
-		first, _ := merged(family, dynamic, nil)
-		for _, l := range family {
-			sections[l.ID()] = placingOf(first, dynamic).section()
-		}
-	}
-	return sections
-}
-
 // masterOf returns the process that started all of a family that listen on the head's port, if there are several and it runs the
 // same program as they do. A shell or a launcher does not: its end need not be theirs. Nor is it one that listens itself, or from
 // which another family descends.
