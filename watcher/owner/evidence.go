@@ -50,6 +50,8 @@ func absolute(dir, file string) string {
 		return ""
 	case filepath.IsAbs(file):
 		return filepath.Clean(file)
+	case os.IsPathSeparator(file[0]): // on Windows such a path lies on the volume of the directory
+		return filepath.Clean(filepath.VolumeName(dir) + file)
 	case dir == "":
 		return ""
 	}

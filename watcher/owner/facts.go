@@ -15,7 +15,8 @@ type Facts struct {
 	// Program is what the process runs, where no Tool that serves says it: a script or an archive by its path with
 	// slashes, a Python module or a Java class by its full name, else the program by its name. What lies in the Project
 	// has its path from there: "cmd/api/main.js". It stays the same when the server is started again: versions of
-	// archives and directories of builds are left out of it. It holds no arguments and 256 bytes at most.
+	// archives and directories of builds are left out of it. It holds no arguments and 256 bytes at most. It is empty for a
+	// process that has given itself another name than its program's.
 	Program string
 	// Self is what the process itself is where the Tool is inherited: a helper, a runner or nothing.
 	Self Tool

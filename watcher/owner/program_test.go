@@ -73,7 +73,7 @@ func TestProgramOf(t *testing.T) {
 				l.exe = ""
 			}
 			exe := filepath.FromSlash(l.program())
-			line = append(line, newMember(member{args: l.args(), exe: exe, dir: filepath.FromSlash(dir), name: "comm"}))
+			line = append(line, newMember(member{args: l.args(), exe: exe, dir: filepath.FromSlash(dir)}))
 			line[i].inspect()
 		}
 		got := programOf(line, filepath.FromSlash(dir))
@@ -85,6 +85,35 @@ func TestProgramOf(t *testing.T) {
 		}
 		if got != tt.want {
 			t.Errorf("%s: got %q, want %q; it holds %+v", tt.line, got, tt.want, line[0].commands)
+		}
+	}
+}
+
+// TestRenamed has the names that processes have given themselves, as far as Linux keeps them.
+func TestRenamed(t *testing.T) {
+	for _, c := range []struct {
+		name, line, exe string
+		want            bool
+	}{
+		{"server", "./server", "/srv/server", false},
+		{"a-very-long-nam", "/opt/a-very-long-name", "", false},
+		{"link", "/opt/link", "/opt/server", false},
+		{"server", "/opt/link", "/opt/server", false},
+		{"myd: ready to s", "myd: ready to serve|", "/usr/sbin/myd", false},
+		{"/opt/myd: ready", "/opt/myd: ready to serve|", "/opt/myd", false},
+		{"MainThread", "/opt/server", "", false},
+		{"", "/opt/server", "", false},
+		{"a/b", "/opt/a-b", "/opt/server", true},
+		{"</b>", "/opt/server", "", true},
+		{"Web Content", "/opt/server", "", true},
+	} {
+		l := toolLine{line: c.line, exe: c.exe}
+		m := newMember(member{name: c.name, args: l.args(), exe: l.program()})
+		if got := m.renamed(); got != c.want {
+			t.Errorf("%q, %s: %v, want %v", c.name, c.line, got, c.want)
+		}
+		if got := programOf([]member{m}, ""); c.want && got != "" {
+			t.Errorf("%q, %s: the program is %q", c.name, c.line, got)
 		}
 	}
 }
