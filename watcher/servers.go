@@ -50,9 +50,13 @@ func (s Server) Workers() []owner.Process {
 // the system picks for programs that do not care which.
 func Servers(listeners []Listener, dynamic func(port uint16) bool) []Server {
 	var servers []Server
+	listens := map[owner.ID]bool{}
+	for _, l := range listeners {
+		listens[l.Owner.ID()] = true
+	}
 	for _, family := range families(listeners, dynamic) {
 		first, also := merged(family, dynamic)
-		servers = append(servers, Server{Listener: first, Also: also, Parts: family, Master: masterOf(first, family, listeners),
+		servers = append(servers, Server{Listener: first, Also: also, Parts: family, Master: masterOf(first, family, listens),
 			Section: placingOf(first, dynamic).section()})
 	}
 	slices.SortFunc(servers, func(a, b Server) int { return a.compare(b.Listener) })
@@ -75,7 +79,7 @@ func Sections(listeners []Listener, dynamic func(port uint16) bool) map[ID]Secti
 
 // masterOf returns the process that started all of a family that listen on the head's port, if there are several and it runs the
 // same program as they do. A shell or a launcher does not: its end need not be theirs. Nor is it one that listens itself.
-func masterOf(first Listener, family, all []Listener) owner.ID {
+func masterOf(first Listener, family []Listener, listens map[owner.ID]bool) owner.ID {
 	master, workers := first.Facts.Ancestors[0], 0
 	for _, l := range family {
 		if l.Port != first.Port {
@@ -85,7 +89,7 @@ func masterOf(first Listener, family, all []Listener) owner.ID {
 			return owner.ID{}
 		}
 	}
-	if workers < 2 || slices.ContainsFunc(all, func(l Listener) bool { return l.Owner.ID() == master }) {
+	if workers < 2 || listens[master] {
 		return owner.ID{}
 	}
 	return master

@@ -441,13 +441,37 @@ func TestServersLoseNothing(t *testing.T) {
 	}
 }
 
+// BenchmarkServers has machines with many listeners that are difficult to group or to name. The time for each listener is the
+// same for 300 and for 3000.
 func BenchmarkServers(b *testing.B) {
-	var listeners []Listener
-	for i := range 300 {
-		listeners = append(listeners, serves(uint16(3000+i), int32(i+2), in(shop), by(vite), under(1)))
-	}
-	b.ReportAllocs()
-	for b.Loop() {
-		Servers(listeners, dynamic)
+	app := workerOf("/usr/bin/python3", "/home/ann/shop")
+	for name, listener := range map[string]func(i int) Listener{
+		"one project": func(i int) Listener { return serves(uint16(3000+i), int32(i+2), in(shop), by(vite), under(1)) },
+		"one name": func(i int) Listener {
+			return serves(uint16(3000+i), int32(i+2), in(owner.Project{Name: "shop", Dir: fmt.Sprintf("/%d/shop", i)}))
+		},
+		"one script": func(i int) Listener {
+			l := serves(uint16(3000+i), int32(i+2), in(shop))
+			l.Facts.Program = fmt.Sprintf("%d/src/main.js", i)
+			return l
+		},
+		"one port":    func(i int) Listener { return serves(3000, int32(i+2), in(shop), app) },
+		"one master":  func(i int) Listener { return serves(3000, int32(i+2), in(shop), app, forked, under(1)) },
+		"one process": func(i int) Listener { return serves(uint16(3000+i), 2, in(shop)) },
+		"adapters":    func(i int) Listener { return serves(uint16(3000+i), int32(i+2), in(shop), app, orphan, inherited, isDebugpy) },
+		"inspectors":  func(i int) Listener { return serves(uint16(3000+i), int32(i+2), by(tool("MCP Inspector"))) },
+	} {
+		for _, n := range []int{300, 3000} {
+			var listeners []Listener
+			for i := range n {
+				listeners = append(listeners, listener(i))
+			}
+			b.Run(fmt.Sprintf("%s/%d", name, n), func(b *testing.B) {
+				b.ReportAllocs()
+				for b.Loop() {
+					Servers(listeners, dynamic)
+				}
+			})
+		}
 	}
 }
