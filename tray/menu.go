@@ -337,13 +337,21 @@ func viewPorts(also []watcher.Listener, who string, m model) line {
 		if !m.settings.Rule(l).Opens(l) {
 			p.label, p.click.action = fmt.Sprintf("Copy address of %d", l.Port), copyAddress
 		}
-		p.label += reachMark(watcher.Server{Listener: l})
+		p.label += roleMark(l) + reachMark(watcher.Server{Listener: l})
 		ports.below = append(ports.below, p)
 	}
 	if len(also) > 0 {
 		ports.label = owner.Printable("Also "+portRanges(also), maxLabel)
 	}
 	return ports
+}
+
+// roleMark says what a further port is for, if that is known.
+func roleMark(l watcher.Listener) string {
+	if role := l.Role(); role != "" {
+		return " (" + role + ")"
+	}
+	return ""
 }
 
 // portRanges lists the ports of sorted listeners, neighbours as ranges: "9229, 30000–30019".

@@ -17,7 +17,7 @@ const maxPart = 24
 func titleAll(servers []Server) {
 	added, titled := make([]addition, len(servers)), make([]addition, len(servers))
 	for i := range servers {
-		servers[i].Title = nameOf(servers[i].Listener, added[i])
+		servers[i].entitle(addition{})
 	}
 	for _, tell := range []func([]Server, []int, []addition){addProgram, addBranch, addDirectory} {
 		same := map[string][]int{}
@@ -31,10 +31,20 @@ func titleAll(servers []Server) {
 			tell(servers, group, added)
 			for _, i := range group {
 				if added[i] != titled[i] {
-					servers[i].Title, titled[i] = nameOf(servers[i].Listener, added[i]), added[i]
+					servers[i].entitle(added[i])
+					titled[i] = added[i]
 				}
 			}
 		}
+	}
+}
+
+// entitle gives the server its title.
+func (s *Server) entitle(add addition) {
+	s.Title = singleName(s.Listener, add)
+	if s.Title == "" {
+		s.Place, s.Runs = nameParts(s.Listener, add)
+		s.Title = cmp.Or(join(s.Place, s.Runs), "unnamed process")
 	}
 }
 
@@ -147,16 +157,19 @@ func differences(paths [][]string) []int {
 
 // Name says whose server the listener is: "shop · Vite", "shop · server.js", "PostgreSQL · db (container)". It is fit
 // to show.
-func (l Listener) Name() string { return nameOf(l, addition{}) }
+func (l Listener) Name() string {
+	s := Server{Listener: l}
+	s.entitle(addition{})
+	return s.Title
+}
 
-// nameOf says whose server a listener is.
-func nameOf(l Listener, add addition) string {
-	tool, project := l.Facts.Tool.Name, part(l.Facts.Project.Name)
+// singleName returns the name of a listener that is known by neither project nor program. Else it is empty.
+func singleName(l Listener, add addition) string {
 	switch {
 	case l.Label != "" && part(l.Label) != "":
 		return part(l.Label)
 	case l.Container.ID != "":
-		return join(part(tool), containerName(l, add.project)) + " (" + l.Container.Kind() + ")"
+		return join(part(l.Facts.Tool.Name), containerName(l, add.project)) + " (" + l.Container.Kind() + ")"
 	case l.Owner.Forwards() && !isEngine(l.Owner.Name):
 		return behind(l.Owner.Name) + " (" + part(l.Owner.Name) + ")"
 	case !l.Owner.Known() && l.Owner.Foreign:
@@ -164,24 +177,26 @@ func nameOf(l Listener, add addition) string {
 	case !l.Owner.Known():
 		return "unknown owner"
 	}
-	name := whatRuns(l, add.parents)
-	switch {
-	case project == "" && name == "":
-		return "unnamed process"
-	case tool == "" && isProjects(l.Facts.Project.Name, name): // the project's own binary
-		name = ""
+	return ""
+}
+
+// nameParts says where a listener's server belongs, and what runs there.
+func nameParts(l Listener, add addition) (project, runs string) {
+	project, runs = part(l.Facts.Project.Name), whatRuns(l, add.parents)
+	if project != "" && l.Facts.Tool.Name == "" && isProjects(l.Facts.Project.Name, runs) { // the project's own binary
+		runs = ""
 	}
 	place := ""
 	if dir := part(add.directory); dir != "" && !isProjects(l.Facts.Project.Name, dir) {
 		place = " in " + dir
 	}
 	if project == "" {
-		return name + place
+		return "", runs + place
 	}
 	if branch := part(l.Facts.Project.Branch); add.project && branch != "" {
 		project += "@" + branch
 	}
-	return join(project+place, name)
+	return project + place, runs
 }
 
 // isProjects reports whether a name is that of a project: "shop" for shop and for acme/shop.

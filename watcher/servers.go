@@ -12,8 +12,9 @@ import (
 type Server struct {
 	// Listener is the one that the server is known by. Its Addrs are those of all the server's sockets on its port.
 	Listener
-	// Title is the name of the listener, in full where another server's would read the same.
-	Title string
+	// Title is the name of the listener, in full where another server's would read the same. Place and Runs are its parts: the
+	// project, and the tool or program. Either may be empty. A label or a container's name is a Title in one part.
+	Title, Place, Runs string
 	// Also are the further ports of the process, of its helpers or of its container, in port order.
 	Also []Listener
 	// Parts are all listeners that make it up, those of the head's process first: also the workers that share its port, and the

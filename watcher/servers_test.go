@@ -458,8 +458,10 @@ func BenchmarkServers(b *testing.B) {
 		"one port":    func(i int) Listener { return serves(3000, int32(i+2), in(shop), app) },
 		"one master":  func(i int) Listener { return serves(3000, int32(i+2), in(shop), app, forked, under(1)) },
 		"one process": func(i int) Listener { return serves(uint16(3000+i), 2, in(shop)) },
-		"adapters":    func(i int) Listener { return serves(uint16(3000+i), int32(i+2), in(shop), app, orphan, inherited, isDebugpy) },
-		"inspectors":  func(i int) Listener { return serves(uint16(3000+i), int32(i+2), by(tool("MCP Inspector"))) },
+		"adapters": func(i int) Listener {
+			return serves(uint16(3000+i), int32(i+2), in(shop), app, orphan, inherited, isDebugpy)
+		},
+		"inspectors": func(i int) Listener { return serves(uint16(3000+i), int32(i+2), by(tool("MCP Inspector"))) },
 	} {
 		for _, n := range []int{300, 3000} {
 			var listeners []Listener

@@ -101,9 +101,9 @@ func (what listing) choose(system port.System) (list []explain.Listener, hidden 
 		section := what.rules.Rule(s.Listener).Section(s.Section)
 		parts := []watcher.Server{s}
 		if what.ports {
-			parts = []watcher.Server{{Listener: s.Listener}}
-			for _, l := range s.Also {
-				parts = append(parts, watcher.Server{Listener: l})
+			parts = nil
+			for _, l := range append([]watcher.Listener{s.Listener}, s.Also...) {
+				parts = append(parts, watcher.Server{Listener: l, Title: s.Title, Place: s.Place, Runs: s.Runs})
 			}
 		}
 		for _, part := range parts {
@@ -156,7 +156,7 @@ func parseOne(arg string) (func(explain.Listener) bool, error) {
 	if strings.Trim(from+to, "0123456789") != "" {
 		part := strings.ToLower(arg)
 		return func(l explain.Listener) bool {
-			return slices.ContainsFunc([]string{l.Label, l.Project, l.Tool, l.Process, l.Container}, func(name string) bool {
+			return slices.ContainsFunc([]string{l.Name, l.Label, l.Project, l.Tool, l.Process, l.Container}, func(name string) bool {
 				return strings.Contains(strings.ToLower(name), part)
 			})
 		}, nil

@@ -2,6 +2,7 @@ package terminal
 
 import (
 	"bytes"
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -26,7 +27,7 @@ var columns = []column{
 	{head: "PORT", fixed: true, cell: portCell,
 		how: func(explain.Listener) string { return bold }},
 	{head: "PROJECT", cell: func(l explain.Listener, _ time.Time) string { return projectOf(l) }},
-	{head: "TOOL", cell: func(l explain.Listener, _ time.Time) string { return l.Tool }},
+	{head: "TOOL", cell: func(l explain.Listener, _ time.Time) string { return toolOf(l) }},
 	{head: "PROCESS", cell: func(l explain.Listener, _ time.Time) string { return processOf(l) }},
 	{head: "PID", fixed: true, cell: func(l explain.Listener, _ time.Time) string {
 		if l.PID == 0 {
@@ -61,7 +62,19 @@ func projectOf(l explain.Listener) string {
 	case l.Container != "":
 		return clean(l.Container)
 	}
-	return clean(l.Project)
+	return clean(cmp.Or(l.Place, l.Project))
+}
+
+// toolOf returns the tool or, without one, the program of the server where that says more than its process.
+func toolOf(l explain.Listener) string {
+	tool := l.Tool
+	if tool == "" && l.Runs != l.Process {
+		tool = l.Runs
+	}
+	if l.Role != "" { // of the port
+		tool = strings.TrimSpace(tool + " (" + l.Role + ")")
+	}
+	return clean(tool)
 }
 
 // processOf names the process, or the user where no more is known.
