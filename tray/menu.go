@@ -329,7 +329,7 @@ func reachMark(s watcher.Server) string {
 }
 
 // viewPorts returns the submenu of a server's further ports, as far as there is room. A click opens a port or, where that is no
-// web server's, copies its address.
+// web server's, copies its address. The label says what the port is for, if that is not the server's usual work.
 func viewPorts(also []watcher.Listener, who string, m model) line {
 	ports := line{kind: branch}
 	for _, l := range also[:min(len(also), maxPorts)] {
@@ -337,21 +337,16 @@ func viewPorts(also []watcher.Listener, who string, m model) line {
 		if !m.settings.Rule(l).Opens(l) {
 			p.label, p.click.action = fmt.Sprintf("Copy address of %d", l.Port), copyAddress
 		}
-		p.label += roleMark(l) + reachMark(watcher.Server{Listener: l})
+		if role := l.Role(); role != "" {
+			p.label += " (" + role + ")"
+		}
+		p.label += reachMark(watcher.Server{Listener: l})
 		ports.below = append(ports.below, p)
 	}
 	if len(also) > 0 {
 		ports.label = owner.Printable("Also "+portRanges(also), maxLabel)
 	}
 	return ports
-}
-
-// roleMark says what a further port is for, if that is known.
-func roleMark(l watcher.Listener) string {
-	if role := l.Role(); role != "" {
-		return " (" + role + ")"
-	}
-	return ""
 }
 
 // portRanges lists the ports of sorted listeners, neighbours as ranges: "9229, 30000–30019".
@@ -415,6 +410,9 @@ func ownerFact(l watcher.Listener, now time.Time) string {
 	p := l.Owner
 	switch {
 	case l.Container.ID != "":
+		if l.Container.Pod {
+			return clean("Pod " + l.Container.Name)
+		}
 		return clean("Container " + owner.Printable(l.Container.Name, 24) + ", image " + l.Container.Image)
 	case !p.Known():
 		return "Its owner cannot be seen by this user"
@@ -486,7 +484,7 @@ func name(p owner.Process, max int) string {
 // who names what a listener belongs to, a container or a process, so that it cannot be mistaken for another one.
 func who(l watcher.Listener) string {
 	if l.Container.ID != "" {
-		return "container " + owner.Printable(cmp.Or(l.Container.Name, l.Container.ID), 40)
+		return l.Container.Kind() + " " + owner.Printable(cmp.Or(l.Container.Name, l.Container.ID), 40)
 	}
 	return whoIs(l.Owner)
 }
