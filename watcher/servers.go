@@ -62,7 +62,7 @@ func Servers(listeners []Listener, dynamic func(port uint16) bool) []Server {
 	}
 	slices.SortFunc(servers, func(a, b Server) int { return a.compare(b.Listener) })
 	markShared(servers)
-	titleAll(servers)
+	Entitle(servers)
 	return servers
 }
 
