@@ -68,6 +68,8 @@ var launchers = map[string]launcher{
 	"conda":       {lang: python, verbs: "run", values: "-n --name -p --prefix --cwd"},
 	"ruby":        {lang: ruby, files: true, values: "-I -r -C -E", inline: "-e", module: "-S"},
 	"bundle":      {lang: ruby, verbs: "exec"},
+	"rdbg":        {lang: ruby, files: true, values: "--port --host --sock-path --cookie -x -e"},
+	"rdebug-ide":  {lang: ruby, files: true, values: "-p --port -h --host --dispatcher-port -I"},
 	"php":         {lang: php, files: true, values: "-c -d -z", inline: "-r -S -s -w -l -a -i -m -v", start: "-f"},
 	"perl":        {lang: other, files: true, values: "-I -M", inline: "-e -E"},
 	"raku":        {lang: other, files: true, values: "-I -M", inline: "-e"},
