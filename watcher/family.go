@@ -212,7 +212,7 @@ func foldAdapters(heads folds, order []kin, members map[kin][]Listener) {
 // helps reports whether a process that descends from another one works for it rather than being a server of its own.
 func helps(child, parent []Listener, dynamic func(uint16) bool) bool {
 	c, p := child[0].Facts, parent[0].Facts
-	same := c.Tool == p.Tool && c.Tool.Kind == owner.Server && !c.Inherited
+	same := c.Tool == p.Tool && c.Tool.Kind == owner.Server && (!c.Inherited || c.Helper)
 	hidden := !slices.ContainsFunc(child, func(l Listener) bool { return !dynamic(l.Port) && !l.Inspects() })
 	switch {
 	case slices.IndexFunc(parent, isNoInspector) < 0:

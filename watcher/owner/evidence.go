@@ -98,7 +98,7 @@ func holdsFile(dir string, paths ...string) bool {
 // database that somebody unpacked.
 func (m *member) disown(p Project) {
 	c := &m.commands[0]
-	known := len(toolNames[c.name]) > 0 || supervisors[c.name]
+	known := isTool(c.name) || supervisors[c.name]
 	if !known || c.lang != native || c.name != programName(m.exe) || p.Dir == "" {
 		return
 	}

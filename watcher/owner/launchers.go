@@ -77,6 +77,7 @@ var launchers = map[string]launcher{
 	"r":           {lang: other, files: true, start: "-f --file", inline: "-e --args"}, // which Rscript runs
 	"elixir": {lang: other, files: true, inline: "-e --eval --rpc-eval",
 		values: "-r -pr -pa -pz --app --erl --cookie --name --sname --boot --logger-otp-reports"},
+	"dart":    {lang: other, files: true, bare: true, verbs: "run"},
 	"escript": {lang: other, files: true},
 	"sbcl": {lang: other, files: true, start: "--script --load", inline: "--eval",
 		values: "--core --dynamic-space-size --control-stack-size --sysinit --userinit"},

@@ -139,11 +139,11 @@ func programDir(path []string) bool {
 // archiveName returns the name of a Java archive without directory and version.
 func archiveName(file string) string { return strings.ToLower(unversioned(lastElement(file))) }
 
-// unversioned returns the name of an archive without its version: orders.jar for orders-1.2.0.jar.
+// unversioned returns the name of an archive without its version: orders.jar for orders-1.2.0.jar or orders_1.2.0.jar.
 func unversioned(name string) string {
 	dot := strings.LastIndexByte(name, '.')
 	for i := 0; i+1 < dot; i++ {
-		if name[i] == '-' && '0' <= name[i+1] && name[i+1] <= '9' {
+		if digit := '0' <= name[i+1] && name[i+1] <= '9'; digit && (name[i] == '-' || name[i] == '_' && strings.Contains(name[i:dot], ".")) {
 			return name[:i] + name[dot:]
 		}
 	}

@@ -82,6 +82,9 @@ func ownFile(file, projectDir string) bool {
 	})
 }
 
+// isTool reports whether a program of this name may be a tool.
+func isTool(name string) bool { return len(toolNames[name]) > 0 || languageServer(name).Kind != 0 }
+
 // tool returns the tool that the process itself is. What runs innermost says most.
 func (m member) tool() Tool {
 	best := calledDaemon(m.name)
@@ -112,6 +115,9 @@ func (c command) tool() Tool {
 		if (best.Kind == 0 || len(h.words) > len(best.words)) && h.fits(c) {
 			best = h
 		}
+	}
+	if best.Kind == 0 {
+		return languageServer(name)
 	}
 	return best.Tool
 }

@@ -78,7 +78,7 @@ var tools = []entry{
 	{"debugpy", Helper, python, "debugpy --for-server", ""}, // its adapter, for which debuggers look
 	{"Celery", Runner, python, "celery, celeryd", ""},
 	{"Jupyter", Server, python, "jupyter, jupyter-lab, jupyter-notebook, jupyter-server, jupyterlab, notebook, jupyter_server, jupyterhub, " +
-		"jupyterhub-singleuser, ipykernel_launcher, ipykernel",
+		"jupyterhub-singleuser",
 		"base-notebook minimal-notebook scipy-notebook datascience-notebook jupyterhub"},
 	{"Streamlit", Server, python, "streamlit run", ""},
 	{"Gradio", Server, python, "gradio", ""},
