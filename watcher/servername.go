@@ -230,7 +230,9 @@ func programName(program string, parents int) string {
 		words = words[first:]
 	}
 	name := strings.TrimPrefix(strings.Join(words, "/"), "/")
-	for !isPath && strings.Count(name, ".") > 1 && len(name) > maxPart { // a class: its package says least
+	const longestExtension = 4
+	isFile := len(name)-strings.LastIndexByte(name, '.') <= longestExtension
+	for !isPath && !isFile && strings.Contains(name, ".") && len(name) > maxPart { // a class: its package says least
 		_, name, _ = strings.Cut(name, ".")
 	}
 	return part(name)

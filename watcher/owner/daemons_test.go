@@ -142,6 +142,10 @@ func TestHolds(t *testing.T) {
 	}{
 		{"systemd", "/lib/systemd/systemd|--user", true},
 		{"PM2 v6.0.5: God", "PM2 v6.0.5: God Daemon (/home/ann/.pm2)", true},
+		{"PM2 v5.3.0: God", "PM2 v5.3.0: God Daemon (/root/.pm2)", true},
+		{"node", "PM2 v5.3.0: God Daemon (/root/.pm2)", true}, // elsewhere than on Linux
+		{"circusd", "python3|/usr/bin/circusd|circus.ini", true},
+		{"supervisord", "python3|/usr/bin/supervisord", true},
 		{"pm2", "node|/usr/bin/pm2|logs", false},
 		{"sshd", "sshd: ann@pts/0", true},
 		{"ssh", "ssh: /home/ann/.ssh/cm-1 [mux]", true},

@@ -147,7 +147,7 @@ func tell(ctx context.Context, p Process) (f Facts, sure bool) {
 	if f.Holder = line[0].holds(); f.Holder {
 		f.Project, f.Command = Project{}, ""
 	}
-	if isPM2(line[0].name) {
+	if line[0].isPM2() {
 		f.Tool, f.Inherited = Tool{"PM2", Runner}, false
 	}
 	for i, m := range line[1:] {

@@ -6,16 +6,19 @@ import (
 )
 
 // socketHolders are the programs, apart from service managers, that hold sockets for several servers: an sshd those of the tunnels
-// that come in.
-const socketHolders = "sshd sshd-session dropbear inetd xinetd"
+// that come in, a process manager those of its apps.
+const socketHolders = "sshd sshd-session dropbear inetd xinetd circusd supervisord"
 
-// isPM2 reports whether a process of this name is the God Daemon of PM2, which holds the sockets of all apps in cluster mode. It
-// calls itself "PM2 v6.0.5: God Daemon (/home/ann/.pm2)".
+// isPM2 reports whether a process of this name or title is the God Daemon of PM2, which holds the sockets of all apps in cluster
+// mode. It calls itself "PM2 v6.0.5: God Daemon (/home/ann/.pm2)".
 func isPM2(name string) bool { return strings.HasPrefix(name, "PM2 v") }
+
+// isPM2 reports whether m is PM2's God Daemon. Linux has the title as its name, too; other systems have it in the arguments only.
+func (m member) isPM2() bool { return isPM2(m.name) || len(m.args) == 1 && isPM2(m.args[0]) }
 
 // holds reports whether m holds listening sockets for several servers, so that its ports have nothing to do with each other.
 func (m member) holds() bool {
-	return managers[m.name] || among(socketHolders, m.name) || isPM2(m.name) || m.multiplexes()
+	return managers[m.name] || among(socketHolders, m.name) || m.isPM2() || m.multiplexes()
 }
 
 // multiplexes reports whether m is an ssh that other calls of ssh share, each with tunnels of its own.

@@ -75,7 +75,8 @@ func withoutVersion(name string) string {
 
 // scriptExtensions are those of files that an interpreter runs.
 var scriptExtensions = []string{
-	".js", ".mjs", ".cjs", ".ts", ".mts", ".cts", ".jsx", ".tsx", ".py", ".pyz", ".rb", ".ru", ".php", ".phar", ".sh",
+	".js", ".mjs", ".cjs", ".ts", ".mts", ".cts", ".jsx", ".tsx", ".py", ".pyz", ".rb", ".ru", ".php", ".phar", ".sh", ".pl", ".lua",
+	".dart", ".exs",
 }
 
 // scriptExtension returns the extension of a script, or nothing for what is none.

@@ -60,7 +60,10 @@ func (m member) program(projectDir string) (program string, bare bool) {
 	case strings.HasPrefix(c.name, "./") && !m.isScript(c.file):
 		return first.called, true
 	}
-	return m.script(c, projectDir), false
+	if script := m.script(c, projectDir); script != "." { // "node ." runs what the package says
+		return script, false
+	}
+	return first.called, true
 }
 
 var extension = regexp.MustCompile(`\.[A-Za-z][A-Za-z0-9_]{0,7}$`)

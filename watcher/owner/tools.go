@@ -108,6 +108,10 @@ var tools = []entry{
 	{"PHP", Runner, native, "php -S", ""},
 	{"Phoenix", Server, native, "beam.smp * phx.server, mix phx.server", ""},
 	{"plackup", Server, other, "plackup", ""},
+	{"Starman", Server, other, "starman", ""},
+	{"Hypnotoad", Server, other, "hypnotoad", ""},
+	{"morbo", Server, other, "morbo", ""},
+	{"Passenger", Server, native, "passenger", ""},
 
 	// Java, .NET
 	{"Spring Boot", Server, java, "spring-boot.jar, org.springframework.boot.loader.launch.jarlauncher, " +

@@ -163,6 +163,9 @@ var documentedLines = []toolLine{
 		"-elixir_root /usr/lib/elixir -s elixir start_cli -extra /usr/bin/mix phx.server", ""},
 
 	{"plackup", "/usr/bin/perl /usr/bin/plackup -p 5000 app.psgi", "/usr/bin/perl"},
+	{"Starman", "starman master --port 5000 app.psgi|", "/usr/bin/perl"},
+	{"Hypnotoad", "/usr/bin/hypnotoad app.pl|", "/usr/bin/perl"}, {"morbo", "/usr/bin/perl /usr/bin/morbo app.pl", "/usr/bin/perl"},
+	{"Passenger", "Passenger core|", "/usr/lib/passenger/PassengerAgent"},
 
 	{"Spring Boot", "java org.springframework.boot.loader.launch.JarLauncher", ""},
 	{"Spring Boot", `java.exe -XX:TieredStopAtLevel=1 -cp C:\shop\target\classes;C:\m2\spring-boot-3.3.1.jar com.shop.Application`, ""},
