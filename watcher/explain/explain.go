@@ -203,7 +203,7 @@ func (a *Answer) hold(ctx context.Context, now watcher.Snapshot, t watcher.Traff
 			}
 		}
 		for _, m := range now.Listeners {
-			if m.Port != l.Port && m.Owner.Known() && m.Owner.Is(l.Owner) && !l.Owner.Forwards() && !slices.Contains(h.Also, m.Port) {
+			if m.Port != l.Port && !l.Facts.Holder && m.Owner.Known() && m.Owner.Is(l.Owner) && !l.Owner.Forwards() && !slices.Contains(h.Also, m.Port) {
 				h.Also = append(h.Also, m.Port)
 				m.Facts = l.Facts // of the same process
 				h.Further = append(h.Further, furtherOf(Of(m, sections[l.ID()], system)))

@@ -10,8 +10,8 @@ import (
 const socketHolders = "sshd sshd-session dropbear inetd xinetd circusd supervisord"
 
 // isPM2 reports whether a process of this name or title is the God Daemon of PM2, which holds the sockets of all apps in cluster
-// mode. It calls itself "PM2 v6.0.5: God Daemon (/home/ann/.pm2)".
-func isPM2(name string) bool { return strings.HasPrefix(name, "PM2 v") }
+// mode. It calls itself "PM2 v6.0.5: God Daemon (/home/ann/.pm2)", of which PM2 is the name. The command is pm2.
+func isPM2(name string) bool { return name == "PM2" || strings.HasPrefix(name, "PM2 v") }
 
 // isPM2 reports whether m is PM2's God Daemon. Linux has the title as its name, too; other systems have it in the arguments only.
 func (m member) isPM2() bool { return isPM2(m.name) || len(m.args) == 1 && isPM2(m.args[0]) }
@@ -23,14 +23,19 @@ func (m member) holds() bool {
 
 // multiplexes reports whether m is an ssh that other calls of ssh share, each with tunnels of its own.
 func (m member) multiplexes() bool {
-	if m.name != "ssh" {
-		return false
-	}
 	if len(m.args) == 1 {
-		return strings.HasSuffix(m.args[0], " [mux]")
+		return strings.HasPrefix(m.args[0], "ssh: ") && strings.HasSuffix(m.args[0], " [mux]")
 	}
-	return slices.Contains(m.args, "-M")
+	return m.name == "ssh" && slices.ContainsFunc(m.args, func(arg string) bool {
+		option, value, _ := strings.Cut(strings.TrimPrefix(arg, "-o"), "=") // ssh_config(5)
+		flags, dashed := strings.CutPrefix(arg, "-")
+		return strings.EqualFold(option, "ControlMaster") && value != "no" ||
+			dashed && strings.ContainsRune(flags, 'M') && strings.Trim(flags, sshFlags) == ""
+	})
 }
+
+// sshFlags are the options of ssh that take no value.
+const sshFlags = "46AaCfGgKkMNnqsTtVvXxYy"
 
 // forkedFrom reports whether m runs the same program as its parent, as a worker does and the master that started it.
 func (m member) forkedFrom(parent member) bool {
