@@ -29,6 +29,7 @@ type Facts struct {
 	// helper that runs nothing the person wrote.
 	Background bool
 	// Holder says that it holds sockets for several servers, which have nothing to do with each other: a service manager, an sshd.
+	// Facts about one may be others when it holds more or fewer sockets.
 	Holder bool
 	// Forked says that its parent runs the same program, as a master and its workers do.
 	Forked bool
@@ -149,6 +150,7 @@ func tell(ctx context.Context, p Process) (f Facts, sure bool) {
 	}
 	if line[0].isPM2() {
 		f.Tool, f.Inherited = Tool{"PM2", Runner}, false
+		f.Project = appsProject(ctx, p.PID, homes)
 	}
 	for i, m := range line[1:] {
 		f.Ancestors[i] = m.ID

@@ -1,6 +1,7 @@
 package owner
 
 import (
+	"context"
 	"slices"
 	"strings"
 )
@@ -19,6 +20,24 @@ func (m member) isPM2() bool { return isPM2(m.name) || len(m.args) == 1 && isPM2
 // holds reports whether m holds listening sockets for several servers, so that its ports have nothing to do with each other.
 func (m member) holds() bool {
 	return managers[m.name] || among(socketHolders, m.name) || m.isPM2() || m.multiplexes()
+}
+
+// appsProject returns the project of the apps that a process manager runs, if it is the same for all of them. Which of its
+// children serves at which port cannot be seen: the sockets are the manager's.
+func appsProject(ctx context.Context, manager int32, homes []string) Project {
+	var common Project
+	for _, pid := range children(manager) {
+		m, err := readMember(ctx, pid)
+		if err != nil || slices.Contains(elements(m.dir), ".pm2") { // a module of the manager's own
+			continue
+		}
+		p := project(ctx, m.dir, homes...)
+		if p.Dir == "" || common.Dir != "" && p.Dir != common.Dir {
+			return Project{}
+		}
+		common = p
+	}
+	return common
 }
 
 // multiplexes reports whether m is an ssh that other calls of ssh share, each with tunnels of its own.
