@@ -204,13 +204,17 @@ func TestBuiltByGo(t *testing.T) {
 	if err != nil || info.Main.Path == "" {
 		t.Skip("this program does not name its module: ", err)
 	}
+	text, err := os.ReadFile(self)
+	if err != nil {
+		t.Fatal(err)
+	}
 	home := tempHome(t)
 	plant(t, home, map[string]string{"a/go.mod": "module " + info.Main.Path + "\n", "b/go.mod": "module example.com/b\n"})
 	for dir, want := range map[string]bool{"a": true, "b": false} {
 		p := project(t.Context(), filepath.Join(home, dir), home)
 		exe := filepath.Join(p.Dir, "caddy")
-		if err := os.Symlink(self, exe); err != nil {
-			t.Skip(err)
+		if err := os.WriteFile(exe, text, 0o600); err != nil {
+			t.Fatal(err)
 		}
 		if got := p.built(exe); got != want {
 			t.Errorf("%+v: built %v, want %v", p, got, want)
