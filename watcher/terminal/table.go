@@ -65,11 +65,12 @@ func projectOf(l explain.Listener) string {
 	return clean(cmp.Or(l.Place, l.Project))
 }
 
-// toolOf returns the tool or, without one, the program of the server where that says more than its process.
+// toolOf returns what runs as the menu names it: the tool, or the program where that says more than the process. The role of the
+// port follows.
 func toolOf(l explain.Listener) string {
-	tool := l.Tool
-	if tool == "" && l.Runs != l.Process {
-		tool = l.Runs
+	tool := cmp.Or(l.Runs, l.Tool)
+	if l.Tool == "" && tool == l.Process {
+		tool = ""
 	}
 	if l.Role != "" { // of the port
 		tool = strings.TrimSpace(tool + " (" + l.Role + ")")
