@@ -253,8 +253,11 @@ func (n *naming) name(listeners []Listener, began time.Time) []Listener {
 	}
 	// A process that closes its port and opens it again is still the same one, so its facts are not forgotten at once.
 	if len(n.known) > 2*len(current)+64 {
-		n.known = current
-		maps.DeleteFunc(n.ports, func(p owner.Process, _ int) bool { _, known := current[p]; return !known })
+		ports := make(map[owner.Process]int, len(current))
+		for p := range current {
+			ports[p] = n.ports[p]
+		}
+		n.known, n.ports = current, ports
 	}
 	if n.asked == nil {
 		return named
