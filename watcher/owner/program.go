@@ -123,6 +123,9 @@ func (m member) renamed() bool {
 	if m.name == "" || threadNames[m.name] || len(m.args) == 0 {
 		return false
 	}
+	if strings.Contains(m.name, "/") && !strings.ContainsRune("/.", rune(m.name[0])) { // a program's name holds none
+		return true
+	}
 	return !slices.ContainsFunc([]string{m.args[0], lastElement(m.args[0]), lastElement(m.exe)}, func(known string) bool {
 		return strings.HasPrefix(known, m.name) || strings.HasPrefix(m.name, known) && known != ""
 	})

@@ -108,6 +108,9 @@ func TestRenamed(t *testing.T) {
 		{"MainThread", "/opt/server", "", false},
 		{"", "/opt/server", "", false},
 		{"a/b", "/opt/a-b", "/opt/server", true},
+		{"a/b", "a/b", "/opt/server", true},
+		{"[worker/0:1]", "[worker/0:1]", "/opt/server", true},
+		{"/opt/myd", "/opt/myd", "/opt/server", false},
 		{"</b>", "/opt/server", "", true},
 		{"Web Content", "/opt/server", "", true},
 	} {
