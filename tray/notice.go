@@ -27,7 +27,7 @@ const maxLine = 80
 // maxTitle is how many characters a title or a body may have.
 const maxTitle = 120
 
-// announce returns the notice of what happened, of which there is something.
+// announce returns the notice of one happening or of several.
 func announce(all []happening) notice {
 	h := all[0]
 	n := announceOne(h)
@@ -100,7 +100,7 @@ func (h happening) lost() []watcher.Server {
 	return lost
 }
 
-// announceAll counts what happened, and names those to which it did.
+// announceAll counts the happenings of each kind, and names their servers.
 func announceAll(all []happening) notice {
 	var counts []string
 	var on []watcher.Server

@@ -220,7 +220,7 @@ func helps(child, parent []Listener, dynamic func(uint16) bool) bool {
 	case c.Project.Dir != "" && c.Project.Dir != p.Project.Dir:
 		return same && hidden // a kernel of Jupyter works where its notebook lies
 	}
-	// What a build daemon runs is the person's.
+	// A program that a build daemon runs is the person's.
 	return c.Helper || same || hidden && (c.Background || !p.Background)
 }
 

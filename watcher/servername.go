@@ -68,7 +68,7 @@ type addition struct {
 	directory string // a directory that the project lies in
 }
 
-// addProgram adds what differs in the paths of programs of one project.
+// addProgram adds the nearest directories of the programs of one project that differ.
 func addProgram(servers []Server, group []int, added []addition) {
 	inProject := map[string][]int{}
 	for _, i := range group {
@@ -238,7 +238,7 @@ func programName(program string, parents int) string {
 	return part(name)
 }
 
-// behind says what a forwarder of that name forwards to.
+// behind names the other end of a forwarder.
 func behind(name string) string {
 	name = strings.ToLower(name)
 	for _, prefix := range []string{"docker", "com.docker", "rootless", "conmon", "podman"} {

@@ -60,7 +60,8 @@ var daemons = []entry{
 
 	// Others
 	{"Android Debug Bridge", Daemon, native, "adb", ""},
-	{"Android Emulator", Daemon, native, "emulator, emulator64-crash-service, netsimd, qemu-system-x86_64-headless, qemu-system-aarch64-headless", ""},
+	{"Android Emulator", Daemon, native, "emulator, emulator64-crash-service, netsimd, qemu-system-x86_64-headless, " +
+		"qemu-system-aarch64-headless", ""},
 	{"Erlang port mapper", Daemon, native, "epmd", ""},
 	{"Jupyter", Helper, python, "ipykernel_launcher, ipykernel", ""}, // a kernel, for a notebook or an editor
 
@@ -98,10 +99,11 @@ var languageServers = []string{"language-server", "language_server", "languagese
 
 // languageServer returns the tool of a program that calls itself a language server. A script of the person's own is none.
 func languageServer(name string) Tool {
-	if strings.HasPrefix(name, "./") || !slices.ContainsFunc(languageServers, func(part string) bool { return strings.Contains(name, part) }) {
-		return Tool{}
+	says := func(part string) bool { return strings.Contains(name, part) }
+	if !strings.HasPrefix(name, "./") && slices.ContainsFunc(languageServers, says) {
+		return Tool{"Language server", Daemon}
 	}
-	return Tool{"Language server", Daemon}
+	return Tool{}
 }
 
 // background reports whether m, which is that tool, works for other programs: it is a daemon, or it runs nothing the person

@@ -181,7 +181,7 @@ func frameworkCommands(path string) []command {
 	return nil
 }
 
-// maxHead bounds what is read of one file, and what comes out of it.
+// maxHead bounds the bytes that are read of one file, and the bytes that are unpacked from it.
 const maxHead = 64 << 10
 
 // head returns the beginning of a regular file, or nothing.

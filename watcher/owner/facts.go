@@ -148,9 +148,11 @@ func tell(ctx context.Context, p Process) (f Facts, sure bool) {
 	if f.Holder = line[0].holds(); f.Holder {
 		f.Project, f.Command = Project{}, ""
 	}
+	if line[0].managesApps() {
+		f.Project = appsProject(ctx, p.PID, homes)
+	}
 	if line[0].isPM2() {
 		f.Tool, f.Inherited = Tool{"PM2", Runner}, false
-		f.Project = appsProject(ctx, p.PID, homes)
 	}
 	for i, m := range line[1:] {
 		f.Ancestors[i] = m.ID

@@ -7,8 +7,11 @@ import (
 )
 
 // socketHolders are the programs, apart from service managers, that hold sockets for several servers: an sshd those of the tunnels
-// that come in, a process manager those of its apps.
-const socketHolders = "sshd sshd-session dropbear inetd xinetd circusd supervisord"
+// that come in.
+const socketHolders = "sshd sshd-session dropbear inetd xinetd"
+
+// appManagers are the process managers that hold the sockets of their apps.
+const appManagers = "circusd supervisord"
 
 // isPM2 reports whether a process of this name or title is the God Daemon of PM2, which holds the sockets of all apps in cluster
 // mode. It calls itself "PM2 v6.0.5: God Daemon (/home/ann/.pm2)", of which PM2 is the name. The command is pm2.
@@ -19,8 +22,11 @@ func (m member) isPM2() bool { return isPM2(m.name) || len(m.args) == 1 && isPM2
 
 // holds reports whether m holds listening sockets for several servers, so that its ports have nothing to do with each other.
 func (m member) holds() bool {
-	return managers[m.name] || among(socketHolders, m.name) || m.isPM2() || m.multiplexes()
+	return managers[m.name] || among(socketHolders, m.name) || m.managesApps() || m.multiplexes()
 }
+
+// managesApps reports whether m is a process manager that holds the sockets of its apps.
+func (m member) managesApps() bool { return m.isPM2() || among(appManagers, m.name) }
 
 // appsProject returns the project of the apps that a process manager runs, if it is the same for all of them. Which of its
 // children serves at which port cannot be seen: the sockets are the manager's.
