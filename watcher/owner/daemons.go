@@ -119,7 +119,8 @@ func (m member) background(own Tool, projectDir string) bool {
 		if len(m.commands) < 2 || len(path) == 0 || archive(file) || ownFile(file, projectDir) {
 			return false
 		}
-		return lastPackages(path) >= 0 || scriptExtension(file) == "" && programDir(path)
+		// The person's own program may be installed in an environment of the project.
+		return lastPackages(path) >= 0 || scriptExtension(file) == "" && programDir(path) && !lies(file, projectDir)
 	}
 	return false
 }

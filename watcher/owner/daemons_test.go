@@ -121,6 +121,7 @@ func TestBackground(t *testing.T) {
 		{"node /usr/lib/node_modules/some-helper/start.js", true},
 		{"python3 /home/ann/.local/bin/some-helper", true},
 		{"python3 /elsewhere/tool.py", false},
+		{"python3 /shop/.venv/bin/shop", false},
 		{"ruby bin/web", false},
 		{"python3 -m jedi_language_server", true},
 		{"python3 -m ipykernel_launcher -f k.json", true},

@@ -70,16 +70,22 @@ func stronger(a, b Tool) Tool {
 
 // ownFile reports whether a file belongs to what a person wrote in a project, rather than to packages installed below it.
 func ownFile(file, projectDir string) bool {
-	if file == "" || projectDir == "" {
+	if !lies(file, projectDir) {
 		return false
 	}
-	rest, err := filepath.Rel(projectDir, file)
-	if err != nil || !filepath.IsLocal(rest) {
-		return false
-	}
+	rest, _ := filepath.Rel(projectDir, file)
 	return !slices.ContainsFunc(elements(rest), func(e string) bool {
 		return among("node_modules site-packages vendor .venv venv .tox .yarn", e)
 	})
+}
+
+// lies reports whether a file lies in a directory. Neither may be known.
+func lies(file, dir string) bool {
+	if file == "" || dir == "" {
+		return false
+	}
+	rest, err := filepath.Rel(dir, file)
+	return err == nil && filepath.IsLocal(rest)
 }
 
 // isTool reports whether a program of this name may be a tool.
