@@ -261,6 +261,8 @@ var documentedLines = []toolLine{
 	{"Jaeger", "jaeger-all-in-one --collector.otlp.enabled=true", ""},
 	{"OpenTelemetry Collector", "otelcol --config=customconfig.yaml", ""},
 	{"Mailpit", "mailpit --listen 127.0.0.1:8025", ""},
+	{"MailDev", "node /usr/lib/node_modules/maildev/bin/maildev", ""}, {"MailCatcher", "ruby /usr/local/bin/mailcatcher --foreground", ""},
+	{"Inbucket", "/opt/inbucket/bin/inbucket", ""}, {"Selenium", "java -jar selenium-server-4.21.0.jar standalone", ""},
 	{"MailHog", "/home/ann/go/bin/MailHog", ""},
 	{"pgAdmin", "/venv/bin/python /venv/bin/pgadmin4", ""},
 	{"Erlang port mapper", "/usr/lib/erlang/erts-13.2/bin/epmd -daemon", ""},
