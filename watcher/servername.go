@@ -12,9 +12,9 @@ import (
 // maxPart is how many characters each of the two parts of a server's name may have.
 const maxPart = 24
 
-// Entitle gives the servers their titles. Where two would read the same, what tells them apart is added: more of the path of the
+// TitleAll titles the servers. Where two would read the same, what tells them apart is added: more of the path of the
 // program, the branch of the working tree or the project of the container, then the nearest directory that differs.
-func Entitle(servers []Server) {
+func TitleAll(servers []Server) {
 	added, titled := make([]addition, len(servers)), make([]addition, len(servers))
 	for i := range servers {
 		servers[i].entitle(addition{})
@@ -57,7 +57,7 @@ func (l Listener) NameAmong(servers []Server) string {
 		}
 	}
 	all := append(slices.Clone(servers), Server{Listener: l})
-	Entitle(all)
+	TitleAll(all)
 	return all[len(all)-1].Title
 }
 

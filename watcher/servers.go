@@ -27,6 +27,20 @@ type Server struct {
 	Shared bool
 	// Ambiguous says that the name localhost may lead to this server or to another one.
 	Ambiguous bool
+	// Rest says that the server's head port closed a short while ago. These are its further ports, which have not closed yet.
+	Rest bool
+}
+
+// Alone returns the server that a listener is by itself, in the main list.
+func Alone(l Listener) Server {
+	s := Server{Listener: l, Parts: []Listener{l}}
+	s.entitle(addition{})
+	return s
+}
+
+// on returns the parts of the server on a port.
+func (s Server) on(port uint16) []Listener {
+	return slices.DeleteFunc(slices.Clone(s.Parts), func(l Listener) bool { return l.Port != port })
 }
 
 // Exposed reports whether any of the server's ports can be reached from other machines, as Listener.Exposed does.
@@ -50,37 +64,35 @@ func (s Server) Workers() []owner.Process {
 // Servers returns what sorted listeners amount to, in port order. The function dynamic tells of a port whether it is one that
 // the system picks for programs that do not care which.
 func Servers(listeners []Listener, dynamic func(port uint16) bool) []Server {
+	return serversSince(listeners, dynamic, nil)
+}
+
+// serversSince is Servers where some listeners were the heads of servers before. Those stay it, unless another one is more likely
+// to be meant.
+func serversSince(listeners []Listener, dynamic func(port uint16) bool, heads map[ID]bool) []Server {
 	var servers []Server
-	listens := map[owner.ID]bool{}
+	started := map[owner.ID]int{}
 	for _, l := range listeners {
-		listens[l.Owner.ID()] = true
+		started[l.Owner.ID()]++
+		for _, id := range l.Facts.Ancestors {
+			started[id]++
+		}
 	}
 	for _, family := range families(listeners, dynamic) {
-		first, also := merged(family, dynamic)
-		servers = append(servers, Server{Listener: first, Also: also, Parts: family, Master: masterOf(first, family, listens),
+		first, also := merged(family, dynamic, heads)
+		servers = append(servers, Server{Listener: first, Also: also, Parts: family, Master: masterOf(first, family, started),
 			Section: placingOf(first, dynamic).section()})
 	}
 	slices.SortFunc(servers, func(a, b Server) int { return a.compare(b.Listener) })
 	markShared(servers)
-	Entitle(servers)
+	TitleAll(servers)
 	return servers
 }
 
-// Sections returns for each of sorted listeners the section of the server that it belongs to. See Servers.
-func Sections(listeners []Listener, dynamic func(port uint16) bool) map[ID]Section {
-	sections := make(map[ID]Section, len(listeners))
-	for _, family := range families(listeners, dynamic) {
-		first, _ := merged(family, dynamic)
-		for _, l := range family {
-			sections[l.ID()] = placingOf(first, dynamic).section()
-		}
-	}
-	return sections
-}
-
 // masterOf returns the process that started all of a family that listen on the head's port, if there are several and it runs the
-// same program as they do. A shell or a launcher does not: its end need not be theirs. Nor is it one that listens itself.
-func masterOf(first Listener, family []Listener, listens map[owner.ID]bool) owner.ID {
+// same program as they do. A shell or a launcher does not: its end need not be theirs. Nor is it one that listens itself, or from
+// which another family descends. Those that listen, and that listeners descend from, are counted in started.
+func masterOf(first Listener, family []Listener, started map[owner.ID]int) owner.ID {
 	master, workers := first.Facts.Ancestors[0], 0
 	for _, l := range family {
 		if l.Port != first.Port {
@@ -90,17 +102,29 @@ func masterOf(first Listener, family []Listener, listens map[owner.ID]bool) owne
 			return owner.ID{}
 		}
 	}
-	if workers < 2 || listens[master] {
+	own := 0 // of the family
+	for _, l := range family {
+		if slices.Contains(l.Facts.Ancestors[:], master) {
+			own++
+		}
+	}
+	if workers < 2 || started[master] > own {
 		return owner.ID{}
 	}
 	return master
 }
 
 // merged returns the listener that a family is known by, and one for each of its other ports. The first is the one that the
-// person is likely to mean, see lesserness. Of equals it is the lowest.
-func merged(family []Listener, dynamic func(uint16) bool) (first Listener, also []Listener) {
+// person is likely to mean, see lesserness. Of equals it is the one that was it before, else the lowest.
+func merged(family []Listener, dynamic func(uint16) bool, heads map[ID]bool) (first Listener, also []Listener) {
 	main := family[0].Owner.ID()
-	less := func(l Listener) int { return lesserness(l, l.Owner.ID() == main, dynamic(l.Port)) }
+	less := func(l Listener) int {
+		n := 2 * lesserness(l, l.Owner.ID() == main, dynamic(l.Port))
+		if !heads[l.ID()] {
+			n++
+		}
+		return n
+	}
 	first = slices.MinFunc(family, func(a, b Listener) int { return cmp.Or(cmp.Compare(less(a), less(b)), a.compare(b)) })
 	sorted := slices.SortedStableFunc(slices.Values(family), func(a, b Listener) int { return cmp.Compare(a.Port, b.Port) })
 	for len(sorted) > 0 {
