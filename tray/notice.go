@@ -27,7 +27,7 @@ const maxLine = 80
 // maxTitle is how many characters a title or a body may have.
 const maxTitle = 120
 
-// announce returns the notice of what happened, of which there is something.
+// announce returns the notice of one happening or of several.
 func announce(all []happening) notice {
 	h := all[0]
 	n := announceOne(h)
@@ -45,45 +45,65 @@ func announceOne(h happening) notice {
 	l := h.on.Listener
 	switch h.kind {
 	case opened:
-		return notice{title: headline(l) + " is up", body: strings.TrimLeft(whereIs(l)+exposure(h.on), ",. ")}
+		return notice{title: headlineOf(h.on) + " is up", body: strings.TrimLeft(whereIs(l)+exposure(h.on), ",. ")}
 	case closed:
 		verb := " stopped"
 		if h.reason.Crashed() {
 			verb = " crashed"
 		}
-		return notice{title: headline(l) + verb + lifetime(l, h.at), body: cmp.Or(h.reason.String(), "why is not known")}
+		return notice{title: headlineOf(h.on) + verb + lifetime(l, h.at), body: cmp.Or(h.reason.String(), "why is not known")}
 	case replaced:
-		body := headline(h.before.Listener)
+		now, before := distinct(h.on, h.before)
+		body := headlineOf(before)
 		if why := h.reason.String(); why != "" {
 			body += ": " + why
 		}
-		is, was := subject(l), subject(h.before.Listener)
+		is, was := subjectOf(now), subjectOf(before)
 		if is == was {
-			is, was = headline(l), headline(h.before.Listener)
+			is, was = headlineOf(now), headlineOf(before)
 		}
 		return notice{title: fmt.Sprintf("%d is now %s (was %s)", l.Port, is, was), body: body}
 	case exposed:
-		return notice{title: subject(l) + " is now reachable from the network", body: fmt.Sprintf("port %d, bound to %s", h.port.Port, addresses(h.port))}
+		return notice{title: subjectOf(h.on) + " is now reachable from the network", body: fmt.Sprintf("port %d, bound to %s", h.port.Port, addresses(h.port))}
 	case looping:
 		body := fmt.Sprintf("port %d: %d times within %s", l.Port, h.count, duration(h.span))
 		if why := h.reason.String(); why != "" && h.reason.Cause == watcher.OwnerEnded {
 			body += "; the last time it " + why
 		}
-		return notice{title: subject(l) + " keeps restarting", body: body}
+		return notice{title: subjectOf(h.on) + " keeps restarting", body: body}
 	case moved:
-		return notice{title: fmt.Sprintf("%s is on %d: %d is held by %s", subject(l), l.Port, h.before.Port, heldBy(h.before.Listener, h.at)), body: whereIs(l)}
+		on, rival := distinct(h.on, h.before)
+		return notice{title: fmt.Sprintf("%s is on %d: %d is held by %s", subjectOf(on), l.Port, h.before.Port, heldBy(rival, h.at)), body: whereIs(l)}
 	}
-	lost := append([]watcher.Listener{l}, h.on.Also...)
+	lost := h.lost()
 	if len(lost) == 1 {
-		return notice{title: headline(l) + " is gone since the computer slept"}
+		return notice{title: headlineOf(h.on) + " is gone since the computer slept"}
 	}
 	return notice{title: fmt.Sprintf("%d servers are gone since the computer slept", len(lost)), body: list(lost)}
 }
 
-// announceAll counts what happened, and names those to which it did.
+// distinct returns two servers with titles that differ, if anything about them does.
+func distinct(a, b watcher.Server) (watcher.Server, watcher.Server) {
+	pair := []watcher.Server{a, b}
+	if subjectOf(a) == subjectOf(b) {
+		watcher.TitleAll(pair)
+	}
+	return pair[0], pair[1]
+}
+
+// lost returns the servers that ended while the computer slept.
+func (h happening) lost() []watcher.Server {
+	lost := []watcher.Server{h.on}
+	for _, l := range h.on.Also {
+		lost = append(lost, watcher.Server{Listener: l})
+	}
+	return lost
+}
+
+// announceAll counts the happenings of each kind, and names their servers.
 func announceAll(all []happening) notice {
 	var counts []string
-	var on []watcher.Listener
+	var on []watcher.Server
 	for _, kind := range []struct {
 		kinds []what
 		verb  string
@@ -97,11 +117,12 @@ func announceAll(all []happening) notice {
 				continue
 			}
 			n++
-			on = append(on, h.on.Listener)
 			if h.kind == slept { // that is of several servers
 				n += len(h.on.Also)
-				on = append(on, h.on.Also...)
+				on = append(on, h.lost()...)
+				continue
 			}
+			on = append(on, h.on)
 		}
 		if n > 0 {
 			counts = append(counts, fmt.Sprintf("%d %s", n, kind.verb))
@@ -115,7 +136,7 @@ func announceAll(all []happening) notice {
 }
 
 // common names what listeners have in common: the project that they all belong to.
-func common(all []watcher.Listener) string {
+func common(all []watcher.Server) string {
 	first := all[0]
 	for _, l := range all {
 		if l.Container.Project != first.Container.Project || l.Facts.Project.Dir != first.Facts.Project.Dir {
@@ -131,40 +152,56 @@ func common(all []watcher.Listener) string {
 	return ""
 }
 
-// list names listeners in a line.
-func list(all []watcher.Listener) string {
+// list names servers in a line.
+func list(all []watcher.Server) string {
 	var names []string
-	for _, l := range all {
-		names = append(names, fmt.Sprintf("%d %s", l.Port, l.Name()))
+	for _, s := range all {
+		names = append(names, fmt.Sprintf("%d %s", s.Port, titled(s).Title))
 	}
 	return strings.Join(names, ", ")
 }
 
-// subject names a server as briefly as people do: by its project or its container's service, else by its tool or process.
-func subject(l watcher.Listener) string {
-	c := l.Container
-	if label := owner.Printable(l.Label, 30); label != "" {
-		return label
+// titled returns a server with its title. One that nothing else is known of has the title that it would have alone.
+func titled(s watcher.Server) watcher.Server {
+	if s.Title == "" || s.Place == "" && s.Runs == "" {
+		alone := watcher.Alone(s.Listener)
+		s.Title, s.Place, s.Runs = cmp.Or(s.Title, alone.Title), alone.Place, alone.Runs
 	}
-	if c.ID != "" {
-		return owner.Printable(cmp.Or(c.Service, c.Name, c.Image), 30)
-	}
-	return cmp.Or(owner.Printable(cmp.Or(l.Facts.Project.Name, l.Facts.Tool.Name), 30), name(l.Owner, 30))
+	return s
 }
 
-// headline names a server and its port: "shop (Vite :5173)".
-func headline(l watcher.Listener) string {
-	tool := owner.Printable(l.Facts.Tool.Name, 24)
-	if tool == "" && l.Container.ID == "" && l.Facts.Project.Name != "" {
-		tool = name(l.Owner, 24)
+// subject names the server of a listener by itself, see subjectOf.
+func subject(l watcher.Listener) string { return subjectOf(watcher.Server{Listener: l}) }
+
+// headline names the server of a listener by itself, see headlineOf.
+func headline(l watcher.Listener) string { return headlineOf(watcher.Server{Listener: l}) }
+
+// subjectOf names a server as briefly as people do: by its label, its project or its container's service, else by what runs.
+func subjectOf(s watcher.Server) string {
+	const most = 40
+	s = titled(s)
+	c := s.Container
+	switch label := owner.Printable(s.Label, most); {
+	case label != "":
+		return label
+	case c.ID != "":
+		return owner.Printable(cmp.Or(c.Service, c.Name, c.Image), most)
 	}
-	if l.Container.ID != "" {
-		tool = strings.TrimSpace(tool + " container")
+	return cmp.Or(owner.Printable(cmp.Or(s.Place, s.Runs), most), name(s.Owner, most))
+}
+
+// headlineOf names a server, what runs and its port: "shop (Vite :5173)".
+func headlineOf(s watcher.Server) string {
+	s = titled(s)
+	tool := owner.Printable(s.Facts.Tool.Name, 24)
+	runs := cmp.Or(s.Runs, tool)
+	switch {
+	case s.Container.ID != "":
+		runs = strings.TrimSpace(tool + " container")
+	case s.Place == "" && s.Label == "": // the subject says it
+		runs = ""
 	}
-	if tool == subject(l) {
-		tool = ""
-	}
-	return fmt.Sprintf("%s (%s)", subject(l), strings.TrimSpace(fmt.Sprintf("%s :%d", tool, l.Port)))
+	return fmt.Sprintf("%s (%s)", subjectOf(s), strings.TrimSpace(fmt.Sprintf("%s :%d", runs, s.Port)))
 }
 
 // whereIs names the directory or image of a server.
@@ -197,9 +234,9 @@ func lifetime(l watcher.Listener, until time.Time) string {
 }
 
 // heldBy names who holds a port, and for how long.
-func heldBy(l watcher.Listener, now time.Time) string {
-	text := fmt.Sprintf("%s (PID %d", subject(l), l.Owner.PID)
-	if since := l.Owner.Since; !since.IsZero() && now.After(since) {
+func heldBy(s watcher.Server, now time.Time) string {
+	text := fmt.Sprintf("%s (PID %d", subjectOf(s), s.Owner.PID)
+	if since := s.Owner.Since; !since.IsZero() && now.After(since) {
 		text += ", " + duration(now.Sub(since))
 	}
 	return text + ")"

@@ -77,6 +77,57 @@ func TestAnnounce(t *testing.T) {
 	}
 }
 
+// TestNoticesTellServersApart has servers whose names alone would read the same.
+func TestNoticesTellServersApart(t *testing.T) {
+	frontend := func(port uint16, mono string) watcher.Listener {
+		l := server(port, int32(port))
+		l.Owner.Since = time.Time{}
+		l.Facts.Project = owner.Project{Name: "frontend", Dir: "/srv/" + mono + "/frontend"}
+		l.Facts.Tool = owner.Tool{Name: "Vite", Kind: owner.Server}
+		return l
+	}
+	script := func(port uint16, file string) watcher.Listener {
+		l := server(port, int32(port))
+		l.Owner.Since = time.Time{}
+		l.Facts.Project, l.Facts.Program = owner.Project{Name: "shop", Dir: "/srv/shop"}, file
+		return l
+	}
+	fixed := func(uint16) bool { return false }
+	both := watcher.Servers([]watcher.Listener{frontend(4100, "shopmono"), frontend(4101, "blogmono")}, fixed)
+	scripts := watcher.Servers([]watcher.Listener{script(4100, "server.js"), script(4101, "cmd/api.js")}, fixed)
+	lone := watcher.Server{Listener: frontend(4100, "shopmono")}
+	labelled := both[0]
+	labelled.Label = "Shop"
+	for _, c := range []struct {
+		h           happening
+		title, body string
+	}{
+		{happening{kind: opened, on: both[0]}, "frontend in shopmono (Vite :4100) is up", "in /srv/shopmono/frontend"},
+		{happening{kind: opened, on: both[1]}, "frontend in blogmono (Vite :4101) is up", "in /srv/blogmono/frontend"},
+		{happening{kind: closed, on: both[1]}, "frontend in blogmono (Vite :4101) stopped", "why is not known"},
+		{happening{kind: exposed, on: both[1], port: both[1].Listener}, "frontend in blogmono is now reachable from the network", "port 4101, bound to 127.0.0.1"},
+		{happening{kind: looping, on: both[1], count: 5, span: loopSpan}, "frontend in blogmono keeps restarting", "port 4101: 5 times within 1 min"},
+		{happening{kind: opened, on: lone}, "frontend (Vite :4100) is up", "in /srv/shopmono/frontend"},
+		{happening{kind: opened, on: labelled}, "Shop (Vite :4100) is up", "in /srv/shopmono/frontend"},
+		{happening{kind: replaced, on: lone, before: watcher.Alone(frontend(4100, "blogmono"))},
+			"4100 is now frontend in shopmono (was frontend in blogmono)", "frontend in blogmono (Vite :4100)"},
+		{happening{kind: moved, on: lone, before: watcher.Alone(frontend(4101, "blogmono"))},
+			"frontend in shopmono is on 4100: 4101 is held by frontend in blogmono (PID 4101)", "in /srv/shopmono/frontend"},
+		{happening{kind: opened, on: scripts[0]}, "shop (server.js :4100) is up", "in /srv/shop"},
+		{happening{kind: opened, on: scripts[1]}, "shop (api.js :4101) is up", "in /srv/shop"},
+		{happening{kind: slept, on: both[0]}, "frontend in shopmono (Vite :4100) is gone since the computer slept", ""},
+	} {
+		c.h.at = noon
+		if got := announce([]happening{c.h}); got.title != c.title || got.body != c.body {
+			t.Errorf("got %q / %q, want %q / %q", got.title, got.body, c.title, c.body)
+		}
+	}
+	all := []happening{{kind: opened, on: both[0], at: noon}, {kind: opened, on: both[1], at: noon}}
+	if got := announce(all); got.body != "4100 frontend in shopmono · Vite, 4101 frontend in blogmono · Vite" {
+		t.Errorf("two at once: %q", got.body)
+	}
+}
+
 func TestDuration(t *testing.T) {
 	for d, want := range map[time.Duration]string{
 		0: "0 s", 59 * time.Second: "59 s", 60 * time.Second: "1 min", 59*time.Minute + 59*time.Second: "59 min", time.Hour: "1 h",

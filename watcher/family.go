@@ -1,6 +1,7 @@
 package watcher
 
 import (
+	"net/netip"
 	"slices"
 
 	"porttray/watcher/owner"
@@ -106,98 +107,112 @@ func (f folds) fold(k, head kin) {
 	}
 }
 
-// foldSiblings makes one server of the processes that share the work. Each worker of a pre-fork server has a socket of its own on
-// one port (SO_REUSEPORT), and a few tools consist of several processes beside each other.
+// A bond is what processes share that are one server although none descends from another one. There are two kinds. Each worker
+// of a pre-fork server has a socket of its own at one address (SO_REUSEPORT), and runs the same program in the same directory.
+// A few tools consist of several processes beside each other.
+type bond struct {
+	port           uint16
+	addr           netip.Addr
+	exe, dir, user string
+	tool           string
+
+	relative owner.ID // one that they descend from, or one of them
+	// They have lost what started them in one project, and would be started again by one manager.
+	orphan  bool
+	manager owner.Manager
+	project string
+}
+
+// bonds returns all bonds that a process may have to others.
+func bonds(listeners []Listener) (all []bond) {
+	p, f := listeners[0].Owner, listeners[0].Facts
+	if owner.ManyProcesses(f.Tool.Name) {
+		all = appendRelations(all, bond{tool: f.Tool.Name}, p, f)
+	}
+	if p.Exe == "" {
+		return all
+	}
+	for _, l := range listeners {
+		for _, addr := range l.Addrs {
+			all = appendRelations(all, bond{port: l.Port, addr: addr, exe: p.Exe, dir: p.Dir, user: p.User}, p, f)
+		}
+	}
+	return all
+}
+
+// appendRelations appends a bond for each relation that a process may have to others.
+func appendRelations(all []bond, b bond, p owner.Process, f owner.Facts) []bond {
+	for _, id := range append([]owner.ID{p.ID()}, f.Ancestors[:]...) {
+		if b.relative = id; id != (owner.ID{}) {
+			all = append(all, b)
+		}
+	}
+	if f.Orphan {
+		b.relative, b.orphan, b.manager, b.project = owner.ID{}, true, f.Manager, f.Project.Dir
+		all = append(all, b)
+	}
+	return all
+}
+
+// foldSiblings makes one server of the processes that have a bond.
 func foldSiblings(heads folds, order []kin, members map[kin][]Listener) {
-	onPort, byTool := map[uint16][]kin{}, map[string][]kin{}
+	first := map[bond]kin{}
 	for _, k := range order {
 		if k.process == (owner.ID{}) || k.port != 0 {
 			continue
 		}
-		for _, l := range members[k] {
-			for _, earlier := range onPort[l.Port] {
-				if earlier != k && colleagues(members[earlier], members[k], l.Port) {
-					heads.fold(k, earlier)
-					break
-				}
-			}
-			onPort[l.Port] = append(onPort[l.Port], k)
-		}
-		tool := members[k][0].Facts.Tool.Name
-		if !owner.ManyProcesses(tool) {
-			continue
-		}
-		for _, earlier := range byTool[tool] {
-			if related(members[earlier][0], members[k][0]) {
+		for _, b := range bonds(members[k]) {
+			if earlier, ok := first[b]; ok {
 				heads.fold(k, earlier)
-				break
+			} else {
+				first[b] = k
 			}
 		}
-		byTool[tool] = append(byTool[tool], k)
 	}
-}
-
-// colleagues reports whether two processes listen on one port as workers of one server: at the same address, with the same
-// program in the same directory, and started by the same process.
-func colleagues(a, b []Listener, port uint16) bool {
-	p, q := a[0].Owner, b[0].Owner
-	if p.Exe == "" || p.Exe != q.Exe || p.Dir != q.Dir || p.User != q.User || !related(a[0], b[0]) {
-		return false
-	}
-	return slices.ContainsFunc(a, func(l Listener) bool {
-		return l.Port == port && slices.ContainsFunc(b, func(m Listener) bool { return m.Port == port && overlap(l.Addrs, m.Addrs) })
-	})
-}
-
-// related reports whether two processes have an ancestor in common, one descends from the other, or they were left behind by one
-// that has ended.
-func related(a, b Listener) bool {
-	p, q := a.Facts, b.Facts
-	if p.Orphan && q.Orphan {
-		return p.Manager == q.Manager && p.Project.Dir == q.Project.Dir
-	}
-	line := append([]owner.ID{a.Owner.ID()}, p.Ancestors[:]...)
-	return slices.ContainsFunc(append([]owner.ID{b.Owner.ID()}, q.Ancestors[:]...), func(id owner.ID) bool {
-		return id != (owner.ID{}) && slices.Contains(line, id)
-	})
 }
 
 // foldAdapters finds the programs that debugpy's adapters wait for debuggers of. An adapter leaves its program as soon as it has
 // started, and stays in its directory. The program may name its port.
 func foldAdapters(heads folds, order []kin, members map[kin][]Listener) {
+	type place struct{ dir, exe string }
+	var adapters []kin
+	naming, at := map[uint16]kin{}, map[place][]kin{}
 	for _, k := range order {
-		adapter := members[k][0]
-		if k.process == (owner.ID{}) || adapter.Facts.Own().Name != "debugpy" {
+		p, f := members[k][0].Owner, members[k][0].Facts
+		switch {
+		case k.process == (owner.ID{}):
 			continue
+		case f.Own().Name == "debugpy":
+			adapters = append(adapters, k)
+		case p.Dir != "":
+			at[place{p.Dir, p.Exe}] = append(at[place{p.Dir, p.Exe}], k)
 		}
-		var named, near []kin
-		for _, other := range order {
-			switch l := members[other][0]; {
-			case other == k || other.process == (owner.ID{}):
-			case l.Facts.Debugger.Name == "debugpy" && hasPort(members[k], l.Facts.Debugger.Port):
-				named = append(named, other)
-			case adapter.Facts.Orphan && l.Owner.Dir != "" && l.Owner.Dir == adapter.Owner.Dir && l.Owner.Exe == adapter.Owner.Exe &&
-				l.Facts.Own().Name != "debugpy":
-				near = append(near, other)
-			}
-		}
-		if len(named) == 0 && len(near) == 1 { // of several nobody knows which
-			named = near
-		}
-		if len(named) > 0 {
-			heads.fold(k, named[0])
+		if _, named := naming[f.Debugger.Port]; !named && f.Debugger.Name == "debugpy" {
+			naming[f.Debugger.Port] = k
 		}
 	}
-}
-
-func hasPort(listeners []Listener, port uint16) bool {
-	return slices.ContainsFunc(listeners, func(l Listener) bool { return l.Port == port })
+	for _, k := range adapters {
+		adapter := members[k][0]
+		near := at[place{adapter.Owner.Dir, adapter.Owner.Exe}]
+		head, found := kin{}, false
+		for _, l := range members[k] {
+			if !found {
+				head, found = naming[l.Port]
+			}
+		}
+		if !found && adapter.Facts.Orphan && len(near) == 1 { // of several nobody knows which
+			head, found = near[0], true
+		}
+		if found && head != k {
+			heads.fold(k, head)
+		}
+	}
 }
 
 // helps reports whether a process that descends from another one works for it rather than being a server of its own.
 func helps(child, parent []Listener, dynamic func(uint16) bool) bool {
 	c, p := child[0].Facts, parent[0].Facts
-	same := c.Tool == p.Tool && c.Tool.Kind == owner.Server && !c.Inherited
+	same := c.Tool == p.Tool && c.Tool.Kind == owner.Server && (!c.Inherited || c.Helper)
 	hidden := !slices.ContainsFunc(child, func(l Listener) bool { return !dynamic(l.Port) && !l.Inspects() })
 	switch {
 	case slices.IndexFunc(parent, isNoInspector) < 0:
@@ -205,7 +220,7 @@ func helps(child, parent []Listener, dynamic func(uint16) bool) bool {
 	case c.Project.Dir != "" && c.Project.Dir != p.Project.Dir:
 		return same && hidden // a kernel of Jupyter works where its notebook lies
 	}
-	// What a build daemon runs is the person's.
+	// A program that a build daemon runs is the person's.
 	return c.Helper || same || hidden && (c.Background || !p.Background)
 }
 

@@ -26,6 +26,7 @@ type naming struct {
 
 	known   map[owner.Process]owner.Facts
 	unclear map[owner.Process]bool // those that took too long; asked about again at retry
+	ports   map[owner.Process]int  // how many listeners they had when they were asked about
 
 	asked    map[ID]bool           // the listeners for which the engines were asked; nil if they never were
 	answered engine.List           // what they said
@@ -70,6 +71,7 @@ func systemNaming() naming {
 func (n *naming) start() {
 	n.told, n.answers = make(chan told, 1), make(chan answer, 1)
 	n.known, n.unclear, n.by = map[owner.Process]owner.Facts{}, map[owner.Process]bool{}, map[publication]means{}
+	n.ports = map[owner.Process]int{}
 }
 
 // busy reports whether something is being found out.
@@ -82,6 +84,10 @@ func (n *naming) begin(ctx context.Context, listeners []Listener) {
 	}
 	if unknown := n.unknown(listeners); !n.telling && len(unknown) > 0 {
 		n.telling = true
+		ports := portsOf(listeners)
+		for _, p := range unknown {
+			n.ports[p] = ports[p]
+		}
 		go func() { n.told <- tellAll(ctx, n.facts, unknown) }()
 	}
 	if asked, news := n.forwarded(listeners); !n.asking && news {
@@ -106,13 +112,30 @@ func tellAll(ctx context.Context, facts func(context.Context, owner.Process) (ow
 	return t
 }
 
-// unknown returns the owners of which the facts are not known.
+// portsOf counts the listeners of each owner.
+func portsOf(listeners []Listener) map[owner.Process]int {
+	ports := map[owner.Process]int{}
+	for _, l := range listeners {
+		ports[l.Owner]++
+	}
+	return ports
+}
+
+// unknown returns the owners of which the facts are not known, or no longer: what a process manager runs changes.
 func (n *naming) unknown(listeners []Listener) []owner.Process {
 	var unknown []owner.Process
+	var ports map[owner.Process]int
 	seen := map[owner.Process]bool{}
 	for _, l := range listeners {
 		p := l.Owner
-		if _, known := n.known[p]; !known && p.Known() && !seen[p] && !n.unclear[p] {
+		f, known := n.known[p]
+		if known && f.Holder {
+			if ports == nil {
+				ports = portsOf(listeners)
+			}
+			known = ports[p] == n.ports[p]
+		}
+		if !known && p.Known() && !seen[p] && !n.unclear[p] {
 			seen[p] = true
 			unknown = append(unknown, p)
 		}
@@ -236,7 +259,11 @@ func (n *naming) name(listeners []Listener, began time.Time) []Listener {
 	}
 	// A process that closes its port and opens it again is still the same one, so its facts are not forgotten at once.
 	if len(n.known) > 2*len(current)+64 {
-		n.known = current
+		ports := make(map[owner.Process]int, len(current))
+		for p := range current {
+			ports[p] = n.ports[p]
+		}
+		n.known, n.ports = current, ports
 	}
 	if n.asked == nil {
 		return named

@@ -250,3 +250,19 @@ func TestNaming(t *testing.T) {
 		})
 	}
 }
+
+// TestHoldersAreAskedAgain has a process manager that comes to serve another app, and a server that opens another port.
+func TestHoldersAreAskedAgain(t *testing.T) {
+	manager, server := serves(3000, 1), serves(4000, 2)
+	n := naming{}
+	n.start()
+	n.known = map[owner.Process]owner.Facts{manager.Owner: {Holder: true}, server.Owner: {}}
+	n.ports[manager.Owner] = 1
+	if got := n.unknown([]Listener{manager, server}); len(got) > 0 {
+		t.Errorf("%v are unknown", got)
+	}
+	got := n.unknown([]Listener{manager, serves(3001, 1), server, serves(4001, 2)})
+	if len(got) != 1 || got[0] != manager.Owner {
+		t.Errorf("with more ports %v are unknown, want the manager", got)
+	}
+}

@@ -17,7 +17,7 @@ const maxPart = 24
 func TitleAll(servers []Server) {
 	added, titled := make([]addition, len(servers)), make([]addition, len(servers))
 	for i := range servers {
-		servers[i].Title = nameOf(servers[i].Listener, added[i])
+		servers[i].entitle(addition{})
 	}
 	for _, tell := range []func([]Server, []int, []addition){addProgram, addBranch, addDirectory} {
 		same := map[string][]int{}
@@ -31,10 +31,20 @@ func TitleAll(servers []Server) {
 			tell(servers, group, added)
 			for _, i := range group {
 				if added[i] != titled[i] {
-					servers[i].Title, titled[i] = nameOf(servers[i].Listener, added[i]), added[i]
+					servers[i].entitle(added[i])
+					titled[i] = added[i]
 				}
 			}
 		}
+	}
+}
+
+// entitle gives the server its title.
+func (s *Server) entitle(add addition) {
+	s.Title = singleName(s.Listener, add)
+	if s.Title == "" {
+		s.Place, s.Runs = nameParts(s.Listener, add)
+		s.Title = cmp.Or(join(s.Place, s.Runs), "unnamed process")
 	}
 }
 
@@ -58,7 +68,7 @@ type addition struct {
 	directory string // a directory that the project lies in
 }
 
-// addProgram adds what differs in the paths of programs of one project.
+// addProgram adds the nearest directories of the programs of one project that differ.
 func addProgram(servers []Server, group []int, added []addition) {
 	inProject := map[string][]int{}
 	for _, i := range group {
@@ -147,16 +157,19 @@ func differences(paths [][]string) []int {
 
 // Name says whose server the listener is: "shop · Vite", "shop · server.js", "PostgreSQL · db (container)". It is fit
 // to show.
-func (l Listener) Name() string { return nameOf(l, addition{}) }
+func (l Listener) Name() string {
+	s := Server{Listener: l}
+	s.entitle(addition{})
+	return s.Title
+}
 
-// nameOf says whose server a listener is.
-func nameOf(l Listener, add addition) string {
-	tool, project := l.Facts.Tool.Name, part(l.Facts.Project.Name)
+// singleName returns the name of a listener that is known by neither project nor program. Else it is empty.
+func singleName(l Listener, add addition) string {
 	switch {
 	case l.Label != "" && part(l.Label) != "":
 		return part(l.Label)
 	case l.Container.ID != "":
-		return join(part(tool), containerName(l, add.project)) + " (" + l.Container.Kind() + ")"
+		return join(part(l.Facts.Tool.Name), containerName(l, add.project)) + " (" + l.Container.Kind() + ")"
 	case l.Owner.Forwards() && !isEngine(l.Owner.Name):
 		return behind(l.Owner.Name) + " (" + part(l.Owner.Name) + ")"
 	case !l.Owner.Known() && l.Owner.Foreign:
@@ -164,24 +177,26 @@ func nameOf(l Listener, add addition) string {
 	case !l.Owner.Known():
 		return "unknown owner"
 	}
-	name := whatRuns(l, add.parents)
-	switch {
-	case project == "" && name == "":
-		return "unnamed process"
-	case tool == "" && isProjects(l.Facts.Project.Name, name): // the project's own binary
-		name = ""
+	return ""
+}
+
+// nameParts says where a listener's server belongs, and what runs there.
+func nameParts(l Listener, add addition) (project, runs string) {
+	project, runs = part(l.Facts.Project.Name), whatRuns(l, add.parents)
+	if project != "" && l.Facts.Tool.Name == "" && isProjects(l.Facts.Project.Name, runs) { // the project's own binary
+		runs = ""
 	}
 	place := ""
 	if dir := part(add.directory); dir != "" && !isProjects(l.Facts.Project.Name, dir) {
 		place = " in " + dir
 	}
 	if project == "" {
-		return name + place
+		return "", runs + place
 	}
 	if branch := part(l.Facts.Project.Branch); add.project && branch != "" {
 		project += "@" + branch
 	}
-	return join(project+place, name)
+	return project + place, runs
 }
 
 // isProjects reports whether a name is that of a project: "shop" for shop and for acme/shop.
@@ -215,13 +230,15 @@ func programName(program string, parents int) string {
 		words = words[first:]
 	}
 	name := strings.TrimPrefix(strings.Join(words, "/"), "/")
-	for !isPath && strings.Count(name, ".") > 1 && len(name) > maxPart { // a class: its package says least
+	const longestExtension = 4
+	isFile := len(name)-strings.LastIndexByte(name, '.') <= longestExtension
+	for !isPath && !isFile && strings.Contains(name, ".") && len(name) > maxPart { // a class: its package says least
 		_, name, _ = strings.Cut(name, ".")
 	}
 	return part(name)
 }
 
-// behind says what a forwarder of that name forwards to.
+// behind names the other end of a forwarder.
 func behind(name string) string {
 	name = strings.ToLower(name)
 	for _, prefix := range []string{"docker", "com.docker", "rootless", "conmon", "podman"} {

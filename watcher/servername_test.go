@@ -82,6 +82,10 @@ func TestTitles(t *testing.T) {
 		{"a longer path", []row{
 			{project("web", "/srv/web", "")}, {project("web", "/srv/x/srv/web", "")},
 		}, []string{"web · node", "web in x · node"}},
+		{"classes in long packages", []row{
+			{in(shop), scripted("com.example.shop.orders.OrdersServiceMain")}, {in(shop), scripted("com.example.shop.a-package-with-a-long-name.Main")},
+			{in(shop), scripted("a-very-long-name.of-a-script.js")},
+		}, []string{"shop · orders.OrdersServiceMain", "shop · Main", "shop · a-very-long-name.of-a-s…"}},
 		{"no project", []row{{by(vite), workingIn("/srv/a")}, {by(vite), workingIn("/srv/b")}}, []string{"Vite in a", "Vite in b"}},
 		{"no difference", []row{{by(vite), workingIn("/")}, {by(vite), workingIn("/")}}, []string{"Vite", "Vite"}},
 		{"directories of hostile names", []row{

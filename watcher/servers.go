@@ -12,8 +12,9 @@ import (
 type Server struct {
 	// Listener is the one that the server is known by. Its Addrs are those of all the server's sockets on its port.
 	Listener
-	// Title is the name of the listener, in full where another server's would read the same.
-	Title string
+	// Title is the name of the listener, in full where another server's would read the same. Place and Runs are its parts: the
+	// project, and the tool or program. Either may be empty. A label or a container's name is a Title in one part.
+	Title, Place, Runs string
 	// Also are the further ports of the process, of its helpers or of its container, in port order.
 	Also []Listener
 	// Parts are all listeners that make it up, those of the head's process first: also the workers that share its port, and the
@@ -31,7 +32,11 @@ type Server struct {
 }
 
 // Alone returns the server that a listener is by itself, in the main list.
-func Alone(l Listener) Server { return Server{Listener: l, Title: l.Name(), Parts: []Listener{l}} }
+func Alone(l Listener) Server {
+	s := Server{Listener: l, Parts: []Listener{l}}
+	s.entitle(addition{})
+	return s
+}
 
 // on returns the parts of the server on a port.
 func (s Server) on(port uint16) []Listener {
@@ -66,9 +71,16 @@ func Servers(listeners []Listener, dynamic func(port uint16) bool) []Server {
 // to be meant.
 func serversSince(listeners []Listener, dynamic func(port uint16) bool, heads map[ID]bool) []Server {
 	var servers []Server
+	started := map[owner.ID]int{}
+	for _, l := range listeners {
+		started[l.Owner.ID()]++
+		for _, id := range l.Facts.Ancestors {
+			started[id]++
+		}
+	}
 	for _, family := range families(listeners, dynamic) {
 		first, also := merged(family, dynamic, heads)
-		servers = append(servers, Server{Listener: first, Also: also, Parts: family, Master: masterOf(first, family, listeners),
+		servers = append(servers, Server{Listener: first, Also: also, Parts: family, Master: masterOf(first, family, started),
 			Section: placingOf(first, dynamic).section()})
 	}
 	slices.SortFunc(servers, func(a, b Server) int { return a.compare(b.Listener) })
@@ -79,8 +91,8 @@ func serversSince(listeners []Listener, dynamic func(port uint16) bool, heads ma
 
 // masterOf returns the process that started all of a family that listen on the head's port, if there are several and it runs the
 // same program as they do. A shell or a launcher does not: its end need not be theirs. Nor is it one that listens itself, or from
-// which another family descends.
-func masterOf(first Listener, family, all []Listener) owner.ID {
+// which another family descends. Those that listen, and that listeners descend from, are counted in started.
+func masterOf(first Listener, family []Listener, started map[owner.ID]int) owner.ID {
 	master, workers := first.Facts.Ancestors[0], 0
 	for _, l := range family {
 		if l.Port != first.Port {
@@ -90,10 +102,13 @@ func masterOf(first Listener, family, all []Listener) owner.ID {
 			return owner.ID{}
 		}
 	}
-	if workers < 2 || slices.ContainsFunc(all, func(l Listener) bool {
-		part := slices.ContainsFunc(family, func(f Listener) bool { return f.ID() == l.ID() })
-		return l.Owner.ID() == master || !part && slices.Contains(l.Facts.Ancestors[:], master)
-	}) {
+	own := 0 // of the family
+	for _, l := range family {
+		if slices.Contains(l.Facts.Ancestors[:], master) {
+			own++
+		}
+	}
+	if workers < 2 || started[master] > own {
 		return owner.ID{}
 	}
 	return master

@@ -314,6 +314,10 @@ func TestTogether(t *testing.T) {
 			serves(8001, 2, in(shop), named("python3"), app)}, []string{"5678 shop · debugpy", "8000 shop · python3", "8001 shop · python3"}},
 		{"Jupyter and its kernels in another project", []Listener{serves(8888, 1, by(jupyter), in(shop)), serves(40001, 2, by(jupyter), in(blog), under(1)), serves(40002, 2, by(jupyter), in(blog), under(1))},
 			[]string{"8888 shop · Jupyter +40001 +40002"}},
+		{"a kernel whose program is known", []Listener{serves(8888, 1, by(jupyter), in(shop)), serves(40001, 2, by(jupyter), inherited, helper, in(blog), under(1))},
+			[]string{"8888 shop · Jupyter +40001"}},
+		{"a kernel of an editor", []Listener{serves(40001, 2, by(owner.Tool{Name: "Jupyter", Kind: owner.Helper}), helper, background, in(blog))},
+			[]string{"40001 blog · Jupyter (other)"}},
 		{"the MCP inspector's page and proxy", []Listener{serves(6274, 2, by(mcp), under(1)), serves(6277, 3, by(mcp), under(1))}, []string{"6274 MCP Inspector +6277"}},
 		{"two MCP inspectors", []Listener{serves(6274, 2, by(mcp), under(1)), serves(6275, 3, by(mcp), under(4))}, []string{"6274 MCP Inspector", "6275 MCP Inspector"}},
 		{"two servers of one tool and script", []Listener{serves(5173, 2, by(vite), in(shop), under(1)), serves(5174, 3, by(vite), in(shop), under(1))},
@@ -450,13 +454,39 @@ func TestServersLoseNothing(t *testing.T) {
 	}
 }
 
+// BenchmarkServers has machines with many listeners that are difficult to group or to name. The time for each listener is the
+// same for 300 and for 3000.
 func BenchmarkServers(b *testing.B) {
-	var listeners []Listener
-	for i := range 300 {
-		listeners = append(listeners, serves(uint16(3000+i), int32(i+2), in(shop), by(vite), under(1)))
-	}
-	b.ReportAllocs()
-	for b.Loop() {
-		Servers(listeners, dynamic)
+	app := workerOf("/usr/bin/python3", "/home/ann/shop")
+	for name, listener := range map[string]func(i int) Listener{
+		"one project": func(i int) Listener { return serves(uint16(3000+i), int32(i+2), in(shop), by(vite), under(1)) },
+		"one name": func(i int) Listener {
+			return serves(uint16(3000+i), int32(i+2), in(owner.Project{Name: "shop", Dir: fmt.Sprintf("/%d/shop", i)}))
+		},
+		"one script": func(i int) Listener {
+			l := serves(uint16(3000+i), int32(i+2), in(shop))
+			l.Facts.Program = fmt.Sprintf("%d/src/main.js", i)
+			return l
+		},
+		"one port":    func(i int) Listener { return serves(3000, int32(i+2), in(shop), app) },
+		"one master":  func(i int) Listener { return serves(3000, int32(i+2), in(shop), app, forked, under(1)) },
+		"one process": func(i int) Listener { return serves(uint16(3000+i), 2, in(shop)) },
+		"adapters": func(i int) Listener {
+			return serves(uint16(3000+i), int32(i+2), in(shop), app, orphan, inherited, isDebugpy)
+		},
+		"inspectors": func(i int) Listener { return serves(uint16(3000+i), int32(i+2), by(tool("MCP Inspector"))) },
+	} {
+		for _, n := range []int{300, 3000} {
+			var listeners []Listener
+			for i := range n {
+				listeners = append(listeners, listener(i))
+			}
+			b.Run(fmt.Sprintf("%s/%d", name, n), func(b *testing.B) {
+				b.ReportAllocs()
+				for b.Loop() {
+					Servers(listeners, dynamic)
+				}
+			})
+		}
 	}
 }

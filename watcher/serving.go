@@ -7,7 +7,7 @@ import (
 	"porttray/watcher/owner"
 )
 
-// serving returns what is known of what l serves.
+// serving returns the protocol and the risk of l, as far as they are known.
 func (l Listener) serving() owner.Serving {
 	return owner.ServingAt(l.Owner, l.Facts, l.own())
 }

@@ -205,6 +205,7 @@ func (a *Answer) hold(ctx context.Context, now watcher.Snapshot, t watcher.Traff
 		for _, m := range s.Parts {
 			if m.Port != l.Port && !slices.Contains(h.Also, m.Port) {
 				h.Also = append(h.Also, m.Port)
+				h.Further = append(h.Further, furtherOf(Of(m, s.Section, system)))
 			}
 		}
 		slices.Sort(h.Also)

@@ -14,6 +14,8 @@ import (
 // their process or engine gives them: untrusted. The names of fields stay as they are.
 type Listener struct {
 	Port      uint16       `json:"port"`
+	Name      string       `json:"name,omitempty"`    // of a server, as the menu has it
+	Role      string       `json:"role,omitempty"`    // what the port is for, where that is not what people mean by the server
 	Addresses []netip.Addr `json:"addresses"`         // bind addresses, sorted
 	Exposed   bool         `json:"exposed"`           // other machines can reach it, as far as its addresses tell
 	Risk      string       `json:"risk,omitempty"`    // what it is that they had better not reach, if they can
@@ -36,11 +38,14 @@ type Listener struct {
 	Further   []Further    `json:"further_ports,omitempty"` // of a server, in port order
 	Stale     bool         `json:"stale,omitempty"`         // it is as it was when the list could last be read
 	Command   string       `json:"command,omitempty"`       // that starts it again, only if it was asked for: it may hold secrets
+
+	Place, Runs string `json:"-"` // the parts of the name
 }
 
 // A Further is one more port of a server.
 type Further struct {
 	Port      uint16       `json:"port"`
+	Role      string       `json:"role,omitempty"`
 	Addresses []netip.Addr `json:"addresses"`
 	Exposed   bool         `json:"exposed"`
 	Risk      string       `json:"risk,omitempty"`
@@ -52,11 +57,16 @@ type Further struct {
 // OfServer tells of a server: of its head, and of its further ports.
 func OfServer(s watcher.Server, system port.System) Listener {
 	told := Of(s.Listener, s.Section, system)
+	told.Name, told.Place, told.Runs = s.Title, s.Place, s.Runs
 	for _, l := range s.Also {
-		f := Of(l, s.Section, system)
-		told.Further = append(told.Further, Further{f.Port, f.Addresses, f.Exposed, f.Risk, f.Speaks, f.PID, f.Process})
+		told.Further = append(told.Further, furtherOf(Of(l, s.Section, system)))
 	}
 	return told
+}
+
+// furtherOf returns what is told of a further port.
+func furtherOf(l Listener) Further {
+	return Further{l.Port, l.Role, l.Addresses, l.Exposed, l.Risk, l.Speaks, l.PID, l.Process}
 }
 
 // Of returns what is told of a listener that is a server or a further port of one in that section.
@@ -64,6 +74,7 @@ func Of(l watcher.Listener, section watcher.Section, system port.System) Listene
 	p, facts := l.Owner, l.Facts
 	told := Listener{
 		Port:      l.Port,
+		Role:      l.Role(),
 		Addresses: l.Addrs,
 		Exposed:   l.Exposed(),
 		Widened:   l.Widened,

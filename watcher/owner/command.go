@@ -69,7 +69,7 @@ func firstCommand(args []string, exe string) command {
 	case titled:
 		c.lang = anyLang
 	case exe == "", self == c.name:
-	case len(args) > 1 && len(toolNames[c.name]) == 0 && !isLauncher(c.name) && isLauncher(self):
+	case len(args) > 1 && !isTool(c.name) && !isLauncher(c.name) && isLauncher(self):
 		c.name = self
 	default:
 		c.lang = anyLang

@@ -1,6 +1,9 @@
 package owner
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 // daemons are the programs that work in the background for other programs, on ports that only those want to know: build daemons,
 // language servers, port mappers; and the editors and agents in a terminal, whose own ports are like those of desktop programs. They
@@ -13,9 +16,16 @@ var daemons = []entry{
 	{"Maven", Daemon, java, "org.mvndaemon.mvnd.daemon.server, org.mvndaemon.mvnd.common.daemonserver", ""},
 	{"Bloop", Daemon, java, "bloop.bloop, bloop.server, bloop.bloopserver", ""},
 	{"Turborepo", Daemon, native, "turbo daemon, turbo * daemon", ""},
+	{"Turborepo", Daemon, node, "turbo daemon, turbo * daemon", ""},
 	{"Buck2", Daemon, native, "buck2d", ""},
 	{"Pants", Daemon, native, "pantsd", ""},
 	{"sccache", Daemon, native, "sccache", ""},
+	{"Watchman", Daemon, native, "watchman, watchmand", ""},
+	{"Biome", Daemon, native, "biome", ""},
+	{"Biome", Daemon, node, "@biomejs/biome, biome", ""},
+	{"Flow", Daemon, native, "flow", ""},
+	{"Flow", Daemon, node, "flow-bin", ""},
+	{"mypy", Daemon, python, "dmypy, mypy.dmypy", ""},
 	{"ESLint", Daemon, node, "eslint_d", ""},
 	{"Prettier", Daemon, node, "@fsouza/prettierd, prettierd", ""},
 
@@ -23,19 +33,37 @@ var daemons = []entry{
 	{"gopls", Daemon, native, "gopls", ""},
 	{"rust-analyzer", Daemon, native, "rust-analyzer, rust-analyzer-proc-macro-srv", ""},
 	{"TypeScript", Daemon, node, "typescript, tsserver, typescript-language-server, @vtsls/language-server", ""},
-	{"Dart", Daemon, native, "dart development-service, dart language-server, dart tooling-daemon, dart * analysis_server.dart.snapshot", ""},
+	{"Dart", Daemon, native, "dart development-service, dart language-server, dart tooling-daemon, dart devtools, " +
+		"dart * analysis_server.dart.snapshot, flutter_tester", ""},
 	{"clangd", Daemon, native, "clangd", ""},
+	{"ccls", Daemon, native, "ccls", ""},
+	{"Eclipse JDT", Daemon, java, "org.eclipse.equinox.launcher.jar", ""},
+	{"Eclipse JDT", Daemon, python, "jdtls", ""},
+	{"Kotlin", Daemon, java, "org.javacs.kt.mainkt", ""},
+	{"Kotlin", Daemon, native, "kotlin-lsp", ""},
 	{"Pyright", Daemon, node, "pyright, basedpyright, pyright-langserver", ""},
 	{"python-lsp-server", Daemon, python, "pylsp", ""},
 	{"Solargraph", Daemon, ruby, "solargraph", ""},
 	{"Ruby LSP", Daemon, ruby, "ruby-lsp", ""},
 	{"Metals", Daemon, java, "scala.meta.metals.main", ""},
 	{"OmniSharp", Daemon, native, "omnisharp", ""},
+	{"OmniSharp", Daemon, dotnet, "./omnisharp.dll", ""},
+	{"Roslyn", Daemon, native, "microsoft.codeanalysis.languageserver", ""},
+	{"Roslyn", Daemon, dotnet, "./microsoft.codeanalysis.languageserver.dll", ""},
+	{"Phpactor", Daemon, php, "phpactor", ""},
+	{"Ruff", Daemon, native, "ruff server", ""},
+	{"ElixirLS", Daemon, shell, "./language_server.sh", ""},
+	{"ElixirLS", Daemon, native, "elixir-ls", ""},
+	{"Terraform", Daemon, native, "terraform-ls", ""},
+	{"Zig", Daemon, native, "zls", ""},
 	{"Copilot", Daemon, node, "@github/copilot-language-server", ""},
 
 	// Others
 	{"Android Debug Bridge", Daemon, native, "adb", ""},
+	{"Android Emulator", Daemon, native, "emulator, emulator64-crash-service, netsimd, qemu-system-x86_64-headless, " +
+		"qemu-system-aarch64-headless", ""},
 	{"Erlang port mapper", Daemon, native, "epmd", ""},
+	{"Jupyter", Helper, python, "ipykernel_launcher, ipykernel", ""}, // a kernel, for a notebook or an editor
 
 	// Editors and agents in a terminal
 	{"Neovim", App, native, "nvim, nvim-qt, neovide", ""},
@@ -49,6 +77,9 @@ var daemons = []entry{
 	{"GitHub Copilot", App, node, "@github/copilot", ""},
 	{"opencode", App, native, "opencode", ""},
 	{"Aider", App, python, "aider", ""},
+	{"Goose", App, native, "goose", ""},
+	{"Amp", App, node, "@sourcegraph/amp", ""},
+	{"Qwen Code", App, node, "@qwen-code/qwen-code", ""},
 	{"Cursor", App, native, "cursor-agent", ""},
 
 	// Of several processes, see ManyProcesses
@@ -63,8 +94,33 @@ func calledDaemon(name string) Tool {
 	return Tool{}
 }
 
-// background reports whether m, which is that tool, works for other programs: it is a daemon, or a build tool or helper that
-// runs nothing the person wrote.
+// languageServers are what the names of language servers contain, whichever language they are for.
+var languageServers = []string{"language-server", "language_server", "languageserver", "langserver"}
+
+// languageServer returns the tool of a program that calls itself a language server. A script of the person's own is none.
+func languageServer(name string) Tool {
+	says := func(part string) bool { return strings.Contains(name, part) }
+	if !strings.HasPrefix(name, "./") && slices.ContainsFunc(languageServers, says) {
+		return Tool{"Language server", Daemon}
+	}
+	return Tool{}
+}
+
+// background reports whether m, which is that tool, works for other programs: it is a daemon, or it runs nothing the person
+// wrote and is a build tool, a helper or a script that was installed as a package.
 func (m member) background(own Tool, projectDir string) bool {
-	return own.Kind == Daemon || (own.Kind == Runner || own.Kind == Helper) && !ownFile(absolute(m.dir, m.file), projectDir)
+	switch file := absolute(m.dir, m.file); own.Kind {
+	case Daemon:
+		return true
+	case Runner, Helper:
+		return !ownFile(file, projectDir)
+	case 0:
+		path := elements(file)
+		if len(m.commands) < 2 || len(path) == 0 || archive(file) || ownFile(file, projectDir) {
+			return false
+		}
+		// The person's own program may be installed in an environment of the project.
+		return lastPackages(path) >= 0 || scriptExtension(file) == "" && programDir(path) && !lies(file, projectDir)
+	}
+	return false
 }

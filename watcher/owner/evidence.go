@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"compress/flate"
+	"debug/buildinfo"
 	"encoding/binary"
 	"encoding/json"
 	"io"
@@ -50,6 +51,8 @@ func absolute(dir, file string) string {
 		return ""
 	case filepath.IsAbs(file):
 		return filepath.Clean(file)
+	case os.IsPathSeparator(file[0]): // on Windows such a path lies on the volume of the directory
+		return filepath.Clean(filepath.VolumeName(dir) + file)
 	case dir == "":
 		return ""
 	}
@@ -92,11 +95,11 @@ func holdsFile(dir string, paths ...string) bool {
 }
 
 // disown gives a program of the person's own that has a tool's name the name of a file: "./air". It is one if it lies
-// in the project, and is what people build there or a tool that is not kept there. A server may be kept there: a
-// database that somebody unpacked.
+// in the project, and was built there or is a tool that is not kept there. A server may be kept there: a database that
+// somebody unpacked.
 func (m *member) disown(p Project) {
 	c := &m.commands[0]
-	known := len(toolNames[c.name]) > 0 || supervisors[c.name]
+	known := isTool(c.name) || supervisors[c.name]
 	if !known || c.lang != native || c.name != programName(m.exe) || p.Dir == "" {
 		return
 	}
@@ -104,9 +107,30 @@ func (m *member) disown(p Project) {
 	inProject := ownFile(m.exe, p.Dir)
 	built := len(path) > 3 && strings.HasPrefix(path[len(path)-4], "go-build") // by go run
 	runner := c.tool().Kind != Server && !programDir(path)
-	if inProject && runner || (inProject || built) && p.builds(c.name) {
+	if inProject && (runner || p.built(m.exe)) || (inProject || built) && p.builds(c.name) {
 		c.name = "./" + c.name
 	}
+}
+
+// buildDirs are the directories in which compilers put programs.
+const buildDirs = "target build debug release obj zig-out _build .build"
+
+// built reports whether a program in the project was built there: where a compiler puts it, beside its main file, or by Go
+// from the module of the project.
+func (p Project) built(exe string) bool {
+	rest, _ := filepath.Rel(p.Dir, filepath.Dir(exe))
+	compiled := slices.ContainsFunc(elements(rest), func(e string) bool {
+		return among(buildDirs, strings.ToLower(e)) || strings.HasPrefix(e, "cmake-build-")
+	})
+	if compiled || holdsFile(filepath.Dir(exe), "main.go", "main.c", "main.cpp", "main.rs", "main.zig") {
+		return true
+	}
+	module := modulePath(head(filepath.Join(p.Dir, "go.mod"), small))
+	if module == "" {
+		return false
+	}
+	info, err := buildinfo.ReadFile(exe)
+	return err == nil && info.Main.Path == module
 }
 
 // builds reports whether a program of this name, in lower case, is built from the sources of the project.
@@ -157,7 +181,7 @@ func frameworkCommands(path string) []command {
 	return nil
 }
 
-// maxHead bounds what is read of one file, and what comes out of it.
+// maxHead bounds the bytes that are read of one file, and the bytes that are unpacked from it.
 const maxHead = 64 << 10
 
 // head returns the beginning of a regular file, or nothing.

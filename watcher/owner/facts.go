@@ -15,7 +15,8 @@ type Facts struct {
 	// Program is what the process runs, where no Tool that serves says it: a script or an archive by its path with
 	// slashes, a Python module or a Java class by its full name, else the program by its name. What lies in the Project
 	// has its path from there: "cmd/api/main.js". It stays the same when the server is started again: versions of
-	// archives and directories of builds are left out of it. It holds no arguments and 256 bytes at most.
+	// archives and directories of builds are left out of it. It holds no arguments and 256 bytes at most. It is empty for a
+	// process that has given itself another name than its program's.
 	Program string
 	// Self is what the process itself is where the Tool is inherited: a helper, a runner or nothing.
 	Self Tool
@@ -28,6 +29,7 @@ type Facts struct {
 	// helper that runs nothing the person wrote.
 	Background bool
 	// Holder says that it holds sockets for several servers, which have nothing to do with each other: a service manager, an sshd.
+	// Facts about one may be others when it holds more or fewer sockets.
 	Holder bool
 	// Forked says that its parent runs the same program, as a master and its workers do.
 	Forked bool
@@ -146,7 +148,10 @@ func tell(ctx context.Context, p Process) (f Facts, sure bool) {
 	if f.Holder = line[0].holds(); f.Holder {
 		f.Project, f.Command = Project{}, ""
 	}
-	if isPM2(line[0].name) {
+	if line[0].managesApps() {
+		f.Project = appsProject(ctx, p.PID, homes)
+	}
+	if line[0].isPM2() {
 		f.Tool, f.Inherited = Tool{"PM2", Runner}, false
 	}
 	for i, m := range line[1:] {

@@ -68,6 +68,8 @@ var launchers = map[string]launcher{
 	"conda":       {lang: python, verbs: "run", values: "-n --name -p --prefix --cwd"},
 	"ruby":        {lang: ruby, files: true, values: "-I -r -C -E", inline: "-e", module: "-S"},
 	"bundle":      {lang: ruby, verbs: "exec"},
+	"rdbg":        {lang: ruby, files: true, values: "--port --host --sock-path --cookie -x -e"},
+	"rdebug-ide":  {lang: ruby, files: true, values: "-p --port -h --host --dispatcher-port -I"},
 	"php":         {lang: php, files: true, values: "-c -d -z", inline: "-r -S -s -w -l -a -i -m -v", start: "-f"},
 	"perl":        {lang: other, files: true, values: "-I -M", inline: "-e -E"},
 	"raku":        {lang: other, files: true, values: "-I -M", inline: "-e"},
@@ -75,6 +77,7 @@ var launchers = map[string]launcher{
 	"r":           {lang: other, files: true, start: "-f --file", inline: "-e --args"}, // which Rscript runs
 	"elixir": {lang: other, files: true, inline: "-e --eval --rpc-eval",
 		values: "-r -pr -pa -pz --app --erl --cookie --name --sname --boot --logger-otp-reports"},
+	"dart":    {lang: other, files: true, bare: true, verbs: "run"},
 	"escript": {lang: other, files: true},
 	"sbcl": {lang: other, files: true, start: "--script --load", inline: "--eval",
 		values: "--core --dynamic-space-size --control-stack-size --sysinit --userinit"},

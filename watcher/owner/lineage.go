@@ -56,7 +56,7 @@ func lineage(ctx context.Context, p Process) ([]member, error) {
 	}
 }
 
-// newMember fills in what follows from what was read.
+// newMember derives the remaining fields.
 func newMember(m member) member {
 	m.exe = strings.TrimSuffix(m.exe, " (deleted)")
 	program := m.exe

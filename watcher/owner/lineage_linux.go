@@ -48,6 +48,18 @@ func readMember(_ context.Context, pid int32) (member, error) {
 	return newMember(m), nil
 }
 
+// children returns the processes that the main thread of a process has started and that have not ended.
+func children(pid int32) (pids []int32) {
+	path := fmt.Sprintf("/proc/%d/task/%d/children", pid, pid) // empty where the kernel does not tell (CONFIG_PROC_CHILDREN)
+	text, _ := os.ReadFile(path)
+	for word := range strings.FieldsSeq(string(text)) {
+		if child, err := strconv.ParseInt(word, 10, 32); err == nil {
+			pids = append(pids, int32(child))
+		}
+	}
+	return pids
+}
+
 // readBelow returns what a file in a directory holds, up to max bytes, and what kept it from reading all of that. It may be in buf.
 func readBelow(dir int, name string, buf []byte, max int) ([]byte, error) {
 	fd, err := unix.Openat(dir, name, unix.O_RDONLY|unix.O_CLOEXEC, 0)

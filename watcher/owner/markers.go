@@ -138,7 +138,10 @@ func withoutTrailingCommas(text []byte) []byte {
 }
 
 // modName returns the last element of the module path in a go.mod (go.dev/ref/mod#go-mod-file), without the major version.
-func modName(text []byte) string {
+func modName(text []byte) string { return moduleName(modulePath(text)) }
+
+// modulePath returns the module path in a go.mod.
+func modulePath(text []byte) string {
 	block := false
 	for line := range strings.Lines(string(text)) {
 		code, _, _ := strings.Cut(line, "//")
@@ -146,9 +149,9 @@ func modName(text []byte) string {
 		case len(words) == 2 && words[0] == "module" && words[1] == "(":
 			block = true
 		case len(words) == 2 && words[0] == "module":
-			return moduleName(words[1])
+			return unquoted(words[1])
 		case len(words) == 1 && block && words[0] != ")":
-			return moduleName(words[0])
+			return unquoted(words[0])
 		}
 	}
 	return ""
@@ -159,12 +162,17 @@ var (
 	majorGopkg   = regexp.MustCompile(`\.v[0-9]+(-unstable)?$`)
 )
 
-// moduleName returns the last element of a module path that may be quoted. The element that stands for a major version is part
+// unquoted returns a text without its quotes, if it has them.
+func unquoted(text string) string {
+	if s, err := strconv.Unquote(text); err == nil {
+		return s
+	}
+	return text
+}
+
+// moduleName returns the last element of a module path. The element that stands for a major version is part
 // of the path but not of the name (go.dev/ref/mod#major-version-suffixes).
 func moduleName(module string) string {
-	if s, err := strconv.Unquote(module); err == nil {
-		module = s
-	}
 	version := majorElement
 	if strings.HasPrefix(module, "gopkg.in/") {
 		version = majorGopkg

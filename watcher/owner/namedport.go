@@ -25,33 +25,32 @@ type optionRole struct {
 
 // optionRoles are the words that make a port a further one. The first that fits counts.
 var optionRoles = []optionRole{
-	{DebuggerRole, "debug debugger inspect inspector jdwp agentlib"},
+	{DebuggerRole, "debug debugger debugging inspect inspector jdwp agentlib vmservice observatory"},
+	{"JMX", "jmx jmxremote"},
 	{"metrics", "metrics metric prometheus stats statsd telemetry monitoring monitor"},
 	{"profiler", "pprof prof profiler profiling"},
 	{"health", "health healthz probe liveness readiness"},
-	{"admin", "admin management console"},
+	{"admin", "admin management console control"},
+	{"UI", "ui dashboard"},
 	{"HMR", "hmr livereload reload hot"},
 	{"SMTP", "smtp"},
 	{"POP3", "pop3"},
 	{"shutdown", "shutdown stop"},
 	{"gRPC", "grpc"},
 	{"WebSocket", "ws wss websocket"},
-	{"JMX", "jmx jmxremote"},
 	{"cluster", "cluster gossip raft peer serf"},
 }
 
 // The words of an option that takes a port or an address to listen at, and those of one whose value is a secret.
 const (
-	portWords   = "port listen bind addr address http https socket stats smtp pop3 pprof metrics p l b s h"
+	portWords   = "port listen bind addr address url urls http https socket stats smtp pop3 pprof metrics p l b s h"
 	secretWords = "password passwd pass token secret key credential credentials auth"
 )
 
 // portsNamed returns the ports that a command line names as those to listen at, in its order. It keeps nothing but their numbers.
 // Numbers that are no ports may be among them: what counts is whether the process listens there.
 func portsNamed(args []string) (named [maxNamed]NamedPort) {
-	if len(args) == 1 { // a title: "puma 6.4 (tcp://localhost:3000) [shop]"
-		args = strings.Fields(args[0])
-	}
+	args = titleWords(args) // "puma 6.4 (tcp://localhost:3000) [shop]"
 	n := 0
 	add := func(value, role string) {
 		port := portIn(value)

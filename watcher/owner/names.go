@@ -75,7 +75,8 @@ func withoutVersion(name string) string {
 
 // scriptExtensions are those of files that an interpreter runs.
 var scriptExtensions = []string{
-	".js", ".mjs", ".cjs", ".ts", ".mts", ".cts", ".jsx", ".tsx", ".py", ".pyz", ".rb", ".ru", ".php", ".phar", ".sh",
+	".js", ".mjs", ".cjs", ".ts", ".mts", ".cts", ".jsx", ".tsx", ".py", ".pyz", ".rb", ".ru", ".php", ".phar", ".sh", ".pl", ".lua",
+	".dart", ".exs",
 }
 
 // scriptExtension returns the extension of a script, or nothing for what is none.
@@ -139,11 +140,11 @@ func programDir(path []string) bool {
 // archiveName returns the name of a Java archive without directory and version.
 func archiveName(file string) string { return strings.ToLower(unversioned(lastElement(file))) }
 
-// unversioned returns the name of an archive without its version: orders.jar for orders-1.2.0.jar.
+// unversioned returns the name of an archive without its version: orders.jar for orders-1.2.0.jar or orders_1.2.0.jar.
 func unversioned(name string) string {
 	dot := strings.LastIndexByte(name, '.')
 	for i := 0; i+1 < dot; i++ {
-		if name[i] == '-' && '0' <= name[i+1] && name[i+1] <= '9' {
+		if digit := '0' <= name[i+1] && name[i+1] <= '9'; digit && (name[i] == '-' || name[i] == '_' && strings.Contains(name[i:dot], ".")) {
 			return name[:i] + name[dot:]
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 )
 
@@ -37,8 +38,8 @@ func programOf(line []member, projectDir string) string {
 // language returns the language of what the process runs, if it is an interpreter.
 func (m member) language() string { return launchers[withoutVersion(m.commands[0].name)].lang }
 
-// program tells what the process itself runs. It is empty for a tool, and bare says that it is an interpreter that
-// names no file.
+// program tells what the process itself runs. It is empty for a tool and for a process that has renamed itself, and bare
+// says that it is an interpreter that names no file.
 func (m member) program(projectDir string) (program string, bare bool) {
 	at := len(m.commands) - 1
 	for at > 0 && m.commands[at].called == "" && m.commands[at].file == "" {
@@ -50,6 +51,8 @@ func (m member) program(projectDir string) (program string, bare bool) {
 		return "", false
 	case at == 0 && isLauncher(c.name):
 		return c.called, true
+	case at == 0 && m.renamed():
+		return "", false
 	case at == 0:
 		return m.ownProgram(projectDir), false
 	case c.called != "":
@@ -57,7 +60,10 @@ func (m member) program(projectDir string) (program string, bare bool) {
 	case strings.HasPrefix(c.name, "./") && !m.isScript(c.file):
 		return first.called, true
 	}
-	return m.script(c, projectDir), false
+	if script := m.script(c, projectDir); script != "." { // "node ." runs what the package says
+		return script, false
+	}
+	return first.called, true
 }
 
 var extension = regexp.MustCompile(`\.[A-Za-z][A-Za-z0-9_]{0,7}$`)
@@ -109,6 +115,20 @@ func (m member) ownProgram(projectDir string) string {
 		return rest
 	}
 	return name
+}
+
+// renamed reports whether the process has given itself a name other than that of its program. Linux cuts off both after 15
+// bytes. Such a name may hold slashes and is no path.
+func (m member) renamed() bool {
+	if m.name == "" || threadNames[m.name] || len(m.args) == 0 {
+		return false
+	}
+	if strings.Contains(m.name, "/") && !strings.ContainsRune("/.", rune(m.name[0])) { // a program's name holds none
+		return true
+	}
+	return !slices.ContainsFunc([]string{m.args[0], lastElement(m.args[0]), lastElement(m.exe)}, func(known string) bool {
+		return strings.HasPrefix(known, m.name) || strings.HasPrefix(m.name, known) && known != ""
+	})
 }
 
 // within returns the path of a file with slashes, from the project's directory if it lies there.

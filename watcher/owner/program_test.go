@@ -1,6 +1,8 @@
 package owner
 
 import (
+	"debug/buildinfo"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -19,6 +21,8 @@ func TestProgramOf(t *testing.T) {
 		{"node --inspect=9229 --require ./a.js --title secret server.js", "/usr/bin/node", "server.js"},
 		{"node --api-key hunter2 server.js", "/usr/bin/node", "node"}, // an unknown option
 		{"node -e code", "/usr/bin/node", "node"},
+		{"node .", "/usr/bin/node", "node"},
+		{"dart run bin/server.dart", "/usr/bin/dart", "bin/server.dart"},
 		{"server|", "/usr/bin/node", "server"},
 		{"node /x/node_modules/.bin/ts-node src/Server.ts", "/usr/bin/node", "src/Server.ts"},
 		{"node /x/node_modules/.bin/concurrently a b", "/usr/bin/node", "concurrently"},
@@ -73,7 +77,7 @@ func TestProgramOf(t *testing.T) {
 				l.exe = ""
 			}
 			exe := filepath.FromSlash(l.program())
-			line = append(line, newMember(member{args: l.args(), exe: exe, dir: filepath.FromSlash(dir), name: "comm"}))
+			line = append(line, newMember(member{args: l.args(), exe: exe, dir: filepath.FromSlash(dir)}))
 			line[i].inspect()
 		}
 		got := programOf(line, filepath.FromSlash(dir))
@@ -85,6 +89,38 @@ func TestProgramOf(t *testing.T) {
 		}
 		if got != tt.want {
 			t.Errorf("%s: got %q, want %q; it holds %+v", tt.line, got, tt.want, line[0].commands)
+		}
+	}
+}
+
+// TestRenamed has the names that processes have given themselves, as far as Linux keeps them.
+func TestRenamed(t *testing.T) {
+	for _, c := range []struct {
+		name, line, exe string
+		want            bool
+	}{
+		{"server", "./server", "/srv/server", false},
+		{"a-very-long-nam", "/opt/a-very-long-name", "", false},
+		{"link", "/opt/link", "/opt/server", false},
+		{"server", "/opt/link", "/opt/server", false},
+		{"myd: ready to s", "myd: ready to serve|", "/usr/sbin/myd", false},
+		{"/opt/myd: ready", "/opt/myd: ready to serve|", "/opt/myd", false},
+		{"MainThread", "/opt/server", "", false},
+		{"", "/opt/server", "", false},
+		{"a/b", "/opt/a-b", "/opt/server", true},
+		{"a/b", "a/b", "/opt/server", true},
+		{"[worker/0:1]", "[worker/0:1]", "/opt/server", true},
+		{"/opt/myd", "/opt/myd", "/opt/server", false},
+		{"</b>", "/opt/server", "", true},
+		{"Web Content", "/opt/server", "", true},
+	} {
+		l := toolLine{line: c.line, exe: c.exe}
+		m := newMember(member{name: c.name, args: l.args(), exe: l.program()})
+		if got := m.renamed(); got != c.want {
+			t.Errorf("%q, %s: %v, want %v", c.name, c.line, got, c.want)
+		}
+		if got := programOf([]member{m}, ""); c.want && got != "" {
+			t.Errorf("%q, %s: the program is %q", c.name, c.line, got)
 		}
 	}
 }
@@ -112,7 +148,7 @@ func TestDisown(t *testing.T) {
 	plant(t, home, map[string]string{
 		"shop/go.mod": "module example.com/shop\n", "shop/cmd/caddy/main.go": "",
 		"shop/flower/__init__.py": "", "shop/gunicorn.py": "", "shop/uvicorn/": "", "shop/http/server.py": "",
-		"hugo/go.mod": "module example.com/hugo\n", "redis-7/.git/HEAD": "", "nginx/x": "",
+		"hugo/go.mod": "module example.com/hugo\n", "redis-7/.git/HEAD": "", "nginx/x": "", "shop/cmd/x/main.go": "",
 	})
 	tests := []struct{ project, line, exe, tool, program string }{
 		{"shop", "./air", "shop/air", "", "air"},
@@ -127,6 +163,10 @@ func TestDisown(t *testing.T) {
 		{"hugo", "./hugo", "hugo/hugo", "", "hugo"},
 		{"redis-7", "src/redis-server", "redis-7/src/redis-server", "Redis", ""},
 		{"nginx", "./nginx", "nginx/nginx", "nginx", ""}, // no sources
+		{"shop", "target/release/nginx", "shop/target/release/nginx", "", "nginx"},
+		{"shop", "cmake-build-debug/nginx", "shop/cmake-build-debug/nginx", "", "nginx"},
+		{"shop", "cmd/x/etcd", "shop/cmd/x/etcd", "", "cmd/x/etcd"}, // beside a main file
+		{"shop", "./lua-language-server", "shop/lua-language-server", "", "lua-language-server"},
 		{"shop", "python3 -m flower", "/usr/bin/python3.11", "", "flower"},
 		{"shop", "python3 -m gunicorn", "/usr/bin/python3.11", "", "gunicorn"},
 		{"shop", "python3 -m uvicorn", "/usr/bin/python3.11", "Uvicorn", ""}, // an empty directory
@@ -153,6 +193,34 @@ func TestDisown(t *testing.T) {
 		}
 		if tt.line == "./air" && m.supervises() != "" {
 			t.Errorf("%s is a supervisor: %s", tt.line, m.supervises())
+		}
+	}
+}
+
+// TestBuiltByGo has this test's own program in the project of its module, and in another one.
+func TestBuiltByGo(t *testing.T) {
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	info, err := buildinfo.ReadFile(self)
+	if err != nil || info.Main.Path == "" {
+		t.Skip("this program does not name its module: ", err)
+	}
+	text, err := os.ReadFile(self)
+	if err != nil {
+		t.Fatal(err)
+	}
+	home := tempHome(t)
+	plant(t, home, map[string]string{"a/go.mod": "module " + info.Main.Path + "\n", "b/go.mod": "module example.com/b\n"})
+	for dir, want := range map[string]bool{"a": true, "b": false} {
+		p := project(t.Context(), filepath.Join(home, dir), home)
+		exe := filepath.Join(p.Dir, "caddy")
+		if err := os.WriteFile(exe, text, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if got := p.built(exe); got != want {
+			t.Errorf("%+v: built %v, want %v", p, got, want)
 		}
 	}
 }

@@ -138,7 +138,8 @@ func nearestName(dir string, homes []string) (name, root string) {
 }
 
 // builds are the directories that builds, deployments and experiments make.
-const builds = "build dist out bin obj target debug release releases tmp temp _build"
+const builds = "build dist out bin obj target debug release releases tmp temp _build publish x64 x86 coverage " +
+	"bazel-bin bazel-out zig-out node_modules venv virtualenv env __pycache__"
 
 var versionNumber = regexp.MustCompile(`(?i)^(v?\d+(\.\d+)+` +
 	`([-.+_]?(alpha|beta|rc|snapshot|final|release|dev|pre|ga|x|m|a|b)[-.]?\d*)*` +
@@ -147,7 +148,8 @@ var versionNumber = regexp.MustCompile(`(?i)^(v?\d+(\.\d+)+` +
 // namesNothing reports whether a directory's name says nothing about the project in it: it is hidden, a version number,
 // or the name that every project gives to what was built.
 func namesNothing(base string) bool {
-	return strings.HasPrefix(base, ".") || among(builds, strings.ToLower(base)) || versionNumber.MatchString(base)
+	return strings.HasPrefix(base, ".") || strings.HasPrefix(base, "cmake-build-") || among(builds, strings.ToLower(base)) ||
+		versionNumber.MatchString(base)
 }
 
 // outsideHidden returns the directory that holds the outermost hidden one in dir's path, or dir when there is none.

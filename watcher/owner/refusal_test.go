@@ -3,6 +3,8 @@ package owner
 import (
 	"strings"
 	"testing"
+
+	"github.com/shirou/gopsutil/v3/process"
 )
 
 func TestForwards(t *testing.T) {
@@ -26,6 +28,17 @@ func TestForwards(t *testing.T) {
 	for name, want := range map[string]bool{"": false, ".": false, "Docker Desktop": true, "Docker Desktop Helper": true} {
 		if got := forwards(name); got != want {
 			t.Errorf("forwards(%q) = %v", name, got)
+		}
+	}
+}
+
+// TestRefusesPM2 has the names that PM2's God Daemon has: the one that Linux cuts off, and the one that its title begins with.
+func TestRefusesPM2(t *testing.T) {
+	ps := &process.Process{Pid: 4711}
+	for name, want := range map[string]bool{"PM2": true, "PM2 v7: God": true, "PM2 v5.3.0: God": true, "pm2": false, "node": false} {
+		got := refusalOf(t.Context(), Process{PID: 4711, Name: name}, ps, true, false)
+		if refused := strings.Contains(got, "pm2"); refused != want {
+			t.Errorf("%s: %q", name, got)
 		}
 	}
 }

@@ -17,6 +17,7 @@ type portRole struct {
 var portRoles = []portRole{
 	{"admin", "Caddy", "2019"},
 	{"admin", "Envoy", "9901"},
+	{"admin", "Traefik", "8080"},
 	{"admin", "WildFly", "9990 9993"},
 	{"admin", "Keycloak", "9000"},
 	{"admin", "ZooKeeper", "8080"},
@@ -26,13 +27,24 @@ var portRoles = []portRole{
 	{"shutdown", "Tomcat", "8005"},
 	{"AJP", "Tomcat", "8009"},
 	{"settings", "BrowserSync", "3001"},
-	{"SMTP", "Mailpit, MailHog", "1025"},
+	{"UI", "Temporal", "8233"},
+	{"SMTP", "Mailpit, MailHog, MailDev, MailCatcher", "1025"},
+	{"SMTP", "Inbucket", "2500"},
 	{"POP3", "Mailpit", "1110"},
+	{"POP3", "Inbucket", "1100"},
+	{"events", "Selenium", "4442 4443"},
 	{"proxy", "MCP Inspector", "6277"},
 	{"hub", "Firebase", "4400"},
 	{"logging", "Firebase", "4500"},
 	{"cluster", "RabbitMQ", "25672"},
 	{"cluster", "Elasticsearch, OpenSearch", "9300-9399"},
+	{"cluster", "Redis, Valkey, KeyDB", "16379"},
+	{"cluster", "Cassandra", "7000 7001"},
+	{"cluster", "Kafka", "9093"},
+	{"services", "LocalStack", "4510-4559"},
+	{"JMX", "Cassandra", "7199"},
+	{"HMR", "Remix", "8002"},
+	{"X protocol", "MySQL", "33060"},
 	{"cluster", "etcd", "2380"},
 	{"cluster", "NATS", "6222"},
 	{"cluster", "Consul", "8300-8302"},
@@ -41,6 +53,8 @@ var portRoles = []portRole{
 	{"cluster", "Typesense", "8107"},
 	{"metrics", "RabbitMQ", "15691 15692"},
 	{"metrics", "NATS", "8222"},
+	{"metrics", "HAProxy", "8404"},
+	{"metrics", "OpenSearch", "9600"},
 	{"metrics", "OpenTelemetry Collector", "8888"},
 	{"gRPC", "Consul", "8502 8503"},
 	{"gRPC", "Qdrant", "6334 6335"},
@@ -68,14 +82,15 @@ func RoleAt(p Process, f Facts, port uint16) string {
 	if role, ok := rolesByTool[f.Own().Name][port]; ok {
 		return role
 	}
-	if port == hmrPort && p.runs(jsRuntimes) {
+	if programs, ok := hmrPorts[port]; ok && p.runs(programs) {
 		return "HMR"
 	}
 	return ""
 }
 
-// hmrPort is where Vite reloads modules, whichever tool it works in.
-const hmrPort = 24678
+// hmrPorts are where pages are told to reload, whichever tool does it, with the programs that it works in: the port of Vite, and
+// that of LiveReload.
+var hmrPorts = map[uint16]string{24678: jsRuntimes, 35729: jsRuntimes + " java ruby python python3"}
 
 // NamedAt returns what the command line says of a port, if it names that.
 func (f Facts) NamedAt(port uint16) (NamedPort, bool) {

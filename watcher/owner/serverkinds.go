@@ -95,11 +95,13 @@ var serverKinds = []serverKind{
 	{"Delve", Debugger, "", "2345", "*"},
 	{"JavaScript inspector", Debugger, "", "9229", "*"},
 	{"debugpy", Debugger, "", "", "*"},
+	{"rdbg", Debugger, "", "", "*"},
 	{"JDWP", Debugger, "", "", "*"},
 	{"Chrome DevTools", Debugger, "", "", "*"},
 	{"Dart VM service", Debugger, "", "", "*"},
 	{"gdbserver", Debugger, "gdbserver", "", "*"},
-	{"LLDB", Debugger, "lldb-server debugserver", "", "*"},
+	{"LLDB", Debugger, "lldb-server debugserver lldb-dap lldb-vscode codelldb", "", "*"},
+	{"netcoredbg", Debugger, "netcoredbg vsdbg", "", "*"},
 	{"Android Debug Bridge", Debugger, "adb", "5037", "*"},
 
 	// Mail, names, files, other machines' screens and shells
@@ -111,6 +113,10 @@ var serverKinds = []serverKind{
 	{"IMAP", "", "dovecot", "143 993", "*"},
 	{"Mailpit", "", "", "", "1025 1110"},
 	{"MailHog", "", "", "", "1025"},
+	{"MailDev", "", "", "", "1025"},
+	{"MailCatcher", "", "", "", "1025"},
+	{"Inbucket", "", "", "", "2500 1100"},
+	{"Selenium", "", "", "", "4442 4443"},
 	{"DNS", "", "named dnsmasq unbound systemd-resolve systemd-resolved", "53", "*"},
 	{"Kerberos", "", "krb5kdc", "88", "*"},
 	{"LDAP", "", "slapd", "389 636", "*"},
@@ -144,6 +150,24 @@ var debugPorts = []debugPort{
 	{"JavaScript inspector", jsRuntimes, 9229, 9248},
 	{"JavaScript inspector", "bun", 6499, 6499},
 	{"Chrome DevTools", "chrome chromium msedge brave", 9222, 9222},
+}
+
+// A debugOption is an option that says where a process waits for a debugger.
+type debugOption struct {
+	name    string // of the server kind
+	program string // that takes the option, with the port as the next argument, too; empty for a runtime
+	options string // separated by spaces
+	usual   string // port without a value
+}
+
+var debugOptions = []debugOption{
+	{"JavaScript inspector", "", "--inspect --inspect-brk --inspect-wait --inspect-port --debug --debug-brk", ""},
+	{"JDWP", "", "-agentlib:jdwp", ""},
+	{"debugpy", "debugpy", "--listen", ""},
+	{"rdbg", "rdbg", "--port", ""},
+	{"rdbg", "rdebug-ide", "--port -p", ""},
+	{"Dart VM service", "", "--enable-vm-service --observe", "8181"},
+	{"Chrome DevTools", "", "--remote-debugging-port", ""},
 }
 
 // passers are the tools and programs that pass connections on to something else. Linux cuts the names of programs off.

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"math"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -53,38 +54,37 @@ func debuggerAt(p Process, f Facts, port uint16) string {
 
 // waits returns where a process with these arguments waits for a debugger. A port of the system's choice is not known.
 func waits(args []string) DebuggerPort {
-	debugpy := false
+	args = titleWords(args)
 	for i, arg := range args {
+		if settings, ok := strings.CutPrefix(arg, "-Xrunjdwp:"); ok { // as old versions of Java call it
+			arg = "-agentlib:jdwp=" + settings
+		}
 		option, value, valued := strings.Cut(arg, "=")
-		debugpy = debugpy || lastElement(arg) == "debugpy"
-		switch option {
-		case "--listen":
-			if debugpy {
-				if !valued {
-					value = strings.Join(args[i+1:min(i+2, len(args))], "")
-				}
-				return debuggerPort("debugpy", value)
+		for _, d := range debugOptions {
+			if !among(d.options, option) || d.program != "" && !slices.ContainsFunc(args[:i], func(a string) bool { return lastElement(a) == d.program }) {
+				continue
 			}
-		case "--enable-vm-service", "--observe":
-			value, _, _ = strings.Cut(value, "/") // an address may follow the port
-			return debuggerPort("Dart VM service", cmp.Or(value, "8181"))
-		case "--debug", "--debug-brk": // of old versions of Node.js; others give them no port
-			if at := debuggerPort("JavaScript inspector", value); at.Port != 0 {
+			if d.program != "" && !valued && i+1 < len(args) {
+				value = args[i+1]
+			}
+			value, _, _ = strings.Cut(value, "/") // an address or a path may follow
+			if d.name == "JDWP" {
+				value = jdwpAddress(value)
+			}
+			if at := debuggerPort(d.name, cmp.Or(value, d.usual)); at.Port != 0 {
 				return at
 			}
-		case "--inspect", "--inspect-brk", "--inspect-wait", "--inspect-port":
-			value, _, _ = strings.Cut(value, "/")
-			return debuggerPort("JavaScript inspector", value)
-		case "--remote-debugging-port":
-			return debuggerPort("Chrome DevTools", value)
-		case "-agentlib:jdwp":
-			return debuggerPort("JDWP", jdwpAddress(value))
-		}
-		if settings, ok := strings.CutPrefix(arg, "-Xrunjdwp:"); ok {
-			return debuggerPort("JDWP", jdwpAddress(settings))
 		}
 	}
 	return DebuggerPort{}
+}
+
+// titleWords returns the arguments of a command line. One that is a title holds them all.
+func titleWords(args []string) []string {
+	if len(args) == 1 {
+		return strings.Fields(args[0])
+	}
+	return args
 }
 
 // jdwpAddress returns the address among the settings of the Java Debug Wire Protocol: "server=y,suspend=n,address=*:5005".

@@ -114,7 +114,10 @@ func TestServingAt(t *testing.T) {
 
 // TestServerKinds has the table of kinds complete: each line is about a tool, or says how it is known otherwise.
 func TestServerKinds(t *testing.T) {
-	tools, byDebugger := ToolNames(), map[string]bool{"JDWP": true, "Dart VM service": true}
+	tools, byDebugger := ToolNames(), map[string]bool{}
+	for _, d := range debugOptions {
+		byDebugger[d.name] = true
+	}
 	for _, d := range debugPorts {
 		byDebugger[d.name] = true
 	}
@@ -190,9 +193,19 @@ func TestWaits(t *testing.T) {
 		"python3 -m debugpy --listen 0.0.0.0:5678 app.py":                                      {"debugpy", 5678},
 		"python3 app.py --listen 5678":                                                         {},
 		"chrome --remote-debugging-port=9333":                                                  {"Chrome DevTools", 9333},
+		"ruby /usr/bin/rdbg --open --port 12345 app.rb":                                        {"rdbg", 12345},
+		"ruby /usr/bin/rdbg -O --host=localhost --port=12345 app.rb":                           {"rdbg", 12345},
+		"ruby /usr/bin/rdebug-ide --host 0.0.0.0 --port 1234 -- bin/rails s -p 3000":           {"rdbg", 1234},
+		"ruby app.rb --port 4567":                                                              {},
+		"node --inspect=0 --inspect-port=9333 server.js":                                       {"JavaScript inspector", 9333},
+		"node --inspect=9333 /srv/server.js|":                                                  {"JavaScript inspector", 9333},
 		"":                                                                                     {},
 	} {
-		if got := waits(strings.Fields(line)); got != want {
+		args := strings.Fields(line)
+		if title, ok := strings.CutSuffix(line, "|"); ok {
+			args = []string{title}
+		}
+		if got := waits(args); got != want {
 			t.Errorf("%s: got %+v, want %+v", line, got, want)
 		}
 	}

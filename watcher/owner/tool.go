@@ -70,17 +70,26 @@ func stronger(a, b Tool) Tool {
 
 // ownFile reports whether a file belongs to what a person wrote in a project, rather than to packages installed below it.
 func ownFile(file, projectDir string) bool {
-	if file == "" || projectDir == "" {
+	if !lies(file, projectDir) {
 		return false
 	}
-	rest, err := filepath.Rel(projectDir, file)
-	if err != nil || !filepath.IsLocal(rest) {
-		return false
-	}
+	rest, _ := filepath.Rel(projectDir, file)
 	return !slices.ContainsFunc(elements(rest), func(e string) bool {
 		return among("node_modules site-packages vendor .venv venv .tox .yarn", e)
 	})
 }
+
+// lies reports whether a file lies in a directory. Neither may be known.
+func lies(file, dir string) bool {
+	if file == "" || dir == "" {
+		return false
+	}
+	rest, err := filepath.Rel(dir, file)
+	return err == nil && filepath.IsLocal(rest)
+}
+
+// isTool reports whether a program of this name may be a tool.
+func isTool(name string) bool { return len(toolNames[name]) > 0 || languageServer(name).Kind != 0 }
 
 // tool returns the tool that the process itself is. What runs innermost says most.
 func (m member) tool() Tool {
@@ -112,6 +121,9 @@ func (c command) tool() Tool {
 		if (best.Kind == 0 || len(h.words) > len(best.words)) && h.fits(c) {
 			best = h
 		}
+	}
+	if best.Kind == 0 {
+		return languageServer(name)
 	}
 	return best.Tool
 }

@@ -78,7 +78,7 @@ var tools = []entry{
 	{"debugpy", Helper, python, "debugpy --for-server", ""}, // its adapter, for which debuggers look
 	{"Celery", Runner, python, "celery, celeryd", ""},
 	{"Jupyter", Server, python, "jupyter, jupyter-lab, jupyter-notebook, jupyter-server, jupyterlab, notebook, jupyter_server, jupyterhub, " +
-		"jupyterhub-singleuser, ipykernel_launcher, ipykernel",
+		"jupyterhub-singleuser",
 		"base-notebook minimal-notebook scipy-notebook datascience-notebook jupyterhub"},
 	{"Streamlit", Server, python, "streamlit run", ""},
 	{"Gradio", Server, python, "gradio", ""},
@@ -108,6 +108,10 @@ var tools = []entry{
 	{"PHP", Runner, native, "php -S", ""},
 	{"Phoenix", Server, native, "beam.smp * phx.server, mix phx.server", ""},
 	{"plackup", Server, other, "plackup", ""},
+	{"Starman", Server, other, "starman", ""},
+	{"Hypnotoad", Server, other, "hypnotoad", ""},
+	{"morbo", Server, other, "morbo", ""},
+	{"Passenger", Server, native, "passenger", ""},
 
 	// Java, .NET
 	{"Spring Boot", Server, java, "spring-boot.jar, org.springframework.boot.loader.launch.jarlauncher, " +
@@ -209,6 +213,10 @@ var tools = []entry{
 	{"OpenTelemetry Collector", Server, native, "otelcol, otelcol-contrib", "opentelemetry-collector opentelemetry-collector-contrib"},
 	{"Mailpit", Server, native, "mailpit", "mailpit"},
 	{"MailHog", Server, native, "mailhog", "mailhog"},
+	{"MailDev", Server, node, "maildev", "maildev"},
+	{"MailCatcher", Server, ruby, "mailcatcher", "mailcatcher"},
+	{"Inbucket", Server, native, "inbucket", "inbucket"},
+	{"Selenium", Server, java, "selenium-server.jar, org.openqa.selenium.grid.main", "standalone-chrome standalone-firefox standalone-chromium"},
 	{"pgAdmin", Server, python, "pgadmin4", "pgadmin4"},
 	{"Adminer", Server, native, "", "adminer"},
 	{"phpMyAdmin", Server, php, "", "phpmyadmin"},

@@ -163,6 +163,9 @@ var documentedLines = []toolLine{
 		"-elixir_root /usr/lib/elixir -s elixir start_cli -extra /usr/bin/mix phx.server", ""},
 
 	{"plackup", "/usr/bin/perl /usr/bin/plackup -p 5000 app.psgi", "/usr/bin/perl"},
+	{"Starman", "starman master --port 5000 app.psgi|", "/usr/bin/perl"},
+	{"Hypnotoad", "/usr/bin/hypnotoad app.pl|", "/usr/bin/perl"}, {"morbo", "/usr/bin/perl /usr/bin/morbo app.pl", "/usr/bin/perl"},
+	{"Passenger", "Passenger core|", "/usr/lib/passenger/PassengerAgent"},
 
 	{"Spring Boot", "java org.springframework.boot.loader.launch.JarLauncher", ""},
 	{"Spring Boot", `java.exe -XX:TieredStopAtLevel=1 -cp C:\shop\target\classes;C:\m2\spring-boot-3.3.1.jar com.shop.Application`, ""},
@@ -258,6 +261,8 @@ var documentedLines = []toolLine{
 	{"Jaeger", "jaeger-all-in-one --collector.otlp.enabled=true", ""},
 	{"OpenTelemetry Collector", "otelcol --config=customconfig.yaml", ""},
 	{"Mailpit", "mailpit --listen 127.0.0.1:8025", ""},
+	{"MailDev", "node /usr/lib/node_modules/maildev/bin/maildev", ""}, {"MailCatcher", "ruby /usr/local/bin/mailcatcher --foreground", ""},
+	{"Inbucket", "/opt/inbucket/bin/inbucket", ""}, {"Selenium", "java -jar selenium-server-4.21.0.jar standalone", ""},
 	{"MailHog", "/home/ann/go/bin/MailHog", ""},
 	{"pgAdmin", "/venv/bin/python /venv/bin/pgadmin4", ""},
 	{"Erlang port mapper", "/usr/lib/erlang/erts-13.2/bin/epmd -daemon", ""},

@@ -264,8 +264,11 @@ func (w *explainer) holder(h explain.Holder) {
 		w.say("in %s", shortDir(h.Directory))
 	}
 	w.say("at %s", explain.JoinAddrs(h.Addresses, " and "))
+	if h.Role != "" {
+		w.say("role of the port: %s", h.Role)
+	}
 	if len(h.Also) > 0 {
-		w.say("It also has %s.", portList(h.Also))
+		w.say("It also has %s.", portList(h.Also, h.Further))
 	}
 	if len(h.Parents) > 0 {
 		parents := make([]string, len(h.Parents))
@@ -282,11 +285,18 @@ func (w *explainer) holder(h explain.Holder) {
 	}
 }
 
-func portList(ports []uint16) string {
+// portList lists the first ports with their roles.
+func portList(ports []uint16, known []explain.Further) string {
 	const most = 8
+	roles := map[uint16]string{}
+	for _, f := range known {
+		if f.Role != "" {
+			roles[f.Port] = " (" + f.Role + ")"
+		}
+	}
 	var texts []string
 	for _, p := range ports[:min(len(ports), most)] {
-		texts = append(texts, fmt.Sprint(p))
+		texts = append(texts, fmt.Sprint(p)+roles[p])
 	}
 	text := "port " + strings.Join(texts, ", ")
 	if len(texts) > 1 {

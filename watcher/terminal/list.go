@@ -99,9 +99,9 @@ func (what listing) choose(system port.System) (list []explain.Listener, hidden 
 	for _, s := range what.rules.Applied(watcher.Update{Snapshot: what.Snapshot}).Snapshot.Servers {
 		parts := []watcher.Server{s}
 		if what.ports {
-			parts = []watcher.Server{watcher.Alone(s.Listener)}
-			for _, l := range s.Also {
-				parts = append(parts, watcher.Alone(l))
+			parts = nil
+			for _, l := range append([]watcher.Listener{s.Listener}, s.Also...) {
+				parts = append(parts, watcher.Server{Listener: l, Title: s.Title, Place: s.Place, Runs: s.Runs, Parts: []watcher.Listener{l}})
 			}
 		}
 		for _, part := range parts {
@@ -155,7 +155,7 @@ func parseOne(arg string) (func(explain.Listener) bool, error) {
 	if strings.Trim(from+to, "0123456789") != "" {
 		part := strings.ToLower(arg)
 		return func(l explain.Listener) bool {
-			return slices.ContainsFunc([]string{l.Label, l.Project, l.Tool, l.Process, l.Container}, func(name string) bool {
+			return slices.ContainsFunc([]string{l.Name, l.Label, l.Project, l.Tool, l.Process, l.Container}, func(name string) bool {
 				return strings.Contains(strings.ToLower(name), part)
 			})
 		}, nil

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -46,6 +47,38 @@ func TestTable(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestListNames has the table name servers as the menu does.
+func TestListNames(t *testing.T) {
+	frontend := func(port uint16, pid int32, mono string) watcher.Listener {
+		l := listener(port, owner.Process{PID: pid, Start: 1, Name: "node", Exe: "/usr/bin/node", Dir: "/srv/" + mono}, "127.0.0.1")
+		l.Facts.Project = owner.Project{Name: "frontend", Dir: "/srv/" + mono + "/frontend"}
+		return l
+	}
+	a, b := frontend(4100, 1, "shopmono"), frontend(4101, 2, "blogmono")
+	a.Facts.Tool = owner.Tool{Name: "Vite", Kind: owner.Server}
+	b.Facts.Tool = a.Facts.Tool
+	script := frontend(4102, 3, "shopmono")
+	script.Facts.Program = "server.js"
+	run := frontend(4103, 4, "shopmono")
+	run.Facts.Program, run.Facts.Tool = "src/index.ts", owner.Tool{Name: "Bun", Kind: owner.Runner}
+	bare := frontend(4104, 5, "shopmono")
+	bare.Facts.Program = "node"
+	caddy := frontend(2019, 6, "shopmono")
+	caddy.Facts.Tool = owner.Tool{Name: "Caddy", Kind: owner.Server}
+	site := caddy
+	site.Port = 8080
+	list, _ := listing{Snapshot: snapshot(caddy, a, b, script, run, bare, site), all: true, ports: true}.choose(port.System{})
+	var got []string
+	for _, l := range list {
+		got = append(got, fmt.Sprintf("%d %s | %s", l.Port, projectOf(l), toolOf(l)))
+	}
+	want := []string{"2019 frontend | Caddy (admin)", "4100 frontend in shopmono | Vite", "4101 frontend in blogmono | Vite",
+		"4102 frontend | server.js", "4103 frontend | index.ts", "4104 frontend | ", "8080 frontend | Caddy"}
+	if !slices.Equal(got, want) {
+		t.Errorf("got\n%q\nwant\n%q", got, want)
 	}
 }
 

@@ -2,6 +2,7 @@ package terminal
 
 import (
 	"bytes"
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -26,7 +27,7 @@ var columns = []column{
 	{head: "PORT", fixed: true, cell: portCell,
 		how: func(explain.Listener) string { return bold }},
 	{head: "PROJECT", cell: func(l explain.Listener, _ time.Time) string { return projectOf(l) }},
-	{head: "TOOL", cell: func(l explain.Listener, _ time.Time) string { return l.Tool }},
+	{head: "TOOL", cell: func(l explain.Listener, _ time.Time) string { return toolOf(l) }},
 	{head: "PROCESS", cell: func(l explain.Listener, _ time.Time) string { return processOf(l) }},
 	{head: "PID", fixed: true, cell: func(l explain.Listener, _ time.Time) string {
 		if l.PID == 0 {
@@ -61,7 +62,20 @@ func projectOf(l explain.Listener) string {
 	case l.Container != "":
 		return clean(l.Container)
 	}
-	return clean(l.Project)
+	return clean(cmp.Or(l.Place, l.Project))
+}
+
+// toolOf returns what runs as the menu names it: the tool, or the program where that says more than the process. The role of the
+// port follows.
+func toolOf(l explain.Listener) string {
+	tool := cmp.Or(l.Runs, l.Tool)
+	if l.Tool == "" && tool == l.Process {
+		tool = ""
+	}
+	if l.Role != "" { // of the port
+		tool = strings.TrimSpace(tool + " (" + l.Role + ")")
+	}
+	return clean(tool)
 }
 
 // processOf names the process, or the user where no more is known.
