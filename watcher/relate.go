@@ -196,9 +196,13 @@ func (m *recollection) explain(better func(Event) (Reason, bool)) (news bool) {
 // remember notes an update that was delivered.
 func (m *recollection) remember(u Update, now time.Time) {
 	m.late = nil
+	closed := map[ID]bool{}
 	for _, e := range u.Events {
 		m.settle(e)
 		c, ok := closingOf(e, now)
+		if ok {
+			closed[c.ID()] = true
+		}
 		if !ok || e.Kind != Closed && m.took(e) {
 			continue
 		}
@@ -215,7 +219,9 @@ func (m *recollection) remember(u Update, now time.Time) {
 	}
 	gone := func(id ID) bool { return !hasID(onPort(u.Snapshot.Listeners, id.Port), id) }
 	maps.DeleteFunc(m.rest, func(id ID, since time.Time) bool { return now.Sub(since) > restWait || gone(id) })
-	if pasts := pastsOf(u.Events, m.pasts); m.pasts == nil {
+	pasts := pastsOf(u.Events, m.pasts)
+	maps.DeleteFunc(m.pasts, func(id ID, _ past) bool { return closed[id] }) // the next one of that name is another server
+	if m.pasts == nil {
 		m.pasts = pasts
 	} else {
 		maps.Copy(m.pasts, pasts)

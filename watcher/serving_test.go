@@ -108,7 +108,7 @@ func TestWidened(t *testing.T) {
 		{"gone for long", looks{0: {local}, time.Second: {}, 9 * time.Second: {openAgain}}, "-, -, -"},
 		{"something else comes later", looks{0: {local}, time.Second: {open}, 3 * time.Second: {open, bystander}}, "-, open, open"},
 		{"an owner that cannot be seen", looks{0: {veiled}, time.Second: {veiledOpen}}, "-, open"},
-		{"another such, after it", looks{0: {veiled}, time.Second: {veiledOpen}, 3 * time.Second: {}, 12 * time.Second: {veiledOpen}}, "-, open, -, -"},
+		{"another such, after it", looks{0: {veiled}, time.Second: {veiledOpen}, 3 * time.Second: {}, 12 * time.Second: {veiledOpen}}, "-, open, -, -, -"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
