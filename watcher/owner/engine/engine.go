@@ -57,6 +57,8 @@ type List struct {
 	// Published is sorted by port and address. A port that several containers publish comes several times; a container that is
 	// seen through several sockets counts once.
 	Published []Published
+	// Others are the running containers that publish nothing. They may use the computer's own network.
+	Others []Container
 	// Answered are the sockets of the engines that gave a whole answer: what is not in Published, they do not publish.
 	Answered []string
 	// Failed are the others. What their containers publish is not known, whatever it was before.
@@ -117,11 +119,11 @@ func (e *Engines) List(ctx context.Context, wake bool) List {
 		}
 		return spared
 	})
-	published := make([][]Published, len(sockets))
+	published, others := make([][]Published, len(sockets)), make([][]Container, len(sockets))
 	errs := make([]error, len(sockets))
 	var asking sync.WaitGroup
 	for i, socket := range sockets {
-		asking.Go(func() { published[i], errs[i] = e.ask(ctx, socket) })
+		asking.Go(func() { published[i], others[i], errs[i] = e.ask(ctx, socket) })
 	}
 	asking.Wait()
 
@@ -132,6 +134,7 @@ func (e *Engines) List(ctx context.Context, wake bool) List {
 		}
 		l.Answered = append(l.Answered, socket)
 		l.Published = append(l.Published, published[i]...)
+		l.Others = append(l.Others, others[i]...)
 	}
 	l.Published = tidy(l.Published)
 	return l
