@@ -8,7 +8,10 @@ import (
 // Facts say whose server a process is, the way its owner thinks of it. They are comparable. An absent fact is empty; none is
 // ever guessed. All texts in them are untrusted.
 type Facts struct {
-	Project Project
+	// Container is the ID of the container that the process runs in, unless that is this program's own. Then the Project is empty, or
+	// that of a directory which the container shares with this system.
+	Container string
+	Project   Project
 	// Tool is what the process is or, if Inherited, what the ancestor is that it works for.
 	Tool      Tool
 	Inherited bool
@@ -117,13 +120,22 @@ func Tell(ctx context.Context, p Process) (Facts, bool) {
 }
 
 func tell(ctx context.Context, p Process) (f Facts, sure bool) {
-	line, err := lineage(ctx, p)
+	container, err := ContainerOf(p)
+	if err != nil {
+		return Facts{}, false
+	}
+	if container != "" {
+		p.Dir = sharedDir(p.PID)
+	}
+	line, err := lineage(ctx, p, container != "")
 	if len(line) == 0 || OutOfFiles(err) {
 		return Facts{}, !OutOfFiles(err)
 	}
 	homes := homeDirs()
-	f = Facts{Project: project(ctx, p.Dir, homes...), Manager: manager(ctx, p)}
-	f.Command = restartCommand(line[0], p.Dir)
+	f = Facts{Container: container, Project: project(ctx, p.Dir, homes...), Manager: manager(ctx, p)}
+	if container == "" {
+		f.Command = restartCommand(line[0], p.Dir)
+	}
 	for i := range line {
 		line[i].disown(f.Project)
 	}
