@@ -42,6 +42,7 @@ func (n *naming) withContainers(listeners []Listener, began time.Time) []Listene
 			redirected = addRedirected(redirected, p)
 		}
 	}
+	n.attachHosted(listeners)
 	all := append(listeners, redirected...)
 	noteUntold(all, n.answered)
 	if len(redirected) > 0 {
@@ -72,6 +73,26 @@ func (n *naming) attach(onPort []Listener, p engine.Published) (found bool) {
 	}
 	return found
 }
+
+// attachHosted notes the container in the listeners of processes in one that uses this computer's network.
+func (n *naming) attachHosted(listeners []Listener) {
+	for i, l := range listeners {
+		if l.Facts.Container == "" || !n.asked[l.ID()] {
+			continue
+		}
+		at := slices.IndexFunc(n.answered.Others, func(c engine.Container) bool { return c.ID == l.Facts.Container })
+		if at < 0 {
+			continue
+		}
+		listeners[i].Container = n.answered.Others[at]
+		if image := owner.ImageTool(listeners[i].Container.Image); l.Facts.Tool.Kind != owner.Server && image.Name != "" {
+			listeners[i].Facts.Tool, listeners[i].Facts.Inherited = image, false
+		}
+	}
+}
+
+// hosted reports whether a process in a container that uses this computer's network listens.
+func (l Listener) hosted() bool { return l.Container.ID != "" && l.Facts.Container == l.Container.ID }
 
 // noteUntold says of each listener that belongs to a container, or may do so, why its engine cannot tell.
 func noteUntold(listeners []Listener, answered engine.List) {

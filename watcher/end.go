@@ -1,6 +1,7 @@
 package watcher
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"io/fs"
@@ -31,9 +32,22 @@ func holders(port uint16) func(context.Context) ([]owner.Process, error) {
 	}
 }
 
-// endContainer has its engine stop the container that publishes l's port.
+// endContainer has its engine stop the container that publishes l's port, or whose process has it.
 func endContainer(ctx context.Context, l Listener, holders func(context.Context) ([]owner.Process, error)) owner.Result {
-	switch err := engine.Stop(ctx, l.Container, l.Port); {
+	port := l.Port
+	if l.hosted() {
+		// Nothing is published. So the process must still have the port, and be in the container.
+		now, err := holders(ctx)
+		in, err2 := owner.ContainerOf(l.Owner)
+		switch {
+		case err != nil || err2 != nil:
+			return owner.Result{Err: cmp.Or(err, err2)}
+		case in != l.Container.ID || !slices.ContainsFunc(now, l.Owner.Is):
+			return owner.Result{Outcome: owner.AlreadyGone}
+		}
+		port = 0
+	}
+	switch err := engine.Stop(ctx, l.Container, port); {
 	case errors.Is(err, engine.ErrGone):
 		return owner.Result{Outcome: owner.AlreadyGone}
 	case errors.Is(err, fs.ErrPermission):

@@ -157,6 +157,8 @@ func nameOf(l Listener, add addition) string {
 		return part(l.Label)
 	case l.Container.ID != "":
 		return join(part(tool), containerName(l, add.project)) + " (" + l.Container.Kind() + ")"
+	case l.Facts.Container != "" && project == "": // no engine tells its name
+		return join(whatRuns(l, add.parents), "container "+l.Facts.Container[:min(12, len(l.Facts.Container))])
 	case l.Owner.Forwards() && !isEngine(l.Owner.Name):
 		return behind(l.Owner.Name) + " (" + part(l.Owner.Name) + ")"
 	case !l.Owner.Known() && l.Owner.Foreign:
