@@ -34,6 +34,7 @@ type naming struct {
 	at       time.Time             // when
 	by       map[publication]means // what of it has been seen, and by what means
 	outdated bool                  // they have something new to tell
+	failing  bool                  // some of them did not answer, and may later
 
 	waiting map[ID]time.Time // the forwarders whose container is not known, since when
 	held    map[string]held  // the containers that have listeners, by ID
@@ -152,7 +153,7 @@ func (n *naming) learn(t told) {
 	for _, p := range t.unclear {
 		n.unclear[p] = true
 	}
-	n.again(len(t.unclear) > 0)
+	n.again()
 }
 
 // hear takes in an answer of the engines.
@@ -174,7 +175,8 @@ func (n *naming) hear(a answer) {
 	maps.DeleteFunc(n.by, func(h publication, _ means) bool {
 		return !slices.ContainsFunc(a.list.Published, func(p engine.Published) bool { return h == publication{p.Container.ID, p.Port} })
 	})
-	n.again(slices.ContainsFunc(a.list.Failed, func(f engine.Failure) bool { return passes(f.Err) }))
+	n.failing = slices.ContainsFunc(a.list.Failed, func(f engine.Failure) bool { return passes(f.Err) })
+	n.again()
 }
 
 // vanished returns the engines that had containers when they were asked last, and of which nothing is heard any more: one that
@@ -213,9 +215,9 @@ func passes(err error) bool {
 }
 
 // again sees to it that what failed is tried again.
-func (n *naming) again(failed bool) {
+func (n *naming) again() {
 	switch {
-	case !failed && len(n.unclear) == 0:
+	case !n.failing && len(n.unclear) == 0:
 		n.retry, n.pause = nil, 0
 	case n.retry == nil:
 		n.pause = min(max(2*n.pause, retrySoon), retryLater)
