@@ -4,6 +4,7 @@ import (
 	"net/netip"
 	"runtime"
 	"slices"
+	"strings"
 	"time"
 
 	"porttray/watcher/owner"
@@ -91,8 +92,8 @@ func (n *naming) attachHosted(listeners []Listener) {
 	}
 }
 
-// hosted reports whether a process in a container that uses this computer's network listens.
-func (l Listener) hosted() bool { return l.Container.ID != "" && l.Facts.Container == l.Container.ID }
+// Hosted reports whether a process in a container that uses this computer's network listens. Its port is not published.
+func (l Listener) Hosted() bool { return l.Container.ID != "" && l.Facts.Container == l.Container.ID }
 
 // noteUntold says of each listener that belongs to a container, or may do so, why its engine cannot tell.
 func noteUntold(listeners []Listener, answered engine.List) {
@@ -105,10 +106,23 @@ func noteUntold(listeners []Listener, answered engine.List) {
 					l.Untold = f.Err.Error()
 				}
 			}
+		case l.Owner.ForPodman() && !l.Owner.Foreign && !answered.Podman():
+			l.Untold = noPodman + engine.PodmanSocket(l.Owner.User == "0")
 		case l.Owner.Forwards() && answered.Err() != nil:
 			l.Untold = answered.Err().Error()
 		}
 	}
+}
+
+const noPodman = "No Podman socket: "
+
+// PodmanSocket returns the command that has Podman tell of the container behind l, where it does not because it has no socket. It is
+// empty for all others.
+func (l Listener) PodmanSocket() string {
+	if command, ok := strings.CutPrefix(l.Untold, noPodman); ok {
+		return command
+	}
+	return ""
 }
 
 // reaches reports whether a listener is one by which a port can be published at an address. An engine in a virtual machine means

@@ -35,7 +35,7 @@ func holders(port uint16) func(context.Context) ([]owner.Process, error) {
 // endContainer has its engine stop the container that publishes l's port, or whose process has it.
 func endContainer(ctx context.Context, l Listener, holders func(context.Context) ([]owner.Process, error)) owner.Result {
 	port := l.Port
-	if l.hosted() {
+	if l.Hosted() {
 		// Nothing is published. So the process must still have the port, and be in the container.
 		now, err := holders(ctx)
 		in, err2 := owner.ContainerOf(l.Owner)

@@ -173,7 +173,7 @@ func TestHosted(t *testing.T) {
 				if got.Name() != tt.want || slices.Contains(r.asked, "engines") != tt.asked {
 					t.Errorf("got %q, asked %q, want %q", got.Name(), r.asked, tt.want)
 				}
-				if known := strings.Contains(tt.want, "web"); (got.Container == box) != known || got.hosted() != known {
+				if known := strings.Contains(tt.want, "web"); (got.Container == box) != known || got.Hosted() != known {
 					t.Errorf("its container is %+v", got.Container)
 				}
 			})
@@ -224,5 +224,31 @@ func TestWhyContainer(t *testing.T) {
 	}
 	if _, news := (Reason{Cause: OwnerEnded}).ContainerEnded(Listener{Port: 80}, late); news {
 		t.Error("a process without a container has ended with one")
+	}
+}
+
+// TestPodmanSocket has forwarders of Podman, and engines that answer or do not.
+func TestPodmanSocket(t *testing.T) {
+	const rootless = "systemctl --user start podman.socket"
+	denied := engine.List{Failed: []engine.Failure{{Endpoint: "/run/podman/podman.sock", Err: errors.New("denied")}}}
+	for _, tt := range []struct {
+		name, forwarder, user string
+		list                  engine.List
+		want                  string
+	}{
+		{"no engine", "rootlessport", "1000", engine.List{}, rootless},
+		{"root's", "conmon", "0", engine.List{}, "systemctl start podman.socket"},
+		{"only Docker", "pasta.avx2", "1000", engine.List{Answered: []string{"/run/docker.sock"}}, rootless},
+		{"Podman does not know it", "rootlessport", "1000", engine.List{Answered: []string{"/run/podman/podman.sock"}}, ""},
+		{"Podman may not be asked", "rootlessport", "1000", denied, ""},
+		{"Docker's forwarder", "docker-proxy", "0", engine.List{}, ""},
+	} {
+		l := proxy(80, 7)
+		l.Owner.Name, l.Owner.User = tt.forwarder, tt.user
+		all := []Listener{l}
+		noteUntold(all, tt.list)
+		if got := all[0].PodmanSocket(); got != tt.want {
+			t.Errorf("%s: got %q of %q, want %q", tt.name, got, all[0].Untold, tt.want)
+		}
 	}
 }

@@ -99,7 +99,7 @@ const (
 // why returns why a listener closed that was there until now. gone says whether its owner has ended.
 func (s *state) why(l Listener, gone func(Listener) bool) Reason {
 	switch {
-	case l.Container.ID != "" && !l.hosted():
+	case l.Container.ID != "" && !l.Hosted():
 		r, _ := Reason{Cause: ContainerStopped}.ContainerEnded(l, s.naming.endings())
 		return r
 	case !l.Owner.Known():

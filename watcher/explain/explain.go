@@ -207,6 +207,9 @@ func (a *Answer) hold(ctx context.Context, now watcher.Snapshot, t watcher.Traff
 				h.Also = append(h.Also, m.Port)
 			}
 		}
+		if untold := "the container: " + l.Untold; l.Untold != "" && !slices.Contains(a.Untold, untold) {
+			a.Untold = append(a.Untold, untold)
+		}
 		h.Queue = queueOf(l, t)
 		a.Listeners = append(a.Listeners, h)
 	}

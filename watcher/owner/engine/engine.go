@@ -91,6 +91,24 @@ func (l List) Err() error {
 	return nil
 }
 
+// Podman reports whether Podman has a socket, whatever it answered.
+func (l List) Podman() bool {
+	sockets := slices.Concat(l.Answered, l.Spared)
+	for _, f := range l.Failed {
+		sockets = append(sockets, f.Endpoint)
+	}
+	return slices.ContainsFunc(sockets, func(socket string) bool { return maker(socket) == "Podman" })
+}
+
+// PodmanSocket returns the command that has systemd hold Podman's socket until the next start of the system: that of the system, or of
+// this user. Podman itself runs without, and then tells nobody of its containers.
+func PodmanSocket(system bool) string {
+	if system {
+		return "systemctl start podman.socket"
+	}
+	return "systemctl --user start podman.socket"
+}
+
 // Engines are the container engines of this computer. The zero value is ready to use; nothing is kept between calls.
 type Engines struct {
 	// Sockets are the engines' sockets; nil means those that are found in the usual places, anew each time.
