@@ -13,8 +13,8 @@ import (
 // A held is a container that has listeners.
 type held struct {
 	engine.Container
-	by    ID        // one of its listeners
-	since time.Time // when the scan began that saw it first
+	by    []ID      // its listeners
+	since time.Time // when the scan began that saw the first of them, or of those that they followed one by one
 }
 
 // note notes which containers the listeners of a scan belong to, and which forwarders are without one. What is known of how a
@@ -29,13 +29,16 @@ func (n *naming) note(named []Listener, began time.Time) {
 				waiting[id] = time.Now()
 			}
 		}
-		c := l.Container.ID
-		if _, noted := now[c]; noted || c == "" {
-			continue
-		}
-		now[c] = held{l.Container, id, began}
-		if before := n.held[c]; before.by == id {
-			now[c] = held{l.Container, id, before.since}
+		if c := l.Container.ID; c != "" {
+			h, noted := now[c]
+			if !noted {
+				h = held{Container: l.Container, since: began}
+			}
+			if before := n.held[c]; slices.Contains(before.by, id) {
+				h.since = before.since
+			}
+			h.by = append(h.by, id)
+			now[c] = h
 		}
 	}
 	for id, h := range n.held {
