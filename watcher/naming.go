@@ -96,7 +96,7 @@ func (n *naming) begin(ctx context.Context, listeners []Listener) {
 	}
 	if asked, news := n.forwarded(listeners); !n.asking && news {
 		n.asking, n.outdated = true, false
-		wake := slices.ContainsFunc(listeners, func(l Listener) bool { return l.Owner.Forwards() })
+		wake := slices.ContainsFunc(listeners, func(l Listener) bool { return l.Owner.Forwards() || n.known[l.Owner].Container != "" })
 		go func() { n.answers <- answer{list: n.containers(ctx, wake), asked: asked, at: time.Now()} }()
 	}
 	n.askEnds(ctx)
