@@ -78,7 +78,7 @@ func (n *naming) attach(onPort []Listener, p engine.Published) (found bool) {
 // attachHosted notes the container in the listeners of processes in one that uses this computer's network.
 func (n *naming) attachHosted(listeners []Listener) {
 	for i, l := range listeners {
-		if l.Facts.Container == "" || !n.asked[l.ID()] {
+		if l.Facts.Container == "" || !n.asked[l.ID()] || l.Owner.Forwards() {
 			continue
 		}
 		at := slices.IndexFunc(n.answered.Others, func(c engine.Container) bool { return c.ID == l.Facts.Container })

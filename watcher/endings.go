@@ -17,17 +17,31 @@ type held struct {
 	since time.Time // when the scan began that saw the first of them, or of those that they followed one by one
 }
 
-// note notes which containers the listeners of a scan belong to, and which forwarders are without one. What is known of how a
+// An expected is a listener that may be a container's which is not known yet.
+type expected struct {
+	since time.Time
+	until time.Time // when nobody waits for its container any more
+}
+
+// rootGrace is how long the container behind an unknown owner is awaited. It may be Docker's forwarder, which is root's, or any server.
+const rootGrace = 2 * time.Second
+
+// note notes which containers the listeners of a scan belong to, and which may be those of a container that is not known. What is known of how a
 // container ended is forgotten when it ends again.
 func (n *naming) note(named []Listener, began time.Time) {
-	now, waiting := map[string]held{}, map[ID]time.Time{}
+	now, waiting := map[string]held{}, map[ID]expected{}
 	for _, l := range named {
 		id := l.ID()
-		if l.Owner.Forwards() && l.Container.ID == "" {
-			waiting[id] = n.waiting[id]
-			if waiting[id].IsZero() {
-				waiting[id] = time.Now()
+		if forwardable(l) && l.Container.ID == "" {
+			e, known := n.waiting[id]
+			if !known {
+				grace := RestartGrace
+				if !l.Owner.Known() {
+					grace = rootGrace
+				}
+				e = expected{time.Now(), time.Now().Add(grace)}
 			}
+			waiting[id] = e
 		}
 		if c := l.Container.ID; c != "" {
 			h, noted := now[c]
@@ -90,11 +104,10 @@ func askAll(ctx context.Context, ended func(context.Context, engine.Container, t
 // never modified.
 func (n *naming) endings() map[string]engine.End { return n.ends.known }
 
-// awaits reports whether l forwards to a container that is not known and may become known within RestartGrace: a forwarder listens
-// before its engine lists the container.
+// awaits reports whether l may be the listener of a container that is not known yet, and may become known soon: a forwarder listens
+// before its engine lists the container. It is false from RestartGrace after l appeared on, and for an unknown owner sooner.
 func (n *naming) awaits(l Listener) bool {
-	since, waits := n.waiting[l.ID()]
-	return waits && time.Since(since) < RestartGrace && (n.asking || len(n.answered.Answered) > 0)
+	return time.Now().Before(n.waiting[l.ID()].until) && (n.asking || len(n.answered.Answered) > 0)
 }
 
 // awaitPause is how long after a forwarder appeared the engines are asked again for its container. After that they are asked whenever
@@ -103,11 +116,17 @@ const awaitPause = 500 * time.Millisecond
 
 // askAgain sees to it that the engines are asked again while a container is awaited.
 func (n *naming) askAgain() {
-	if n.asking || n.retry != nil || len(n.answered.Answered) == 0 || len(n.waiting) == 0 {
+	if n.asking || n.retry != nil || len(n.answered.Answered) == 0 {
 		return
 	}
-	if age := time.Since(slices.MaxFunc(slices.Collect(maps.Values(n.waiting)), time.Time.Compare)); 2*age < RestartGrace {
-		n.retry = time.After(max(age, awaitPause))
+	now, next := time.Now(), time.Duration(0)
+	for _, e := range n.waiting {
+		if pause := max(now.Sub(e.since), awaitPause); now.Add(pause).Before(e.until) && (next == 0 || pause < next) {
+			next = pause
+		}
+	}
+	if next > 0 {
+		n.retry = time.After(next)
 	}
 }
 

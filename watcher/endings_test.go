@@ -99,6 +99,7 @@ func TestAwaits(t *testing.T) {
 		{"listed at once", proxy(80, 7), []engine.List{publish("80")}, false, "c (container) after 0s", 1},
 		{"listed at the third time", proxy(80, 7), []engine.List{unlisted, unlisted, publish("80")}, true, "c (container) after 1s", 3},
 		{"never listed", proxy(80, 7), []engine.List{unlisted}, true, "container (docker-proxy) after 6s", 5},
+		{"an unknown owner", Listener{Port: 80}, []engine.List{unlisted}, true, "unknown owner after 2s", 3},
 		{"no engine that answers", proxy(80, 7), []engine.List{{}}, false, "container (docker-proxy) after 0s", 1},
 		{"an engine that may not be asked", proxy(80, 7), []engine.List{denied}, false, "container (docker-proxy) after 0s", 5},
 		{"no forwarder", Listener{Port: 80, Owner: owner.Process{PID: 7, Start: 1}}, []engine.List{unlisted}, false, "T7 after 0s", 0},

@@ -36,9 +36,9 @@ type naming struct {
 	outdated bool                  // they have something new to tell
 	failing  bool                  // some of them did not answer, and may later
 
-	waiting map[ID]time.Time // the forwarders whose container is not known, since when
-	held    map[string]held  // the containers that have listeners, by ID
-	gone    []held           // those that have none any more, and about whose end nobody was asked yet
+	waiting map[ID]expected // the listeners whose container is not known
+	held    map[string]held // the containers that have listeners, by ID
+	gone    []held          // those that have none any more, and about whose end nobody was asked yet
 	ends    ends
 
 	retry <-chan time.Time // when what failed is to be tried again; nil if nothing did
@@ -78,7 +78,7 @@ func systemNaming() naming {
 // start makes the naming ready for use.
 func (n *naming) start() {
 	n.told, n.answers = make(chan told, 1), make(chan answer, 2)
-	n.waiting, n.held = map[ID]time.Time{}, map[string]held{}
+	n.waiting, n.held = map[ID]expected{}, map[string]held{}
 	n.known, n.unclear, n.by = map[owner.Process]owner.Facts{}, map[owner.Process]bool{}, map[publication]means{}
 }
 
