@@ -25,6 +25,13 @@ func containerIn(cgroups []byte) string {
 	return ""
 }
 
+// apartOf returns the ID of the container that a process runs in, and whether its directories have other names than those that this
+// program knows.
+func apartOf(pid int32) (container string, apart bool, err error) {
+	container, err = containerOf(pid)
+	return container, container != "" || ownRoot(pid), err
+}
+
 // ContainerOf returns the ID of the container that a process runs in, in 64 hexadecimal digits. It is empty if that is this program's
 // own container, if there is none, or if p has ended. The error tells that it cannot be known. Only Linux tells it.
 func ContainerOf(p Process) (string, error) {

@@ -37,6 +37,17 @@ func sameFiles(proc string) bool {
 	return own != "" && own == its && root == "/"
 }
 
+// ownRoot reports whether the root directory of a process is known to be another one than this program's: it is in a container, whose
+// cgroup need not tell, or in a sandbox. What it calls /app is not what this program calls so.
+func ownRoot(pid int32) bool {
+	its, err := os.Stat("/proc/" + strconv.Itoa(int(pid)) + "/root")
+	if err != nil {
+		return false
+	}
+	here, err := os.Stat("/")
+	return err == nil && !os.SameFile(its, here)
+}
+
 // readProc returns what a file in /proc holds, up to a limit.
 func readProc(name string) ([]byte, error) {
 	var buf [4096]byte

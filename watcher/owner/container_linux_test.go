@@ -26,6 +26,9 @@ func TestTellContainer(t *testing.T) {
 		t.Fatal(err)
 	}
 	const waits = `echo $$; read -r line; exit`
+	// What a container does with its files, but for those of the programs. Its cgroup is told below.
+	const apart = `mount -t tmpfs none /mnt && mkdir -p /mnt/usr /mnt/proc "/mnt$0" && mount --rbind /usr /mnt/usr && mount --rbind /proc /mnt/proc &&
+		for d in bin lib lib64; do ln -s usr/$d /mnt/$d; done; exec chroot /mnt sh -c 'cd "$0" && echo $$; read -r line; exit' "$0"`
 	for _, tt := range []struct {
 		name               string
 		command            []string
@@ -35,9 +38,14 @@ func TestTellContainer(t *testing.T) {
 		{"files of its own", []string{"unshare", "--mount", "sh", "-c", `mount -t tmpfs none "$0" && cd "$0" && ` + waits, dir}, id, "", false},
 		{"a directory of this system", []string{"unshare", "--mount", "sh", "-c", `cd "$0"; ` + waits, dir}, id, "shop", false},
 		{"the same files", []string{"sh", "-c", `cd "$0"; ` + waits, dir}, "", "shop", true},
+		{"a root of its own", []string{"unshare", "--mount", "sh", "-c", apart, dir}, id, "", false},
+		{"a root of its own, and no cgroup", []string{"unshare", "--mount", "sh", "-c", apart, dir}, "", "", false},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			join := []string{"-c", `echo $$ > "$0"/cgroup.procs && exec "$@"`, group}
+			if strings.HasSuffix(tt.name, "no cgroup") {
+				join = []string{"-c", `exec "$@"`, group}
+			}
 			p := startTeller(t, exec.Command("sh", append(join, tt.command...)...))
 			p, err := Read(t.Context(), p.PID)
 			if err != nil {

@@ -8,8 +8,8 @@ import (
 // Facts say whose server a process is, the way its owner thinks of it. They are comparable. An absent fact is empty; none is
 // ever guessed. All texts in them are untrusted.
 type Facts struct {
-	// Container is the ID of the container that the process runs in, unless that is this program's own. Then the Project is empty, or
-	// that of a directory which the container shares with this system.
+	// Container is the ID of the container that the process runs in, unless that is this program's own or not known. Of what runs in a
+	// container or a sandbox the Project is that of a directory which this system has under the same name, or empty.
 	Container string
 	Project   Project
 	// Tool is what the process is or, if Inherited, what the ancestor is that it works for.
@@ -120,20 +120,20 @@ func Tell(ctx context.Context, p Process) (Facts, bool) {
 }
 
 func tell(ctx context.Context, p Process) (f Facts, sure bool) {
-	container, err := ContainerOf(p)
+	container, apart, err := apartOf(p.PID)
 	if err != nil {
 		return Facts{}, false
 	}
-	if container != "" {
+	if apart {
 		p.Dir = sharedDir(p.PID)
 	}
-	line, err := lineage(ctx, p, container != "")
+	line, err := lineage(ctx, p, apart)
 	if len(line) == 0 || OutOfFiles(err) {
 		return Facts{}, !OutOfFiles(err)
 	}
 	homes := homeDirs()
 	f = Facts{Container: container, Project: project(ctx, p.Dir, homes...), Manager: manager(ctx, p)}
-	if container == "" {
+	if !apart {
 		f.Command = restartCommand(line[0], p.Dir)
 	}
 	for i := range line {
