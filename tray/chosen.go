@@ -29,7 +29,7 @@ func (l *loop) configure(c settings.Change) {
 		l.pace <- time.Duration(c.Interval)
 	}
 	l.model.settings, l.model.wrong = c.Settings, nil
-	l.model.snapshot = l.model.settings.Labelled(watcher.Update{Snapshot: l.model.snapshot}).Snapshot
+	l.model.snapshot = l.model.settings.Applied(watcher.Update{Snapshot: l.latest}).Snapshot
 	l.model.sort()
 }
 

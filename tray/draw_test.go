@@ -214,10 +214,9 @@ func menuOf(listeners ...watcher.Listener) menu { return view(modelOf(listeners.
 
 // modelOf returns what the loop remembers when it was told of those listeners. Ports from 32768 on are dynamic.
 func modelOf(listeners ...watcher.Listener) model {
-	return model{
-		version: "v1", goos: "linux", mode: myServers, snapshot: watcher.Snapshot{Time: noon, Listeners: listeners},
-		servers: watcher.Servers(listeners, func(port uint16) bool { return port >= 32768 }),
-	}
+	m := model{version: "v1", goos: "linux", mode: myServers, snapshot: lists(listeners...)}
+	m.snapshot.Time, m.servers = noon, m.snapshot.Servers
+	return m
 }
 
 func newTestDrawer() (*drawer, *recorder) {

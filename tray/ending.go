@@ -22,16 +22,23 @@ type ending struct {
 	until        time.Time     // if it has: until then its closings belong to that
 }
 
-// A heldClosing is a closing, and the server that the listener was; not if it was a further port of one.
+// A heldClosing is the closing of a server, and when that was.
 type heldClosing struct {
 	watcher.Event
-	server watcher.Server
-	head   bool
 	at     time.Time
 	untold bool // that it was there
 }
 
 func (e *ending) underWay() bool { return e.stops+e.kills > 0 }
+
+// explain takes in why a server closed.
+func (e *ending) explain(event watcher.Event) {
+	for i := range e.held {
+		if e.held[i].ID() == event.ID() {
+			e.held[i].Reason = event.Reason
+		}
+	}
+}
 
 // cameBack reports whether a server is back, or replaced, right after the person ended it. That is told at once, and together with
 // the outcome if that is not known yet.
@@ -44,8 +51,8 @@ func (l *loop) cameBack(e watcher.Event) bool {
 		return false
 	case ending.told: // of several ports only one
 	case ending.underWay():
-		ending.held = slices.DeleteFunc(ending.held, func(h heldClosing) bool { return h.Listener.ID() == e.Before.ID() })
-		if ending.back == (notice{}) || e.Listener.Port == ending.port {
+		ending.held = slices.DeleteFunc(ending.held, func(h heldClosing) bool { return h.ID() == e.Before.ID() })
+		if ending.back == (notice{}) || e.Port == ending.port {
 			ending.back = backAgain(e)
 		}
 	default:
@@ -62,22 +69,19 @@ func (l *loop) beganAnew(on watcher.Listener) {
 	}
 }
 
-// wasAsked reports whether a listener closed because the person ended its process, or whether that remains to be seen. Then the
-// outcome is told, and nothing else. Before are the servers as they were.
-func (l *loop) wasAsked(closed watcher.Event, before []watcher.Server) bool {
-	e, ok := l.endings[closed.Listener.Target()]
+// wasAsked reports whether a server closed because the person ended it, or whether that remains to be seen. Then the outcome is
+// told, and nothing else.
+func (l *loop) wasAsked(closed watcher.Event) bool {
+	e, ok := l.endings[closed.Target()]
 	if !ok {
 		return false
 	}
-	s, head := serverOf(before, closed.Listener.ID())
 	switch {
 	case e.underWay():
 		l.judge.forgive(closed.Listener)
-		e.held = append(e.held, heldClosing{closed, s, head, time.Now(), l.judge.untold(closed.Listener)})
+		e.held = append(e.held, heldClosing{closed, time.Now(), l.judge.untold(closed.Listener)})
 	case time.Now().Before(e.until), time.Now().Before(e.asked) && obeys(closed.Reason):
-		if head {
-			l.stoppedByYou(s)
-		}
+		l.stoppedByYou(closed.Server)
 	default:
 		return false
 	}
@@ -156,12 +160,11 @@ func (l *loop) finishEnding(r result) notice {
 	}
 	for _, closed := range e.held {
 		switch {
-		case !closed.head:
-		case time.Now().Before(e.until), time.Now().Before(e.asked) && obeys(closed.Reason), freed && closed.Listener.Port == r.port:
-			l.stoppedByYou(closed.server)
+		case time.Now().Before(e.until), time.Now().Before(e.asked) && obeys(closed.Reason), freed && closed.Port == r.port:
+			l.stoppedByYou(closed.Server)
 		case closed.untold:
 		default: // it ended by itself, or goes on without this port
-			l.judge.close(closed.Event, []watcher.Server{closed.server}, closed.at, time.Now())
+			l.judge.close(closed.Event, closed.at, time.Now())
 			l.consider()
 		}
 	}

@@ -13,7 +13,7 @@ import (
 // happens delivers an update in which one thing happened.
 func (s *stage) happens(e watcher.Event, now ...watcher.Listener) {
 	s.t.Helper()
-	s.loop.updates <- watcher.Update{Snapshot: watcher.Snapshot{Time: time.Now(), Listeners: now}, Events: []watcher.Event{e}}
+	s.loop.updates <- watcher.Update{Snapshot: lists(now...), Events: []watcher.Event{e}}
 	synctest.Wait()
 }
 
@@ -28,7 +28,7 @@ func TestEndingWithoutAnAnswer(t *testing.T) {
 		defer close(release)
 		s.end = func(watcher.Listener, bool) owner.Result { <-release; return owner.Result{} }
 		s.click("3000", "Stop")
-		s.happens(watcher.Event{Kind: watcher.Closed, Listener: l, Reason: byTERM})
+		s.happens(watcher.Event{Kind: watcher.Closed, Server: watcher.Alone(l), Reason: byTERM})
 		s.wait(actionPatience)
 		s.expect("Port 3000: no answer")
 		s.wait(time.Minute)
@@ -45,10 +45,10 @@ func TestEndingSeenLate(t *testing.T) {
 		s.click("4000", "Stop")
 		s.expect("Port 3000 is free", "Port 4000 is free")
 		s.wait(5 * time.Minute)
-		s.happens(watcher.Event{Kind: watcher.Closed, Listener: l, Reason: byTERM}, m)
+		s.happens(watcher.Event{Kind: watcher.Closed, Server: watcher.Alone(l), Reason: byTERM}, m)
 		other := server(4000, 3)
 		other.Owner.Dir = "/srv/admin"
-		s.happens(watcher.Event{Kind: watcher.Replaced, Listener: other, Before: m, Reason: byTERM}, other)
+		s.happens(watcher.Event{Kind: watcher.Replaced, Server: watcher.Alone(other), Before: watcher.Alone(m), Reason: byTERM}, other)
 		s.wait(time.Minute)
 		s.expect("node (:4000) is up")
 	})
@@ -61,9 +61,9 @@ func TestEndingAndBackALittleLater(t *testing.T) {
 		s.list(l)
 		s.click("3000", "Stop")
 		s.expect("Port 3000 is free")
-		s.happens(watcher.Event{Kind: watcher.Closed, Listener: l, Reason: byTERM})
+		s.happens(watcher.Event{Kind: watcher.Closed, Server: watcher.Alone(l), Reason: byTERM})
 		s.wait(5500 * time.Millisecond)
-		s.happens(watcher.Event{Kind: watcher.Restarted, Listener: again, Before: l, Reason: byTERM}, again)
+		s.happens(watcher.Event{Kind: watcher.Restarted, Server: watcher.Alone(again), Before: watcher.Alone(l), Reason: byTERM}, again)
 		s.wait(time.Minute)
 		s.expect("node (:3000) is up")
 	})
@@ -80,14 +80,14 @@ func TestEndingOfAContainerThatIsBack(t *testing.T) {
 		s.list(first)
 		s.click("3000", "Stop container web")
 		s.expect("Port 3000 is free")
-		s.happens(watcher.Event{Kind: watcher.Closed, Listener: first, Reason: stopped})
-		s.happens(watcher.Event{Kind: watcher.Restarted, Listener: second, Before: first, Reason: stopped}, second)
+		s.happens(watcher.Event{Kind: watcher.Closed, Server: watcher.Alone(first), Reason: stopped})
+		s.happens(watcher.Event{Kind: watcher.Restarted, Server: watcher.Alone(second), Before: watcher.Alone(first), Reason: stopped}, second)
 		s.expect("3000 is back")
-		s.happens(watcher.Event{Kind: watcher.Closed, Listener: second, Reason: stopped})
-		s.happens(watcher.Event{Kind: watcher.Restarted, Listener: third, Before: second, Reason: stopped}, third)
+		s.happens(watcher.Event{Kind: watcher.Closed, Server: watcher.Alone(second), Reason: stopped})
+		s.happens(watcher.Event{Kind: watcher.Restarted, Server: watcher.Alone(third), Before: watcher.Alone(second), Reason: stopped}, third)
 		s.wait(7 * time.Second)
 		s.expect() // that was a restart
-		s.happens(watcher.Event{Kind: watcher.Closed, Listener: third, Reason: stopped})
+		s.happens(watcher.Event{Kind: watcher.Closed, Server: watcher.Alone(third), Reason: stopped})
 		s.wait(time.Minute)
 		s.expect("web (container :3000) stopped")
 	})
@@ -102,8 +102,8 @@ func TestEndingOfWhatIsBackMeanwhile(t *testing.T) {
 		s.end = func(watcher.Listener, bool) owner.Result { <-release; return owner.Result{Outcome: owner.AlreadyGone} }
 		s.click("3000", "Stop")
 		crashed := watcher.Reason{Cause: watcher.OwnerEnded, Exit: owner.Exit{How: owner.Exited, Status: 1}}
-		s.happens(watcher.Event{Kind: watcher.Closed, Listener: l, Reason: crashed})
-		s.happens(watcher.Event{Kind: watcher.Restarted, Listener: again, Before: l, Reason: crashed}, again)
+		s.happens(watcher.Event{Kind: watcher.Closed, Server: watcher.Alone(l), Reason: crashed})
+		s.happens(watcher.Event{Kind: watcher.Restarted, Server: watcher.Alone(again), Before: watcher.Alone(l), Reason: crashed}, again)
 		close(release)
 		s.wait(time.Minute)
 		s.expect("3000 is back")
@@ -116,10 +116,10 @@ func TestEndingOfWhatIsTakenOver(t *testing.T) {
 		l, again := server(3000, 1), server(3000, 2)
 		s.list(l)
 		s.end = func(watcher.Listener, bool) owner.Result {
-			return owner.Result{Outcome: owner.Taken, Ended: true, By: again.Owner}
+			return owner.Result{Outcome: owner.Taken, Ended: true, Left: []owner.Process{again.Owner}}
 		}
 		s.click("3000", "Stop")
-		s.happens(watcher.Event{Kind: watcher.Restarted, Listener: again, Before: l, Reason: byTERM}, again)
+		s.happens(watcher.Event{Kind: watcher.Restarted, Server: watcher.Alone(again), Before: watcher.Alone(l), Reason: byTERM}, again)
 		s.wait(time.Minute)
 		s.expect("Port 3000 was taken over")
 	})
@@ -137,12 +137,12 @@ func TestEndingByItselfMeanwhile(t *testing.T) {
 			return owner.Result{Outcome: owner.AlreadyGone}
 		}
 		crashed := watcher.Reason{Cause: watcher.OwnerEnded, Exit: owner.Exit{How: owner.Exited, Status: 1}}
-		s.happens(watcher.Event{Kind: watcher.Opened, Listener: brief}, l, brief)
+		s.happens(watcher.Event{Kind: watcher.Opened, Server: watcher.Alone(brief)}, l, brief)
 		s.click("3000", "Stop")
 		s.click("4000", "Stop")
-		s.happens(watcher.Event{Kind: watcher.Closed, Listener: brief, Reason: crashed}, l)
+		s.happens(watcher.Event{Kind: watcher.Closed, Server: watcher.Alone(brief), Reason: crashed}, l)
 		s.wait(2 * time.Second)
-		s.happens(watcher.Event{Kind: watcher.Closed, Listener: l, Reason: crashed})
+		s.happens(watcher.Event{Kind: watcher.Closed, Server: watcher.Alone(l), Reason: crashed})
 		s.wait(20 * time.Second)
 		close(release[4000])
 		s.wait(time.Second)
@@ -161,9 +161,9 @@ func TestEndingExplainedMeanwhile(t *testing.T) {
 		release := make(chan struct{})
 		s.end = func(watcher.Listener, bool) owner.Result { <-release; return owner.Result{Outcome: owner.AlreadyGone} }
 		s.click("3000", "Stop")
-		s.happens(watcher.Event{Kind: watcher.Closed, Listener: l, Reason: watcher.Reason{Cause: watcher.OwnerGoesOn}})
-		exits := map[owner.ID]owner.Exit{l.Owner.ID(): {How: owner.Exited, Status: 3}}
-		s.loop.updates <- watcher.Update{Snapshot: watcher.Snapshot{Time: time.Now(), Exits: exits}}
+		s.happens(watcher.Event{Kind: watcher.Closed, Server: watcher.Alone(l), Reason: watcher.Reason{Cause: watcher.OwnerGoesOn}})
+		s.happens(watcher.Event{Kind: watcher.Explained, Server: watcher.Alone(l), Reason: watcher.Reason{
+			Cause: watcher.OwnerEnded, Exit: owner.Exit{How: owner.Exited, Status: 3}}})
 		close(release)
 		s.wait(time.Minute)
 		s.expect("Port 3000: nothing was stopped", "node (:3000) crashed")

@@ -36,6 +36,7 @@ type told struct {
 type computer struct {
 	mu      sync.Mutex
 	runs    map[watcher.Key][]watcher.Listener // the listeners of its processes and containers, by key
+	pids    map[watcher.Key]owner.ID           // the latest process of each
 	exits   map[owner.ID]owner.Exit
 	broken  error         // why scans fail
 	clock   time.Duration // what the wall clock is off
@@ -79,7 +80,7 @@ func play(t *testing.T, baseline []program, script []act) (got []string) {
 
 // newEvening has a computer run with these programs until its script begins.
 func newEvening(s *stage, baseline []program) *evening {
-	e := &evening{stage: s, host: computer{runs: map[watcher.Key][]watcher.Listener{}, exits: map[owner.ID]owner.Exit{}, started: 5_000_000}}
+	e := &evening{stage: s, host: computer{runs: map[watcher.Key][]watcher.Listener{}, pids: map[watcher.Key]owner.ID{}, exits: map[owner.ID]owner.Exit{}, started: 5_000_000}}
 	s.loop.do.say = func(n notice) {
 		s.mu.Lock()
 		defer s.mu.Unlock()
@@ -155,7 +156,7 @@ func (c *computer) start(p program) {
 			mine[i].Container.ID += fmt.Sprint(c.started)
 		}
 	}
-	c.runs[p.key()] = mine
+	c.runs[p.key()], c.pids[p.key()] = mine, mine[0].Owner.ID()
 }
 
 // stop ends the process of a listener, or closes the ports of one that lives on if there is no way in which it ended.
@@ -191,6 +192,17 @@ func served(name, tool string, port uint16) program {
 	l.Owner = owner.Process{Name: "node", Exe: "/usr/bin/node", Dir: "/srv/" + name}
 	l.Facts = owner.Facts{Project: owner.Project{Name: name, Dir: "/srv/" + name}, Tool: owner.Tool{Name: tool, Kind: owner.Server}}
 	return program{l}
+}
+
+// many returns a program that listens on further ports.
+func (p program) many(ports ...uint16) program {
+	all := slices.Clone(p)
+	for _, port := range ports {
+		l := p[0]
+		l.Port = port
+		all = append(all, l)
+	}
+	return all
 }
 
 // script returns a program of a project that is no known tool.
@@ -285,6 +297,21 @@ func closes(programs ...program) func(*evening) {
 			e.host.stop(p[0], owner.Exit{})
 		}
 	}
+}
+
+// drops has a program close some of its ports, in that order, so many seconds apart. Then it ends.
+func drops(p program, apart float64, how owner.Exit, ports ...uint16) (all []act) {
+	for i, port := range ports {
+		all = append(all, act{apart * float64(i), turns(func(c *computer) {
+			c.runs[p.key()] = slices.DeleteFunc(slices.Clone(c.runs[p.key()]), func(l watcher.Listener) bool { return l.Port == port })
+		})})
+	}
+	return append(all, act{apart * float64(len(ports)), func(e *evening) {
+		e.host.mu.Lock()
+		e.host.exits[e.host.pids[p.key()]] = how
+		e.host.mu.Unlock()
+		e.loop.look()
+	}})
 }
 
 // binds has a program listen at another address.

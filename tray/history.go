@@ -40,13 +40,13 @@ func latestText(h happening) string {
 			text += ": " + why
 		}
 	case replaced:
-		text = fmt.Sprintf("%d is now %s (was %s)", l.Port, subject(l), subject(h.before))
+		text = fmt.Sprintf("%d is now %s (was %s)", l.Port, subject(l), subject(h.before.Listener))
 	case exposed:
 		text = subject(l) + " is reachable from the network"
 	case looping:
 		text = subject(l) + " keeps restarting"
 	case moved:
-		text = fmt.Sprintf("%s is on %d: %d is taken", subject(l), l.Port, h.rival.Port)
+		text = fmt.Sprintf("%s is on %d: %d is taken", subject(l), l.Port, h.before.Port)
 	case slept:
 		text = fmt.Sprintf("%d servers are gone since the sleep", 1+len(h.on.Also))
 	}
@@ -134,7 +134,7 @@ func viewNotifications(m model) line {
 // wanted reports whether a notice is to be given of what happened.
 func (m *model) wanted(h happening, now time.Time) bool {
 	if h.kind == replaced { // that tells both of a beginning and of an end
-		begun, ended := h, happening{kind: closed, on: watcher.Server{Listener: h.before, Section: h.place}, reason: h.reason}
+		begun, ended := h, happening{kind: closed, on: h.before, reason: h.reason}
 		begun.kind = opened
 		return m.wanted(begun, now) || m.wanted(ended, now)
 	}

@@ -12,9 +12,6 @@ import (
 const (
 	// settled is how long a listener must have been there before it is told of: what lives shorter is nobody's server.
 	settled = 1500 * time.Millisecond
-	// sought is how long it waits at most for its owner to be found: on a busy machine that takes longer, and without its owner nobody
-	// can tell whose server it is.
-	sought = 10 * time.Second
 	// together is how long a notice waits for others that are about to be due.
 	together = 2 * time.Second
 	// apart is the least time between two notices.
@@ -28,12 +25,8 @@ const (
 	crashSpan  = 5 * time.Minute
 	// waking is how long after a sleep the computer is left to come to itself.
 	waking = 15 * time.Second
-	// maxUsual is how many servers' usual ports are remembered.
-	maxUsual = 1000
 	// loggingIn is how long after a start with the desktop session other programs of the session still come up.
 	loggingIn = time.Minute
-	// movedWithin is how long after its start a server on an unusual port counts as one that has found its own port taken.
-	movedWithin = 10 * time.Second
 )
 
 // A judge decides which of the things that happen to servers deserve a notice, and when. It is a state machine on a clock that its
@@ -52,7 +45,6 @@ type judge struct {
 	crashes  map[watcher.Key][]time.Time // of servers, since they have been crashing
 	looping  map[watcher.Key]bool        // those of which it was told that they keep restarting
 	exposed  map[watcher.ID]bool         // those of which it was told that they can be reached from the network
-	usual    map[watcher.Key][]uint16    // the ports on which a server was seen, by its key anywhere; the latest last
 	quiet    time.Time                   // until then nothing that comes up is told
 	woke     time.Time                   // when it was first seen that the computer had slept
 	wakes    time.Time                   // when the time after that is over; zero if it is
@@ -65,16 +57,14 @@ type judge struct {
 
 // A happening is what is to be told about one server.
 type happening struct {
-	kind    what
-	at      time.Time // when it happened
-	on      watcher.Server
-	before  watcher.Listener // for replaced
-	place   watcher.Section  // for replaced: where that was shown
-	reason  watcher.Reason
-	rival   watcher.Listener // for moved: who holds its usual port
-	strange bool             // for opened: its owner is still being looked for, so that it has to wait for longer
-	count   int              // for looping
-	span    time.Duration    // within which it did so
+	kind   what
+	at     time.Time // when it happened
+	on     watcher.Server
+	before watcher.Server   // for replaced: what was there; for moved: what holds its usual port
+	port   watcher.Listener // for exposed: the port
+	reason watcher.Reason
+	count  int           // for looping
+	span   time.Duration // within which it did so
 }
 
 type what int
@@ -93,11 +83,11 @@ func newJudge() judge {
 	return judge{
 		gone:     func(s owner.Supervisor) bool { return (owner.Process{PID: s.PID, Start: s.Start}).Gone() },
 		ignored:  func(watcher.Listener) bool { return false },
-		restarts: map[watcher.Key][]time.Time{}, crashes: map[watcher.Key][]time.Time{}, looping: map[watcher.Key]bool{}, exposed: map[watcher.ID]bool{}, usual: map[watcher.Key][]uint16{},
+		restarts: map[watcher.Key][]time.Time{}, crashes: map[watcher.Key][]time.Time{}, looping: map[watcher.Key]bool{}, exposed: map[watcher.ID]bool{},
 	}
 }
 
-// observe takes in what happened. Before are the servers as they were, and now is the time.
+// observe takes in what happened. Before and after are the servers as they were and as they are, and now is the time.
 func (j *judge) observe(events []watcher.Event, before, after []watcher.Server, sleep bool, now time.Time) {
 	if sleep {
 		if j.wakes.IsZero() {
@@ -108,51 +98,50 @@ func (j *judge) observe(events []watcher.Event, before, after []watcher.Server, 
 	for _, e := range events {
 		switch e.Kind {
 		case watcher.Opened:
-			j.fresh = append(j.fresh, happening{kind: opened, at: now, on: watcher.Server{Listener: e.Listener}})
+			j.fresh = append(j.fresh, happening{kind: opened, at: now, on: e.Server})
+		case watcher.Moved:
+			j.fresh = append(j.fresh, happening{kind: moved, at: now, on: e.Server, before: e.Before})
 		case watcher.Closed:
-			j.close(e, before, now, now)
+			j.close(e, now, now)
 		case watcher.Restarted:
 			j.back(e, before, after, now)
 		case watcher.Replaced:
 			j.replace(e, before, now)
 		case watcher.Exposed:
 			j.expose(e, after, now)
+		case watcher.Explained:
+			j.explain(e)
 		}
 	}
 }
 
-// expose takes in that a listener came within reach of other machines. Of each that is told once; of what is not known yet it is
+// expose takes in that a server came within reach of other machines. Of each that is told once; of what is not known yet it is
 // said when it is told that it is up.
 func (j *judge) expose(e watcher.Event, after []watcher.Server, now time.Time) {
-	if s, ok := serverOf(after, e.Listener.ID()); ok && !j.exposed[s.ID()] {
-		// What the person ended, or whose owner became known, is not forgotten when it closes.
-		maps.DeleteFunc(j.exposed, func(id watcher.ID, _ bool) bool { _, there := serverOf(after, id); return !there })
-		j.exposed[s.ID()] = true
-		if !j.untold(s.Listener) {
-			j.decide(happening{kind: exposed, at: now, on: s}, now)
-		}
+	if j.exposed[e.ID()] {
+		return
+	}
+	// What the person ended, or whose owner became known, is not forgotten when it closes.
+	maps.DeleteFunc(j.exposed, func(id watcher.ID, _ bool) bool { _, there := serverOf(after, id); return !there })
+	j.exposed[e.ID()] = true
+	if !j.untold(e.Listener) {
+		j.decide(happening{kind: exposed, at: now, on: e.Server, port: e.Widened()}, now)
 	}
 }
 
 // awake reports whether something happened at no time after a sleep, or whether that is over.
 func (j *judge) awake(at time.Time) bool { return at.Before(j.woke) || !at.Before(j.wakes) }
 
-// close takes in that a listener closed; at is when, which is before now if it was not known until now whose doing it was.
-func (j *judge) close(e watcher.Event, before []watcher.Server, at, now time.Time) {
-	delete(j.exposed, e.Listener.ID())
-	if j.settle(e.Listener) { // it was never told of
-		j.fled = append(j.fled, happening{at: at, on: watcher.Server{Listener: e.Listener}})
-		return
-	}
-	s, ok := serverOf(before, e.Listener.ID())
+// close takes in that a server closed; at is when, which is before now if it was not known until now whose doing it was.
+func (j *judge) close(e watcher.Event, at, now time.Time) {
+	delete(j.exposed, e.ID())
 	switch {
-	case !ok: // a further port of a server
+	case j.settle(e.Listener): // it was never told of
+		j.fled = append(j.fled, happening{at: at, on: e.Server})
 	case !j.awake(now):
-		j.lost = append(j.lost, s)
+		j.lost = append(j.lost, e.Server)
 	default:
-		s.Listener = e.Listener
-		j.settledOn(s.Listener)
-		j.waiting = append(j.waiting, happening{kind: closed, at: at, on: s, reason: e.Reason})
+		j.waiting = append(j.waiting, happening{kind: closed, at: at, on: e.Server, reason: e.Reason})
 	}
 }
 
@@ -160,14 +149,14 @@ func (j *judge) close(e watcher.Event, before []watcher.Server, at, now time.Tim
 // there before has just closed.
 func (j *judge) replace(e watcher.Event, before []watcher.Server, now time.Time) {
 	delete(j.exposed, e.Before.ID())
-	h := happening{kind: replaced, at: now, on: watcher.Server{Listener: e.Listener}, before: e.Before, reason: e.Reason}
-	if !slices.ContainsFunc(j.waiting, h.follows) {
-		j.close(watcher.Event{Kind: watcher.Closed, Listener: e.Before, Reason: e.Reason}, before, now, now)
+	h := happening{kind: replaced, at: now, on: e.Server, before: e.Before, reason: e.Reason}
+	if _, was := serverOf(before, e.Before.ID()); was { // else its closing came before
+		j.close(watcher.Event{Kind: watcher.Closed, Server: e.Before, Reason: e.Reason}, now, now)
 	}
 	h.kind = opened // unless what was there was known as a server
 	for i := range j.waiting {
 		if h.follows(j.waiting[i]) {
-			h.kind, h.place, j.waiting[i].at = replaced, j.waiting[i].on.Section, now
+			h.kind, j.waiting[i].at = replaced, now
 		}
 	}
 	j.fresh = append(j.fresh, h)
@@ -198,19 +187,15 @@ func (h happening) isOf(l watcher.Listener) bool {
 func (j *judge) back(e watcher.Event, before, after []watcher.Server, now time.Time) {
 	delete(j.exposed, e.Before.ID())
 	fled := slices.ContainsFunc(j.fled, func(h happening) bool { return h.on.ID() == e.Before.ID() })
-	unknown := j.settle(e.Before) || fled
-	if unknown || j.toldGone(e.Before, before) {
-		j.fresh = append(j.fresh, happening{kind: opened, at: now, on: watcher.Server{Listener: e.Listener}})
+	unknown := j.settle(e.Before.Listener) || fled
+	if unknown || j.toldGone(e.Before.Listener, before) {
+		j.fresh = append(j.fresh, happening{kind: opened, at: now, on: e.Server})
 	}
 	if unknown && !e.Reason.Crashed() {
 		return // tests open and close one port again and again
 	}
 	j.waiting = slices.DeleteFunc(j.waiting, func(h happening) bool { return h.on.ID() == e.Before.ID() })
-	s, ok := serverOf(after, e.Listener.ID())
-	if !ok {
-		return
-	}
-	if e.Listener.Exposed() && !e.Before.Exposed() {
+	if e.Listener.Exposed() && !e.Before.Listener.Exposed() {
 		j.expose(e, after, now)
 	}
 	old := func(t time.Time) bool { return now.Sub(t) >= loopSpan }
@@ -225,7 +210,7 @@ func (j *judge) back(e watcher.Event, before, after []watcher.Server, now time.T
 	j.restarts[k] = append(slices.DeleteFunc(j.restarts[k], old), now)
 	if n := len(j.restarts[k]); n >= loopCount && !j.looping[k] {
 		j.looping[k] = true
-		j.decide(happening{kind: looping, at: now, on: s, reason: e.Reason, count: n, span: loopSpan}, now)
+		j.decide(happening{kind: looping, at: now, on: e.Server, reason: e.Reason, count: n, span: loopSpan}, now)
 	}
 }
 
@@ -284,14 +269,13 @@ func (j *judge) crashing(l watcher.Listener, now time.Time) bool {
 // ripen decides about what has waited for long enough, and returns what was decided since it was called last. The servers are
 // those that are there.
 func (j *judge) ripen(servers []watcher.Server, now time.Time) []happening {
-	j.recognize(servers, now)
 	j.fresh = slices.DeleteFunc(j.fresh, func(h happening) bool {
 		if now.Before(h.ripe()) {
 			return false
 		}
 		if s, ok := serverOf(servers, latestID(h.on.Listener, servers)); ok && j.awake(h.at) && !h.at.Before(j.quiet) && !j.returned(s.Listener) {
 			h.on = s
-			j.decide(j.placed(j.stayed(h), servers), now)
+			j.decide(j.stayed(h, servers), now)
 		}
 		return true
 	})
@@ -321,25 +305,8 @@ func (j *judge) ripen(servers []watcher.Server, now time.Time) []happening {
 	return news
 }
 
-// recognize has servers wait for longer whose owner is not known when they have been there for long enough, and no longer than that once
-// it is.
-func (j *judge) recognize(servers []watcher.Server, now time.Time) {
-	for i := range j.fresh {
-		h := &j.fresh[i]
-		if now.Sub(h.at) >= settled {
-			s, ok := serverOf(servers, latestID(h.on.Listener, servers))
-			h.strange = ok && !s.Owner.Known() && !s.Owner.Foreign && !s.Redirected
-		}
-	}
-}
-
 // ripe returns when something that opened has been there for long enough.
-func (h happening) ripe() time.Time {
-	if h.strange {
-		return h.at.Add(sought)
-	}
-	return h.at.Add(settled)
-}
+func (h happening) ripe() time.Time { return h.at.Add(settled) }
 
 // returned forgets that a server closed which is there again, and reports whether it had: another one may have had the port for a
 // moment in between.
@@ -350,11 +317,12 @@ func (j *judge) returned(l watcher.Listener) bool {
 }
 
 // stayed returns what is to be told of a server that stays. That it has replaced another one is told instead of the end of that
-// one, unless it is one that the person does not care for.
-func (j *judge) stayed(h happening) happening {
-	if h.kind == replaced && h.on.Section == watcher.Main {
+// one, unless it is one that the person does not care for. That it has moved is told if its usual port is still taken.
+func (j *judge) stayed(h happening, servers []watcher.Server) happening {
+	switch _, there := serverOf(servers, h.before.ID()); {
+	case h.kind == replaced && h.on.Section == watcher.Main:
 		j.waiting = slices.DeleteFunc(j.waiting, h.follows)
-	} else {
+	case h.kind != moved || !there:
 		h.kind = opened
 	}
 	return h
@@ -446,53 +414,13 @@ func latestID(l watcher.Listener, servers []watcher.Server) watcher.ID {
 	return l.ID()
 }
 
-// placed notes the port of a server that came up, and finds out whether another server holds its usual one.
-func (j *judge) placed(h happening, servers []watcher.Server) happening {
-	l := h.on.Listener
-	key := l.Key().Anywhere()
-	young := !l.Owner.Since.IsZero() && h.at.Sub(l.Owner.Since) <= movedWithin
-	if h.kind != replaced && young && !slices.Contains(j.usual[key], l.Port) {
-		for _, port := range slices.Backward(j.usual[key]) {
-			if rival, held := holder(servers, port, key); held {
-				h.kind, h.rival = moved, rival
-				return h
+// explain takes in why a server closed that had closed before.
+func (j *judge) explain(e watcher.Event) {
+	for _, h := range [][]happening{j.waiting, j.fresh} {
+		for i := range h {
+			if h[i].kind == closed && h[i].on.ID() == e.ID() || h[i].kind == replaced && h[i].before.ID() == e.ID() {
+				h[i].reason = e.Reason
 			}
 		}
-	}
-	j.settledOn(l)
-	return h
-}
-
-// holder returns the listener of another server on a port. There is none if the server of that key is there, too: then one more of
-// the same kind was started.
-func holder(servers []watcher.Server, port uint16, key watcher.Key) (rival watcher.Listener, held bool) {
-	for _, s := range servers {
-		switch {
-		case s.Port != port:
-		case s.Key().Anywhere() == key:
-			return watcher.Listener{}, false
-		case s.Owner.Known():
-			rival, held = s.Listener, true
-		}
-	}
-	return rival, held
-}
-
-// settledOn remembers the port of a server.
-func (j *judge) settledOn(l watcher.Listener) {
-	const few = 8 // ports of one server
-	if len(j.usual) >= maxUsual {
-		clear(j.usual) // months of them: what is still there is noted again
-	}
-	key := l.Key().Anywhere()
-	ports := slices.DeleteFunc(j.usual[key], func(p uint16) bool { return p == l.Port })
-	j.usual[key] = append(ports[max(0, len(ports)-few+1):], l.Port)
-}
-
-// explain takes in how processes ended, of which some had closed their listeners before.
-func (j *judge) explain(exits map[owner.ID]owner.Exit) {
-	for i := range j.waiting {
-		h := &j.waiting[i]
-		h.reason, _ = h.reason.Explained(h.on.Owner, exits)
 	}
 }

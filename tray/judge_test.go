@@ -22,9 +22,9 @@ func TestJudgeExplains(t *testing.T) {
 		{owner.Exit{How: owner.Killed, Signal: "SIGINT"}, "killed by SIGINT", true},
 	} {
 		j := newJudge()
-		j.observe([]watcher.Event{{Kind: watcher.Closed, Listener: l, Reason: watcher.Reason{Cause: watcher.OwnerGoesOn}}}, []watcher.Server{s}, nil, false, noon)
+		j.observe([]watcher.Event{{Kind: watcher.Closed, Server: watcher.Alone(l), Reason: watcher.Reason{Cause: watcher.OwnerGoesOn}}}, []watcher.Server{s}, nil, false, noon)
 		if c.exit != (owner.Exit{}) {
-			j.explain(map[owner.ID]owner.Exit{l.Owner.ID(): c.exit})
+			j.explain(watcher.Event{Kind: watcher.Explained, Server: s, Reason: watcher.Reason{Cause: watcher.OwnerEnded, Exit: c.exit}})
 		}
 		news := j.ripen(nil, noon.Add(watcher.RestartGrace))
 		if len(news) != 1 || news[0].reason.String() != c.want || news[0].reason.Interrupted() != c.quiet {
@@ -40,7 +40,7 @@ func TestJudgeForgetsASupervisor(t *testing.T) {
 	j := newJudge()
 	j.gone = func(s owner.Supervisor) bool { return s.PID == 9 }
 	reason := watcher.Reason{Cause: watcher.OwnerEnded, Supervisor: "nodemon"}
-	j.observe([]watcher.Event{{Kind: watcher.Closed, Listener: l, Reason: reason}}, []watcher.Server{{Listener: l}}, nil, false, noon)
+	j.observe([]watcher.Event{{Kind: watcher.Closed, Server: watcher.Alone(l), Reason: reason}}, []watcher.Server{watcher.Alone(l)}, nil, false, noon)
 	if news := j.ripen(nil, noon.Add(watcher.RestartGrace)); len(news) != 1 || news[0].reason.Supervisor != "" {
 		t.Errorf("got %+v", news)
 	}
@@ -52,8 +52,8 @@ func TestJudgeSeesThatAServerIsBack(t *testing.T) {
 	unseen := is
 	unseen.Owner = owner.Process{}
 	j := newJudge()
-	j.observe([]watcher.Event{{Kind: watcher.Closed, Listener: was}}, []watcher.Server{{Listener: was}}, nil, false, noon)
-	j.observe([]watcher.Event{{Kind: watcher.Opened, Listener: unseen}}, nil, []watcher.Server{{Listener: unseen}}, false, noon.Add(time.Second))
+	j.observe([]watcher.Event{{Kind: watcher.Closed, Server: watcher.Alone(was)}}, []watcher.Server{watcher.Alone(was)}, nil, false, noon)
+	j.observe([]watcher.Event{{Kind: watcher.Opened, Server: watcher.Alone(unseen)}}, nil, []watcher.Server{watcher.Alone(unseen)}, false, noon.Add(time.Second))
 	j.ripen([]watcher.Server{{Listener: unseen}}, noon.Add(time.Second+settled))
 	if news := j.ripen([]watcher.Server{{Listener: is}}, noon.Add(watcher.RestartGrace)); len(news) > 0 {
 		t.Errorf("got %+v", news)
@@ -65,7 +65,7 @@ func TestJudgeForgetsWhatWasExposed(t *testing.T) {
 	j := newJudge()
 	for i := range int32(1000) {
 		l := server(3000, 1+i, "0.0.0.0")
-		j.observe([]watcher.Event{{Kind: watcher.Exposed, Listener: l}}, nil, []watcher.Server{{Listener: l}}, false, noon)
+		j.observe([]watcher.Event{{Kind: watcher.Exposed, Server: watcher.Alone(l)}}, nil, []watcher.Server{watcher.Alone(l)}, false, noon)
 	}
 	if len(j.exposed) > 1 {
 		t.Errorf("%d are remembered, of one that is there", len(j.exposed))
@@ -76,50 +76,10 @@ func TestJudgeForgetsWhatWasExposed(t *testing.T) {
 func TestJudgeTellsOfWhatOpenedBeforeASleep(t *testing.T) {
 	servers := []watcher.Server{{Listener: server(3000, 1)}}
 	j := newJudge()
-	j.observe([]watcher.Event{{Kind: watcher.Opened, Listener: servers[0].Listener}}, nil, servers, false, noon)
+	j.observe([]watcher.Event{{Kind: watcher.Opened, Server: watcher.Alone(servers[0].Listener)}}, nil, servers, false, noon)
 	j.observe(nil, servers, servers, true, noon.Add(time.Second))
-	j.observe([]watcher.Event{{Kind: watcher.Opened, Listener: server(4000, 2)}}, nil, servers, true, noon.Add(time.Second))
+	j.observe([]watcher.Event{{Kind: watcher.Opened, Server: watcher.Alone(server(4000, 2))}}, nil, servers, true, noon.Add(time.Second))
 	if news := j.ripen(servers, noon.Add(time.Second+settled)); len(news) != 1 || news[0].on.Port != 3000 {
 		t.Errorf("got %+v", news)
-	}
-}
-
-// On a busy machine it takes a while to find out whose a new listener is. Then it is told of late rather than never.
-func TestJudgeWaitsForTheOwner(t *testing.T) {
-	unknown, known := server(3000, 1), server(3000, 1)
-	unknown.Owner = owner.Process{}
-	foreign := unknown
-	foreign.Owner.Foreign = true
-	at := func(d time.Duration) time.Time { return noon.Add(d) }
-	for _, c := range []struct {
-		name  string
-		opens watcher.Listener
-		found time.Duration // when it is known; 0 if it never is
-		told  time.Duration
-	}{
-		{"known at once", known, 0, settled},
-		{"known in time", unknown, settled / 2, settled},
-		{"known late", unknown, 4 * time.Second, 4 * time.Second},
-		{"never known", unknown, 0, sought},
-		{"known to be another user's", foreign, 0, settled},
-	} {
-		j := newJudge()
-		j.observe([]watcher.Event{{Kind: watcher.Opened, Listener: c.opens}}, nil, nil, false, noon)
-		servers := []watcher.Server{{Listener: c.opens}}
-		told := time.Duration(-1)
-		for now := time.Duration(0); now <= time.Minute && told < 0; now += 250 * time.Millisecond {
-			if c.found > 0 && now >= c.found {
-				servers[0].Listener = known
-			}
-			if next, ok := j.next(); now > 0 && ok && next.Before(at(now-250*time.Millisecond)) {
-				t.Fatalf("%s: after %v there was something to do at %v", c.name, now, next.Sub(noon))
-			}
-			if news := j.ripen(servers, at(now)); len(news) == 1 && news[0].on.Owner == servers[0].Owner {
-				told = now
-			}
-		}
-		if told != c.told {
-			t.Errorf("%s: decided after %v, want %v", c.name, told, c.told)
-		}
 	}
 }

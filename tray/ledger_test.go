@@ -294,11 +294,14 @@ func (b *ledger) crashed(lives []*life) (looped, silent map[*life]bool, sure boo
 func (b *ledger) startOf(lives []*life, i int) (verdict, span) {
 	l := lives[i]
 	when := span{l.began.Add(settled), l.began.Add(settled + tellWithin + time.Millisecond)}
-	if l.unknown != (time.Time{}) { // it waits for its owner
-		when.to = when.to.Add(sought)
+	if wait := l.unknown.Sub(l.began); l.unknown != (time.Time{}) && wait > 0 { // it waits for its owner
+		when.to = when.to.Add(wait)
 	}
 	stays := l.ended.IsZero() || l.ended.Sub(l.began) > settled+tellWithin+time.Millisecond
 	_, slept := b.asleep(l.began)
+	if !slept { // the owner of one that was there before may have been found only then
+		_, slept = b.asleep(l.unknown)
+	}
 	v := must
 	switch {
 	case l.began.IsZero():

@@ -76,6 +76,7 @@ type loop struct {
 	drawer *drawer
 	do     deeds
 
+	latest  watcher.Snapshot // as the watcher delivered it, without the rules of the settings
 	updates chan watcher.Update
 	changes chan settings.Change // of the settings file
 	pace    chan time.Duration   // tells the watcher of another interval
@@ -300,35 +301,35 @@ func (l *loop) redraw() {
 
 func (l *loop) update(u watcher.Update) {
 	l.do.record(u)
-	u = l.model.settings.Labelled(u)
+	l.latest = u.Snapshot
+	u = l.model.settings.Applied(u)
 	l.model.snapshot, l.model.err, l.model.slow = u.Snapshot, u.Err, u.Slow
 	before := l.model.servers
 	l.model.sort()
-	events := l.others(u.Events, before)
-	l.judge.explain(u.Snapshot.Exits)
-	for _, e := range l.endings {
-		for i, h := range e.held {
-			e.held[i].Reason, _ = h.Reason.Explained(h.Listener.Owner, u.Snapshot.Exits)
-		}
+	for i, e := range u.Events {
+		u.Events[i].Section, u.Events[i].Before.Section = l.model.section(e.Server), l.model.section(e.Before)
 	}
-	l.judge.observe(events, before, l.model.servers, u.Slept, time.Now())
+	l.judge.observe(l.others(u.Events), before, l.model.servers, u.Slept, time.Now())
 	l.consider()
 }
 
-// others returns the events that are not the person's own doing. What began where they ended something has just opened. Before are
-// the servers as they were.
-func (l *loop) others(events []watcher.Event, before []watcher.Server) (others []watcher.Event) {
+// others returns the events that are not the person's own doing. What began where they ended something has just opened.
+func (l *loop) others(events []watcher.Event) (others []watcher.Event) {
 	for _, e := range events {
 		own := false
 		switch e.Kind {
 		case watcher.Closed:
-			own = l.wasAsked(e, before)
+			own = l.wasAsked(e)
 		case watcher.Restarted, watcher.Replaced:
-			if own = l.cameBack(e); !own && l.wasAsked(watcher.Event{Kind: watcher.Closed, Listener: e.Before, Reason: e.Reason}, before) {
-				e = watcher.Event{Kind: watcher.Opened, Listener: e.Listener}
+			if own = l.cameBack(e); !own && l.wasAsked(watcher.Event{Kind: watcher.Closed, Server: e.Before, Reason: e.Reason}) {
+				e = watcher.Event{Kind: watcher.Opened, Server: e.Server}
+			}
+		case watcher.Explained:
+			for _, ending := range l.endings {
+				ending.explain(e)
 			}
 		}
-		if e.Kind != watcher.Closed {
+		if e.Kind != watcher.Closed && e.Kind != watcher.Explained {
 			l.beganAnew(e.Listener)
 		}
 		if !own {
@@ -366,7 +367,7 @@ func (l *loop) show(h happening) {
 	case closed:
 		l.model.remember(gone{h.at, h.on.Listener, h.reason.String()})
 	case replaced:
-		l.model.remember(gone{h.at, h.before, h.reason.String()})
+		l.model.remember(gone{h.at, h.before.Listener, h.reason.String()})
 	case slept:
 		for _, lost := range append([]watcher.Listener{h.on.Listener}, h.on.Also...) {
 			l.model.remember(gone{h.at, lost, "gone after a sleep"})
@@ -437,7 +438,9 @@ func (l *loop) click(ctx context.Context, c click) {
 	case open:
 		listener, ok = l.find(c.id)
 	case stop, kill:
-		ok = ok && listener.Target() == c.target // behind one forwarder there can be another container by now
+		s, head := serverOf(l.model.servers, c.id)
+		// Behind one forwarder there can be another container by now, and a server can have got another worker.
+		ok = ok && head && listener.Target() == c.target && whole(s) == c.who
 	}
 	switch {
 	case !ok && (c.action == stop || c.action == kill):

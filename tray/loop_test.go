@@ -46,9 +46,9 @@ func perform(t *testing.T, test func(s *stage)) {
 			scheme: func(context.Context, watcher.Listener) string { return "http" },
 			open:   func(_ context.Context, url string) error { s.note(&s.opened, url); return s.fail },
 			copy:   func(_ context.Context, text string) error { s.note(&s.copied, text); return s.fail },
-			end: func(_ context.Context, l watcher.Listener, force bool, _ time.Duration) owner.Result {
-				s.note(&s.signals, who(l))
-				return s.end(l, force)
+			end: func(_ context.Context, on watcher.Server, force bool, _ time.Duration) owner.Result {
+				s.note(&s.signals, whole(on))
+				return s.end(on.Listener, force)
 			},
 			network: func(watcher.Listener) (netip.Addr, error) { return netip.MustParseAddr("192.0.2.7"), s.fail },
 			say: func(n notice) {
@@ -80,13 +80,19 @@ func (s *stage) note(list *[]string, text string) {
 	*list = append(*list, text)
 }
 
+// lists returns a snapshot of listeners and the servers that they belong to. Ports from 32768 on are dynamic.
+func lists(listeners ...watcher.Listener) watcher.Snapshot {
+	servers := watcher.Servers(listeners, func(port uint16) bool { return port >= 32768 })
+	return watcher.Snapshot{Time: time.Now(), Listeners: listeners, Servers: servers}
+}
+
 // list delivers an update with these listeners, with the events that lead there.
 func (s *stage) list(listeners ...watcher.Listener) {
 	s.t.Helper()
 	synctest.Wait()
-	now := watcher.Snapshot{Time: time.Now(), Listeners: listeners}
+	now := lists(listeners...)
 	u := watcher.Update{Snapshot: now}
-	if before := s.loop.model.snapshot; !before.Time.IsZero() {
+	if before := s.loop.latest; !before.Time.IsZero() {
 		u.Events = watcher.Diff(before, now)
 	}
 	s.loop.updates <- u
@@ -531,6 +537,44 @@ func TestLoopStopsOnlyTheContainerThatWasShown(t *testing.T) {
 	}
 }
 
+// A Stop that was shown for some workers is not for others that have come since.
+func TestLoopStopsOnlyTheWorkersThatWereShown(t *testing.T) {
+	perform(t, func(s *stage) {
+		s.list(prefork(3000, 0, 10, 11)...)
+		old := s.menu.root.find("3000", "Stop python3 (PID 10) and 1 worker")
+		s.use(menuOpened)
+		s.list(prefork(3000, 0, 10, 11, 12)...)
+		s.clickItem(old)
+		s.expect("Port 3000: nothing was stopped")
+		s.use(menuClosed)
+		s.click("3000", "Stop python3 (PID 10) and 2 workers")
+		if !slices.Equal(s.signals, []string{"python3 (PID 10) and 2 workers"}) {
+			t.Errorf("stopped %q", s.signals)
+		}
+	})
+}
+
+// Workers that end one after the other because of a Stop are no news.
+func TestLoopTellsOnceOfWorkersThatEnd(t *testing.T) {
+	for _, order := range [][]int32{{11, 12}, {10, 12}, {12}, {10}, nil} {
+		perform(t, func(s *stage) {
+			s.list(prefork(3000, 0, 10, 11, 12)...)
+			release := make(chan struct{})
+			s.end = func(watcher.Listener, bool) owner.Result {
+				<-release
+				return owner.Result{Outcome: owner.Freed, Ended: true}
+			}
+			s.click("3000", "Stop python3 (PID 10) and 2 workers")
+			s.list(prefork(3000, 0, order...)...)
+			s.wait(100 * time.Millisecond)
+			s.list()
+			close(release)
+			s.wait(time.Minute)
+			s.expect("Port 3000 is free")
+		})
+	}
+}
+
 func TestLoopIsIdleWhenNothingChanges(t *testing.T) {
 	perform(t, func(s *stage) {
 		s.list(server(3000, 1))
@@ -722,7 +766,7 @@ func TestLoopKnowsALateObedience(t *testing.T) {
 		s.click("3000", "Stop")
 		s.expect("Port 3000 is still in use")
 		s.wait(2 * time.Second)
-		s.loop.updates <- watcher.Update{Snapshot: watcher.Snapshot{Time: time.Now()}, Events: []watcher.Event{{Kind: watcher.Closed, Listener: l, Reason: watcher.Reason{
+		s.loop.updates <- watcher.Update{Snapshot: watcher.Snapshot{Time: time.Now()}, Events: []watcher.Event{{Kind: watcher.Closed, Server: watcher.Alone(l), Reason: watcher.Reason{
 			Cause: watcher.OwnerEnded, Exit: owner.Exit{How: owner.Killed, Signal: "SIGTERM"}}}}}
 		s.wait(time.Minute)
 		s.expect()
@@ -741,13 +785,13 @@ func TestLoopTellsOnceThatAServerIsBack(t *testing.T) {
 			b, a := server(3000+port, 1), server(3000+port, 2)
 			a.Facts.Supervisor = owner.Supervisor{ID: owner.ID{PID: 4200}, Name: "nodemon"}
 			before, after = append(before, b), append(after, a)
-			u.Events = append(u.Events, watcher.Event{Kind: watcher.Restarted, Listener: a, Before: b})
 		}
+		u.Events = []watcher.Event{{Kind: watcher.Restarted, Server: lists(after...).Servers[0], Before: lists(before...).Servers[0]}}
 		s.list(before...)
 		s.click("3000", "Stop")
 		s.expect("Port 3000 is free")
 		s.wait(time.Second)
-		u.Snapshot = watcher.Snapshot{Time: time.Now(), Listeners: after}
+		u.Snapshot = lists(after...)
 		s.loop.updates <- u
 		s.wait(time.Minute)
 		s.expect("3000 is back: restarted by nodemon (PID 4200)")

@@ -3,7 +3,6 @@ package tray
 import (
 	"context"
 	"errors"
-	"maps"
 	"net/netip"
 	"slices"
 	"testing"
@@ -30,9 +29,10 @@ type machine struct {
 	closings []watcher.Event    // that may be part of a restart
 	closedAt []time.Time        // when they were told
 	known    map[owner.ID]owner.Exit
-	sent     int  // exits so far
-	blind    bool // scans fail
-	away     bool // nobody reads: several changes come in one update
+	vague    map[owner.ID]watcher.Server // servers that closed of which it is not known how they ended
+	sent     int                         // exits so far
+	blind    bool                        // scans fail
+	away     bool                        // nobody reads: several changes come in one update
 	woke     time.Time
 	pids     int32
 	waiting  []chan owner.Result // what Stop and Kill wait for
@@ -69,14 +69,14 @@ type errand struct {
 
 // newMachine has a loop told of a computer on which some of the actors run.
 func newMachine(t *testing.T) *machine {
-	m := &machine{t: t, loop: newLoop("v1", "linux"), known: map[owner.ID]owner.Exit{}, wishes: newTaste(), actors: []*actor{
+	m := &machine{t: t, loop: newLoop("v1", "linux"), known: map[owner.ID]owner.Exit{}, vague: map[owner.ID]watcher.Server{}, wishes: newTaste(), actors: []*actor{
 		{name: "a", ports: []uint16{3000}}, {name: "b", ports: []uint16{3000}}, {name: "c", ports: []uint16{4000}},
 		{name: "d", ports: []uint16{5000}, kind: 'c'}, {name: "e", ports: []uint16{50123}, kind: 'e'},
 		{name: "f", ports: []uint16{7000, 7001}}, {name: "g", ports: []uint16{8000}, kind: 'u'}, {name: "a", ports: []uint16{3001}},
 	}}
 	m.loop.drawer = &drawer{clicks: make(chan click)}
 	m.loop.do = deeds{record: func(watcher.Update) {}, say: func(n notice) { m.book.said = append(m.book.said, told{n, time.Now()}) },
-		end: func(ctx context.Context, _ watcher.Listener, _ bool, _ time.Duration) owner.Result {
+		end: func(ctx context.Context, _ watcher.Server, _ bool, _ time.Duration) owner.Result {
 			answer := make(chan owner.Result, 1)
 			m.waiting = append(m.waiting, answer) // the machine itself waits meanwhile
 			select {
@@ -194,15 +194,18 @@ func (m *machine) look() {
 	}
 	now, all := time.Now(), m.listeners()
 	slept := !m.woke.IsZero() && now.Sub(m.woke) < waking
-	u := watcher.Update{Snapshot: watcher.Snapshot{Time: now, Listeners: all, Exits: maps.Clone(m.known)}, Slept: slept}
+	u := watcher.Update{Snapshot: lists(all...), Slept: slept}
 	if len(m.book.lives) > 0 {
-		u.Events = m.relate(watcher.Diff(watcher.Snapshot{Listeners: m.seen}, u.Snapshot))
-		if len(u.Events) == 0 && len(m.known) == m.sent && slices.EqualFunc(m.seen, all, watcher.Listener.Equal) {
+		unseen := func(l watcher.Listener) bool { return !l.Owner.Known() }
+		events := watcher.Diff(lists(slices.DeleteFunc(slices.Clone(m.seen), unseen)...), u.Snapshot)
+		events = slices.DeleteFunc(events, func(e watcher.Event) bool { return unseen(e.Listener) }) // they come with their owners
+		u.Events = append(m.relate(events), m.explained()...)
+		if len(u.Events) == 0 && slices.EqualFunc(m.seen, all, watcher.Listener.Equal) {
 			return
 		}
 	}
 	m.book.look(now, m.actors, slept)
-	m.seen, m.sent = all, len(m.known)
+	m.seen = all
 	m.loop.updates <- u
 	synctest.Wait()
 	m.armed()
@@ -222,6 +225,9 @@ func (m *machine) relate(events []watcher.Event) (related []watcher.Event) {
 	for _, e := range events {
 		if e.Kind == watcher.Closed {
 			e.Reason = m.reason(e.Listener)
+			if e.Reason.Lacks() && e.Owner.Known() {
+				m.vague[e.Owner.ID()] = e.Server
+			}
 			closings, at = append(closings, e), append(at, now)
 		}
 	}
@@ -235,7 +241,7 @@ func (m *machine) relate(events []watcher.Event) (related []watcher.Event) {
 			})
 			if e.Kind == watcher.Opened && i >= 0 && !taken[i] {
 				taken[i] = true
-				e.Kind, e.Before, e.Reason = kind, closings[i].Listener, closings[i].Reason
+				e.Kind, e.Before, e.Reason = kind, closings[i].Server, closings[i].Reason
 			}
 		}
 		if e.Kind != watcher.Closed {
@@ -254,6 +260,17 @@ func (m *machine) relate(events []watcher.Event) (related []watcher.Event) {
 		}
 	}
 	return append(alone, related...)
+}
+
+// explained tells of the servers that closed of which it is known only now how they ended.
+func (m *machine) explained() (events []watcher.Event) {
+	for id, s := range m.vague {
+		if _, known := m.known[id]; known {
+			events = append(events, watcher.Event{Kind: watcher.Explained, Server: s, Reason: m.reason(s.Listener)})
+			delete(m.vague, id)
+		}
+	}
+	return events
 }
 
 // reason says why a listener closed, as far as that is known now.

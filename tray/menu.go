@@ -269,6 +269,7 @@ func tooltip(servers []watcher.Server) string {
 func viewRow(s watcher.Server, m model) line {
 	l := s.Listener
 	on := func(a action) click { return click{action: a, id: l.ID(), target: l.Target(), who: who(l)} }
+	ends := func(a action) click { return click{action: a, id: l.ID(), target: l.Target(), who: whole(s)} }
 	named := mark{l.Key(), l.Port, s.Title}
 	pinned := m.pinLine(named, m.settings.Rule(l).Pin)
 	muted := m.muted[named.Key]
@@ -276,7 +277,7 @@ func viewRow(s watcher.Server, m model) line {
 	return line{kind: branch, label: rowLabel(s, pinned.checked, muted), key: rowKey{id: l.ID(), target: l.Target()}, below: []line{
 		{label: offered(m.settings.Rule(l).Opens(l), "Open in browser"), click: on(open)},
 		{label: "Copy address", click: on(copyAddress)},
-		viewCommand("stop", l, m.goos, on(stop)),
+		viewCommand("stop", s, m, ends(stop)),
 		{label: offered(l.Exposed(), "Copy network address"), click: on(copyNetwork)},
 		viewPorts(s.Also, who(l), m),
 		{label: offered(l.Container.ID == "" && (l.Facts.Project.Dir != "" || l.Owner.Dir != ""), "Open terminal in its directory"),
@@ -286,7 +287,7 @@ func viewRow(s watcher.Server, m model) line {
 		{label: "Hide", click: click{action: hide, mark: named}},
 		{label: fact[0], grey: true},
 		{label: fact[1], grey: true},
-		viewCommand("kill", l, m.goos, on(kill)),
+		viewCommand("kill", s, m, ends(kill)),
 	}}
 }
 
@@ -329,13 +330,16 @@ func reachMark(s watcher.Server) string {
 }
 
 // viewPorts returns the submenu of a server's further ports, as far as there is room. A click opens a port or, where that is no
-// web server's, copies its address.
+// web server's, copies its address. The label says the port's role, if it has one.
 func viewPorts(also []watcher.Listener, who string, m model) line {
 	ports := line{kind: branch}
 	for _, l := range also[:min(len(also), maxPorts)] {
 		p := line{label: fmt.Sprintf("Open %d in browser", l.Port), click: click{action: open, id: l.ID(), who: who}}
 		if !m.settings.Rule(l).Opens(l) {
 			p.label, p.click.action = fmt.Sprintf("Copy address of %d", l.Port), copyAddress
+		}
+		if role := l.Role(); role != "" {
+			p.label += " (" + role + ")"
 		}
 		p.label += reachMark(watcher.Server{Listener: l})
 		ports.below = append(ports.below, p)
@@ -367,25 +371,41 @@ func portRanges(list []watcher.Listener) string {
 	return strings.Join(ranges, ", ")
 }
 
-// viewCommand returns the entry to stop or kill a listener's process or container. If that is impossible, it says why.
-func viewCommand(verb string, l watcher.Listener, goos string, does click) line {
-	p := l.Owner
+// viewCommand returns the entry to stop or kill a server's processes or container. If that is impossible, it says why.
+func viewCommand(verb string, s watcher.Server, m model, does click) line {
+	p := s.Owner
 	refused := func(why string) line { return line{label: clean(why), grey: true, click: does} }
 	switch {
-	case l.Container.ID != "" && verb == "kill":
+	case s.Container.ID != "" && verb == "kill":
 		return line{}
-	case l.Container.ID != "":
-		return line{label: clean("Stop " + who(l)), click: does}
+	case s.Container.ID != "":
+		return line{label: clean("Stop " + does.who), click: does}
 	case !p.Known():
 		return refused("Cannot " + verb + ": its owner is unknown")
-	case l.Untold != "":
-		return refused("Cannot " + verb + " the container: " + l.Untold)
-	case p.Refusal != "":
-		return refused("Cannot " + verb + " " + name(p, maxName) + ": " + p.Refusal)
-	case verb == "stop" && goos == "windows":
+	case s.Untold != "":
+		return refused("Cannot " + verb + " the container: " + s.Untold)
+	}
+	if others := s.AlsoEnds(m.servers); len(others) > 0 {
+		return refused("Cannot " + verb + " alone: also serves " + titles(others))
+	}
+	for _, p := range s.Group().Workers {
+		if p.Refusal != "" {
+			return refused("Cannot " + verb + " " + name(p, maxName) + ": " + p.Refusal)
+		}
+	}
+	if verb == "stop" && m.goos == "windows" {
 		return refused("Stop: Windows can only kill")
 	}
-	return line{label: clean(strings.ToUpper(verb[:1]) + verb[1:] + " " + who(l)), click: does}
+	return line{label: clean(strings.ToUpper(verb[:1]) + verb[1:] + " " + does.who), click: does}
+}
+
+// titles names servers in a line, each with its port.
+func titles(servers []watcher.Server) string {
+	var names []string
+	for _, s := range servers {
+		names = append(names, fmt.Sprintf("%s :%d", s.Title, s.Port))
+	}
+	return strings.Join(names, ", ")
 }
 
 // facts returns the two grey lines of a submenu: the owner of the server, and a danger, a doubt or else the directory. All other
@@ -406,6 +426,8 @@ func facts(s watcher.Server, now time.Time) [2]string {
 func ownerFact(l watcher.Listener, now time.Time) string {
 	p := l.Owner
 	switch {
+	case l.Container.Pod:
+		return clean("Pod " + l.Container.Name)
 	case l.Container.ID != "":
 		return clean("Container " + owner.Printable(l.Container.Name, 24) + ", image " + l.Container.Image)
 	case !p.Known():
@@ -478,9 +500,18 @@ func name(p owner.Process, max int) string {
 // who names what a listener belongs to, a container or a process, so that it cannot be mistaken for another one.
 func who(l watcher.Listener) string {
 	if l.Container.ID != "" {
-		return "container " + owner.Printable(cmp.Or(l.Container.Name, l.Container.ID), 40)
+		return l.Container.Kind() + " " + owner.Printable(cmp.Or(l.Container.Name, l.Container.ID), 40)
 	}
 	return whoIs(l.Owner)
+}
+
+// whole names all that a Stop of a server ends: "gunicorn (PID 4242) and 4 workers".
+func whole(s watcher.Server) string {
+	if s.Container.ID != "" {
+		return who(s.Listener)
+	}
+	group := s.Group()
+	return owner.Numbered(name(group.First(), 30-len(group.And())), group.First().PID) + group.And()
 }
 
 // whoIs names a process so that it cannot be mistaken for another one.

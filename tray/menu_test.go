@@ -146,6 +146,54 @@ func TestViewRow(t *testing.T) {
 	}
 }
 
+// prefork returns workers that share a port. Their master does not listen; without one they are orphans.
+func prefork(port uint16, master int32, pids ...int32) (workers []watcher.Listener) {
+	for _, pid := range pids {
+		l := server(port, pid)
+		l.Owner.Name, l.Owner.Exe, l.Owner.User = "python3", "/usr/bin/python3", "1000"
+		if l.Facts.Orphan = master == 0; master != 0 {
+			l.Facts.Forked, l.Facts.Ancestors[0] = true, owner.ID{PID: master, Start: 1}
+		}
+		workers = append(workers, l)
+	}
+	return workers
+}
+
+// TestRowOfAGroup has servers of several processes, and processes of several servers: what a Stop ends stands in its label.
+func TestRowOfAGroup(t *testing.T) {
+	holds := func(port uint16, name string) watcher.Listener {
+		l := server(port, 7)
+		l.Owner.Name, l.Owner.Refusal, l.Facts.Holder = "PM2 v7: God", "runs several apps; end one of them by pm2", true
+		l.Facts.Project.Name = name
+		return l
+	}
+	foreign := prefork(3000, 9, 10, 11)
+	foreign[1].Owner.Refusal = "another user's process"
+	// Another server of the same master: its end is not the master's.
+	beside := append(prefork(3000, 9, 10, 11), prefork(3001, 9, 12)...)
+	for _, c := range []struct {
+		name       string
+		listeners  []watcher.Listener
+		stop, kill string
+	}{
+		{"a master", prefork(3000, 9, 10, 11, 12, 13), "Stop python3 (PID 9) and 4 workers", "Kill python3 (PID 9) and 4 workers"},
+		{"workers", prefork(3000, 0, 10, 11, 12), "Stop python3 (PID 10) and 2 workers", "Kill python3 (PID 10) and 2 workers"},
+		{"two workers", prefork(3000, 0, 10, 11), "Stop python3 (PID 10) and 1 worker", "Kill python3 (PID 10) and 1 worker"},
+		{"a worker that is never signalled", foreign, "(Cannot stop python3: another user's process)", "(Cannot kill python3: another user's process)"},
+		{"a master that has another server", beside, "Stop python3 (PID 10) and 1 worker", "Kill python3 (PID 10) and 1 worker"},
+		{"one of two apps of a process", []watcher.Listener{holds(5601, "shop"), holds(5602, "blog")},
+			"(Cannot stop alone: also serves blog · PM2 v7: God :5602)", "(Cannot kill alone: also serves blog · PM2 v7: God :5602)"},
+		{"the only app of a process", []watcher.Listener{holds(5601, "shop")},
+			"(Cannot stop PM2 v7: God: runs several apps; end one of them…", "(Cannot kill PM2 v7: God: runs several apps; end one of them…"},
+	} {
+		m := modelOf(c.listeners...)
+		r := viewRow(m.servers[0], m)
+		if got := texts([]line{r.below[2], r.below[11]}); !strings.HasPrefix(got[0], c.stop) || !strings.HasPrefix(got[1], c.kill) {
+			t.Errorf("%s: %q, want %q and %q", c.name, got, c.stop, c.kill)
+		}
+	}
+}
+
 // A database is no web page, and open to the network it is a danger.
 func TestRowOfADatabase(t *testing.T) {
 	for _, c := range []struct {

@@ -53,17 +53,17 @@ func announceOne(h happening) notice {
 		}
 		return notice{title: headline(l) + verb + lifetime(l, h.at), body: cmp.Or(h.reason.String(), "why is not known")}
 	case replaced:
-		body := headline(h.before)
+		body := headline(h.before.Listener)
 		if why := h.reason.String(); why != "" {
 			body += ": " + why
 		}
-		is, was := subject(l), subject(h.before)
+		is, was := subject(l), subject(h.before.Listener)
 		if is == was {
-			is, was = headline(l), headline(h.before)
+			is, was = headline(l), headline(h.before.Listener)
 		}
 		return notice{title: fmt.Sprintf("%d is now %s (was %s)", l.Port, is, was), body: body}
 	case exposed:
-		return notice{title: subject(l) + " is now reachable from the network", body: fmt.Sprintf("port %d, bound to %s", l.Port, addresses(l))}
+		return notice{title: subject(l) + " is now reachable from the network", body: fmt.Sprintf("port %d, bound to %s", h.port.Port, addresses(h.port))}
 	case looping:
 		body := fmt.Sprintf("port %d: %d times within %s", l.Port, h.count, duration(h.span))
 		if why := h.reason.String(); why != "" && h.reason.Cause == watcher.OwnerEnded {
@@ -71,7 +71,7 @@ func announceOne(h happening) notice {
 		}
 		return notice{title: subject(l) + " keeps restarting", body: body}
 	case moved:
-		return notice{title: fmt.Sprintf("%s is on %d: %d is held by %s", subject(l), l.Port, h.rival.Port, heldBy(h.rival, h.at)), body: whereIs(l)}
+		return notice{title: fmt.Sprintf("%s is on %d: %d is held by %s", subject(l), l.Port, h.before.Port, heldBy(h.before.Listener, h.at)), body: whereIs(l)}
 	}
 	lost := append([]watcher.Listener{l}, h.on.Also...)
 	if len(lost) == 1 {
@@ -244,34 +244,42 @@ func joinPorts(list []watcher.Listener) string {
 	return text
 }
 
-// outcome returns the notice about an end that was asked for. The others are the listeners that the process had besides.
-func outcome(l watcher.Listener, others []watcher.Listener, force bool, r owner.Result) notice {
+// outcome returns the notice about an end that was asked for, of one of the servers as they were then.
+func outcome(s watcher.Server, servers []watcher.Server, force bool, r owner.Result) notice {
 	verb, done := "stop", "stopped"
 	if force {
 		verb, done = "kill", "killed"
 	}
-	p, short := who(l), name(l.Owner, 30)
+	l, p, short := s.Listener, whole(s), name(s.Owner, 30)
 	if l.Container.ID != "" {
 		short = p
 	}
+	ended := p + " " + done
+	if others := otherPorts(s); len(others) > 0 {
+		ended += ", which closed " + joinPorts(others) + " as well"
+	}
+	if !r.Ended {
+		ended = p + " runs on, but no longer listens there"
+	}
 	switch r.Outcome {
 	case owner.Freed:
-		if !r.Ended {
-			done = "runs on, but no longer listens there"
-		}
-		if len(others) > 0 && r.Ended {
-			done += ", which closed " + joinPorts(others) + " as well"
-		}
-		return notice{title: fmt.Sprintf("Port %d is free", l.Port), body: p + " " + done}
+		return notice{title: fmt.Sprintf("Port %d is free", l.Port), body: ended}
+	case owner.Shared:
+		return notice{title: fmt.Sprintf("Port %d is still in use", l.Port), body: ended + "; " + whoHas(r.Left, servers) + " still listens there"}
 	case owner.Taken:
-		return notice{title: fmt.Sprintf("Port %d was taken over", l.Port), body: fmt.Sprintf("%s let it go, and now %s has it", p, taker(r.By))}
+		return notice{title: fmt.Sprintf("Port %d was taken over", l.Port), body: fmt.Sprintf("%s let it go, and now %s has it", p, whoHas(r.Left, servers))}
 	case owner.StillRunning:
-		body := p + " did not stop within 5 seconds; Kill would force it"
+		body, left := p+" did not stop within 5 seconds", ""
+		if s.Group().And() != "" {
+			left = "; left: " + owner.NumberedAll(r.Left)
+		}
 		switch {
 		case r.Ended:
 			body = p + " has ended, but something holds the port still"
 		case force:
-			body = p + " is still there 5 seconds after Kill"
+			body = p + " is still there 5 seconds after Kill" + left
+		default:
+			body += left + "; Kill would force it"
 		}
 		return notice{title: fmt.Sprintf("Port %d is still in use", l.Port), body: body}
 	case owner.Unclear:
@@ -299,7 +307,14 @@ func nothingHit(port uint16, who string, force bool) notice {
 	return notice{title: fmt.Sprintf("Port %d: nothing was %s", port, done), body: who + " no longer listens there"}
 }
 
-func taker(p owner.Process) string {
+// whoHas names the first of those who have a port, by its server where that is known.
+func whoHas(left []owner.Process, servers []watcher.Server) string {
+	p := left[0]
+	for _, s := range servers {
+		if p.Known() && slices.ContainsFunc(s.Parts, func(l watcher.Listener) bool { return l.Owner.Is(p) }) {
+			return owner.Printable(s.Title, 40)
+		}
+	}
 	if !p.Known() {
 		return "a process that this user cannot see"
 	}

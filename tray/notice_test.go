@@ -58,10 +58,10 @@ func TestAnnounce(t *testing.T) {
 		{one(happening{kind: closed, on: on(l(5173, shop)), reason: watcher.Reason{Cause: watcher.OwnerGoesOn}}), "shop (Vite :5173) stopped after 2 h 14 min", "still running, no longer listening"},
 		{one(happening{kind: closed, on: on(l(5432, db)), reason: watcher.Reason{Cause: watcher.ContainerStopped}}), "db (PostgreSQL container :5432) stopped", "container stopped"},
 		{one(happening{kind: closed, on: on(watcher.Listener{Port: 80})}), "unknown owner (:80) stopped", "why is not known"},
-		{one(happening{kind: replaced, on: on(l(3000, admin)), before: l(3000, shop), reason: exit(1)}), "3000 is now admin (was shop)", "shop (Vite :3000): exited with status 1"},
-		{one(happening{kind: exposed, on: on(server(3000, 1, "0.0.0.0"))}), "node is now reachable from the network", "port 3000, bound to 0.0.0.0"},
+		{one(happening{kind: replaced, on: on(l(3000, admin)), before: on(l(3000, shop)), reason: exit(1)}), "3000 is now admin (was shop)", "shop (Vite :3000): exited with status 1"},
+		{one(happening{kind: exposed, on: on(server(3000, 1, "0.0.0.0")), port: server(3000, 1, "0.0.0.0")}), "node is now reachable from the network", "port 3000, bound to 0.0.0.0"},
 		{one(happening{kind: looping, on: on(l(3000, shop)), reason: exit(1), count: 5, span: loopSpan}), "shop keeps restarting", "port 3000: 5 times within 1 min; the last time it exited with status 1"},
-		{one(happening{kind: moved, on: on(l(5174, shop)), rival: l(5173, admin)}), "shop is on 5174: 5173 is held by admin (PID 5173, 3 days)", "in /srv/shop"},
+		{one(happening{kind: moved, on: on(l(5174, shop)), before: on(l(5173, admin))}), "shop is on 5174: 5173 is held by admin (PID 5173, 3 days)", "in /srv/shop"},
 		{one(happening{kind: slept, on: on(l(5173, shop))}), "shop (Vite :5173) is gone since the computer slept", ""},
 		{one(happening{kind: slept, on: watcher.Server{Listener: l(5173, shop), Also: []watcher.Listener{l(3000, admin)}}}),
 			"2 servers are gone since the computer slept", "5173 shop · Vite, 3000 admin · node"},
@@ -90,6 +90,9 @@ func TestDuration(t *testing.T) {
 
 func TestOutcome(t *testing.T) {
 	l := server(3000, 4242)
+	worker := server(3000, 4243)
+	both := []owner.Process{l.Owner, worker.Owner}
+	beside := watcher.Server{Listener: server(3000, 7), Title: "blog", Parts: []watcher.Listener{server(3000, 7)}}
 	for _, c := range []struct {
 		force       bool
 		result      owner.Result
@@ -102,10 +105,19 @@ func TestOutcome(t *testing.T) {
 			[]watcher.Listener{server(3001, 4242), server(9229, 4242)}},
 		{false, owner.Result{Outcome: owner.StillRunning, Ended: true}, "Port 3000 is still in use", "node (PID 4242) has ended, but something holds the port still", nil},
 		{false, owner.Result{Outcome: owner.Freed}, "Port 3000 is free", "node (PID 4242) runs on, but no longer listens there", nil},
-		{false, owner.Result{Outcome: owner.Taken, Ended: true, By: owner.Process{PID: 9, Name: "ruby"}}, "Port 3000 was taken over", "node (PID 4242) let it go, and now ruby (PID 9) has it", nil},
-		{true, owner.Result{Outcome: owner.Taken}, "Port 3000 was taken over", "node (PID 4242) let it go, and now a process that this user cannot see has it", nil},
+		{false, owner.Result{Outcome: owner.Taken, Ended: true, Left: []owner.Process{{PID: 9, Name: "ruby"}}}, "Port 3000 was taken over", "node (PID 4242) let it go, and now ruby (PID 9) has it", nil},
+		{true, owner.Result{Outcome: owner.Taken, Left: []owner.Process{{}}}, "Port 3000 was taken over", "node (PID 4242) let it go, and now a process that this user cannot see has it", nil},
 		{false, owner.Result{Outcome: owner.StillRunning}, "Port 3000 is still in use", "node (PID 4242) did not stop within 5 seconds; Kill would force it", nil},
 		{true, owner.Result{Outcome: owner.StillRunning}, "Port 3000 is still in use", "node (PID 4242) is still there 5 seconds after Kill", nil},
+		{false, owner.Result{Outcome: owner.Freed, Ended: true}, "Port 3000 is free", "node (PID 4242) and 1 worker stopped", []watcher.Listener{worker}},
+		{false, owner.Result{Outcome: owner.StillRunning, Left: both}, "Port 3000 is still in use",
+			"node (PID 4242) and 1 worker did not stop within 5 seconds; left: node (PID 4242), node (PID 4243); Kill would force it", []watcher.Listener{worker}},
+		{true, owner.Result{Outcome: owner.StillRunning, Left: both[1:]}, "Port 3000 is still in use",
+			"node (PID 4242) and 1 worker is still there 5 seconds after Kill; left: node (PID 4243)", []watcher.Listener{worker}},
+		{false, owner.Result{Outcome: owner.Shared, Ended: true, Left: []owner.Process{beside.Owner}}, "Port 3000 is still in use",
+			"node (PID 4242) stopped; blog still listens there", nil},
+		{false, owner.Result{Outcome: owner.Shared, Left: []owner.Process{{}}}, "Port 3000 is still in use",
+			"node (PID 4242) runs on, but no longer listens there; a process that this user cannot see still listens there", nil},
 		{false, owner.Result{Outcome: owner.Unclear}, "Port 3000 cannot be looked at", "node (PID 4242) was asked to end; what came of it cannot be seen", nil},
 		{true, owner.Result{Outcome: owner.Unclear, Ended: true}, "Port 3000 cannot be looked at", "node (PID 4242) has ended; whether the port is free cannot be seen", nil},
 		{false, owner.Result{Outcome: owner.AlreadyGone}, "Port 3000: nothing was stopped", "node (PID 4242) no longer listens there", nil},
@@ -113,7 +125,8 @@ func TestOutcome(t *testing.T) {
 		{false, owner.Result{Outcome: owner.Refused, Reason: "part of the system"}, "Port 3000: nothing was stopped", "node (PID 4242): part of the system", nil},
 		{false, owner.Result{Err: errors.New("list TCP sockets: no memory")}, "Could not stop node", "list TCP sockets: no memory", nil},
 	} {
-		if got := outcome(l, c.others, c.force, c.result); got != (notice{title: c.title, body: c.body}) {
+		on := watcher.Server{Listener: l, Parts: append([]watcher.Listener{l}, c.others...)}
+		if got := outcome(on, []watcher.Server{on, beside}, c.force, c.result); got != (notice{title: c.title, body: c.body}) {
 			t.Errorf("outcome %d (force %v): got %q / %q, want %q / %q", c.result.Outcome, c.force, got.title, got.body, c.title, c.body)
 		}
 	}

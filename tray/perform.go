@@ -1,6 +1,7 @@
 package tray
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"net/netip"
@@ -28,10 +29,16 @@ func (l *loop) act(ctx context.Context, a action, on watcher.Listener) {
 		if !l.beginEnding(on, a) {
 			return
 		}
-		others := otherPorts(l.model.snapshot, on)
+		servers := l.model.servers
+		s, _ := serverOf(servers, on.ID()) // a click counts only for what is one
+		for _, p := range s.Group().Workers {
+			if s.Container.ID == "" { // the server is known by another worker when the main one has ended
+				l.endings[watcher.Target{Process: p.ID()}] = l.endings[on.Target()]
+			}
+		}
 		do = func(ctx context.Context) result {
-			r := l.do.end(ctx, on, a == kill, owner.Wait)
-			return result{action: a, say: outcome(on, others, a == kill, r), target: on.Target(), port: on.Port, end: r}
+			r := l.do.end(ctx, s, a == kill, owner.Wait)
+			return result{action: a, say: outcome(s, servers, a == kill, r), target: on.Target(), port: on.Port, end: r}
 		}
 	}
 	l.perform(ctx, do, late)
@@ -69,11 +76,14 @@ func copied(ctx context.Context, do deeds, text string) result {
 	return result{action: copyThis}
 }
 
-// otherPorts returns the other ports that the owner of a listener has, or its container.
-func otherPorts(s watcher.Snapshot, on watcher.Listener) []watcher.Listener {
-	return slices.DeleteFunc(slices.Clone(s.Listeners), func(l watcher.Listener) bool {
-		return l.Port == on.Port || l.Target() != on.Target() || l.Target() == watcher.Target{}
+// otherPorts returns the other ports that the processes of a server have, or its container.
+func otherPorts(s watcher.Server) []watcher.Listener {
+	workers := s.Group().Workers
+	others := slices.DeleteFunc(slices.Clone(s.Parts), func(l watcher.Listener) bool {
+		return l.Port == s.Port || s.Container.ID == "" && !slices.ContainsFunc(workers, l.Owner.Is)
 	})
+	slices.SortStableFunc(others, func(a, b watcher.Listener) int { return cmp.Compare(a.Port, b.Port) })
+	return slices.CompactFunc(others, func(a, b watcher.Listener) bool { return a.Port == b.Port })
 }
 
 // literal returns the address of a server that shares its port with another one. It is invalid where localhost will do.

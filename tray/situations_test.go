@@ -18,7 +18,7 @@ type situation struct {
 }
 
 func situations() []situation {
-	return slices.Concat(quiet, restarts, takeovers, endings, own, crowds, nights, wishes, slowLoops)
+	return slices.Concat(quiet, restarts, takeovers, endings, own, crowds, nights, wishes, slowLoops, steps)
 }
 
 var crash = status(1)
@@ -72,6 +72,23 @@ var restarts = []situation{
 		{0, down(status(0), numbered(5, served("farm", "Flask", 7000))...)}, {1, up(numbered(5, served("farm", "Flask", 7000))...)}}},
 	{name: "a reload right after the start", script: []act{{0, up(oldBlog.but(at1313))}, {1.5, down(status(0), oldBlog.but(at1313))}, {2.3, up(oldBlog.but(at1313))}},
 		want: []string{"4.3 old-blog (Hugo :1313) is up / in /srv/old-blog"}},
+}
+
+// twoApp is a server with several ports.
+var twoApp = served("twoapp", "", 3340).many(3341, 3342)
+
+// steps are about servers that open and close their ports one after the other.
+var steps = []situation{
+	{name: "a server of three ports", script: []act{{0, up(twoApp)}, {10, shows("3340")}, {11, hides("3341")}, {20, down(crash, twoApp)}},
+		want: []string{"1.8 twoapp (node :3340) is up / in /srv/twoapp", "26.0 twoapp (node :3340) crashed after 20 s / exited with status 1"}},
+	{name: "its ports close a third of a second apart", running: []program{twoApp}, script: append(drops(twoApp, 0.3, status(0), 3340, 3341, 3342),
+		act{20, shows("Recently closed", "twoapp :3340, exited with status 0")}, act{20, hides("Recently closed", "twoapp :3341")}),
+		want: []string{"6.3 twoapp (node :3340) stopped after 1 min / exited with status 0"}},
+	{name: "its ports close two seconds apart", running: []program{twoApp}, script: drops(twoApp, 2, crash, 3340, 3341, 3342),
+		want: []string{"6.3 twoapp (node :3340) crashed after 1 min / exited with status 1"}},
+	{name: "its ports close the other way round", running: []program{twoApp}, script: drops(twoApp, 1, crash, 3342, 3341, 3340),
+		want: []string{"8.8 twoapp (node :3340) crashed after 1 min / exited with status 1"}},
+	{name: "a further port comes and goes", running: []program{twoApp}, script: append(drops(twoApp, 1, status(0), 3341)[:1], act{60, attention(false)})},
 }
 
 var slowLoops = []situation{{name: "a server that crashes every twelve seconds, and again half an hour later",

@@ -55,7 +55,7 @@ func (m *machine) step(first, second byte) {
 		m.wish(a, way)
 	case act == 22 && !m.blind:
 		m.blind = true
-		m.loop.updates <- watcher.Update{Snapshot: watcher.Snapshot{Time: time.Now(), Listeners: m.seen}, Err: errScan}
+		m.loop.updates <- watcher.Update{Snapshot: lists(m.seen...), Err: errScan}
 		synctest.Wait()
 	case act == 22:
 		m.blind = false
@@ -133,7 +133,7 @@ func (m *machine) atRest() {
 	if at, ok := j.next(); ok || len(j.fresh)+len(j.waiting)+len(j.due)+len(j.news)+len(j.lost) > 0 {
 		m.t.Errorf("after two quiet hours, something is left to do at %v: fresh %v, waiting %v, due %v, lost %v", at, j.fresh, j.waiting, j.due, j.lost)
 	}
-	for name, n := range map[string]int{"restarts": len(j.restarts), "crashes": len(j.crashes), "looping": len(j.looping), "usual": len(j.usual), "exposed": len(j.exposed)} {
+	for name, n := range map[string]int{"restarts": len(j.restarts), "crashes": len(j.crashes), "looping": len(j.looping), "exposed": len(j.exposed)} {
 		if n > len(m.actors)+1 {
 			m.t.Errorf("%d %s are remembered, of %d servers", n, name, len(m.actors))
 		}

@@ -60,11 +60,14 @@ func FuzzNotice(f *testing.F) {
 		var all []happening
 		for i, on := range []watcher.Listener{l, m, n} {
 			kind := kinds[(int(which)+i)%len(kinds)]
-			all = append(all, happening{kind: kind, at: noon, on: watcher.Server{Listener: on, Also: []watcher.Listener{m}}, before: m, reason: reason, rival: l})
+			all = append(all, happening{kind: kind, at: noon, on: watcher.Server{Listener: on, Also: []watcher.Listener{m}}, before: watcher.Alone(m), reason: reason, port: l})
 		}
-		say := []notice{announce(all[:1]), announce(all[1:2]), announce(all[2:]), announce(all), backAgain(watcher.Event{Listener: l})}
-		for _, r := range []owner.Outcome{owner.Freed, owner.Taken, owner.StillRunning, owner.NotPermitted} {
-			say = append(say, outcome(l, []watcher.Listener{m}, which&1 == 0, owner.Result{Outcome: r, By: l.Owner}))
+		say := []notice{announce(all[:1]), announce(all[1:2]), announce(all[2:]), announce(all), backAgain(watcher.Event{Server: watcher.Alone(l)})}
+		worker := l
+		worker.Owner.PID++
+		on := watcher.Server{Listener: l, Title: l.Name(), Parts: []watcher.Listener{l, worker, m}}
+		for _, r := range []owner.Outcome{owner.Freed, owner.Taken, owner.Shared, owner.StillRunning, owner.NotPermitted} {
+			say = append(say, outcome(on, []watcher.Server{on}, which&1 == 0, owner.Result{Outcome: r, Left: []owner.Process{l.Owner, {}}}))
 		}
 		for _, n := range say {
 			for _, text := range []string{n.title, n.body} {

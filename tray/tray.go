@@ -191,7 +191,7 @@ type deeds struct {
 	open    func(ctx context.Context, url string) error
 	copy    func(ctx context.Context, text string) error
 	network func(watcher.Listener) (netip.Addr, error)
-	end     func(ctx context.Context, l watcher.Listener, force bool, wait time.Duration) owner.Result
+	end     func(ctx context.Context, s watcher.Server, force bool, wait time.Duration) owner.Result
 	say     func(notice)                    // does not block
 	save    func(choices)                   // does not block; nil keeps nothing
 	login   func(on bool) error             // has the desktop start this program, or no longer

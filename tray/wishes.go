@@ -34,9 +34,9 @@ func toggled(marks []mark, m mark) []mark {
 	return all[max(0, len(all)-maxMarks):]
 }
 
-// sort finds out what servers the listeners amount to, and puts each where the person wants it.
+// sort puts each server where the person wants it.
 func (m *model) sort() {
-	m.servers = watcher.Servers(m.snapshot.Listeners, m.ports.HandedOut)
+	m.servers = slices.Clone(m.snapshot.Servers)
 	for i, s := range m.servers {
 		m.servers[i].Section = m.section(s)
 	}
@@ -71,8 +71,8 @@ func (m *model) runs(key watcher.Key) bool {
 	return slices.ContainsFunc(m.servers, func(s watcher.Server) bool { return s.Listener.Key() == key })
 }
 
-// section returns where a server is to be shown. What was chosen in the menu counts more than the rules, and nothing that is pinned
-// is ever lost.
+// section returns where a server is to be shown. What was chosen in the menu counts more than the rules, which its section comes
+// from, and nothing that is pinned is ever lost.
 func (m *model) section(s watcher.Server) watcher.Section {
 	switch key := s.Listener.Key(); {
 	case marked(m.pinned, key):
@@ -80,7 +80,7 @@ func (m *model) section(s watcher.Server) watcher.Section {
 	case marked(m.hidden, key):
 		return watcher.Hidden
 	}
-	return m.settings.Rule(s.Listener).Section(s.Section)
+	return s.Section
 }
 
 // pins reports whether a listener's server is pinned, in the menu or by a rule.

@@ -55,7 +55,8 @@ func TestSection(t *testing.T) {
 			tt.rule.Port = on
 			m.settings.Rules = []settings.Rule{tt.rule}
 		}
-		if got := m.section(watcher.Server{Listener: shop, Section: tt.by}); got != tt.want {
+		u := m.settings.Applied(watcher.Update{Snapshot: watcher.Snapshot{Servers: []watcher.Server{{Listener: shop, Section: tt.by}}}})
+		if got := m.section(u.Snapshot.Servers[0]); got != tt.want {
 			t.Errorf("%s: %v, want %v", tt.name, got, tt.want)
 		}
 	}

@@ -2,6 +2,7 @@ package watcher
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"porttray/watcher/owner"
@@ -36,6 +37,7 @@ func (s *fastScanner) attribute(ctx context.Context, now time.Time) (found bool)
 			return false
 		}
 		so.owner, so.fd, so.pause = p, fd, 0
+		so.partners = s.partnersOf(ctx, so)
 		found = true
 		return true
 	})
@@ -75,6 +77,25 @@ func (s *fastScanner) topmost(ctx context.Context, so *sock, pid int32, fd int) 
 		return nil, 0
 	}
 	return p, fd
+}
+
+// partnersOf returns the processes that hold a socket beside its owner, where the parent of all has ended. The first process or a
+// service manager is their parent now. They run the same program, and have the socket under the same descriptor.
+func (s *fastScanner) partnersOf(ctx context.Context, so *sock) (partners []*program) {
+	if _, child := owner.Parent(so.owner.Process); child || len(so.owner.exe) == 0 {
+		return nil
+	}
+	var buf [256]byte
+	for _, pid := range s.fs.siblings(so.owner.PID) {
+		if pid == so.owner.PID || !slices.Equal(s.fs.program(pid, buf[:]), so.owner.exe) || !s.holdsAt(pid, so.fd, so.inode) {
+			continue
+		}
+		id, err := owner.Identify(pid)
+		if p := s.program(ctx, id); err == nil && p != nil && s.holdsAt(pid, so.fd, so.inode) {
+			partners = append(partners, p)
+		}
+	}
+	return partners
 }
 
 // kinOf returns whose child a process is, which is read once in a search; false when it has ended.

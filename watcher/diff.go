@@ -6,40 +6,71 @@ import (
 	"slices"
 )
 
-// Diff returns the events that turn old into new: what closed, then what opened or was exposed, each in port order. Both must
-// be sorted, as every snapshot of this package is. Restarts and replacements are made of these by a Watcher, which knows of time.
+// Diff returns the events that turn the servers of old into those of new: what closed, then what opened or was exposed, each in
+// port order. A Watcher makes restarts, replacements and moves of these, because it knows of time.
 //
-// A listener whose addresses changed is still the same. So is one whose owner came to be known, or ceased to be: sockets are
-// seen before their owner is, and a process can withdraw from view.
+// A server goes on as long as one of the sockets on its head port does. A socket whose addresses changed is still the same. So is
+// one whose owner came to be known, or ceased to be: sockets are seen before their owner is, and a process can withdraw from view.
 func Diff(old, new Snapshot) []Event {
 	var events []Event
-	for _, l := range old.Listeners {
-		if _, ok := counterpart(l, new.Listeners, old.Listeners); !ok {
-			events = append(events, Event{Kind: Closed, Listener: l})
+	for _, s := range old.Servers {
+		if _, ok := s.goesOn(new.Listeners, old.Listeners); !ok && !s.Rest {
+			events = append(events, Event{Kind: Closed, Server: s})
 		}
 	}
-	for _, l := range new.Listeners {
-		before, ok := counterpart(l, old.Listeners, new.Listeners)
-		switch {
-		case !ok:
-			events = append(events, Event{Kind: Opened, Listener: l})
-		case l.Exposed() && !before.Exposed():
-			events = append(events, Event{Kind: Exposed, Listener: l, Before: before})
+	for _, s := range new.Servers {
+		if _, ok := s.goesOn(old.Listeners, new.Listeners); !ok {
+			events = append(events, Event{Kind: Opened, Server: s})
+		} else if before, ok := s.widened(old, new); ok {
+			events = append(events, Event{Kind: Exposed, Server: s, Before: before})
 		}
 	}
 	return events
 }
 
+// goesOn returns what one of the listeners on the server's head port is in the other list, if any is there.
+func (s Server) goesOn(other, mine []Listener) (Listener, bool) {
+	for _, l := range s.Parts {
+		if l.Port == s.Port {
+			if m, ok := counterpart(l, other, mine); ok {
+				return m, true
+			}
+		}
+	}
+	return Listener{}, false
+}
+
+// widened returns what the server was before if one of its ports came to be reachable from other machines since.
+func (s Server) widened(old, new Snapshot) (Server, bool) {
+	for _, l := range s.Parts {
+		if !l.Exposed() {
+			continue
+		}
+		before, ok := counterpart(l, old.Listeners, new.Listeners)
+		if !ok || before.Exposed() {
+			continue
+		}
+		for _, o := range old.Servers {
+			if hasID(o.Parts, before.ID()) {
+				return o, true
+			}
+		}
+	}
+	return Server{}, false
+}
+
 // counterpart finds in the other list what l, one of mine, is there: the listener of the same name, or one with a common
-// address of which only one of the two knows the owner. A listener that has a namesake of its own is nobody else's counterpart.
-// Both lists are sorted.
+// address of which only one of the two knows the owner, or the same socket held by another process of the same program: workers
+// go on when their master has ended. A listener that has a namesake of its own is nobody else's counterpart. Both lists are sorted.
 func counterpart(l Listener, other, mine []Listener) (Listener, bool) {
 	candidates := onPort(other, l.Port)
 	if i := slices.IndexFunc(candidates, func(m Listener) bool { return m.ID() == l.ID() }); i >= 0 {
 		return candidates[i], true
 	}
 	for _, m := range candidates {
-		if m.Owner.Known() != l.Owner.Known() && overlap(l.Addrs, m.Addrs) && !hasID(onPort(mine, m.Port), m.ID()) {
+		passed := m.socket == l.socket && l.socket != 0 && m.Owner.Exe == l.Owner.Exe && l.Owner.Exe != ""
+		found := m.Owner.Known() != l.Owner.Known() && overlap(l.Addrs, m.Addrs)
+		if (found || passed) && !hasID(onPort(mine, m.Port), m.ID()) {
 			return m, true
 		}
 	}

@@ -112,7 +112,7 @@ func TestDiff(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			old, new := Snapshot{Listeners: parse(t, tt.old)}, Snapshot{Listeners: parse(t, tt.new)}
+			old, new := snapshotOf(parse(t, tt.old)...), snapshotOf(parse(t, tt.new)...)
 			if got := formatEvents(Diff(old, new)); got != tt.want {
 				t.Errorf("Diff(%s → %s)\n got %q\nwant %q", tt.old, tt.new, got, tt.want)
 			}
@@ -220,12 +220,13 @@ func addSnapshots(f *testing.F) {
 func FuzzDiff(f *testing.F) {
 	addSnapshots(f)
 	f.Fuzz(func(t *testing.T, a, b []byte) {
-		old, new := Snapshot{Listeners: unpack(a)}, Snapshot{Listeners: unpack(b)}
+		old, new := snapshotOf(unpack(a)...), snapshotOf(unpack(b)...)
 		events := Diff(old, new)
 		exposed := func(e Event) bool { return e.Kind == Exposed }
 		for _, e := range events {
-			if was := !e.Before.Exposed() && e.Listener.Exposed() && e.Before.Port == e.Listener.Port; exposed(e) && !was {
-				t.Errorf("%s was %s", formatEvents([]Event{e}), format(e.Before))
+			l := e.Widened()
+			if was := l.Exposed() && !slices.ContainsFunc(e.Before.on(l.Port), Listener.Exposed); exposed(e) && !was {
+				t.Errorf("%s was %s", formatEvents([]Event{e}), format(e.Before.Parts...))
 			}
 		}
 		events = slices.DeleteFunc(events, exposed)
@@ -242,15 +243,18 @@ func FuzzDiff(f *testing.F) {
 		}) {
 			t.Error("the events are out of order")
 		}
+		happened := map[ID]bool{}
 		for i, e := range events {
 			from, to := old, new
 			if e.Kind == Opened {
 				from, to = new, old
 			}
-			l, ok := from.Find(e.Listener.ID())
-			if _, stays := to.Find(e.Listener.ID()); !ok || stays || !l.Equal(e.Listener) || i > 0 && events[i-1].Listener.ID() == l.ID() {
+			_, there := from.Find(e.ID())
+			stays := slices.ContainsFunc(e.on(e.Port), func(l Listener) bool { return hasID(to.Listeners, l.ID()) })
+			if !there || stays || happened[e.ID()] {
 				t.Errorf("%s is wrong", formatEvents(events[i:i+1]))
 			}
+			happened[e.ID()] = true
 		}
 		// Seen from the other end, what opened has closed.
 		mirror := slices.DeleteFunc(Diff(new, old), exposed)
@@ -261,41 +265,25 @@ func FuzzDiff(f *testing.F) {
 		if formatEvents(mirror) != formatEvents(events) {
 			t.Errorf("backwards and mirrored: %s", formatEvents(mirror))
 		}
-		applied := apply(old.Listeners, events)
-		if l, ok := unmatched(applied, new.Listeners); ok {
-			t.Errorf("%s is left over", format(l))
-		}
-		if l, ok := unmatched(new.Listeners, applied); ok {
-			t.Errorf("%s comes from nowhere", format(l))
+		for _, side := range [][2]Snapshot{{old, new}, {new, old}} {
+			for _, s := range side[0].Servers {
+				if heads := s.on(s.Port); !happened[s.ID()] && len(unmatched(heads, side[1].Listeners)) == len(heads) {
+					t.Errorf("nothing was said of %s", format(s.Listener))
+				}
+			}
 		}
 	})
 }
 
-// apply does to a list what the events say.
-func apply(list []Listener, events []Event) []Listener {
-	list = slices.Clone(list)
-	for _, e := range events {
-		if e.Kind == Opened {
-			list = append(list, e.Listener)
-			continue
-		}
-		list = slices.DeleteFunc(list, func(l Listener) bool { return l.ID() == e.Listener.ID() })
-	}
-	return list
-}
-
-// unmatched returns a listener in list that is neither in other nor could be one there whose owner is known in only one of the
+// unmatched returns the listeners in list that are neither in other nor could be one there whose owner is known in only one of the
 // two lists.
-func unmatched(list, other []Listener) (Listener, bool) {
-	for _, l := range list {
-		if !slices.ContainsFunc(other, func(m Listener) bool {
+func unmatched(list, other []Listener) []Listener {
+	return slices.DeleteFunc(slices.Clone(list), func(l Listener) bool {
+		return slices.ContainsFunc(other, func(m Listener) bool {
 			attributed := l.Port == m.Port && l.Owner.Known() != m.Owner.Known() && overlap(l.Addrs, m.Addrs)
 			return l.ID() == m.ID() || attributed
-		}) {
-			return l, true
-		}
-	}
-	return Listener{}, false
+		})
+	})
 }
 
 func FuzzConfirm(f *testing.F) {
@@ -304,7 +292,7 @@ func FuzzConfirm(f *testing.F) {
 		believed, seen := unpack(a), unpack(b)
 		alive := func(Listener) bool { return false }
 		once, doubted := confirm(believed, nil, seen, alive)
-		for _, e := range Diff(Snapshot{Listeners: believed}, Snapshot{Listeners: once}) {
+		for _, e := range Diff(snapshotOf(believed...), snapshotOf(once...)) {
 			if e.Kind == Closed {
 				t.Errorf("believed %s, seen %s: one scan has %s", format(believed...), format(seen...), formatEvents([]Event{e}))
 			}

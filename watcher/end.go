@@ -1,53 +1,108 @@
 package watcher
 
 import (
-	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
 	"slices"
+	"strings"
 	"time"
 
 	"porttray/watcher/owner"
 	"porttray/watcher/owner/engine"
 )
 
-// End stops or, with force, kills the process that l belongs to, or has its engine stop its container, and tells what came of it. Nobody
-// is hit unless l's owner, or its container, has l's port at this moment. It blocks for as long as owner.End, whose wait is
-// meant; a container has the time to end that it was given when it was started, which mostly is 10 seconds.
-func End(ctx context.Context, l Listener, force bool, wait time.Duration) owner.Result {
-	if l.Container.ID != "" {
-		return endContainer(ctx, l, holders(l.Port))
+// Group returns the processes that a Stop of the server is about.
+func (s Server) Group() owner.Group {
+	others := slices.DeleteFunc(s.Workers(), s.Owner.Is)
+	g := owner.Group{Workers: append([]owner.Process{s.Owner}, others...)}
+	if s.Master != (owner.ID{}) { // which runs the same program
+		g.Master = owner.Process{PID: s.Master.PID, Start: s.Master.Start, Name: s.Owner.Name, Exe: s.Owner.Exe}
 	}
-	return owner.End(ctx, l.Owner, force, wait, holders(l.Port))
+	return g
 }
 
-// holders returns a function that scans anew and returns the owners of the listeners on a port.
-func holders(port uint16) func(context.Context) ([]owner.Process, error) {
-	return func(ctx context.Context) ([]owner.Process, error) {
-		ctx, cancel := context.WithTimeout(ctx, scanLimit)
-		defer cancel()
-		s, err := scanOnce(ctx, true) // the port is free when no interface leads to it
-		return s.Holders(port), err
+// AlsoEnds returns those of the servers that would end together with s, because one process holds the ports of both.
+func (s Server) AlsoEnds(servers []Server) []Server {
+	if !s.Facts.Holder {
+		return nil
 	}
+	return slices.DeleteFunc(slices.Clone(servers), func(o Server) bool { return !s.Owner.Is(o.Owner) || o.ID() == s.ID() })
 }
 
-// endContainer has its engine stop the container that publishes l's port, or whose process has it.
-func endContainer(ctx context.Context, l Listener, holders func(context.Context) ([]owner.Process, error)) owner.Result {
-	port := l.Port
-	if l.Hosted() {
-		// Nothing is published. So the process must still have the port, and be in the container.
-		now, err := holders(ctx)
-		in, err2 := owner.ContainerOf(l.Owner)
+// End stops or, with force, kills what the server consists of, or has its engine stop its container, and tells what came of it. Nobody
+// is hit unless the server's processes, or its container, have its port at this moment, and nobody if another server would end as
+// well. End blocks for as long as owner.End, whose wait is meant; a container has the time to end that it was given when it was
+// started, which mostly is 10 seconds.
+func End(ctx context.Context, s Server, force bool, wait time.Duration) owner.Result {
+	if s.Container.ID != "" {
+		return endContainer(ctx, s)
+	}
+	if s.Facts.Holder { // this reason says more than those that owner.End has
+		var refusal owner.Refusal
+		if _, err := s.holders(ctx); errors.As(err, &refusal) {
+			return owner.Result{Outcome: owner.Refused, Reason: string(refusal)}
+		}
+	}
+	return owner.End(ctx, s.Group(), force, wait, s.holders)
+}
+
+// holders scans anew and returns the owners of the listeners on the server's port. The error can be an owner.Refusal.
+func (s Server) holders(ctx context.Context) ([]owner.Process, error) {
+	ctx, cancel := context.WithTimeout(ctx, scanLimit)
+	defer cancel()
+	now, err := scanOnce(ctx, true) // the port is free when no interface leads to it
+	if err == nil {
+		err = s.spare(ctx, now.Listeners)
+	}
+	return now.Holders(s.Port), err
+}
+
+// spare returns an owner.Refusal that names the other servers that would end together with s, if a scan finds any.
+func (s Server) spare(ctx context.Context, now []Listener) error {
+	group := s.Group()
+	var others []string
+	for _, l := range now {
+		part := slices.ContainsFunc(s.Parts, func(p Listener) bool { return p.Owner.Is(l.Owner) })
 		switch {
-		case err != nil || err2 != nil:
-			return owner.Result{Err: cmp.Or(err, err2)}
-		case in != l.Container.ID || !slices.ContainsFunc(now, l.Owner.Is):
+		case !l.Owner.Known():
+		case part && s.Facts.Holder && l.Port != s.Port:
+			l.Facts = s.Facts
+			others = append(others, fmt.Sprintf("%s :%d", l.Name(), l.Port))
+		case part || !group.Master.Known():
+		case l.Owner.Is(group.Master), owner.Descends(l.Owner, group.Master) && (l.Port != s.Port || !owner.IsWorker(ctx, l.Owner, group.Master)):
+			others = append(others, fmt.Sprintf("%s :%d", l.Name(), l.Port))
+		}
+	}
+	if len(others) == 0 {
+		return nil
+	}
+	reason := "also serves " + owner.Printable(strings.Join(others, ", "), 80)
+	if s.Owner.Refusal != "" {
+		reason += "; " + s.Owner.Refusal
+	}
+	return owner.Refusal(reason)
+}
+
+// endContainer has its engine stop the container that publishes the server's port, or whose process has it.
+func endContainer(ctx context.Context, s Server) owner.Result {
+	before, err := s.holders(ctx)
+	if err != nil {
+		return owner.Result{Err: err}
+	}
+	port := s.Port
+	if s.Hosted() { // nothing is published, so the process must still have the port, and be in the container
+		in, err := owner.ContainerOf(s.Owner)
+		switch {
+		case err != nil:
+			return owner.Result{Err: err}
+		case in != s.Container.ID || !slices.ContainsFunc(before, s.Owner.Is):
 			return owner.Result{Outcome: owner.AlreadyGone}
 		}
 		port = 0
 	}
-	switch err := engine.Stop(ctx, l.Container, port); {
+	switch err := engine.Stop(ctx, s.Container, port); {
 	case errors.Is(err, engine.ErrGone):
 		return owner.Result{Outcome: owner.AlreadyGone}
 	case errors.Is(err, fs.ErrPermission):
@@ -55,20 +110,20 @@ func endContainer(ctx context.Context, l Listener, holders func(context.Context)
 	case err != nil:
 		return owner.Result{Err: err}
 	}
+	var forwarders []owner.Process
+	for _, l := range append([]Listener{s.Listener}, s.Parts...) {
+		forwarders = append(forwarders, l.Owner)
+	}
 	// Engines in a virtual machine give the port back only a moment later.
 	for try := 1; ; try++ {
-		now, err := holders(ctx)
-		switch {
-		case err != nil:
-			return owner.Result{Outcome: owner.Unclear, Ended: true, Err: err}
-		case len(now) == 0:
-			return owner.Result{Outcome: owner.Freed, Ended: true}
-		case try < 10:
-			time.Sleep(200 * time.Millisecond)
-			continue
-		case slices.ContainsFunc(now, l.Owner.Is):
-			return owner.Result{Outcome: owner.StillRunning, Ended: true}
+		now, err := s.holders(ctx)
+		r := owner.Judge(forwarders, before, now)
+		if r.Ended = true; err != nil {
+			r = owner.Result{Outcome: owner.Unclear, Ended: true, Err: err}
 		}
-		return owner.Result{Outcome: owner.Taken, Ended: true, By: now[0]}
+		if r.Outcome != owner.StillRunning && r.Outcome != owner.Taken || try == 10 {
+			return r
+		}
+		time.Sleep(200 * time.Millisecond)
 	}
 }

@@ -64,6 +64,8 @@ type sock struct {
 	tick  uint64   // of the last list that it was in
 	owner *program // nil if unknown
 	fd    int      // of the owner, which is this socket
+	// partners hold the same socket under the same descriptor. The parent that they and the owner had has ended.
+	partners []*program
 	// For an unknown owner: when and how long after the last time to look for it again, and when all processes were looked at.
 	retry  time.Time
 	pause  time.Duration
@@ -248,6 +250,9 @@ func (s *fastScanner) check(ctx context.Context, now time.Time) (changed bool) {
 		case !s.holds(so), !so.owner.pinned && so.owner.Gone():
 			so.forget()
 			changed = true
+		case slices.ContainsFunc(so.partners, func(p *program) bool { return p.Gone() || !s.holdsAt(p.PID, so.fd, so.inode) }):
+			so.partners = s.partnersOf(ctx, so)
+			changed = true
 		case s.round%programRounds == 0 && s.replaced(so.owner):
 			s.renew(ctx, so.owner)
 			changed = true
@@ -274,6 +279,7 @@ func (s *fastScanner) forgetProgram(p *program) {
 		if so.owner == p {
 			so.forget()
 		}
+		so.partners = slices.DeleteFunc(so.partners, func(q *program) bool { return q == p })
 	}
 }
 
@@ -313,11 +319,16 @@ func (s *fastScanner) renew(ctx context.Context, p *program) {
 		if so.owner == p {
 			so.owner = now
 		}
+		if i := slices.Index(so.partners, p); i >= 0 {
+			so.partners[i] = now
+		}
 	}
 }
 
 // forget drops what is known of a socket's owner, so that it is looked for at once.
-func (so *sock) forget() { so.owner, so.retry, so.pause, so.walked = nil, time.Time{}, 0, time.Time{} }
+func (so *sock) forget() {
+	so.owner, so.partners, so.retry, so.pause, so.walked = nil, nil, time.Time{}, 0, time.Time{}
+}
 
 // replaced reports whether a process has become another program (execve(2)) since its facts were read.
 func (s *fastScanner) replaced(p *program) bool {
@@ -348,13 +359,7 @@ func (s *fastScanner) program(ctx context.Context, id owner.Process) *program {
 func (s *fastScanner) listeners() []Listener {
 	me := uint32(os.Geteuid())
 	all := make(map[ID]*Listener, len(s.order))
-	for _, so := range s.order {
-		var p owner.Process
-		if so.owner != nil {
-			p = so.owner.Process
-		} else {
-			p = owner.Process{Foreign: so.uid != me, User: strconv.FormatUint(uint64(so.uid), 10)}
-		}
+	of := func(so *sock, p owner.Process) *Listener {
 		id := ID{Port: so.port, PID: p.PID, Start: p.Start}
 		l := all[id]
 		if l == nil {
@@ -362,6 +367,22 @@ func (s *fastScanner) listeners() []Listener {
 			all[id] = l
 		}
 		l.Addrs = append(l.Addrs, so.addr)
+		if l.socket == 0 || so.cookie < l.socket {
+			l.socket = so.cookie
+		}
+		return l
+	}
+	for _, so := range s.order {
+		var p owner.Process
+		if so.owner != nil {
+			p = so.owner.Process
+		} else {
+			p = owner.Process{Foreign: so.uid != me, User: strconv.FormatUint(uint64(so.uid), 10)}
+		}
+		l := of(so, p)
+		for _, partner := range so.partners {
+			of(so, partner.Process)
+		}
 		// Of unknown owners, only what holds for all.
 		l.Owner.Foreign = l.Owner.Foreign && p.Foreign
 		if l.Owner.User != p.User {
@@ -387,6 +408,9 @@ func (s *fastScanner) letGo(now time.Time) {
 	for _, so := range s.order {
 		if so.owner != nil {
 			pids = append(pids, so.owner.PID)
+		}
+		for _, p := range so.partners {
+			pids = append(pids, p.PID)
 		}
 	}
 	slices.Sort(pids)

@@ -2,7 +2,6 @@ package watcher
 
 import (
 	"fmt"
-	"maps"
 	"os"
 	"os/exec"
 	"slices"
@@ -63,7 +62,7 @@ func TestFaultHidden(t *testing.T) {
 				}
 			}
 			for _, l := range s.found.Listeners {
-				if got := End(t.Context(), l, true, 0); !l.Owner.Known() && got.Outcome != owner.Refused {
+				if got := End(t.Context(), Server{Listener: l}, true, 0); !l.Owner.Known() && got.Outcome != owner.Refused {
 					t.Errorf("port %d: %+v, want it refused", l.Port, got)
 				}
 			}
@@ -148,8 +147,8 @@ func TestFaultMidRun(t *testing.T) {
 			uncover()
 			l.until("the list is read again", true, here("/proc/net/tcp"))
 			l.settles()
-			if !maps.Equal(l.events, map[Kind]int{Opened: 1}) {
-				t.Errorf("%v is told, and one has opened", l.events)
+			if len(l.events) > 0 {
+				t.Errorf("%v is told, and one more port of a server has opened", l.events)
 			}
 		})
 	}
@@ -206,7 +205,7 @@ func TestFaultNoFiles(t *testing.T) {
 					return
 				}
 				l.until("what opens and closes is told", true, func() bool {
-					return l.events[Opened] == 1 && l.events[Closed] == 2 && l.last.Err == nil
+					return l.events[Opened] == 1 && l.events[Closed] >= 1 && l.last.Err == nil
 				})
 			})
 			l.until("the owner is known", true, func() bool {
@@ -214,7 +213,9 @@ func TestFaultNoFiles(t *testing.T) {
 				return i >= 0 && l.last.Snapshot.Listeners[i].Owner.Name == "puppet" && l.last.Snapshot.Listeners[i].Facts.Command != ""
 			})
 			l.settles()
-			if l.events[Opened] != 1 || l.events[Closed] != 2 {
+			// One server has ended. The other one has closed one of its two ports, which may have been its head. Without its owner
+			// the new port seems to be a server.
+			if l.events[Opened] > 1 || l.events[Closed] < 1 || l.events[Closed] > 2 {
 				t.Errorf("%v is told", l.events)
 			}
 		})
@@ -251,7 +252,7 @@ func TestFaultForeignPIDs(t *testing.T) {
 		t.Fatalf("no process has the PID %d here", target.Owner.PID)
 	}
 	for _, force := range []bool{false, true} {
-		if got := End(t.Context(), target, force, time.Second); got.Outcome != owner.Refused {
+		if got := End(t.Context(), Server{Listener: target}, force, time.Second); got.Outcome != owner.Refused {
 			t.Errorf("%+v, want it refused", got)
 		}
 	}

@@ -2,6 +2,7 @@ package watcher
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -141,6 +142,8 @@ type handOver struct {
 	share  bool                                    // the victim's port, with SO_REUSEPORT
 	attack func(pid, free int32, port int) []order // between that and the signal; free is another PID
 	spare  bool                                    // the victim, too, if the attack comes before the last look
+	mates  []string                                // who is shown together with the victim
+	leads  bool                                    // the victim does not listen, and is the master of its mates
 }
 
 const nowhere = -1
@@ -182,10 +185,33 @@ var handOverScenes = []handOver{
 	{name: "a forwarder gets PID and port", attack: func(pid, _ int32, port int) []order {
 		return []order{{Do: "end", Who: "victim"}, {Do: "start", Who: "forwarder", PID: pid, Port: port}, {Do: "disguise", Who: "forwarder"}}
 	}},
+	{name: "two share the work", share: true, mates: mate, set: withMate},
+	{name: "one of two who share the work hands over its PID", share: true, mates: mate, set: withMate, attack: func(pid, _ int32, port int) []order {
+		return []order{{Do: "end", Who: "victim"}, {Do: "start", Who: "innocent", PID: pid, Port: port, Share: true}}
+	}},
+	{name: "one of two who share the work runs another program", share: true, spare: true, mates: mate, set: withMate, attack: func(_, _ int32, _ int) []order {
+		return []order{{Do: "transform", Who: "victim"}}
+	}},
+	{name: "a master and its worker", share: true, leads: true, mates: mate, set: asMaster},
+	{name: "a master hands over its PID", share: true, leads: true, mates: mate, set: asMaster, attack: func(pid, _ int32, port int) []order {
+		return []order{{Do: "end", Who: "victim"}, {Do: "start", Who: "innocent", PID: pid, Port: nowhere}}
+	}},
+	{name: "a master hands over its PID to one who shares the port", share: true, leads: true, mates: mate, set: asMaster, attack: func(pid, _ int32, port int) []order {
+		return []order{{Do: "end", Who: "victim"}, {Do: "start", Who: "innocent", PID: pid, Port: port, Share: true}}
+	}},
+	{name: "a master runs another program", share: true, spare: true, leads: true, mates: mate, set: asMaster, attack: func(_, _ int32, _ int) []order {
+		return []order{{Do: "transform", Who: "victim"}}
+	}},
 	{name: "another program runs under the PID", spare: true, attack: func(_, _ int32, _ int) []order {
 		return []order{{Do: "transform", Who: "victim"}}
 	}},
 }
+
+var (
+	mate     = []string{"mate"}
+	withMate = []order{{Do: "start", Who: "mate", Share: true}}
+	asMaster = []order{{Do: "bear", Who: "victim", To: "mate"}, {Do: "drop", Who: "victim"}} // a mate has its listener from the victim
+)
 
 // moments are when an attack comes: before End is called, while it makes its last scan, and at a time that differs.
 var moments = []string{"before", "before the scan", "after the scan", "meanwhile"}
@@ -294,17 +320,32 @@ func (l *lane) round(scene handOver, moment string, force bool) error {
 	if err != nil {
 		return err
 	}
+	head, others := victim, []answered{}
 	for _, o := range scene.set {
 		if o.Do == "start" && o.Port != nowhere {
 			o.Port = victim.Port
 		}
-		if _, err := l.tell(o); err != nil {
+		a, err := l.tell(o)
+		if err != nil {
 			return err
 		}
+		if a.Port = victim.Port; slices.Contains(scene.mates, cmp.Or(o.To, o.Who)) {
+			others = append(others, a)
+		}
 	}
-	shown, err := shownAs(victim, l.Rounds%4 == 0)
+	if scene.leads {
+		head, others = others[0], others[1:]
+	}
+	shown, err := shownAs(head, others, l.Rounds%4 == 0)
 	if err != nil {
 		return fmt.Errorf("%s: %w", scene.name, err)
+	}
+	if scene.leads {
+		p, err := owner.Identify(victim.PID)
+		if err != nil {
+			return fmt.Errorf("%s: %w", scene.name, err)
+		}
+		shown.Master = p.ID()
 	}
 	attack := sync.OnceValue(func() error {
 		if scene.attack == nil {
@@ -328,11 +369,24 @@ func (l *lane) round(scene handOver, moment string, force bool) error {
 	if err != nil {
 		return fmt.Errorf("%s, %s: %w", scene.name, moment, err)
 	}
-	return l.judge(scene, moment, result)
+	return l.judge(scene, moment, force, result)
 }
 
-// shownAs returns the listener of a process as a scan finds it, or what a scan would read of the process, which takes less time.
-func shownAs(a answered, scan bool) (Listener, error) {
+// shownAs returns the server that processes are.
+func shownAs(head answered, others []answered, scan bool) (s Server, err error) {
+	for _, a := range append([]answered{head}, others...) {
+		l, err := listenerOf(a, scan)
+		if err != nil {
+			return s, err
+		}
+		s.Parts = append(s.Parts, l)
+	}
+	s.Listener = s.Parts[0]
+	return s, nil
+}
+
+// listenerOf returns the listener of a process as a scan finds it, or what a scan would read of the process, which takes less time.
+func listenerOf(a answered, scan bool) (Listener, error) {
 	if !scan {
 		p, err := owner.Read(context.Background(), a.PID)
 		return Listener{Port: uint16(a.Port), Owner: p}, err
@@ -350,17 +404,19 @@ func shownAs(a answered, scan bool) (Listener, error) {
 }
 
 // end stops or kills what was shown while somebody attacks.
-func (l *lane) end(shown Listener, moment string, force bool, attack func() error) (owner.Result, error) {
+func (l *lane) end(shown Server, moment string, force bool, attack func() error) (owner.Result, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
-	look := holders(shown.Port)
-	looks := 0
+	looks, wait := 0, owner.Wait
+	if shown.Master != (owner.ID{}) {
+		wait = 200 * time.Millisecond // these masters do not end their workers
+	}
 	switch moment {
 	case "before":
 		if err := attack(); err != nil {
 			return owner.Result{}, err
 		}
-		return End(ctx, shown, force, owner.Wait), nil
+		return End(ctx, shown, force, wait), nil
 	case "meanwhile":
 		later := make(chan error, 1)
 		delay := time.Duration(l.random.IntN(4000)) * time.Microsecond
@@ -368,17 +424,17 @@ func (l *lane) end(shown Listener, moment string, force bool, attack func() erro
 			time.Sleep(delay)
 			later <- attack()
 		}()
-		r := End(ctx, shown, force, owner.Wait)
+		r := End(ctx, shown, force, wait)
 		<-later // what was hit first does not obey
 		return r, nil
 	}
-	return owner.End(ctx, shown.Owner, force, owner.Wait, func(ctx context.Context) ([]owner.Process, error) {
+	return owner.End(ctx, shown.Group(), force, wait, func(ctx context.Context) ([]owner.Process, error) {
 		if looks++; looks == 1 && moment == "before the scan" {
 			if err := attack(); err != nil {
 				return nil, err
 			}
 		}
-		found, err := look(ctx)
+		found, err := shown.holders(ctx)
 		if looks == 1 && moment == "after the scan" {
 			err = errors.Join(err, attack())
 		}
@@ -387,7 +443,7 @@ func (l *lane) end(shown Listener, moment string, force bool, attack func() erro
 }
 
 // judge ends the round, and sees who was hit.
-func (l *lane) judge(scene handOver, moment string, result owner.Result) error {
+func (l *lane) judge(scene handOver, moment string, force bool, result owner.Result) error {
 	l.Rounds++
 	l.Scenes[scene.name]++
 	cleared, err := l.tell(order{Do: "clear"})
@@ -400,7 +456,7 @@ func (l *lane) judge(scene handOver, moment string, result owner.Result) error {
 	hit := false
 	for who, how := range cleared.Ended {
 		switch {
-		case how == "status 0":
+		case how == "status 0", slices.Contains(scene.mates, who) && (how == "terminated" || how == "killed"):
 		case who == "victim" && (how == "terminated" || how == "killed"):
 			l.Ended++
 			hit = true
@@ -411,7 +467,7 @@ func (l *lane) judge(scene handOver, moment string, result owner.Result) error {
 			wrong(who + " ended by " + how)
 		}
 	}
-	if scene.attack == nil && (!hit || result.Outcome != owner.Freed && !scene.share) {
+	if ends := !scene.share || scene.mates != nil && (!scene.leads || force); scene.attack == nil && (!hit || ends && result.Outcome != owner.Freed) {
 		wrong("the victim was not ended")
 	}
 	return nil

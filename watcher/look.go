@@ -3,6 +3,8 @@ package watcher
 import (
 	"context"
 	"time"
+
+	"porttray/watcher/port"
 )
 
 // lookLimit is how long Look waits for the facts about what it found.
@@ -14,19 +16,24 @@ const lookLimit = 2 * time.Second
 func Look(ctx context.Context, everywhere bool) (Snapshot, error) {
 	s, err := lookOnce(ctx, everywhere)
 	if err == nil {
-		s.Listeners = lookUp(ctx, systemNaming(), s.Listeners, s.Listeners)
+		s.find(lookUp(ctx, systemNaming(), s.Listeners, s.Listeners))
 	}
 	return s, err
 }
 
 // LookAt is Look for one port: only whose the listeners on it are is found out. All listeners are in the snapshot, those as well that
 // are not reachable over loopback.
-func LookAt(ctx context.Context, port uint16) (Snapshot, error) {
+func LookAt(ctx context.Context, p uint16) (Snapshot, error) {
 	s, err := lookOnce(ctx, true)
 	if err == nil {
-		s.Listeners = lookUp(ctx, systemNaming(), s.Listeners, onPort(s.Listeners, port))
+		s.find(lookUp(ctx, systemNaming(), s.Listeners, onPort(s.Listeners, p)))
 	}
 	return s, err
+}
+
+// find fills in the listeners, and the servers that they belong to.
+func (s *Snapshot) find(listeners []Listener) {
+	s.Listeners, s.Servers = listeners, Servers(listeners, port.Read().HandedOut)
 }
 
 // lookOnce scans until no owner is looked for any more.

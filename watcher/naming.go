@@ -132,7 +132,14 @@ func (n *naming) unknown(listeners []Listener) []owner.Process {
 	return unknown
 }
 
-// forwarded returns the listeners that may be a container's, for which the engines are to be asked, and whether there is a reason to ask now.
+// pending reports whether something about a listener is still to be found out, by which its server is told from others.
+func (n *naming) pending(l Listener) bool {
+	_, known := n.known[l.Owner]
+	return n.facts != nil && l.Owner.Known() && !known && !n.unclear[l.Owner]
+}
+
+// forwarded returns the listeners that may be a container's, for which the engines are to be asked, and whether there is a reason to
+// ask now.
 func (n *naming) forwarded(listeners []Listener) (forwarded map[ID]bool, news bool) {
 	forwarded = map[ID]bool{}
 	for _, l := range listeners {

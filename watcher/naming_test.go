@@ -135,13 +135,13 @@ func TestNaming(t *testing.T) {
 			name:     "not even when more keep coming",
 			looks:    []look{{sees: "80/7"}, {sees: "80/7 90/8"}, {sees: "80/7 90/8 100/9"}},
 			registry: &registry{slow: 700 * time.Millisecond},
-			want: []string{"500ms [80 unnamed process, 90 unnamed process]", "1s [80 T7, 90 unnamed process, 100 unnamed process] opened 100/9",
-				"2.1s [80 T7, 90 T8, 100 T9]"},
+			want: []string{"500ms [80 unnamed process, 90 unnamed process]", "1s [80 T7, 90 unnamed process, 100 unnamed process]",
+				"2.1s [80 T7, 90 T8, 100 T9] opened 100/9"},
 			asked: []string{"7", "8", "9"},
 		}, {
 			name:  "two ports of a process, one of them closed and opened again: asked once",
 			looks: []look{{sees: "80/7 81/7"}, {sees: "80/7"}, {sees: "80/7"}, {sees: "80/7 81/7"}},
-			want:  []string{"0s [80 T7, 81 T7]", "500ms [80 T7] closed 81/7", "750ms [80 T7, 81 T7] restarted 81/7"},
+			want:  []string{"0s [80 T7, 81 T7]", "500ms [80 T7]", "750ms [80 T7, 81 T7]"},
 			asked: []string{"7"},
 		}, {
 			name:  "a process that closes its only port and opens it again: asked once",
@@ -164,7 +164,7 @@ func TestNaming(t *testing.T) {
 			looks:    []look{{sees: "80/7"}, {sees: "80/7"}, {sees: "80/8"}, {sees: "80/8"}},
 			change:   func(l *Listener) { forwarder(7)(l); forwarder(8)(l) },
 			registry: &registry{lists: []engine.List{publish("80"), {Failed: []engine.Failure{{Endpoint: "/engine", Err: errors.New("no answer")}}}}},
-			want:     []string{"0s [80 c (container)]", "1.25s [80 container (docker-proxy), 80 container (docker-proxy)] opened 80/8", "1.5s [80 container (docker-proxy)] closed 80/7"},
+			want:     []string{"0s [80 c (container)]", "1.25s [80 container (docker-proxy), 80 container (docker-proxy)]", "1.5s [80 container (docker-proxy)]"},
 			// The engines are asked for each of the three states, and again 2, 4 and 8 seconds after the first failure.
 			asked: []string{"engines", "7", "engines", "8", "engines", "engines", "engines", "engines"},
 		}, {

@@ -33,16 +33,16 @@ func TestNeighbourOfAnotherUser(t *testing.T) {
 		t.Fatalf("found %+v", found)
 	}
 	for _, force := range []bool{false, true} {
-		if got := End(t.Context(), their, force, owner.Wait); got.Outcome != owner.Refused || got.Reason != "another user's process" {
+		if got := End(t.Context(), Server{Listener: their}, force, owner.Wait); got.Outcome != owner.Refused || got.Reason != "another user's process" {
 			t.Errorf("with force %v another user's: %+v", force, got)
 		}
 	}
 	posing := their // what another user's process would have to look like
 	posing.Owner.Foreign, posing.Owner.User, posing.Owner.Refusal = false, "0", ""
-	if got := End(t.Context(), posing, true, owner.Wait); got.Outcome != owner.Refused {
+	if got := End(t.Context(), Server{Listener: posing}, true, owner.Wait); got.Outcome != owner.Refused {
 		t.Errorf("another user's, shown as one's own: %+v", got)
 	}
-	if got := End(t.Context(), my, false, owner.Wait); got.Outcome != owner.Freed || !got.Ended {
+	if got := End(t.Context(), Server{Listener: my}, false, owner.Wait); got.Outcome != owner.Shared || !got.Ended || !got.Left[0].Is(their.Owner) {
 		t.Errorf("one's own: %+v", got)
 	}
 	if !my.Owner.Gone() || their.Owner.Gone() {

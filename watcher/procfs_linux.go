@@ -3,6 +3,8 @@ package watcher
 import (
 	"bytes"
 	"encoding/binary"
+	"fmt"
+	"os"
 	"slices"
 	"strconv"
 	"unsafe"
@@ -85,6 +87,23 @@ func (p *procfs) program(pid int32, into []byte) []byte {
 		return into[:0]
 	}
 	return into[:n]
+}
+
+// siblings returns the children of a process's parent, the process itself among them. It leaves out those that another thread than the
+// parent's first one started. There are none where the kernel does not list them (CONFIG_PROC_CHILDREN).
+func (p *procfs) siblings(pid int32) (pids []int32) {
+	stat, _ := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid)) // without it there are no siblings
+	fields := bytes.Fields(stat[bytes.LastIndexByte(stat, ')')+1:])
+	if len(fields) < 2 {
+		return nil
+	}
+	list, _ := os.ReadFile(fmt.Sprintf("/proc/%s/task/%[1]s/children", fields[1])) // nor without this
+	for field := range bytes.FieldsSeq(list) {
+		if pid, ok := decimal(field); ok {
+			pids = append(pids, int32(pid))
+		}
+	}
+	return pids
 }
 
 // files returns how many file descriptors a process has open, as Linux 6.2 and later tell, and its user; before that the number

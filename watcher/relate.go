@@ -6,52 +6,114 @@ import (
 	"time"
 )
 
-// RestartGrace is how long after the closing of a listener another one on its port counts as its restart or replacement.
+// RestartGrace is how long after the closing of a server another one on its port counts as its restart or replacement.
 const RestartGrace = 6 * time.Second
 
-// A closing is a closed event that was delivered, and when it happened.
+const (
+	// reasonWait is how long a reason that becomes known late is still told.
+	reasonWait = time.Minute
+	// restWait is how long the further ports of a server that closed count as its rest.
+	restWait = 5 * time.Minute
+	// movedWithin is how long after its start a server on an unusual port counts as one that found its usual port taken.
+	movedWithin = 10 * time.Second
+	// maxUsual is how many servers' usual ports are remembered, and usualPorts how many of each.
+	maxUsual   = 1000
+	usualPorts = 8
+)
+
+// A closing is the end of a server, as it was delivered.
 type closing struct {
 	Event
-	at time.Time
+	at   time.Time
+	left []uint16 // its ports that have not come back, and that no other server has taken
 }
 
-// relate turns each listener that opened where one has just closed into a restart or a replacement of that one. What closed may
-// be among the events, which then loses the closing, or have been told of before.
-func relate(events []Event, told []closing, now time.Time) []Event {
-	closed := map[uint16][]Event{} // the latest last
-	for _, c := range told {
+// closingOf returns the end of the server that an event replaced, or nothing for other events.
+func closingOf(e Event, now time.Time) (closing, bool) {
+	switch e.Kind {
+	case Restarted, Replaced:
+		e = Event{Kind: Closed, Server: e.Before, Reason: e.Reason}
+	case Closed:
+	default:
+		return closing{}, false
+	}
+	c := closing{Event: e, at: now}
+	for _, l := range e.Parts {
+		c.left = append(c.left, l.Port)
+	}
+	return c, true
+}
+
+// take reports whether a server opened where one closed: whether it is the same one, or has taken its head port. Each port of
+// a closing is taken once.
+func (c *closing) take(e Event) (Kind, bool) {
+	was := c.Listener
+	was.Port = e.Port
+	switch {
+	case !slices.Contains(c.left, e.Port):
+		return 0, false
+	case Same(was, e.Listener):
+		c.left = slices.DeleteFunc(slices.Clone(c.left), func(port uint16) bool { return port == e.Port })
+		return Restarted, true
+	case e.Port == c.Port && differ(was, e.Listener):
+		c.left = nil
+		return Replaced, true
+	}
+	return 0, false
+}
+
+// relate turns each server that opened where one has just closed into a restart or a replacement of that one. What closed may be
+// among the events, which then loses the closing, or was delivered before.
+func relate(events []Event, delivered []closing, now time.Time) []Event {
+	var all []*closing // the latest last
+	for _, c := range delivered {
 		if now.Sub(c.at) <= RestartGrace {
-			closed[c.Listener.Port] = append(closed[c.Listener.Port], c.Event)
+			all = append(all, &c)
 		}
 	}
 	for _, e := range events {
-		if e.Kind == Closed {
-			closed[e.Listener.Port] = append(closed[e.Listener.Port], e)
+		if c, ok := closingOf(e, now); ok {
+			all = append(all, &c)
 		}
 	}
-	related, before := slices.Clone(events), map[ID]bool{}
+	onPort := map[uint16][]*closing{}
+	for _, c := range all {
+		for _, port := range c.left {
+			if at := onPort[port]; len(at) == 0 || at[len(at)-1] != c {
+				onPort[port] = append(at, c)
+			}
+		}
+	}
+	related, taken := slices.Clone(events), map[ID]bool{}
 	for i, e := range related {
 		if e.Kind != Opened {
 			continue
 		}
-		here := closed[e.Listener.Port]
-		at := slices.IndexFunc(here, func(c Event) bool { return Same(c.Listener, e.Listener) })
-		kind := Restarted
-		if at < 0 {
-			at = slices.IndexFunc(here, func(c Event) bool { return differ(c.Listener, e.Listener) })
-			kind = Replaced
-		}
-		if at >= 0 {
-			related[i] = Event{Kind: kind, Listener: e.Listener, Before: here[at].Listener, Reason: here[at].Reason}
-			before[here[at].Listener.ID()] = true
-			closed[e.Listener.Port] = slices.Delete(here, at, at+1)
+		if kind, c := takenFrom(onPort[e.Port], e); c != nil {
+			related[i] = Event{Kind: kind, Server: e.Server, Before: c.Server, Reason: c.Reason}
+			taken[c.ID()] = true
 		}
 	}
 	// A closing that is part of another event by now is not told by itself.
-	return slices.DeleteFunc(related, func(e Event) bool { return e.Kind == Closed && before[e.Listener.ID()] })
+	return slices.DeleteFunc(related, func(e Event) bool { return e.Kind == Closed && taken[e.ID()] })
 }
 
-// A past is what was seen of a listener's server before.
+// takenFrom returns the closing that an opened server belongs to. That it is the same server counts more than that it has the
+// port of another one.
+func takenFrom(closings []*closing, e Event) (Kind, *closing) {
+	for _, want := range []Kind{Restarted, Replaced} {
+		for _, c := range closings {
+			trial := *c
+			if kind, ok := trial.take(e); ok && kind == want {
+				*c = trial
+				return kind, c
+			}
+		}
+	}
+	return 0, nil
+}
+
+// A past is what was seen of a server before.
 type past struct {
 	restarts int
 	widened  bool // it came to be reachable from other machines
@@ -61,20 +123,26 @@ type past struct {
 func pastsOf(events []Event, known map[ID]past) map[ID]past {
 	var pasts map[ID]past
 	for _, e := range events {
-		id := e.Listener.ID()
-		var p past
-		switch _, was := known[id]; {
-		case e.Kind == Restarted:
-			p = past{e.Before.Restarts + 1, e.Before.Widened || e.Listener.Exposed() && !e.Before.Exposed()}
-		case e.Kind == Exposed:
-			p = past{e.Before.Restarts, true}
-		case !was: // else it is of another server that had this name
+		at, p := e.Port, past{}
+		switch e.Kind {
+		case Closed, Explained:
 			continue
+		case Restarted:
+			p = past{e.Before.Restarts + 1, e.Before.Widened || e.Listener.Exposed() && !e.Before.Listener.Exposed()}
+		case Exposed:
+			at = e.Widened().Port
+			p = past{e.Widened().Restarts, true}
 		}
-		if pasts == nil {
-			pasts = map[ID]past{}
+		for _, l := range e.on(at) {
+			id := l.ID()
+			if _, was := known[id]; !was && p == (past{}) { // else it is of another server that had this name
+				continue
+			}
+			if pasts == nil {
+				pasts = map[ID]past{}
+			}
+			pasts[id] = p
 		}
-		pasts[id] = p
 	}
 	return pasts
 }
@@ -93,42 +161,162 @@ func withPasts(listeners []Listener, pasts map[ID]past) []Listener {
 	return told
 }
 
-// explained reports whether it became known how the owner of a listener ended, of which that was not known when the closing was
-// delivered: servers may close their ports a while before they end. It forgets the closings that are too long ago for anything.
-func (s *state) explained() (news bool) {
-	s.closings = slices.DeleteFunc(s.closings, func(c closing) bool { return time.Since(c.at) > RestartGrace })
-	if len(s.closings) == 0 {
-		s.closings = nil // there may have been thousands
+// A recollection is what Run remembers of the events that it delivered, as far as later ones may belong to them.
+type recollection struct {
+	closings []closing
+	late     []Event          // reasons that became known since
+	pasts    map[ID]past      // of listeners
+	rest     map[ID]time.Time // the further ports of servers that closed, and when those did
+	usual    map[Key][]uint16 // the ports on which servers were seen, by their keys on any port; the latest last
+}
+
+// explain looks for reasons that were not known when the closings were delivered: a server may close its ports a while before it
+// ends. It forgets the closings that are too long ago for anything.
+func (m *recollection) explain(better func(Event) (Reason, bool)) (news bool) {
+	m.closings = slices.DeleteFunc(m.closings, func(c closing) bool {
+		wait := RestartGrace
+		if c.Reason.Lacks() {
+			wait = reasonWait
+		}
+		return time.Since(c.at) > wait
+	})
+	if len(m.closings) == 0 {
+		m.closings = nil // there may have been thousands
 	}
-	for i := range s.closings {
-		c := &s.closings[i]
-		if why, ok := c.Reason.Explained(c.Listener.Owner, s.now.Exits); ok {
+	for i := range m.closings {
+		c := &m.closings[i]
+		if why, ok := better(c.Event); ok {
 			c.Reason, news = why, true
+			m.late = append(m.late, Event{Kind: Explained, Server: c.Server, Reason: why})
 		}
 	}
 	return news
 }
 
-// remember notes the events that were delivered, as far as later ones may belong to them.
-func (s *state) remember(u Update) {
-	now, before := time.Now(), map[ID]bool{}
+// remember notes an update that was delivered.
+func (m *recollection) remember(u Update, now time.Time) {
+	m.late = nil
 	for _, e := range u.Events {
-		if e.Kind == Restarted || e.Kind == Replaced {
-			before[e.Before.ID()] = true
+		m.settle(e)
+		c, ok := closingOf(e, now)
+		if !ok || e.Kind != Closed && m.took(e) {
+			continue
 		}
-	}
-	s.closings = slices.DeleteFunc(s.closings, func(c closing) bool { return now.Sub(c.at) > RestartGrace || before[c.Listener.ID()] })
-	for _, e := range u.Events {
-		if e.Kind == Closed {
-			s.closings = append(s.closings, closing{e, now})
+		if e.Kind != Closed {
+			c.take(e)
 		}
+		c.Also, c.Parts = nil, nil // there may be thousands
+		m.closings = append(m.closings, c)
 	}
-	if pasts := pastsOf(u.Events, s.pasts); s.pasts == nil {
-		s.pasts = pasts
+	if rest := restOf(u.Events, now); m.rest == nil {
+		m.rest = rest
 	} else {
-		maps.Copy(s.pasts, pasts)
+		maps.Copy(m.rest, rest)
 	}
-	if len(s.pasts) > 2*len(u.Snapshot.Listeners) {
-		maps.DeleteFunc(s.pasts, func(id ID, _ past) bool { return !hasID(onPort(u.Snapshot.Listeners, id.Port), id) })
+	gone := func(id ID) bool { return !hasID(onPort(u.Snapshot.Listeners, id.Port), id) }
+	maps.DeleteFunc(m.rest, func(id ID, since time.Time) bool { return now.Sub(since) > restWait || gone(id) })
+	if pasts := pastsOf(u.Events, m.pasts); m.pasts == nil {
+		m.pasts = pasts
+	} else {
+		maps.Copy(m.pasts, pasts)
+	}
+	if len(m.pasts) > 2*len(u.Snapshot.Listeners) {
+		maps.DeleteFunc(m.pasts, func(id ID, _ past) bool { return gone(id) })
 	}
 }
+
+// took notes that a server came back, or was replaced, after its closing was delivered. It is false if that was not.
+func (m *recollection) took(e Event) bool {
+	for i := range m.closings {
+		if c := &m.closings[i]; c.ID() == e.Before.ID() {
+			if _, ok := c.take(e); ok {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// restOf returns the further ports of servers that closed, and when.
+func restOf(events []Event, now time.Time) map[ID]time.Time {
+	var rest map[ID]time.Time
+	for _, e := range events {
+		c, _ := closingOf(e, now)
+		for _, l := range c.Parts {
+			if l.Port == c.Port {
+				continue
+			}
+			if rest == nil {
+				rest = map[ID]time.Time{}
+			}
+			rest[l.ID()] = now
+		}
+	}
+	return rest
+}
+
+// markRest marks the servers that are what remains of one that closed.
+func markRest(servers []Server, rest map[ID]time.Time) {
+	if len(rest) == 0 {
+		return
+	}
+	for i, s := range servers {
+		if since, is := rest[s.ID()]; is && time.Since(since) <= restWait {
+			servers[i].Rest = true
+		}
+	}
+}
+
+// moves turns the opening of a server into a move if another server holds the port that it usually has. There is no move if the
+// usual port is its own still: then one more of the same kind was started.
+func (m *recollection) moves(events []Event, now Snapshot) []Event {
+	for i, e := range events {
+		key := e.Key().Anywhere()
+		young := !e.Owner.Since.IsZero() && now.Time.Sub(e.Owner.Since) <= movedWithin
+		if e.Kind != Opened || !young || slices.Contains(m.usual[key], e.Port) {
+			continue
+		}
+		for _, port := range slices.Backward(m.usual[key]) {
+			if rival, held := rivalAt(now.Servers, port, key); held {
+				events[i].Kind, events[i].Before = Moved, rival
+				break
+			}
+		}
+	}
+	return events
+}
+
+// rivalAt returns another server than that of a key that holds a port. There is none if the server of that key is there, too.
+func rivalAt(servers []Server, port uint16, key Key) (rival Server, held bool) {
+	for _, s := range servers {
+		switch {
+		case s.Port != port:
+		case s.Key().Anywhere() == key:
+			return Server{}, false
+		case s.Owner.Known():
+			rival, held = s, true
+		}
+	}
+	return rival, held
+}
+
+// settle remembers the port of a server as a usual one.
+func (m *recollection) settle(e Event) {
+	if e.Kind != Opened && e.Kind != Closed && e.Kind != Replaced || !e.Owner.Known() {
+		return
+	}
+	if m.usual == nil || len(m.usual) >= maxUsual {
+		m.usual = map[Key][]uint16{} // months of them: what is still there is noted again
+	}
+	for _, s := range []Server{e.Before, e.Server} {
+		if s.Port == 0 {
+			continue
+		}
+		key := s.Key().Anywhere()
+		ports := slices.DeleteFunc(m.usual[key], func(p uint16) bool { return p == s.Port })
+		m.usual[key] = append(ports[max(0, len(ports)-usualPorts+1):], s.Port)
+	}
+}
+
+// better returns the reason for a closing if it is known now and was not before.
+func (s *state) better(c Event) (Reason, bool) { return c.Reason.Explained(c.Owner, s.now.Exits) }

@@ -94,7 +94,7 @@ func TestRestarts(t *testing.T) {
 			"taken over later, and again by the first", map[time.Duration][]Listener{0: {first, bystander}, time.Second: {bystander}, 3 * time.Second: {rival, bystander}, 5 * time.Second: {second, bystander}}, nil,
 			[]string{"1.25s closed 80 (PID 7), ended", "3.5s replaced 80 (PID 7, 10), ended", "5.75s replaced 80 (PID 10, 8), ended"},
 		}, {
-			"it only let go of its port", map[time.Duration][]Listener{0: {bystander, serves(91, 1)}, time.Second: {bystander}}, nil,
+			"it only let go of its port", map[time.Duration][]Listener{0: {first, serves(91, 1)}, time.Second: {first}}, nil,
 			[]string{"1.5s closed 91 (PID 1), still running, no longer listening"},
 		},
 	} {
@@ -203,23 +203,24 @@ func TestReason(t *testing.T) {
 func TestExplained(t *testing.T) {
 	l := serves(80, 7)
 	exit := owner.Exit{How: owner.Killed, Signal: "SIGINT"}
-	s := state{closings: []closing{{Event{Kind: Closed, Listener: l, Reason: Reason{Cause: OwnerGoesOn}}, time.Now()}}}
-	if s.explained() {
+	s := state{memory: recollection{closings: []closing{{Event: Event{Kind: Closed, Server: Alone(l), Reason: Reason{Cause: OwnerGoesOn}}, at: time.Now()}}}}
+	explained := func() bool { return s.memory.explain(s.better) }
+	if explained() {
 		t.Error("explained by nothing")
 	}
 	s.now.Exits = map[owner.ID]owner.Exit{serves(80, 8).Owner.ID(): exit}
-	if s.explained() {
+	if explained() {
 		t.Error("explained by another process's end")
 	}
 	s.now.Exits = map[owner.ID]owner.Exit{l.Owner.ID(): exit}
-	if !s.explained() || !s.closings[0].Reason.Interrupted() {
-		t.Errorf("not explained: %+v", s.closings[0].Reason)
+	if !explained() || len(s.memory.late) != 1 || !s.memory.late[0].Reason.Interrupted() || s.memory.late[0].ID() != l.ID() {
+		t.Errorf("not explained: %+v", s.memory.late)
 	}
-	if s.explained() {
+	if explained() {
 		t.Error("explained twice")
 	}
-	s.closings[0].Reason = Reason{Cause: ContainerStopped}
-	if s.explained() {
-		t.Errorf("a container is said to have stopped by what its engine did to the forwarder: %v", s.closings[0].Reason)
+	s.memory.closings[0].Reason = Reason{Cause: ContainerStopped}
+	if explained() {
+		t.Errorf("a container is said to have stopped by what its engine did to the forwarder: %v", s.memory.closings[0].Reason)
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"porttray/watcher/owner"
+	"porttray/watcher/port"
 )
 
 const (
@@ -53,8 +54,9 @@ type Watcher struct {
 	// Clock goes on while the computer sleeps, and is never set; nil means this system's.
 	Clock func() time.Duration
 
-	gone   func(Listener) bool // whether a listener's owner is known to have ended; nil asks the system
-	naming naming              // without a function for facts, and with no Scan, that of the system
+	gone    func(Listener) bool // whether a listener's owner is known to have ended; nil asks the system
+	naming  naming              // without a function for facts, and with no Scan, that of the system
+	dynamic func(uint16) bool   // whether the system picks a port for programs; nil, and with no Scan, asks the system
 }
 
 // Run watches until ctx is done. It delivers the first good snapshot at once, and then an update whenever something changed
@@ -70,7 +72,7 @@ func (w *Watcher) Run(ctx context.Context, updates chan<- Update) {
 		src = newSource(w.Everywhere)
 	}
 	var (
-		state    = state{gone: w.gone, naming: w.naming}
+		state    = state{gone: w.gone, naming: w.naming, dynamic: w.dynamic}
 		pace     = pace{interval: cmp.Or(max(w.Interval, 0), defaultInterval), clock: w.Clock}
 		results  = make(chan result, 1) // buffered, so that a scan can end after Run has
 		next     = time.NewTimer(0)     // for due
@@ -79,10 +81,18 @@ func (w *Watcher) Run(ctx context.Context, updates chan<- Update) {
 		due      = time.Now() // the next scan
 		asked    asker        // for another scan while one runs
 		engines  = make(chan struct{}, 1)
+		ranges   = make(chan func(uint16) bool, 1)
 		wg       sync.WaitGroup
 	)
 	if w.Scan == nil && w.naming.facts == nil {
 		state.naming = systemNaming()
+	}
+	switch {
+	case state.dynamic != nil:
+	case w.Scan != nil:
+		state.dynamic = port.System{}.HandedOut
+	default:
+		go func() { ranges <- port.Read().HandedOut }() // on Windows that takes a while
 	}
 	state.naming.start()
 	if state.naming.watch != nil {
@@ -110,13 +120,16 @@ func (w *Watcher) Run(ctx context.Context, updates chan<- Update) {
 		}
 	}
 	for {
-		update, news := state.update()
-		out := updates
-		var late <-chan time.Time
-		if !news {
-			out = nil
-		} else if left := state.hold(); left > 0 {
-			out, late = nil, time.After(left)
+		var (
+			update Update
+			out    chan<- Update
+			late   <-chan time.Time
+			news   bool
+		)
+		if left := state.hold(); left > 0 {
+			late = time.After(left)
+		} else if update, news = state.update(); news {
+			out = updates
 		}
 		select {
 		case <-ctx.Done():
@@ -146,6 +159,7 @@ func (w *Watcher) Run(ctx context.Context, updates chan<- Update) {
 		case <-state.naming.retry:
 			state.naming.tryAgain()
 			state.naming.begin(ctx, state.now.Listeners)
+		case state.dynamic = <-ranges:
 		case <-late:
 		case <-src.wake:
 			ask(bySystem)
@@ -230,23 +244,26 @@ func believed(ctx context.Context, scan func(context.Context) (Snapshot, error),
 type state struct {
 	gone    func(Listener) bool
 	naming  naming
-	now     Snapshot   // the last good state, as it was scanned
-	scanned time.Time  // when the last good scan began
-	named   []Listener // the listeners, with what is known about them
-	err     error      // why there is none newer
+	dynamic func(uint16) bool // nil until it is known
+	now     Snapshot          // the last good state, as it was scanned
+	scanned time.Time         // when the last good scan began
+	named   []Listener        // the listeners, with what is known about them
+	err     error             // why there is none newer
 	slow    time.Duration
 	doubted map[ID]doubt
 
 	changed bool // since the last delivery, perhaps
 	told    Update
-	began   bool      // a good snapshot has been delivered
-	held    time.Time // since when there is an update that waits; zero if none does
-	woke    time.Time // when somebody looked again after a while in which nobody did
+	base    Snapshot         // what was told, without the servers whose events are still to come
+	unborn  map[ID]time.Time // those servers, and when they were seen first
+	heads   map[ID]bool      // the heads of its servers
+	formed  []Server         // of named; nil if they are to be formed
+	began   bool             // a good snapshot has been delivered
+	held    time.Time        // since when there is an update that waits; zero if none does
+	woke    time.Time        // when somebody looked again after a while in which nobody did
 
-	late     bool          // it became known how an owner ended whose listener had closed before
-	closings []closing     // the latest, as they were delivered
-	pasts    map[ID]past   // of listeners
-	reasons  map[ID]Reason // of the closings that are not delivered yet
+	memory  recollection
+	reasons map[ID]Reason // of the closings that are not delivered yet
 }
 
 // take makes a scan's result part of the state, and reports whether the listeners are others than before.
@@ -262,8 +279,7 @@ func (s *state) take(r result) (news bool) {
 	early := s.naming.premature(before, s.scanned)
 	s.err, s.scanned = nil, time.Now().Add(-r.took)
 	s.now.Time, s.now.Source, s.now.Searching, s.now.Exits = r.Time, r.Source, r.Searching, r.Exits
-	s.late = s.late || s.explained()
-	s.changed = s.changed || s.late
+	s.changed = s.memory.explain(s.better) || s.changed || len(s.unborn) > 0
 	if len(s.doubted) == 0 && same(before, r.Listeners) {
 		if early {
 			s.rename()
@@ -280,7 +296,7 @@ func (s *state) take(r result) (news bool) {
 
 // rename brings the names in line with what is known.
 func (s *state) rename() {
-	s.named = withPasts(s.naming.name(s.now.Listeners, s.scanned), s.pasts)
+	s.named, s.formed = withPasts(s.naming.name(s.now.Listeners, s.scanned), s.memory.pasts), nil
 	s.changed = true
 }
 
@@ -310,14 +326,19 @@ func (s *state) update() (Update, bool) {
 		return Update{}, false
 	}
 	u := Update{Snapshot: s.now, Err: s.err, Slow: s.slow}
-	u.Snapshot.Listeners = s.named
+	u.Snapshot.Listeners, u.Snapshot.Servers = s.named, s.servers()
 	if !s.began {
 		return u, true
 	}
 	u.Slept = time.Since(s.woke) < waking
 	u.Events = s.events(u.Snapshot)
-	u.Snapshot.Listeners = withPasts(s.named, pastsOf(u.Events, s.pasts))
-	s.changed = s.late || len(u.Events) > 0 || u.Slow != s.told.Slow || text(u.Err) != text(s.told.Err) ||
+	pasts, rest := pastsOf(u.Events, s.memory.pasts), restOf(u.Events, time.Now())
+	if len(pasts)+len(rest) > 0 {
+		u.Snapshot.Listeners = withPasts(s.named, pasts)
+		u.Snapshot.Servers = s.form(u.Snapshot.Listeners)
+		markRest(u.Snapshot.Servers, rest)
+	}
+	s.changed = len(u.Events) > 0 || u.Slow != s.told.Slow || text(u.Err) != text(s.told.Err) ||
 		!same(s.told.Snapshot.Listeners, s.named)
 	if !s.changed {
 		s.held = time.Time{}
@@ -325,16 +346,30 @@ func (s *state) update() (Update, bool) {
 	return u, s.changed
 }
 
-// events returns what happened since the last delivery. The same listeners closed as when it was called before, so why they
-// did is looked at once only.
+// servers returns the servers that the named listeners belong to.
+func (s *state) servers() []Server {
+	if s.formed == nil {
+		s.formed = s.form(s.named)
+	}
+	return s.formed
+}
+
+func (s *state) form(listeners []Listener) []Server {
+	servers := serversSince(listeners, s.dynamic, s.heads)
+	markRest(servers, s.memory.rest)
+	return servers
+}
+
+// events returns what happened since the last delivery. The same servers closed as when it was called before, so why they did is
+// looked at once only.
 func (s *state) events(now Snapshot) []Event {
-	events := Diff(s.told.Snapshot, now)
+	events := s.born(Diff(s.base, now))
 	reasons, gone := map[ID]Reason{}, once(s.gone)
 	for i, e := range events {
 		if e.Kind != Closed {
 			continue
 		}
-		id := e.Listener.ID()
+		id := e.ID()
 		reason, known := s.reasons[id]
 		if _, exit := s.now.Exits[id.owner()]; !known || exit {
 			reason = s.why(e.Listener, gone)
@@ -342,7 +377,30 @@ func (s *state) events(now Snapshot) []Event {
 		events[i].Reason, reasons[id] = reason, reason
 	}
 	s.reasons = reasons
-	return relate(events, s.closings, time.Now())
+	related := relate(events, s.memory.closings, time.Now())
+	return append(s.memory.moves(related, now), s.memory.late...)
+}
+
+// born returns the events without the openings of servers about which too little is known to say what they are. Those come later.
+func (s *state) born(events []Event) []Event {
+	unborn, now := map[ID]time.Time{}, time.Now()
+	events = slices.DeleteFunc(events, func(e Event) bool {
+		sought := !e.Owner.Known() && !e.Owner.Foreign && !e.Redirected // a socket is seen before its owner is
+		if e.Kind != Opened || !sought && !s.naming.pending(e.Listener) {
+			return false
+		}
+		since, waits := s.unborn[e.ID()]
+		if !waits {
+			since = now
+		}
+		wait := now.Sub(since) < RestartGrace
+		if wait {
+			unborn[e.ID()] = since
+		}
+		return wait
+	})
+	s.unborn = unborn
+	return events
 }
 
 // once returns gone with each process looked at only once: it may have had thousands of listeners.
@@ -365,9 +423,12 @@ func text(err error) string {
 	return err.Error()
 }
 
-// hold returns how long an update may still wait because something about its listeners is being found out.
+// hold returns how long an update must still wait because something about its listeners is being found out.
 func (s *state) hold() time.Duration {
-	if !s.naming.busy() && !(s.now.Searching && s.err == nil) && !s.naming.premature(s.now.Listeners, s.scanned) {
+	if s.dynamic == nil {
+		return scanLimit
+	}
+	if !s.changed || !s.naming.busy() && !(s.now.Searching && s.err == nil) && !s.naming.premature(s.now.Listeners, s.scanned) {
 		return 0
 	}
 	if s.held.IsZero() {
@@ -379,13 +440,28 @@ func (s *state) hold() time.Duration {
 // delivered notes that the reader has u.
 func (s *state) delivered(u Update) {
 	if s.began {
-		s.remember(u)
+		s.memory.remember(u, time.Now())
 	}
-	s.told, s.named = u, u.Snapshot.Listeners
+	s.told, s.named, s.formed = u, u.Snapshot.Listeners, nil
 	s.told.Events = nil // the reader's alone, and perhaps thousands
-	s.changed, s.late = false, false
+	s.base, s.heads = s.baseOf(u.Snapshot), make(map[ID]bool, len(u.Snapshot.Servers))
+	for _, on := range s.base.Servers {
+		s.heads[on.ID()] = true
+	}
+	s.changed = false
 	s.held = time.Time{}
 	s.began = s.began || !u.Snapshot.Time.IsZero()
+}
+
+// baseOf returns the snapshot to compare the next one with.
+func (s *state) baseOf(now Snapshot) Snapshot {
+	if len(s.unborn) == 0 {
+		return now
+	}
+	unborn := func(id ID) bool { _, ok := s.unborn[id]; return ok }
+	now.Servers = slices.DeleteFunc(slices.Clone(now.Servers), func(on Server) bool { return unborn(on.ID()) })
+	now.Listeners = slices.DeleteFunc(slices.Clone(now.Listeners), func(l Listener) bool { return unborn(l.ID()) })
+	return now
 }
 
 // lostFamilies returns the address families, as networks for net.Listen, that listeners had before and that no listener has now.

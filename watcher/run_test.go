@@ -178,7 +178,7 @@ func TestRun(t *testing.T) {
 		}, {
 			name:  "owner seen late",
 			looks: []look{{sees: "80/7"}, {sees: "80/7 90/0"}, {sees: "80/7 90/8"}},
-			want:  []string{"0s [80/7]", "250ms [80/7 90/0] opened 90/0", "500ms [80/7 90/8]"},
+			want:  []string{"0s [80/7]", "250ms [80/7 90/0]", "500ms [80/7 90/8] opened 90/8"},
 		}, {
 			name:  "owner found by a search that takes several scans",
 			looks: []look{{sees: "80/7"}, {sees: "80/7 90/0", search: true}, {sees: "80/7 90/0", search: true}, {sees: "80/7 90/8"}},
@@ -186,11 +186,11 @@ func TestRun(t *testing.T) {
 		}, {
 			name:  "owner not found by a search that takes long",
 			looks: append([]look{{sees: "80/7"}}, append(slices.Repeat([]look{{sees: "80/7 90/0", search: true}}, 30), look{sees: "80/7 90/8"})...),
-			want:  []string{"0s [80/7]", "750ms [80/7 90/0] opened 90/0", "850ms [80/7 90/8]"},
+			want:  []string{"0s [80/7]", "750ms [80/7 90/0]", "850ms [80/7 90/8] opened 90/8"},
 		}, {
 			name:  "error during a search",
 			looks: []look{{sees: "80/7"}, {sees: "80/7 90/0", search: true}, {err: errRead}, {sees: "80/7 90/8"}},
-			want:  []string{"0s [80/7]", "270ms [80/7 90/0] opened 90/0 stale: " + errRead.Error(), "1.27s [80/7 90/8]"},
+			want:  []string{"0s [80/7]", "270ms [80/7 90/0] stale: " + errRead.Error(), "1.27s [80/7 90/8] opened 90/8"},
 		}, {
 			name:  "searches do not count as expensive scans",
 			looks: append(slices.Repeat([]look{{sees: "80/7", takes: 30 * time.Millisecond, search: true}}, 6), look{sees: "80/7"}),

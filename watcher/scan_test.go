@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
 	"net/netip"
 	"os"
@@ -536,6 +537,21 @@ func TestBindAddress(t *testing.T) {
 	}
 }
 
+// chosenPort returns a free port that the system does not hand out. On a port that it does, a child's listener is a further port of
+// its parent's server.
+func chosenPort(t *testing.T) int {
+	t.Helper()
+	for range 100 {
+		l, err := net.Listen("tcp4", fmt.Sprintf("127.0.0.1:%d", 20000+rand.IntN(10000)))
+		if err == nil {
+			defer l.Close()
+			return l.Addr().(*net.TCPAddr).Port
+		}
+	}
+	t.Fatal("no port is free")
+	return 0
+}
+
 // TestRunForReal watches the system while a process listens on a new port and is killed.
 func TestRunForReal(t *testing.T) {
 	mine := listen(t, "tcp4", "127.0.0.1:0")
@@ -565,7 +581,7 @@ func TestRunForReal(t *testing.T) {
 		t.Errorf("the baseline has the events %q and on port %d %q", formatEvents(baseline.Events), mine, found(baseline.Snapshot, mine))
 	}
 
-	victim := roleCommand("listen", "127.0.0.1:0")
+	victim := roleCommand("listen", fmt.Sprintf("127.0.0.1:%d", chosenPort(t)))
 	port := uint16(number(t, start(t, victim)[0]))
 	happened := func(kind Kind) func(Update) bool {
 		return func(u Update) bool {

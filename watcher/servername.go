@@ -12,9 +12,9 @@ import (
 // maxPart is how many characters each of the two parts of a server's name may have.
 const maxPart = 24
 
-// titleAll titles the servers. Where two would read the same, what tells them apart is added: more of the path of the
+// TitleAll titles the servers. Where two would read the same, what tells them apart is added: more of the path of the
 // program, the branch of the working tree or the project of the container, then the nearest directory that differs.
-func titleAll(servers []Server) {
+func TitleAll(servers []Server) {
 	added, titled := make([]addition, len(servers)), make([]addition, len(servers))
 	for i := range servers {
 		servers[i].Title = nameOf(servers[i].Listener, added[i])
@@ -47,7 +47,7 @@ func (l Listener) NameAmong(servers []Server) string {
 		}
 	}
 	all := append(slices.Clone(servers), Server{Listener: l})
-	titleAll(all)
+	TitleAll(all)
 	return all[len(all)-1].Title
 }
 

@@ -26,6 +26,16 @@ type Server struct {
 	Shared bool
 	// Ambiguous says that the name localhost may lead to this server or to another one.
 	Ambiguous bool
+	// Rest says that the server's head port closed a short while ago. These are its further ports, which have not closed yet.
+	Rest bool
+}
+
+// Alone returns the server that a listener is by itself, in the main list.
+func Alone(l Listener) Server { return Server{Listener: l, Title: l.Name(), Parts: []Listener{l}} }
+
+// on returns the parts of the server on a port.
+func (s Server) on(port uint16) []Listener {
+	return slices.DeleteFunc(slices.Clone(s.Parts), func(l Listener) bool { return l.Port != port })
 }
 
 // Exposed reports whether any of the server's ports can be reached from other machines, as Listener.Exposed does.
@@ -49,32 +59,27 @@ func (s Server) Workers() []owner.Process {
 // Servers returns what sorted listeners amount to, in port order. The function dynamic tells of a port whether it is one that
 // the system picks for programs that do not care which.
 func Servers(listeners []Listener, dynamic func(port uint16) bool) []Server {
+	return serversSince(listeners, dynamic, nil)
+}
+
+// serversSince is Servers where some listeners were the heads of servers before. Those stay it, unless another one is more likely
+// to be meant.
+func serversSince(listeners []Listener, dynamic func(port uint16) bool, heads map[ID]bool) []Server {
 	var servers []Server
 	for _, family := range families(listeners, dynamic) {
-		first, also := merged(family, dynamic)
+		first, also := merged(family, dynamic, heads)
 		servers = append(servers, Server{Listener: first, Also: also, Parts: family, Master: masterOf(first, family, listeners),
 			Section: placingOf(first, dynamic).section()})
 	}
 	slices.SortFunc(servers, func(a, b Server) int { return a.compare(b.Listener) })
 	markShared(servers)
-	titleAll(servers)
+	TitleAll(servers)
 	return servers
 }
 
-// Sections returns for each of sorted listeners the section of the server that it belongs to. See Servers.
-func Sections(listeners []Listener, dynamic func(port uint16) bool) map[ID]Section {
-	sections := make(map[ID]Section, len(listeners))
-	for _, family := range families(listeners, dynamic) {
-		first, _ := merged(family, dynamic)
-		for _, l := range family {
-			sections[l.ID()] = placingOf(first, dynamic).section()
-		}
-	}
-	return sections
-}
-
 // masterOf returns the process that started all of a family that listen on the head's port, if there are several and it runs the
-// same program as they do. A shell or a launcher does not: its end need not be theirs. Nor is it one that listens itself.
+// same program as they do. A shell or a launcher does not: its end need not be theirs. Nor is it one that listens itself, or from
+// which another family descends.
 func masterOf(first Listener, family, all []Listener) owner.ID {
 	master, workers := first.Facts.Ancestors[0], 0
 	for _, l := range family {
@@ -85,17 +90,26 @@ func masterOf(first Listener, family, all []Listener) owner.ID {
 			return owner.ID{}
 		}
 	}
-	if workers < 2 || slices.ContainsFunc(all, func(l Listener) bool { return l.Owner.ID() == master }) {
+	if workers < 2 || slices.ContainsFunc(all, func(l Listener) bool {
+		part := slices.ContainsFunc(family, func(f Listener) bool { return f.ID() == l.ID() })
+		return l.Owner.ID() == master || !part && slices.Contains(l.Facts.Ancestors[:], master)
+	}) {
 		return owner.ID{}
 	}
 	return master
 }
 
 // merged returns the listener that a family is known by, and one for each of its other ports. The first is the one that the
-// person is likely to mean, see lesserness. Of equals it is the lowest.
-func merged(family []Listener, dynamic func(uint16) bool) (first Listener, also []Listener) {
+// person is likely to mean, see lesserness. Of equals it is the one that was it before, else the lowest.
+func merged(family []Listener, dynamic func(uint16) bool, heads map[ID]bool) (first Listener, also []Listener) {
 	main := family[0].Owner.ID()
-	less := func(l Listener) int { return lesserness(l, l.Owner.ID() == main, dynamic(l.Port)) }
+	less := func(l Listener) int {
+		n := 2 * lesserness(l, l.Owner.ID() == main, dynamic(l.Port))
+		if !heads[l.ID()] {
+			n++
+		}
+		return n
+	}
 	first = slices.MinFunc(family, func(a, b Listener) int { return cmp.Or(cmp.Compare(less(a), less(b)), a.compare(b)) })
 	sorted := slices.SortedStableFunc(slices.Values(family), func(a, b Listener) int { return cmp.Compare(a.Port, b.Port) })
 	for len(sorted) > 0 {

@@ -114,6 +114,11 @@ func tool(name string) owner.Tool { return owner.Tool{Name: name, Kind: owner.Se
 // dynamic is the usual range of Linux.
 func dynamic(port uint16) bool { return port >= 32768 }
 
+// snapshotOf returns a snapshot of sorted listeners and their servers.
+func snapshotOf(listeners ...Listener) Snapshot {
+	return Snapshot{Listeners: listeners, Servers: Servers(listeners, dynamic)}
+}
+
 // describe writes a server in one line: "3000 shop · Vite +24678 (other, shared)".
 func describe(s Server) string {
 	text := fmt.Sprintf("%d %s", s.Port, s.Title)
@@ -274,6 +279,10 @@ func TestTogether(t *testing.T) {
 			[]string{"3010 shop · python3 (3 workers)"}},
 		{"whose master serves something else", []Listener{serves(3000, 1, named("python3"), in(shop), app), worker(2), worker(3)},
 			[]string{"3000 shop · python3", "3010 shop · python3 (2 workers)"}},
+		{"whose master has another server", []Listener{worker(2), worker(3), serves(4000, 4, in(blog), under(1))},
+			[]string{"3010 shop · python3 (2 workers)", "4000 blog · node"}},
+		{"whose master has a helper", []Listener{worker(2), worker(3), serves(41234, 4, in(shop), helper, under(2, 1))},
+			[]string{"3010 shop · python3 +41234 (2 workers, a master)"}},
 		{"that a script started", []Listener{worker(2, func(l *Listener) { l.Facts.Forked = false }), worker(3, func(l *Listener) { l.Facts.Forked = false })},
 			[]string{"3010 shop · python3 (2 workers)"}},
 		{"workers of workers", []Listener{worker(2, under(7, 1)), worker(3, under(8, 1))}, []string{"3010 shop · python3 (2 workers)"}},

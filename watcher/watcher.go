@@ -1,7 +1,8 @@
 // Package watcher tells what listens on loopback now, and what changed since the last time it was asked.
 //
-// A scan reads the machine's listening TCP sockets into a [Snapshot]; [Diff] compares two of them; a [Watcher] does both at a
-// fixed interval and delivers an [Update] when something changed. The package knows nothing of menus or terminals.
+// A scan reads the machine's listening TCP sockets as [Listener] values. [Servers] forms servers from them. A [Watcher] does both
+// at a fixed interval, compares the servers with those before by [Diff], and delivers an [Update] when something changed. The
+// package knows nothing of menus or terminals.
 package watcher
 
 import (
@@ -40,6 +41,8 @@ type Listener struct {
 	// Untold is why the container behind a forwarder cannot be told now, in a few plain words. If there is a Container all the
 	// same, it is what was known before.
 	Untold string
+
+	socket uint64 // the system's name for one of the sockets; 0 where it tells none
 }
 
 // Exposed reports whether the listener can be reached from other machines, as far as its bind addresses tell: a firewall may
@@ -85,7 +88,9 @@ func (l Listener) compare(m Listener) int {
 type Snapshot struct {
 	Time      time.Time // when the scan ended; zero if there was none yet
 	Listeners []Listener
-	Source    string // where the list came from: "sock_diag", "/proc/net/tcp", "libproc" or "gopsutil"
+	// Servers are the listeners by the servers that they belong to, in port order. A scan leaves them out.
+	Servers []Server
+	Source  string // where the list came from: "sock_diag", "/proc/net/tcp", "libproc" or "gopsutil"
 	// Searching says that something is about to be found out by the next scan: the search for an owner has taken long, or the exit
 	// status of one that ended is not there yet.
 	Searching bool
@@ -124,41 +129,53 @@ func (s Snapshot) Holders(port uint16) []owner.Process {
 	return holders
 }
 
-// A Kind says what happened to a listener.
+// A Kind says what happened to a server.
 type Kind int
 
 // The kinds of event.
 const (
-	Opened Kind = iota
-	Closed
-	Restarted // the same server is back on its port
-	Replaced  // another server has the port
-	Exposed   // it can be reached from other machines, and could not before
+	Opened    Kind = iota
+	Closed         // its head port is no longer listened on
+	Restarted      // the same server is back on its port
+	Replaced       // another server has the port
+	Moved          // it opened on another port than usual, because another server holds the usual one
+	Exposed        // it can be reached from other machines, and could not before
+	Explained      // the reason for an earlier event became known; each reason comes once
 )
 
 // String returns the kind in lower case.
 func (k Kind) String() string {
-	return [...]string{"opened", "closed", "restarted", "replaced", "exposed"}[k]
+	return [...]string{"opened", "closed", "restarted", "replaced", "moved", "exposed", "explained"}[k]
 }
 
-// An Event is one thing that happened to one listener.
+// An Event is one thing that happened to one server. Its further ports make no events of their own.
 type Event struct {
-	Kind     Kind
-	Listener Listener // as it is, or for Closed as it was last seen
-	Before   Listener // for Restarted, Replaced and Exposed: what it was before, or what was there before it
-	Reason   Reason   // for Closed, Restarted and Replaced: why what was there before ended
+	Kind   Kind
+	Server        // as it is; for Closed and Explained as it was last seen
+	Before Server // for Restarted, Replaced and Exposed: what was there before; for Moved: what holds the usual port
+	Reason Reason // for Closed, Restarted, Replaced and Explained: why the server that was there ended
+}
+
+// Widened returns the port of an exposed server that became reachable from other machines: the head, if several did.
+func (e Event) Widened() Listener {
+	for _, l := range append([]Listener{e.Listener}, e.Also...) {
+		at := e.Before.on(l.Port)
+		if l.Exposed() && len(at) > 0 && !slices.ContainsFunc(at, Listener.Exposed) {
+			return l
+		}
+	}
+	return e.Listener
 }
 
 // An Update is what a Watcher delivers: the state now, and how it came about.
 type Update struct {
 	// Snapshot is the last state that is known for sure. Its Time tells how old that is.
 	Snapshot Snapshot
-	// Events lead from the snapshot delivered before to this one, closed before all others. The first good snapshot comes without
-	// any: what listened before anyone looked is no news. There are none either when only an address or a fact changed.
-	// How the owner of a closed listener ended may come to be known later; then an update without events brings it, in the
-	// snapshot's Exits.
-	// A listener that opens within RestartGrace of the closing of another one on its port is a restart or a replacement of
-	// that one, also when the closing was in an update before.
+	// Events lead from the servers delivered before to these, closed before all others. The first good snapshot comes without
+	// any: what listened before anyone looked is no news. There are none either when only an address, a fact or a further port
+	// changed. A server that opens within RestartGrace of the closing of another one on its port is a restart or a replacement
+	// of that one, also when the closing was in an update before. Of a server about which too little is known, the event comes
+	// later than its row, by at most RestartGrace.
 	Events []Event
 	// Slept says that nobody looked for a while until shortly before this update: the computer slept, or this program was stopped.
 	// On systems other than Linux and Windows it may also be that the clock was set forward.

@@ -191,25 +191,26 @@ func (a *Answer) at() []watcher.Listener {
 
 // hold fills in who listens and what else happens on the port.
 func (a *Answer) hold(ctx context.Context, now watcher.Snapshot, t watcher.Traffic, seen history.History, system port.System) {
-	sections := watcher.Sections(a.servers, system.HandedOut)
 	a.Listeners = []Holder{}
 	for _, l := range a.servers {
 		l.Restarts = max(l.Restarts, seen.Restarts(l))
-		h := Holder{Listener: Of(l, sections[l.ID()], system), Name: l.Name()}
+		s := serverOf(now.Servers, l)
+		h := Holder{Listener: Of(l, s.Section, system), Name: l.Name()}
 		if l.Container.ID == "" {
 			h.NotEndable = l.Owner.Refusal
 			for _, p := range owner.Chain(ctx, l.Owner) {
 				h.Parents = append(h.Parents, Process{PID: p.PID, Process: p.Name})
 			}
 		}
-		for _, m := range now.Listeners {
-			if m.Port != l.Port && m.Owner.Known() && m.Owner.Is(l.Owner) && !l.Owner.Forwards() && !slices.Contains(h.Also, m.Port) {
+		for _, m := range s.Parts {
+			if m.Port != l.Port && !slices.Contains(h.Also, m.Port) {
 				h.Also = append(h.Also, m.Port)
 			}
 		}
 		if untold := "the container: " + l.Untold; l.Untold != "" && !slices.Contains(a.Untold, untold) {
 			a.Untold = append(a.Untold, untold)
 		}
+		slices.Sort(h.Also)
 		h.Queue = queueOf(l, t)
 		a.Listeners = append(a.Listeners, h)
 	}
@@ -226,6 +227,16 @@ func (a *Answer) hold(ctx context.Context, now watcher.Snapshot, t watcher.Traff
 	if past, ok := seen.Last(a.Port.Number); ok {
 		a.Last = &Past{past.Name, past.Project, past.Tool, past.Directory, past.Closed.Truncate(time.Second), past.Reason}
 	}
+}
+
+// serverOf returns the server that a listener is part of.
+func serverOf(servers []watcher.Server, l watcher.Listener) watcher.Server {
+	for _, s := range servers {
+		if slices.ContainsFunc(s.Parts, func(part watcher.Listener) bool { return part.ID() == l.ID() }) {
+			return s
+		}
+	}
+	return watcher.Alone(l)
 }
 
 // processesOf returns whose the sockets are, each process once.

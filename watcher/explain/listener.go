@@ -50,10 +50,10 @@ type Further struct {
 }
 
 // OfServer tells of a server: of its head, and of its further ports.
-func OfServer(s watcher.Server, section watcher.Section, system port.System) Listener {
-	told := Of(s.Listener, section, system)
+func OfServer(s watcher.Server, system port.System) Listener {
+	told := Of(s.Listener, s.Section, system)
 	for _, l := range s.Also {
-		f := Of(l, section, system)
+		f := Of(l, s.Section, system)
 		told.Further = append(told.Further, Further{f.Port, f.Addresses, f.Exposed, f.Risk, f.Speaks, f.PID, f.Process})
 	}
 	return told
@@ -95,11 +95,11 @@ func Of(l watcher.Listener, section watcher.Section, system port.System) Listene
 	return told
 }
 
-// Listeners returns what is told of all the listeners in a snapshot, which are in these sections, in port order.
-func Listeners(s watcher.Snapshot, sections map[watcher.ID]watcher.Section, system port.System) []Listener {
-	all := make([]Listener, 0, len(s.Listeners))
-	for _, l := range s.Listeners {
-		all = append(all, Of(l, sections[l.ID()], system))
+// Servers returns what is told of the servers of a snapshot, in port order.
+func Servers(s watcher.Snapshot, system port.System) []Listener {
+	all := make([]Listener, 0, len(s.Servers))
+	for _, server := range s.Servers {
+		all = append(all, OfServer(server, system))
 	}
 	return all
 }

@@ -46,8 +46,8 @@ type closing struct {
 // A recalled is a closing of which more may come to be known.
 type recalled struct {
 	closing
-	id      watcher.ID // of the listener, whether or not it names anybody in particular
-	reason  watcher.Reason
+	server  watcher.ID // the head of the server that the port was one of
+	port    uint16
 	related bool // it has become part of a restart or a replacement
 }
 
@@ -91,7 +91,7 @@ func (r *Recorder) Note(u watcher.Update) {
 	if r.file == "" {
 		return
 	}
-	news := append(r.explained(u.Snapshot), r.closings(u)...)
+	news := r.closings(u)
 	if len(news) == 0 {
 		return
 	}
@@ -109,50 +109,66 @@ func joined(earlier, later []closing) []closing {
 	return all[max(len(all)-maxWaiting, 0):]
 }
 
-// closings returns what closed, by itself or to restart or to be replaced.
+// closings returns what closed, by itself or to restart or to be replaced, and the closings of which it is known only now how they
+// ended. A server that closed is remembered on each of its ports.
 func (r *Recorder) closings(u watcher.Update) []closing {
+	at := u.Snapshot.Time
+	if len(u.Events) > 0 {
+		r.recent = slices.DeleteFunc(r.recent, func(c recalled) bool { return at.Sub(c.past.Closed) > recall })
+	}
 	var news []closing
 	for _, e := range u.Events {
-		var c closing
 		switch e.Kind {
 		case watcher.Closed:
-			c = r.closed(e.Listener, e.Reason, u.Snapshot.Time)
+			news = append(news, r.closed(e.Server, e.Reason, at)...)
 		case watcher.Restarted, watcher.Replaced:
-			c = r.followed(e, u.Snapshot.Time)
+			news = append(news, r.followed(e, at)...)
+		case watcher.Explained:
+			news = append(news, r.explained(e)...)
 		}
-		if c.past.Port > 0 {
-			news = append(news, c)
-		}
-		switch e.Kind {
-		case watcher.Closed:
-			delete(r.opened, e.Listener.Port)
-		case watcher.Opened, watcher.Restarted, watcher.Replaced:
-			r.opened[e.Listener.Port] = u.Snapshot.Time
+		for _, l := range e.Parts {
+			switch e.Kind {
+			case watcher.Closed:
+				delete(r.opened, l.Port)
+			case watcher.Opened, watcher.Moved, watcher.Restarted, watcher.Replaced:
+				r.opened[l.Port] = at
+			}
 		}
 	}
 	return news
 }
 
-// closed returns the closing of a listener, and keeps it in mind.
-func (r *Recorder) closed(l watcher.Listener, why watcher.Reason, at time.Time) closing {
-	c := closing{past: pastOf(l, why, at), sure: why.Exit.How != owner.Unknown, lived: math.MaxInt64}
-	if id, ok := identity(l); ok {
-		c.was = id
+// closed returns the closings of the ports of a server, and keeps them in mind.
+func (r *Recorder) closed(s watcher.Server, why watcher.Reason, at time.Time) []closing {
+	var news []closing
+	for _, l := range append([]watcher.Listener{s.Listener}, s.Also...) {
+		c := closing{past: pastOf(l, why, at), sure: why.Exit.How != owner.Unknown, lived: math.MaxInt64}
+		if l.Port == s.Port {
+			c.past.Name = s.Title
+		}
+		if id, ok := identity(l); ok {
+			c.was = id
+		}
+		if opened, ok := r.opened[l.Port]; ok {
+			c.lived = at.Sub(opened)
+		}
+		r.recent = append(r.recent, recalled{closing: c, server: s.ID(), port: l.Port})
+		news = append(news, c)
 	}
-	if opened, ok := r.opened[l.Port]; ok {
-		c.lived = at.Sub(opened)
-	}
-	r.recent = append(r.recent, recalled{closing: c, id: l.ID(), reason: why})
 	r.recent = r.recent[max(len(r.recent)-maxWaiting, 0):]
-	return c
+	return news
 }
 
-// followed returns the closing of what was there before a restart or a replacement. It may have been told of by itself before.
-func (r *Recorder) followed(e watcher.Event, at time.Time) closing {
-	i := r.lately(e.Before.ID(), at)
+// followed returns the closings of what was there before a restart or a replacement. They may have been told of before.
+func (r *Recorder) followed(e watcher.Event, at time.Time) []closing {
+	var news []closing
+	i := r.lately(e, at)
 	if i < 0 {
-		r.closed(e.Before, e.Reason, at)
-		i = len(r.recent) - 1
+		news = r.closed(e.Before, e.Reason, at)
+		if i = r.lately(e, at); i < 0 {
+			return news
+		}
+		news = slices.DeleteFunc(news, func(c closing) bool { return c.past.Port == e.Port })
 	}
 	known := &r.recent[i]
 	known.related = true
@@ -161,14 +177,14 @@ func (r *Recorder) followed(e watcher.Event, at time.Time) closing {
 	if id, ok := identity(e.Listener); ok && e.Kind == watcher.Restarted {
 		c.now = id
 	}
-	return c
+	return append(news, c)
 }
 
-// lately returns which of the recent closings is that of a listener, as far as a restart or a replacement can still belong to it.
-// The watcher counts RestartGrace from the delivery of updates, which it may hold back for a moment.
-func (r *Recorder) lately(id watcher.ID, at time.Time) int {
+// lately returns which of the recent closings is the one before a restart or a replacement. The watcher counts RestartGrace from the
+// delivery of updates, which it may hold back for a moment.
+func (r *Recorder) lately(e watcher.Event, at time.Time) int {
 	for i, c := range slices.Backward(r.recent) {
-		if c.id == id && !c.related && at.Sub(c.past.Closed) <= watcher.RestartGrace+time.Second {
+		if c.server == e.Before.ID() && c.port == e.Port && !c.related && at.Sub(c.past.Closed) <= watcher.RestartGrace+time.Second {
 			return i
 		}
 	}
@@ -178,26 +194,19 @@ func (r *Recorder) lately(id watcher.ID, at time.Time) int {
 // learn takes in a reason that says more than the one before.
 func (c *recalled) learn(why watcher.Reason) {
 	if !c.sure && why.Exit.How != owner.Unknown {
-		c.reason, c.sure = why, true
+		c.sure = true
 		c.past.Reason = why.String()
 	}
 }
 
-// explained returns the closings of which it is known only now how they ended: servers may close their ports before they do.
-func (r *Recorder) explained(s watcher.Snapshot) []closing {
-	if len(r.recent) == 0 {
-		return nil
-	}
-	r.recent = slices.DeleteFunc(r.recent, func(c recalled) bool { return s.Time.Sub(c.past.Closed) > recall })
+// explained returns the closings of which it is known only now how they ended.
+func (r *Recorder) explained(e watcher.Event) []closing {
 	var news []closing
 	for i := range r.recent {
-		c := &r.recent[i]
-		exit, ok := s.Exits[owner.ID{PID: c.id.PID, Start: c.id.Start}]
-		if !ok || c.sure || !c.reason.Lacks() || c.id.PID <= 0 {
-			continue
+		if c := &r.recent[i]; c.server == e.ID() && !c.sure {
+			c.learn(e.Reason)
+			news = append(news, c.closing)
 		}
-		c.learn(watcher.Reason{Cause: watcher.OwnerEnded, Exit: exit, Supervisor: c.reason.Supervisor})
-		news = append(news, c.closing)
 	}
 	return news
 }

@@ -37,13 +37,15 @@ func update(at time.Time, events ...watcher.Event) watcher.Update {
 }
 
 func closes(l watcher.Listener, why watcher.Reason) watcher.Event {
-	return watcher.Event{Kind: watcher.Closed, Listener: l, Reason: why}
+	return watcher.Event{Kind: watcher.Closed, Server: watcher.Alone(l), Reason: why}
 }
 
-func opens(l watcher.Listener) watcher.Event { return watcher.Event{Kind: watcher.Opened, Listener: l} }
+func opens(l watcher.Listener) watcher.Event {
+	return watcher.Event{Kind: watcher.Opened, Server: watcher.Alone(l)}
+}
 
 func follows(kind watcher.Kind, l, before watcher.Listener, why watcher.Reason) watcher.Event {
-	return watcher.Event{Kind: kind, Listener: l, Before: before, Reason: why}
+	return watcher.Event{Kind: kind, Server: watcher.Alone(l), Before: watcher.Alone(before), Reason: why}
 }
 
 var (
@@ -212,19 +214,18 @@ func TestPastAsJSON(t *testing.T) {
 
 // How a server ended may come to be known after its port closed.
 func TestRecorderLearnsTheReason(t *testing.T) {
-	exit := func(pid int32) map[owner.ID]owner.Exit {
-		return map[owner.ID]owner.Exit{{PID: pid, Start: uint64(pid)}: crashed.Exit}
-	}
+	now := crashed
+	now.Supervisor = "nodemon"
 	for _, c := range []struct {
 		name  string
 		after time.Duration
-		exits map[owner.ID]owner.Exit
+		pid   int32
 		want  string
 	}{
-		{"at once", 200 * time.Millisecond, exit(1), "exited with status 1; nodemon still runs and waits"},
-		{"once it has been written", 6 * time.Second, exit(1), "exited with status 1; nodemon still runs and waits"},
-		{"how another one ended", time.Second, exit(2), "still running, no longer listening; nodemon still runs and waits"},
-		{"when that is past", 2 * recall, exit(1), "still running, no longer listening; nodemon still runs and waits"},
+		{"at once", 200 * time.Millisecond, 1, "exited with status 1; nodemon still runs and waits"},
+		{"once it has been written", 6 * time.Second, 1, "exited with status 1; nodemon still runs and waits"},
+		{"how another one ended", time.Second, 2, "still running, no longer listening; nodemon still runs and waits"},
+		{"when that is past", 2 * recall, 1, "still running, no longer listening; nodemon still runs and waits"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			perform(t, func(t *testing.T, file string) {
@@ -233,12 +234,8 @@ func TestRecorderLearnsTheReason(t *testing.T) {
 				why.Supervisor = "nodemon"
 				d.Note(update(start, closes(serves(80, 1), why), closes(serves(81, 0), watcher.Reason{})))
 				d.wait(c.after)
-				u := update(time.Now())
-				u.Snapshot.Exits = c.exits
-				for range 3 { // it stays known
-					d.Note(u)
-					d.wait(10 * time.Second)
-				}
+				d.Note(update(time.Now(), watcher.Event{Kind: watcher.Explained, Server: watcher.Alone(serves(80, c.pid)), Reason: now}))
+				d.wait(10 * time.Second)
 				if got, ok := d.read().Last(80); got.Reason != c.want || !got.Closed.Equal(start) || !ok {
 					t.Errorf("got %+v, %v, want %q", got, ok, c.want)
 				}
@@ -374,7 +371,7 @@ func TestRecorderPace(t *testing.T) {
 		moved, tests := serves(80, 1), serves(40000, 2)
 		moved.Addrs = append(moved.Addrs, netip.IPv4Unspecified())
 		for range 100 {
-			u := update(time.Now(), opens(tests), watcher.Event{Kind: watcher.Exposed, Listener: moved, Before: serves(80, 1)})
+			u := update(time.Now(), opens(tests), watcher.Event{Kind: watcher.Exposed, Server: watcher.Alone(moved), Before: watcher.Alone(serves(80, 1))})
 			u.Snapshot.Listeners = []watcher.Listener{moved, tests}
 			d.Note(u)
 			d.wait(time.Second)
@@ -493,7 +490,6 @@ func TestNoteCostsNothing(t *testing.T) {
 	for i := range 300 {
 		u.Snapshot.Listeners = append(u.Snapshot.Listeners, serves(uint16(1000+i), 1))
 	}
-	u.Snapshot.Exits = map[owner.ID]owner.Exit{{PID: 9, Start: 9}: {}}
 	if n := testing.AllocsPerRun(100, func() { r.Note(u) }); n != 0 {
 		t.Errorf("an update without news costs %v allocations", n)
 	}
@@ -678,15 +674,15 @@ func BenchmarkMerge(b *testing.B) {
 	r := newRecorder(filepath.Join(b.TempDir(), name))
 	r.worthy(nil)
 	for i := range maxPorts {
-		c := r.closed(serves(uint16(1000+i), 1), crashed, time.Now())
-		if err := r.merge([]closing{c}, time.Now()); err != nil {
+		c := r.closed(watcher.Alone(serves(uint16(1000+i), 1)), crashed, time.Now())
+		if err := r.merge(c, time.Now()); err != nil {
 			b.Fatal(err)
 		}
 	}
 	b.ReportAllocs()
 	for i := 0; b.Loop(); i++ {
-		c := r.closed(serves(uint16(1000+i%maxPorts), int32(2+i)), crashed, time.Now())
-		if err := r.merge([]closing{c}, time.Now()); err != nil {
+		c := r.closed(watcher.Alone(serves(uint16(1000+i%maxPorts), int32(2+i))), crashed, time.Now())
+		if err := r.merge(c, time.Now()); err != nil {
 			b.Fatal(err)
 		}
 	}

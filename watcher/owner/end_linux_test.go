@@ -2,6 +2,7 @@ package owner_test
 
 import (
 	"os"
+	"reflect"
 	"runtime/debug"
 	"strconv"
 	"syscall"
@@ -30,8 +31,8 @@ func TestRefusalOfOtherUsers(t *testing.T) {
 	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: nobody}
 	v := start(t, cmd)
 	for _, force := range []bool{false, true} {
-		got := owner.End(t.Context(), v.Process, force, owner.Wait, v.holders)
-		if want := (owner.Result{Outcome: owner.Refused, Reason: "another user's process"}); got != want {
+		got := owner.End(t.Context(), alone(v.Process), force, owner.Wait, v.holders)
+		if want := (owner.Result{Outcome: owner.Refused, Reason: "another user's process"}); !reflect.DeepEqual(got, want) {
 			t.Errorf("got %+v, want %+v", got, want)
 		}
 	}
@@ -74,9 +75,9 @@ func TestEndClosesFiles(t *testing.T) {
 	}
 	before := files()
 	for range 3 {
-		owner.End(t.Context(), impostor, true, owner.Wait, v.holders)
-		owner.End(t.Context(), self, true, owner.Wait, v.holders)
-		owner.End(t.Context(), v.Process, true, owner.Wait, v.holders)
+		owner.End(t.Context(), alone(impostor), true, owner.Wait, v.holders)
+		owner.End(t.Context(), alone(self), true, owner.Wait, v.holders)
+		owner.End(t.Context(), alone(v.Process), true, owner.Wait, v.holders)
 	}
 	if after := files(); after > before {
 		t.Errorf("%d files are open, %d were before", after, before)

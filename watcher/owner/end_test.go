@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"os/signal"
 	"path/filepath"
+	"reflect"
 	"runtime"
 	"slices"
 	"strconv"
@@ -79,7 +80,7 @@ func roleEnd(pid string) error {
 	if err != nil {
 		return err
 	}
-	r := owner.End(context.Background(), p, false, owner.Wait, func(context.Context) ([]owner.Process, error) { return []owner.Process{p}, nil })
+	r := owner.End(context.Background(), alone(p), false, owner.Wait, func(context.Context) ([]owner.Process, error) { return []owner.Process{p}, nil })
 	fmt.Printf("%d %q %v\n", r.Outcome, r.Reason, r.Err)
 	return nil
 }
@@ -193,6 +194,9 @@ func (v *victim) holders(ctx context.Context) ([]owner.Process, error) {
 	return found, err
 }
 
+// alone is the group of a single process.
+func alone(p owner.Process) owner.Group { return owner.Group{Workers: []owner.Process{p}} }
+
 // needStop skips what asks a process to end on systems that cannot ask.
 func needStop(t *testing.T) {
 	t.Helper()
@@ -223,7 +227,10 @@ func TestEnd(t *testing.T) {
 				needStop(t)
 			}
 			v := start(t, command(t, tt.role, ""))
-			if got := owner.End(t.Context(), v.Process, tt.force, owner.Wait, v.holders); got != tt.want {
+			if tt.want.Outcome == owner.StillRunning {
+				tt.want.Left = []owner.Process{v.Process}
+			}
+			if got := owner.End(t.Context(), alone(v.Process), tt.force, owner.Wait, v.holders); !reflect.DeepEqual(got, tt.want) {
 				t.Errorf("got %+v, want %+v", got, tt.want)
 			}
 			if got := v.alive(); got != tt.alive {
@@ -235,14 +242,14 @@ func TestEnd(t *testing.T) {
 			if !v.Gone() { // though it is a zombie, for nobody has waited for it yet
 				t.Error("not gone afterwards")
 			}
-			again := owner.End(t.Context(), v.Process, true, owner.Wait, v.holders)
-			if want := (owner.Result{Outcome: owner.AlreadyGone}); again != want {
+			again := owner.End(t.Context(), alone(v.Process), true, owner.Wait, v.holders)
+			if want := (owner.Result{Outcome: owner.AlreadyGone}); !reflect.DeepEqual(again, want) {
 				t.Errorf("the second time got %+v, want %+v", again, want)
 			}
 			if err := v.cmd.Wait(); runtime.GOOS != "windows" && err.Error() != tt.status {
 				t.Errorf("ended by %q, want %q", err, tt.status)
 			}
-			if again := owner.End(t.Context(), v.Process, true, owner.Wait, v.holders); again.Outcome != owner.AlreadyGone || again.Err != nil {
+			if again := owner.End(t.Context(), alone(v.Process), true, owner.Wait, v.holders); again.Outcome != owner.AlreadyGone || again.Err != nil {
 				t.Errorf("the third time got %+v", again)
 			}
 		})
@@ -259,8 +266,8 @@ func TestEndWatched(t *testing.T) {
 		defer close(ended)
 		v.cmd.Wait()
 	}()
-	got := owner.End(t.Context(), v.Process, false, owner.Wait, v.holders)
-	if want := (owner.Result{Outcome: owner.Freed, Ended: true}); got != want {
+	got := owner.End(t.Context(), alone(v.Process), false, owner.Wait, v.holders)
+	if want := (owner.Result{Outcome: owner.Freed, Ended: true}); !reflect.DeepEqual(got, want) {
 		t.Errorf("got %+v, want %+v", got, want)
 	}
 	<-ended
@@ -270,12 +277,12 @@ func TestEndWatched(t *testing.T) {
 func TestEndLate(t *testing.T) {
 	t.Parallel()
 	v := start(t, command(t, "obedient", ""))
-	got := owner.End(t.Context(), v.Process, true, owner.Wait, func(context.Context) ([]owner.Process, error) {
+	got := owner.End(t.Context(), alone(v.Process), true, owner.Wait, func(context.Context) ([]owner.Process, error) {
 		v.cmd.Process.Kill()
 		v.cmd.Wait()
 		return []owner.Process{v.Process}, nil // as it was when it was looked up
 	})
-	if want := (owner.Result{Outcome: owner.AlreadyGone}); got != want {
+	if want := (owner.Result{Outcome: owner.AlreadyGone}); !reflect.DeepEqual(got, want) {
 		t.Errorf("got %+v, want %+v", got, want)
 	}
 }
@@ -322,7 +329,7 @@ func TestEndMissesNobody(t *testing.T) {
 				if !force && !owner.CanStop() {
 					continue
 				}
-				got := owner.End(t.Context(), tt.p, force, owner.Wait, tt.holders)
+				got := owner.End(t.Context(), alone(tt.p), force, owner.Wait, tt.holders)
 				if got.Outcome != tt.want || errors.Is(got.Err, errScan) != (tt.want == owner.Failed) || (got.Reason != "") != (tt.want == owner.Refused) {
 					t.Errorf("with force %v got %+v, want outcome %d", force, got, tt.want)
 				}
@@ -334,19 +341,86 @@ func TestEndMissesNobody(t *testing.T) {
 	}
 }
 
+// TestEndOfGroups has groups of two processes and, for some, of a master that is none. Who is not hit survives.
+func TestEndOfGroups(t *testing.T) {
+	self, err := owner.Identify(int32(os.Getpid()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	both := func(a, b owner.Process) []owner.Process { return []owner.Process{a, b} }
+	for _, tt := range []struct {
+		name   string
+		group  func(a, b, other owner.Process) owner.Group
+		holds  func(a, b owner.Process) []owner.Process // the port, as long as they live
+		err    error                                    // of a scan
+		want   owner.Outcome
+		reason string
+		alive  [2]bool
+	}{
+		{name: "two workers", want: owner.Freed},
+		{name: "one has let go", holds: func(a, _ owner.Process) []owner.Process { return []owner.Process{a} }, want: owner.Freed, alive: [2]bool{false, true}},
+		{name: "both have let go", holds: func(_, _ owner.Process) []owner.Process { return nil }, want: owner.AlreadyGone, alive: [2]bool{true, true}},
+		{name: "one has ended", group: func(a, b, _ owner.Process) owner.Group {
+			a.Start--
+			return owner.Group{Workers: both(a, b)}
+		}, want: owner.Shared, alive: [2]bool{true, false}},
+		{name: "one is never signalled", group: func(a, _, _ owner.Process) owner.Group { return owner.Group{Workers: both(a, self)} },
+			want: owner.Refused, reason: "porttray itself", alive: [2]bool{true, true}},
+		{name: "one is unknown", group: func(a, _, _ owner.Process) owner.Group { return owner.Group{Workers: both(a, owner.Process{})} },
+			want: owner.Refused, reason: "its process is unknown", alive: [2]bool{true, true}},
+		{name: "another server would end", err: fmt.Errorf("scan: %w", owner.Refusal("also serves blog :5602")),
+			want: owner.Refused, reason: "also serves blog :5602", alive: [2]bool{true, true}},
+		{name: "a scan fails", err: errors.New("no table"), want: owner.Failed, alive: [2]bool{true, true}},
+		{name: "the master is this program", group: func(a, b, _ owner.Process) owner.Group { return owner.Group{Master: self, Workers: both(a, b)} },
+			want: owner.Refused, reason: "porttray itself", alive: [2]bool{true, true}},
+		{name: "the master is no parent of theirs", group: func(a, b, other owner.Process) owner.Group { return owner.Group{Master: other, Workers: both(a, b)} },
+			want: owner.AlreadyGone, alive: [2]bool{true, true}},
+		{name: "the master has ended, and its PID is another's", group: func(a, b, other owner.Process) owner.Group {
+			other.Start--
+			return owner.Group{Master: other, Workers: both(a, b)}
+		}, want: owner.Freed},
+		{name: "the master runs another program", group: func(a, b, other owner.Process) owner.Group {
+			other.Exe = filepath.Join(os.TempDir(), "other")
+			return owner.Group{Master: other, Workers: both(a, b)}
+		}, want: owner.Freed},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			a, b, other := start(t, command(t, "obedient", "")), start(t, command(t, "obedient", "")), start(t, command(t, "obedient", ""))
+			group := owner.Group{Workers: both(a.Process, b.Process)}
+			if tt.group != nil {
+				group = tt.group(a.Process, b.Process, other.Process)
+			}
+			holds := both(a.Process, b.Process)
+			if tt.holds != nil {
+				holds = tt.holds(a.Process, b.Process)
+			}
+			got := owner.End(t.Context(), group, true, owner.Wait, func(context.Context) ([]owner.Process, error) {
+				return slices.DeleteFunc(slices.Clone(holds), owner.Process.Gone), tt.err
+			})
+			if got.Outcome != tt.want || got.Reason != tt.reason {
+				t.Errorf("got %+v, want outcome %d, reason %q", got, tt.want, tt.reason)
+			}
+			if alive := [2]bool{a.alive(), b.alive()}; alive != tt.alive || !other.alive() {
+				t.Errorf("alive afterwards: %v, want %v; another one: %v", alive, tt.alive, other.alive())
+			}
+		})
+	}
+}
+
 // TestEndTaken has a newcomer on the port as soon as the victim has left it.
 func TestEndTaken(t *testing.T) {
 	t.Parallel()
 	v := start(t, command(t, "obedient", ""))
 	neighbour, newcomer := owner.Process{PID: v.PID, Start: v.Start + 1}, owner.Process{PID: v.PID, Start: v.Start + 2, Name: "newcomer"}
 	scans := 0
-	got := owner.End(t.Context(), v.Process, true, owner.Wait, func(context.Context) ([]owner.Process, error) {
+	got := owner.End(t.Context(), alone(v.Process), true, owner.Wait, func(context.Context) ([]owner.Process, error) {
 		if scans++; scans == 1 {
 			return []owner.Process{neighbour, v.Process}, nil
 		}
 		return []owner.Process{neighbour, newcomer}, nil
 	})
-	if want := (owner.Result{Outcome: owner.Taken, Ended: true, By: newcomer}); got != want {
+	if want := (owner.Result{Outcome: owner.Taken, Ended: true, Left: []owner.Process{newcomer}}); !reflect.DeepEqual(got, want) {
 		t.Errorf("got %+v, want %+v", got, want)
 	}
 }
@@ -372,12 +446,12 @@ func TestRefusal(t *testing.T) {
 			if err != nil || p.Refusal != tt.want || p.Name != tt.name {
 				t.Errorf("read %+v, %v, want the refusal %q", p, err, tt.want)
 			}
-			got := owner.End(t.Context(), v.Process, true, owner.Wait, v.holders)
+			got := owner.End(t.Context(), alone(v.Process), true, owner.Wait, v.holders)
 			want := owner.Result{Outcome: owner.Refused, Reason: tt.want}
 			if tt.want == "" {
 				want = owner.Result{Outcome: owner.Freed, Ended: true}
 			}
-			if got != want {
+			if !reflect.DeepEqual(got, want) {
 				t.Errorf("End: got %+v, want %+v", got, want)
 			}
 			if v.alive() != (tt.want != "") {
@@ -412,10 +486,10 @@ func TestRefusalOfFamily(t *testing.T) {
 			if !force && !owner.CanStop() {
 				continue
 			}
-			got := owner.End(t.Context(), p, force, owner.Wait, func(context.Context) ([]owner.Process, error) {
+			got := owner.End(t.Context(), alone(p), force, owner.Wait, func(context.Context) ([]owner.Process, error) {
 				return nil, errors.New("not refused") // and so nothing is signalled
 			})
-			if want := (owner.Result{Outcome: owner.Refused, Reason: want}); got != want {
+			if want := (owner.Result{Outcome: owner.Refused, Reason: want}); !reflect.DeepEqual(got, want) {
 				t.Errorf("process %d, force %v: got %+v, want %+v", p.PID, force, got, want)
 			}
 		}

@@ -1,6 +1,7 @@
 package owner
 
 import (
+	"cmp"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -85,6 +86,20 @@ func Numbered(name string, pid int32) string {
 		name = "“" + strings.NewReplacer("“", "'", "”", "'").Replace(name) + "”"
 	}
 	return fmt.Sprintf("%s (PID %d)", name, pid)
+}
+
+// NumberedAll names processes, as many as fit on a line: "node (PID 1), node (PID 2) and 7 more".
+func NumberedAll(list []Process) string {
+	const few = 4
+	var names []string
+	for _, p := range list[:min(few, len(list))] {
+		names = append(names, Numbered(cmp.Or(Printable(p.Name, 24), "a process"), p.PID))
+	}
+	text := strings.Join(names, ", ")
+	if more := len(list) - few; more > 0 {
+		text += fmt.Sprintf(" and %d more", more)
+	}
+	return text
 }
 
 // shorten cuts s to max characters, the last of which is then an ellipsis.

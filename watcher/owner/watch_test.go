@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"os"
+	"reflect"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -28,6 +29,7 @@ func TestWatch(t *testing.T) {
 		holders []Process
 		err     error
 	}
+	stays := Result{Outcome: StillRunning, Left: []Process{alive}}
 	tests := []struct {
 		name   string
 		p      Process
@@ -37,20 +39,20 @@ func TestWatch(t *testing.T) {
 		after  time.Duration
 		scans  int // at most
 	}{
-		{"stays", alive, []Process{alive}, []port{{never, []Process{alive}, nil}}, Result{Outcome: StillRunning}, Wait, 5},
-		{"stays beside another", alive, []Process{alive, neighbour}, []port{{never, []Process{neighbour, alive}, nil}}, Result{Outcome: StillRunning}, Wait, 5},
+		{"stays", alive, []Process{alive}, []port{{never, []Process{alive}, nil}}, stays, Wait, 5},
+		{"stays beside another", alive, []Process{alive, neighbour}, []port{{never, []Process{neighbour, alive}, nil}}, stays, Wait, 5},
 		{"lets go", alive, []Process{alive}, []port{{2500 * ms, []Process{alive}, nil}, {never, nil, nil}}, Result{Outcome: Freed}, 3100 * ms, 4},
-		{"lets go, another stays", alive, []Process{alive, neighbour}, []port{{never, []Process{neighbour}, nil}}, Result{Outcome: Freed}, 1100 * ms, 2},
-		{"one scan lacks it", alive, []Process{alive}, []port{{1000 * ms, nil, nil}, {never, []Process{alive}, nil}}, Result{Outcome: StillRunning}, Wait, 5},
-		{"hands over", alive, []Process{alive}, []port{{never, []Process{newcomer}, nil}}, Result{Outcome: Taken, By: newcomer}, 1100 * ms, 2},
+		{"lets go, another stays", alive, []Process{alive, neighbour}, []port{{never, []Process{neighbour}, nil}}, Result{Outcome: Shared, Left: []Process{neighbour}}, 1100 * ms, 2},
+		{"one scan lacks it", alive, []Process{alive}, []port{{1000 * ms, nil, nil}, {never, []Process{alive}, nil}}, stays, Wait, 5},
+		{"hands over", alive, []Process{alive}, []port{{never, []Process{newcomer}, nil}}, Result{Outcome: Taken, Left: []Process{newcomer}}, 1100 * ms, 2},
 		{"one scan fails", alive, []Process{alive}, []port{{1000 * ms, nil, errScan}, {never, nil, nil}}, Result{Outcome: Freed}, 2100 * ms, 3},
 
 		{"ends", ended, []Process{ended}, []port{{never, nil, nil}}, Result{Outcome: Freed, Ended: true}, 50 * ms, 1},
-		{"ends, another stays", ended, []Process{neighbour, ended}, []port{{never, []Process{neighbour}, nil}}, Result{Outcome: Freed, Ended: true}, 50 * ms, 1},
-		{"ends, another takes over", ended, []Process{ended}, []port{{never, []Process{newcomer}, nil}}, Result{Outcome: Taken, By: newcomer, Ended: true}, 100 * ms, 2},
-		{"ends, somebody takes over", ended, []Process{ended}, []port{{never, []Process{unknown}, nil}}, Result{Outcome: Taken, Ended: true}, 100 * ms, 2},
+		{"ends, another stays", ended, []Process{neighbour, ended}, []port{{never, []Process{neighbour}, nil}}, Result{Outcome: Shared, Ended: true, Left: []Process{neighbour}}, 50 * ms, 1},
+		{"ends, another takes over", ended, []Process{ended}, []port{{never, []Process{newcomer}, nil}}, Result{Outcome: Taken, Left: []Process{newcomer}, Ended: true}, 100 * ms, 2},
+		{"ends, somebody takes over", ended, []Process{ended}, []port{{never, []Process{unknown}, nil}}, Result{Outcome: Taken, Ended: true, Left: []Process{unknown}}, 100 * ms, 2},
 		{"ends, another takes over for an instant", ended, []Process{ended}, []port{{50 * ms, []Process{newcomer}, nil}, {never, nil, nil}}, Result{Outcome: Freed, Ended: true}, 100 * ms, 2},
-		{"ends, its PID is used again", ended, []Process{ended}, []port{{never, []Process{alive}, nil}}, Result{Outcome: Taken, By: alive, Ended: true}, 100 * ms, 2},
+		{"ends, its PID is used again", ended, []Process{ended}, []port{{never, []Process{alive}, nil}}, Result{Outcome: Taken, Left: []Process{alive}, Ended: true}, 100 * ms, 2},
 		{"ends, the first scan is old", ended, []Process{ended}, []port{{50 * ms, []Process{ended}, nil}, {never, nil, nil}}, Result{Outcome: Freed, Ended: true}, 100 * ms, 2},
 		{"ends, the first scan fails", ended, []Process{ended}, []port{{50 * ms, nil, errScan}, {never, nil, nil}}, Result{Outcome: Freed, Ended: true}, 100 * ms, 2},
 	}
@@ -58,7 +60,7 @@ func TestWatch(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				start, scans := time.Now(), 0
-				got := watch(t.Context(), tt.p, tt.before, Wait, func(context.Context) ([]Process, error) {
+				got := watch(t.Context(), []Process{tt.p}, tt.before, Wait, func(context.Context) ([]Process, error) {
 					scans++
 					for _, now := range tt.ports {
 						if time.Since(start) <= now.until {
@@ -67,7 +69,7 @@ func TestWatch(t *testing.T) {
 					}
 					return nil, nil
 				})
-				if got != tt.want || time.Since(start) != tt.after {
+				if !reflect.DeepEqual(got, tt.want) || time.Since(start) != tt.after {
 					t.Errorf("got %+v after %v, want %+v after %v", got, time.Since(start), tt.want, tt.after)
 				}
 				if scans > tt.scans {
@@ -75,6 +77,47 @@ func TestWatch(t *testing.T) {
 				}
 			})
 		})
+	}
+}
+
+// TestJudge has groups of several processes, of which some are left.
+func TestJudge(t *testing.T) {
+	a, b, c := Process{PID: 1, Start: 1}, Process{PID: 2, Start: 1}, Process{PID: 3, Start: 1}
+	for name, tt := range map[string]struct {
+		group, before, after []Process
+		want                 Result
+	}{
+		"all are left":      {[]Process{a, b}, []Process{a, b}, []Process{a, b}, Result{Outcome: StillRunning, Left: []Process{a, b}}},
+		"one is left":       {[]Process{a, b}, []Process{a, b}, []Process{c, b}, Result{Outcome: StillRunning, Left: []Process{b}}},
+		"none is left":      {[]Process{a, b}, []Process{a, b}, nil, Result{Outcome: Freed}},
+		"another one stays": {[]Process{a, b}, []Process{a, b, c}, []Process{c}, Result{Outcome: Shared, Left: []Process{c}}},
+		"another one comes": {[]Process{a}, []Process{a, b}, []Process{b, c}, Result{Outcome: Taken, Left: []Process{c}}},
+		"nobody was there":  {nil, nil, []Process{{}}, Result{Outcome: Taken, Left: []Process{{}}}},
+		"an unknown stays":  {[]Process{a}, []Process{{}, a}, []Process{{}}, Result{Outcome: Shared, Left: []Process{{}}}},
+	} {
+		if got := Judge(tt.group, tt.before, tt.after); !reflect.DeepEqual(got, tt.want) {
+			t.Errorf("%s: got %+v, want %+v", name, got, tt.want)
+		}
+	}
+}
+
+// TestGroup names groups.
+func TestGroup(t *testing.T) {
+	a, b, c := Process{PID: 1}, Process{PID: 2}, Process{PID: 3}
+	for _, tt := range []struct {
+		g     Group
+		first int32
+		and   string
+	}{
+		{Group{Workers: []Process{a}}, 1, ""},
+		{Group{Workers: []Process{b, a}}, 2, " and 1 worker"},
+		{Group{Workers: []Process{b, a, c}}, 2, " and 2 workers"},
+		{Group{Master: c, Workers: []Process{a}}, 3, " and 1 worker"},
+		{Group{Master: c, Workers: []Process{a, b}}, 3, " and 2 workers"},
+	} {
+		if first, and := tt.g.First().PID, tt.g.And(); first != tt.first || and != tt.and {
+			t.Errorf("%+v: got %d%s, want %d%s", tt.g, first, and, tt.first, tt.and)
+		}
 	}
 }
 
@@ -87,8 +130,8 @@ func TestWatchCancelled(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
 		defer cancel()
 		start := time.Now()
-		got := watch(ctx, p, []Process{p}, Wait, func(context.Context) ([]Process, error) { return []Process{p}, nil })
-		if want := (Result{Outcome: StillRunning}); got != want || time.Since(start) != 300*time.Millisecond {
+		got := watch(ctx, []Process{p}, []Process{p}, Wait, func(context.Context) ([]Process, error) { return []Process{p}, nil })
+		if want := (Result{Outcome: StillRunning, Left: []Process{p}}); !reflect.DeepEqual(got, want) || time.Since(start) != 300*time.Millisecond {
 			t.Errorf("got %+v after %v, want %+v at the end of the context", got, time.Since(start), want)
 		}
 	})
@@ -103,7 +146,7 @@ func TestWatchEnd(t *testing.T) {
 	for _, took := range []time.Duration{240 * time.Millisecond, 2200 * time.Millisecond} {
 		synctest.Test(t, func(t *testing.T) {
 			start := time.Now()
-			got := watch(t.Context(), p, []Process{p}, Wait, func(ctx context.Context) ([]Process, error) {
+			got := watch(t.Context(), []Process{p}, []Process{p}, Wait, func(ctx context.Context) ([]Process, error) {
 				select {
 				case <-time.After(took):
 				case <-ctx.Done():
@@ -114,7 +157,7 @@ func TestWatchEnd(t *testing.T) {
 				}
 				return []Process{p}, nil
 			})
-			if want := (Result{Outcome: StillRunning}); got != want {
+			if want := (Result{Outcome: StillRunning, Left: []Process{p}}); !reflect.DeepEqual(got, want) {
 				t.Errorf("scans of %v: got %+v, want %+v", took, got, want)
 			}
 		})
@@ -129,7 +172,7 @@ func TestWatchBlind(t *testing.T) {
 	}
 	synctest.Test(t, func(t *testing.T) {
 		errScan := errors.New("no table")
-		got := watch(t.Context(), p, []Process{p}, Wait, func(context.Context) ([]Process, error) { return nil, errScan })
+		got := watch(t.Context(), []Process{p}, []Process{p}, Wait, func(context.Context) ([]Process, error) { return nil, errScan })
 		if got.Outcome != Unclear || !errors.Is(got.Err, errScan) || !strings.Contains(got.Err.Error(), "who holds the port") {
 			t.Errorf("got %+v, want the error %q", got, errScan)
 		}

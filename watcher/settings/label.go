@@ -6,22 +6,37 @@ import (
 	"porttray/watcher"
 )
 
-// Labelled returns an update in which the listeners have the names that the rules give them. What u holds stays as it was.
-func (s Settings) Labelled(u watcher.Update) watcher.Update {
-	named := func(l watcher.Listener) bool { return l.Label != "" }
-	if len(s.Rules) == 0 && !slices.ContainsFunc(u.Snapshot.Listeners, named) {
+// Applied returns the update with the names and sections that the rules give to servers. What u holds stays as it was.
+func (s Settings) Applied(u watcher.Update) watcher.Update {
+	if len(s.Rules) == 0 {
 		return u
 	}
-	name := func(l *watcher.Listener) { l.Label = s.Rule(*l).Label }
-	u.Snapshot.Listeners, u.Events = slices.Clone(u.Snapshot.Listeners), slices.Clone(u.Events)
-	for i := range u.Snapshot.Listeners {
-		name(&u.Snapshot.Listeners[i])
+	u.Snapshot.Listeners, u.Snapshot.Servers, u.Events = slices.Clone(u.Snapshot.Listeners), slices.Clone(u.Snapshot.Servers), slices.Clone(u.Events)
+	for i, l := range u.Snapshot.Listeners {
+		u.Snapshot.Listeners[i].Label = s.Rule(l).Label
 	}
+	for i := range u.Snapshot.Servers {
+		s.apply(&u.Snapshot.Servers[i])
+	}
+	watcher.TitleAll(u.Snapshot.Servers)
 	for i := range u.Events {
-		name(&u.Events[i].Listener)
-		if u.Events[i].Kind != watcher.Opened && u.Events[i].Kind != watcher.Closed {
-			name(&u.Events[i].Before)
+		s.apply(&u.Events[i].Server)
+		if u.Events[i].Before.Port != 0 {
+			s.apply(&u.Events[i].Before)
 		}
 	}
 	return u
+}
+
+// apply gives a server what the rule for its head port says.
+func (s Settings) apply(on *watcher.Server) {
+	rule := s.Rule(on.Listener)
+	if on.Section = rule.Section(on.Section); rule.Label != "" {
+		on.Label = rule.Label
+		on.Title = on.Name()
+	}
+	on.Also = slices.Clone(on.Also)
+	for i, l := range on.Also {
+		on.Also[i].Label = s.Rule(l).Label
+	}
 }

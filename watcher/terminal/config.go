@@ -8,9 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"porttray/watcher"
 	"porttray/watcher/doctor"
-	"porttray/watcher/port"
 	"porttray/watcher/settings"
 )
 
@@ -93,18 +91,6 @@ func configText(file string, s settings.Settings) []byte {
 		fmt.Fprintf(&b, "rule %-4d %s\n", i+1, clean(r.String()))
 	}
 	return []byte(b.String())
-}
-
-// sectionsBy returns the sections that the listeners are in by the rules.
-func sectionsBy(rules settings.Settings, all []watcher.Listener, system port.System) map[watcher.ID]watcher.Section {
-	sections := watcher.Sections(all, system.HandedOut)
-	if len(rules.Rules) == 0 {
-		return sections
-	}
-	for _, l := range all {
-		sections[l.ID()] = rules.Rule(l).Section(sections[l.ID()])
-	}
-	return sections
 }
 
 // settingsFinding tells the doctor of the settings file.

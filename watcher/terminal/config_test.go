@@ -56,7 +56,7 @@ func TestFollowerHeedsRules(t *testing.T) {
 	f.write = f.lines
 	all := many().Listeners
 	f.tell(watcher.Update{Snapshot: snapshot()}, at(9, 30, 0))
-	u := watcher.Update{Snapshot: snapshot(all[1], all[3]), Events: []watcher.Event{{Listener: all[1]}, {Listener: all[3]}}}
+	u := watcher.Update{Snapshot: snapshot(all[1], all[3]), Events: []watcher.Event{{Server: only(all[1])}, {Server: only(all[3])}}}
 	if got := string(f.tell(u, at(9, 30, 1))); !strings.HasPrefix(got, "09:30:01  opened  5173  Shop (PID 4711)") || strings.Count(got, "\n") != 1 {
 		t.Errorf("wrote\n%s", got)
 	}

@@ -3,7 +3,9 @@ package terminal
 import (
 	"bytes"
 	"fmt"
+	"io"
 	"log/slog"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -17,6 +19,15 @@ const roleKey = "PORTTRAY_TEST_ROLE"
 
 // play plays a role.
 func play(role string) error {
+	if role == "listen" { // says on which port, until nobody writes to it any more
+		l, err := net.Listen("tcp4", "127.0.0.1:0")
+		if err != nil {
+			return err
+		}
+		fmt.Println(l.Addr().(*net.TCPAddr).Port)
+		_, err = io.Copy(io.Discard, os.Stdin)
+		return err
+	}
 	if role != "crash" {
 		return systemRole(role)
 	}

@@ -66,8 +66,8 @@ func TestWatchRightToLeft(t *testing.T) {
 	f.write = f.lines
 	f.tell(watcher.Update{Snapshot: snapshot()}, at(9, 30, 0))
 	events := []watcher.Event{
-		{Kind: watcher.Opened, Listener: s.Listeners[2]},
-		{Kind: watcher.Replaced, Listener: s.Listeners[0], Before: s.Listeners[1]},
+		{Kind: watcher.Opened, Server: only(s.Listeners[2])},
+		{Kind: watcher.Replaced, Server: only(s.Listeners[0]), Before: only(s.Listeners[1])},
 	}
 	got := marked(f.tell(watcher.Update{Snapshot: s, Events: events}, at(9, 30, 1)))
 	const want = `

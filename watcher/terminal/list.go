@@ -96,18 +96,17 @@ func writeList(c *cobra.Command, what listing) error {
 
 // choose returns the servers or ports to list, and how many were left out because they are not in the main list.
 func (what listing) choose(system port.System) (list []explain.Listener, hidden int) {
-	now := what.rules.Labelled(watcher.Update{Snapshot: what.Snapshot}).Snapshot
-	for _, s := range watcher.Servers(now.Listeners, system.HandedOut) {
-		section := what.rules.Rule(s.Listener).Section(s.Section)
+	for _, s := range what.rules.Applied(watcher.Update{Snapshot: what.Snapshot}).Snapshot.Servers {
 		parts := []watcher.Server{s}
 		if what.ports {
-			parts = []watcher.Server{{Listener: s.Listener}}
+			parts = []watcher.Server{watcher.Alone(s.Listener)}
 			for _, l := range s.Also {
-				parts = append(parts, watcher.Server{Listener: l})
+				parts = append(parts, watcher.Alone(l))
 			}
 		}
 		for _, part := range parts {
-			told := explain.OfServer(part, section, system)
+			part.Section = s.Section
+			told := explain.OfServer(part, system)
 			if what.commands {
 				told.Command = part.Facts.Command
 			}

@@ -1,6 +1,7 @@
 package terminal
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"net/netip"
@@ -34,8 +35,7 @@ known to be no web server, such as a database, is not opened unless a rule says 
 			if err != nil {
 				return err
 			}
-			here := slices.DeleteFunc(now.Listeners, func(l watcher.Listener) bool { return l.Port != q.Port }) // as further ports, too
-			s, at, err := toOpen(watcher.Servers(here, port.Read().HandedOut), q)
+			s, at, err := toOpen(serversOn(now, q.Port), q)
 			if err != nil {
 				return err
 			}
@@ -87,22 +87,12 @@ func isNoPage(l watcher.Listener) string {
 // toOpen returns the one of the servers on a port that somebody asks for. If there are others, it also returns an address that leads
 // to it alone.
 func toOpen(servers []watcher.Server, q explain.Question) (s watcher.Server, literal netip.Addr, err error) {
-	asked := slices.DeleteFunc(slices.Clone(servers), func(s watcher.Server) bool {
-		return len(q.Addrs) > 0 && !slices.ContainsFunc(q.Addrs, func(a netip.Addr) bool { return listensAt(s, a) })
-	})
+	asked := askedFor(servers, q)
 	switch {
 	case len(asked) == 0:
 		return s, literal, fmt.Errorf("nothing listens on %s; porttray explain %s tells more", q, strings.TrimPrefix(q.String(), "port "))
 	case len(asked) > 1:
-		var choices strings.Builder
-		for _, s := range asked {
-			at := "(no address leads to it alone)"
-			if literal := s.Literal(servers); literal.IsValid() {
-				at = "porttray open " + browser.AddressAt(literal, s.Port)
-			}
-			fmt.Fprintf(&choices, "\n  %s  %s", at, describe(s.Listener))
-		}
-		return s, literal, fmt.Errorf("%d servers listen on port %d; say which one:%s", len(asked), q.Port, choices.String())
+		return s, literal, undecided(asked, servers, "open", func(watcher.Server) string { return "" })
 	}
 	if s = asked[0]; s.Shared {
 		literal = s.Literal(servers)
@@ -110,11 +100,45 @@ func toOpen(servers []watcher.Server, q explain.Question) (s watcher.Server, lit
 	return s, literal, nil
 }
 
-// listensAt reports whether a server takes connections at an address.
+// serversOn returns the servers on a port. Each is known by that port, also where it is a further one.
+func serversOn(now watcher.Snapshot, p uint16) []watcher.Server {
+	here := slices.DeleteFunc(slices.Clone(now.Listeners), func(l watcher.Listener) bool { return l.Port != p })
+	return watcher.Servers(here, port.Read().HandedOut)
+}
+
+// askedFor returns those of the servers on a port that somebody asks for. At each address, one that is bound to it goes before one
+// that is bound to all.
+func askedFor(servers []watcher.Server, q explain.Question) []watcher.Server {
+	if len(q.Addrs) == 0 {
+		return servers
+	}
+	return slices.DeleteFunc(slices.Clone(servers), func(s watcher.Server) bool {
+		return !slices.ContainsFunc(q.Addrs, func(at netip.Addr) bool {
+			bound := slices.ContainsFunc(servers, func(o watcher.Server) bool { return slices.Contains(o.Addrs, at) })
+			return slices.Contains(s.Addrs, at) || !bound && listensAt(s, at)
+		})
+	})
+}
+
+// undecided returns the error that several servers were asked for. For each it has the command that names it, where possible by an
+// address that leads to it alone, else with what otherwise returns.
+func undecided(asked, servers []watcher.Server, command string, otherwise func(watcher.Server) string) error {
+	var choices strings.Builder
+	for _, s := range asked {
+		at := cmp.Or(otherwise(s), "(no address leads to it alone)")
+		if literal := s.Literal(servers); literal.IsValid() {
+			at = "porttray " + command + " " + browser.AddressAt(literal, s.Port)
+		}
+		fmt.Fprintf(&choices, "\n  %s  %s", at, describe(s.Listener))
+	}
+	return fmt.Errorf("%d servers listen on port %d; say which one:%s", len(asked), asked[0].Port, choices.String())
+}
+
+// listensAt reports whether a server is bound to all addresses of the family of one.
 func listensAt(s watcher.Server, at netip.Addr) bool {
 	all := netip.IPv4Unspecified()
 	if at.Is6() {
 		all = netip.IPv6Unspecified()
 	}
-	return slices.Contains(s.Addrs, at) || slices.Contains(s.Addrs, all)
+	return slices.Contains(s.Addrs, all)
 }

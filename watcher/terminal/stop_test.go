@@ -3,6 +3,7 @@ package terminal
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -10,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"porttray/watcher"
+	"porttray/watcher/explain"
 	"porttray/watcher/owner"
 	"porttray/watcher/owner/engine"
 )
@@ -25,9 +27,21 @@ func TestStopping(t *testing.T) {
 	both.Owner.PID = 901
 	one := snapshot(listener(3000, node, "127.0.0.1"))
 	two := snapshot(listener(3000, node, "127.0.0.1"), listener(3000, ruby, "::1"))
+	twins := snapshot(listener(3000, node, "127.0.0.1"), listener(3000, ruby, "127.0.0.1"))
+	all := snapshot(listener(3000, node, "127.0.0.1"), listener(3000, ruby, "0.0.0.0"))
+	worker := func(pid int32, orphan bool, above ...owner.ID) watcher.Listener {
+		l := listener(3000, owner.Process{PID: pid, Start: 1, Name: "python3", Exe: "/usr/bin/python3", Dir: "/srv", User: "1000"}, "127.0.0.1")
+		l.Facts.Orphan, l.Facts.Forked = orphan, !orphan
+		copy(l.Facts.Ancestors[:], above)
+		return l
+	}
+	master := owner.ID{PID: 9, Start: 1}
+	led := snapshot(worker(10, false, master), worker(11, false, master), listener(3000, ruby, "::1"))
+	orphans := snapshot(worker(10, true), worker(11, true), worker(12, true))
 	for name, tt := range map[string]struct {
 		now         watcher.Snapshot
 		port        uint16
+		at          string // the address that is asked for, if any
 		pid         int32
 		kill        bool
 		result      owner.Result
@@ -46,8 +60,8 @@ func TestStopping(t *testing.T) {
 		"interrupted":   {now: one, port: 3000, interrupted: true, result: owner.Result{Outcome: owner.StillRunning}, hit: 4711, err: "node (PID 4711) was asked to end; whether it does was not waited for"},
 		"unkillable":    {now: one, port: 3000, kill: true, result: owner.Result{Outcome: owner.StillRunning}, hit: 4711, err: "node (PID 4711) is still there after 5s"},
 		"held":          {now: one, port: 3000, result: owner.Result{Outcome: owner.StillRunning, Ended: true}, hit: 4711, err: "node (PID 4711) has ended, but something holds port 3000 still"},
-		"taken":         {now: one, port: 3000, result: owner.Result{Outcome: owner.Taken, By: ruby, Ended: true}, hit: 4711, err: "node (PID 4711) let go of port 3000, but now ruby (PID 4712) has it"},
-		"taken unseen":  {now: one, port: 3000, result: owner.Result{Outcome: owner.Taken, Ended: true}, hit: 4711, err: "node (PID 4711) let go of port 3000, but now a process that this user cannot see has it"},
+		"taken":         {now: one, port: 3000, result: owner.Result{Outcome: owner.Taken, Left: []owner.Process{ruby}, Ended: true}, hit: 4711, err: "node (PID 4711) let go of port 3000, but now ruby (PID 4712) has it"},
+		"taken unseen":  {now: one, port: 3000, result: owner.Result{Outcome: owner.Taken, Left: []owner.Process{{}}, Ended: true}, hit: 4711, err: "node (PID 4711) let go of port 3000, but now a process that this user cannot see has it"},
 		"gone":          {now: one, port: 3000, result: owner.Result{Outcome: owner.AlreadyGone}, hit: 4711, err: "node (PID 4711) no longer listens on port 3000, so nothing was stopped; try again"},
 		"not permitted": {now: one, port: 3000, result: owner.Result{Outcome: owner.NotPermitted, Err: errDry}, hit: 4711, err: "the system does not let this user stop node (PID 4711)"},
 		"unclear":       {now: one, port: 3000, result: owner.Result{Outcome: owner.Unclear, Err: errDry}, hit: 4711, err: "node (PID 4711) was asked to end; what came of it cannot be seen: no space left on device"},
@@ -56,8 +70,19 @@ func TestStopping(t *testing.T) {
 			err: "cupsd (PID 80) is never stopped from here: another user's process; it is x-cups's"},
 		"hidden": {now: snapshot(listener(631, owner.Process{Foreign: true, User: "x-cups"}, "::1")), port: 631, result: owner.Result{Outcome: owner.Refused, Reason: "its process is unknown"},
 			err: "a process that this user cannot see is never stopped from here; it is x-cups's"},
-		"several":             {now: two, port: 3000, err: "2 listen on port 3000; say with --pid which one to stop:\n  node (PID 4711), 127.0.0.1\n  ruby (PID 4712), ::1"},
-		"one of them":         {now: two, port: 3000, pid: 4712, result: owner.Result{Outcome: owner.Freed, Ended: true}, hit: 4712, err: "ruby (PID 4712) stopped; 1 more on port 3000"},
+		"several":                        {now: two, port: 3000, err: "2 servers listen on port 3000; say which one:\n  porttray stop 127.0.0.1:3000  node (PID 4711), 127.0.0.1\n  porttray stop [::1]:3000  ruby (PID 4712), ::1"},
+		"one of them":                    {now: two, port: 3000, pid: 4712, result: owner.Result{Outcome: owner.Shared, Ended: true, Left: []owner.Process{node}}, hit: 4712, err: "ruby (PID 4712) stopped; node (PID 4711) still listens on 3000"},
+		"one, by its address":            {now: two, port: 3000, at: "[::1]", result: owner.Result{Outcome: owner.Freed, Ended: true}, hit: 4712, out: "Port 3000 is free: ruby (PID 4712) stopped."},
+		"one that has the very address":  {now: all, port: 3000, at: "127.0.0.1", result: owner.Result{Outcome: owner.Freed, Ended: true}, hit: 4711, out: "Port 3000 is free: node (PID 4711) stopped."},
+		"one that has all addresses":     {now: all, port: 3000, at: "127.0.0.2", result: owner.Result{Outcome: owner.Freed, Ended: true}, hit: 4712, out: "Port 3000 is free: ruby (PID 4712) stopped."},
+		"none at the address":            {now: one, port: 3000, at: "[::1]", err: "nothing listens on [::1]:3000, but\n  node (PID 4711), 127.0.0.1"},
+		"two at one address":             {now: twins, port: 3000, err: "2 servers listen on port 3000; say which one:\n  porttray stop 3000 --pid 4711  node (PID 4711), 127.0.0.1\n  porttray stop 3000 --pid 4712  ruby (PID 4712), 127.0.0.1"},
+		"workers":                        {now: orphans, port: 3000, result: owner.Result{Outcome: owner.Freed, Ended: true}, hit: 10, out: "Port 3000 is free: python3 (PID 10) and 2 workers stopped."},
+		"workers, one of which is named": {now: orphans, port: 3000, pid: 12, result: owner.Result{Outcome: owner.Freed, Ended: true}, hit: 10, out: "Port 3000 is free: python3 (PID 10) and 2 workers stopped."},
+		"a master and a neighbour":       {now: led, port: 3000, err: "2 servers listen on port 3000; say which one:\n  porttray stop 127.0.0.1:3000  python3 (PID 10) in /srv, 127.0.0.1\n  porttray stop [::1]:3000  ruby (PID 4712), ::1"},
+		"a master by its PID":            {now: led, port: 3000, pid: 9, result: owner.Result{Outcome: owner.Shared, Ended: true, Left: []owner.Process{ruby}}, hit: 9, err: "python3 (PID 9) and 2 workers stopped; ruby (PID 4712) still listens on 3000"},
+		"a master that leaves a worker": {now: led, port: 3000, pid: 11, result: owner.Result{Outcome: owner.StillRunning, Left: []owner.Process{{PID: 11, Start: 1, Name: "python3"}}}, hit: 9,
+			err: "python3 (PID 9) and 2 workers did not stop within 5s; left: python3 (PID 11); --kill would force it"},
 		"none such":           {now: two, port: 3000, pid: 5, err: "no process 5 listens on port 3000, but\n  node (PID 4711), 127.0.0.1\n  ruby (PID 4712), ::1"},
 		"container, by force": {now: snapshot(container, both), port: 5432, kill: true, result: owner.Result{Outcome: owner.Freed, Ended: true}, hit: 900, out: "Port 5432 is free: container shop-db-1 stopped."},
 		"container":           {now: snapshot(container, both), port: 5432, result: owner.Result{Outcome: owner.Freed, Ended: true}, hit: 900, out: "Port 5432 is free: container shop-db-1 stopped."},
@@ -70,9 +95,13 @@ func TestStopping(t *testing.T) {
 			c.SetContext(ctx)
 			c.SetOut(&out)
 			hit := int32(0)
-			s := stopping{port: tt.port, pid: tt.pid, kill: tt.kill, wait: 5 * time.Second, held: func() bool { return tt.held }}
-			s.end = func(_ context.Context, l watcher.Listener, force bool, wait time.Duration) owner.Result {
-				if hit = l.Owner.PID; force != tt.kill || wait != s.wait {
+			q, err := explain.Parse(t.Context(), fmt.Sprintf("%s:%d", tt.at, tt.port))
+			if err != nil {
+				t.Fatal(err)
+			}
+			s := stopping{asked: q, pid: tt.pid, kill: tt.kill, wait: 5 * time.Second, held: func() bool { return tt.held }}
+			s.end = func(_ context.Context, on watcher.Server, force bool, wait time.Duration) owner.Result {
+				if hit = on.Group().First().PID; force != tt.kill || wait != s.wait {
 					t.Errorf("force %t, wait %v", force, wait)
 				}
 				if tt.interrupted {
@@ -80,7 +109,7 @@ func TestStopping(t *testing.T) {
 				}
 				return tt.result
 			}
-			err := s.run(c, tt.now)
+			err = s.run(c, serversOn(tt.now, tt.port))
 			if err == nil {
 				err = errors.New("")
 			}

@@ -2,7 +2,9 @@ package terminal
 
 import (
 	"encoding/json"
-	"net"
+	"errors"
+	"fmt"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -12,13 +14,19 @@ import (
 
 // TestWatchStopped stops a watching porttray (SIGSTOP) and has it go on. What has happened meanwhile is told then, and nothing else.
 func TestWatchStopped(t *testing.T) {
-	bind := func() (net.Listener, uint16) {
-		l, err := net.Listen("tcp4", "127.0.0.1:0")
-		if err != nil {
+	bind := func() (close func(), port uint16) {
+		child := as(t, "listen")
+		in, failed := child.StdinPipe()
+		out, err := child.StdoutPipe()
+		if err = errors.Join(failed, err, child.Start()); err != nil {
 			t.Fatal(err)
 		}
-		t.Cleanup(func() { l.Close() })
-		return l, uint16(l.Addr().(*net.TCPAddr).Port)
+		if _, err := fmt.Fscan(out, &port); err != nil {
+			t.Fatal(err)
+		}
+		ended := sync.OnceFunc(func() { in.Close(); child.Wait() })
+		t.Cleanup(ended)
+		return ended, port
 	}
 	_, stays := bind()
 	goes, gone := bind()
@@ -71,9 +79,7 @@ func TestWatchStopped(t *testing.T) {
 		if err := unix.Waitid(unix.P_PID, cmd.Process.Pid, &info, unix.WSTOPPED, nil); err != nil {
 			t.Fatal(err)
 		}
-		if goes != nil {
-			goes.Close()
-		}
+		goes()
 		goes, cameUp = bind()
 		if err := cmd.Process.Signal(syscall.SIGCONT); err != nil {
 			t.Fatal(err)

@@ -5,8 +5,9 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"maps"
 	"slices"
+	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -25,12 +26,13 @@ func watchCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "watch",
 		Short: "List what listens, then say what opens and closes",
-		Long: `Lists what listens, as porttray list does, then writes a line whenever a server opens, closes, restarts, is replaced or becomes reachable from other
-machines. Ctrl-C ends it.
+		Long: `Lists what listens, as porttray list does, then writes a line whenever a server opens, closes, restarts, is replaced,
+moves to another port, or becomes reachable from other machines. A server with further ports has one line. Ctrl-C ends it.
 
-With --json each line is an object, written at once. The first is {"event":"baseline","listeners":[...]}, the further ones have
-the fields event (opened, closed, restarted, replaced, exposed, ended, stale, fresh), time, listener, before and reason. "ended"
-tells how a process ended whose closing was told before; "stale" that the list cannot be read for now, "fresh" that it can again.`,
+With --json each line is an object, written at once. The first is {"event":"baseline","listeners":[...]}. The others have the
+fields event, time, listener, before and reason. The events are opened, closed, restarted, replaced, moved, exposed, explained,
+stale and fresh. "explained" brings the reason for an earlier event. "stale" means that the list cannot be read for now, and
+"fresh" that it can again.`,
 		Args:              exactly(0, ""),
 		ValidArgsFunction: completeNothing,
 		RunE: func(c *cobra.Command, _ []string) error {
@@ -65,17 +67,9 @@ type follower struct {
 	system port.System
 	write  func(u watcher.Update, now time.Time) []byte // how an update is told
 
-	listed   bool
-	failed   bool
-	slow     time.Duration
-	sections map[watcher.ID]watcher.Section // of what listens, and of what did before
-	unclear  map[owner.ID]closing           // what closed lately of which it is not known how its process ended
-}
-
-// A closing is a listener that closed, and when.
-type closing struct {
-	watcher.Listener
-	at time.Time
+	listed bool
+	failed bool
+	slow   time.Duration
 }
 
 // follow tells of what w finds until ctx is done or out has no reader any more. What closes meanwhile is remembered, see package
@@ -111,53 +105,15 @@ func (f *follower) follow(ctx context.Context, w *watcher.Watcher, out io.Writer
 
 // tell returns the text for the next update.
 func (f *follower) tell(u watcher.Update, now time.Time) []byte {
-	before := f.sections
-	u = f.rules.Labelled(u)
-	f.sections = sectionsBy(f.rules, u.Snapshot.Listeners, f.system)
-	for _, e := range u.Events {
-		for _, l := range []watcher.Listener{e.Listener, e.Before} {
-			if section, ok := before[l.ID()]; ok {
-				if _, ok := f.sections[l.ID()]; !ok {
-					f.sections[l.ID()] = section
-				}
-			}
-		}
-	}
+	u = f.rules.Applied(u)
 	text := f.write(u, now)
 	f.failed, f.slow = u.Err != nil, u.Slow
 	f.listed = f.listed || !u.Snapshot.Time.IsZero()
-	f.noteUnclear(u, now)
 	return text
 }
 
-// shown reports whether a listener is one to tell of.
-func (f *follower) shown(l watcher.Listener) bool { return f.all || f.sections[l.ID()] == watcher.Main }
-
-// noteUnclear remembers what closed without its end being known.
-func (f *follower) noteUnclear(u watcher.Update, now time.Time) {
-	maps.DeleteFunc(f.unclear, func(_ owner.ID, c closing) bool { return now.Sub(c.at) > watcher.RestartGrace })
-	for _, e := range u.Events {
-		if e.Kind == watcher.Closed && e.Listener.Owner.Known() && e.Reason.Lacks() && f.shown(e.Listener) {
-			if f.unclear == nil {
-				f.unclear = map[owner.ID]closing{}
-			}
-			f.unclear[e.Listener.Owner.ID()] = closing{e.Listener, now}
-		}
-	}
-}
-
-// ended returns the closings that were told before and of which the update tells how their processes ended, and forgets them.
-func (f *follower) ended(u watcher.Update) []watcher.Event {
-	var ended []watcher.Event
-	for _, id := range slices.SortedFunc(maps.Keys(f.unclear), func(a, b owner.ID) int { return int(a.PID - b.PID) }) {
-		if exit, ok := u.Snapshot.Exits[id]; ok {
-			reason := watcher.Reason{Cause: watcher.OwnerEnded, Exit: exit}
-			ended = append(ended, watcher.Event{Kind: watcher.Closed, Listener: f.unclear[id].Listener, Reason: reason})
-			delete(f.unclear, id)
-		}
-	}
-	return ended
-}
+// shown reports whether a server is one to tell of.
+func (f *follower) shown(s watcher.Server) bool { return f.all || s.Section == watcher.Main }
 
 // lines tells of an update in words.
 func (f *follower) lines(u watcher.Update, now time.Time) []byte {
@@ -178,12 +134,9 @@ func (f *follower) lines(u watcher.Update, now time.Time) []byte {
 		b.Write(f.list(u.Snapshot, now))
 		return b.Bytes()
 	}
-	for _, e := range f.ended(u) {
-		fmt.Fprintf(&b, "%s  %s  %d  %s\n", clock, "ended", e.Listener.Port, leftToRight(describeEvent(e)))
-	}
 	for _, e := range u.Events {
-		if f.shown(e.Listener) {
-			fmt.Fprintf(&b, "%s  %s  %d  %s\n", clock, f.style.paint(e.Kind.String(), colourOf(e)), e.Listener.Port, leftToRight(describeEvent(e)))
+		if f.shown(e.Server) {
+			fmt.Fprintf(&b, "%s  %s  %d  %s\n", clock, f.style.paint(e.Kind.String(), colourOf(e)), e.Port, leftToRight(describeEvent(e)))
 		}
 	}
 	return b.Bytes()
@@ -194,9 +147,9 @@ func colourOf(e watcher.Event) string {
 	switch {
 	case e.Reason.Crashed():
 		return red
-	case e.Kind == watcher.Opened:
+	case e.Kind == watcher.Opened, e.Kind == watcher.Moved:
 		return green
-	case e.Kind == watcher.Restarted:
+	case e.Kind == watcher.Restarted, e.Kind == watcher.Explained:
 		return ""
 	}
 	return yellow
@@ -204,7 +157,7 @@ func colourOf(e watcher.Event) string {
 
 // list writes what listens at first.
 func (f *follower) list(s watcher.Snapshot, now time.Time) []byte {
-	list := explain.Listeners(s, f.sections, f.system)
+	list := explain.Servers(s, f.system)
 	if !f.all {
 		list = slices.DeleteFunc(list, func(l explain.Listener) bool { return l.Section != watcher.Main.String() })
 	}
@@ -219,7 +172,7 @@ type object struct {
 	Event     string              `json:"event"`
 	Time      time.Time           `json:"time"`
 	Listener  *explain.Listener   `json:"listener,omitempty"`
-	Before    *explain.Listener   `json:"before,omitempty"` // of restarted, replaced and exposed
+	Before    *explain.Listener   `json:"before,omitempty"` // of restarted, replaced, moved and exposed
 	Reason    string              `json:"reason,omitempty"`
 	Listeners *[]explain.Listener `json:"listeners,omitempty"` // of baseline
 }
@@ -235,18 +188,15 @@ func (f *follower) objects(u watcher.Update, now time.Time) []byte {
 		all = append(all, object{Event: "fresh", Time: now})
 	}
 	if !f.listed && !u.Snapshot.Time.IsZero() {
-		list := explain.Listeners(u.Snapshot, f.sections, f.system)
+		list := explain.Servers(u.Snapshot, f.system)
 		for i := range list {
 			list[i].Stale = u.Err != nil
 		}
 		return jsonLines(append(all, object{Event: "baseline", Time: now, Listeners: &list}))
 	}
-	for _, e := range f.ended(u) {
-		all = append(all, object{Event: "ended", Time: now, Listener: f.of(e.Listener, false), Reason: e.Reason.String()})
-	}
 	for _, e := range u.Events {
-		o := object{Event: e.Kind.String(), Time: now, Listener: f.of(e.Listener, u.Err != nil), Reason: e.Reason.String()}
-		if e.Kind != watcher.Opened && e.Kind != watcher.Closed {
+		o := object{Event: e.Kind.String(), Time: now, Listener: f.of(e.Server, u.Err != nil), Reason: e.Reason.String()}
+		if e.Before.Port != 0 {
 			o.Before = f.of(e.Before, false)
 		}
 		all = append(all, o)
@@ -254,18 +204,21 @@ func (f *follower) objects(u watcher.Update, now time.Time) []byte {
 	return jsonLines(all)
 }
 
-// of returns what JSON tells of a listener.
-func (f *follower) of(l watcher.Listener, stale bool) *explain.Listener {
-	told := explain.Of(l, f.sections[l.ID()], f.system)
+// of returns what JSON tells of a server.
+func (f *follower) of(s watcher.Server, stale bool) *explain.Listener {
+	told := explain.OfServer(s, f.system)
 	told.Stale = stale
 	return &told
 }
 
-// describeEvent says in one line what happened to a listener, and why.
+// describeEvent says in one line what happened to a server, and why.
 func describeEvent(e watcher.Event) string {
-	text := describe(e.Listener)
-	if e.Kind == watcher.Replaced {
-		text += "; before " + describe(e.Before)
+	text := describeServer(e.Server)
+	switch e.Kind {
+	case watcher.Replaced:
+		text += "; before " + describeServer(e.Before)
+	case watcher.Moved:
+		text += fmt.Sprintf("; %d is held by %s", e.Before.Port, owner.Numbered(e.Before.Title, e.Before.Owner.PID))
 	}
 	if why := e.Reason.String(); why != "" {
 		text += ": " + why
@@ -273,9 +226,23 @@ func describeEvent(e watcher.Event) string {
 	return text
 }
 
+// describeServer says in one line which server it is, where its head port is bound, and which further ports it has.
+func describeServer(s watcher.Server) string {
+	text := describeAs(s.Title, s.Listener)
+	var further []string
+	for _, l := range s.Also {
+		further = append(further, strconv.Itoa(int(l.Port)))
+	}
+	if len(further) > 0 {
+		text += "; also " + strings.Join(further, ", ")
+	}
+	return text
+}
+
 // describe says in one line whose listener it is and where it is bound.
-func describe(l watcher.Listener) string {
-	text := l.Name()
+func describe(l watcher.Listener) string { return describeAs(l.Name(), l) }
+
+func describeAs(text string, l watcher.Listener) string {
 	if l.Owner.Known() {
 		text = owner.Numbered(text, l.Owner.PID)
 	}

@@ -19,6 +19,7 @@ import (
 
 	"porttray/watcher"
 	"porttray/watcher/owner"
+	"porttray/watcher/port"
 )
 
 var update = flag.Bool("update", false, "rewrite the files in testdata")
@@ -37,8 +38,11 @@ func listener(port uint16, p owner.Process, addrs ...string) watcher.Listener {
 }
 
 func snapshot(list ...watcher.Listener) watcher.Snapshot {
-	return watcher.Snapshot{Time: at(9, 30, 0), Listeners: list}
+	return watcher.Snapshot{Time: at(9, 30, 0), Listeners: list, Servers: watcher.Servers(list, port.System{}.HandedOut)}
 }
+
+// only returns the server that a listener is by itself.
+func only(l watcher.Listener) watcher.Server { return snapshot(l).Servers[0] }
 
 // TestFollower writes sequences of updates, one a minute from 9:30:01 on, in words and as JSON, and compares them with
 // testdata/NAME.txt and NAME.jsonl.
@@ -64,45 +68,46 @@ func TestFollower(t *testing.T) {
 	tests := map[string][]watcher.Update{
 		"table": {{Snapshot: snapshot(unknown, web, db, listener(65535, bare, "127.0.0.1", "192.0.2.1"))}},
 		"empty": {{Snapshot: snapshot()}},
-		"ended": {
+		"explained": {
 			{Snapshot: snapshot(web)},
-			{Snapshot: snapshot(), Events: []watcher.Event{{Kind: watcher.Closed, Listener: web, Reason: watcher.Reason{Cause: watcher.OwnerGoesOn}}}},
-			{Snapshot: watcher.Snapshot{Time: at(9, 30, 0), Exits: map[owner.ID]owner.Exit{vite.ID(): {How: owner.Exited, Status: 3}}}},
-			{Snapshot: watcher.Snapshot{Time: at(9, 30, 0), Exits: map[owner.ID]owner.Exit{vite.ID(): {How: owner.Exited, Status: 3}}}},
+			{Snapshot: snapshot(), Events: []watcher.Event{{Kind: watcher.Closed, Server: only(web), Reason: watcher.Reason{Cause: watcher.OwnerGoesOn}}}},
+			{Snapshot: snapshot(), Events: []watcher.Event{{Kind: watcher.Explained, Server: only(web), Reason: watcher.Reason{
+				Cause: watcher.OwnerEnded, Exit: owner.Exit{How: owner.Exited, Status: 3}}}}},
 		},
 		"reasons": {
 			{Snapshot: snapshot(web)},
-			{Snapshot: snapshot(), Events: []watcher.Event{{Kind: watcher.Closed, Listener: web, Reason: watcher.Reason{
+			{Snapshot: snapshot(), Events: []watcher.Event{{Kind: watcher.Closed, Server: only(web), Reason: watcher.Reason{
 				Cause: watcher.OwnerEnded, Exit: owner.Exit{How: owner.Exited, Status: 1}, Supervisor: "nodemon"}}}},
-			{Snapshot: snapshot(web), Events: []watcher.Event{{Kind: watcher.Restarted, Listener: web, Before: web, Reason: watcher.Reason{
+			{Snapshot: snapshot(web), Events: []watcher.Event{{Kind: watcher.Restarted, Server: only(web), Before: only(web), Reason: watcher.Reason{
 				Cause: watcher.OwnerEnded, Exit: owner.Exit{How: owner.Killed, Signal: "SIGKILL"}}}}},
-			{Snapshot: snapshot(db), Events: []watcher.Event{{Kind: watcher.Replaced, Listener: db, Before: web}}},
-			{Snapshot: snapshot(unknown), Events: []watcher.Event{{Kind: watcher.Exposed, Listener: unknown, Before: db}}},
+			{Snapshot: snapshot(db), Events: []watcher.Event{{Kind: watcher.Replaced, Server: only(db), Before: only(web)}}},
+			{Snapshot: snapshot(db, web), Events: []watcher.Event{{Kind: watcher.Moved, Server: only(web), Before: only(db)}}},
+			{Snapshot: snapshot(unknown), Events: []watcher.Event{{Kind: watcher.Exposed, Server: only(unknown), Before: only(db)}}},
 		},
 		"events": {
 			{Snapshot: snapshot(web)},
-			{Snapshot: snapshot(unknown, web, db), Events: []watcher.Event{{Kind: watcher.Opened, Listener: unknown}, {Kind: watcher.Opened, Listener: db}}},
+			{Snapshot: snapshot(unknown, web, db), Events: []watcher.Event{{Kind: watcher.Opened, Server: only(unknown)}, {Kind: watcher.Opened, Server: only(db)}}},
 			{Snapshot: snapshot(unknown, db)}, // an address changed
-			{Snapshot: snapshot(), Events: []watcher.Event{{Kind: watcher.Closed, Listener: unknown}, {Kind: watcher.Closed, Listener: db}}},
-			{Snapshot: snapshot(listener(80, bare, "::1")), Events: []watcher.Event{{Kind: watcher.Opened, Listener: listener(80, bare, "::1")}}},
+			{Snapshot: snapshot(), Events: []watcher.Event{{Kind: watcher.Closed, Server: only(unknown)}, {Kind: watcher.Closed, Server: only(db)}}},
+			{Snapshot: snapshot(listener(80, bare, "::1")), Events: []watcher.Event{{Kind: watcher.Opened, Server: only(listener(80, bare, "::1"))}}},
 		},
 		"hostile": {
 			{Snapshot: snapshot(worst)},
-			{Snapshot: snapshot(), Events: []watcher.Event{{Kind: watcher.Closed, Listener: worst}}},
+			{Snapshot: snapshot(), Events: []watcher.Event{{Kind: watcher.Closed, Server: only(worst)}}},
 			{Snapshot: snapshot(), Err: errors.New("bind address \"\x1b[2J\n\"\u202e")},
 		},
 		"errors": {
 			{Snapshot: snapshot(web)},
 			{Snapshot: snapshot(web), Err: errRead},
-			{Snapshot: snapshot(web, db), Events: []watcher.Event{{Kind: watcher.Opened, Listener: db}}},
-			{Snapshot: snapshot(web), Events: []watcher.Event{{Kind: watcher.Closed, Listener: db}}, Err: errRead},
+			{Snapshot: snapshot(web, db), Events: []watcher.Event{{Kind: watcher.Opened, Server: only(db)}}},
+			{Snapshot: snapshot(web), Events: []watcher.Event{{Kind: watcher.Closed, Server: only(db)}}, Err: errRead},
 			{Snapshot: snapshot(web)},
 		},
 		"errors_first": {
 			{Err: errRead},
 			{Err: errors.New("the list of listeners takes over 10s to read")},
 			{Snapshot: snapshot(db)},
-			{Snapshot: snapshot(), Events: []watcher.Event{{Kind: watcher.Closed, Listener: db}}},
+			{Snapshot: snapshot(), Events: []watcher.Event{{Kind: watcher.Closed, Server: only(db)}}},
 		},
 	}
 	for name, updates := range tests {
@@ -111,7 +116,7 @@ func TestFollower(t *testing.T) {
 			words.write, objects.write = words.lines, objects.objects
 			var text, lines bytes.Buffer
 			step := time.Minute
-			if name == "ended" {
+			if name == "explained" {
 				step = time.Second
 			}
 			for i, u := range updates {
@@ -210,11 +215,13 @@ func TestWatch(t *testing.T) {
 				ctx, cancel := context.WithTimeout(t.Context(), 5500*time.Millisecond)
 				defer cancel()
 				start, out := time.Now(), &pen{left: tt.writes}
+				other := db.Owner
+				other.PID++
 				// Port 80 opens after two seconds.
 				w := &watcher.Watcher{Scan: func(context.Context) (watcher.Snapshot, error) {
 					s := watcher.Snapshot{Time: time.Now(), Listeners: []watcher.Listener{db}}
 					if time.Since(start) >= 2*time.Second {
-						s.Listeners = []watcher.Listener{listener(80, db.Owner, "::1"), db}
+						s.Listeners = []watcher.Listener{listener(80, other, "::1"), db}
 					}
 					return s, nil
 				}}

@@ -328,6 +328,7 @@ func play(orders, listener int) {
 			args := cloning{exitSignal: uint64(unix.SIGCHLD)}
 			pid, _, e := unix.RawSyscall(unix.SYS_CLONE3, uintptr(unsafe.Pointer(&args)), unsafe.Sizeof(args), 0)
 			if errno = e; e == 0 && pid == 0 {
+				unix.RawSyscall(unix.SYS_CLOSE, uintptr(orders), 0, 0) // or the end of the parent would not be seen there
 				orders = int(*number32)
 				done = false
 			} else {

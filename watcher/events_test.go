@@ -1,0 +1,183 @@
+package watcher
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"porttray/watcher/owner/engine"
+)
+
+// A moment is what listens from a time on.
+type moment struct {
+	from time.Duration
+	here []Listener
+}
+
+// socketed is what a listener has whose socket has a name.
+func socketed(name uint64) trait { return func(l *Listener) { l.socket = name } }
+
+// since is what a process does that started so long after the beginning.
+func since(d time.Duration) trait {
+	return func(l *Listener) { l.Owner.Since = time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC).Add(d) }
+}
+
+// TestEventsAreAboutServers has one event for each thing that happens to a server, however many ports and processes it has.
+func TestEventsAreAboutServers(t *testing.T) {
+	const ms = time.Millisecond
+	alone := serves(99, 1, at("127.0.0.1", "::1")) // something always listens
+	app := func(pid int32, ports ...uint16) (all []Listener) {
+		for _, port := range ports {
+			all = append(all, serves(port, pid, in(shop), by(vite)))
+		}
+		return all
+	}
+	debugged := func(pid int32, ports ...uint16) (all []Listener) {
+		for _, l := range app(pid, ports...) {
+			debugs("JavaScript inspector", 9229)(&l)
+			all = append(all, l)
+		}
+		return all
+	}
+	worker := func(pid int32) Listener {
+		return serves(3010, pid, workerOf("/usr/bin/python3", "/srv"), forked, under(50), at("0.0.0.0"))
+	}
+	proxy := func(pid int32, addr, id string) Listener {
+		return serves(8080, pid, forwarder, at(addr), publishes(engine.Container{ID: id, Name: "web", Project: "shop", Service: "web"}))
+	}
+	held := func(pid int32, traits ...trait) Listener {
+		return serves(8000, pid, append([]trait{runs("/usr/bin/php", "/srv"), socketed(77)}, traits...)...)
+	}
+	for _, tt := range []struct {
+		name    string
+		moments []moment
+		want    []string
+	}{
+		{
+			"three ports open and close at once",
+			[]moment{{0, nil}, {time.Second, app(7, 3340, 3341, 3342)}, {5 * time.Second, nil}},
+			[]string{"1.25s opened 3340 (PID 7)", "5.5s closed 3340 (PID 7), ended"},
+		}, {
+			"three ports close in steps, the head first",
+			[]moment{{0, app(7, 3340, 3341, 3342)}, {1000 * ms, app(7, 3341, 3342)}, {3000 * ms, app(7, 3342)}, {5000 * ms, nil}},
+			[]string{"1.5s closed 3340 (PID 7), still running, no longer listening"},
+		}, {
+			"three ports close in steps, the head last",
+			[]moment{{0, app(7, 3340, 3341, 3342)}, {1000 * ms, app(7, 3340, 3341)}, {1300 * ms, app(7, 3340)}, {1600 * ms, nil}},
+			[]string{"1.75s closed 3340 (PID 7), ended"},
+		}, {
+			"a further port opens, closes, and is exposed",
+			[]moment{{0, app(7, 3340)}, {1000 * ms, app(7, 3340, 3341)}, {4000 * ms, app(7, 3340)}, {8000 * ms, app(7, 3340, 3341)},
+				{12 * time.Second, append(app(7, 3340), serves(3341, 7, in(shop), by(vite), at("192.0.2.1")))}},
+			[]string{"12.25s exposed 3340 (PID 7, 7), by 3341"},
+		}, {
+			"a lower port is no other server",
+			[]moment{{0, app(7, 3340)}, {1000 * ms, app(7, 3000, 3340)}, {4000 * ms, app(7, 3340)}},
+			nil,
+		}, {
+			"a debugger waits before the server listens, also after a restart",
+			[]moment{{0, nil}, {1000 * ms, debugged(7, 9229)}, {2000 * ms, debugged(7, 3000, 9229)}, {10 * time.Second, nil},
+				{11 * time.Second, debugged(8, 9229)}, {13 * time.Second, debugged(8, 3000, 9229)}},
+			[]string{"1.25s opened 9229 (PID 7)", "2.5s opened 3000 (PID 7)", "10.75s closed 3000 (PID 7), ended",
+				"11s restarted 9229 (PID 7, 8), ended, 1 restarts", "13.25s restarted 3000 (PID 7, 8), ended, 1 restarts"},
+		}, {
+			"workers with a socket each start, one is replaced, and all end one after the other",
+			[]moment{{0, nil}, {1000 * ms, []Listener{worker(51), worker(52), worker(53)}}, {4000 * ms, []Listener{worker(52), worker(53), worker(54)}},
+				{8000 * ms, []Listener{worker(53), worker(54)}}, {9000 * ms, []Listener{worker(54)}}, {10 * time.Second, nil}},
+			[]string{"1.25s opened 3010 (PID 51)", "10.25s closed 3010 (PID 54), ended"},
+		}, {
+			"the forwarders of a container end one after the other, and it starts again",
+			[]moment{{0, []Listener{proxy(7, "0.0.0.0", "a"), proxy(8, "::", "a")}}, {2000 * ms, []Listener{proxy(8, "::", "a")}}, {4000 * ms, nil},
+				{6000 * ms, []Listener{proxy(9, "0.0.0.0", "a"), proxy(10, "::", "a")}}},
+			[]string{"4.5s closed 8080 (PID 8), container stopped", "6.75s restarted 8080 (PID 8, 9), container stopped, 1 restarts"},
+		}, {
+			"workers share the socket of a master that ended",
+			[]moment{{0, []Listener{held(7)}}, {2000 * ms, []Listener{held(8, orphan)}}},
+			nil,
+		}, {
+			"another program got the socket",
+			[]moment{{0, []Listener{held(7)}}, {2000 * ms, []Listener{held(8, runs("/usr/bin/ruby", "/srv"))}}},
+			[]string{"2.25s replaced 8000 (PID 7, 8), ended"},
+		}, {
+			"a server finds its usual port taken",
+			[]moment{{0, app(7, 5173)}, {1000 * ms, nil}, {8 * time.Second, []Listener{serves(5173, 8, in(blog), by(vite))}},
+				{10 * time.Second, []Listener{serves(5173, 8, in(blog), by(vite)), serves(5174, 9, in(shop), by(vite), since(10*time.Second))}}},
+			[]string{"1.25s closed 5173 (PID 7), ended", "8.5s opened 5173 (PID 8)", "10.75s moved 5174 (PID 8, 9)"},
+		}, {
+			"another script of the project is no move",
+			[]moment{{0, []Listener{serves(5173, 7, in(shop), script("a.js"))}}, {1000 * ms, nil}, {8 * time.Second, []Listener{serves(5173, 8, in(blog), by(vite))}},
+				{10 * time.Second, []Listener{serves(5173, 8, in(blog), by(vite)), serves(5174, 9, in(shop), script("b.js"), since(10*time.Second))}}},
+			[]string{"1.25s closed 5173 (PID 7), ended", "8.5s opened 5173 (PID 8)", "10.75s opened 5174 (PID 9)"},
+		}, {
+			"what remains of a server becomes one of its own",
+			[]moment{{0, app(7, 3340, 3341)}, {1000 * ms, app(7, 3341)}, {1000*ms + restWait + time.Second, app(7, 3341, 3342)}, {1000*ms + restWait + time.Minute, nil}},
+			[]string{"1.5s closed 3340 (PID 7), still running, no longer listening", "6m2s closed 3341 (PID 7), ended"},
+		}, {
+			"the owner of a socket is found late",
+			[]moment{{0, nil}, {1000 * ms, []Listener{serves(3000, 0, unknown)}}, {5000 * ms, app(8, 3000)}},
+			[]string{"5.5s opened 3000 (PID 8)"},
+		}, {
+			"the owner of a socket is never found",
+			[]moment{{0, nil}, {1000 * ms, []Listener{serves(3000, 0, unknown)}}},
+			[]string{"7.5s opened 3000 (PID 0)"},
+		}, {
+			"a socket whose owner is not found closes again",
+			[]moment{{0, nil}, {1000 * ms, []Listener{serves(3000, 0, unknown)}}, {5000 * ms, nil}},
+			nil,
+		}, {
+			"a socket of another user",
+			[]moment{{0, nil}, {1000 * ms, []Listener{serves(3000, 0, hidden)}}},
+			[]string{"1.25s opened 3000 (PID 0)"},
+		}, {
+			"another program of a project takes the port of a further one",
+			[]moment{{0, app(7, 3000, 24678)}, {1000 * ms, []Listener{serves(24678, 8, in(blog), by(vite))}}},
+			[]string{"1.25s closed 3000 (PID 7), ended", "1.25s opened 24678 (PID 8)"},
+		},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				m := newMachine(t)
+				w := &Watcher{gone: func(l Listener) bool {
+					return !slices.ContainsFunc(m.listed(tt.moments, alone), func(o Listener) bool { return o.Owner.Is(l.Owner) })
+				}}
+				w.Scan = func(context.Context) (Snapshot, error) {
+					return Snapshot{Time: time.Now(), Listeners: m.listed(tt.moments, alone)}, nil
+				}
+				var got []string
+				m.followAs(w, tt.moments[len(tt.moments)-1].from+10*time.Second, func(u Update) string {
+					for _, e := range u.Events {
+						text := fmt.Sprintf("%v %s", time.Since(m.start), describeEvent(e, u))
+						if e.Kind == Exposed {
+							text += fmt.Sprintf(", by %d", e.Widened().Port)
+						}
+						got = append(got, text)
+					}
+					return ""
+				})
+				if !slices.Equal(got, tt.want) {
+					t.Errorf("got\n\t%s\nwant\n\t%s", strings.Join(got, "\n\t"), strings.Join(tt.want, "\n\t"))
+				}
+			})
+		})
+	}
+}
+
+// script is what a process does that runs a file of its project.
+func script(file string) trait { return func(l *Listener) { l.Facts.Program = file } }
+
+// listed returns what listens now.
+func (m *machine) listed(moments []moment, always ...Listener) []Listener {
+	var now []Listener
+	for _, at := range moments {
+		if time.Since(m.start) >= at.from {
+			now = at.here
+		}
+	}
+	all := append(slices.Clone(now), always...)
+	slices.SortFunc(all, Listener.compare)
+	return all
+}
