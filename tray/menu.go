@@ -480,7 +480,7 @@ func doubtFact(s watcher.Server) string {
 		return fmt.Sprintf("Port %d twice: localhost may reach either", s.Port)
 	case s.Shared:
 		return fmt.Sprintf("Another server has port %d at another address", s.Port)
-	case s.Container.ID != "":
+	case s.Container.ID != "", s.PodmanSocket() != "":
 		return clean(s.Untold)
 	}
 	return ""

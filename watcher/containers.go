@@ -4,6 +4,7 @@ import (
 	"net/netip"
 	"runtime"
 	"slices"
+	"strings"
 	"time"
 
 	"porttray/watcher/owner"
@@ -42,6 +43,7 @@ func (n *naming) withContainers(listeners []Listener, began time.Time) []Listene
 			redirected = addRedirected(redirected, p)
 		}
 	}
+	n.attachHosted(listeners)
 	all := append(listeners, redirected...)
 	noteUntold(all, n.answered)
 	if len(redirected) > 0 {
@@ -73,6 +75,26 @@ func (n *naming) attach(onPort []Listener, p engine.Published) (found bool) {
 	return found
 }
 
+// attachHosted notes the container in the listeners of processes in one that uses this computer's network.
+func (n *naming) attachHosted(listeners []Listener) {
+	for i, l := range listeners {
+		if l.Facts.Container == "" || !n.asked[l.ID()] || l.Owner.Forwards() {
+			continue
+		}
+		at := slices.IndexFunc(n.answered.Others, func(c engine.Container) bool { return c.ID == l.Facts.Container })
+		if at < 0 {
+			continue
+		}
+		listeners[i].Container = n.answered.Others[at]
+		if image := owner.ImageTool(listeners[i].Container.Image); l.Facts.Tool.Kind != owner.Server && image.Name != "" {
+			listeners[i].Facts.Tool, listeners[i].Facts.Inherited = image, false
+		}
+	}
+}
+
+// Hosted reports whether a process in a container that uses this computer's network listens. Its port is not published.
+func (l Listener) Hosted() bool { return l.Container.ID != "" && l.Facts.Container == l.Container.ID }
+
 // noteUntold says of each listener that belongs to a container, or may do so, why its engine cannot tell.
 func noteUntold(listeners []Listener, answered engine.List) {
 	for i := range listeners {
@@ -84,10 +106,23 @@ func noteUntold(listeners []Listener, answered engine.List) {
 					l.Untold = f.Err.Error()
 				}
 			}
+		case l.Owner.ForPodman() && !l.Owner.Foreign && !answered.Podman():
+			l.Untold = noPodman + engine.PodmanSocket(l.Owner.User == "0")
 		case l.Owner.Forwards() && answered.Err() != nil:
 			l.Untold = answered.Err().Error()
 		}
 	}
+}
+
+const noPodman = "No Podman socket: "
+
+// PodmanSocket returns the command that has Podman tell of the container behind l, where it does not because it has no socket. It is
+// empty for all others.
+func (l Listener) PodmanSocket() string {
+	if command, ok := strings.CutPrefix(l.Untold, noPodman); ok {
+		return command
+	}
+	return ""
 }
 
 // reaches reports whether a listener is one by which a port can be published at an address. An engine in a virtual machine means

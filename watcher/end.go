@@ -85,13 +85,24 @@ func (s Server) spare(ctx context.Context, now []Listener) error {
 	return owner.Refusal(reason)
 }
 
-// endContainer has its engine stop the container that publishes the server's port.
+// endContainer has its engine stop the container that publishes the server's port, or whose process has it.
 func endContainer(ctx context.Context, s Server) owner.Result {
 	before, err := s.holders(ctx)
 	if err != nil {
 		return owner.Result{Err: err}
 	}
-	switch err := engine.Stop(ctx, s.Container, s.Port); {
+	port := s.Port
+	if s.Hosted() { // nothing is published, so the process must still have the port, and be in the container
+		in, err := owner.ContainerOf(s.Owner)
+		switch {
+		case err != nil:
+			return owner.Result{Err: err}
+		case in != s.Container.ID || !slices.ContainsFunc(before, s.Owner.Is):
+			return owner.Result{Outcome: owner.AlreadyGone}
+		}
+		port = 0
+	}
+	switch err := engine.Stop(ctx, s.Container, port); {
 	case errors.Is(err, engine.ErrGone):
 		return owner.Result{Outcome: owner.AlreadyGone}
 	case errors.Is(err, fs.ErrPermission):

@@ -65,6 +65,7 @@ func lookUp(ctx context.Context, n naming, listeners, about []Listener) []Listen
 		case <-ctx.Done():
 			return n.name(listeners, time.Now())
 		}
+		n.begin(ctx, about) // for the engines of processes that turn out to be in containers
 	}
 	return n.name(listeners, time.Now())
 }

@@ -18,11 +18,13 @@ type naming struct {
 	facts      func(context.Context, owner.Process) (owner.Facts, bool) // nil if nothing is to be found out
 	containers func(ctx context.Context, wake bool) engine.List
 	watch      func(context.Context, chan<- struct{}) // tells when the engines have something new to tell, until its context is done
+	ended      func(ctx context.Context, c engine.Container, after time.Time) (engine.End, bool)
 
 	told    chan told   // has room for the only one under way
-	answers chan answer // the same
+	answers chan answer // has room for one of each kind
 	telling bool        // told is awaited
-	asking  bool        // an answer is awaited
+	asking  bool        // an answer is awaited that has a list
+	ending  bool        // an answer is awaited that has ends
 
 	known   map[owner.Process]owner.Facts
 	unclear map[owner.Process]bool // those that took too long; asked about again at retry
@@ -33,6 +35,12 @@ type naming struct {
 	at       time.Time             // when
 	by       map[publication]means // what of it has been seen, and by what means
 	outdated bool                  // they have something new to tell
+	failing  bool                  // some of them did not answer, and may later
+
+	waiting map[ID]expected // the listeners whose container is not known
+	held    map[string]held // the containers that have listeners, by ID
+	gone    []held          // those that have none any more, and about whose end nobody was asked yet
+	ends    ends
 
 	retry <-chan time.Time // when what failed is to be tried again; nil if nothing did
 	pause time.Duration    // before that
@@ -54,28 +62,30 @@ type told struct {
 // tellCost is the CPU time that it takes to find out the facts about a process, at most: mostly it is a tenth of that.
 const tellCost = 3 * time.Millisecond
 
-// An answer is what the engines said, and for which listeners they were asked.
+// An answer is what the engines said, and for which listeners they were asked. Or it is how containers ended.
 type answer struct {
 	list  engine.List
 	asked map[ID]bool
 	at    time.Time
+	ends  map[string]engine.End // by the containers' IDs; nil in an answer with a list
 }
 
 // systemNaming returns the naming that asks this system.
 func systemNaming() naming {
 	var engines engine.Engines
-	return naming{facts: owner.Tell, containers: engines.List, watch: engines.Watch}
+	return naming{facts: owner.Tell, containers: engines.List, watch: engines.Watch, ended: engines.Ended}
 }
 
 // start makes the naming ready for use.
 func (n *naming) start() {
-	n.told, n.answers = make(chan told, 1), make(chan answer, 1)
+	n.told, n.answers = make(chan told, 1), make(chan answer, 2)
+	n.waiting, n.held = map[ID]expected{}, map[string]held{}
 	n.known, n.unclear, n.by = map[owner.Process]owner.Facts{}, map[owner.Process]bool{}, map[publication]means{}
 	n.ports = map[owner.Process]int{}
 }
 
 // busy reports whether something is being found out.
-func (n *naming) busy() bool { return n.telling || n.asking }
+func (n *naming) busy() bool { return n.telling || n.asking || n.ending }
 
 // begin starts to find out what is not known yet about the listeners, as far as that is not under way.
 func (n *naming) begin(ctx context.Context, listeners []Listener) {
@@ -92,9 +102,11 @@ func (n *naming) begin(ctx context.Context, listeners []Listener) {
 	}
 	if asked, news := n.forwarded(listeners); !n.asking && news {
 		n.asking, n.outdated = true, false
-		wake := slices.ContainsFunc(listeners, func(l Listener) bool { return l.Owner.Forwards() })
-		go func() { n.answers <- answer{n.containers(ctx, wake), asked, time.Now()} }()
+		wake := slices.ContainsFunc(listeners, func(l Listener) bool { return l.Owner.Forwards() || n.known[l.Owner].Container != "" })
+		go func() { n.answers <- answer{list: n.containers(ctx, wake), asked: asked, at: time.Now()} }()
 	}
+	n.askEnds(ctx)
+	n.askAgain()
 }
 
 // tellAll finds out the facts about processes.
@@ -149,18 +161,19 @@ func (n *naming) pending(l Listener) bool {
 	return n.facts != nil && l.Owner.Known() && !known && !n.unclear[l.Owner]
 }
 
-// forwarded returns the listeners for which the engines are to be asked, and whether there is a reason to ask now.
+// forwarded returns the listeners that may be a container's, for which the engines are to be asked, and whether there is a reason to
+// ask now.
 func (n *naming) forwarded(listeners []Listener) (forwarded map[ID]bool, news bool) {
 	forwarded = map[ID]bool{}
 	for _, l := range listeners {
-		if forwardable(l) {
+		if forwardable(l) || n.known[l.Owner].Container != "" {
 			forwarded[l.ID()] = true
 		}
 	}
 	return forwarded, n.outdated || !maps.Equal(forwarded, n.asked)
 }
 
-// forwardable reports whether a listener may be a container's.
+// forwardable reports whether a listener may be one that a container publishes.
 func forwardable(l Listener) bool { return !l.Owner.Known() || l.Owner.Forwards() }
 
 // learn takes in what was told about owners.
@@ -170,35 +183,60 @@ func (n *naming) learn(t told) {
 	for _, p := range t.unclear {
 		n.unclear[p] = true
 	}
-	n.again(len(t.unclear) > 0)
+	n.again()
 }
 
 // hear takes in an answer of the engines.
 func (n *naming) hear(a answer) {
+	if a.ends != nil {
+		n.ending = false
+		n.ends.add(a.ends, time.Now())
+		return
+	}
 	n.asking = false
 	a.list.Failed = append(a.list.Failed, n.vanished(a.list)...)
 	a.list.Published = append(a.list.Published, n.kept(a)...)
+	for _, c := range n.answered.Others {
+		if failed(a.list, c.Endpoint) != nil {
+			a.list.Others = append(a.list.Others, c)
+		}
+	}
 	n.asked, n.answered, n.at = a.asked, a.list, a.at
 	maps.DeleteFunc(n.by, func(h publication, _ means) bool {
 		return !slices.ContainsFunc(a.list.Published, func(p engine.Published) bool { return h == publication{p.Container.ID, p.Port} })
 	})
-	n.again(slices.ContainsFunc(a.list.Failed, func(f engine.Failure) bool { return passes(f.Err) }))
+	n.failing = slices.ContainsFunc(a.list.Failed, func(f engine.Failure) bool { return passes(f.Err) })
+	n.again()
 }
 
-// vanished returns the engines that published something when they were asked last, and of which nothing is heard any more: one that
+// vanished returns the engines that had containers when they were asked last, and of which nothing is heard any more: one that
 // ends in good order takes its socket away.
 func (n *naming) vanished(now engine.List) (gone []engine.Failure) {
 	heard := slices.Concat(now.Answered, now.Spared)
 	for _, f := range now.Failed {
 		heard = append(heard, f.Endpoint)
 	}
+	before := slices.Clone(n.answered.Others)
 	for _, p := range n.answered.Published {
-		if at := p.Container.Endpoint; !slices.Contains(heard, at) {
-			heard = append(heard, at)
-			gone = append(gone, engine.Failure{Endpoint: at, Err: engine.ErrNotRunning})
+		before = append(before, p.Container)
+	}
+	for _, c := range before {
+		if !slices.Contains(heard, c.Endpoint) {
+			heard = append(heard, c.Endpoint)
+			gone = append(gone, engine.Failure{Endpoint: c.Endpoint, Err: engine.ErrNotRunning})
 		}
 	}
 	return gone
+}
+
+// failed returns why an engine did not answer, or nil.
+func failed(l engine.List, endpoint string) error {
+	for _, f := range l.Failed {
+		if f.Endpoint == endpoint {
+			return f.Err
+		}
+	}
+	return nil
 }
 
 // passes reports whether an engine that failed so may answer when it is asked again.
@@ -207,9 +245,9 @@ func passes(err error) bool {
 }
 
 // again sees to it that what failed is tried again.
-func (n *naming) again(failed bool) {
+func (n *naming) again() {
 	switch {
-	case !failed && len(n.unclear) == 0:
+	case !n.failing && len(n.unclear) == 0:
 		n.retry, n.pause = nil, 0
 	case n.retry == nil:
 		n.pause = min(max(2*n.pause, retrySoon), retryLater)
@@ -227,10 +265,6 @@ func (n *naming) tryAgain() {
 // engine cannot be asked. But what listens on a port for the first time need not be what it was, and where the engine has ended
 // only a socket is a sign of a container that goes on.
 func (n *naming) kept(a answer) []engine.Published {
-	failed := map[string]error{}
-	for _, f := range a.list.Failed {
-		failed[f.Endpoint] = f.Err
-	}
 	fresh := map[uint16]bool{}
 	for id := range a.asked {
 		fresh[id.Port] = fresh[id.Port] || !n.asked[id]
@@ -239,9 +273,9 @@ func (n *naming) kept(a answer) []engine.Published {
 		if slices.ContainsFunc(a.list.Published, func(q engine.Published) bool { return q.Port == p.Port && q.Container.ID == p.Container.ID }) {
 			return true // its engine has another socket, too
 		}
-		err, unsure := failed[p.Container.Endpoint]
+		err := failed(a.list, p.Container.Endpoint)
 		ended := errors.Is(err, engine.ErrNotRunning) && n.by[publication{p.Container.ID, p.Port}] != bySocket
-		return !unsure || fresh[p.Port] || ended
+		return err == nil || fresh[p.Port] || ended
 	})
 }
 
@@ -265,8 +299,9 @@ func (n *naming) name(listeners []Listener, began time.Time) []Listener {
 		}
 		n.known, n.ports = current, ports
 	}
-	if n.asked == nil {
-		return named
+	if n.asked != nil {
+		named = n.withContainers(named, began)
 	}
-	return n.withContainers(named, began)
+	n.note(named, began)
+	return named
 }

@@ -1,6 +1,9 @@
 package watcher
 
-import "porttray/watcher/owner"
+import (
+	"porttray/watcher/owner"
+	"porttray/watcher/owner/engine"
+)
 
 // A Cause is the kind of reason for which a listener closed.
 type Cause int
@@ -10,13 +13,14 @@ const (
 	Unexplained      Cause = iota // it cannot be told
 	OwnerEnded                    // its process ended
 	OwnerGoesOn                   // its process runs on, and no longer listens
-	ContainerStopped              // what forwarded to its container ended
+	ContainerStopped              // its container ended, or at least what forwarded to it
 )
 
 // A Reason says why a listener closed, as far as that is known.
 type Reason struct {
 	Cause Cause
 	Exit  owner.Exit // of OwnerEnded
+	End   engine.End // of ContainerStopped
 	// Supervisor is the program that would start the process again and still runs; empty if there is none.
 	Supervisor string
 }
@@ -30,7 +34,7 @@ func (r Reason) String() string {
 	case OwnerGoesOn:
 		text = "still running, no longer listening"
 	case ContainerStopped:
-		text = "container stopped"
+		text = "container " + r.End.String()
 	}
 	if r.Supervisor != "" {
 		text += "; " + r.Supervisor + " still runs and waits"
@@ -52,9 +56,22 @@ func (r Reason) Explained(by owner.Process, exits map[owner.ID]owner.Exit) (Reas
 	return r, true
 }
 
-// Crashed reports whether the process failed: it returned a status other than 0, or a signal ended it that people do not send
-// to have a program end in good order.
+// ContainerEnded returns the reason with how the container of l ended, if that is among the endings and was lacking; false if it
+// stays as it was. The endings are those of the containers, by their IDs.
+func (r Reason) ContainerEnded(l Listener, endings map[string]engine.End) (Reason, bool) {
+	end, ok := endings[l.Container.ID]
+	if !ok || l.Container.ID == "" || r.Cause == OwnerGoesOn || r.Cause == ContainerStopped && r.End == end {
+		return r, false
+	}
+	return Reason{Cause: ContainerStopped, End: end}, true
+}
+
+// Crashed reports whether the process or the container failed: it returned a status other than 0, or a signal ended it that people do
+// not send to have a program end in good order. A container that was asked to end has not crashed.
 func (r Reason) Crashed() bool {
+	if r.Cause == ContainerStopped {
+		return r.End.Crashed()
+	}
 	switch r.Exit.How {
 	case owner.Exited:
 		return r.Exit.Status != 0 && r.Exit.Status != hungUp && r.Exit.Status != terminated && !r.Interrupted()
@@ -82,8 +99,9 @@ const (
 // why returns why a listener closed that was there until now. gone says whether its owner has ended.
 func (s *state) why(l Listener, gone func(Listener) bool) Reason {
 	switch {
-	case l.Container.ID != "":
-		return Reason{Cause: ContainerStopped}
+	case l.Container.ID != "" && !l.Hosted():
+		r, _ := Reason{Cause: ContainerStopped}.ContainerEnded(l, s.naming.endings())
+		return r
 	case !l.Owner.Known():
 		return Reason{}
 	}
@@ -92,6 +110,9 @@ func (s *state) why(l Listener, gone func(Listener) bool) Reason {
 		r = Reason{Cause: OwnerEnded, Exit: exit}
 	} else if gone(l) {
 		r = Reason{Cause: OwnerEnded}
+	}
+	if ended, ok := r.ContainerEnded(l, s.naming.endings()); ok { // a process in it listened
+		return ended
 	}
 	if by := l.Facts.Supervisor; r.Cause == OwnerEnded && by.Name != "" && !(owner.Process{PID: by.PID, Start: by.Start}).Gone() {
 		r.Supervisor = owner.Printable(by.Name, maxPart)

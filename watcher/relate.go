@@ -325,4 +325,9 @@ func (m *recollection) settle(e Event) {
 }
 
 // better returns the reason for a closing if it is known now and was not before.
-func (s *state) better(c Event) (Reason, bool) { return c.Reason.Explained(c.Owner, s.now.Exits) }
+func (s *state) better(c Event) (Reason, bool) {
+	if r, ok := c.Reason.ContainerEnded(c.Listener, s.naming.endings()); ok {
+		return r, true
+	}
+	return c.Reason.Explained(c.Owner, s.now.Exits)
+}

@@ -374,6 +374,7 @@ func (s *state) events(now Snapshot) []Event {
 		if _, exit := s.now.Exits[id.owner()]; !known || exit {
 			reason = s.why(e.Listener, gone)
 		}
+		reason, _ = reason.ContainerEnded(e.Listener, s.naming.endings())
 		events[i].Reason, reasons[id] = reason, reason
 	}
 	s.reasons = reasons
@@ -386,7 +387,7 @@ func (s *state) born(events []Event) []Event {
 	unborn, now := map[ID]time.Time{}, time.Now()
 	events = slices.DeleteFunc(events, func(e Event) bool {
 		sought := !e.Owner.Known() && !e.Owner.Foreign && !e.Redirected // a socket is seen before its owner is
-		if e.Kind != Opened || !sought && !s.naming.pending(e.Listener) {
+		if e.Kind != Opened || !sought && !s.naming.pending(e.Listener) && !s.naming.awaits(e.Listener) {
 			return false
 		}
 		since, waits := s.unborn[e.ID()]
@@ -458,9 +459,15 @@ func (s *state) baseOf(now Snapshot) Snapshot {
 	if len(s.unborn) == 0 {
 		return now
 	}
-	unborn := func(id ID) bool { _, ok := s.unborn[id]; return ok }
-	now.Servers = slices.DeleteFunc(slices.Clone(now.Servers), func(on Server) bool { return unborn(on.ID()) })
-	now.Listeners = slices.DeleteFunc(slices.Clone(now.Listeners), func(l Listener) bool { return unborn(l.ID()) })
+	parts := map[ID]bool{}
+	now.Servers = slices.DeleteFunc(slices.Clone(now.Servers), func(on Server) bool {
+		_, unborn := s.unborn[on.ID()]
+		for _, l := range on.Parts {
+			parts[l.ID()] = parts[l.ID()] || unborn
+		}
+		return unborn
+	})
+	now.Listeners = slices.DeleteFunc(slices.Clone(now.Listeners), func(l Listener) bool { return parts[l.ID()] })
 	return now
 }
 

@@ -170,6 +170,8 @@ func singleName(l Listener, add addition) string {
 		return part(l.Label)
 	case l.Container.ID != "":
 		return join(part(l.Facts.Tool.Name), containerName(l, add.project)) + " (" + l.Container.Kind() + ")"
+	case l.Facts.Container != "" && l.Facts.Project.Name == "": // no engine tells its name
+		return join(whatRuns(l, add.parents), "container "+l.Facts.Container[:min(12, len(l.Facts.Container))])
 	case l.Owner.Forwards() && !isEngine(l.Owner.Name):
 		return behind(l.Owner.Name) + " (" + part(l.Owner.Name) + ")"
 	case !l.Owner.Known() && l.Owner.Foreign:

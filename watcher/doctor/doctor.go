@@ -98,7 +98,11 @@ func (l looks) findings(ctx context.Context) []Finding {
 		all = append(all, l.endings(facts.untold, scans.Snapshot.Source))
 	}
 	if asked {
-		return append(all, containers(engines)...)
+		all = append(all, containers(engines)...)
+		if !engines.Podman() {
+			all = append(all, podman(scans.Snapshot.Listeners)...)
+		}
+		return all
 	}
 	return append(all, Unfinished(ctx, "containers", askLimit))
 }
@@ -280,6 +284,17 @@ func containers(l engine.List) []Finding {
 		all = append(all, Finding{Topic: topic, Says: "there is no container engine in the usual places"})
 	}
 	return all
+}
+
+// podman says how Podman, which has no socket, tells of the containers that these listeners forward to.
+func podman(listeners []watcher.Listener) []Finding {
+	i := slices.IndexFunc(listeners, func(l watcher.Listener) bool { return l.Owner.ForPodman() && !l.Owner.Foreign })
+	if i < 0 {
+		return nil
+	}
+	start := engine.PodmanSocket(listeners[i].Owner.User == "0")
+	return []Finding{{Topic: "containers", State: Lacks, Says: "Podman forwards ports to containers, and has no socket through which it would tell their names",
+		Fix: start + "; for good, with enable --now instead of start"}}
 }
 
 // engineFix says what helps where an engine runs and does not tell about its containers.

@@ -344,3 +344,27 @@ func TestParseHidepid(t *testing.T) {
 		}
 	}
 }
+
+// TestPodman has forwarders, and no socket of Podman.
+func TestPodman(t *testing.T) {
+	forwarder := func(name, user string, foreign bool) watcher.Listener {
+		return watcher.Listener{Owner: owner.Process{PID: 7, Name: name, User: user, Foreign: foreign, Refusal: "forwards for a container or VM"}}
+	}
+	for _, tt := range []struct {
+		name string
+		l    watcher.Listener
+		want string
+	}{
+		{"rootless", forwarder("rootlessport", "1000", false), "systemctl --user start podman.socket"},
+		{"root's", forwarder("conmon", "0", false), "systemctl start podman.socket"},
+		{"another user's", forwarder("conmon", "0", true), ""},
+		{"Docker's", forwarder("docker-proxy", "0", false), ""},
+		{"no forwarder", watcher.Listener{Owner: owner.Process{PID: 7, Name: "pasta"}}, ""},
+	} {
+		got := podman([]watcher.Listener{tt.l})
+		wellFormed(t, got)
+		if (len(got) > 0) != (tt.want != "") || len(got) > 0 && !strings.HasPrefix(got[0].Fix, tt.want+";") {
+			t.Errorf("%s: got %+v, want %q", tt.name, got, tt.want)
+		}
+	}
+}

@@ -263,7 +263,7 @@ func (a *Answer) adviseStop() []Advice {
 	if len(servers) > 1 {
 		var advice []Advice
 		for _, l := range servers {
-			if l.Owner.Refusal == "" && l.Owner.Known() {
+			if l.Owner.Known() && (l.Owner.Refusal == "" || l.Container.ID != "") {
 				advice = append(advice, Advice{"To end " + owner.Numbered(l.Name(), l.Owner.PID) + ":",
 					fmt.Sprintf("porttray stop %d --pid %d", l.Port, l.Owner.PID)})
 			}
@@ -282,6 +282,9 @@ func (a *Answer) adviseStop() []Advice {
 			fmt.Sprintf("sudo porttray explain %d", l.Port)}}
 	case !l.Owner.Known():
 		return nil
+	case l.PodmanSocket() != "":
+		return []Advice{{"It is a container of Podman, which tells of its containers through a socket only. To start that (with enable --now instead of start for good):",
+			l.PodmanSocket()}}
 	case l.Owner.Refusal != "":
 		return []Advice{{Says: "If a program says that the port is already in use, it is by this one, which porttray does not stop: " + l.Owner.Refusal + "."}}
 	}

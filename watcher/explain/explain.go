@@ -208,6 +208,9 @@ func (a *Answer) hold(ctx context.Context, now watcher.Snapshot, t watcher.Traff
 				h.Further = append(h.Further, furtherOf(Of(m, s.Section, system)))
 			}
 		}
+		if untold := "the container: " + l.Untold; l.Untold != "" && !slices.Contains(a.Untold, untold) {
+			a.Untold = append(a.Untold, untold)
+		}
 		slices.Sort(h.Also)
 		h.Queue = queueOf(l, t)
 		a.Listeners = append(a.Listeners, h)

@@ -198,6 +198,11 @@ func TestAdviceOfShares(t *testing.T) {
 		l.Owner.Name, l.Owner.Refusal = "docker-proxy", "forwards for a container or VM"
 	}
 	published := func(l *watcher.Listener) { proxy(l); l.Container = engine.Container{ID: "a1", Name: "web"} }
+	other := func(l *watcher.Listener) { proxy(l); l.Container = engine.Container{ID: "a2", Name: "api"} }
+	silent := func(l *watcher.Listener) {
+		proxy(l)
+		l.Untold = "No Podman socket: systemctl --user start podman.socket"
+	}
 	worker := func(l *watcher.Listener) { l.Facts.Forked, l.Facts.Ancestors[0] = true, owner.ID{PID: 1, Start: 1} }
 	alone := func(*watcher.Listener) {}
 	for _, c := range []struct {
@@ -208,6 +213,9 @@ func TestAdviceOfShares(t *testing.T) {
 	}{
 		{"a container, IPv4 and IPv6", []watcher.Listener{listener(2, "0.0.0.0", published), listener(3, "::", published)}, false, "porttray stop 8080"},
 		{"an unknown container, IPv4 and IPv6", []watcher.Listener{listener(2, "0.0.0.0", proxy), listener(3, "::", proxy)}, false, ""},
+		{"a container of Podman without a socket", []watcher.Listener{listener(2, "0.0.0.0", silent)}, false, "systemctl --user start podman.socket"},
+		{"two containers", []watcher.Listener{listener(2, "127.0.0.1", published), listener(3, "::1", other)}, true,
+			"porttray stop 8080 --pid 2, porttray stop 8080 --pid 3"},
 		{"workers", []watcher.Listener{listener(2, "127.0.0.1", worker), listener(3, "127.0.0.1", worker)}, false, "porttray stop 8080"},
 		{"two servers", []watcher.Listener{listener(2, "127.0.0.1", alone), listener(3, "::1", alone)}, true, "porttray stop 8080 --pid 2, porttray stop 8080 --pid 3"},
 	} {

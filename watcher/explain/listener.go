@@ -97,7 +97,10 @@ func Of(l watcher.Listener, section watcher.Section, system port.System) Listene
 		told.Risk = l.Risk()
 	}
 	if l.Container.ID != "" { // what forwards to it says nothing about it
-		told.Project, told.Directory, told.Started = l.Container.Project, "", time.Time{}
+		told.Project, told.Directory = l.Container.Project, ""
+		if !l.Hosted() {
+			told.Started = time.Time{}
+		}
 		told.Container = cmp.Or(l.Container.Name, l.Container.ID)
 	}
 	return told

@@ -10,7 +10,7 @@ import (
 // otherPort returns the command by which a server like l is told to take a port, or nothing if that is not known.
 func otherPort(l watcher.Listener, port uint16) string {
 	option := portOptions[l.Facts.Tool.Name]
-	if l.Container.ID != "" {
+	if l.Container.ID != "" && !l.Hosted() {
 		option = "docker run -p {}:…"
 	}
 	return strings.ReplaceAll(option, "{}", strconv.Itoa(int(port)))

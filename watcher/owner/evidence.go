@@ -21,6 +21,7 @@ func (m *member) inspect() {
 	c := m.commands[len(m.commands)-1]
 	file := absolute(m.dir, c.file)
 	switch {
+	case m.apart:
 	case c.module:
 		if ownModule(m.dir, c.file) { // which Python finds before an installed one
 			m.commands[len(m.commands)-1].name = "./" + c.name

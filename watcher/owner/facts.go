@@ -8,7 +8,10 @@ import (
 // Facts say whose server a process is, the way its owner thinks of it. They are comparable. An absent fact is empty; none is
 // ever guessed. All texts in them are untrusted.
 type Facts struct {
-	Project Project
+	// Container is the ID of the container that the process runs in, unless that is this program's own or not known. Of what runs in a
+	// container or a sandbox the Project is that of a directory which this system has under the same name, or empty.
+	Container string
+	Project   Project
 	// Tool is what the process is or, if Inherited, what the ancestor is that it works for.
 	Tool      Tool
 	Inherited bool
@@ -119,13 +122,22 @@ func Tell(ctx context.Context, p Process) (Facts, bool) {
 }
 
 func tell(ctx context.Context, p Process) (f Facts, sure bool) {
-	line, err := lineage(ctx, p)
+	container, apart, err := apartOf(p.PID)
+	if err != nil {
+		return Facts{}, false
+	}
+	if apart {
+		p.Dir = sharedDir(p.PID)
+	}
+	line, err := lineage(ctx, p, apart)
 	if len(line) == 0 || OutOfFiles(err) {
 		return Facts{}, !OutOfFiles(err)
 	}
 	homes := homeDirs()
-	f = Facts{Project: project(ctx, p.Dir, homes...), Manager: manager(ctx, p)}
-	f.Command = restartCommand(line[0], p.Dir)
+	f = Facts{Container: container, Project: project(ctx, p.Dir, homes...), Manager: manager(ctx, p)}
+	if !apart {
+		f.Command = restartCommand(line[0], p.Dir)
+	}
 	for i := range line {
 		line[i].disown(f.Project)
 	}

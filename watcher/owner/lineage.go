@@ -18,6 +18,7 @@ type member struct {
 	// commands are what args hold, the outermost first; there is at least one.
 	commands []command
 	file     string // the script, the archive or else the program that it runs
+	apart    bool   // it is in a container or a sandbox: the names of its files mean nothing here
 }
 
 // What is read of a command line. It may be 2 MB, and a program may write over its own.
@@ -31,8 +32,9 @@ const maxLineage = 1 + len(Facts{}.Ancestors)
 
 // lineage returns p and its ancestors, the nearest first, up to and without what the person or the system started them from: a
 // shell that somebody types into, a terminal, a desktop session, a service manager, another user's process. It is empty when p
-// has ended. The error tells what kept it from going on; that an ancestor has ended is one.
-func lineage(ctx context.Context, p Process) ([]member, error) {
+// has ended. The error tells what kept it from going on; that an ancestor has ended is one. Apart says that p is in a container or a
+// sandbox. Its ancestors count as in there, too: what starts containers is none of the lineage.
+func lineage(ctx context.Context, p Process, apart bool) ([]member, error) {
 	m, err := readMember(ctx, p.PID)
 	if err != nil || m.Start != p.Start {
 		return nil, err
@@ -42,6 +44,9 @@ func lineage(ctx context.Context, p Process) ([]member, error) {
 	}
 	line := make([]member, 0, maxLineage)
 	for {
+		if m.apart = apart; apart {
+			m.dir = p.Dir
+		}
 		m.inspect()
 		line = append(line, m)
 		if len(line) == maxLineage || m.parent <= 1 || ctx.Err() != nil {

@@ -103,7 +103,7 @@ func TestLineage(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			line, _ := lineage(t.Context(), startTree(t, append([]string{"node /x/node_modules/.bin/astro", "bash"}, tt.lines...)...))
+			line, _ := lineage(t.Context(), startTree(t, append([]string{"node /x/node_modules/.bin/astro", "bash"}, tt.lines...)...), false)
 			if len(line) != len(tt.lines) {
 				t.Errorf("got %d members, want %d: %+v", len(line), len(tt.lines), line)
 			}
@@ -126,7 +126,7 @@ func TestLineageIsBounded(t *testing.T) {
 		lines = append(lines, fmt.Sprint("worker ", i))
 	}
 	p := startTree(t, lines...)
-	line, _ := lineage(t.Context(), p)
+	line, _ := lineage(t.Context(), p, false)
 	if len(line) != maxLineage || line[0].PID != p.PID || toolOf(line, "") != (Tool{}) {
 		t.Errorf("got %d members: %+v", len(line), line)
 	}
@@ -134,11 +134,11 @@ func TestLineageIsBounded(t *testing.T) {
 
 // TestLineageOfLongArgs has a process with more arguments than are read.
 func TestLineageOfLongArgs(t *testing.T) {
-	line, _ := lineage(t.Context(), startTree(t, "bash", "worker "+strings.Repeat("x", 100_000)+" y"))
+	line, _ := lineage(t.Context(), startTree(t, "bash", "worker "+strings.Repeat("x", 100_000)+" y"), false)
 	if len(line) != 1 || len(line[0].args) != 2 || len(line[0].args[1]) != maxCmdline-len("worker ") {
 		t.Errorf("got %d members, the first %.200q", len(line), line[0].args)
 	}
-	line, _ = lineage(t.Context(), startTree(t, "bash", "worker"+strings.Repeat(" x", 2*maxArgs)))
+	line, _ = lineage(t.Context(), startTree(t, "bash", "worker"+strings.Repeat(" x", 2*maxArgs)), false)
 	if len(line) != 1 || len(line[0].args) != maxArgs {
 		t.Errorf("got %d members, the first with %d arguments", len(line), len(line[0].args))
 	}
@@ -154,7 +154,7 @@ func TestLineageOfZombie(t *testing.T) {
 	p, err := Identify(int32(cmd.Process.Pid))
 	for ; err == nil && !p.Gone(); p, err = Identify(p.PID) {
 	}
-	if line, _ := lineage(t.Context(), p); err != nil || len(line) != 0 {
+	if line, _ := lineage(t.Context(), p, false); err != nil || len(line) != 0 {
 		t.Errorf("got %+v, %v", line, err)
 	}
 }
@@ -177,7 +177,7 @@ func BenchmarkLineage(b *testing.B) {
 	p := startTree(b, "bash", "npm run dev|", "bash|-c|next dev", "node /x/node_modules/.bin/next dev", "next-server (v15.5.29)|", "worker")
 	b.ReportAllocs()
 	for b.Loop() {
-		line, _ := lineage(b.Context(), p)
+		line, _ := lineage(b.Context(), p, false)
 		if len(line) != 5 || toolOf(line, "/x").Name != "Next.js" {
 			b.Fatalf("got %+v", line)
 		}

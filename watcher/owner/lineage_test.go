@@ -19,7 +19,7 @@ func TestLineageOfSelf(t *testing.T) {
 		t.Fatal(err)
 	}
 	self.Dir = dir
-	line, _ := lineage(t.Context(), self)
+	line, _ := lineage(t.Context(), self, false)
 	if len(line) == 0 || len(line) > maxLineage {
 		t.Fatalf("got %d members", len(line))
 	}
@@ -48,13 +48,13 @@ func TestLineageOfNobody(t *testing.T) {
 	earlier := self
 	earlier.Start--
 	for name, p := range map[string]Process{"an earlier process of that PID": earlier, "no process": {PID: 1<<31 - 1}, "unknown": {}} {
-		if line, _ := lineage(t.Context(), p); len(line) > 0 {
+		if line, _ := lineage(t.Context(), p, false); len(line) > 0 {
 			t.Errorf("%s: got %+v", name, line)
 		}
 	}
 	done, cancel := context.WithCancel(t.Context())
 	cancel()
-	if line, _ := lineage(done, self); len(line) > 1 {
+	if line, _ := lineage(done, self, false); len(line) > 1 {
 		t.Errorf("after the end of the context: got %+v", line)
 	}
 }

@@ -27,7 +27,7 @@ type Process struct {
 
 	Name  string    // short name of the program, as the process gives it: untrusted text
 	Exe   string    // the file that it runs: untrusted text
-	Dir   string    // working directory: untrusted text
+	Dir   string    // working directory: untrusted text; empty in a container or a sandbox, whose directories are others
 	Since time.Time // when the process started, for people; Start is the exact value
 	// User is who it runs as: a user id, on Windows a name. That can be known where nothing else is, as can Foreign. See UserName.
 	User string
@@ -134,7 +134,9 @@ func Read(ctx context.Context, pid int32) (Process, error) {
 		args, _ := ps.CmdlineSliceWithContext(ctx)
 		p.Name = untitled(p.Name, args, p.Exe)
 	}
-	if dir, err := ps.CwdWithContext(ctx); err == nil && dir != "" {
+	_, apart, err := apartOf(pid)
+	untold = append(untold, err)
+	if dir, err := ps.CwdWithContext(ctx); err == nil && dir != "" && !apart {
 		p.Dir = filepath.Clean(dir) // Windows ends it with a separator
 	}
 	ms, err := ps.CreateTimeWithContext(ctx)

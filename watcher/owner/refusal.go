@@ -20,6 +20,13 @@ const forwarding = "forwards for a container or VM"
 // Forwards reports whether the process is a forwarder: one that holds listeners on behalf of a container or VM.
 func (p Process) Forwards() bool { return p.Refusal == forwarding }
 
+// ForPodman reports whether the process is a forwarder of Podman.
+func (p Process) ForPodman() bool {
+	return p.Forwards() && slices.ContainsFunc([]string{"rootlessport", "conmon", "pasta", "passt"}, func(name string) bool {
+		return strings.HasPrefix(p.Name, name)
+	})
+}
+
 // refusal returns why p, which is this user's or not, must not be signalled, or nothing if it may be. The order is from the
 // gravest reason down. The error tells that it cannot be known.
 func refusal(ctx context.Context, p Process, ps *process.Process, mine bool) (string, error) {

@@ -27,27 +27,27 @@ var (
 	errSenseless = errors.New("not a list of containers")
 )
 
-// ask returns what one engine publishes. The error is in plain words.
-func (e *Engines) ask(ctx context.Context, socket string) ([]Published, error) {
+// ask returns what one engine publishes, and its containers that publish nothing. The error is in plain words.
+func (e *Engines) ask(ctx context.Context, socket string) ([]Published, []Container, error) {
 	if dormant(socket) {
-		return nil, explain(socket, ErrNotRunning)
+		return nil, nil, explain(socket, ErrNotRunning)
 	}
 	resp, err := e.do(ctx, socket, http.MethodGet, "/containers/json")
 	if err != nil {
-		return nil, explain(socket, err)
+		return nil, nil, explain(socket, err)
 	}
 	defer resp.Body.Close()
 	if resp.StatusCode != http.StatusOK {
-		return nil, explain(socket, statusError(resp))
+		return nil, nil, explain(socket, statusError(resp))
 	}
-	published, err := decode(http.MaxBytesReader(nil, resp.Body, maxAnswer), socket)
+	published, others, err := decode(http.MaxBytesReader(nil, resp.Body, maxAnswer), socket)
 	if err == nil {
-		return e.joinPods(ctx, socket, published), nil
+		return e.joinPods(ctx, socket, published), others, nil
 	}
 	if ctx.Err() == nil && !errors.Is(err, io.ErrUnexpectedEOF) { // else it broke off
 		err = fmt.Errorf("%w: %w", errSenseless, err)
 	}
-	return nil, explain(socket, err)
+	return nil, nil, explain(socket, err)
 }
 
 // do sends one request to the engine at socket, on a connection of its own that ends with the answer's body. The path names

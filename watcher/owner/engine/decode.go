@@ -23,15 +23,21 @@ type container struct {
 		Service       string `json:"com.docker.compose.service"`
 		PodmanProject string `json:"io.podman.compose.project"`
 		PodmanService string `json:"io.podman.compose.service"`
+		Toolbox       string `json:"com.github.containers.toolbox"`
+		Manager       string `json:"manager"`
 	}
 }
 
-// decode reads the answer to /containers/json. Every part of it must have the right form; an entry of the right form that
-// makes no sense, such as an address that is none, is left out.
-func decode(answer io.Reader, socket string) ([]Published, error) {
-	var all []Published
+// houses reports whether people work in the container as if it were the computer, as in those of Toolbx and Distrobox.
+func (raw container) houses() bool {
+	return raw.Labels.Toolbox == "true" || raw.Labels.Manager == "distrobox"
+}
+
+// decode reads the answer to /containers/json: what is published, and the containers that publish nothing. Every part of it must
+// have the right form; an entry of the right form that makes no sense, such as an address that is none, is left out.
+func decode(answer io.Reader, socket string) (all []Published, others []Container, err error) {
 	containers, ports := 0, 0
-	err := each(answer, func(dec *json.Decoder) error {
+	err = each(answer, func(dec *json.Decoder) error {
 		if containers++; containers > maxContainers {
 			return fmt.Errorf("more than %d containers", maxContainers)
 		}
@@ -39,8 +45,8 @@ func decode(answer io.Reader, socket string) ([]Published, error) {
 		if err := dec.Decode(&raw); err != nil {
 			return err
 		}
-		c := raw.clean(socket)
-		return each(bytes.NewReader(raw.Ports), func(dec *json.Decoder) error {
+		c, before := raw.clean(socket), len(all)
+		err := each(bytes.NewReader(raw.Ports), func(dec *json.Decoder) error {
 			if ports++; ports > maxPorts {
 				return fmt.Errorf("more than %d ports", maxPorts)
 			}
@@ -56,11 +62,15 @@ func decode(answer io.Reader, socket string) ([]Published, error) {
 			}
 			return nil
 		})
+		if len(all) == before && c.ID != "" && !raw.houses() {
+			others = append(others, c)
+		}
+		return err
 	})
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	return all, nil
+	return all, others, nil
 }
 
 // each calls do before every element of the array that r holds, which do is to decode. Nothing at all and null are empty arrays.

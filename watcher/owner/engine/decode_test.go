@@ -34,7 +34,7 @@ func TestDecodeRecorded(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer f.Close()
-			got, err := decode(f, "/docker.sock")
+			got, _, err := decode(f, "/docker.sock")
 			if err != nil || text(tidy(got)) != tt.want {
 				t.Errorf("got %q, %v\nwant %q", text(tidy(got)), err, tt.want)
 			}
@@ -45,7 +45,7 @@ func TestDecodeRecorded(t *testing.T) {
 // TestInside has engines say to which of its own ports a container's published one leads. What is none counts as not said.
 func TestInside(t *testing.T) {
 	for said, want := range map[string]uint16{"": 0, `,"PrivatePort":5432`: 5432, `,"PrivatePort":65535`: 65535, `,"PrivatePort":65536`: 0, `,"PrivatePort":-1`: 0} {
-		got, err := decode(strings.NewReader(`[{"Id":"ab","Ports":[{"PublicPort":80,"Type":"tcp"`+said+`}]}]`), "/docker.sock")
+		got, _, err := decode(strings.NewReader(`[{"Id":"ab","Ports":[{"PublicPort":80,"Type":"tcp"`+said+`}]}]`), "/docker.sock")
 		if err != nil || len(got) != 1 || got[0].Inside != want {
 			t.Errorf("%s: got %+v, %v, want %d", said, got, err, want)
 		}
@@ -82,7 +82,7 @@ func TestDecode(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			if got, err := decode(strings.NewReader(tt.answer), "/docker.sock"); err != nil || text(got) != tt.want {
+			if got, _, err := decode(strings.NewReader(tt.answer), "/docker.sock"); err != nil || text(got) != tt.want {
 				t.Errorf("got %q, %v, want %q", text(got), err, tt.want)
 			}
 		})
@@ -93,7 +93,7 @@ func TestDecodeFailed(t *testing.T) {
 	ports := func(n int) string {
 		return `[{"Id":"ab","Ports":[` + strings.TrimSuffix(strings.Repeat(`{"PublicPort":80,"Type":"tcp"},`, n), ",") + `]}]`
 	}
-	if got, err := decode(strings.NewReader(ports(maxPublished)), "/docker.sock"); err != nil || len(got) != maxPublished {
+	if got, _, err := decode(strings.NewReader(ports(maxPublished)), "/docker.sock"); err != nil || len(got) != maxPublished {
 		t.Errorf("%d ports: got %d, %v", maxPublished, len(got), err)
 	}
 	tests := []struct{ name, answer string }{
@@ -110,7 +110,7 @@ func TestDecodeFailed(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			if got, err := decode(strings.NewReader(tt.answer), "/docker.sock"); err == nil || got != nil {
+			if got, _, err := decode(strings.NewReader(tt.answer), "/docker.sock"); err == nil || got != nil {
 				t.Errorf("got %+v, want an error", got)
 			}
 		})
@@ -145,7 +145,7 @@ func FuzzDecode(f *testing.F) {
 	f.Add([]byte(one))
 	f.Add([]byte(`[null,{"Id":"../x","Names":["/a/b"],"Ports":[null,{"IP":"::1%x","PublicPort":1,"Type":"tcp"}]}]`))
 	f.Fuzz(func(t *testing.T, answer []byte) {
-		got, err := decode(strings.NewReader(string(answer)), "/docker.sock")
+		got, _, err := decode(strings.NewReader(string(answer)), "/docker.sock")
 		if err != nil && got != nil || len(got) > maxPublished {
 			t.Errorf("%d ports, %v", len(got), err)
 		}
@@ -164,4 +164,31 @@ func FuzzDecode(f *testing.F) {
 			t.Errorf("sorted and sorted again they differ: %+v", got)
 		}
 	})
+}
+
+// TestDecodeOthers reads containers that publish nothing. Those that people work in are not among them.
+func TestDecodeOthers(t *testing.T) {
+	labelled := func(labels string) string {
+		return `[{"Id":"ab","Names":["/web"],"Ports":[],"Labels":{` + labels + `}}]`
+	}
+	for _, tt := range []struct{ name, answer, want string }{
+		{"nothing published", none, "web"},
+		{"no ports at all", `[{"Id":"ab","Names":["/web"]}]`, "web"},
+		{"ports that are not published", `[{"Id":"ab","Names":["/web"],"Ports":[{"PrivatePort":80,"Type":"tcp"}]}]`, "web"},
+		{"published", one, ""},
+		{"no ID", `[{"Id":"","Names":["/web"]}]`, ""},
+		{"an ID that is none", `[{"Id":"../x","Names":["/web"]}]`, ""},
+		{"Toolbx", labelled(`"com.github.containers.toolbox":"true"`), ""},
+		{"Distrobox", labelled(`"manager":"distrobox"`), ""},
+		{"another manager", labelled(`"manager":"me"`), "web"},
+	} {
+		_, others, err := decode(strings.NewReader(tt.answer), "/docker.sock")
+		var names []string
+		for _, c := range others {
+			names = append(names, c.Name)
+		}
+		if got := strings.Join(names, " "); err != nil || got != tt.want {
+			t.Errorf("%s: got %q, %v, want %q", tt.name, got, err, tt.want)
+		}
+	}
 }

@@ -97,6 +97,66 @@ func TestDocker(t *testing.T) {
 	}
 }
 
+// TestDockerEnds has containers end in all ways, asks how, and stops one that uses the network of the engine's computer.
+func TestDockerEnds(t *testing.T) {
+	if os.Getenv("PORTTRAY_DOCKER") != "1" {
+		t.Skip("PORTTRAY_DOCKER is not 1")
+	}
+	d := startDocker(t)
+	d.call("POST", "/images/create?fromSrc=-&repo=probe&changes="+`ENTRYPOINT%20["/server"]`, serverImage(t))
+	e := Engines{Sockets: []string{d.socket}}
+	for _, tt := range []struct {
+		name, body string
+		act        func(path string) // after a moment
+		want       string
+		crashed    bool
+	}{
+		{name: "exits", body: `"Cmd":["3"],"HostConfig":{}`, want: "exited with status 3", crashed: true},
+		{name: "succeeds", body: `"Cmd":["0"],"HostConfig":{}`, want: "stopped"},
+		{name: "removes-itself", body: `"Cmd":["1"],"HostConfig":{"AutoRemove":true}`, want: "exited with status 1", crashed: true},
+		{name: "hogs", body: `"Cmd":["hog"],"HostConfig":{"Memory":33554432}`, want: "killed by SIGKILL: out of memory", crashed: true},
+		{name: "stopped", body: `"HostConfig":{}`, act: func(path string) { d.call("POST", path+"/stop", nil) }, want: "stopped"},
+		{name: "killed", body: `"HostConfig":{}`, act: func(path string) { d.call("POST", path+"/kill", nil) }, want: "stopped"},
+		{name: "removed", body: `"HostConfig":{}`, act: func(path string) { d.call("DELETE", path+"?force=1", nil) }, want: "stopped"},
+		{name: "restarted", body: `"HostConfig":{}`, act: func(path string) { d.call("POST", path+"/restart", nil) }, want: "stopped"},
+		{name: "goes-on", body: `"HostConfig":{}`},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			var made struct{ ID string }
+			created := d.call("POST", "/containers/create?name="+tt.name, []byte(`{"Image":"probe",`+tt.body+`}`))
+			if err := json.Unmarshal(created, &made); err != nil {
+				t.Fatal(err)
+			}
+			seen := time.Now()
+			d.call("POST", "/containers/"+made.ID+"/start", nil)
+			if tt.act != nil {
+				tt.act("/containers/" + made.ID)
+			}
+			c := Container{ID: made.ID, Endpoint: d.socket}
+			end, ok := e.Ended(t.Context(), c, seen)
+			if ok != (tt.want != "") || ok && (end.String() != tt.want || end.Crashed() != tt.crashed) {
+				t.Errorf("got %+v %v, %q, crashed %v; want %q, %v", end, ok, end, end.Crashed(), tt.want, tt.crashed)
+			}
+		})
+	}
+	d.call("POST", "/containers/create?name=host", []byte(`{"Image":"probe","HostConfig":{"NetworkMode":"host"}}`))
+	d.call("POST", "/containers/host/start", nil)
+	others := e.List(t.Context(), true).Others
+	i := slices.IndexFunc(others, func(c Container) bool { return c.Name == "host" })
+	if i < 0 {
+		t.Fatalf("it is not among %+v", others)
+	}
+	if err := Stop(t.Context(), others[i], 8080); !errors.Is(err, ErrGone) {
+		t.Errorf("it publishes no port: %v", err)
+	}
+	if err := Stop(t.Context(), others[i], 0); err != nil {
+		t.Error(err)
+	}
+	if err := Stop(t.Context(), others[i], 0); !errors.Is(err, ErrGone) {
+		t.Errorf("stopped again: %v", err)
+	}
+}
+
 // awaitPorts asks whenever Watch says so, until so many ports are published. The test's own deadline ends it.
 func awaitPorts(t *testing.T, e *Engines, changed <-chan struct{}, n int) List {
 	t.Helper()

@@ -57,6 +57,8 @@ type List struct {
 	// Published is sorted by port and address. A port that several containers publish comes several times; a container that is
 	// seen through several sockets counts once.
 	Published []Published
+	// Others are the running containers that publish nothing. They may use the computer's own network.
+	Others []Container
 	// Answered are the sockets of the engines that gave a whole answer: what is not in Published, they do not publish.
 	Answered []string
 	// Failed are the others. What their containers publish is not known, whatever it was before.
@@ -89,6 +91,24 @@ func (l List) Err() error {
 	return nil
 }
 
+// Podman reports whether Podman has a socket, whatever it answered.
+func (l List) Podman() bool {
+	sockets := slices.Concat(l.Answered, l.Spared)
+	for _, f := range l.Failed {
+		sockets = append(sockets, f.Endpoint)
+	}
+	return slices.ContainsFunc(sockets, func(socket string) bool { return maker(socket) == "Podman" })
+}
+
+// PodmanSocket returns the command that has systemd hold Podman's socket until the next start of the system: that of the system, or of
+// this user. Podman itself runs without, and then tells nobody of its containers.
+func PodmanSocket(system bool) string {
+	if system {
+		return "systemctl start podman.socket"
+	}
+	return "systemctl --user start podman.socket"
+}
+
 // Engines are the container engines of this computer. The zero value is ready to use; nothing is kept between calls.
 type Engines struct {
 	// Sockets are the engines' sockets; nil means those that are found in the usual places, anew each time.
@@ -117,11 +137,11 @@ func (e *Engines) List(ctx context.Context, wake bool) List {
 		}
 		return spared
 	})
-	published := make([][]Published, len(sockets))
+	published, others := make([][]Published, len(sockets)), make([][]Container, len(sockets))
 	errs := make([]error, len(sockets))
 	var asking sync.WaitGroup
 	for i, socket := range sockets {
-		asking.Go(func() { published[i], errs[i] = e.ask(ctx, socket) })
+		asking.Go(func() { published[i], others[i], errs[i] = e.ask(ctx, socket) })
 	}
 	asking.Wait()
 
@@ -132,6 +152,7 @@ func (e *Engines) List(ctx context.Context, wake bool) List {
 		}
 		l.Answered = append(l.Answered, socket)
 		l.Published = append(l.Published, published[i]...)
+		l.Others = append(l.Others, others[i]...)
 	}
 	l.Published = tidy(l.Published)
 	return l

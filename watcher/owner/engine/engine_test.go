@@ -27,6 +27,9 @@ const (
 // one is the smallest answer that publishes a port.
 const one = `[{"Id":"` + idA + `","Names":["/web"],"Image":"shop","Ports":[{"IP":"127.0.0.1","PublicPort":8080,"Type":"tcp"}]}]`
 
+// none is the smallest answer with a container that publishes nothing.
+const none = `[{"Id":"` + idA + `","Names":["/web"],"Image":"shop","Ports":[]}]`
+
 // A fake is an engine that is reached through a pipe in memory. It is handed each request with its connection, which ends when
 // it returns.
 type fake func(conn net.Conn, r *http.Request)
@@ -295,7 +298,7 @@ func BenchmarkDecode(b *testing.B) {
 	}
 	b.ReportAllocs()
 	for b.Loop() {
-		if _, err := decode(strings.NewReader(string(answer)), "/docker.sock"); err != nil {
+		if _, _, err := decode(strings.NewReader(string(answer)), "/docker.sock"); err != nil {
 			b.Fatal(err)
 		}
 	}

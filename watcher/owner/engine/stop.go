@@ -14,8 +14,8 @@ var ErrGone = errors.New("the container has ended or does not publish the port a
 // given, 10 seconds unless it says otherwise. Of a pod all containers are stopped. It returns when the container has ended. When
 // ctx is done before, the engine may still go on.
 //
-// The engine is asked first whether this very container still publishes the port; if not, nothing is stopped and the error is
-// ErrGone. Any other error is in plain words, and wraps fs.ErrPermission when this user may not stop it.
+// The engine is asked first whether this very container still publishes the port or, for port 0, runs and publishes nothing. If not,
+// nothing is stopped and the error is ErrGone. Any other error is in plain words, and wraps fs.ErrPermission when this user may not stop it.
 func Stop(ctx context.Context, c Container, port uint16) error {
 	var e Engines
 	return e.stop(ctx, c, port)
@@ -25,11 +25,13 @@ func (e *Engines) stop(ctx context.Context, c Container, port uint16) error {
 	socket := c.Endpoint
 	short, cancel := context.WithTimeout(ctx, answerWithin)
 	defer cancel()
-	published, err := e.ask(short, socket)
+	published, others, err := e.ask(short, socket)
 	if err != nil {
 		return err
 	}
-	if !slices.ContainsFunc(published, func(p Published) bool { return p.Port == port && p.Container.ID == c.ID }) {
+	publishes := slices.ContainsFunc(published, func(p Published) bool { return p.Port == port && p.Container.ID == c.ID })
+	runs := port == 0 && slices.ContainsFunc(others, func(o Container) bool { return o.ID == c.ID })
+	if !publishes && !runs {
 		return ErrGone
 	}
 	// The ID can go into the path: an engine's answer held it, and decode lets only hexadecimal ones through.

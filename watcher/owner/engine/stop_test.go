@@ -19,7 +19,8 @@ import (
 func TestStop(t *testing.T) {
 	const socket = "/run/docker-a.sock"
 	web := Published{netip.MustParseAddr("127.0.0.1"), 8080, 0, Container{ID: idA, Name: "web", Image: "shop", Endpoint: socket}}
-	renamed, otherPort, otherID, noID := web, web, web, web
+	renamed, otherPort, otherID, noID, hosted := web, web, web, web, web
+	hosted.Port = 0
 	renamed.Container.Name, otherPort.Port = "api", 8081
 	otherID.Container.ID, noID.Container.ID = idB, ""
 	elsewhere := web
@@ -43,6 +44,10 @@ func TestStop(t *testing.T) {
 		{name: "nothing published", p: web, list: ok("[]"), want: ErrGone.Error(), is: ErrGone},
 		{name: "another port", p: otherPort, list: ok(one), want: ErrGone.Error(), is: ErrGone},
 		{name: "another container", p: otherID, list: ok(one), want: ErrGone.Error(), is: ErrGone},
+		{name: "publishes nothing", p: hosted, list: ok(none), stop: status(204, ""), posted: true, after: grace},
+		{name: "publishes something", p: hosted, list: ok(one), want: ErrGone.Error(), is: ErrGone},
+		{name: "publishes nothing any more", p: web, list: ok(none), want: ErrGone.Error(), is: ErrGone},
+		{name: "does not run any more", p: hosted, list: ok("[]"), want: ErrGone.Error(), is: ErrGone},
 		{name: "no ID", p: noID, list: ok(one), want: ErrGone.Error(), is: ErrGone},
 		{name: "no engine", p: elsewhere, want: "Docker is not running", is: ErrNotRunning},
 		{name: "broken list", p: web, list: ok("{}"), want: "Docker does not answer as expected"},

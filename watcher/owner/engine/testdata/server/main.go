@@ -1,12 +1,16 @@
-// Server answers every request until it is told to end. TestDocker puts it into a container.
+// Server answers every request until it is told to end. TestDocker puts it into a container. With a status as its argument it ends
+// with that after a second, and with "hog" it takes ever more memory then.
 package main
 
 import (
+	"bytes"
 	"io"
 	"net/http"
 	"os"
 	"os/signal"
+	"strconv"
 	"syscall"
+	"time"
 )
 
 func main() {
@@ -14,5 +18,16 @@ func main() {
 	ended := make(chan os.Signal, 1)
 	signal.Notify(ended, syscall.SIGTERM)
 	go http.ListenAndServe(":8080", http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "hello") }))
-	<-ended
+	if len(os.Args) < 2 {
+		<-ended
+		return
+	}
+	time.Sleep(time.Second)
+	if status, err := strconv.Atoi(os.Args[1]); err == nil {
+		os.Exit(status)
+	}
+	var hog bytes.Buffer
+	for {
+		hog.Write(bytes.Repeat([]byte{1}, 1<<20))
+	}
 }
