@@ -208,7 +208,7 @@ func TestStormBomb(t *testing.T) {
 	t.Logf("after %v, %d updates and %v, it looks every %v", time.Since(began), l.count, l.events, l.last.Slow)
 
 	const span = 8 * time.Second
-	for end := began.Add(span); cpuTime()-atRest < savings && l.read(end); { // what is left of its savings may be spent first
+	for end := began.Add(8 * span); cpuTime()-atRest < savings && l.read(end); { // what is left of its savings may be spent first
 	}
 
 	// From now on it takes no more than a hundredth; a tenth is more than any machine's hundredth, and less than without a limit.
