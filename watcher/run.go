@@ -128,7 +128,12 @@ func (w *Watcher) Run(ctx context.Context, updates chan<- Update) {
 		)
 		if left := state.hold(); left > 0 {
 			late = time.After(left)
-		} else if update, news = state.update(); news {
+		} else if state.changed {
+			pace.spent(cpuOf(func() { update, news = state.update() }))
+		} else {
+			state.held = time.Time{}
+		}
+		if news {
 			out = updates
 		}
 		select {
@@ -224,20 +229,30 @@ type result struct {
 func believed(ctx context.Context, scan func(context.Context) (Snapshot, error), before []Listener) result {
 	ctx, cancel := context.WithTimeout(ctx, scanLimit)
 	defer cancel()
-	runtime.LockOSThread() // whose CPU time it is
-	defer runtime.UnlockOSThread()
-	start, cpu := time.Now(), threadTime()
-	seen, err := scan(ctx)
-	if err == nil {
-		if lost := lostFamilies(before, seen.Listeners); len(lost) > 0 {
-			seen, err = witnessed(ctx, scan, lost)
+	var seen Snapshot
+	var err error
+	start := time.Now()
+	cpu := cpuOf(func() {
+		seen, err = scan(ctx)
+		if err == nil {
+			if lost := lostFamilies(before, seen.Listeners); len(lost) > 0 {
+				seen, err = witnessed(ctx, scan, lost)
+			}
 		}
-	}
+	})
 	if ctx.Err() == context.DeadlineExceeded {
 		err = errSlow
 	}
-	took := time.Since(start)
-	return result{seen, err, took, min(took, threadTime()-cpu)}
+	return result{seen, err, time.Since(start), cpu}
+}
+
+// cpuOf returns how much CPU time a function took.
+func cpuOf(do func()) time.Duration {
+	runtime.LockOSThread() // whose CPU time it is
+	defer runtime.UnlockOSThread()
+	start, cpu := time.Now(), threadTime()
+	do()
+	return min(time.Since(start), threadTime()-cpu)
 }
 
 // state is what Run remembers.
@@ -321,10 +336,6 @@ func (s *state) failed(err error) {
 
 // update returns what there is to deliver, and whether there is anything.
 func (s *state) update() (Update, bool) {
-	if !s.changed {
-		s.held = time.Time{}
-		return Update{}, false
-	}
 	u := Update{Snapshot: s.now, Err: s.err, Slow: s.slow}
 	u.Snapshot.Listeners, u.Snapshot.Servers = s.named, s.servers()
 	if !s.began {
