@@ -378,7 +378,7 @@ func TestDrawRandomlyInline(t *testing.T) {
 				if rng.IntN(6) == 0 {
 					m.hidden = append(m.hidden, mark{watcher.Key{Port: uint16(9000 + i)}, uint16(9000 + i), "hidden"})
 				}
-				m.recent[min(i, maxRecent-1)] = gone{now, l, ""}
+				m.recent[min(i, maxRecent-1)] = gone{now, watcher.Alone(l), ""}
 			}
 			lists := modelOf(all...)
 			m.snapshot, m.servers, m.inline = lists.snapshot, lists.servers, true

@@ -103,7 +103,7 @@ func obeys(r watcher.Reason) bool {
 func (l *loop) stoppedByYou(s watcher.Server) {
 	l.judge.forgive(s.Listener)
 	if s.Section == watcher.Main {
-		l.model.remember(gone{time.Now(), s.Listener, "stopped by you"})
+		l.model.remember(gone{time.Now(), s, "stopped by you"})
 	}
 }
 

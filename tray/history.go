@@ -20,7 +20,7 @@ const (
 // A gone is a server that closed.
 type gone struct {
 	at     time.Time
-	was    watcher.Listener
+	was    watcher.Server
 	reason string
 }
 
@@ -30,25 +30,25 @@ func latestText(h happening) string {
 	text := ""
 	switch h.kind {
 	case opened:
-		text = headline(l) + " is up"
+		text = headline(h.on) + " is up"
 	case closed:
-		text = subject(l) + " stopped"
+		text = subject(h.on) + " stopped"
 		if h.reason.Crashed() {
-			text = subject(l) + " crashed"
+			text = subject(h.on) + " crashed"
 		}
 		if why := h.reason.String(); why != "" {
 			text += ": " + why
 		}
 	case replaced:
-		text = fmt.Sprintf("%d is now %s (was %s)", l.Port, subject(l), subject(h.before.Listener))
+		text = fmt.Sprintf("%d is now %s (was %s)", l.Port, subject(h.on), subject(h.before))
 	case exposed:
-		text = subject(l) + " is reachable from the network"
+		text = subject(h.on) + " is reachable from the network"
 	case looping:
-		text = subject(l) + " keeps restarting"
+		text = subject(h.on) + " keeps restarting"
 	case moved:
-		text = fmt.Sprintf("%s is on %d: %d is taken", subject(l), l.Port, h.before.Port)
+		text = fmt.Sprintf("%s is on %d: %d is taken", subject(h.on), l.Port, h.before.Port)
 	case slept:
-		text = fmt.Sprintf("%d servers are gone since the sleep", 1+len(h.on.Also))
+		text = fmt.Sprintf("%d servers are gone since the sleep", len(h.all()))
 	}
 	return at(h.at, text)
 }
@@ -81,8 +81,8 @@ func viewRecents(m model) line {
 		if g.reason != "" {
 			why = ", " + g.reason
 		}
-		address := browser.Address(g.was)
-		if m.settings.Rule(g.was).Opens(g.was) {
+		address := browser.Address(g.was.Listener)
+		if m.settings.Rule(g.was.Listener).Opens(g.was.Listener) {
 			address = "http://" + address
 		}
 		recents.label = "Recently closed"

@@ -61,6 +61,7 @@ type happening struct {
 	at     time.Time // when it happened
 	on     watcher.Server
 	before watcher.Server   // for replaced: what was there; for moved: what holds its usual port
+	more   []watcher.Server // for slept: the other servers
 	port   watcher.Listener // for exposed: the port
 	reason watcher.Reason
 	count  int           // for looping
@@ -296,7 +297,7 @@ func (j *judge) ripen(servers []watcher.Server, now time.Time) []happening {
 	if !j.wakes.IsZero() && j.awake(now) {
 		j.wakes = time.Time{}
 		if gone := j.missing(servers); len(gone) > 0 {
-			j.decide(happening{kind: slept, at: now, on: watcher.Server{Listener: gone[0], Also: gone[1:]}}, now)
+			j.decide(happening{kind: slept, at: now, on: gone[0], more: gone[1:]}, now)
 		}
 		j.lost = nil
 	}

@@ -365,11 +365,11 @@ func (l *loop) show(h happening) {
 	l.note(h.on.Listener)
 	switch h.kind {
 	case closed:
-		l.model.remember(gone{h.at, h.on.Listener, h.reason.String()})
+		l.model.remember(gone{h.at, h.on, h.reason.String()})
 	case replaced:
-		l.model.remember(gone{h.at, h.before.Listener, h.reason.String()})
+		l.model.remember(gone{h.at, h.before, h.reason.String()})
 	case slept:
-		for _, lost := range append([]watcher.Listener{h.on.Listener}, h.on.Also...) {
+		for _, lost := range h.all() {
 			l.model.remember(gone{h.at, lost, "gone after a sleep"})
 		}
 	}

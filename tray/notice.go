@@ -45,60 +45,53 @@ func announceOne(h happening) notice {
 	l := h.on.Listener
 	switch h.kind {
 	case opened:
-		return notice{title: headlineOf(h.on) + " is up", body: strings.TrimLeft(whereIs(l)+exposure(h.on), ",. ")}
+		return notice{title: headline(h.on) + " is up", body: strings.TrimLeft(whereIs(l)+exposure(h.on), ",. ")}
 	case closed:
 		verb := " stopped"
 		if h.reason.Crashed() {
 			verb = " crashed"
 		}
-		return notice{title: headlineOf(h.on) + verb + lifetime(l, h.at), body: cmp.Or(h.reason.String(), "why is not known")}
+		return notice{title: headline(h.on) + verb + lifetime(l, h.at), body: cmp.Or(h.reason.String(), "why is not known")}
 	case replaced:
 		now, before := distinct(h.on, h.before)
-		body := headlineOf(before)
+		body := headline(before)
 		if why := h.reason.String(); why != "" {
 			body += ": " + why
 		}
-		is, was := subjectOf(now), subjectOf(before)
+		is, was := subject(now), subject(before)
 		if is == was {
-			is, was = headlineOf(now), headlineOf(before)
+			is, was = headline(now), headline(before)
 		}
 		return notice{title: fmt.Sprintf("%d is now %s (was %s)", l.Port, is, was), body: body}
 	case exposed:
-		return notice{title: subjectOf(h.on) + " is now reachable from the network", body: fmt.Sprintf("port %d, bound to %s", h.port.Port, addresses(h.port))}
+		return notice{title: subject(h.on) + " is now reachable from the network", body: fmt.Sprintf("port %d, bound to %s", h.port.Port, addresses(h.port))}
 	case looping:
 		body := fmt.Sprintf("port %d: %d times within %s", l.Port, h.count, duration(h.span))
 		if why := h.reason.String(); why != "" && h.reason.Cause == watcher.OwnerEnded {
 			body += "; the last time it " + why
 		}
-		return notice{title: subjectOf(h.on) + " keeps restarting", body: body}
+		return notice{title: subject(h.on) + " keeps restarting", body: body}
 	case moved:
 		on, rival := distinct(h.on, h.before)
-		return notice{title: fmt.Sprintf("%s is on %d: %d is held by %s", subjectOf(on), l.Port, h.before.Port, heldBy(rival, h.at)), body: whereIs(l)}
+		return notice{title: fmt.Sprintf("%s is on %d: %d is held by %s", subject(on), l.Port, h.before.Port, heldBy(rival, h.at)), body: whereIs(l)}
 	}
-	lost := h.lost()
-	if len(lost) == 1 {
-		return notice{title: headlineOf(h.on) + " is gone since the computer slept"}
+	if len(h.more) == 0 {
+		return notice{title: headline(h.on) + " is gone since the computer slept"}
 	}
-	return notice{title: fmt.Sprintf("%d servers are gone since the computer slept", len(lost)), body: list(lost)}
+	return notice{title: fmt.Sprintf("%d servers are gone since the computer slept", len(h.all())), body: list(h.all())}
 }
 
 // distinct returns two servers with titles that differ, if anything about them does.
 func distinct(a, b watcher.Server) (watcher.Server, watcher.Server) {
 	pair := []watcher.Server{a, b}
-	if subjectOf(a) == subjectOf(b) {
+	if subject(a) == subject(b) {
 		watcher.TitleAll(pair)
 	}
 	return pair[0], pair[1]
 }
 
-// lost returns the servers that ended while the computer slept.
-func (h happening) lost() []watcher.Server {
-	lost := []watcher.Server{h.on}
-	for _, l := range h.on.Also {
-		lost = append(lost, watcher.Server{Listener: l})
-	}
-	return lost
-}
+// all returns the servers that it happened to: one, or those that ended while the computer slept.
+func (h happening) all() []watcher.Server { return append([]watcher.Server{h.on}, h.more...) }
 
 // announceAll counts the happenings of each kind, and names their servers.
 func announceAll(all []happening) notice {
@@ -116,13 +109,8 @@ func announceAll(all []happening) notice {
 			if !slices.Contains(kind.kinds, h.kind) {
 				continue
 			}
-			n++
-			if h.kind == slept { // that is of several servers
-				n += len(h.on.Also)
-				on = append(on, h.lost()...)
-				continue
-			}
-			on = append(on, h.on)
+			on = append(on, h.all()...)
+			n += len(h.all())
 		}
 		if n > 0 {
 			counts = append(counts, fmt.Sprintf("%d %s", n, kind.verb))
@@ -170,14 +158,8 @@ func titled(s watcher.Server) watcher.Server {
 	return s
 }
 
-// subject names the server of a listener by itself, see subjectOf.
-func subject(l watcher.Listener) string { return subjectOf(watcher.Server{Listener: l}) }
-
-// headline names the server of a listener by itself, see headlineOf.
-func headline(l watcher.Listener) string { return headlineOf(watcher.Server{Listener: l}) }
-
-// subjectOf names a server as briefly as people do: by its label, its project or its container's service, else by what runs.
-func subjectOf(s watcher.Server) string {
+// subject names a server as briefly as people do: by its label, its project or its container's service, else by what runs.
+func subject(s watcher.Server) string {
 	const most = 40
 	s = titled(s)
 	c := s.Container
@@ -190,8 +172,8 @@ func subjectOf(s watcher.Server) string {
 	return cmp.Or(owner.Printable(cmp.Or(s.Place, s.Runs), most), name(s.Owner, most))
 }
 
-// headlineOf names a server, what runs and its port: "shop (Vite :5173)".
-func headlineOf(s watcher.Server) string {
+// headline names a server, what runs and its port: "shop (Vite :5173)".
+func headline(s watcher.Server) string {
 	s = titled(s)
 	tool := owner.Printable(s.Facts.Tool.Name, 24)
 	runs := cmp.Or(s.Runs, tool)
@@ -201,7 +183,7 @@ func headlineOf(s watcher.Server) string {
 	case s.Place == "" && s.Label == "": // the subject says it
 		runs = ""
 	}
-	return fmt.Sprintf("%s (%s)", subjectOf(s), strings.TrimSpace(fmt.Sprintf("%s :%d", runs, s.Port)))
+	return fmt.Sprintf("%s (%s)", subject(s), strings.TrimSpace(fmt.Sprintf("%s :%d", runs, s.Port)))
 }
 
 // whereIs names the directory or image of a server.
@@ -235,7 +217,7 @@ func lifetime(l watcher.Listener, until time.Time) string {
 
 // heldBy names who holds a port, and for how long.
 func heldBy(s watcher.Server, now time.Time) string {
-	text := fmt.Sprintf("%s (PID %d", subjectOf(s), s.Owner.PID)
+	text := fmt.Sprintf("%s (PID %d", subject(s), s.Owner.PID)
 	if since := s.Owner.Since; !since.IsZero() && now.After(since) {
 		text += ", " + duration(now.Sub(since))
 	}

@@ -63,11 +63,11 @@ func TestAnnounce(t *testing.T) {
 		{one(happening{kind: looping, on: on(l(3000, shop)), reason: exit(1), count: 5, span: loopSpan}), "shop keeps restarting", "port 3000: 5 times within 1 min; the last time it exited with status 1"},
 		{one(happening{kind: moved, on: on(l(5174, shop)), before: on(l(5173, admin))}), "shop is on 5174: 5173 is held by admin (PID 5173, 3 days)", "in /srv/shop"},
 		{one(happening{kind: slept, on: on(l(5173, shop))}), "shop (Vite :5173) is gone since the computer slept", ""},
-		{one(happening{kind: slept, on: watcher.Server{Listener: l(5173, shop), Also: []watcher.Listener{l(3000, admin)}}}),
+		{one(happening{kind: slept, on: on(l(5173, shop)), more: []watcher.Server{on(l(3000, admin))}}),
 			"2 servers are gone since the computer slept", "5173 shop · Vite, 3000 admin · node"},
 		{many(closed, db, 1, 2, 3, 4, 5), "5 ports closed (compose project shop)", "1 PostgreSQL · db (container), 2 PostgreSQL · db (container), 3 PostgreSQL · db (container), 4 PostgreSQL · db (contain…"},
 		{many(opened, shop, 1, 2), "2 ports opened (shop)", "1 shop · Vite, 2 shop · Vite"},
-		{append(many(opened, nil, 1), happening{kind: slept, on: watcher.Server{Listener: l(2, shop), Also: []watcher.Listener{l(3, admin)}}}),
+		{append(many(opened, nil, 1), happening{kind: slept, on: on(l(2, shop)), more: []watcher.Server{on(l(3, admin))}}),
 			"2 ports closed, 1 opened", "2 shop · Vite, 3 admin · node, 1 node"},
 		{append(many(opened, nil, 1), many(closed, shop, 2, 3)...), "2 ports closed, 1 opened", "2 shop · Vite, 3 shop · Vite, 1 node"},
 	} {

@@ -8,7 +8,7 @@ import (
 
 // missing returns the servers of the main list that closed during a sleep and are not there now. Of one that closed more than once the
 // last time counts.
-func (j *judge) missing(servers []watcher.Server) (missing []watcher.Listener) {
+func (j *judge) missing(servers []watcher.Server) (missing []watcher.Server) {
 	seen := map[watcher.Key]bool{}
 	for _, l := range slices.Backward(j.lost) {
 		k := l.Listener.Key()
@@ -16,7 +16,7 @@ func (j *judge) missing(servers []watcher.Server) (missing []watcher.Listener) {
 		seen[k] = true
 		back := slices.ContainsFunc(servers, func(s watcher.Server) bool { return s.Listener.Key() == k })
 		if !back && !again && l.Section == watcher.Main && !j.ignored(l.Listener) {
-			missing = append(missing, l.Listener)
+			missing = append(missing, l)
 		}
 	}
 	slices.Reverse(missing)
@@ -28,16 +28,11 @@ func (h happening) only(wanted func(happening) bool) (happening, bool) {
 	if h.kind != slept {
 		return h, wanted(h)
 	}
-	var gone []watcher.Listener
-	for _, l := range append([]watcher.Listener{h.on.Listener}, h.on.Also...) {
-		if wanted(happening{kind: slept, at: h.at, on: watcher.Server{Listener: l, Section: watcher.Main}}) {
-			gone = append(gone, l)
-		}
-	}
+	gone := slices.DeleteFunc(h.all(), func(s watcher.Server) bool { return !wanted(happening{kind: slept, at: h.at, on: s}) })
 	if len(gone) == 0 {
 		return h, false
 	}
-	h.on = watcher.Server{Listener: gone[0], Also: gone[1:], Section: watcher.Main}
+	h.on, h.more = gone[0], gone[1:]
 	return h, true
 }
 
