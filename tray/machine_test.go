@@ -30,7 +30,6 @@ type machine struct {
 	closedAt []time.Time        // when they were told
 	known    map[owner.ID]owner.Exit
 	vague    map[owner.ID]watcher.Server // servers that closed of which it is not known how they ended
-	sent     int                         // exits so far
 	blind    bool                        // scans fail
 	away     bool                        // nobody reads: several changes come in one update
 	woke     time.Time
