@@ -48,19 +48,6 @@ func (s *Server) entitle(add addition) {
 	}
 }
 
-// NameAmong returns the name of a listener by which it is told from all of these servers: the title of its own server,
-// if that is one of them, else the title that it would have beside them. It is fit to show.
-func (l Listener) NameAmong(servers []Server) string {
-	for _, s := range servers {
-		if s.ID() == l.ID() || slices.ContainsFunc(s.Also, func(a Listener) bool { return a.ID() == l.ID() }) {
-			return s.Title
-		}
-	}
-	all := append(slices.Clone(servers), Server{Listener: l})
-	TitleAll(all)
-	return all[len(all)-1].Title
-}
-
 // An addition is what a name tells beyond the usual, because another server's would read the same.
 type addition struct {
 	parents   int    // so many directories above the file of the program

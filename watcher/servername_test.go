@@ -122,30 +122,6 @@ func TestTitles(t *testing.T) {
 			if !slices.Equal(got, tt.want) {
 				t.Errorf("%s: got %q, want %q", tt.name, got, tt.want)
 			}
-			for i, l := range listeners {
-				if name := l.NameAmong(servers); name != tt.want[i] {
-					t.Errorf("%s: among all, the name is %q, want %q", tt.name, name, tt.want[i])
-				}
-				others := slices.Delete(slices.Clone(servers), i, i+1)
-				if name := l.NameAmong(others); name != tt.want[i] && len(tt.rows) == 2 {
-					t.Errorf("%s: beside the other, the name is %q, want %q", tt.name, name, tt.want[i])
-				}
-			}
 		}
-	}
-}
-
-func TestNameAmongFurtherPorts(t *testing.T) {
-	further := serves(3001, 1, in(shop), by(vite))
-	servers := Servers([]Listener{serves(3000, 1, in(shop), by(vite)), further}, dynamic)
-	servers[0].Title = "title"
-	if got := further.NameAmong(servers); got != "title" {
-		t.Errorf("got %q, want the title of its server", got)
-	}
-	if got := serves(80, 9, named("nc")).NameAmong(servers); got != "nc" {
-		t.Errorf("got %q for another one", got)
-	}
-	if servers[0].Title != "title" {
-		t.Error("the servers were changed")
 	}
 }
