@@ -14,11 +14,6 @@ const (
 	reasonWait = time.Minute
 	// restWait is how long the further ports of a server that closed count as its rest.
 	restWait = 5 * time.Minute
-	// movedWithin is how long after its start a server on an unusual port counts as one that found its usual port taken.
-	movedWithin = 10 * time.Second
-	// maxUsual is how many servers' usual ports are remembered, and usualPorts how many of each.
-	maxUsual   = 1000
-	usualPorts = 8
 )
 
 // A closing is the end of a server, as it was delivered.
@@ -167,7 +162,7 @@ type recollection struct {
 	late     []Event          // reasons that became known since
 	pasts    map[ID]past      // of listeners
 	rest     map[ID]time.Time // the further ports of servers that closed, and when those did
-	usual    map[Key][]uint16 // the ports on which servers were seen, by their keys on any port; the latest last
+	usual    usual
 }
 
 // explain looks for reasons that were not known when the closings were delivered: a server may close its ports a while before it
@@ -195,10 +190,12 @@ func (m *recollection) explain(better func(Event) (Reason, bool)) (news bool) {
 
 // remember notes an update that was delivered.
 func (m *recollection) remember(u Update, now time.Time) {
-	m.late = nil
+	if m.late = nil; m.usual == nil {
+		m.usual = usual{}
+	}
 	closed := map[ID]bool{}
 	for _, e := range u.Events {
-		m.settle(e)
+		m.usual.note(e)
 		c, ok := closingOf(e, now)
 		if ok {
 			closed[c.ID()] = true
@@ -270,57 +267,6 @@ func markRest(servers []Server, rest map[ID]time.Time) {
 		if since, is := rest[s.ID()]; is && time.Since(since) <= restWait {
 			servers[i].Rest = true
 		}
-	}
-}
-
-// moves turns the opening of a server into a move if another server holds the port that it usually has. There is no move if the
-// usual port is its own still: then one more of the same kind was started.
-func (m *recollection) moves(events []Event, now Snapshot) []Event {
-	for i, e := range events {
-		key := e.Key().Anywhere()
-		young := !e.Owner.Since.IsZero() && now.Time.Sub(e.Owner.Since) <= movedWithin
-		if e.Kind != Opened || !young || slices.Contains(m.usual[key], e.Port) {
-			continue
-		}
-		for _, port := range slices.Backward(m.usual[key]) {
-			if rival, held := rivalAt(now.Servers, port, key); held {
-				events[i].Kind, events[i].Before = Moved, rival
-				break
-			}
-		}
-	}
-	return events
-}
-
-// rivalAt returns another server than that of a key that holds a port. There is none if the server of that key is there, too.
-func rivalAt(servers []Server, port uint16, key Key) (rival Server, held bool) {
-	for _, s := range servers {
-		switch {
-		case s.Port != port:
-		case s.Key().Anywhere() == key:
-			return Server{}, false
-		case s.Owner.Known():
-			rival, held = s, true
-		}
-	}
-	return rival, held
-}
-
-// settle remembers the port of a server as a usual one.
-func (m *recollection) settle(e Event) {
-	if e.Kind != Opened && e.Kind != Closed && e.Kind != Replaced || !e.Owner.Known() {
-		return
-	}
-	if m.usual == nil || len(m.usual) >= maxUsual {
-		m.usual = map[Key][]uint16{} // months of them: what is still there is noted again
-	}
-	for _, s := range []Server{e.Before, e.Server} {
-		if s.Port == 0 {
-			continue
-		}
-		key := s.Key().Anywhere()
-		ports := slices.DeleteFunc(m.usual[key], func(p uint16) bool { return p == s.Port })
-		m.usual[key] = append(ports[max(0, len(ports)-usualPorts+1):], s.Port)
 	}
 }
 

@@ -390,7 +390,7 @@ func (s *state) events(now Snapshot) []Event {
 	}
 	s.reasons = reasons
 	related := relate(events, s.memory.closings, time.Now())
-	return append(s.memory.moves(related, now), s.memory.late...)
+	return append(s.memory.usual.moves(related, now), s.memory.late...)
 }
 
 // born returns the events without the openings of servers about which too little is known to say what they are. Those come later.

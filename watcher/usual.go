@@ -1,0 +1,68 @@
+package watcher
+
+import (
+	"slices"
+	"time"
+)
+
+const (
+	// movedWithin is how long after its start a server on an unusual port counts as one that found its usual port taken.
+	movedWithin = 10 * time.Second
+	// maxUsual is how many servers' usual ports are remembered, and maxUsualPorts how many of each.
+	maxUsual      = 1000
+	maxUsualPorts = 8
+)
+
+// A usual holds the ports on which servers were seen, by their keys on any port. The latest port is the last.
+type usual map[Key][]uint16
+
+// moves turns the opening of a server into a move if another server holds the port that it usually has. There is no move if the
+// usual port is its own still: then one more of the same kind was started.
+func (u usual) moves(events []Event, now Snapshot) []Event {
+	for i, e := range events {
+		key := e.Key().Anywhere()
+		young := !e.Owner.Since.IsZero() && now.Time.Sub(e.Owner.Since) <= movedWithin
+		if e.Kind != Opened || !young || slices.Contains(u[key], e.Port) {
+			continue
+		}
+		for _, port := range slices.Backward(u[key]) {
+			if rival, held := rivalAt(now.Servers, port, key); held {
+				events[i].Kind, events[i].Before = Moved, rival
+				break
+			}
+		}
+	}
+	return events
+}
+
+// rivalAt returns another server than that of a key that holds a port. There is none if the server of that key is there, too.
+func rivalAt(servers []Server, port uint16, key Key) (rival Server, held bool) {
+	for _, s := range servers {
+		switch {
+		case s.Port != port:
+		case s.Key().Anywhere() == key:
+			return Server{}, false
+		case s.Owner.Known():
+			rival, held = s, true
+		}
+	}
+	return rival, held
+}
+
+// note remembers the port of a server that opened or closed.
+func (u usual) note(e Event) {
+	if e.Kind != Opened && e.Kind != Closed && e.Kind != Replaced || !e.Owner.Known() {
+		return
+	}
+	if len(u) >= maxUsual {
+		clear(u) // months of them: what is still there is noted again
+	}
+	for _, s := range []Server{e.Before, e.Server} {
+		if s.Port == 0 {
+			continue
+		}
+		key := s.Key().Anywhere()
+		ports := slices.DeleteFunc(u[key], func(p uint16) bool { return p == s.Port })
+		u[key] = append(ports[max(0, len(ports)-maxUsualPorts+1):], s.Port)
+	}
+}
