@@ -264,8 +264,11 @@ func (a *Answer) adviseStop() []Advice {
 		var advice []Advice
 		for _, l := range servers {
 			if l.Owner.Known() && (l.Owner.Refusal == "" || l.Container.ID != "") {
-				advice = append(advice, Advice{"To end " + owner.Numbered(l.Name(), l.Owner.PID) + ":",
-					fmt.Sprintf("porttray stop %d --pid %d", l.Port, l.Owner.PID)})
+				command := fmt.Sprintf("porttray stop %d --pid %d", l.Port, l.Owner.PID)
+				if at := l.Literal(servers); at.IsValid() {
+					command = "porttray stop " + netip.AddrPortFrom(at, l.Port).String()
+				}
+				advice = append(advice, Advice{"To end " + owner.Numbered(l.Name(), l.Owner.PID) + ":", command})
 			}
 		}
 		return advice

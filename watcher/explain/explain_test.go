@@ -215,9 +215,9 @@ func TestAdviceOfShares(t *testing.T) {
 		{"an unknown container, IPv4 and IPv6", []watcher.Listener{listener(2, "0.0.0.0", proxy), listener(3, "::", proxy)}, false, ""},
 		{"a container of Podman without a socket", []watcher.Listener{listener(2, "0.0.0.0", silent)}, false, "systemctl --user start podman.socket"},
 		{"two containers", []watcher.Listener{listener(2, "127.0.0.1", published), listener(3, "::1", other)}, true,
-			"porttray stop 8080 --pid 2, porttray stop 8080 --pid 3"},
+			"porttray stop 127.0.0.1:8080, porttray stop [::1]:8080"},
 		{"workers", []watcher.Listener{listener(2, "127.0.0.1", worker), listener(3, "127.0.0.1", worker)}, false, "porttray stop 8080"},
-		{"two servers", []watcher.Listener{listener(2, "127.0.0.1", alone), listener(3, "::1", alone)}, true, "porttray stop 8080 --pid 2, porttray stop 8080 --pid 3"},
+		{"two servers", []watcher.Listener{listener(2, "127.0.0.1", alone), listener(3, "::1", alone)}, true, "porttray stop 127.0.0.1:8080, porttray stop [::1]:8080"},
 	} {
 		a := Answer{servers: c.listeners, anywhere: true, Address: Address{Addresses: []netip.Addr{v4Loopback, v6Loopback}}}
 		var commands []string

@@ -78,7 +78,7 @@ var scenes = map[string]scene{
 	"two owners of one address": {set: func(s *stage) error {
 		return errors.Join(s.serve("reuseport", "127.0.0.1:3000"), s.serveAs("other", "reuseport", "127.0.0.1:3000"))
 	}, ask: "3000", want: all(trouble(InUse), listeners("server at 127.0.0.1, other at 127.0.0.1"), advises("--pid"))},
-	"two owners of localhost":           {set: serve("tcp", "127.0.0.1:3000", "tcp", "[::1]:3000"), ask: "3000", want: all(trouble(InUse), advises("--pid"))},
+	"two owners of localhost":           {set: serve("tcp", "127.0.0.1:3000", "tcp", "[::1]:3000"), ask: "3000", want: all(trouble(InUse), advises("stop [::1]:3000"))},
 	"two owners, one talked to":         {set: serve("banner", "127.0.0.1:3000", "http", "[::1]:3000"), ask: "[::1]:3000", probe: true, want: probed(Probe{HTTP: &Page{Status: "200 OK", Server: "a b", Title: "Tom & Jerry"}})},
 	"two owners, one of which is meant": {set: serve("tcp", "127.0.0.1:3000", "tcp", "[::1]:3000"), ask: "[::1]:3000", want: all(trouble(None))},
 	"a full backlog": {set: func(s *stage) error {
