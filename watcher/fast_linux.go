@@ -1,6 +1,7 @@
 package watcher
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -344,31 +345,47 @@ func (s *fastScanner) program(ctx context.Context, id owner.Process) *program {
 	return p
 }
 
-// listeners groups the sockets by port and owner.
+// listeners groups the sockets by port and owner. It sorts the sockets rather than the listeners, which are large.
 func (s *fastScanner) listeners() []Listener {
 	me := uint32(os.Geteuid())
-	all := make(map[ID]*Listener, len(s.order))
-	for _, so := range s.order {
-		var p owner.Process
-		if so.owner != nil {
-			p = so.owner.Process
-		} else {
-			p = owner.Process{Foreign: so.uid != me, User: strconv.FormatUint(uint64(so.uid), 10)}
+	socks := slices.SortedFunc(slices.Values(s.order), (*sock).compare)
+	list := make([]Listener, 0, len(socks))
+	addrs := make([]netip.Addr, 0, len(socks)) // of all of them, one after the other
+	for i, so := range socks {
+		p := so.process(me)
+		if i == 0 || so.compare(socks[i-1]) != 0 {
+			list = append(list, Listener{Port: so.port, Owner: p})
 		}
-		id := ID{Port: so.port, PID: p.PID, Start: p.Start}
-		l := all[id]
-		if l == nil {
-			l = &Listener{Port: so.port, Owner: p, Addrs: make([]netip.Addr, 0, 2)}
-			all[id] = l
-		}
-		l.Addrs = append(l.Addrs, so.addr)
+		addrs = append(addrs, so.addr)
+		l := &list[len(list)-1]
+		l.Addrs = addrs[len(addrs)-len(l.Addrs)-1 : len(addrs) : len(addrs)]
 		// Of unknown owners, only what holds for all.
 		l.Owner.Foreign = l.Owner.Foreign && p.Foreign
 		if l.Owner.User != p.User {
 			l.Owner.User = ""
 		}
 	}
-	return sorted(all, s.everywhere)
+	return reachable(list, s.everywhere)
+}
+
+// compare orders sockets as their listeners are ordered. Sockets of one listener are equal.
+func (so *sock) compare(other *sock) int {
+	var p, q owner.ID
+	if so.owner != nil {
+		p = so.owner.ID()
+	}
+	if other.owner != nil {
+		q = other.owner.ID()
+	}
+	return cmp.Or(cmp.Compare(so.port, other.port), cmp.Compare(p.PID, q.PID), cmp.Compare(p.Start, q.Start))
+}
+
+// process returns the owner, or what is known of one that is unknown. The user me is not foreign.
+func (so *sock) process(me uint32) owner.Process {
+	if so.owner != nil {
+		return so.owner.Process
+	}
+	return owner.Process{Foreign: so.uid != me, User: strconv.FormatUint(uint64(so.uid), 10)}
 }
 
 // reap takes in how former owners ended, and reports whether that is about to come to be known of others.
