@@ -49,8 +49,9 @@ func (s Server) Workers() []owner.Process {
 // Servers returns what sorted listeners amount to, in port order. The function dynamic tells of a port whether it is one that
 // the system picks for programs that do not care which.
 func Servers(listeners []Listener, dynamic func(port uint16) bool) []Server {
-	var servers []Server
-	for _, family := range families(listeners, dynamic) {
+	all := families(listeners, dynamic)
+	servers := make([]Server, 0, len(all))
+	for _, family := range all {
 		first, also := merged(family, dynamic)
 		servers = append(servers, Server{Listener: first, Also: also, Parts: family, Master: masterOf(first, family, listeners),
 			Section: placingOf(first, dynamic).section()})
@@ -94,6 +95,9 @@ func masterOf(first Listener, family, all []Listener) owner.ID {
 // merged returns the listener that a family is known by, and one for each of its other ports. The first is the one that the
 // person is likely to mean, see lesserness. Of equals it is the lowest.
 func merged(family []Listener, dynamic func(uint16) bool) (first Listener, also []Listener) {
+	if len(family) == 1 {
+		return family[0], nil
+	}
 	main := family[0].Owner.ID()
 	less := func(l Listener) int { return lesserness(l, l.Owner.ID() == main, dynamic(l.Port)) }
 	first = slices.MinFunc(family, func(a, b Listener) int { return cmp.Or(cmp.Compare(less(a), less(b)), a.compare(b)) })
@@ -136,7 +140,7 @@ func lesserness(l Listener, main, dynamic bool) (n int) {
 
 // markShared marks the servers that share a port with another one.
 func markShared(servers []Server) {
-	users := map[uint16][]int{}
+	users := make(map[uint16][]int, len(servers))
 	for i, s := range servers {
 		users[s.Port] = append(users[s.Port], i)
 		for _, l := range s.Also {

@@ -441,13 +441,22 @@ func TestServersLoseNothing(t *testing.T) {
 	}
 }
 
+// BenchmarkServers forms 300 servers, of projects of their own and of one.
 func BenchmarkServers(b *testing.B) {
-	var listeners []Listener
-	for i := range 300 {
-		listeners = append(listeners, serves(uint16(3000+i), int32(i+2), in(shop), by(vite), under(1)))
-	}
-	b.ReportAllocs()
-	for b.Loop() {
-		Servers(listeners, dynamic)
+	for _, one := range []bool{false, true} {
+		b.Run(map[bool]string{false: "own projects", true: "one project"}[one], func(b *testing.B) {
+			var listeners []Listener
+			for i := range 300 {
+				project := shop
+				if !one {
+					project = owner.Project{Name: fmt.Sprint("shop", i), Dir: fmt.Sprint("/home/ann/shop", i)}
+				}
+				listeners = append(listeners, serves(uint16(3000+i), int32(i+2), in(project), by(vite), under(1)))
+			}
+			b.ReportAllocs()
+			for b.Loop() {
+				Servers(listeners, dynamic)
+			}
+		})
 	}
 }
