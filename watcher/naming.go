@@ -222,15 +222,18 @@ func (n *naming) name(listeners []Listener, began time.Time) []Listener {
 		return listeners
 	}
 	named := slices.Clone(listeners)
-	current := make(map[owner.Process]owner.Facts, len(named))
-	for i, l := range named {
-		if f, ok := n.known[l.Owner]; ok {
-			named[i].Facts, current[l.Owner] = f, f
+	for i := range named {
+		if f, ok := n.known[named[i].Owner]; ok {
+			named[i].Facts = f
 		}
 	}
 	// A process that closes its port and opens it again is still the same one, so its facts are not forgotten at once.
-	if len(n.known) > 2*len(current)+64 {
-		n.known = current
+	if len(n.known) > 2*len(named)+64 {
+		current := map[owner.Process]bool{}
+		for _, l := range named {
+			current[l.Owner] = true
+		}
+		maps.DeleteFunc(n.known, func(p owner.Process, _ owner.Facts) bool { return !current[p] })
 	}
 	if n.asked == nil {
 		return named
