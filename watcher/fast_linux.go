@@ -345,19 +345,49 @@ func (s *fastScanner) program(ctx context.Context, id owner.Process) *program {
 	return p
 }
 
-// listeners groups the sockets by port and owner. It sorts the sockets rather than the listeners, which are large.
+// A claim says that a process holds a socket. The process is nil if it is unknown.
+type claim struct {
+	so *sock
+	by *program
+}
+
+// compare orders claims as their listeners are ordered. Claims of one listener are equal.
+func (c claim) compare(d claim) int {
+	var p, q owner.ID
+	if c.by != nil {
+		p = c.by.ID()
+	}
+	if d.by != nil {
+		q = d.by.ID()
+	}
+	return cmp.Or(cmp.Compare(c.so.port, d.so.port), cmp.Compare(p.PID, q.PID), cmp.Compare(p.Start, q.Start))
+}
+
+// process returns what is known of the process. The user me is not foreign.
+func (c claim) process(me uint32) owner.Process {
+	if c.by != nil {
+		return c.by.Process
+	}
+	return owner.Process{Foreign: c.so.uid != me, User: strconv.FormatUint(uint64(c.so.uid), 10)}
+}
+
+// listeners groups the sockets by port and owner. It sorts claims rather than the listeners, which are large.
 func (s *fastScanner) listeners() []Listener {
+	claims := make([]claim, 0, len(s.order))
+	for _, so := range s.order {
+		claims = append(claims, claim{so, so.owner})
+	}
+	slices.SortFunc(claims, claim.compare)
 	me := uint32(os.Geteuid())
-	socks := slices.SortedFunc(slices.Values(s.order), (*sock).compare)
-	list := make([]Listener, 0, len(socks))
-	addrs := make([]netip.Addr, 0, len(socks)) // of all of them, one after the other
-	for i, so := range socks {
-		p := so.process(me)
-		if i == 0 || so.compare(socks[i-1]) != 0 {
-			list = append(list, Listener{Port: so.port, Owner: p})
+	list := make([]Listener, 0, len(claims))
+	addrs := make([]netip.Addr, 0, len(claims)) // of all of them, one after the other
+	for i, c := range claims {
+		p := c.process(me)
+		if i == 0 || c.compare(claims[i-1]) != 0 {
+			list = append(list, Listener{Port: c.so.port, Owner: p})
 		}
-		addrs = append(addrs, so.addr)
 		l := &list[len(list)-1]
+		addrs = append(addrs, c.so.addr)
 		l.Addrs = addrs[len(addrs)-len(l.Addrs)-1 : len(addrs) : len(addrs)]
 		// Of unknown owners, only what holds for all.
 		l.Owner.Foreign = l.Owner.Foreign && p.Foreign
@@ -366,26 +396,6 @@ func (s *fastScanner) listeners() []Listener {
 		}
 	}
 	return reachable(list, s.everywhere)
-}
-
-// compare orders sockets as their listeners are ordered. Sockets of one listener are equal.
-func (so *sock) compare(other *sock) int {
-	var p, q owner.ID
-	if so.owner != nil {
-		p = so.owner.ID()
-	}
-	if other.owner != nil {
-		q = other.owner.ID()
-	}
-	return cmp.Or(cmp.Compare(so.port, other.port), cmp.Compare(p.PID, q.PID), cmp.Compare(p.Start, q.Start))
-}
-
-// process returns the owner, or what is known of one that is unknown. The user me is not foreign.
-func (so *sock) process(me uint32) owner.Process {
-	if so.owner != nil {
-		return so.owner.Process
-	}
-	return owner.Process{Foreign: so.uid != me, User: strconv.FormatUint(uint64(so.uid), 10)}
 }
 
 // reap takes in how former owners ended, and reports whether that is about to come to be known of others.
