@@ -1,9 +1,9 @@
 package watcher
 
 import (
-	"cmp"
 	"net/netip"
 	"slices"
+	"sort"
 )
 
 // Diff returns the events that turn the servers of old into those of new: what closed, then what opened or was exposed, each in
@@ -64,7 +64,7 @@ func (s Server) widened(old, new Snapshot) (Server, bool) {
 // go on when their master has ended. A listener that has a namesake of its own is nobody else's counterpart. Both lists are sorted.
 func counterpart(l Listener, other, mine []Listener) (Listener, bool) {
 	candidates := onPort(other, l.Port)
-	if i := slices.IndexFunc(candidates, func(m Listener) bool { return m.ID() == l.ID() }); i >= 0 {
+	if i := indexID(candidates, l.ID()); i >= 0 {
 		return candidates[i], true
 	}
 	for _, m := range candidates {
@@ -77,9 +77,9 @@ func counterpart(l Listener, other, mine []Listener) (Listener, bool) {
 	return Listener{}, false
 }
 
-// onPort returns the part of a sorted list that is on a port.
+// onPort returns the part of a sorted list that is on a port. It copies no listener, because they are large.
 func onPort(sorted []Listener, port uint16) []Listener {
-	i, _ := slices.BinarySearchFunc(sorted, port, func(l Listener, p uint16) int { return cmp.Compare(l.Port, p) })
+	i := sort.Search(len(sorted), func(i int) bool { return sorted[i].Port >= port })
 	j := i
 	for j < len(sorted) && sorted[j].Port == port {
 		j++
@@ -87,9 +87,17 @@ func onPort(sorted []Listener, port uint16) []Listener {
 	return sorted[i:j]
 }
 
-func hasID(list []Listener, id ID) bool {
-	return slices.ContainsFunc(list, func(l Listener) bool { return l.ID() == id })
+// indexID returns where the listener of that name is in a list, or -1.
+func indexID(list []Listener, id ID) int {
+	for i := range list {
+		if list[i].Port == id.Port && list[i].ID() == id {
+			return i
+		}
+	}
+	return -1
 }
+
+func hasID(list []Listener, id ID) bool { return indexID(list, id) >= 0 }
 
 func overlap(a, b []netip.Addr) bool {
 	return slices.ContainsFunc(a, func(addr netip.Addr) bool { return slices.Contains(b, addr) })

@@ -32,18 +32,18 @@ func kinOf(l Listener) kin {
 
 // families returns sorted listeners by the servers that they belong to, the main process's first.
 func families(listeners []Listener, dynamic func(uint16) bool) [][]Listener {
-	var order []kin
-	members := map[kin][]Listener{}
-	for _, l := range listeners {
+	order, members := make([]kin, 0, len(listeners)), make(map[kin][]Listener, len(listeners))
+	for i, l := range listeners {
 		k := kinOf(l)
 		if members[k] == nil {
 			order = append(order, k)
+			members[k] = listeners[i : i+1 : i+1] // most have one, which need not be copied
+		} else {
+			members[k] = append(members[k], l)
 		}
-		members[k] = append(members[k], l)
 	}
 	heads := headsOf(order, members, dynamic)
-	var families [][]Listener
-	at := map[kin]int{}
+	families, at := make([][]Listener, 0, len(order)), make(map[kin]int, len(order))
 	for _, k := range order {
 		if _, folded := heads[k]; !folded {
 			at[k] = len(families)

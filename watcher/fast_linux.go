@@ -1,6 +1,7 @@
 package watcher
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -355,41 +356,63 @@ func (s *fastScanner) program(ctx context.Context, id owner.Process) *program {
 	return p
 }
 
-// listeners groups the sockets by port and owner.
-func (s *fastScanner) listeners() []Listener {
-	me := uint32(os.Geteuid())
-	all := make(map[ID]*Listener, len(s.order))
-	of := func(so *sock, p owner.Process) *Listener {
-		id := ID{Port: so.port, PID: p.PID, Start: p.Start}
-		l := all[id]
-		if l == nil {
-			l = &Listener{Port: so.port, Owner: p, Addrs: make([]netip.Addr, 0, 2)}
-			all[id] = l
-		}
-		l.Addrs = append(l.Addrs, so.addr)
-		if l.socket == 0 || so.cookie < l.socket {
-			l.socket = so.cookie
-		}
-		return l
+// A claim says that a process holds a socket. The process is nil if it is unknown.
+type claim struct {
+	so *sock
+	by *program
+}
+
+// compare orders claims as their listeners are ordered. Claims of one listener are equal.
+func (c claim) compare(d claim) int {
+	var p, q owner.ID
+	if c.by != nil {
+		p = c.by.ID()
 	}
+	if d.by != nil {
+		q = d.by.ID()
+	}
+	return cmp.Or(cmp.Compare(c.so.port, d.so.port), cmp.Compare(p.PID, q.PID), cmp.Compare(p.Start, q.Start))
+}
+
+// process returns what is known of the process. The user me is not foreign.
+func (c claim) process(me uint32) owner.Process {
+	if c.by != nil {
+		return c.by.Process
+	}
+	return owner.Process{Foreign: c.so.uid != me, User: strconv.FormatUint(uint64(c.so.uid), 10)}
+}
+
+// listeners groups the sockets by port and owner. It sorts claims rather than the listeners, which are large.
+func (s *fastScanner) listeners() []Listener {
+	claims := make([]claim, 0, len(s.order))
 	for _, so := range s.order {
-		var p owner.Process
-		if so.owner != nil {
-			p = so.owner.Process
-		} else {
-			p = owner.Process{Foreign: so.uid != me, User: strconv.FormatUint(uint64(so.uid), 10)}
-		}
-		l := of(so, p)
+		claims = append(claims, claim{so, so.owner})
 		for _, partner := range so.partners {
-			of(so, partner.Process)
+			claims = append(claims, claim{so, partner})
 		}
+	}
+	slices.SortFunc(claims, claim.compare)
+	me := uint32(os.Geteuid())
+	list := make([]Listener, 0, len(claims))
+	addrs := make([]netip.Addr, 0, len(claims)) // of all of them, one after the other
+	for i, c := range claims {
+		p := c.process(me)
+		if i == 0 || c.compare(claims[i-1]) != 0 {
+			list = append(list, Listener{Port: c.so.port, Owner: p})
+		}
+		l := &list[len(list)-1]
+		if l.socket == 0 || c.so.cookie < l.socket {
+			l.socket = c.so.cookie
+		}
+		addrs = append(addrs, c.so.addr)
+		l.Addrs = addrs[len(addrs)-len(l.Addrs)-1 : len(addrs) : len(addrs)]
 		// Of unknown owners, only what holds for all.
 		l.Owner.Foreign = l.Owner.Foreign && p.Foreign
 		if l.Owner.User != p.User {
 			l.Owner.User = ""
 		}
 	}
-	return sorted(all, s.everywhere)
+	return reachable(list, s.everywhere)
 }
 
 // reap takes in how former owners ended, and reports whether that is about to come to be known of others.

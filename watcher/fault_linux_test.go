@@ -244,7 +244,7 @@ func TestFaultForeignPIDs(t *testing.T) {
 		if err := os.WriteFile("/proc/sys/kernel/ns_last_pid", []byte(strconv.Itoa(int(target.Owner.PID)-1)), 0); err != nil {
 			t.Fatal(err)
 		}
-		if innocent = sleeper(t, nil); innocent.Process.Pid == int(target.Owner.PID) {
+		if innocent = sleeper(t, "", nil); innocent.Process.Pid == int(target.Owner.PID) {
 			break
 		}
 	}

@@ -285,19 +285,19 @@ func (n *naming) name(listeners []Listener, began time.Time) []Listener {
 		return listeners
 	}
 	named := slices.Clone(listeners)
-	current := make(map[owner.Process]owner.Facts, len(named))
-	for i, l := range named {
-		if f, ok := n.known[l.Owner]; ok {
-			named[i].Facts, current[l.Owner] = f, f
+	for i := range named {
+		if f, ok := n.known[named[i].Owner]; ok {
+			named[i].Facts = f
 		}
 	}
 	// A process that closes its port and opens it again is still the same one, so its facts are not forgotten at once.
-	if len(n.known) > 2*len(current)+64 {
-		ports := make(map[owner.Process]int, len(current))
-		for p := range current {
-			ports[p] = n.ports[p]
+	if len(n.known) > 2*len(named)+64 {
+		current := map[owner.Process]bool{}
+		for _, l := range named {
+			current[l.Owner] = true
 		}
-		n.known, n.ports = current, ports
+		maps.DeleteFunc(n.known, func(p owner.Process, _ owner.Facts) bool { return !current[p] })
+		maps.DeleteFunc(n.ports, func(p owner.Process, _ int) bool { return !current[p] })
 	}
 	if n.asked != nil {
 		named = n.withContainers(named, began)

@@ -74,8 +74,9 @@ func (w *Watcher) Run(ctx context.Context, updates chan<- Update) {
 	var (
 		state    = state{gone: w.gone, naming: w.naming, dynamic: w.dynamic}
 		pace     = pace{interval: cmp.Or(max(w.Interval, 0), defaultInterval), clock: w.Clock}
-		results  = make(chan result, 1) // buffered, so that a scan can end after Run has
-		next     = time.NewTimer(0)     // for due
+		scans    = make(chan []Listener) // each begins a scan, and is what was there before
+		results  = make(chan result, 1)  // buffered, so that a scan can end after Run has
+		next     = time.NewTimer(0)      // for due
 		limit    = time.NewTimer(scanLimit)
 		scanning bool
 		due      = time.Now() // the next scan
@@ -111,6 +112,12 @@ func (w *Watcher) Run(ctx context.Context, updates chan<- Update) {
 			src.close()
 		}
 	}()
+	go func() { // one goroutine for all scans: in a new one the stack would have to grow again
+		for before := range scans {
+			results <- believed(ctx, src.scan, before)
+		}
+	}()
+	defer close(scans)
 	ask := func(by asker) {
 		if scanning {
 			asked = max(asked, by)
@@ -172,8 +179,7 @@ func (w *Watcher) Run(ctx context.Context, updates chan<- Update) {
 			scanning = true
 			limit.Reset(scanLimit)
 			pace.expect(scanLimit)
-			before := state.now.Listeners
-			go func() { results <- believed(ctx, src.scan, before) }()
+			scans <- state.now.Listeners
 		case <-limit.C:
 			if scanning {
 				state.failed(errSlow)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net/netip"
 	"os"
 	"runtime"
@@ -178,20 +179,30 @@ func (s *scanner) scan(ctx context.Context) (Snapshot, error) {
 	return Snapshot{Time: now, Listeners: sorted(listeners, s.everywhere), Source: s.name, Exits: s.exits.known}, nil
 }
 
-// sorted returns the listeners in order: those that are reachable over loopback or, with everywhere, all. The witnesses of other
-// porttrays are not among them.
+// sorted returns the listeners that reachable keeps, in order.
 func sorted(all map[ID]*Listener, everywhere bool) []Listener {
-	var result []Listener
-	for _, l := range all {
+	ordered := slices.SortedFunc(maps.Values(all), func(l, m *Listener) int { return l.compare(*m) })
+	list := make([]Listener, len(ordered))
+	for i, l := range ordered {
+		list[i] = *l
+	}
+	return reachable(list, everywhere)
+}
+
+// reachable returns those of the listeners that are reachable over loopback or, with everywhere, all, in the same memory. It brings
+// their addresses in order. The witnesses of other porttrays are not among them.
+func reachable(list []Listener, everywhere bool) []Listener {
+	kept := list[:0]
+	for i := range list {
+		l := &list[i]
 		slices.SortFunc(l.Addrs, netip.Addr.Compare)
 		l.Addrs = slices.Compact(l.Addrs)
 		local := slices.ContainsFunc(l.Addrs, func(a netip.Addr) bool { return a.IsLoopback() || a.IsUnspecified() })
 		if (local || everywhere) && !isWitness(*l) {
-			result = append(result, *l)
+			kept = append(kept, *l)
 		}
 	}
-	slices.SortFunc(result, Listener.compare)
-	return result
+	return kept
 }
 
 // read returns the facts about the process with this PID, from memory if it is still the same process. They are the zero value

@@ -20,9 +20,12 @@ func TitleAll(servers []Server) {
 		servers[i].entitle(addition{})
 	}
 	for _, tell := range []func([]Server, []int, []addition){addProgram, addBranch, addDirectory} {
-		same := map[string][]int{}
-		for i, s := range servers {
-			same[s.Title] = append(same[s.Title], i)
+		same := make(map[string][]int, len(servers))
+		for i := range servers {
+			same[servers[i].Title] = append(same[servers[i].Title], i)
+		}
+		if len(same) == len(servers) {
+			return
 		}
 		for _, group := range same {
 			if len(group) < 2 {

@@ -70,7 +70,8 @@ func Servers(listeners []Listener, dynamic func(port uint16) bool) []Server {
 // serversSince is Servers where some listeners were the heads of servers before. Those stay it, unless another one is more likely
 // to be meant.
 func serversSince(listeners []Listener, dynamic func(port uint16) bool, heads map[ID]bool) []Server {
-	var servers []Server
+	all := families(listeners, dynamic)
+	servers := make([]Server, 0, len(all))
 	started := map[owner.ID]int{}
 	for _, l := range listeners {
 		started[l.Owner.ID()]++
@@ -78,7 +79,7 @@ func serversSince(listeners []Listener, dynamic func(port uint16) bool, heads ma
 			started[id]++
 		}
 	}
-	for _, family := range families(listeners, dynamic) {
+	for _, family := range all {
 		first, also := merged(family, dynamic, heads)
 		servers = append(servers, Server{Listener: first, Also: also, Parts: family, Master: masterOf(first, family, started),
 			Section: placingOf(first, dynamic).section()})
@@ -117,6 +118,9 @@ func masterOf(first Listener, family []Listener, started map[owner.ID]int) owner
 // merged returns the listener that a family is known by, and one for each of its other ports. The first is the one that the
 // person is likely to mean, see lesserness. Of equals it is the one that was it before, else the lowest.
 func merged(family []Listener, dynamic func(uint16) bool, heads map[ID]bool) (first Listener, also []Listener) {
+	if len(family) == 1 {
+		return family[0], nil
+	}
 	main := family[0].Owner.ID()
 	less := func(l Listener) int {
 		n := 2 * lesserness(l, l.Owner.ID() == main, dynamic(l.Port))
@@ -165,7 +169,7 @@ func lesserness(l Listener, main, dynamic bool) (n int) {
 
 // markShared marks the servers that share a port with another one.
 func markShared(servers []Server) {
-	users := map[uint16][]int{}
+	users := make(map[uint16][]int, len(servers))
 	for i, s := range servers {
 		users[s.Port] = append(users[s.Port], i)
 		for _, l := range s.Also {

@@ -9,6 +9,8 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -21,12 +23,13 @@ type load struct {
 	name                   string
 	processes, files       int
 	listeners, connections int
+	projects               bool // each process works in one of its own
 }
 
 var loads = []load{
-	{"small", 300, 30, 40, 200},
-	{"middle", 1500, 60, 300, 5000},
-	{"large", 1500, 60, 5000, 20000},
+	{name: "small", processes: 300, files: 30, listeners: 40, connections: 200},
+	{name: "middle", processes: 1500, files: 60, listeners: 300, connections: 5000},
+	{name: "large", processes: 1500, files: 60, listeners: 5000, connections: 20000},
 }
 
 // BenchmarkTick measures the CPU time, user and system, of one look at the listeners, its children's included, and compares
@@ -198,6 +201,7 @@ func (l load) start(b *testing.B) uint16 {
 		b.Fatal(err)
 	}
 	defer null.Close()
+	home := b.TempDir()
 	share := func(total, i int) int { return total*(i+1)/l.processes - total*i/l.processes }
 	for i := range l.processes {
 		var files []*os.File
@@ -231,7 +235,11 @@ func (l load) start(b *testing.B) uint16 {
 		for len(files) < l.files {
 			files = append(files, null)
 		}
-		sleeper(b, files)
+		dir := ""
+		if l.projects {
+			dir = newProject(b, home, i)
+		}
+		sleeper(b, dir, files)
 		for _, f := range files[:own] {
 			f.Close()
 		}
@@ -239,10 +247,11 @@ func (l load) start(b *testing.B) uint16 {
 	return portOf(server)
 }
 
-// sleeper starts a small process that holds these files and does nothing.
-func sleeper(tb testing.TB, files []*os.File) *exec.Cmd {
+// sleeper starts a small process that holds these files and does nothing. It works in that directory, or for "" in this process's.
+func sleeper(tb testing.TB, dir string, files []*os.File) *exec.Cmd {
 	tb.Helper()
 	cmd := exec.Command("sleep", "3600")
+	cmd.Dir = dir
 	cmd.ExtraFiles = files
 	cmd.SysProcAttr = &unix.SysProcAttr{Pdeathsig: unix.SIGKILL}
 	if err := cmd.Start(); err != nil {
@@ -307,19 +316,57 @@ func (o *opener) tell(b *testing.B, what string) {
 	}
 }
 
+// start has a new process open a listener, which works in that directory. It returns the port.
+func (o *opener) start(b *testing.B, dir string) uint16 {
+	o.tell(b, "new "+dir)
+	port, err := strconv.ParseUint(o.out.Text(), 10, 16)
+	if err != nil {
+		b.Fatal(err)
+	}
+	return uint16(port)
+}
+
 // open has a listener opened, by the opener itself or by a new child of it.
 func (o *opener) open(b *testing.B, by string) (undo func()) {
 	o.tell(b, by)
 	return func() { o.tell(b, "close") }
 }
 
+// newProcess starts a process that opens a listener, and returns what it says.
+func newProcess(dir string) (said string, end func(), err error) {
+	cmd := roleCommand("listen", "127.0.0.1:0")
+	cmd.Dir = dir
+	in, err := cmd.StdinPipe()
+	if err != nil {
+		return "", nil, err
+	}
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		return "", nil, err
+	}
+	if err := cmd.Start(); err != nil {
+		return "", nil, err
+	}
+	lines := bufio.NewScanner(out)
+	lines.Scan()
+	return lines.Text(), func() { in.Close(); _ = cmd.Wait() }, lines.Err()
+}
+
 // roleOpen opens a listener at each line that it reads, or closes the one that is open.
 func roleOpen() error {
 	shut := func() {}
-	for lines := bufio.NewScanner(os.Stdin); lines.Scan(); fmt.Println("done") {
+	said := "done"
+	for lines := bufio.NewScanner(os.Stdin); lines.Scan(); fmt.Println(said) {
 		shut()
-		shut = func() {}
+		shut, said = func() {}, "done"
 		if lines.Text() == "close" {
+			continue
+		}
+		if dir, ok := strings.CutPrefix(lines.Text(), "new "); ok {
+			var err error
+			if said, shut, err = newProcess(dir); err != nil {
+				return err
+			}
 			continue
 		}
 		socket, err := net.Listen("tcp", "127.0.0.1:0")
