@@ -10,18 +10,17 @@ import (
 // A kin is what the listeners of one server have in common at the least: their process, their container, or, where the
 // container behind it is not known, their port. A process that holds sockets for several servers has one for each port.
 type kin struct {
-	process   owner.ID
-	container string
-	forwarder string
-	port      uint16
+	process owner.ID
+	name    string // of the container or, with a port, of the forwarder
+	port    uint16
 }
 
 func kinOf(l Listener) kin {
 	switch {
 	case l.Container.ID != "":
-		return kin{container: l.Container.ID}
+		return kin{name: l.Container.ID}
 	case l.Owner.Forwards():
-		return kin{forwarder: l.Owner.Name, port: l.Port} // one process may forward IPv4, and another one IPv6
+		return kin{name: l.Owner.Name, port: l.Port} // one process may forward IPv4, and another one IPv6
 	case !l.Owner.Known():
 		return kin{port: l.Port}
 	case l.Facts.Holder:

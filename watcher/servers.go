@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"net/netip"
 	"slices"
+	"sync"
 
 	"porttray/watcher/owner"
 )
@@ -72,13 +73,7 @@ func Servers(listeners []Listener, dynamic func(port uint16) bool) []Server {
 func serversSince(listeners []Listener, dynamic func(port uint16) bool, heads map[ID]bool) []Server {
 	all := families(listeners, dynamic)
 	servers := make([]Server, 0, len(all))
-	started := map[owner.ID]int{}
-	for _, l := range listeners {
-		started[l.Owner.ID()]++
-		for _, id := range l.Facts.Ancestors {
-			started[id]++
-		}
-	}
+	started := sync.OnceValue(func() map[owner.ID]int { return startedBy(listeners) })
 	for _, family := range all {
 		first, also := merged(family, dynamic, heads)
 		servers = append(servers, Server{Listener: first, Also: also, Parts: family, Master: masterOf(first, family, started),
@@ -92,8 +87,11 @@ func serversSince(listeners []Listener, dynamic func(port uint16) bool, heads ma
 
 // masterOf returns the process that started all of a family that listen on the head's port, if there are several and it runs the
 // same program as they do. A shell or a launcher does not: its end need not be theirs. Nor is it one that listens itself, or from
-// which another family descends. Those that listen, and that listeners descend from, are counted in started.
-func masterOf(first Listener, family []Listener, started map[owner.ID]int) owner.ID {
+// which another family descends.
+func masterOf(first Listener, family []Listener, started func() map[owner.ID]int) owner.ID {
+	if len(family) < 2 {
+		return owner.ID{}
+	}
 	master, workers := first.Facts.Ancestors[0], 0
 	for _, l := range family {
 		if l.Port != first.Port {
@@ -109,10 +107,22 @@ func masterOf(first Listener, family []Listener, started map[owner.ID]int) owner
 			own++
 		}
 	}
-	if workers < 2 || started[master] > own {
+	if workers < 2 || started()[master] > own {
 		return owner.ID{}
 	}
 	return master
+}
+
+// startedBy counts the listeners that each process has or is an ancestor of.
+func startedBy(listeners []Listener) map[owner.ID]int {
+	started := map[owner.ID]int{}
+	for i := range listeners {
+		started[listeners[i].Owner.ID()]++
+		for _, id := range listeners[i].Facts.Ancestors {
+			started[id]++
+		}
+	}
+	return started
 }
 
 // merged returns the listener that a family is known by, and one for each of its other ports. The first is the one that the
