@@ -58,7 +58,7 @@ func (l *loop) mark(c click) {
 	l.save()
 }
 
-// mute takes a server out of what notices are given of, or back in.
+// mute toggles notifications for a server.
 func (l *loop) mute(on watcher.Listener) {
 	k := on.Key()
 	muted := maps.Clone(l.model.muted) // the old one may be in use where it is saved

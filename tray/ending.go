@@ -16,7 +16,7 @@ type ending struct {
 	held         []heldClosing // closings of its listeners meanwhile, of which it is not yet known whose doing they are
 	back         notice        // what is to be told instead if it came back meanwhile
 	told         bool          // that it came back, or who has its port now
-	asked        time.Time     // until then an end as one asks for is what was asked for, though that took longer than an outcome waits
+	asked        time.Time     // until then a clean exit still counts as our Stop
 	freed        notice        // what is to be told if the last action finds nothing left to do
 	ended        time.Time     // when it was seen that the process had ended
 	until        time.Time     // if it has: until then its closings belong to that

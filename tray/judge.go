@@ -122,7 +122,7 @@ func (j *judge) expose(e watcher.Event, after []watcher.Server, now time.Time) {
 	if j.exposed[e.ID()] {
 		return
 	}
-	// What the person ended, or whose owner became known, is not forgotten when it closes.
+	// An entry outlives its server when the person ended it or its owner became known. Those are dropped first.
 	maps.DeleteFunc(j.exposed, func(id watcher.ID, _ bool) bool { _, there := serverOf(after, id); return !there })
 	j.exposed[e.ID()] = true
 	if !j.untold(e.Listener) {
@@ -218,9 +218,8 @@ func (j *judge) back(e watcher.Event, before, after []watcher.Server, now time.T
 // toldGone reports whether a listener closed before, and nothing waits for that any more: the person was told, or ended it.
 func (j *judge) toldGone(l watcher.Listener, before []watcher.Server) bool {
 	_, there := serverOf(before, l.ID())
-	waits := slices.ContainsFunc(j.waiting, func(h happening) bool { return h.on.ID() == l.ID() })
 	slept := slices.ContainsFunc(j.lost, func(s watcher.Server) bool { return s.ID() == l.ID() })
-	return !there && !waits && !slept
+	return !there && !j.closing(l) && !slept
 }
 
 // serverOf returns the server that is known by that listener.
@@ -336,11 +335,8 @@ func (j *judge) next() (at time.Time, ok bool) {
 			at, ok = t, true
 		}
 	}
-	for _, h := range j.fresh {
-		earliest(h.ripe())
-	}
-	for _, h := range j.waiting {
-		earliest(h.at.Add(watcher.RestartGrace))
+	for _, ripe := range j.ripening() {
+		earliest(ripe)
 	}
 	if !j.wakes.IsZero() {
 		earliest(j.wakes)

@@ -9,18 +9,28 @@ import (
 // Diff returns the events that turn the servers of old into those of new: what closed, then what opened or was exposed, each in
 // port order. A Watcher makes restarts, replacements and moves of these, because it knows of time.
 //
-// A server goes on as long as one of the sockets on its head port does. A socket whose addresses changed is still the same. So is
+// A server goes on as long as one of the sockets on its head port does. If another one of its ports becomes the head, that is an
+// event only if people are more likely to mean the new one: a server has opened behind its debugger. A socket whose addresses changed is still the same. So is
 // one whose owner came to be known, or ceased to be: sockets are seen before their owner is, and a process can withdraw from view.
 func Diff(old, new Snapshot) []Event {
 	var events []Event
+	ranks := make(map[ID]int, len(old.Servers)) // of the heads that go on, by their names in new
 	for _, s := range old.Servers {
-		if _, ok := s.goesOn(new.Listeners, old.Listeners); !ok && !s.Rest {
+		if s.Rest {
+			continue
+		}
+		if head, ok := s.goesOn(new.Listeners, old.Listeners); ok {
+			ranks[head.ID()] = s.rank
+		} else {
 			events = append(events, Event{Kind: Closed, Server: s})
 		}
 	}
+	known := func(l Listener, rank int) bool { was, ok := ranks[l.ID()]; return ok && was <= rank }
 	for _, s := range new.Servers {
 		if _, ok := s.goesOn(old.Listeners, new.Listeners); !ok {
-			events = append(events, Event{Kind: Opened, Server: s})
+			if !slices.ContainsFunc(s.Parts, func(l Listener) bool { return known(l, s.rank) }) {
+				events = append(events, Event{Kind: Opened, Server: s})
+			}
 		} else if before, ok := s.widened(old, new); ok {
 			events = append(events, Event{Kind: Exposed, Server: s, Before: before})
 		}

@@ -49,6 +49,7 @@ func TestEventsAreAboutServers(t *testing.T) {
 	proxy := func(pid int32, addr, id string) Listener {
 		return serves(8080, pid, forwarder, at(addr), publishes(engine.Container{ID: id, Name: "web", Project: "shop", Service: "web"}))
 	}
+	wide := func(l Listener) Listener { at("0.0.0.0")(&l); return l }
 	held := func(pid int32, traits ...trait) Listener {
 		return serves(8000, pid, append([]trait{runs("/usr/bin/php", "/srv"), socketed(77)}, traits...)...)
 	}
@@ -82,8 +83,21 @@ func TestEventsAreAboutServers(t *testing.T) {
 			"a debugger waits before the server listens, also after a restart",
 			[]moment{{0, nil}, {1000 * ms, debugged(7, 9229)}, {2000 * ms, debugged(7, 3000, 9229)}, {10 * time.Second, nil},
 				{11 * time.Second, debugged(8, 9229)}, {13 * time.Second, debugged(8, 3000, 9229)}},
-			[]string{"1.25s opened 9229 (PID 7)", "2.5s opened 3000 (PID 7)", "10.75s closed 3000 (PID 7), ended",
+			[]string{"2.5s opened 3000 (PID 7)", "10.75s closed 3000 (PID 7), ended",
 				"11s restarted 9229 (PID 7, 8), ended, 1 restarts", "13.25s restarted 3000 (PID 7, 8), ended, 1 restarts"},
+		}, {
+			"a debugger alone, and one that other machines can reach",
+			[]moment{{0, nil}, {1000 * ms, debugged(7, 9229)}, {70 * time.Second, nil}, {80 * time.Second, []Listener{wide(debugged(7, 9229)[0])}}},
+			[]string{"1m1.5s opened 9229 (PID 7)", "1m11.5s closed 9229 (PID 7), ended", "1m20.75s opened 9229 (PID 7)"},
+		}, {
+			"the head port is closed and opened again by a process that goes on",
+			[]moment{{0, app(7, 3340, 3341)}, {1000 * ms, app(7, 3341)}, {4000 * ms, app(7, 3340, 3341)}, {20 * time.Second, nil}},
+			[]string{"1.5s closed 3340 (PID 7), still running, no longer listening", "4.75s restarted 3340 (PID 7, 7), still running, no longer listening, 1 restarts",
+				"20s closed 3340 (PID 7), ended"},
+		}, {
+			"after a restart a further port opens before the head",
+			[]moment{{0, app(7, 3340, 3341)}, {1000 * ms, nil}, {2000 * ms, app(8, 3341)}, {4000 * ms, app(8, 3340, 3341)}, {20 * time.Second, nil}},
+			[]string{"1.25s closed 3340 (PID 7), ended", "2.5s restarted 3341 (PID 7, 8), ended, 1 restarts", "20s closed 3340 (PID 8), ended"},
 		}, {
 			"workers with a socket each start, one is replaced, and all end one after the other",
 			[]moment{{0, nil}, {1000 * ms, []Listener{worker(51), worker(52), worker(53)}}, {4000 * ms, []Listener{worker(52), worker(53), worker(54)}},

@@ -7,8 +7,8 @@ import (
 	"porttray/watcher/owner"
 )
 
-// A kin is what the listeners of one server have in common at the least: their process, their container, or, where the
-// container behind it is not known, their port. A process that holds sockets for several servers has one for each port.
+// A kin is a group key that all listeners of one process or container share. Forwarders of an unknown container, and unknown
+// owners, share a key on their port. A process that holds sockets for several servers has a key for each port.
 type kin struct {
 	process owner.ID
 	name    string // of the container or, with a port, of the forwarder
@@ -113,6 +113,7 @@ type bond struct {
 	port           uint16
 	addr           netip.Addr
 	exe, dir, user string
+	program        string
 	tool           string
 
 	relative owner.ID // one that they descend from, or one of them
@@ -133,7 +134,7 @@ func bonds(listeners []Listener) (all []bond) {
 	}
 	for _, l := range listeners {
 		for _, addr := range l.Addrs {
-			all = appendRelations(all, bond{port: l.Port, addr: addr, exe: p.Exe, dir: p.Dir, user: p.User}, p, f)
+			all = appendRelations(all, bond{port: l.Port, addr: addr, exe: p.Exe, dir: p.Dir, user: p.User, program: f.Program}, p, f)
 		}
 	}
 	return all
@@ -216,6 +217,8 @@ func helps(child, parent []Listener, dynamic func(uint16) bool) bool {
 	switch {
 	case slices.IndexFunc(parent, isNoInspector) < 0:
 		return false
+	case c.Forked && c.Ancestors[0] == parent[0].Owner.ID():
+		return true // a worker of a master that listens itself, for metrics perhaps
 	case c.Project.Dir != "" && c.Project.Dir != p.Project.Dir:
 		return same && hidden // a kernel of Jupyter works where its notebook lies
 	}

@@ -406,7 +406,7 @@ func (s *fastScanner) listeners() []Listener {
 		}
 		addrs = append(addrs, c.so.addr)
 		l.Addrs = addrs[len(addrs)-len(l.Addrs)-1 : len(addrs) : len(addrs)]
-		// Of unknown owners, only what holds for all.
+		// For an unknown owner, keep only the fields common to all sockets.
 		l.Owner.Foreign = l.Owner.Foreign && p.Foreign
 		if l.Owner.User != p.User {
 			l.Owner.User = ""

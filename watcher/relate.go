@@ -180,7 +180,8 @@ func (m *recollection) explain(better func(Event) (Reason, bool)) (news bool) {
 	}
 	for i := range m.closings {
 		c := &m.closings[i]
-		if why, ok := better(c.Event); ok {
+		back := c.Reason.Cause == OwnerGoesOn && !slices.Contains(c.left, c.Port) // by the same process, which ends later
+		if why, ok := better(c.Event); ok && !back {
 			c.Reason, news = why, true
 			m.late = append(m.late, Event{Kind: Explained, Server: c.Server, Reason: why})
 		}
@@ -258,7 +259,7 @@ func restOf(events []Event, now time.Time) map[ID]time.Time {
 	return rest
 }
 
-// markRest marks the servers that are what remains of one that closed.
+// markRest marks servers whose head port closed while further ports stay open.
 func markRest(servers []Server, rest map[ID]time.Time) {
 	if len(rest) == 0 {
 		return

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"maps"
 	"net/netip"
 	"runtime"
 	"slices"
@@ -27,6 +28,8 @@ const (
 	share = 100
 	// waking is how long after a sleep what changes belongs to it.
 	waking = 15 * time.Second
+	// debuggerWait is how long a server is waited for after its debugger's port.
+	debuggerWait = time.Minute
 	// holdLimit is how long an update waits for the owners of its listeners and the facts about them, so that those need not
 	// follow in another one.
 	holdLimit = 500 * time.Millisecond
@@ -276,8 +279,9 @@ type state struct {
 	changed bool // since the last delivery, perhaps
 	told    Update
 	base    Snapshot         // what was told, without the servers whose events are still to come
-	unborn  map[ID]time.Time // those servers, and when they were seen first
-	heads   map[ID]bool      // the heads of its servers
+	unborn  map[ID]bool      // those servers
+	since   map[ID]time.Time // when what was unborn at the last delivery, or is now, was seen first
+	heads   map[ID]int       // the heads of its servers, as preferences
 	formed  []Server         // of named; nil if they are to be formed
 	began   bool             // a good snapshot has been delivered
 	held    time.Time        // since when there is an update that waits; zero if none does
@@ -372,9 +376,31 @@ func (s *state) servers() []Server {
 }
 
 func (s *state) form(listeners []Listener) []Server {
-	servers := serversSince(listeners, s.dynamic, s.heads)
+	servers := serversSince(listeners, s.dynamic, s.preferred(listeners))
 	markRest(servers, s.memory.rest)
 	return servers
+}
+
+// preferred returns how much listeners are preferred as the heads of their servers: most if they are on the head port of one that
+// closed, then if they were heads before, and least if they are the rest of one that closed.
+func (s *state) preferred(listeners []Listener) map[ID]int {
+	if len(s.memory.closings)+len(s.memory.rest) == 0 {
+		return s.heads
+	}
+	preferred := maps.Clone(s.heads)
+	for id, since := range s.memory.rest {
+		if time.Since(since) <= restWait {
+			preferred[id] = -1
+		}
+	}
+	for _, c := range s.memory.closings {
+		for _, l := range onPort(listeners, c.Port) {
+			if Same(c.Listener, l) {
+				preferred[l.ID()] = 2
+			}
+		}
+	}
+	return preferred
 }
 
 // events returns what happened since the last delivery. The same servers closed as when it was called before, so why they did is
@@ -395,30 +421,40 @@ func (s *state) events(now Snapshot) []Event {
 		events[i].Reason, reasons[id] = reason, reason
 	}
 	s.reasons = reasons
-	related := relate(events, s.memory.closings, time.Now())
+	related := s.behindDebuggers(relate(events, s.memory.closings, time.Now()))
 	return append(s.memory.usual.moves(related, now), s.memory.late...)
 }
 
-// born returns the events without the openings of servers about which too little is known to say what they are. Those come later.
-func (s *state) born(events []Event) []Event {
-	unborn, now := map[ID]time.Time{}, time.Now()
-	events = slices.DeleteFunc(events, func(e Event) bool {
-		sought := !e.Owner.Known() && !e.Owner.Foreign && !e.Redirected // a socket is seen before its owner is
-		if e.Kind != Opened || !sought && !s.naming.pending(e.Listener) && !s.naming.awaits(e.Listener) {
-			return false
-		}
-		since, waits := s.unborn[e.ID()]
-		if !waits {
-			since = now
-		}
-		wait := now.Sub(since) < RestartGrace
-		if wait {
-			unborn[e.ID()] = since
-		}
-		return wait
+// behindDebuggers returns the events without the openings of what has only a debugger's port yet: the server opens later. What
+// waits there for long is a server by itself, and so is what other machines can reach.
+func (s *state) behindDebuggers(events []Event) []Event {
+	return slices.DeleteFunc(events, func(e Event) bool {
+		only := e.Kind == Opened && !e.Exposed() && !slices.ContainsFunc(e.Parts, isNoInspector)
+		return only && s.waits(e.ID(), debuggerWait)
 	})
-	s.unborn = unborn
-	return events
+}
+
+// waits notes that the opening of a server is to come later. It is false if it has waited for long enough.
+func (s *state) waits(id ID, limit time.Duration) bool {
+	since, known := s.since[id]
+	if !known {
+		since = time.Now()
+		s.since[id] = since
+	}
+	s.unborn[id] = time.Since(since) < limit
+	return s.unborn[id]
+}
+
+// born returns the events without the openings of servers about which too little is known to say what they are.
+func (s *state) born(events []Event) []Event {
+	if s.unborn = map[ID]bool{}; s.since == nil {
+		s.since = map[ID]time.Time{}
+	}
+	return slices.DeleteFunc(events, func(e Event) bool {
+		sought := !e.Owner.Known() && !e.Owner.Foreign && !e.Redirected // a socket is seen before its owner is
+		unclear := sought || s.naming.pending(e.Listener) || s.naming.awaits(e.Listener)
+		return e.Kind == Opened && unclear && s.waits(e.ID(), RestartGrace)
+	})
 }
 
 // once returns gone with each process looked at only once: it may have had thousands of listeners.
@@ -462,10 +498,13 @@ func (s *state) delivered(u Update) {
 	}
 	s.told, s.named, s.formed = u, u.Snapshot.Listeners, nil
 	s.told.Events = nil // the reader's alone, and perhaps thousands
-	s.base, s.heads = s.baseOf(u.Snapshot), make(map[ID]bool, len(u.Snapshot.Servers))
+	s.base, s.heads = s.baseOf(u.Snapshot), make(map[ID]int, len(u.Snapshot.Servers))
 	for _, on := range s.base.Servers {
-		s.heads[on.ID()] = true
+		if !on.Rest {
+			s.heads[on.ID()] = 1
+		}
 	}
+	maps.DeleteFunc(s.since, func(id ID, _ time.Time) bool { return !s.unborn[id] })
 	s.changed = false
 	s.held = time.Time{}
 	s.began = s.began || !u.Snapshot.Time.IsZero()
@@ -478,7 +517,7 @@ func (s *state) baseOf(now Snapshot) Snapshot {
 	}
 	parts := map[ID]bool{}
 	now.Servers = slices.DeleteFunc(slices.Clone(now.Servers), func(on Server) bool {
-		_, unborn := s.unborn[on.ID()]
+		unborn := s.unborn[on.ID()]
 		for _, l := range on.Parts {
 			parts[l.ID()] = parts[l.ID()] || unborn
 		}

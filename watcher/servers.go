@@ -21,7 +21,7 @@ type Server struct {
 	// Parts are all listeners that make it up, those of the head's process first: also the workers that share its port, and the
 	// forwarders of the other address family.
 	Parts []Listener
-	// Master is the process that started all workers which share the head's port, where that is known. It does not listen itself.
+	// Master is the process that started all workers which share the head's port, where that is known. It does not listen there.
 	Master  owner.ID
 	Section Section
 	// Shared says that another server listens on the same port, at another address or with the same one.
@@ -30,6 +30,8 @@ type Server struct {
 	Ambiguous bool
 	// Rest says that the server's head port closed a short while ago. These are its further ports, which have not closed yet.
 	Rest bool
+
+	rank int // of the head, see rankOfPort
 }
 
 // Alone returns the server that a listener is by itself, in the main list.
@@ -38,6 +40,9 @@ func Alone(l Listener) Server {
 	s.entitle(addition{})
 	return s
 }
+
+// Ports returns a listener for each port of the server, the head first.
+func (s Server) Ports() []Listener { return append([]Listener{s.Listener}, s.Also...) }
 
 // on returns the parts of the server on a port.
 func (s Server) on(port uint16) []Listener {
@@ -68,16 +73,15 @@ func Servers(listeners []Listener, dynamic func(port uint16) bool) []Server {
 	return serversSince(listeners, dynamic, nil)
 }
 
-// serversSince is Servers where some listeners were the heads of servers before. Those stay it, unless another one is more likely
-// to be meant.
-func serversSince(listeners []Listener, dynamic func(port uint16) bool, heads map[ID]bool) []Server {
+// serversSince is Servers where some listeners are preferred as heads, because they were it before: those of the higher numbers.
+func serversSince(listeners []Listener, dynamic func(port uint16) bool, preferred map[ID]int) []Server {
 	all := families(listeners, dynamic)
 	servers := make([]Server, 0, len(all))
 	started := sync.OnceValue(func() map[owner.ID]int { return startedBy(listeners) })
 	for _, family := range all {
-		first, also := merged(family, dynamic, heads)
+		first, also := merged(family, dynamic, preferred)
 		servers = append(servers, Server{Listener: first, Also: also, Parts: family, Master: masterOf(first, family, started),
-			Section: placingOf(first, dynamic).section()})
+			Section: placingOf(first, dynamic).section(), rank: rankOfPort(first, family[0].Owner.ID(), dynamic)})
 	}
 	slices.SortFunc(servers, func(a, b Server) int { return a.compare(b.Listener) })
 	markShared(servers)
@@ -103,7 +107,7 @@ func masterOf(first Listener, family []Listener, started func() map[owner.ID]int
 	}
 	own := 0 // of the family
 	for _, l := range family {
-		if slices.Contains(l.Facts.Ancestors[:], master) {
+		if l.Owner.ID() == master || slices.Contains(l.Facts.Ancestors[:], master) {
 			own++
 		}
 	}
@@ -126,18 +130,14 @@ func startedBy(listeners []Listener) map[owner.ID]int {
 }
 
 // merged returns the listener that a family is known by, and one for each of its other ports. The first is the one that the
-// person is likely to mean, see lesserness. Of equals it is the one that was it before, else the lowest.
-func merged(family []Listener, dynamic func(uint16) bool, heads map[ID]bool) (first Listener, also []Listener) {
+// person is likely to mean, see rankOfPort. Of equals it is the preferred one, else the lowest.
+func merged(family []Listener, dynamic func(uint16) bool, preferred map[ID]int) (first Listener, also []Listener) {
 	if len(family) == 1 {
 		return family[0], nil
 	}
 	main := family[0].Owner.ID()
 	less := func(l Listener) int {
-		n := 2 * lesserness(l, l.Owner.ID() == main, dynamic(l.Port))
-		if !heads[l.ID()] {
-			n++
-		}
-		return n
+		return maxPreference*rankOfPort(l, main, dynamic) - preferred[l.ID()]
 	}
 	first = slices.MinFunc(family, func(a, b Listener) int { return cmp.Or(cmp.Compare(less(a), less(b)), a.compare(b)) })
 	sorted := slices.SortedStableFunc(slices.Values(family), func(a, b Listener) int { return cmp.Compare(a.Port, b.Port) })
@@ -161,14 +161,21 @@ func merged(family []Listener, dynamic func(uint16) bool, heads map[ID]bool) (fi
 			also = append(also, l)
 		}
 	}
+	for _, l := range family { // a further port may have come back before the head
+		first.Restarts = max(first.Restarts, l.Restarts)
+	}
 	return first, also
 }
 
-// lesserness says how unlikely it is that people mean a port when they name its server. Each reason weighs more than all those
+// maxPreference is more than any two preferences differ.
+const maxPreference = 8
+
+// rankOfPort says how unlikely it is that people mean a port when they name its server. Each reason weighs more than all those
 // after it: a debugger waits there, it has another role, the system picked it, it is a helper's, the command line does not
 // name it, only this computer can reach it.
-func lesserness(l Listener, main, dynamic bool) (n int) {
-	for _, reason := range []bool{l.Inspects(), l.Role() != "", dynamic && !l.named(), !main, !l.named(), !l.Wildcard()} {
+func rankOfPort(l Listener, main owner.ID, dynamic func(uint16) bool) (n int) {
+	helps := l.Owner.ID() != main && !(l.Facts.Forked && l.Facts.Ancestors[0] == main) // workers do not
+	for _, reason := range []bool{l.Inspects(), l.Role() != "", dynamic(l.Port) && !l.named(), helps, !l.named(), !l.Wildcard()} {
 		n <<= 1
 		if reason {
 			n++
@@ -193,7 +200,7 @@ func markShared(servers []Server) {
 			continue
 		}
 		s.Ambiguous = slices.ContainsFunc(users[s.Port], func(j int) bool {
-			return j != i && slices.ContainsFunc(append([]Listener{servers[j].Listener}, servers[j].Also...), func(l Listener) bool {
+			return j != i && slices.ContainsFunc(servers[j].Ports(), func(l Listener) bool {
 				return l.Port == s.Port && isLocalhost(l)
 			})
 		})

@@ -55,7 +55,7 @@ func (u usual) note(e Event) {
 		return
 	}
 	if len(u) >= maxUsual {
-		clear(u) // months of them: what is still there is noted again
+		clear(u) // months of them; what opens or closes from now on is noted again
 	}
 	for _, s := range []Server{e.Before, e.Server} {
 		if s.Port == 0 {

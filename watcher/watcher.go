@@ -158,7 +158,7 @@ type Event struct {
 
 // Widened returns the port of an exposed server that became reachable from other machines: the head, if several did.
 func (e Event) Widened() Listener {
-	for _, l := range append([]Listener{e.Listener}, e.Also...) {
+	for _, l := range e.Ports() {
 		at := e.Before.on(l.Port)
 		if l.Exposed() && len(at) > 0 && !slices.ContainsFunc(at, Listener.Exposed) {
 			return l

@@ -47,8 +47,7 @@ type closing struct {
 type recalled struct {
 	closing
 	server  watcher.ID // the head of the server that the port was one of
-	port    uint16
-	related bool // it has become part of a restart or a replacement
+	related bool       // it has become part of a restart or a replacement
 }
 
 // A Recorder writes down what closes and what restarts, for Read in this process or another one. Several may be at work at once, in
@@ -110,7 +109,7 @@ func joined(earlier, later []closing) []closing {
 }
 
 // closings returns what closed, by itself or to restart or to be replaced, and the closings of which it is known only now how they
-// ended. A server that closed is remembered on each of its ports.
+// ended. A server that closed is remembered on each of its ports that closed with it.
 func (r *Recorder) closings(u watcher.Update) []closing {
 	at := u.Snapshot.Time
 	if len(u.Events) > 0 {
@@ -120,9 +119,9 @@ func (r *Recorder) closings(u watcher.Update) []closing {
 	for _, e := range u.Events {
 		switch e.Kind {
 		case watcher.Closed:
-			news = append(news, r.closed(e.Server, e.Reason, at)...)
+			news = append(news, r.closed(e.Server, e.Reason, u.Snapshot)...)
 		case watcher.Restarted, watcher.Replaced:
-			news = append(news, r.followed(e, at)...)
+			news = append(news, r.followed(e, u.Snapshot)...)
 		case watcher.Explained:
 			news = append(news, r.explained(e)...)
 		}
@@ -138,10 +137,14 @@ func (r *Recorder) closings(u watcher.Update) []closing {
 	return news
 }
 
-// closed returns the closings of the ports of a server, and keeps them in mind.
-func (r *Recorder) closed(s watcher.Server, why watcher.Reason, at time.Time) []closing {
+// closed returns the closings of those ports of a server that are gone now, and keeps them in mind.
+func (r *Recorder) closed(s watcher.Server, why watcher.Reason, now watcher.Snapshot) []closing {
+	at := now.Time
 	var news []closing
-	for _, l := range append([]watcher.Listener{s.Listener}, s.Also...) {
+	for _, l := range s.Ports() {
+		if _, listens := now.Find(l.ID()); listens && l.Port != s.Port {
+			continue
+		}
 		c := closing{past: pastOf(l, why, at), sure: why.Exit.How != owner.Unknown, lived: math.MaxInt64}
 		if l.Port == s.Port {
 			c.past.Name = s.Title
@@ -152,7 +155,7 @@ func (r *Recorder) closed(s watcher.Server, why watcher.Reason, at time.Time) []
 		if opened, ok := r.opened[l.Port]; ok {
 			c.lived = at.Sub(opened)
 		}
-		r.recent = append(r.recent, recalled{closing: c, server: s.ID(), port: l.Port})
+		r.recent = append(r.recent, recalled{closing: c, server: s.ID()})
 		news = append(news, c)
 	}
 	r.recent = r.recent[max(len(r.recent)-maxWaiting, 0):]
@@ -160,11 +163,12 @@ func (r *Recorder) closed(s watcher.Server, why watcher.Reason, at time.Time) []
 }
 
 // followed returns the closings of what was there before a restart or a replacement. They may have been told of before.
-func (r *Recorder) followed(e watcher.Event, at time.Time) []closing {
+func (r *Recorder) followed(e watcher.Event, now watcher.Snapshot) []closing {
+	at := now.Time
 	var news []closing
 	i := r.lately(e, at)
 	if i < 0 {
-		news = r.closed(e.Before, e.Reason, at)
+		news = r.closed(e.Before, e.Reason, now)
 		if i = r.lately(e, at); i < 0 {
 			return news
 		}
@@ -184,7 +188,7 @@ func (r *Recorder) followed(e watcher.Event, at time.Time) []closing {
 // delivery of updates, which it may hold back for a moment.
 func (r *Recorder) lately(e watcher.Event, at time.Time) int {
 	for i, c := range slices.Backward(r.recent) {
-		if c.server == e.Before.ID() && c.port == e.Port && !c.related && at.Sub(c.past.Closed) <= watcher.RestartGrace+time.Second {
+		if c.server == e.Before.ID() && c.past.Port == e.Port && !c.related && at.Sub(c.past.Closed) <= watcher.RestartGrace+time.Second {
 			return i
 		}
 	}

@@ -674,14 +674,14 @@ func BenchmarkMerge(b *testing.B) {
 	r := newRecorder(filepath.Join(b.TempDir(), name))
 	r.worthy(nil)
 	for i := range maxPorts {
-		c := r.closed(watcher.Alone(serves(uint16(1000+i), 1)), crashed, time.Now())
+		c := r.closed(watcher.Alone(serves(uint16(1000+i), 1)), crashed, watcher.Snapshot{Time: time.Now()})
 		if err := r.merge(c, time.Now()); err != nil {
 			b.Fatal(err)
 		}
 	}
 	b.ReportAllocs()
 	for i := 0; b.Loop(); i++ {
-		c := r.closed(watcher.Alone(serves(uint16(1000+i%maxPorts), int32(2+i))), crashed, time.Now())
+		c := r.closed(watcher.Alone(serves(uint16(1000+i%maxPorts), int32(2+i))), crashed, watcher.Snapshot{Time: time.Now()})
 		if err := r.merge(c, time.Now()); err != nil {
 			b.Fatal(err)
 		}

@@ -87,7 +87,8 @@ const Wait = 5 * time.Second
 // it. It never escalates by itself. It blocks until the port is free, but no longer than wait after the signal, plus the time
 // of two scans.
 //
-// A group that has a master is asked to end through its master alone. By force master and workers are hit, because workers go on
+// A group that has a master is asked to end through its master. Workers that hold the port a second after their master has ended
+// are asked as well. By force master and workers are hit, because workers go on
 // when their master is killed. Without a master all workers are hit.
 //
 // holders scans anew and returns the owners of all listeners on the port in question. End calls it before the signal, because
@@ -150,7 +151,7 @@ func End(ctx context.Context, g Group, force bool, wait time.Duration, holders f
 	for i, t := range targets {
 		members[i] = t.Process
 	}
-	return watch(ctx, members, before, wait, holders)
+	return watch(ctx, members, targets[len(hit):], before, wait, holders)
 }
 
 // signalAll signals processes through their pins. If it hits none of them, it returns why.
@@ -286,8 +287,9 @@ func otherProgram(then, now string) bool {
 
 // watch follows what a signal to a group does, for as long as wait. Looking at processes is cheap and done often; a scan of all
 // listeners is not: one is made when all have ended, and otherwise each second. A single scan is believed only when it
-// says that the ended group left the port free or to others that had it before; anything else is looked at twice.
-func watch(ctx context.Context, group, before []Process, wait time.Duration, holders func(context.Context) ([]Process, error)) Result {
+// says that the ended group left the port free or to others that had it before; anything else is looked at twice. Those of the group
+// that were left out are asked to end when the first one has ended and did not take them along.
+func watch(ctx context.Context, group []Process, out []pinned, before []Process, wait time.Duration, holders func(context.Context) ([]Process, error)) Result {
 	end := time.NewTimer(wait)
 	defer end.Stop()
 	tick := time.NewTicker(50 * time.Millisecond)
@@ -314,6 +316,10 @@ func watch(ctx context.Context, group, before []Process, wait time.Duration, hol
 		r := Judge(group, before, now).with(alive)
 		if err != nil && !errors.As(err, new(Refusal)) {
 			r = Result{Outcome: Unclear, Err: fmt.Errorf("see who holds the port: %w", err), Ended: gone}
+		}
+		if r.Outcome == StillRunning && group[0].Gone() && len(out) > 0 {
+			signalAll(slices.DeleteFunc(slices.Clone(out), func(t pinned) bool { return !slices.ContainsFunc(now, t.Is) }), syscall.SIGTERM)
+			out = nil
 		}
 		again := r.Outcome == last.Outcome && slices.EqualFunc(r.Left, last.Left, Process.Is)
 		switch {

@@ -71,7 +71,10 @@ var extension = regexp.MustCompile(`\.[A-Za-z][A-Za-z0-9_]{0,7}$`)
 // isScript reports whether a file that an interpreter is said to run is one. Otherwise it may be the value of an option
 // that is not known here, and such values can be secrets.
 func (m member) isScript(file string) bool {
-	if extension.MatchString(lastElement(file)) || strings.Contains(file, "://") {
+	if strings.Contains(file, "://") {
+		return m.commands[0].name == "deno"
+	}
+	if extension.MatchString(lastElement(file)) {
 		return true
 	}
 	file = absolute(m.dir, file)

@@ -30,6 +30,8 @@ func TestProgramOf(t *testing.T) {
 		{"deno run -A main.ts", "/usr/bin/deno", "main.ts"},
 		{"deno run -A https://ann:hunter2@example.com/x/serve.ts?token=hunter2", "/usr/bin/deno", "serve.ts"},
 		{"deno task dev", "/usr/bin/deno", ""},
+		{"node --hook https://hooks.example.com/services/T0/hunter2", "/usr/bin/node", "node"},
+		{"node --store postgres://u:hunter2@h/db.live", "/usr/bin/node", "node"},
 		{"bun run src/index.ts", "/usr/bin/bun", "src/index.ts"},
 		{"python3 -u app.py", "/usr/bin/python3.11", "app.py"},
 		{"python3 -m myapp.main --key hunter2", "/usr/bin/python3.11", "myapp.main"},

@@ -60,7 +60,7 @@ func TestWatch(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				start, scans := time.Now(), 0
-				got := watch(t.Context(), []Process{tt.p}, tt.before, Wait, func(context.Context) ([]Process, error) {
+				got := watch(t.Context(), []Process{tt.p}, nil, tt.before, Wait, func(context.Context) ([]Process, error) {
 					scans++
 					for _, now := range tt.ports {
 						if time.Since(start) <= now.until {
@@ -130,7 +130,7 @@ func TestWatchCancelled(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
 		defer cancel()
 		start := time.Now()
-		got := watch(ctx, []Process{p}, []Process{p}, Wait, func(context.Context) ([]Process, error) { return []Process{p}, nil })
+		got := watch(ctx, []Process{p}, nil, []Process{p}, Wait, func(context.Context) ([]Process, error) { return []Process{p}, nil })
 		if want := (Result{Outcome: StillRunning, Left: []Process{p}}); !reflect.DeepEqual(got, want) || time.Since(start) != 300*time.Millisecond {
 			t.Errorf("got %+v after %v, want %+v at the end of the context", got, time.Since(start), want)
 		}
@@ -146,7 +146,7 @@ func TestWatchEnd(t *testing.T) {
 	for _, took := range []time.Duration{240 * time.Millisecond, 2200 * time.Millisecond} {
 		synctest.Test(t, func(t *testing.T) {
 			start := time.Now()
-			got := watch(t.Context(), []Process{p}, []Process{p}, Wait, func(ctx context.Context) ([]Process, error) {
+			got := watch(t.Context(), []Process{p}, nil, []Process{p}, Wait, func(ctx context.Context) ([]Process, error) {
 				select {
 				case <-time.After(took):
 				case <-ctx.Done():
@@ -172,7 +172,7 @@ func TestWatchBlind(t *testing.T) {
 	}
 	synctest.Test(t, func(t *testing.T) {
 		errScan := errors.New("no table")
-		got := watch(t.Context(), []Process{p}, []Process{p}, Wait, func(context.Context) ([]Process, error) { return nil, errScan })
+		got := watch(t.Context(), []Process{p}, nil, []Process{p}, Wait, func(context.Context) ([]Process, error) { return nil, errScan })
 		if got.Outcome != Unclear || !errors.Is(got.Err, errScan) || !strings.Contains(got.Err.Error(), "who holds the port") {
 			t.Errorf("got %+v, want the error %q", got, errScan)
 		}

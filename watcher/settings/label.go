@@ -35,8 +35,10 @@ func (s Settings) apply(on *watcher.Server) {
 		on.Label = rule.Label
 		on.Title = on.Name()
 	}
-	on.Also = slices.Clone(on.Also)
-	for i, l := range on.Also {
-		on.Also[i].Label = s.Rule(l).Label
+	on.Also, on.Parts = slices.Clone(on.Also), slices.Clone(on.Parts)
+	for _, list := range [][]watcher.Listener{on.Also, on.Parts} {
+		for i, l := range list {
+			list[i].Label = s.Rule(l).Label
+		}
 	}
 }

@@ -205,7 +205,7 @@ func TestCommands(t *testing.T) {
 		{"open " + none, 1, `^porttray: open: nothing listens on port ` + none + `; porttray explain ` + none},
 		{"stop " + none, 0, `^Port ` + none + ` is free already: nothing listens there\.\n$`},
 		// The test itself listens, and is what porttray was started by.
-		{"stop " + port, 1, `^porttray: stop: .* is never stopped from here` + reason + `\n$`},
+		{"stop " + port, 1, `^porttray: stop: .* was not stopped` + reason + `\n$`},
 		{"free --from 1025 --count 2", 0, `^\d+\n\d+\n$`},
 	} {
 		t.Run(tt.line, func(t *testing.T) {

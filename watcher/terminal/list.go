@@ -100,7 +100,7 @@ func (what listing) choose(system port.System) (list []explain.Listener, hidden 
 		parts := []watcher.Server{s}
 		if what.ports {
 			parts = nil
-			for _, l := range append([]watcher.Listener{s.Listener}, s.Also...) {
+			for _, l := range s.Parts {
 				parts = append(parts, watcher.Server{Listener: l, Title: s.Title, Place: s.Place, Runs: s.Runs, Parts: []watcher.Listener{l}})
 			}
 		}

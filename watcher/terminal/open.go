@@ -103,7 +103,17 @@ func toOpen(servers []watcher.Server, q explain.Question) (s watcher.Server, lit
 // serversOn returns the servers on a port. Each is known by that port, also where it is a further one.
 func serversOn(now watcher.Snapshot, p uint16) []watcher.Server {
 	here := slices.DeleteFunc(slices.Clone(now.Listeners), func(l watcher.Listener) bool { return l.Port != p })
-	return watcher.Servers(here, port.Read().HandedOut)
+	var servers []watcher.Server
+	for _, s := range now.Servers {
+		if s.Port != p {
+			continue
+		}
+		servers = append(servers, s)
+		here = slices.DeleteFunc(here, func(l watcher.Listener) bool {
+			return slices.ContainsFunc(s.Parts, func(part watcher.Listener) bool { return part.ID() == l.ID() })
+		})
+	}
+	return append(servers, watcher.Servers(here, port.Read().HandedOut)...) // further ports, by themselves
 }
 
 // askedFor returns those of the servers on a port that somebody asks for. At each address, one that is bound to it goes before one

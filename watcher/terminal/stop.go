@@ -167,9 +167,9 @@ func (s stopping) outcome(on watcher.Server, servers []watcher.Server, r owner.R
 		return fmt.Sprintf("the system does not let this user %s %s", verb, it), false
 	case owner.Refused:
 		if !on.Owner.Known() {
-			return fmt.Sprintf("%s is never stopped from here%s", it, insteadOf(on.Listener)), false
+			return fmt.Sprintf("%s was not stopped%s", it, insteadOf(on.Listener)), false
 		}
-		return fmt.Sprintf("%s is never stopped from here: %s%s", it, r.Reason, insteadOf(on.Listener)), false
+		return fmt.Sprintf("%s was not stopped: %s%s", it, r.Reason, insteadOf(on.Listener)), false
 	}
 	return fmt.Sprintf("could not %s %s: %s", verb, it, clean(fmt.Sprint(r.Err))), false
 }

@@ -135,6 +135,9 @@ func (f *follower) lines(u watcher.Update, now time.Time) []byte {
 		return b.Bytes()
 	}
 	for _, e := range u.Events {
+		if e.Kind == watcher.Replaced && !f.shown(e.Server) { // of which only the end is of interest
+			e = watcher.Event{Kind: watcher.Closed, Server: e.Before, Reason: e.Reason}
+		}
 		if f.shown(e.Server) {
 			fmt.Fprintf(&b, "%s  %s  %d  %s\n", clock, f.style.paint(e.Kind.String(), colourOf(e)), e.Port, leftToRight(describeEvent(e)))
 		}
