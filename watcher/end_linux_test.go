@@ -155,6 +155,7 @@ func TestEndGroup(t *testing.T) {
 		{name: "a stubborn master", how: []string{"stubborn"}, workers: 3, want: owner.StillRunning, left: 4, mercy: true},
 		{name: "a stubborn master is killed", how: []string{"stubborn"}, workers: 3, force: true, want: owner.Freed},
 		{name: "a master leaves its workers", how: []string{"leaves"}, workers: 3, want: owner.StillRunning, left: 3},
+		{name: "and they are asked as well", how: []string{"leaves"}, workers: 3, want: owner.Freed},
 		{name: "workers with a socket each whose master has ended", workers: 3, orphans: true, want: owner.Freed},
 		{name: "workers with one socket whose master has ended", how: []string{"one-socket"}, workers: 3, orphans: true, want: owner.Freed},
 		{name: "and are killed", how: []string{"one-socket"}, workers: 3, orphans: true, force: true, want: owner.Freed},

@@ -219,6 +219,10 @@ func TestExplained(t *testing.T) {
 	if explained() {
 		t.Error("explained twice")
 	}
+	s.memory.closings[0].Reason, s.memory.closings[0].left = Reason{Cause: OwnerGoesOn}, nil
+	if explained() {
+		t.Error("what came back on its port is explained by the end that it had later")
+	}
 	s.memory.closings[0].Reason = Reason{Cause: ContainerStopped}
 	if explained() {
 		t.Errorf("a container is said to have stopped by what its engine did to the forwarder: %v", s.memory.closings[0].Reason)

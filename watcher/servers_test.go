@@ -281,6 +281,8 @@ func TestTogether(t *testing.T) {
 			[]string{"3000 shop · python3 +3010"}},
 		{"whose master has metrics", []Listener{serves(3011, 1, named("python3"), in(shop), app), worker(2), worker(3)},
 			[]string{"3010 shop · python3 +3011 (2 workers, a master)"}},
+		{"of which one runs another script", []Listener{worker(2, script("a.js")), worker(3, script("b.js"))},
+			[]string{"3010 shop · a.js (ambiguous)", "3010 shop · b.js (ambiguous)"}},
 		{"whose master has another server", []Listener{worker(2), worker(3), serves(4000, 4, in(blog), under(1))},
 			[]string{"3010 shop · python3 (2 workers)", "4000 blog · node"}},
 		{"whose master has a helper", []Listener{worker(2), worker(3), serves(41234, 4, in(shop), helper, under(2, 1))},

@@ -196,6 +196,19 @@ func (p *pen) Write(b []byte) (int, error) {
 	return p.Builder.Write(b)
 }
 
+// Where something that is not listed takes a port, the end of what was listed is told.
+func TestFollowerTellsOfAnEnd(t *testing.T) {
+	shop, other := only(listener(3000, owner.Process{PID: 7, Start: 7, Name: "shop"}, "127.0.0.1")), only(listener(3000, owner.Process{PID: 8, Start: 8, Name: "other"}, "127.0.0.1"))
+	shop.Section, other.Section = watcher.Main, watcher.Other
+	f := follower{}
+	f.write = f.lines
+	f.tell(watcher.Update{Snapshot: snapshot()}, at(9, 30, 0))
+	got := string(f.tell(watcher.Update{Snapshot: snapshot(), Events: []watcher.Event{{Kind: watcher.Replaced, Server: other, Before: shop}}}, at(9, 30, 1)))
+	if want := "09:30:01  closed  3000  shop (PID 7), 127.0.0.1\n"; got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}
+
 func TestWatch(t *testing.T) {
 	db := listener(5432, owner.Process{PID: int32(os.Getpid()), Start: 1, Name: "postgres"}, "127.0.0.1")
 	tests := []struct {
