@@ -197,6 +197,9 @@ func (m *recollection) remember(u Update, now time.Time) {
 	closed := map[ID]bool{}
 	for _, e := range u.Events {
 		m.usual.note(e)
+		if e.Kind == Opened { // how the same process ends later says nothing about its closing before
+			m.closings = slices.DeleteFunc(m.closings, func(c closing) bool { return c.ID() == e.ID() })
+		}
 		c, ok := closingOf(e, now)
 		if ok {
 			closed[c.ID()] = true
