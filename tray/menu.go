@@ -280,7 +280,7 @@ func viewRow(s watcher.Server, m model) line {
 		viewCommand("stop", s, m, ends(stop)),
 		{label: offered(l.Exposed(), "Copy network address"), click: on(copyNetwork)},
 		viewPorts(s.Also, who(l), m),
-		{label: offered(l.Container.ID == "" && (l.Facts.Project.Dir != "" || l.Owner.Dir != ""), "Open terminal in its directory"),
+		{label: offered(l.Directory() != "", "Open terminal in its directory"),
 			click: on(openTerminal)},
 		pinned,
 		{kind: check, label: "Mute notifications", checked: muted, click: on(mute)},
@@ -458,7 +458,7 @@ func placeFact(l watcher.Listener) string {
 		return clean("Service " + owner.Printable(l.Container.Service, 20) + " of compose project " + l.Container.Project)
 	}
 	project := l.Facts.Project
-	text := owner.ShortDir(cmp.Or(project.Dir, l.Owner.Dir))
+	text := owner.ShortDir(l.Directory())
 	if project.Worktree && project.Branch != "" {
 		text += ", branch " + project.Branch
 	}

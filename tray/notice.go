@@ -191,7 +191,7 @@ func whereIs(l watcher.Listener) string {
 	if l.Container.ID != "" {
 		return "image " + l.Container.Image
 	}
-	if dir := owner.ShortDir(cmp.Or(l.Facts.Project.Dir, l.Owner.Dir)); dir != "" {
+	if dir := owner.ShortDir(l.Directory()); dir != "" {
 		return "in " + dir
 	}
 	return ""

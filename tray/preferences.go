@@ -56,11 +56,7 @@ func edited(ctx context.Context, do deeds) result {
 
 // terminalAt opens a terminal in the directory of a listener's project or process.
 func terminalAt(_ context.Context, do deeds, terminal string, on watcher.Listener) result {
-	dir := on.Facts.Project.Dir
-	if dir == "" {
-		dir = on.Owner.Dir
-	}
-	if err := do.console(terminal, dir); err != nil {
+	if err := do.console(terminal, on.Directory()); err != nil {
 		return result{say: notice{title: "Could not open a terminal", body: owner.Printable(err.Error(), maxTitle)}}
 	}
 	return result{}

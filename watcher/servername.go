@@ -91,9 +91,7 @@ func addBranch(servers []Server, group []int, added []addition) {
 func addDirectory(servers []Server, group []int, added []addition) {
 	dirs := make([][]string, len(group))
 	for n, i := range group {
-		if s := servers[i]; s.Container.ID == "" {
-			dirs[n] = pathFromEnd(cmp.Or(s.Facts.Project.Dir, s.Owner.Dir))
-		}
+		dirs[n] = pathFromEnd(servers[i].Directory())
 	}
 	for n, depth := range differences(dirs) {
 		if depth >= 0 && depth < len(dirs[n]) {

@@ -71,6 +71,18 @@ func (l Listener) Loopback() netip.Addr {
 	return best
 }
 
+// Directory returns the directory of the project, or else that of the process. It is empty for a container, which has directories of
+// its own, and for a process that holds the sockets of several projects.
+func (l Listener) Directory() string {
+	switch {
+	case l.Container.ID != "":
+		return ""
+	case l.Facts.Project.Dir != "", l.Facts.Container != "", l.Facts.Holder:
+		return l.Facts.Project.Dir
+	}
+	return l.Owner.Dir
+}
+
 // Equal reports whether l and m say the same in everything, not only whether they are the same listener.
 func (l Listener) Equal(m Listener) bool {
 	return l.Port == m.Port && l.Owner == m.Owner && slices.Equal(l.Addrs, m.Addrs) &&

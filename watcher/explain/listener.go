@@ -85,7 +85,7 @@ func Of(l watcher.Listener, section watcher.Section, system port.System) Listene
 		Process:   p.Name,
 		User:      owner.UserName(p.User),
 		Project:   facts.Project.Name,
-		Directory: cmp.Or(facts.Project.Dir, p.Dir),
+		Directory: l.Directory(),
 		Tool:      facts.Tool.Name,
 		Label:     l.Label,
 		Manager:   facts.Manager.Name,
@@ -97,7 +97,7 @@ func Of(l watcher.Listener, section watcher.Section, system port.System) Listene
 		told.Risk = l.Risk()
 	}
 	if l.Container.ID != "" { // what forwards to it says nothing about it
-		told.Project, told.Directory = l.Container.Project, ""
+		told.Project = l.Container.Project
 		if !l.Hosted() {
 			told.Started = time.Time{}
 		}

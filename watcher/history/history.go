@@ -21,7 +21,7 @@ type Past struct {
 	Project   string    `json:"project,omitempty"` // the name, not the directory
 	Tool      string    `json:"tool,omitempty"`
 	Process   string    `json:"process,omitempty"`   // the program's short name
-	Directory string    `json:"directory,omitempty"` // where the process worked; of a container it is not known
+	Directory string    `json:"directory,omitempty"` // of the project, else of the process; of a container it is not known
 	Container string    `json:"container,omitempty"` // the name, or the ID of one without
 	Started   time.Time `json:"started,omitzero"`    // when the process started
 	Closed    time.Time `json:"closed"`              // when it was seen that it had closed

@@ -215,16 +215,13 @@ func (r *Recorder) explained(e watcher.Event) []closing {
 	return news
 }
 
-// pastOf returns what is remembered of a listener that closed. Its owner's directory says nothing about a container.
+// pastOf returns the record of a listener that closed.
 func pastOf(l watcher.Listener, why watcher.Reason, at time.Time) Past {
 	p := Past{
 		Port: l.Port, PID: l.Owner.PID,
-		Name: l.Name(), Project: l.Facts.Project.Name, Tool: l.Facts.Tool.Name, Process: l.Owner.Name, Directory: l.Owner.Dir,
+		Name: l.Name(), Project: l.Facts.Project.Name, Tool: l.Facts.Tool.Name, Process: l.Owner.Name, Directory: l.Directory(),
 		Container: cmp.Or(l.Container.Name, l.Container.ID),
 		Started:   l.Owner.Since, Closed: at, Reason: why.String(), Restarts: l.Restarts,
-	}
-	if l.Container.ID != "" {
-		p.Directory = ""
 	}
 	return p.clean()
 }

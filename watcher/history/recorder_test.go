@@ -110,7 +110,7 @@ func TestRecorderRemembers(t *testing.T) {
 	worst.Owner.Name, worst.Owner.Dir = hostile, "/tmp/"+hostile
 	worst.Facts.Project, worst.Facts.Tool, worst.Container.Name = owner.Project{Name: hostile}, owner.Tool{Name: hostile}, hostile
 	long := vite
-	long.Owner.Dir, long.Restarts = "/"+strings.Repeat("d", 5000), 2
+	long.Facts.Project.Dir, long.Restarts = "/"+strings.Repeat("d", 5000), 2
 
 	shop := Past{PID: 4711, Name: "shop · Vite", Project: "shop", Tool: "Vite", Process: "node", Directory: "/srv/shop"}
 	node := Past{PID: 1, Name: "node", Process: "node", Directory: "/srv/shop"}

@@ -170,15 +170,11 @@ func (r Rule) problem() string {
 
 // matches reports whether the rule is about a listener.
 func (r Rule) matches(l watcher.Listener) bool {
-	dir := l.Facts.Project.Dir
-	if dir == "" && l.Container.ID == "" {
-		dir = l.Owner.Dir
-	}
 	project := l.Facts.Project.Name
 	if l.Container.ID != "" {
 		project = l.Container.Project
 	}
-	return r.Port.has(l.Port) && r.Process.name(l.Owner.Name) && r.Project.name(project) && r.Directory.dir(dir)
+	return r.Port.has(l.Port) && r.Process.name(l.Owner.Name) && r.Project.name(project) && r.Directory.dir(l.Directory())
 }
 
 // Rule returns the first rule that a listener matches, or one that says nothing.

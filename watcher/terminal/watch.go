@@ -249,8 +249,7 @@ func describeAs(text string, l watcher.Listener) string {
 	if l.Owner.Known() {
 		text = owner.Numbered(text, l.Owner.PID)
 	}
-	// A forwarder's directory says nothing about the container.
-	if dir := shortDir(l.Owner.Dir); dir != "" && l.Container.ID == "" {
+	if dir := shortDir(l.Directory()); dir != "" {
 		text += " in " + dir
 	}
 	return text + ", " + explain.JoinAddrs(l.Addrs, ",")
