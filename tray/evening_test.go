@@ -205,6 +205,17 @@ func (p program) many(ports ...uint16) program {
 	return all
 }
 
+// workers returns n processes that a master forked, each with a socket of its own on one port.
+func workers(n int, p program) (all program) {
+	for i := range n {
+		l := p[0]
+		l.Owner.User, l.Owner.PID, l.Owner.Start = "1000", 6_000_001+int32(i), uint64(i+1)
+		l.Facts.Forked, l.Facts.Ancestors[0] = true, owner.ID{PID: 6_000_000, Start: 1}
+		all = append(all, l)
+	}
+	return all
+}
+
 // script returns a program of a project that is no known tool.
 func script(project, file string, port uint16) program {
 	p := served(project, "", port)
@@ -312,6 +323,14 @@ func drops(p program, apart float64, how owner.Exit, ports ...uint16) (all []act
 		e.host.mu.Unlock()
 		e.loop.look()
 	}})
+}
+
+// adds has a program listen on further ports.
+func adds(p program, ports ...uint16) func(*evening) {
+	return turns(func(c *computer) {
+		mine := c.runs[p.key()]
+		c.runs[p.key()] = program(mine).many(ports...)
+	})
 }
 
 // binds has a program listen at another address.

@@ -77,6 +77,11 @@ var restarts = []situation{
 // twoApp is a server with several ports.
 var twoApp = served("twoapp", "", 3340).many(3341, 3342)
 
+// debugged listens for a debugger only.
+var debugged = script("dbg", "server.js", 9229).but(func(l *watcher.Listener) {
+	l.Facts.Debugger = owner.DebuggerPort{Name: "JavaScript inspector", Port: 9229}
+})
+
 // steps are about servers that open and close their ports one after the other.
 var steps = []situation{
 	{name: "a server of three ports", script: []act{{0, up(twoApp)}, {10, shows("3340")}, {11, hides("3341")}, {20, down(crash, twoApp)}},
@@ -88,6 +93,12 @@ var steps = []situation{
 		want: []string{"6.3 twoapp (node :3340) crashed after 1 min / exited with status 1"}},
 	{name: "its ports close the other way round", running: []program{twoApp}, script: drops(twoApp, 1, crash, 3342, 3341, 3340),
 		want: []string{"8.8 twoapp (node :3340) crashed after 1 min / exited with status 1"}},
+	{name: "workers of one master", script: []act{{0, up(workers(4, script("farm", "app.py", 3010)))}, {10, shows("3010  farm · app.py")}, {11, shows("3010", "Stop node (PID 6000000) and 4 workers")},
+		{20, down(crash, workers(4, script("farm", "app.py", 3010)))}, {40, shows("Recently closed", "farm :3010")}},
+		want: []string{"1.8 farm (app.py :3010) is up / in /srv/farm", "26.0 farm (app.py :3010) crashed / exited with status 1"}},
+	{name: "a server behind its debugger", script: []act{{0, up(debugged)}, {10, adds(debugged, 3001)}, {20, shows("3001  dbg")}, {30, down(crash, debugged)}},
+		want: []string{"12.1 dbg (server.js :3001) is up / in /srv/dbg", "36.0 dbg (server.js :3001) crashed after 30 s / exited with status 1"}},
+	{name: "a debugger alone", script: []act{{0, up(debugged)}, {10, shows("9229  dbg")}, {30, down(crash, debugged)}}},
 	{name: "a further port comes and goes", running: []program{twoApp}, script: append(drops(twoApp, 1, status(0), 3341)[:1], act{60, attention(false)})},
 }
 
