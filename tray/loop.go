@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -302,6 +303,7 @@ func (l *loop) redraw() {
 func (l *loop) update(u watcher.Update) {
 	l.do.record(u)
 	l.latest = u.Snapshot
+	u.Events = slices.Clone(u.Events) // the watcher reads its own
 	u = l.model.settings.Applied(u)
 	l.model.snapshot, l.model.err, l.model.slow = u.Snapshot, u.Err, u.Slow
 	before := l.model.servers

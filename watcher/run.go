@@ -28,6 +28,8 @@ const (
 	share = 100
 	// waking is how long after a sleep what changes belongs to it.
 	waking = 15 * time.Second
+	// searchWait is how long a server is waited for while its owner is looked for.
+	searchWait = 30 * time.Second
 	// debuggerWait is how long a server is waited for after its debugger's port.
 	debuggerWait = time.Minute
 	// holdLimit is how long an update waits for the owners of its listeners and the facts about them, so that those need not
@@ -453,7 +455,11 @@ func (s *state) born(events []Event) []Event {
 	return slices.DeleteFunc(events, func(e Event) bool {
 		sought := !e.Owner.Known() && !e.Owner.Foreign && !e.Redirected // a socket is seen before its owner is
 		unclear := sought || s.naming.pending(e.Listener) || s.naming.awaits(e.Listener)
-		return e.Kind == Opened && unclear && s.waits(e.ID(), RestartGrace)
+		limit := RestartGrace
+		if sought && s.now.Searching {
+			limit = searchWait
+		}
+		return e.Kind == Opened && unclear && s.waits(e.ID(), limit)
 	})
 }
 

@@ -179,7 +179,8 @@ func (e Event) Widened() Listener {
 	return e.Listener
 }
 
-// An Update is what a Watcher delivers: the state now, and how it came about.
+// An Update is what a Watcher delivers: the state now, and how it came about. The Watcher goes on reading it, so its reader must not
+// modify it.
 type Update struct {
 	// Snapshot is the last state that is known for sure. Its Time tells how old that is.
 	Snapshot Snapshot
@@ -187,7 +188,8 @@ type Update struct {
 	// any: what listened before anyone looked is no news. There are none either when only an address, a fact or a further port
 	// changed. A server that opens within RestartGrace of the closing of another one on its port is a restart or a replacement
 	// of that one, also when the closing was in an update before. Of a server about which too little is known, the event comes
-	// later than its row, by at most RestartGrace.
+	// later than its row: by at most RestartGrace, half a minute while its owner is looked for, or a minute if it has only a debugger's
+	// port yet.
 	Events []Event
 	// Slept says that nobody looked for a while until shortly before this update: the computer slept, or this program was stopped.
 	// On systems other than Linux and Windows it may also be that the clock was set forward.
