@@ -46,10 +46,10 @@ func placingOf(l Listener, dynamic func(port uint16) bool) placing {
 	}
 }
 
-// section decides where a server is shown. A container is always somebody's server. What works for other programs is not: a
-// daemon, and a build tool or a helper on a port that the system picked. Of what others and the system run, only the known servers
-// are. A desktop program's own ports are not; but a program of a project
-// that was started from an editor is. And a port that the system picked is only if a project or a known server holds it.
+// section decides where a server is shown. A container is always somebody's server. Under Other is what works for other programs: a
+// daemon, and a build tool or a helper on a port that the system picked. Of other users' and the system's processes only known servers
+// are in the main list. A desktop program's own ports are not, but a project's program is, also when it was started from an editor. On
+// a port that the system picked, only a project's program or a known server is.
 func (p placing) section() Section {
 	known := p.tool == owner.Server || p.tool == owner.Runner
 	desktop := p.desktop || p.tool == owner.App
