@@ -192,6 +192,12 @@ func TestLoopOpensTheServerOfItsRow(t *testing.T) {
 		if want := []string{"http://[::1]:5173"}; !slices.Equal(s.copied, want) {
 			t.Errorf("copied %q, want %q", s.copied, want)
 		}
+		s.opened = nil
+		s.list(server(3000, 1), server(3100, 1), server(3100, 2, "::1")) // a further port
+		s.click("3000", "Also", "Open 3100")
+		if want := []string{"http://127.0.0.1:3100"}; !slices.Equal(s.opened, want) {
+			t.Errorf("opened %q, want %q", s.opened, want)
+		}
 	})
 }
 

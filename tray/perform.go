@@ -86,10 +86,19 @@ func otherPorts(s watcher.Server) []watcher.Listener {
 	return slices.CompactFunc(others, func(a, b watcher.Listener) bool { return a.Port == b.Port })
 }
 
-// literal returns the address of a server that shares its port with another one. It is invalid where localhost will do.
+// literal returns the address of a port that two servers share, the head of one or a further port. It is invalid where localhost
+// will do.
 func (l *loop) literal(on watcher.Listener) netip.Addr {
-	if s, ok := serverOf(l.model.servers, on.ID()); ok && s.Shared {
-		return s.Literal(l.model.servers)
+	var here []watcher.Server // on that port, each port by itself
+	for _, s := range l.model.servers {
+		for _, p := range s.Ports() {
+			if p.Port == on.Port {
+				here = append(here, watcher.Server{Listener: p})
+			}
+		}
+	}
+	if s, ok := serverOf(here, on.ID()); ok && len(here) > 1 {
+		return s.Literal(here)
 	}
 	return netip.Addr{}
 }
