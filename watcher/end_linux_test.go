@@ -260,7 +260,7 @@ func TestEndHolder(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if found = Servers(s.Listeners, func(uint16) bool { return false }); len(found) == 2 && found[0].Facts.Holder {
+		if found = Servers(s.Listeners, func(uint16) bool { return false }); len(found) == 2 && found[0].Facts.Holder && found[0].Owner.Refusal != "" {
 			break
 		}
 	}

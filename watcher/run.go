@@ -26,10 +26,8 @@ const (
 	share = 100
 	// waking is how long after a sleep what changes belongs to it.
 	waking = 15 * time.Second
-	// searchWait is how long a server is waited for while its owner is looked for.
-	searchWait = 30 * time.Second
-	// debuggerWait is how long a server is waited for after its debugger's port.
-	debuggerWait = time.Minute
+	// lateBirth is how long the opening of a server waits while its owner is looked for, and of one that has only a debugger's port.
+	lateBirth = time.Minute
 	// holdLimit is how long an update waits for the owners of its listeners and the facts about them, so that those need not
 	// follow in another one.
 	holdLimit = 500 * time.Millisecond

@@ -25,6 +25,7 @@ type state struct {
 	base    Snapshot         // what was told, without the servers whose events are still to come
 	unborn  map[ID]bool      // those servers
 	since   map[ID]time.Time // when what was unborn at the last delivery, or is now, was seen first
+	birth   time.Time        // when the first of the unborn has waited for long enough; zero if there is none
 	heads   map[ID]int       // the heads of its servers, as preferences
 	formed  []Server         // of named; nil if they are to be formed
 	began   bool             // a good snapshot has been delivered
@@ -48,7 +49,7 @@ func (s *state) take(r result) (news bool) {
 	early := s.naming.premature(before, s.scanned)
 	s.err, s.scanned = nil, time.Now().Add(-r.took)
 	s.now.Time, s.now.Source, s.now.Searching, s.now.Exits = r.Time, r.Source, r.Searching, r.Exits
-	s.changed = s.memory.explain(s.better) || s.changed || len(s.unborn) > 0
+	s.changed = s.memory.explain(s.better) || s.changed || !s.birth.IsZero() && !time.Now().Before(s.birth)
 	if len(s.doubted) == 0 && same(before, r.Listeners) {
 		if early {
 			s.rename()
@@ -174,7 +175,7 @@ func (s *state) events(now Snapshot) []Event {
 func (s *state) behindDebuggers(events []Event) []Event {
 	return slices.DeleteFunc(events, func(e Event) bool {
 		only := e.Kind == Opened && !e.Exposed() && !slices.ContainsFunc(e.Parts, isNoInspector)
-		return only && s.waits(e.ID(), debuggerWait)
+		return only && s.waits(e.ID(), lateBirth)
 	})
 }
 
@@ -185,21 +186,25 @@ func (s *state) waits(id ID, limit time.Duration) bool {
 		since = time.Now()
 		s.since[id] = since
 	}
-	s.unborn[id] = time.Since(since) < limit
+	due := since.Add(limit)
+	if s.unborn[id] = time.Now().Before(due); s.unborn[id] && (s.birth.IsZero() || due.Before(s.birth)) {
+		s.birth = due
+	}
 	return s.unborn[id]
 }
 
 // born returns the events without the openings of servers about which too little is known to say what they are.
 func (s *state) born(events []Event) []Event {
-	if s.unborn = map[ID]bool{}; s.since == nil {
+	s.unborn, s.birth = map[ID]bool{}, time.Time{}
+	if s.since == nil {
 		s.since = map[ID]time.Time{}
 	}
 	return slices.DeleteFunc(events, func(e Event) bool {
 		sought := !e.Owner.Known() && !e.Owner.Foreign && !e.Redirected // a socket is seen before its owner is
 		unclear := sought || s.naming.pending(e.Listener) || s.naming.awaits(e.Listener)
 		limit := RestartGrace
-		if sought && s.now.Searching {
-			limit = searchWait
+		if sought && (s.now.Searching || s.slow > 0) {
+			limit = lateBirth
 		}
 		return e.Kind == Opened && unclear && s.waits(e.ID(), limit)
 	})

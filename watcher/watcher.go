@@ -188,8 +188,7 @@ type Update struct {
 	// any: what listened before anyone looked is no news. There are none either when only an address, a fact or a further port
 	// changed. A server that opens within RestartGrace of the closing of another one on its port is a restart or a replacement
 	// of that one, also when the closing was in an update before. Of a server about which too little is known, the event comes
-	// later than its row: by at most RestartGrace, half a minute while its owner is looked for, or a minute if it has only a debugger's
-	// port yet.
+	// later than its row: by at most RestartGrace, or a minute while its owner is looked for or if it has only a debugger's port yet.
 	Events []Event
 	// Slept says that nobody looked for a while until shortly before this update: the computer slept, or this program was stopped.
 	// On systems other than Linux and Windows it may also be that the clock was set forward.
