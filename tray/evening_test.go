@@ -333,6 +333,17 @@ func adds(p program, ports ...uint16) func(*evening) {
 	})
 }
 
+// forks has another process of a program go on with its sockets, as daemons do, and the first one end.
+func forks(p program) func(*evening) {
+	return turns(func(c *computer) {
+		mine := slices.Clone(c.runs[p.key()])
+		for i := range mine {
+			mine[i].Owner.PID, mine[i].Owner.Start = mine[i].Owner.PID+1000, mine[i].Owner.Start+1000
+		}
+		c.runs[p.key()] = mine
+	})
+}
+
 // binds has a program listen at another address.
 func binds(p program, addr string) func(*evening) {
 	return func(e *evening) {

@@ -178,9 +178,10 @@ func (j *judge) settle(l watcher.Listener) bool {
 	return len(j.fresh) < n
 }
 
-// isOf reports whether what opened is that listener, whose owner may have become known since.
+// isOf reports whether what opened is that listener. Its owner may have become known since, or be another process of its server.
 func (h happening) isOf(l watcher.Listener) bool {
-	return h.on.Port == l.Port && (h.on.ID() == l.ID() || !h.on.Owner.Known())
+	known := h.on.Owner.Known() || h.on.Redirected
+	return h.on.Port == l.Port && (h.on.ID() == l.ID() || !known || h.on.Key() == l.Key())
 }
 
 // back takes in that a server restarted: that is silent, unless it goes on like that. One that was never told of has just opened,
@@ -398,13 +399,15 @@ func (j *judge) closing(l watcher.Listener) bool {
 	return slices.ContainsFunc(j.waiting, func(h happening) bool { return h.on.ID() == l.ID() })
 }
 
-// latestID returns the name under which a listener is a server now: its owner may have become known since it opened.
+// latestID returns the name under which a listener is a server now. Its owner may have become known since it opened, or have
+// become a daemon: then a child goes on with its socket.
 func latestID(l watcher.Listener, servers []watcher.Server) watcher.ID {
-	if l.Owner.Known() || l.Redirected {
+	if _, there := serverOf(servers, l.ID()); there {
 		return l.ID()
 	}
+	h := happening{on: watcher.Server{Listener: l}}
 	for _, s := range servers {
-		if s.Port == l.Port {
+		if h.isOf(s.Listener) {
 			return s.ID()
 		}
 	}

@@ -83,3 +83,13 @@ func TestJudgeTellsOfWhatOpenedBeforeASleep(t *testing.T) {
 		t.Errorf("got %+v", news)
 	}
 }
+
+// A server that becomes a daemon goes on with its socket as another process. It is told all the same.
+func TestJudgeFollowsADaemon(t *testing.T) {
+	first, daemon := server(3000, 1), server(3000, 2)
+	j := newJudge()
+	j.observe([]watcher.Event{{Kind: watcher.Opened, Server: watcher.Alone(first)}}, nil, nil, false, noon)
+	if news := j.ripen([]watcher.Server{watcher.Alone(daemon)}, noon.Add(settled)); len(news) != 1 || news[0].on.Owner.PID != 2 {
+		t.Errorf("got %+v, want that the second process is up", news)
+	}
+}

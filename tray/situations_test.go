@@ -98,6 +98,8 @@ var steps = []situation{
 		want: []string{"1.8 farm (app.py :3010) is up / in /srv/farm", "26.0 farm (app.py :3010) crashed / exited with status 1"}},
 	{name: "a server behind its debugger", script: []act{{0, up(debugged)}, {10, adds(debugged, 3001)}, {20, shows("3001  dbg")}, {30, down(crash, debugged)}},
 		want: []string{"12.1 dbg (server.js :3001) is up / in /srv/dbg", "36.0 dbg (server.js :3001) crashed after 30 s / exited with status 1"}},
+	{name: "a daemon whose first process ends", script: []act{{0, up(script("farm", "app.py", 3010))}, {0.9, forks(script("farm", "app.py", 3010))}, {20, attention(false)}},
+		want: []string{"3.1 farm (app.py :3010) is up / in /srv/farm"}},
 	{name: "a debugger alone", script: []act{{0, up(debugged)}, {10, shows("9229  dbg")}, {30, down(crash, debugged)}}},
 	{name: "a further port comes and goes", running: []program{twoApp}, script: append(drops(twoApp, 1, status(0), 3341)[:1], act{60, attention(false)})},
 }

@@ -113,6 +113,10 @@ func TestEventsAreAboutServers(t *testing.T) {
 			[]moment{{0, []Listener{held(7)}}, {2000 * ms, []Listener{held(8, orphan)}}},
 			nil,
 		}, {
+			"after a restart, too",
+			[]moment{{0, []Listener{held(6, socketed(76))}}, {2000 * ms, []Listener{held(7)}}, {5000 * ms, []Listener{held(8, orphan)}}, {9000 * ms, []Listener{held(9, socketed(78))}}},
+			[]string{"2.25s restarted 8000 (PID 6, 7), ended, 1 restarts", "9.75s restarted 8000 (PID 8, 9), ended, 2 restarts"},
+		}, {
 			"another program got the socket",
 			[]moment{{0, []Listener{held(7)}}, {2000 * ms, []Listener{held(8, runs("/usr/bin/ruby", "/srv"))}}},
 			[]string{"2.25s replaced 8000 (PID 7, 8), ended"},

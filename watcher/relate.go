@@ -142,6 +142,23 @@ func pastsOf(events []Event, known map[ID]past) map[ID]past {
 	return pasts
 }
 
+// inherit gives the past of a listener to the one that goes on with its socket under another name.
+func (m *recollection) inherit(before, now []Listener) {
+	if len(m.pasts) == 0 {
+		return
+	}
+	for _, l := range now {
+		if _, known := m.pasts[l.ID()]; known {
+			continue
+		}
+		if was, ok := counterpart(l, before, now); ok && was.ID() != l.ID() {
+			if p, known := m.pasts[was.ID()]; known {
+				m.pasts[l.ID()] = p
+			}
+		}
+	}
+}
+
 // withPasts returns the listeners with what is known of their pasts.
 func withPasts(listeners []Listener, pasts map[ID]past) []Listener {
 	if len(pasts) == 0 {

@@ -66,6 +66,7 @@ func (s *state) take(r result) (news bool) {
 
 // rename brings the names in line with what is known.
 func (s *state) rename() {
+	s.memory.inherit(s.told.Snapshot.Listeners, s.now.Listeners)
 	s.named, s.formed = withPasts(s.naming.name(s.now.Listeners, s.scanned), s.memory.pasts), nil
 	s.changed = true
 }
