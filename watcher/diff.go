@@ -16,13 +16,10 @@ func Diff(old, new Snapshot) []Event {
 	var events []Event
 	ranks := make(map[ID]int, len(old.Servers)) // of the heads that go on, by their names in new
 	for _, s := range old.Servers {
-		if s.Rest {
-			continue
-		}
-		if head, ok := s.goesOn(new.Listeners, old.Listeners); ok {
-			ranks[head.ID()] = s.rank
-		} else {
+		if head, ok := s.goesOn(new.Listeners, old.Listeners); !ok {
 			events = append(events, Event{Kind: Closed, Server: s})
+		} else if !s.Rest {
+			ranks[head.ID()] = s.rank
 		}
 	}
 	known := func(l Listener, rank int) bool { was, ok := ranks[l.ID()]; return ok && was <= rank }

@@ -131,6 +131,10 @@ func TestEventsAreAboutServers(t *testing.T) {
 				{10 * time.Second, []Listener{serves(5173, 8, in(blog), by(vite)), serves(5174, 9, in(shop), script("b.js"), since(10*time.Second))}}},
 			[]string{"1.25s closed 5173 (PID 7), ended", "8.5s opened 5173 (PID 8)", "10.75s opened 5174 (PID 9)"},
 		}, {
+			"what remains of a server restarts",
+			[]moment{{0, app(7, 3340, 3341)}, {1000 * ms, app(7, 3341)}, {12 * time.Second, nil}, {14 * time.Second, app(8, 3341)}},
+			[]string{"1.5s closed 3340 (PID 7), still running, no longer listening", "14s restarted 3341 (PID 7, 8), ended, 1 restarts"},
+		}, {
 			"what remains of a server becomes one of its own",
 			[]moment{{0, app(7, 3340, 3341)}, {1000 * ms, app(7, 3341)}, {1000*ms + restWait + time.Second, app(7, 3341, 3342)}, {1000*ms + restWait + time.Minute, nil}},
 			[]string{"1.5s closed 3340 (PID 7), still running, no longer listening", "6m2s closed 3341 (PID 7), ended"},

@@ -198,7 +198,7 @@ func (m *recollection) explain(better func(Event) (Reason, bool)) (news bool) {
 	for i := range m.closings {
 		c := &m.closings[i]
 		back := c.Reason.Cause == OwnerGoesOn && !slices.Contains(c.left, c.Port) // by the same process, which ends later
-		if why, ok := better(c.Event); ok && !back {
+		if why, ok := better(c.Event); ok && !back && !c.Rest {
 			c.Reason, news = why, true
 			m.late = append(m.late, Event{Kind: Explained, Server: c.Server, Reason: why})
 		}

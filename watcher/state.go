@@ -32,6 +32,7 @@ type state struct {
 	held    time.Time        // since when there is an update that waits; zero if none does
 	woke    time.Time        // when somebody looked again after a while in which nobody did
 
+	silent  []Event // closings that are not told, since the last delivery
 	memory  recollection
 	reasons map[ID]Reason // of the closings that are not delivered yet
 }
@@ -168,6 +169,14 @@ func (s *state) events(now Snapshot) []Event {
 	}
 	s.reasons = reasons
 	related := s.behindDebuggers(relate(events, s.memory.closings, time.Now()))
+	s.silent = nil
+	related = slices.DeleteFunc(related, func(e Event) bool {
+		rest := e.Kind == Closed && e.Rest // the end of its server was told
+		if rest {
+			s.silent = append(s.silent, e)
+		}
+		return rest
+	})
 	return append(s.memory.usual.moves(related, now), s.memory.late...)
 }
 
@@ -248,7 +257,9 @@ func (s *state) hold() time.Duration {
 // delivered notes that the reader has u.
 func (s *state) delivered(u Update) {
 	if s.began {
-		s.memory.remember(u, time.Now())
+		all := u
+		all.Events = append(slices.Clone(u.Events), s.silent...)
+		s.memory.remember(all, time.Now())
 	}
 	s.told, s.named, s.formed = u, u.Snapshot.Listeners, nil
 	s.told.Events = nil // the reader's alone, and perhaps thousands
