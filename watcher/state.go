@@ -2,6 +2,7 @@ package watcher
 
 import (
 	"maps"
+	"runtime"
 	"slices"
 	"time"
 
@@ -213,7 +214,8 @@ func (s *state) born(events []Event) []Event {
 		sought := !e.Owner.Known() && !e.Owner.Foreign && !e.Redirected // a socket is seen before its owner is
 		unclear := sought || s.naming.pending(e.Listener) || s.naming.awaits(e.Listener)
 		limit := RestartGrace
-		if sought && (s.now.Searching || s.slow > 0) {
+		searching := s.now.Searching || s.slow > 0 && runtime.GOOS == "linux" // elsewhere each scan tells the owners or never will
+		if sought && searching {
 			limit = lateBirth
 		}
 		return e.Kind == Opened && unclear && s.waits(e.ID(), limit)
