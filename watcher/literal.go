@@ -36,9 +36,14 @@ func rankOf(a netip.Addr) int {
 // takes reports whether a connection to an address may reach o rather than s. A socket that is bound to the very address takes it from
 // one that is bound to all.
 func (o Server) takes(at netip.Addr, s Server) bool {
+	return slices.Contains(o.Addrs, at) || o.TakesAll(at) && !slices.Contains(s.Addrs, at)
+}
+
+// TakesAll reports whether l is bound to all addresses of the family of at.
+func (l Listener) TakesAll(at netip.Addr) bool {
 	all := netip.IPv4Unspecified()
 	if at.Is6() {
 		all = netip.IPv6Unspecified()
 	}
-	return slices.Contains(o.Addrs, at) || slices.Contains(o.Addrs, all) && !slices.Contains(s.Addrs, at)
+	return slices.Contains(l.Addrs, all)
 }

@@ -94,7 +94,7 @@ func toOpen(servers []watcher.Server, q explain.Question) (s watcher.Server, lit
 	case len(asked) > 1:
 		return s, literal, undecided(asked, servers, "open", func(watcher.Server) string { return "" })
 	}
-	if s = asked[0]; s.Shared {
+	if s = asked[0]; len(servers) > 1 {
 		literal = s.Literal(servers)
 	}
 	return s, literal, nil
@@ -125,7 +125,7 @@ func askedFor(servers []watcher.Server, q explain.Question) []watcher.Server {
 	return slices.DeleteFunc(slices.Clone(servers), func(s watcher.Server) bool {
 		return !slices.ContainsFunc(q.Addrs, func(at netip.Addr) bool {
 			bound := slices.ContainsFunc(servers, func(o watcher.Server) bool { return slices.Contains(o.Addrs, at) })
-			return slices.Contains(s.Addrs, at) || !bound && listensAt(s, at)
+			return slices.Contains(s.Addrs, at) || !bound && s.TakesAll(at)
 		})
 	})
 }
@@ -142,13 +142,4 @@ func undecided(asked, servers []watcher.Server, command string, otherwise func(w
 		fmt.Fprintf(&choices, "\n  %s  %s", at, describe(s.Listener))
 	}
 	return fmt.Errorf("%d servers listen on port %d; say which one:%s", len(asked), asked[0].Port, choices.String())
-}
-
-// listensAt reports whether a server is bound to all addresses of the family of one.
-func listensAt(s watcher.Server, at netip.Addr) bool {
-	all := netip.IPv4Unspecified()
-	if at.Is6() {
-		all = netip.IPv6Unspecified()
-	}
-	return slices.Contains(s.Addrs, all)
 }

@@ -87,6 +87,22 @@ func TestToOpen(t *testing.T) {
 	}
 }
 
+// A further port of one server can be the head port of another one. Each has an address of its own all the same.
+func TestToOpenAFurtherPort(t *testing.T) {
+	blog := owner.Process{PID: 2, Start: 2, Name: "node"}
+	now := snapshot(listener(3000, blog, "::1"), listener(5173, owner.Process{PID: 1, Start: 1, Name: "node"}, "127.0.0.1"), listener(5173, blog, "::1"))
+	for question, pid := range map[string]int32{"127.0.0.1:5173": 1, "[::1]:5173": 2} {
+		q, err := explain.Parse(t.Context(), question)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s, literal, err := toOpen(serversOn(now, 5173), q)
+		if err != nil || s.Owner.PID != pid || netip.AddrPortFrom(literal, 5173).String() != question {
+			t.Errorf("%s: PID %d, %v, %v", question, s.Owner.PID, literal, err)
+		}
+	}
+}
+
 // TestOpenRefusesRedis has porttray open a real Redis: no browser is started, and Redis hears nothing.
 func TestOpenRefusesRedis(t *testing.T) {
 	program, err := exec.LookPath("redis-server")
