@@ -330,7 +330,7 @@ func nothingHit(port uint16, who string, force bool) notice {
 func whoHas(left []owner.Process, servers []watcher.Server) string {
 	p := left[0]
 	for _, s := range servers {
-		if p.Known() && slices.ContainsFunc(s.Parts, func(l watcher.Listener) bool { return l.Owner.Is(p) }) {
+		if s.Has(p) {
 			return owner.Printable(s.Title, 40)
 		}
 	}

@@ -101,10 +101,8 @@ func noteUntold(listeners []Listener, answered engine.List) {
 		l := &listeners[i]
 		switch {
 		case l.Container.ID != "":
-			for _, f := range answered.Failed {
-				if f.Endpoint == l.Container.Endpoint {
-					l.Untold = f.Err.Error()
-				}
+			if err := failed(answered, l.Container.Endpoint); err != nil {
+				l.Untold = err.Error()
 			}
 		case l.Owner.ForPodman() && !l.Owner.Foreign && !answered.Podman():
 			l.Untold = noPodman + engine.PodmanSocket(l.Owner.User == "0")

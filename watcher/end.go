@@ -64,7 +64,7 @@ func (s Server) spare(ctx context.Context, now []Listener) error {
 	group := s.Group()
 	var others []string
 	for _, l := range now {
-		part := slices.ContainsFunc(s.Parts, func(p Listener) bool { return p.Owner.Is(l.Owner) })
+		part := s.Has(l.Owner)
 		switch {
 		case !l.Owner.Known():
 		case part && s.Facts.Holder && l.Port != s.Port:

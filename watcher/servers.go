@@ -44,6 +44,11 @@ func Alone(l Listener) Server {
 // Ports returns a listener for each port of the server, the head first.
 func (s Server) Ports() []Listener { return append([]Listener{s.Listener}, s.Also...) }
 
+// Has reports whether a process holds one of the server's ports.
+func (s Server) Has(p owner.Process) bool {
+	return p.Known() && slices.ContainsFunc(s.Parts, func(l Listener) bool { return l.Owner.Is(p) })
+}
+
 // on returns the parts of the server on a port.
 func (s Server) on(port uint16) []Listener {
 	return slices.DeleteFunc(slices.Clone(s.Parts), func(l Listener) bool { return l.Port != port })
@@ -90,8 +95,8 @@ func serversSince(listeners []Listener, dynamic func(port uint16) bool, preferre
 }
 
 // masterOf returns the process that started all of a family that listen on the head's port, if there are several and it runs the
-// same program as they do. A shell or a launcher does not: its end need not be theirs. Nor is it one that listens itself, or from
-// which another family descends.
+// same program as they do. A shell or a launcher does not: its end need not be theirs. Nor is it one that listens there itself, or
+// from which another family descends.
 func masterOf(first Listener, family []Listener, started func() map[owner.ID]int) owner.ID {
 	if len(family) < 2 {
 		return owner.ID{}

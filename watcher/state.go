@@ -162,10 +162,11 @@ func (s *state) events(now Snapshot) []Event {
 		}
 		id := e.ID()
 		reason, known := s.reasons[id]
-		if _, exit := s.now.Exits[id.owner()]; !known || exit {
+		_, exit := s.now.Exits[id.owner()]
+		_, end := s.naming.endings()[e.Container.ID]
+		if !known || exit || end {
 			reason = s.why(e.Listener, gone)
 		}
-		reason, _ = reason.ContainerEnded(e.Listener, s.naming.endings())
 		events[i].Reason, reasons[id] = reason, reason
 	}
 	s.reasons = reasons
