@@ -5,6 +5,7 @@ package tray_test
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"net/netip"
 	"regexp"
 	"slices"
@@ -142,15 +143,23 @@ func (s *soak) projectAt(dir string) string {
 	return ""
 }
 
+// headOf returns the port that the row of a process shows first.
+func (s *soak) headOf(h *holding) uint16 {
+	for _, v := range s.servers {
+		if v.pid == h.pid && h.ports[v.head()] != nil {
+			return v.head()
+		}
+	}
+	return slices.MinFunc(slices.Collect(maps.Keys(h.ports)), func(a, b uint16) int { return int(a) - int(b) })
+}
+
 func (s *soak) expectedRow(h *holding, users map[uint16]int) pictureRow {
-	head, also := uint16(0), []uint16{}
 	exposed := false
-	for port, addrs := range h.ports {
-		also = append(also, port)
+	for _, addrs := range h.ports {
 		exposed = exposed || slices.ContainsFunc(addrs, netip.Addr.IsUnspecified)
 	}
-	slices.Sort(also)
-	head, also = also[0], also[1:]
+	head := s.headOf(h)
+	also := slices.DeleteFunc(slices.Sorted(maps.Keys(h.ports)), func(port uint16) bool { return port == head })
 	of, boxed := subject{head, s.projectAt(h.dir), h.name}, s.boxAt(head)
 	title := of.project + " · " + h.name
 	if strings.EqualFold(of.project, h.name) { // it is the project's own program

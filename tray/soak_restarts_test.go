@@ -44,7 +44,7 @@ func (s *soak) restarted(v, heir *server, c *change, gap time.Duration) {
 	if recent(s.restarts[key], 70*time.Second) >= 4 {
 		s.allow(c, isLooping)
 	}
-	heir.up, heir.restarts, heir.unsure = v.up, v.restarts+1, v.unsure || gap > 3*time.Second
+	heir.rest, heir.up, heir.restarts, heir.unsure = v.rest, v.up, v.restarts+1, v.unsure || gap > 3*time.Second
 	s.servers[slices.Index(s.servers, v)] = heir
 }
 
@@ -92,7 +92,7 @@ func (s *soak) stepHandOver() string {
 	how := pick(s.rng, exits[:2])
 	s.enter(&change{port: v.head(), of: v.subject()})
 	v.end(how)
-	heir.up, heir.restarts, heir.unsure = v.up, v.restarts, v.unsure // the sockets go on: that is no restart
+	heir.rest, heir.up, heir.restarts, heir.unsure = v.rest, v.up, v.restarts, v.unsure // the sockets go on: that is no restart
 	s.servers[slices.Index(s.servers, v)] = heir
 	return fmt.Sprintf("hand over %v to PID %d: %s", v, heir.pid, how.told)
 }
@@ -142,13 +142,12 @@ func (s *soak) stepFurther() string {
 	i := s.rng.IntN(len(v.binds))
 	b := v.binds[i]
 	if i == 0 {
-		s.enter(&change{port: b.port, of: v.subject(), may: []what{isDown}, must: v.settled(), by: v.pid,
+		s.enter(&change{port: b.port, of: v.subject(), may: []what{isDown}, must: v.settled() && !v.remains(), by: v.pid,
 			reason: "still running, no longer listening", names: v.in.name})
 		v.up.excuse = "it ended soon"
 		v.known = time.Time{}
 	}
-	v.order("close %v", b)
-	v.binds = slices.Delete(v.binds, i, i+1)
+	v.close(b)
 	if i == 0 { // what it is known by now may have opened a moment ago
 		s.enter(&change{port: v.head(), of: v.subject(), may: []what{isUp}})
 	}

@@ -318,7 +318,8 @@ func (b bind) exposed() bool { return b.host == "0.0.0.0" || b.host == "[::]" }
 // A server is a process that listens, as the test knows it.
 type server struct {
 	*actor
-	binds    []bind // in port order
+	binds    []bind    // the head first
+	rest     time.Time // when the head before this one closed
 	reuse    bool
 	known    time.Time // when the menu showed it as it is; zero if it does not yet
 	exposed  bool      // it was told, or may have been, that it is open to the network
@@ -342,7 +343,38 @@ func (v *server) listen(b bind) {
 	}
 	v.order("%s", order)
 	v.binds = append(v.binds, b)
-	slices.SortFunc(v.binds, func(a, b bind) int { return int(a.port) - int(b.port) })
+	head, n := v.binds[0], len(v.binds)-1
+	if b.exposed() && !head.exposed() || b.exposed() == head.exposed() && v.remains() {
+		v.binds[0], v.binds[n] = b, head
+		v.rest = time.Time{}
+	}
+}
+
+// remains reports whether the server's head closed a short while ago. The end of what remains is not told.
+func (v *server) remains() bool { return !v.rest.IsZero() && time.Since(v.rest) < 5*time.Minute }
+
+// close has the server listen at one of its binds no longer.
+func (v *server) close(b bind) {
+	v.s.t.Helper()
+	v.order("close %v", b)
+	wasHead := b == v.binds[0]
+	v.binds = slices.DeleteFunc(v.binds, func(other bind) bool { return other == b })
+	if !wasHead {
+		return
+	}
+	v.rest = time.Now()
+	slices.SortFunc(v.binds, func(a, b bind) int { return a.compare(b) })
+}
+
+// compare orders binds by how likely people mean them when they name the server.
+func (b bind) compare(other bind) int {
+	if b.exposed() != other.exposed() {
+		if b.exposed() {
+			return -1
+		}
+		return 1
+	}
+	return int(b.port) - int(other.port)
 }
 
 // settled reports whether the program has known the server for so long that its end is told.

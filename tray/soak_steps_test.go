@@ -116,7 +116,7 @@ func (s *soak) drop(v *server) {
 
 // ends enters that a server is about to end unexpectedly.
 func (s *soak) ends(v *server, how exit) *change {
-	c := &change{port: v.head(), of: v.subject(), may: []what{isDown}, must: v.settled() && !how.interrupts(), reason: how.told, names: v.in.name}
+	c := &change{port: v.head(), of: v.subject(), may: []what{isDown}, must: v.settled() && !v.remains() && !how.interrupts(), reason: how.told, names: v.in.name}
 	if !v.stopped.IsZero() && time.Since(v.stopped) < 40*time.Second {
 		c.must, c.may = false, append(c.may, isOutcome) // it may count as what the Stop has come to
 	}
