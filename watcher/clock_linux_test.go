@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// TestFastClock sets the clock by a day, either way. When the owners started is told by the clock as it is then; nothing else is told.
+// TestFastClock sets the clock forward and back by a day. Only the start times of the owners may change.
 func TestFastClock(t *testing.T) {
 	if !(world{}).enter(t) {
 		return
@@ -15,7 +15,7 @@ func TestFastClock(t *testing.T) {
 	p := newStage(t).enter()
 	port := p.listen("a", "127.0.0.1:0")
 	s := newFast(t)
-	var set atomic.Int64 // by how much the clock is ahead
+	var set atomic.Int64 // offset of the clock
 	s.boot = func() (time.Time, bool) {
 		boot, ok := bootTime()
 		return boot.Add(time.Duration(set.Load())), ok
@@ -29,7 +29,7 @@ func TestFastClock(t *testing.T) {
 	}
 	for _, by := range []time.Duration{24 * time.Hour, -24 * time.Hour, time.Second, 0} {
 		set.Store(int64(by))
-		want := began.Add(by.Truncate(time.Minute)) // less than two seconds are no step
+		want := began.Add(by.Truncate(time.Minute)) // a step of less than two seconds is ignored
 		l.until("the clock is set", true, func() bool {
 			now := onPort(l.last.Snapshot.Listeners, port)
 			return len(now) == 1 && now[0].Owner.Since.Sub(want).Abs() <= 2*time.Second && now[0].Facts.Command != ""
@@ -39,11 +39,11 @@ func TestFastClock(t *testing.T) {
 		}
 	}
 	if len(l.events) > 0 {
-		t.Errorf("%v is told", l.events)
+		t.Errorf("got the events %v, want none", l.events)
 	}
 }
 
-// TestFaultTimeNamespace looks where the clocks that count from the start of the computer are forty days ahead.
+// TestFaultTimeNamespace runs in a time namespace: the clocks that count from the boot are forty days ahead.
 func TestFaultTimeNamespace(t *testing.T) {
 	if !(world{Shift: 1000 * time.Hour}).enter(t) {
 		return
@@ -57,13 +57,13 @@ func TestFaultTimeNamespace(t *testing.T) {
 		t.Errorf("found %+v, want it to have started about %v", got, before)
 	}
 	if _, err := os.Stat("/proc/self/timens_offsets"); err != nil || sinceBoot() < 1000*time.Hour {
-		t.Errorf("this is no such time namespace: up for %v, %v", sinceBoot(), err)
+		t.Errorf("the time namespace has no offset: up for %v, %v", sinceBoot(), err)
 	}
 	p.kill()
 	l.watched = nil
 	l.until("it is closed", true, func() bool { return l.events[Closed] == 1 })
 	l.settles()
 	if l.last.Slept {
-		t.Error("it is said to have slept")
+		t.Error("Slept is set")
 	}
 }

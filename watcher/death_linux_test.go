@@ -11,8 +11,8 @@ import (
 	"porttray/watcher/owner"
 )
 
-// TestRunDeaths measures how long after the end of a process its listener is reported closed, with how it ended where the system
-// tells. Scans come once a second unless somebody wakes the watcher.
+// TestRunDeaths measures the time from the end of a process until its listener is reported closed. It also checks the
+// cause if the kernel reports it. Scans run once a second unless an exit wakes the watcher.
 func TestRunDeaths(t *testing.T) {
 	const deaths = 50
 	type server struct {
@@ -40,7 +40,7 @@ func TestRunDeaths(t *testing.T) {
 		cancel()
 		<-ended
 	}()
-	// until waits for an update that ok likes.
+	// until waits for an update that satisfies ok.
 	until := func(ok func(Update) bool) {
 		t.Helper()
 		for late := time.After(patience); ; {
@@ -65,12 +65,12 @@ func TestRunDeaths(t *testing.T) {
 	var took []time.Duration
 	unknown := 0
 	for _, s := range servers {
-		time.Sleep(2 * atLeast) // or the pause after the last scan is measured
+		time.Sleep(2 * atLeast) // so that the pause after the last scan does not count
 		start, reaped := time.Now(), make(chan struct{})
 		if err := s.cmd.Process.Kill(); err != nil {
 			t.Fatal(err)
 		}
-		go func() { // as a parent does
+		go func() { // reaps the child, as a parent does
 			defer close(reaped)
 			s.cmd.Process.Wait()
 		}()
@@ -91,9 +91,9 @@ func TestRunDeaths(t *testing.T) {
 	slices.Sort(took)
 	t.Logf("of %d deaths half are reported within %v, all within %v", deaths, took[deaths/2], took[deaths-1])
 	if unknown > 0 {
-		t.Errorf("of %d it is not told how they ended", unknown)
+		t.Errorf("the cause of %d deaths is unknown", unknown)
 	}
 	if took[deaths-1] > patience/2 {
-		t.Errorf("one is reported only after %v", took[deaths-1])
+		t.Errorf("the slowest report took %v", took[deaths-1])
 	}
 }

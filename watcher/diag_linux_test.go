@@ -10,7 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// message is one netlink message of the dump with number 7, padded as the kernel does.
+// message returns a netlink message of dump number 7, padded as the kernel pads it.
 func message(kind, flags uint16, body []byte) []byte {
 	ne := binary.NativeEndian
 	m := ne.AppendUint32(nil, uint32(unix.SizeofNlMsghdr+len(body)))
@@ -22,7 +22,7 @@ func message(kind, flags uint16, body []byte) []byte {
 	return append(m, make([]byte, align4(len(m))-len(m))...)
 }
 
-// diagSocket is what the kernel sends of a socket, with attributes behind it.
+// diagSocket returns a socket as the kernel sends it, followed by attributes.
 func diagSocket(r row, attributes ...[]byte) []byte {
 	ne := binary.NativeEndian
 	b := make([]byte, inetDiagMsg)
@@ -138,7 +138,7 @@ func TestParseDiag(t *testing.T) {
 }
 
 func TestRefused(t *testing.T) {
-	// What the kernel answers without inet_diag is such a message.
+	// The kernel sends this message if it has no inet_diag.
 	enoent := -int32(unix.ENOENT)
 	_, _, err := parseDiag(message(unix.NLMSG_ERROR, 0, binary.NativeEndian.AppendUint32(nil, uint32(enoent))), 7, nil, parseDiagSocket)
 	if !refused(err) {
@@ -151,7 +151,7 @@ func TestRefused(t *testing.T) {
 	}
 }
 
-// answers returns what the kernel really sends, part by part.
+// answers returns the parts that the kernel really sends.
 func answers(f *testing.F, q question) [][]byte {
 	f.Helper()
 	d, err := openDiag()
@@ -206,10 +206,10 @@ func FuzzParseDiag(f *testing.F) {
 				t.Errorf("%x: got %+v", part, r)
 			}
 		}
-		// A beginning of it has a beginning of the sockets, or is known to be cut off.
+		// A prefix of the part yields a prefix of the sockets, or is recognised as cut off.
 		fewer, early, err := parseDiag(part[:min(max(cut, 0), len(part))], seq, slices.Clone(before), parseDiagSocket)
 		if err != nil && !errors.Is(err, errCutOff) || err == nil && (len(fewer) > len(rows) || !slices.Equal(fewer, rows[:len(fewer)]) || early && !done) {
-			t.Errorf("%x cut at %d: got %+v, %v, %v, want a beginning of %+v, %v", part, cut, fewer, early, err, rows, done)
+			t.Errorf("%x cut at %d: got %+v, %v, %v, want a prefix of %+v, %v", part, cut, fewer, early, err, rows, done)
 		}
 	})
 }
@@ -227,7 +227,7 @@ func TestDiagParts(t *testing.T) {
 		defer l.Close()
 		mine[inodeOf(t, l)] = portOf(l)
 	}
-	for range 3 { // on one socket
+	for range 3 { // with the same netlink socket
 		rows, parted, err := d.list(nil)
 		if err != nil {
 			t.Fatal(err)

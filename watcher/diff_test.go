@@ -12,9 +12,8 @@ import (
 	"porttray/watcher/owner"
 )
 
-// parse reads listeners as these tests write them: "80/7@127.0.0.1,::1" is port 80 of process 7 with two bind addresses,
-// "80/7" the same with 127.0.0.1 alone, "80/7.2" that of a process 7 with another start, and "80/0" one whose owner is unknown.
-// Several are separated by spaces.
+// parse reads listeners: "80/7@127.0.0.1,::1" is port 80 of process 7 with two bind addresses. "80/7" has 127.0.0.1
+// alone. "80/7.2" is a process 7 with another start. "80/0" has an unknown owner. Spaces separate listeners.
 func parse(t testing.TB, text string) []Listener {
 	t.Helper()
 	var list []Listener
@@ -124,7 +123,7 @@ func TestConfirm(t *testing.T) {
 	tests := []struct {
 		name                    string
 		believed, doubted, seen string
-		why                     doubt // of the doubted; missing if not given
+		why                     doubt // about doubted; the default is missing
 		gone                    int32
 		want, wantDoubted       string
 	}{
@@ -180,7 +179,7 @@ func TestConfirm(t *testing.T) {
 	}
 }
 
-// unpack makes listeners from any bytes, four for each: few ports, processes and addresses, so that they meet often.
+// unpack makes a listener from every four bytes: few ports, processes and addresses, so that they often coincide.
 func unpack(data []byte) []Listener {
 	addrs := []netip.Addr{
 		netip.MustParseAddr("0.0.0.0"), netip.MustParseAddr("127.0.0.1"), netip.MustParseAddr("::"), netip.MustParseAddr("::1"),
@@ -210,11 +209,11 @@ func unpack(data []byte) []Listener {
 
 func addSnapshots(f *testing.F) {
 	f.Add([]byte{}, []byte{0, 1, 0, 1})
-	f.Add([]byte{0, 1, 0, 1}, []byte{0, 1, 0, 9, 1, 2, 0, 1})       // an address and a listener more
-	f.Add([]byte{0, 1, 0, 1, 0, 2, 0, 7}, []byte{0, 0, 0, 9})       // two owners on a port cease to be known
-	f.Add([]byte{0, 0, 0, 1, 2, 3, 0, 1}, []byte{0, 1, 1, 1})       // an owner comes to be known, another listener closes
-	f.Add([]byte{0, 0, 0, 1, 0, 1, 0, 7}, []byte{0, 0, 0, 9})       // of a known and an unknown owner one is left
-	f.Add([]byte{1, 1, 0, 1}, []byte{1, 1, 1, 1, 0, 1, 0, 1, 2, 3}) // a PID is used again
+	f.Add([]byte{0, 1, 0, 1}, []byte{0, 1, 0, 9, 1, 2, 0, 1})       // one more address and one more listener
+	f.Add([]byte{0, 1, 0, 1, 0, 2, 0, 7}, []byte{0, 0, 0, 9})       // two owners of a port become unknown
+	f.Add([]byte{0, 0, 0, 1, 2, 3, 0, 1}, []byte{0, 1, 1, 1})       // an owner becomes known, another listener closes
+	f.Add([]byte{0, 0, 0, 1, 0, 1, 0, 7}, []byte{0, 0, 0, 9})       // one of a known and an unknown owner remains
+	f.Add([]byte{1, 1, 0, 1}, []byte{1, 1, 1, 1, 0, 1, 0, 1, 2, 3}) // a PID is reused
 }
 
 func FuzzDiff(f *testing.F) {
@@ -226,7 +225,7 @@ func FuzzDiff(f *testing.F) {
 		for _, e := range events {
 			l := e.Widened()
 			if was := l.Exposed() && !slices.ContainsFunc(e.Before.on(l.Port), Listener.Exposed); exposed(e) && !was {
-				t.Errorf("%s was %s", formatEvents([]Event{e}), format(e.Before.Parts...))
+				t.Errorf("%s, but it was exposed before: %s", formatEvents([]Event{e}), format(e.Before.Parts...))
 			}
 		}
 		events = slices.DeleteFunc(events, exposed)
@@ -236,10 +235,10 @@ func FuzzDiff(f *testing.F) {
 			}
 		}()
 		if same := Diff(old, old); len(same) > 0 {
-			t.Errorf("from old to old: %s", formatEvents(same))
+			t.Errorf("comparing old with itself: %s", formatEvents(same))
 		}
 		if !slices.IsSortedFunc(events, func(e, f Event) int {
-			return cmp.Or(cmp.Compare(f.Kind, e.Kind), e.Listener.compare(f.Listener)) // Closed is the greater kind
+			return cmp.Or(cmp.Compare(f.Kind, e.Kind), e.Listener.compare(f.Listener)) // Closed sorts first
 		}) {
 			t.Error("the events are out of order")
 		}
@@ -256,7 +255,7 @@ func FuzzDiff(f *testing.F) {
 			}
 			happened[e.ID()] = true
 		}
-		// Seen from the other end, what opened has closed. Where a part of a server goes on, a change of its head is told only if a
+		// The reverse diff turns Opened into Closed. If a part of a server remains, Diff reports a new head only if a
 		// head closes, or if people are more likely to mean the new one.
 		whole := func(parts []Listener) bool {
 			return len(unmatched(parts, old.Listeners)) == len(parts) || len(unmatched(parts, new.Listeners)) == len(parts)
@@ -268,20 +267,20 @@ func FuzzDiff(f *testing.F) {
 		}
 		slices.SortStableFunc(mirror, func(e, f Event) int { return cmp.Compare(f.Kind, e.Kind) })
 		if events := slices.DeleteFunc(slices.Clone(events), partly); formatEvents(mirror) != formatEvents(events) {
-			t.Errorf("backwards and mirrored: %s", formatEvents(mirror))
+			t.Errorf("the mirrored reverse diff: %s", formatEvents(mirror))
 		}
 		for _, side := range [][2]Snapshot{{old, new}, {new, old}} {
 			for _, s := range side[0].Servers {
 				if !happened[s.ID()] && len(unmatched(s.Parts, side[1].Listeners)) == len(s.Parts) {
-					t.Errorf("nothing was said of %s", format(s.Listener))
+					t.Errorf("no event for %s", format(s.Listener))
 				}
 			}
 		}
 	})
 }
 
-// unmatched returns the listeners in list that are neither in other nor could be one there whose owner is known in only one of the
-// two lists.
+// unmatched returns the listeners in list without a counterpart in other. A listener with an unknown owner may be the
+// counterpart of one with a known owner.
 func unmatched(list, other []Listener) []Listener {
 	return slices.DeleteFunc(slices.Clone(list), func(l Listener) bool {
 		return slices.ContainsFunc(other, func(m Listener) bool {
@@ -299,7 +298,7 @@ func FuzzConfirm(f *testing.F) {
 		once, doubted := confirm(believed, nil, seen, alive)
 		for _, e := range Diff(snapshotOf(believed...), snapshotOf(once...)) {
 			if e.Kind == Closed {
-				t.Errorf("believed %s, seen %s: one scan has %s", format(believed...), format(seen...), formatEvents([]Event{e}))
+				t.Errorf("believed %s, seen %s: a single scan gave %s", format(believed...), format(seen...), formatEvents([]Event{e}))
 			}
 		}
 		twice, doubted := confirm(once, doubted, seen, alive)

@@ -16,11 +16,11 @@ import (
 
 var (
 	differentialSteps = flag.Int("differential.steps", 150, "how many steps TestDifferential takes")
-	differentialSeed  = flag.Uint64("differential.seed", 0, "what TestDifferential draws its steps from; 0 for a new one each time")
+	differentialSeed  = flag.Uint64("differential.seed", 0, "random seed of TestDifferential; 0 for a new one each time")
 )
 
-// TestDifferential has processes open, share, pass on and close listeners, fork, become other programs and end, in an order that
-// is drawn by lot. After every step, what the scan finds must be what the test knows to be so.
+// TestDifferential performs random steps: processes open, share, pass on and close listeners, fork, exec and end. After
+// every step the result of the scan must match the state that the test keeps.
 //
 //	go test -run Differential -differential.steps 5000 -v ./watcher
 func TestDifferential(t *testing.T) {
@@ -76,22 +76,22 @@ func TestDifferential(t *testing.T) {
 	t.Logf("steps: %v; scans: %v", d.done, scans)
 }
 
-// A drama is what happens on a stage, and what is known of it.
+// A drama is a stage with processes, and their expected state.
 type drama struct {
 	stage  *stage
 	rand   *rand.Rand
 	actors []*actor // alive
 	props  map[string]*prop
-	names  map[ID]string // of all actors there ever were, by ID of port 0
+	names  map[ID]string // of all actors, also ended ones, by ID with port 0
 	count  int
 	script []string
 	done   map[string]int
 }
 
-// An actor is a puppet with its family and its part.
+// An actor is a puppet with its parent and program.
 type actor struct {
 	*puppet
-	parent *actor // nil when that has ended
+	parent *actor // nil if it has ended
 	name   string // of the program
 }
 
@@ -99,12 +99,12 @@ type actor struct {
 type prop struct {
 	name    string
 	place   netip.AddrPort
-	shares  bool // its port with others (SO_REUSEPORT)
+	shares  bool // it has SO_REUSEPORT
 	holders map[*actor]bool
 }
 
-// roots returns the holders that may be taken for the owner: those whose parent is none. A holder's descendants may hold the
-// socket all the same when somebody in between does not.
+// roots returns the holders whose parent holds nothing: each may be reported as the owner. A deeper descendant can hold
+// the socket although its parent does not.
 func (p *prop) roots() []*actor {
 	var list []*actor
 	for a := range p.holders {
@@ -115,17 +115,17 @@ func (p *prop) roots() []*actor {
 	return list
 }
 
-// A change is what a scan has to find out, apart from the sockets themselves.
+// A change says what a scan must detect, apart from the sockets themselves.
 type change int
 
 const (
 	nothing  change = iota
-	gaveUp          // an owner has let go of a socket that lives on, or may have
-	became          // a process runs another program
-	hasEnded        // a process has
+	gaveUp          // an owner has closed a socket, and others may still hold it
+	became          // a process has called exec
+	hasEnded        // a process has ended
 )
 
-// follow scans and returns what is wrong with what it finds, after as much time as it may take to find it.
+// follow scans as often as a scanner may need to notice the change, and returns the remaining mistake.
 func (d *drama) follow(s *fastScanner, c change) (why string) {
 	t := d.stage.t
 	switch {
@@ -151,10 +151,10 @@ func (d *drama) follow(s *fastScanner, c change) (why string) {
 	return d.wrong(settled(t, s), true)
 }
 
-// wrong returns how a snapshot differs from the truth. One that does not tell several sockets at one place apart, or whose facts
-// are old, is not precise.
+// wrong returns the difference between a snapshot and the expected state. Without precise, a snapshot may merge several
+// sockets at one address and port, and its facts may be old.
 func (d *drama) wrong(s Snapshot, precise bool) string {
-	known := map[netip.AddrPort]map[ID]bool{} // who may be an owner there
+	known := map[netip.AddrPort]map[ID]bool{} // the possible owners
 	for _, p := range d.props {
 		if known[p.place] == nil {
 			known[p.place] = map[ID]bool{}
@@ -167,7 +167,7 @@ func (d *drama) wrong(s Snapshot, precise bool) string {
 			seen = seen || ok && slices.Contains(l.Addrs, p.place.Addr())
 		}
 		if !seen && (precise || !p.shares) {
-			return fmt.Sprintf("%v is not found as one of %v's: %q", p.place, p.roots(), found(s, p.place.Port()))
+			return fmt.Sprintf("no listener at %v has one of the owners %v: %q", p.place, p.roots(), found(s, p.place.Port()))
 		}
 	}
 	for _, l := range s.Listeners {
@@ -175,20 +175,20 @@ func (d *drama) wrong(s Snapshot, precise bool) string {
 		for _, addr := range l.Addrs {
 			place := netip.AddrPortFrom(addr, l.Port)
 			if (ours || !l.Owner.Known() && known[place] != nil) && !known[place][l.ID()] {
-				return fmt.Sprintf("%v is found as process %d's", place, l.Owner.PID)
+				return fmt.Sprintf("the listener at %v has the wrong owner, process %d", place, l.Owner.PID)
 			}
 		}
 		if ours && precise && l.Owner.Name != name {
-			return fmt.Sprintf("process %d is found as %q, want %q", l.Owner.PID, l.Owner.Name, name)
+			return fmt.Sprintf("process %d has the name %q, want %q", l.Owner.PID, l.Owner.Name, name)
 		}
 	}
 	return ""
 }
 
-// String is for messages.
+// String is for test messages.
 func (a *actor) String() string { return fmt.Sprintf("%d (%s)", a.PID, a.name) }
 
-// step has something happen.
+// step performs a random act.
 func (d *drama) step() change {
 	type act struct {
 		name   string
@@ -218,7 +218,7 @@ func (d *drama) step() change {
 		}
 		change, what := acts[i].play(who)
 		if what == "" {
-			continue // it cannot happen now
+			continue // impossible now
 		}
 		const last = 30
 		d.script = append(d.script[max(0, len(d.script)-last+1):], what)
@@ -227,7 +227,7 @@ func (d *drama) step() change {
 	}
 }
 
-// arrive makes an actor of a puppet.
+// arrive registers a puppet as an actor.
 func (d *drama) arrive(p *puppet, parent *actor, name string) *actor {
 	a := &actor{p, parent, name}
 	d.actors = append(d.actors, a)
@@ -242,7 +242,7 @@ func (d *drama) enters(*actor) (change, string) {
 	return nothing, fmt.Sprintf("%v enters", d.arrive(d.stage.enter(), nil, "puppet"))
 }
 
-// hold makes a prop of the socket that an actor opened.
+// hold registers the socket that an actor opened.
 func (d *drama) hold(a *actor, name, answer string, addr netip.Addr, shares bool) *prop {
 	p := &prop{name, netip.AddrPortFrom(addr, uint16(number(d.stage.t, answer))), shares, map[*actor]bool{a: true}}
 	d.props[name] = p
@@ -268,14 +268,14 @@ func (d *drama) listens(a *actor) (change, string) {
 	p := d.hold(a, name, answer, addr, shares)
 	if d.rand.IntN(8) == 0 {
 		a.tell("copy " + name)
-		a.tell("files 0") // which closes the copy
+		a.tell("files 0") // closes the copy
 	}
 	return nothing, fmt.Sprintf("%v listens on %v (%s, shares: %v)", a, p.place, name, shares)
 }
 
-// pick draws one of those props that ok likes.
+// pick returns a random prop that satisfies ok.
 func (d *drama) pick(ok func(*prop) bool) *prop {
-	names := slices.Sorted(maps.Keys(d.props)) // a map's own order does not follow the seed
+	names := slices.Sorted(maps.Keys(d.props)) // the order of a map does not depend on the seed
 	names = slices.DeleteFunc(names, func(name string) bool { return !ok(d.props[name]) })
 	if len(names) == 0 {
 		return nil
@@ -294,10 +294,10 @@ func (d *drama) shares(a *actor) (change, string) {
 	return nothing, fmt.Sprintf("%v listens on %v (%s), too", a, p.place, name)
 }
 
-// mine draws one of the props that an actor holds.
+// mine returns a random prop of an actor.
 func (d *drama) mine(a *actor) *prop { return d.pick(func(p *prop) bool { return p.holders[a] }) }
 
-// letGo notes that an actor does not hold a prop any more.
+// letGo records that an actor has closed a prop.
 func (d *drama) letGo(a *actor, p *prop) {
 	delete(p.holders, a)
 	if len(p.holders) == 0 {
@@ -315,7 +315,7 @@ func (d *drama) closes(a *actor) (change, string) {
 	return gaveUp, fmt.Sprintf("%v closes %v (%s)", a, p.place, p.name)
 }
 
-// bear has an actor start a child that holds one of its sockets.
+// bear makes an actor fork a child that holds one of its sockets.
 func (d *drama) bear(a *actor) (child *actor, p *prop) {
 	p = d.mine(a)
 	if p == nil || len(d.actors) >= 14 {
@@ -344,8 +344,8 @@ func (d *drama) handsDown(a *actor) (change, string) {
 	return gaveUp, fmt.Sprintf("%v hands %v (%s) down to its child %v", a, p.place, p.name, child)
 }
 
-// give has an actor pass a socket to another, which is no ancestor of any that hold it: a scan does not look up the family of an
-// owner that it knows.
+// give makes an actor pass a socket to an actor that is not an ancestor of a holder. A scan does not look up the
+// ancestors of a known owner.
 func (d *drama) give(a *actor) (to *actor, p *prop) {
 	p = d.mine(a)
 	if p == nil {
@@ -388,7 +388,7 @@ func (d *drama) passesOn(a *actor) (change, string) {
 func (d *drama) becomes(a *actor) (change, string) {
 	names := []string{"actor", "dancer", "singer", "a-name-of-over-15-bytes"}
 	a.name = names[d.rand.IntN(len(names))]
-	what := fmt.Sprintf("%v is what it becomes", a)
+	what := fmt.Sprintf("it becomes %v", a)
 	a.become(a.name)
 	d.names[ID{PID: a.PID, Start: a.Start}] = a.name
 	return became, what
@@ -400,7 +400,7 @@ func (d *drama) ends(a *actor) (change, string) {
 	}
 	a.kill()
 	what := fmt.Sprintf("%v ends", a)
-	if d.rand.IntN(2) == 0 { // and is not left as a zombie
+	if d.rand.IntN(2) == 0 { // no zombie remains
 		if a.parent != nil {
 			a.parent.tell("bury")
 		} else {

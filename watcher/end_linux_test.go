@@ -14,7 +14,7 @@ import (
 	"porttray/watcher/owner"
 )
 
-// groupPy is a master with three workers at port 3010. Its arguments say what is special. On SIGUSR1 it starts another server.
+// groupPy is a master with three workers on port 3010. Arguments change that. SIGUSR1 makes it start another server.
 const groupPy = `import os, signal, socket, sys, time
 how = sys.argv[1:]
 def listen(port, share=True):
@@ -50,7 +50,7 @@ while True:
         time.sleep(60)
 `
 
-// A group is a server of several processes that a test ends.
+// A group is a server with several processes.
 type group struct {
 	t      *testing.T
 	master *exec.Cmd
@@ -70,18 +70,18 @@ func startGroup(t *testing.T, how ...string) *group {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		g.master.Process.Kill() // fails when it has ended
-		g.master.Wait()         // fails when it was killed
+		g.master.Process.Kill() // fails if it has ended
+		g.master.Wait()         // fails if it was killed
 		for _, s := range g.servers() {
 			for _, l := range s.Parts {
-				unix.Kill(int(l.Owner.PID), unix.SIGKILL) // likewise; it is one of this test's
+				unix.Kill(int(l.Owner.PID), unix.SIGKILL) // a worker of this test; fails if it has ended
 			}
 		}
 	})
 	return g
 }
 
-// servers returns the servers that there are at the ports of the test.
+// servers returns the servers on the ports of this test.
 func (g *group) servers() []Server {
 	g.t.Helper()
 	s, err := Look(g.t.Context(), true)
@@ -91,7 +91,7 @@ func (g *group) servers() []Server {
 	return slices.DeleteFunc(Servers(s.Listeners, func(uint16) bool { return false }), func(s Server) bool { return s.Port != 3010 && s.Port != 3999 })
 }
 
-// look waits for a server of so many workers at port 3010.
+// look waits for a server with this number of workers on port 3010.
 func (g *group) look(workers int, led bool) {
 	g.t.Helper()
 	var servers []Server
@@ -142,13 +142,13 @@ func TestEndGroup(t *testing.T) {
 	for _, tt := range []struct {
 		name    string
 		how     []string
-		orphans bool // the master is killed before the look
+		orphans bool // kill the master before the scan
 		workers int
-		attack  func(*group) // between the look and the Stop
+		attack  func(*group) // between the scan and Stop
 		force   bool
 		want    owner.Outcome
-		left    int  // of the group
-		mercy   bool // nobody is hit
+		left    int  // processes of the group
+		mercy   bool // no process is signalled
 	}{
 		{name: "a master ends its workers", workers: 3, want: owner.Freed},
 		{name: "a master and its workers are killed", workers: 3, force: true, want: owner.Freed},
@@ -205,7 +205,7 @@ func TestEndGroup(t *testing.T) {
 				want = len(shown)
 			}
 			if alive := slices.DeleteFunc(shown, owner.Process.Gone); len(alive) != want {
-				t.Errorf("%d of the group live, want %d, with %+v", len(alive), want, got)
+				t.Errorf("%d processes of the group are alive, want %d, with %+v", len(alive), want, got)
 			}
 			if tt.want == owner.Freed && slices.ContainsFunc(g.servers(), func(s Server) bool { return s.Port == 3010 }) {
 				t.Errorf("the port is not free: %+v", g.servers())
@@ -217,7 +217,7 @@ func TestEndGroup(t *testing.T) {
 	}
 }
 
-// replaceWorker kills a worker of a master that starts another one for it, and waits for that.
+// replaceWorker kills a worker and waits until the master has replaced it.
 func (g *group) replaceWorker() {
 	shown := g.Server
 	kill9(g.t, shown.Workers()[0].PID)
@@ -227,10 +227,10 @@ func (g *group) replaceWorker() {
 			return
 		}
 	}
-	g.t.Fatal("no worker is started")
+	g.t.Fatal("the worker was not replaced")
 }
 
-// branchOut has the master start another server.
+// branchOut makes the master start another server.
 func (g *group) branchOut() {
 	if err := g.master.Process.Signal(syscall.SIGUSR1); err != nil {
 		g.t.Fatal(err)
@@ -240,10 +240,10 @@ func (g *group) branchOut() {
 			return
 		}
 	}
-	g.t.Fatal("no other server is started")
+	g.t.Fatal("the other server did not start")
 }
 
-// TestEndHolder stops an app of a process that holds the sockets of two, and names the other one.
+// TestEndHolder stops one app of a process that holds the sockets of two apps. The refusal must name the other app.
 func TestEndHolder(t *testing.T) {
 	needPython(t)
 	if !(world{}).enter(t) {
@@ -253,7 +253,7 @@ func TestEndHolder(t *testing.T) {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	defer cmd.Process.Kill() // the world ends with its children
+	defer cmd.Process.Kill() // ends the children, too
 	var found []Server
 	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
 		s, err := Look(t.Context(), true)
@@ -281,7 +281,7 @@ func TestEndHolder(t *testing.T) {
 	}
 }
 
-// TestPartners has a scanner follow the processes that share a socket, while one after the other ends.
+// TestPartners ends the processes that share a socket one by one. The scanner must follow.
 func TestPartners(t *testing.T) {
 	needPython(t)
 	if !(world{}).enter(t) {
@@ -310,7 +310,7 @@ func TestPartners(t *testing.T) {
 			}
 		}
 		if want > 0 {
-			kill9(t, owners[len(owners)-1].PID) // the first time it is the master
+			kill9(t, owners[len(owners)-1].PID) // the first one is the master
 		}
 	}
 }

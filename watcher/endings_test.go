@@ -14,7 +14,7 @@ import (
 	"porttray/watcher/owner/engine"
 )
 
-// settle takes in what a naming is told, until nothing more is under way, and returns the named listeners.
+// settle delivers results to a naming until nothing is pending, and returns the named listeners.
 func (n *naming) settle(t *testing.T, listeners []Listener) []Listener {
 	t.Helper()
 	n.name(listeners, time.Now())
@@ -36,12 +36,12 @@ func proxy(port uint16, pid int32) Listener {
 		Owner: owner.Process{PID: pid, Start: 1, Name: "docker-proxy", Refusal: "forwards for a container or VM"}}
 }
 
-// TestEndings has a container lose its listeners, come back, and lose them again. Its engine is asked once each time.
+// TestEndings has a container lose its listeners, come back, and lose them again. Each time the engine is asked once.
 func TestEndings(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := &registry{lists: []engine.List{publish("80")}}
 		n := r.naming()
-		var asked []time.Duration // how long before the question it was seen first
+		var asked []time.Duration // per question, the time since the first sighting
 		end := engine.End{Status: 1, Asked: engine.No}
 		n.ended = func(_ context.Context, c engine.Container, after time.Time) (engine.End, bool) {
 			asked = append(asked, time.Since(after))
@@ -50,10 +50,10 @@ func TestEndings(t *testing.T) {
 		n.start()
 		closed := n.settle(t, []Listener{proxy(80, 7), proxy(80, 9)})[1]
 		time.Sleep(10 * time.Second)
-		n.settle(t, []Listener{proxy(80, 9)}) // the other one closes a moment later, when the engine has told of the end already
+		n.settle(t, []Listener{proxy(80, 9)}) // the other one closes later, after the engine reported the end
 		s := state{naming: n}
 		if got := s.why(closed, nil); got != (Reason{Cause: ContainerStopped}) {
-			t.Errorf("it goes on, and is said to have ended: %+v", got)
+			t.Errorf("a running container has the ending %+v", got)
 		}
 
 		n.settle(t, nil)
@@ -65,12 +65,12 @@ func TestEndings(t *testing.T) {
 		}
 		n.settle(t, []Listener{proxy(80, 8)})
 		if len(n.endings()) != 1 {
-			t.Errorf("it is back, and how it ended is forgotten: a closing may have to be told yet")
+			t.Errorf("the ending of a container that came back was forgotten: a closing may still need it")
 		}
 		end = engine.End{Status: 137, OutOfMemory: true}
 		n.name(nil, time.Now())
 		if len(n.endings()) != 0 {
-			t.Errorf("it ended again, and still is told how it did before: %v", n.endings())
+			t.Errorf("the second ending is still the first one: %v", n.endings())
 		}
 		n.settle(t, nil)
 		if want := map[string]engine.End{"id-of-c": end}; len(asked) != 2 || n.endings()["id-of-c"] != end || len(n.endings()) != 1 {
@@ -79,12 +79,12 @@ func TestEndings(t *testing.T) {
 		time.Sleep(2 * exitMemory)
 		n.ends.add(map[string]engine.End{"other": {}}, time.Now())
 		if len(n.endings()) != 1 {
-			t.Errorf("nothing is forgotten: %v", n.endings())
+			t.Errorf("old endings are not forgotten: %v", n.endings())
 		}
 	})
 }
 
-// TestAwaits has a forwarder listen before its engine lists the container, which then tells nothing of it by itself.
+// TestAwaits has a forwarder listen before its engine lists the container. The engine sends no event for it.
 func TestAwaits(t *testing.T) {
 	unlisted := engine.List{Answered: []string{"/engine"}}
 	denied := engine.List{Failed: []engine.Failure{{Endpoint: "/engine", Err: errors.New("no")}}}
@@ -93,8 +93,8 @@ func TestAwaits(t *testing.T) {
 		l      Listener
 		lists  []engine.List
 		awaits bool   // after the first answer
-		waits  string // for the name, or the time until nobody waits any more
-		asked  int    // how often the engines were, in a minute
+		waits  string // the final name and the time to it
+		asked  int    // questions to the engines in a minute
 	}{
 		{"listed at once", proxy(80, 7), []engine.List{publish("80")}, false, "c (container) after 0s", 1},
 		{"listed at the third time", proxy(80, 7), []engine.List{unlisted, unlisted, publish("80")}, true, "c (container) after 1s", 3},
@@ -139,7 +139,7 @@ func TestAwaits(t *testing.T) {
 	}
 }
 
-// TestHosted has a process in a container that uses this computer's network.
+// TestHosted has a process in a container on the host network.
 func TestHosted(t *testing.T) {
 	id, other := strings.Repeat("0123456789abcdef", 4), strings.Repeat("f", 64)
 	box := engine.Container{ID: id, Name: "web", Image: "nginx:1", Endpoint: "/engine"}
@@ -182,7 +182,7 @@ func TestHosted(t *testing.T) {
 	}
 }
 
-// TestWhyContainer asks why listeners of containers closed.
+// TestWhyContainer checks why listeners of containers closed.
 func TestWhyContainer(t *testing.T) {
 	box := engine.Container{ID: strings.Repeat("a", 64)}
 	published, hosted := proxy(80, 7), Listener{Port: 80, Owner: owner.Process{PID: 8, Start: 1}, Container: box}
@@ -216,19 +216,19 @@ func TestWhyContainer(t *testing.T) {
 			t.Errorf("%s: got %q, crashed %v, want %q, %v", tt.name, got, got.Crashed(), tt.want, tt.crashed)
 		}
 		if again, news := got.ContainerEnded(tt.l, s.naming.endings()); news || again != got {
-			t.Errorf("%s: it changes to %q", tt.name, again)
+			t.Errorf("%s: a second answer changed it to %q", tt.name, again)
 		}
 	}
 	late := map[string]engine.End{box.ID: crashed}
 	if got, news := (Reason{Cause: ContainerStopped}).ContainerEnded(published, late); !news || got.String() != "container exited with status 3" {
-		t.Errorf("told late: got %q, %v", got, news)
+		t.Errorf("late answer: got %q, %v", got, news)
 	}
 	if _, news := (Reason{Cause: OwnerEnded}).ContainerEnded(Listener{Port: 80}, late); news {
-		t.Error("a process without a container has ended with one")
+		t.Error("a process without a container got a container's ending")
 	}
 }
 
-// TestPodmanSocket has forwarders of Podman, and engines that answer or do not.
+// TestPodmanSocket has forwarders of Podman and engines that answer or fail.
 func TestPodmanSocket(t *testing.T) {
 	const rootless = "systemctl --user start podman.socket"
 	denied := engine.List{Failed: []engine.Failure{{Endpoint: "/run/podman/podman.sock", Err: errors.New("denied")}}}

@@ -12,24 +12,24 @@ import (
 	"porttray/watcher/owner/engine"
 )
 
-// A moment is what listens from a time on.
+// A moment is a list of listeners and the time it starts.
 type moment struct {
 	from time.Duration
 	here []Listener
 }
 
-// socketed is what a listener has whose socket has a name.
+// socketed sets the name of the listener's socket.
 func socketed(name uint64) trait { return func(l *Listener) { l.socket = name } }
 
-// since is what a process does that started so long after the beginning.
+// since sets the start of the process, relative to the beginning.
 func since(d time.Duration) trait {
 	return func(l *Listener) { l.Owner.Since = time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC).Add(d) }
 }
 
-// TestEventsAreAboutServers has one event for each thing that happens to a server, however many ports and processes it has.
+// TestEventsAreAboutServers expects one event per change of a server, however many ports and processes it has.
 func TestEventsAreAboutServers(t *testing.T) {
 	const ms = time.Millisecond
-	alone := serves(99, 1, at("127.0.0.1", "::1")) // something always listens
+	alone := serves(99, 1, at("127.0.0.1", "::1")) // so that the list is never empty
 	app := func(pid int32, ports ...uint16) (all []Listener) {
 		for _, port := range ports {
 			all = append(all, serves(port, pid, in(shop), by(vite)))
@@ -188,10 +188,10 @@ func TestEventsAreAboutServers(t *testing.T) {
 	}
 }
 
-// script is what a process does that runs a file of its project.
+// script sets the file of its project that the process runs.
 func script(file string) trait { return func(l *Listener) { l.Facts.Program = file } }
 
-// listed returns what listens now.
+// listed returns the listeners at the present time.
 func (m *machine) listed(moments []moment, always ...Listener) []Listener {
 	var now []Listener
 	for _, at := range moments {

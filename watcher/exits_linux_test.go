@@ -19,10 +19,10 @@ import (
 	"porttray/watcher/owner"
 )
 
-// oldKernel is the environment variable that is set where the kernel does not tell how processes ended.
+// oldKernel is an environment variable. If it is set, the kernel does not report how processes ended.
 const oldKernel = "PORTTRAY_TEST_OLD_KERNEL"
 
-// tellsExits reports whether the kernel tells how others' children ended.
+// tellsExits reports whether the kernel reports how the children of other processes ended.
 func tellsExits(t testing.TB) bool {
 	t.Helper()
 	cmd := exec.Command("true")
@@ -40,14 +40,14 @@ func tellsExits(t testing.TB) bool {
 	return told
 }
 
-// A mortal is a server that was started by a shell, and ends when it is told to.
+// A mortal is a server that a shell started. It ends on command.
 type mortal struct {
 	port uint16
 	pid  int
 	in   *os.File
 }
 
-// newMortal starts one that is a shell itself: it ends by a command.
+// newMortal starts a mortal that is itself a shell. It ends by the given command.
 func newMortal(t *testing.T, command string, user *syscall.Credential) mortal {
 	t.Helper()
 	l := listenTCP(t, "127.0.0.1:0")
@@ -62,7 +62,7 @@ func newMortal(t *testing.T, command string, user *syscall.Credential) mortal {
 		t.Fatal(err)
 	}
 	defer in.Close()
-	// The shell has let go of the socket when it says the PID.
+	// The outer shell closes the socket before it prints the PID.
 	cmd := exec.Command("sh", "-c", `sh -c "$0" & exec 3<&-; echo $!; wait; read order <&4`, "read order <&4; "+command)
 	cmd.ExtraFiles = []*os.File{socket, in}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: user}
@@ -75,7 +75,7 @@ func newMortal(t *testing.T, command string, user *syscall.Credential) mortal {
 	}
 	t.Cleanup(func() {
 		orders.Close()
-		cmd.Wait() // fails because nobody orders anything
+		cmd.Wait() // fails because no order comes
 	})
 	line, err := bufio.NewReader(out).ReadString('\n')
 	if err != nil {
@@ -91,7 +91,7 @@ func (m mortal) end(t *testing.T) {
 	}
 }
 
-// TestRunExits has servers of somebody else's shell end, and looks at what the update says that has them closed.
+// TestRunExits ends servers that a shell started, and checks the update that reports them closed.
 func TestRunExits(t *testing.T) {
 	ends := []struct {
 		command string
@@ -125,7 +125,7 @@ func TestRunExits(t *testing.T) {
 	})
 	var took []time.Duration
 	for _, s := range servers {
-		time.Sleep(2 * atLeast) // or the pause after the last scan is measured
+		time.Sleep(2 * atLeast) // so that the pause after the last scan does not count
 		start := time.Now()
 		s.end(t)
 		var was owner.Process
@@ -142,10 +142,10 @@ func TestRunExits(t *testing.T) {
 		}
 	}
 	slices.Sort(took)
-	t.Logf("of %d ends half are reported within %v, all within %v", len(took), took[len(took)/2], took[len(took)-1])
+	t.Logf("%d ends: half were reported within %v, all within %v", len(took), took[len(took)/2], took[len(took)-1])
 }
 
-// follow runs a watcher for the length of the test, and returns a function that waits for an update that ok likes.
+// follow runs a watcher for the length of the test. The returned function waits for an update that satisfies ok.
 func follow(t *testing.T) (until func(ok func(Update) bool) Update) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
@@ -184,7 +184,7 @@ func pids(list []owner.Process) []int {
 	return all
 }
 
-// TestRunExitsUnreaped has a parent, which is this process, that does not reap its child: the event comes all the same.
+// TestRunExitsUnreaped has a parent (this process) that does not reap its child. The event comes anyway.
 func TestRunExitsUnreaped(t *testing.T) {
 	l := listenTCP(t, "127.0.0.1:0")
 	socket, err := l.File()
@@ -204,12 +204,12 @@ func TestRunExitsUnreaped(t *testing.T) {
 	t.Logf("reported after %v", time.Since(start))
 	for id, exit := range u.Snapshot.Exits {
 		if int(id.PID) == cmd.Process.Pid {
-			t.Errorf("it is told that it %v", exit)
+			t.Errorf("got the exit %v for an unreaped process, want none", exit)
 		}
 	}
 }
 
-// TestFastExits has a server close its port a while before it ends, and looks at what each scan says.
+// TestFastExits has a server that closes its port some time before it ends, and checks the result of each scan.
 func TestFastExits(t *testing.T) {
 	told := tellsExits(t)
 	s := newFast(t)
@@ -241,7 +241,7 @@ func TestFastExits(t *testing.T) {
 	}
 }
 
-// TestExitsAsUser runs other tests once more as an ordinary user.
+// TestExitsAsUser runs two tests again as an ordinary user.
 func TestExitsAsUser(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("only root can run processes as other users")
@@ -252,7 +252,7 @@ func TestExitsAsUser(t *testing.T) {
 	passed(t, cmd, 2)
 }
 
-// TestOldKernel runs other tests once more where the kernel does not tell how processes ended.
+// TestOldKernel runs two tests again as on a kernel that does not report how processes ended.
 func TestOldKernel(t *testing.T) {
 	for _, errno := range []unix.Errno{unix.ENOTTY, unix.EPERM} {
 		cmd := roleCommand("old kernel", "-test.run=^(TestRunExits|TestFastExits)$", "-test.v")
@@ -261,7 +261,7 @@ func TestOldKernel(t *testing.T) {
 	}
 }
 
-// passed fails the test unless so many tests pass in another process.
+// passed runs a command and fails the test unless this number of tests pass in it.
 func passed(t *testing.T, cmd *exec.Cmd, tests int) {
 	t.Helper()
 	cmd.Env = append(cmd.Env, "GORACE=atexit_sleep_ms=0")
@@ -271,7 +271,7 @@ func passed(t *testing.T, cmd *exec.Cmd, tests int) {
 	}
 }
 
-// roleOldKernel runs tests in a process that may not ask how others ended.
+// roleOldKernel runs tests in a process that may not ask how other processes ended.
 func roleOldKernel(m *testing.M) error {
 	errno, err := strconv.ParseUint(os.Getenv(oldKernel), 10, 16)
 	if err != nil {

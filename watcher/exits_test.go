@@ -8,7 +8,7 @@ import (
 	"porttray/watcher/owner"
 )
 
-// ended returns that processes of these PIDs exited with their PID for a status.
+// ended returns exits of processes with these PIDs. The status of each is its PID.
 func ended(pids ...int32) map[owner.ID]owner.Exit {
 	all := map[owner.ID]owner.Exit{}
 	for _, pid := range pids {
@@ -63,6 +63,6 @@ func TestExitsBound(t *testing.T) {
 		t.Errorf("%d and %d are remembered, want %d with the last among them", len(e.known), len(e.noted), maxExits)
 	}
 	if allocs := testing.AllocsPerRun(10, func() { e.add(nil, now) }); allocs > 0 {
-		t.Errorf("%v allocations to add nothing", allocs)
+		t.Errorf("adding nothing takes %v allocations", allocs)
 	}
 }

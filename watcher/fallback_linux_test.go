@@ -20,10 +20,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// refusal is the environment variable with the number of the error by which a sandbox refuses netlink.
+// refusal is the environment variable with the error number that a sandbox returns for netlink.
 const refusal = "PORTTRAY_TEST_REFUSAL"
 
-// wantSource returns what a scan gives as its source where this test runs.
+// wantSource returns the expected source of a scan, which depends on the sandbox.
 func wantSource() string {
 	if os.Getenv(refusal) != "" {
 		return "/proc/net/tcp"
@@ -31,7 +31,7 @@ func wantSource() string {
 	return "sock_diag"
 }
 
-// TestSandbox runs other tests once more where sock_diag is refused.
+// TestSandbox runs tests again in a sandbox that refuses sock_diag.
 func TestSandbox(t *testing.T) {
 	tests := []struct {
 		errno unix.Errno
@@ -54,7 +54,7 @@ func TestSandbox(t *testing.T) {
 	}
 }
 
-// roleSandbox runs tests in a process that may not use netlink, and whose children may not either.
+// roleSandbox runs tests in a process that may not use netlink. The same holds for its children.
 func roleSandbox(m *testing.M) error {
 	errno, err := strconv.ParseUint(os.Getenv(refusal), 10, 16)
 	if err != nil {
@@ -68,14 +68,14 @@ func roleSandbox(m *testing.M) error {
 	return nil
 }
 
-// refuseNetlink has the system refuse all netlink sockets.
+// refuseNetlink makes the system refuse all netlink sockets.
 func refuseNetlink(errno uint32) error { return refuse(unix.SYS_SOCKET, 0, unix.AF_NETLINK, errno) }
 
-// refuse has the system answer a call with an error when one of its arguments has a certain value. It installs a seccomp filter
+// refuse makes the system return an error from a call if an argument has the given value. It installs a seccomp filter
 // (seccomp(2)) for all threads.
 func refuse(call uint32, argument int, value, errno uint32) error {
 	const number, firstArg = 0, 16       // in struct seccomp_data
-	low := uint32(firstArg + 8*argument) // half of it
+	low := uint32(firstArg + 8*argument) // the low half of the argument
 	if one := uint16(1); *(*byte)(unsafe.Pointer(&one)) == 0 {
 		low += 4
 	}
@@ -100,7 +100,7 @@ func refuse(call uint32, argument int, value, errno uint32) error {
 	return nil
 }
 
-// TestFastListFails has a list that fails once, in the middle of things.
+// TestFastListFails has a list that fails once during a run.
 func TestFastListFails(t *testing.T) {
 	p := newStage(t).enter()
 	port := p.listen("a", "127.0.0.1:0")
@@ -123,7 +123,7 @@ func TestFastListFails(t *testing.T) {
 	}
 }
 
-// TestFastListRefused goes over from one way to list sockets to the other.
+// TestFastListRefused switches from one way to list sockets to the other.
 func TestFastListRefused(t *testing.T) {
 	stage := newStage(t)
 	parent := stage.enter()
@@ -138,7 +138,7 @@ func TestFastListRefused(t *testing.T) {
 	}
 	parent.kill()
 	expectAfterEnd(t, s, port, on(child.Process))
-	// A failure has it try the better way again.
+	// After a failure the scanner tries the better way again.
 	s.how.list = func([]row) ([]row, bool, error) { return nil, false, io.ErrUnexpectedEOF }
 	expectFast(t, s, port, on(child.Process))
 	if got := settled(t, s).Source; got != wantSource() {
@@ -150,11 +150,11 @@ func TestFastListRefused(t *testing.T) {
 func TestFastListIncomplete(t *testing.T) {
 	tests := []struct {
 		name   string
-		lists  int // that lack it
+		lists  int // number of lists without the listener
 		parted bool
-		closed bool // it is closed indeed
-		want   bool // it is found
-		looks  int  // how many lists are read
+		closed bool // the listener really is closed
+		want   bool // the scan finds the listener
+		looks  int  // number of lists that are read
 	}{
 		{"whole list", 1, false, false, false, 1},
 		{"list in parts", 1, true, false, true, 2},
@@ -187,11 +187,11 @@ func TestFastListIncomplete(t *testing.T) {
 			if got := foundOurs(snapshot, port); (got == want) != tt.want || !tt.want && got != "" {
 				t.Errorf("found %q", got)
 			}
-			// Other listeners of this machine, too, can close in between, but not again and again.
+			// Another listener of this machine can close in between. That is unlikely to happen twice.
 			if looks < tt.looks || looks > tt.looks+1 {
 				t.Errorf("%d lists were read, want %d", looks, tt.looks)
 			}
-			if looks = tt.lists; !tt.closed { // complete from now on
+			if looks = tt.lists; !tt.closed { // later lists are complete
 				expectFast(t, s, port, want)
 			}
 		})
@@ -222,7 +222,7 @@ func TestFastListTwice(t *testing.T) {
 	})
 }
 
-// withoutFiles calls f when this process may not open any more files.
+// withoutFiles calls f while this process may not open any more files.
 func withoutFiles(t *testing.T, f func()) {
 	t.Helper()
 	var before unix.Rlimit
@@ -240,7 +240,7 @@ func withoutFiles(t *testing.T, f func()) {
 	f()
 }
 
-// TestFastReopenFails has a list fail when no other can be opened. What was closed in the attempt belongs to others afterwards.
+// TestFastReopenFails has a list fail while no file can be opened. The closed descriptor may then belong to another file.
 func TestFastReopenFails(t *testing.T) {
 	port := listen(t, "tcp4", "127.0.0.1:0")
 	want := fmt.Sprintf("%d@127.0.0.1", os.Getpid())
@@ -265,7 +265,7 @@ func TestFastReopenFails(t *testing.T) {
 		}
 	})
 	dir := t.TempDir()
-	for reused := false; !reused; { // until one has the number of the socket that was closed
+	for reused := false; !reused; { // until a file has the descriptor of the closed socket
 		file, err := os.CreateTemp(dir, "")
 		if err != nil {
 			t.Fatal(err)
@@ -284,7 +284,7 @@ func TestFastReopenFails(t *testing.T) {
 	expectFast(t, s, port, want)
 }
 
-// TestFastNoFiles has a listener appear while this process may not open any more files.
+// TestFastNoFiles opens a listener while this process may not open any more files.
 func TestFastNoFiles(t *testing.T) {
 	s := newFast(t)
 	settled(t, s)
@@ -303,13 +303,13 @@ func TestFastNoFiles(t *testing.T) {
 		expectFast(t, s, portOf(l), "0@127.0.0.1")
 	})
 	if so.pause != 0 || time.Until(so.retry) > retryAtFirst {
-		t.Errorf("pauses for %v, until in %v", so.pause, time.Until(so.retry))
+		t.Errorf("the pause is %v, the next search in %v", so.pause, time.Until(so.retry))
 	}
 	so.retry = time.Now()
 	expectFast(t, s, portOf(l), fmt.Sprintf("%d@127.0.0.1", os.Getpid()))
 }
 
-// TestNewSource has no way to list sockets when it begins, other than the portable one.
+// TestNewSource starts without files, so only the portable way to list sockets works.
 func TestNewSource(t *testing.T) {
 	port := listen(t, "tcp4", "127.0.0.1:0")
 	var source source
@@ -320,11 +320,11 @@ func TestNewSource(t *testing.T) {
 		t.Errorf("found %q from %s, %v, want %q from gopsutil", got, snapshot.Source, err, want)
 	}
 	if !errors.Is(source.detour, unix.EMFILE) {
-		t.Errorf("that is because of %v, want %v", source.detour, unix.EMFILE)
+		t.Errorf("the reason is %v, want %v", source.detour, unix.EMFILE)
 	}
 }
 
-// TestRunHoldsState has a watcher whose scanner cannot list anything for a while.
+// TestRunHoldsState has a scanner that cannot list anything for a while.
 func TestRunHoldsState(t *testing.T) {
 	port := listen(t, "tcp4", "127.0.0.1:0")
 	want := fmt.Sprintf("%d@127.0.0.1", os.Getpid())
@@ -374,7 +374,7 @@ func TestRunHoldsState(t *testing.T) {
 	until(false)
 }
 
-// TestFastNoPins has a system that does not tell when a process ends.
+// TestFastNoPins runs without notice of the end of a process.
 func TestFastNoPins(t *testing.T) {
 	parent := newStage(t).enter()
 	port := parent.listen("a", "127.0.0.1:0")
@@ -385,7 +385,7 @@ func TestFastNoPins(t *testing.T) {
 		s.pins = nil
 	}
 	if s.wake() != nil {
-		t.Error("it wakes all the same")
+		t.Error("there is a wake channel without pins")
 	}
 	expectFast(t, s, port, on(parent.Process))
 	parent.kill()
@@ -396,7 +396,7 @@ func TestFastNoPins(t *testing.T) {
 	expectFast(t, s, port, "")
 }
 
-// TestFastNetwork scans in a network of its own, where a process listens on the same address and port.
+// TestFastNetwork scans in its own network namespace. A process there listens on the same address and port.
 func TestFastNetwork(t *testing.T) {
 	port := listen(t, "tcp4", "0.0.0.0:0")
 	cmd := roleCommand("network", fmt.Sprint(port))
@@ -413,7 +413,7 @@ func TestFastNetwork(t *testing.T) {
 	expectFast(t, newFast(t), port, fmt.Sprintf("%d@0.0.0.0", os.Getpid()))
 }
 
-// roleNetwork listens on a port and says all that a scan finds.
+// roleNetwork listens on a port and prints the whole result of a scan.
 func roleNetwork(port string) error {
 	n, err := strconv.ParseUint(port, 10, 16)
 	if err != nil {
@@ -438,7 +438,7 @@ func roleNetwork(port string) error {
 	return nil
 }
 
-// TestFastStranger scans as an ordinary user while a process of root's listens.
+// TestFastStranger scans as an ordinary user while a process of root listens.
 func TestFastStranger(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("only root can run processes as other users")
@@ -453,8 +453,8 @@ func TestFastStranger(t *testing.T) {
 	}
 }
 
-// roleStranger says what a scan finds on a port, after which pauses its owner is looked for again, and how many of those searches
-// went everywhere.
+// roleStranger prints the result of a scan on a port, the pauses between the searches for its owner, and the number of
+// searches through all processes.
 func roleStranger(arg string) error {
 	n, err := strconv.ParseUint(arg, 10, 16)
 	if err != nil {

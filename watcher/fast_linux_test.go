@@ -27,13 +27,13 @@ func newFast(t testing.TB) *fastScanner {
 	return s
 }
 
-// useProc has a scanner list sockets the other way.
+// useProc makes a scanner list sockets from /proc/net/tcp.
 func (s *fastScanner) useProc() {
 	s.how.stop()
 	s.how = listing{name: "/proc/net/tcp", list: listProc, stop: func() {}}
 }
 
-// heed has a scanner see these ports of 127.0.0.1 only. All others on this machine may come and go as they please.
+// heed limits a scanner to these ports of 127.0.0.1. Other listeners of this machine may come and go.
 func (s *fastScanner) heed(ports *[]uint16) {
 	list := s.how.list
 	s.how.list = func(rows []row) ([]row, bool, error) {
@@ -57,7 +57,7 @@ func bothWays(t *testing.T, test func(*testing.T, *fastScanner)) {
 	}
 }
 
-// settled scans until every search is over: one has only so much time in each tick.
+// settled scans until every search is over. The time of a search per tick is limited.
 func settled(t testing.TB, s *fastScanner) Snapshot {
 	t.Helper()
 	for {
@@ -73,14 +73,14 @@ func settled(t testing.TB, s *fastScanner) Snapshot {
 	}
 }
 
-// rechecked scans when everything is due to be looked at again, as it is within recheckWithin.
+// rechecked scans with all rechecks due. Normally they are spread over recheckWithin.
 func rechecked(t testing.TB, s *fastScanner) Snapshot {
 	t.Helper()
 	s.last = time.Time{}
 	return settled(t, s)
 }
 
-// foundOurs is found without the listeners that other people's processes happen to have on that port of other addresses.
+// foundOurs is found without the listeners of other people's processes on that port at other addresses.
 func foundOurs(s Snapshot, port uint16) string {
 	s.Listeners = slices.DeleteFunc(slices.Clone(onPort(s.Listeners, port)), func(l Listener) bool {
 		p, ok := l.Owner, l.Owner.Known() && !l.Owner.Gone()
@@ -102,8 +102,8 @@ func expectFast(t testing.TB, s *fastScanner, port uint16, want string) {
 	}
 }
 
-// expectAfterEnd fails the test unless a scan finds one of want on the port as soon as the scanner is woken by the end of a
-// process. Other processes may end as well.
+// expectAfterEnd waits until the end of a process wakes the scanner and a scan finds one of want on the port. Other
+// processes may end in the meantime.
 func expectAfterEnd(t testing.TB, s *fastScanner, port uint16, want ...string) {
 	t.Helper()
 	if s.wake() == nil {
@@ -122,10 +122,10 @@ func expectAfterEnd(t testing.TB, s *fastScanner, port uint16, want ...string) {
 	}
 }
 
-// on writes that a process listens on 127.0.0.1, as found does.
+// on returns a process that listens on 127.0.0.1, in the format of found.
 func on(p owner.Process) string { return fmt.Sprintf("%d@127.0.0.1", p.PID) }
 
-// sockOn returns what a scanner remembers of the socket on a port.
+// sockOn returns the scanner's record of the socket on a port.
 func sockOn(t testing.TB, s *fastScanner, port uint16) *sock {
 	t.Helper()
 	i := slices.IndexFunc(s.order, func(so *sock) bool { return so.port == port })
@@ -139,7 +139,7 @@ func TestFastScan(t *testing.T) {
 	tests := []struct {
 		name  string
 		addrs string // all on one port
-		want  string // empty when it is not to be found
+		want  string // empty if nothing should be found
 	}{
 		{"IPv4", "127.0.0.1", "127.0.0.1"},
 		{"IPv6", "::1", "::1"},
@@ -183,7 +183,7 @@ func TestFastScan(t *testing.T) {
 	}
 }
 
-// TestFastFacts compares the facts with those that a scan from scratch has.
+// TestFastFacts compares the owner that a scan reports with owner.Read.
 func TestFastFacts(t *testing.T) {
 	stage := newStage(t)
 	p := stage.enter()
@@ -204,7 +204,7 @@ func TestFastFacts(t *testing.T) {
 	}
 }
 
-// TestFastUnchanged makes sure that nothing is done twice.
+// TestFastUnchanged checks that unchanged scans share one list.
 func TestFastUnchanged(t *testing.T) {
 	s := newFast(t)
 	s.heed(&[]uint16{listen(t, "tcp4", "127.0.0.1:0")})
@@ -215,7 +215,7 @@ func TestFastUnchanged(t *testing.T) {
 	}
 }
 
-// TestFastShared has a server that forks before it accepts, and kills its main process, which stays a zombie.
+// TestFastShared kills the main process of a server that forked before it accepted. The process stays a zombie.
 func TestFastShared(t *testing.T) {
 	bothWays(t, func(t *testing.T, s *fastScanner) {
 		parent := newStage(t).enter()
@@ -232,14 +232,14 @@ func TestFastShared(t *testing.T) {
 		heir.kill()
 		expectAfterEnd(t, s, port, on(other.Process))
 		other.kill()
-		expectFast(t, s, port, "") // though nobody has waited for any of them
+		expectFast(t, s, port, "") // although none of them has been reaped
 		if _, err := owner.Identify(other.PID); err != nil {
 			t.Error("the process is no zombie:", err)
 		}
 	})
 }
 
-// TestFastGenerations has a socket that only some of a process's ancestors hold.
+// TestFastGenerations has a socket that only some ancestors of a process hold.
 func TestFastGenerations(t *testing.T) {
 	bothWays(t, func(t *testing.T, s *fastScanner) {
 		first := newStage(t).enter()
@@ -258,7 +258,7 @@ func TestFastGenerations(t *testing.T) {
 	})
 }
 
-// TestFastHandOver has a process that passes its socket on and lives.
+// TestFastHandOver has a process that passes its socket on and keeps running.
 func TestFastHandOver(t *testing.T) {
 	bothWays(t, func(t *testing.T, s *fastScanner) {
 		stage := newStage(t)
@@ -277,14 +277,14 @@ func TestFastHandOver(t *testing.T) {
 			t.Errorf("inherited: found %q, want %q", got, on(child.Process))
 		}
 		child.tell("copy a")
-		child.tell("close a") // of its two descriptors
+		child.tell("close a") // one of its two descriptors
 		if got := foundOurs(rechecked(t, s), port); got != on(child.Process) {
 			t.Errorf("one of two descriptors is closed: found %q, want %q", got, on(child.Process))
 		}
 	})
 }
 
-// TestFastRecheck counts the ticks until each socket has had its turn, while others come and go.
+// TestFastRecheck counts the ticks until each socket has been rechecked while others come and go.
 func TestFastRecheck(t *testing.T) {
 	for _, n := range []int{1, 2, 9, 10, 11, 95} {
 		s := &fastScanner{fs: newProcfs(), socks: map[rowKey]*sock{}}
@@ -293,7 +293,7 @@ func TestFastRecheck(t *testing.T) {
 		s.last = now
 		ticks := 0
 		for range n {
-			s.order = append(s.order, &sock{owner: &program{}}) // which a check finds not to hold it
+			s.order = append(s.order, &sock{owner: &program{}}) // a check finds that it does not hold the socket
 		}
 		for ; looked < n && ticks < 1000; ticks++ {
 			s.order = s.order[:n]
@@ -311,12 +311,12 @@ func TestFastRecheck(t *testing.T) {
 			}
 		}
 		if limit := int(recheckWithin/time.Second) + 2; ticks > limit {
-			t.Errorf("%d sockets have all been looked at after %d ticks, want %d", n, ticks, limit)
+			t.Errorf("checking %d sockets took %d ticks, want at most %d", n, ticks, limit)
 		}
 	}
 }
 
-// TestFastExec has a process that becomes another program and keeps its listener.
+// TestFastExec has a process that calls exec and keeps its listener.
 func TestFastExec(t *testing.T) {
 	bothWays(t, func(t *testing.T, s *fastScanner) {
 		p := newStage(t).enter()
@@ -338,7 +338,7 @@ func TestFastExec(t *testing.T) {
 	})
 }
 
-// TestFastMainThread has a server whose main thread has ended, which looks like a zombie and hides its files.
+// TestFastMainThread has a server whose main thread has ended. It looks like a zombie and hides its files.
 func TestFastMainThread(t *testing.T) {
 	p := newStage(t).enter()
 	port := p.listen("a", "127.0.0.1:0")
@@ -355,7 +355,7 @@ func TestFastMainThread(t *testing.T) {
 	expectFast(t, s, port, "")
 }
 
-// TestFastThread listens in a thread that is not the main one.
+// TestFastThread listens in a thread other than the main thread.
 func TestFastThread(t *testing.T) {
 	s := newFast(t)
 	port := make(chan uint16)
@@ -376,7 +376,7 @@ func TestFastThread(t *testing.T) {
 	expectFast(t, s, <-port, fmt.Sprintf("%d@127.0.0.1", os.Getpid()))
 }
 
-// TestFastReusePort has processes with sockets of their own on one address and port.
+// TestFastReusePort has processes with separate sockets on one address and port.
 func TestFastReusePort(t *testing.T) {
 	bothWays(t, func(t *testing.T, s *fastScanner) {
 		stage := newStage(t)
@@ -407,7 +407,7 @@ func TestFastReusePort(t *testing.T) {
 	})
 }
 
-// TestFastListenAgain has a socket that stops to listen and then listens on another port, between two scans.
+// TestFastListenAgain has a socket that stops listening and then listens on another port, between two scans.
 func TestFastListenAgain(t *testing.T) {
 	bothWays(t, func(t *testing.T, s *fastScanner) {
 		fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
@@ -442,7 +442,7 @@ func TestFastListenAgain(t *testing.T) {
 	})
 }
 
-// TestFastNoInode has a socket of the kernel itself, which no process holds and nobody looks for.
+// TestFastNoInode has a socket of the kernel itself. No process holds it, so the scanner must not search for an owner.
 func TestFastNoInode(t *testing.T) {
 	s := newFast(t)
 	nfs := row{addr: netip.MustParseAddr("0.0.0.0"), port: 2049}
@@ -453,11 +453,11 @@ func TestFastNoInode(t *testing.T) {
 		}
 	}
 	if so := sockOn(t, s, 2049); so.pause != 0 || s.search.pids != nil {
-		t.Errorf("its owner was looked for: %+v", so)
+		t.Errorf("the scanner searched for its owner: %+v", so)
 	}
 }
 
-// TestFastFiles makes sure that no file stays open and nothing is remembered for ever, whatever comes and goes.
+// TestFastFiles checks that the scanner leaks no files and no records while sockets come and go.
 func TestFastFiles(t *testing.T) {
 	p := newStage(t).enter()
 	defer debug.SetGCPercent(debug.SetGCPercent(-1)) // the collector would close them
@@ -480,7 +480,7 @@ func TestFastFiles(t *testing.T) {
 	var first int
 	ticks := 1000
 	if s.how.name != "sock_diag" {
-		ticks = 100 // they take longer
+		ticks = 100 // each takes longer
 	}
 	for tick := range ticks {
 		if tick%4 > 0 {
@@ -522,12 +522,12 @@ func TestFastAllocs(t *testing.T) {
 	}
 	s := newFast(t)
 	if s.how.name != "sock_diag" {
-		t.Skip("the other way to list sockets is not as frugal")
+		t.Skip("/proc/net/tcp needs more allocations")
 	}
 	settled(t, s)
 	const most, mostBytes = 20, 1000
 	allocs, size := 0.0, uint64(0)
-	for range 20 { // until nothing else happens on this machine meanwhile
+	for range 20 { // until a run is not disturbed by other processes
 		const runs = 20
 		var before, after runtime.MemStats
 		runtime.ReadMemStats(&before)

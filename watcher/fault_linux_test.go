@@ -56,9 +56,9 @@ func TestFaultHidden(t *testing.T) {
 			for range 50 {
 				check(rechecked(t, s))
 			}
-			for _, so := range s.order { // not again and again
+			for _, so := range s.order { // must not be searched for repeatedly
 				if so.owner == nil && (so.walked.IsZero() || so.walked != walked[so] || !so.retry.After(time.Now())) {
-					t.Errorf("port %d was looked for again", so.port)
+					t.Errorf("the owner of port %d was searched for again", so.port)
 				}
 			}
 			for _, l := range s.found.Listeners {
@@ -71,7 +71,7 @@ func TestFaultHidden(t *testing.T) {
 	}
 }
 
-// ports returns the ports that were listened on in the last scan.
+// ports returns the ports of the last scan.
 func (s *fastScanner) ports() (ports []uint16) {
 	for _, so := range s.order {
 		ports = append(ports, so.port)
@@ -79,7 +79,7 @@ func (s *fastScanner) ports() (ports []uint16) {
 	return ports
 }
 
-// cover hides /proc until the function that it returns is called.
+// cover hides /proc until the returned function is called.
 func cover(t *testing.T) (uncover func()) {
 	t.Helper()
 	if err := unix.Mount("none", "/proc", "tmpfs", 0, "size=4k"); err != nil {
@@ -93,8 +93,7 @@ func cover(t *testing.T) (uncover func()) {
 	}
 }
 
-// TestFaultMidRun takes away from a Watcher what it lives on, one after the other, and gives it back where that can be done. Nothing
-// closes meanwhile.
+// TestFaultMidRun disables the sources of a Watcher one by one, and restores them if possible. No listener closes.
 func TestFaultMidRun(t *testing.T) {
 	for _, refused := range []unix.Errno{unix.EPERM, unix.EACCES, unix.ENOENT, unix.EPROTONOSUPPORT} {
 		t.Run(unix.ErrnoName(refused), func(t *testing.T) {
@@ -126,7 +125,7 @@ func TestFaultMidRun(t *testing.T) {
 			uncover()
 			l.until("the owners are seen again", true, here("sock_diag"))
 
-			// The socket that is open is refused as well as new ones.
+			// The system refuses both the open socket and new ones.
 			if err := refuse(unix.SYS_RECVFROM, 3, unix.MSG_TRUNC, uint32(refused)); err != nil {
 				t.Fatal(err)
 			}
@@ -134,10 +133,10 @@ func TestFaultMidRun(t *testing.T) {
 				t.Fatal(err)
 			}
 			all = append(all, p.PID)
-			p.listen("c", "127.0.0.1:0") // no more than where the list comes from would be no news
+			p.listen("c", "127.0.0.1:0") // a new source alone would cause no update
 			l.until("the list comes from elsewhere", true, here("/proc/net/tcp"))
 			if got, err := Try(t.Context()); err != nil || got.Detour == nil {
-				t.Errorf("the doctor is told of %v, %v", got.Detour, err)
+				t.Errorf("Try returned the detour %v, %v", got.Detour, err)
 			}
 			uncover = cover(t)
 			l.until("the list is said to be old", true, func() bool { return l.last.Err != nil })
@@ -148,13 +147,13 @@ func TestFaultMidRun(t *testing.T) {
 			l.until("the list is read again", true, here("/proc/net/tcp"))
 			l.settles()
 			if len(l.events) > 0 {
-				t.Errorf("%v is told, and one more port of a server has opened", l.events)
+				t.Errorf("got the events %v, want none for a further port", l.events)
 			}
 		})
 	}
 }
 
-// TestFaultAnswers has a kernel that does not answer any more, from the middle of a run on. What can pass is waited for.
+// TestFaultAnswers has a kernel that stops answering during a run, with temporary errors. The Watcher waits.
 func TestFaultAnswers(t *testing.T) {
 	for _, errno := range []unix.Errno{unix.EINTR, unix.ENOBUFS, unix.ENOMEM, unix.EAGAIN} {
 		t.Run(unix.ErrnoName(errno), func(t *testing.T) {
@@ -170,13 +169,13 @@ func TestFaultAnswers(t *testing.T) {
 			for end := time.Now().Add(time.Second); l.read(end); {
 			}
 			if got, want := found(l.last.Snapshot, port), fmt.Sprintf("%d@127.0.0.1", os.Getpid()); got != want || len(l.events) > 0 {
-				t.Errorf("found %q, want %q; %v is told", got, want, l.events)
+				t.Errorf("found %q, want %q; got the events %v", got, want, l.events)
 			}
 		})
 	}
 }
 
-// TestFaultNoFiles has a Watcher that may not open another file for a while, in which a listener opens and others close.
+// TestFaultNoFiles has a Watcher that cannot open files for a while. Meanwhile a listener opens and others close.
 func TestFaultNoFiles(t *testing.T) {
 	for _, source := range []string{"sock_diag", "procnettcp"} {
 		t.Run(source, func(t *testing.T) {
@@ -213,8 +212,8 @@ func TestFaultNoFiles(t *testing.T) {
 				return i >= 0 && l.last.Snapshot.Listeners[i].Owner.Name == "puppet" && l.last.Snapshot.Listeners[i].Facts.Command != ""
 			})
 			l.settles()
-			// One server has ended. The other one has closed one of its two ports, which may have been its head. Without its owner
-			// the new port seems to be a server.
+			// One server has ended. The other one has closed one of its two ports, perhaps its head. Without an owner
+			// the new port looks like a server.
 			if l.events[Opened] > 1 || l.events[Closed] < 1 || l.events[Closed] > 2 {
 				t.Errorf("%v is told", l.events)
 			}
@@ -222,8 +221,8 @@ func TestFaultNoFiles(t *testing.T) {
 	}
 }
 
-// TestFaultForeignPIDs has a listener in a PID namespace with the /proc of the one around it. Its PID there is that of another process
-// here, which is not to be hit.
+// TestFaultForeignPIDs has a listener in a PID namespace with the /proc of the outer one. Another process here has the
+// listener's inner PID, and must not be signalled.
 func TestFaultForeignPIDs(t *testing.T) {
 	if !(world{Proc: hostProc}).enter(t) {
 		return
@@ -237,10 +236,10 @@ func TestFaultForeignPIDs(t *testing.T) {
 	}
 	target := listeners[0]
 	if s.pins != nil {
-		t.Error("processes are pinned by PIDs that are not theirs")
+		t.Error("processes are pinned by PIDs of another namespace")
 	}
 	var innocent *exec.Cmd
-	for range 100 { // until it has that PID here
+	for range 100 { // until a process here has that PID
 		if err := os.WriteFile("/proc/sys/kernel/ns_last_pid", []byte(strconv.Itoa(int(target.Owner.PID)-1)), 0); err != nil {
 			t.Fatal(err)
 		}

@@ -16,8 +16,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// fork starts a process that listens on a port of the system's choice for a while and ends. It is a copy of this one that makes
-// system calls and nothing else: a program would take longer to start than it is to live.
+// fork starts a process that listens for a while on a port that the system chooses, and then ends. It is a copy of this
+// process and only makes system calls: starting a program would take longer than it should live.
 //
 //go:norace
 //go:noinline
@@ -35,8 +35,8 @@ func fork(place *unix.RawSockaddrInet4, life *unix.Timespec) (pid uintptr, errno
 	}
 }
 
-// roleBomb starts so many processes a second, each of which listens for so many milliseconds, until standard input ends. It says
-// at the end how many there were.
+// roleBomb starts processes at a given rate per second until standard input ends. Each listens for a given number of
+// milliseconds. At the end it prints their number.
 func roleBomb(args []string) error {
 	rate, err := strconv.Atoi(args[0])
 	if err != nil {
@@ -61,7 +61,7 @@ func roleBomb(args []string) error {
 		if _, errno := fork(&place, &life); errno != 0 {
 			return errno
 		}
-		for { // those that have ended
+		for { // reap ended processes
 			if pid, err := unix.Wait4(-1, nil, unix.WNOHANG, nil); pid <= 0 || err != nil {
 				break
 			}
@@ -69,8 +69,8 @@ func roleBomb(args []string) error {
 	}
 }
 
-// roleRebind closes its port and listens on it again a thousand times a second, and is done when standard input ends; then
-// it goes on to listen.
+// roleRebind closes its port and listens on it again a thousand times a second. When standard input ends, it prints
+// "done" and keeps listening.
 func roleRebind() error {
 	fd, port, err := listenOn(0)
 	if err != nil {
@@ -92,8 +92,8 @@ func roleRebind() error {
 	}
 }
 
-// roleMany listens so many times, opens so many files besides, and has as many connections as the third argument says to one of its
-// listeners. Then it says its first port.
+// roleMany opens listeners, other files, and connections to its first listener, in the numbers of its arguments. Then
+// it prints its first port.
 func roleMany(args []string) error {
 	var n [3]int
 	for i := range n {
@@ -125,7 +125,7 @@ func roleMany(args []string) error {
 	return nil
 }
 
-// connectTo makes so many connections to a listener, from some addresses of loopback, and keeps both ends.
+// connectTo makes n connections to a listener from several loopback addresses, and keeps both ends open.
 func connectTo(listener, port, n int) error {
 	for i := range n {
 		fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
@@ -147,7 +147,7 @@ func connectTo(listener, port, n int) error {
 	return nil
 }
 
-// listenOn listens on a port of 127.0.0.1, or for 0 on one of the system's choice.
+// listenOn listens on a port of 127.0.0.1. For port 0 the system chooses one.
 func listenOn(port int) (fd, bound int, err error) {
 	if fd, err = unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0); err != nil {
 		return 0, 0, err
@@ -165,7 +165,7 @@ func listenOn(port int) (fd, bound int, err error) {
 	return fd, at.(*unix.SockaddrInet4).Port, nil
 }
 
-// roleRename listens, and gives itself another name and other arguments each millisecond.
+// roleRename listens and changes its name and arguments every millisecond.
 func roleRename() error {
 	_, port, err := listenOn(0)
 	if err != nil {
@@ -195,13 +195,13 @@ func roleRename() error {
 	}
 }
 
-// A place in this process's memory.
+// A place is an address in the memory of this process.
 type place struct {
 	file int
 	at   int64
 }
 
-// argsOf returns where this process's arguments are (proc_pid_stat(5), field 48).
+// argsOf returns the place of this process's arguments (proc_pid_stat(5), field 48).
 func argsOf() (place, error) {
 	stat, err := os.ReadFile("/proc/self/stat")
 	if err != nil {
@@ -225,7 +225,7 @@ func untilStdinEnds() <-chan struct{} {
 	return done
 }
 
-// A running role says something when it is ready, does what it is for until its standard input ends, and then says something more.
+// A running role prints a line when it is ready and another line after its standard input has ended.
 type running struct {
 	cmd  *exec.Cmd
 	said []string
@@ -233,7 +233,7 @@ type running struct {
 	out  *bufio.Reader
 }
 
-// run starts a role, which ends with the test.
+// run starts a role that ends with the test.
 func run(t testing.TB, cmd *exec.Cmd) *running {
 	t.Helper()
 	in, err := cmd.StdinPipe()
@@ -257,7 +257,7 @@ func run(t testing.TB, cmd *exec.Cmd) *running {
 	return r
 }
 
-// finish has a role come to its end, and returns what it says then.
+// finish ends a role and returns its last line.
 func (r *running) finish(t testing.TB) string {
 	t.Helper()
 	r.in.Close()

@@ -9,7 +9,7 @@ import (
 	"porttray/watcher/owner"
 )
 
-// TestHandles has an owner end, which only Windows tells about afterwards.
+// TestHandles ends an owner. Only Windows can report the exit status afterwards.
 func TestHandles(t *testing.T) {
 	h := handles{}
 	defer h.close()
@@ -23,15 +23,15 @@ func TestHandles(t *testing.T) {
 	for range 3 {
 		now = now.Add(time.Second)
 		if ended := h.keep(map[int32]owner.Process{0: {}, p.PID: p}, now); len(ended) > 0 || len(h) != 1 {
-			t.Errorf("while it runs: %v ended, %v are held", ended, h)
+			t.Errorf("while it runs: exits %v, handles %v", ended, h)
 		}
 	}
 	kill(cmd)
 	want := map[owner.ID]owner.Exit{}
 	if runtime.GOOS == "windows" {
-		want[p.ID()] = owner.Exit{How: owner.Exited, Status: 1} // as package os ends it
+		want[p.ID()] = owner.Exit{How: owner.Exited, Status: 1} // the status that os.Process.Kill sets
 	}
 	if ended := h.keep(nil, now.Add(time.Second)); !maps.Equal(ended, want) || len(h) > 0 {
-		t.Errorf("after its end: %v ended, want %v; %v are held", ended, want, h)
+		t.Errorf("after its end: exits %v, want %v; handles %v", ended, want, h)
 	}
 }

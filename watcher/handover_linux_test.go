@@ -26,13 +26,13 @@ import (
 	"porttray/watcher/owner"
 )
 
-// handOvers is how many rounds TestHandOver plays.
+// handOvers is the number of rounds of TestHandOver.
 const handOvers = 10_000
 
-// TestHandOver attacks Stop and Kill: in each round the person is shown a process, and before the signal its PID, its port or both go to
-// somebody else, which nobody may hit. PIDs are reused by force, in PID and network namespaces of their own.
+// TestHandOver attacks Stop and Kill. Before the signal the shown process hands over its PID, its port or both. The signal
+// must not hit the new owner. The test forces PID reuse in its own PID and network namespaces.
 func TestHandOver(t *testing.T) {
-	const stages, lanes = 8, 2 // stages are namespaces; a scan looks at whatever is in one
+	const stages, lanes = 8, 2 // stages are namespaces; a scan sees one of them
 	dir, err := os.MkdirTemp("", "handover")
 	if err != nil {
 		t.Fatal(err)
@@ -47,7 +47,7 @@ func TestHandOver(t *testing.T) {
 		t.Fatal(err)
 	}
 	probe := apart(roleCommand("", "-test.run=^$"))
-	probe.Stderr = nil // it says that there was nothing to do
+	probe.Stderr = nil // it warns that no test ran
 	if err := probe.Run(); err != nil {
 		if os.Getenv("CI") == "true" {
 			t.Fatal(err)
@@ -77,7 +77,7 @@ func TestHandOver(t *testing.T) {
 		})
 	}
 	playing.Wait()
-	t.Logf("%d rounds, in %d of which the PID had become another's; %d victims ended", total.Rounds, total.Reused, total.Ended)
+	t.Logf("%d rounds, %d with a reused PID; %d victims ended", total.Rounds, total.Reused, total.Ended)
 	for _, scene := range slices.Sorted(maps.Keys(total.Scenes)) {
 		t.Logf("%5d × %s", total.Scenes[scene], scene)
 	}
@@ -93,7 +93,7 @@ func TestHandOver(t *testing.T) {
 	}
 }
 
-// apart has a command run as the first process of its own PID, network and mount namespaces.
+// apart makes a command run as the first process of new PID, network and mount namespaces.
 func apart(cmd *exec.Cmd) *exec.Cmd {
 	cmd.SysProcAttr = &unix.SysProcAttr{Cloneflags: unix.CLONE_NEWPID | unix.CLONE_NEWNET | unix.CLONE_NEWNS, Pdeathsig: unix.SIGKILL}
 	if os.Geteuid() != 0 {
@@ -103,13 +103,13 @@ func apart(cmd *exec.Cmd) *exec.Cmd {
 	return cmd
 }
 
-// A score is what came of many rounds.
+// A score sums up many rounds.
 type score struct {
 	Rounds int
-	Reused int // rounds in which the victim's PID had become another's
+	Reused int // rounds in which the victim's PID was reused
 	Ended  int // victims that were ended
 	Scenes map[string]int
-	Wrong  []string // innocents that were hit, and victims that were not though nothing had happened
+	Wrong  []string // innocents that were hit, and victims that were missed although nothing had changed
 }
 
 func (t *score) add(u score) {
@@ -125,7 +125,7 @@ func (t *score) add(u score) {
 	}
 }
 
-// An order, and what is answered to it, is described in testdata/handover.
+// An order is a command to testdata/handover, which documents it and its answer.
 type order struct {
 	Do    string
 	Who   string
@@ -135,14 +135,14 @@ type order struct {
 	Share bool
 }
 
-// A handOver is what happens in a round. Everybody but the victim is innocent.
+// A handOver is a kind of round. Every process but the victim is innocent.
 type handOver struct {
 	name   string
-	set    []order                                 // before the person looks, besides that the victim listens
-	share  bool                                    // the victim's port, with SO_REUSEPORT
-	attack func(pid, free int32, port int) []order // between that and the signal; free is another PID
-	spare  bool                                    // the victim, too, if the attack comes before the last look
-	mates  []string                                // who is shown together with the victim
+	set    []order                                 // before the scan; the victim listens already
+	share  bool                                    // the victim listens with SO_REUSEPORT
+	attack func(pid, free int32, port int) []order // between the scan and the signal; free is an unused PID
+	spare  bool                                    // do not hit the victim if the attack comes before the last scan
+	mates  []string                                // shown together with the victim
 	leads  bool                                    // the victim does not listen, and is the master of its mates
 }
 
@@ -210,13 +210,13 @@ var handOverScenes = []handOver{
 var (
 	mate     = []string{"mate"}
 	withMate = []order{{Do: "start", Who: "mate", Share: true}}
-	asMaster = []order{{Do: "bear", Who: "victim", To: "mate"}, {Do: "drop", Who: "victim"}} // a mate has its listener from the victim
+	asMaster = []order{{Do: "bear", Who: "victim", To: "mate"}, {Do: "drop", Who: "victim"}} // the mate inherits its listener from the victim
 )
 
-// moments are when an attack comes: before End is called, while it makes its last scan, and at a time that differs.
+// moments are the times of an attack: before End is called, before or after its last scan, or at a random time.
 var moments = []string{"before", "before the scan", "after the scan", "meanwhile"}
 
-// roleHandOver plays rounds in namespaces of its own, several at once, and writes what came of them.
+// roleHandOver plays rounds in its own namespaces, several at once, and writes the score.
 func roleHandOver(args []string) error {
 	if err := errors.Join(unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""), unix.Mount("proc", "/proc", "proc", 0, ""), raiseLoopback()); err != nil {
 		return err
@@ -246,11 +246,11 @@ func roleHandOver(args []string) error {
 	return errors.Join(errors.Join(errs...), json.NewEncoder(os.Stdout).Encode(total))
 }
 
-// A lane is a row of rounds, with processes of its own.
+// A lane plays rounds one after another with its own processes.
 type lane struct {
 	score
 	random *rand.Rand
-	first  int32 // of its PIDs
+	first  int32 // its lowest PID
 	next   int32
 	in     io.Writer
 	out    *json.Decoder
@@ -279,7 +279,7 @@ func (l *lane) play(program, other string, rounds int) error {
 	return errors.Join(in.Close(), cmd.Wait())
 }
 
-// An answered is what is answered to an order.
+// An answered is the answer to an order.
 type answered struct {
 	PID   int32
 	Port  int
@@ -287,7 +287,7 @@ type answered struct {
 	Err   string
 }
 
-// tell gives an order. One who starts without a PID gets one that was not in use lately.
+// tell sends an order. A process that starts without a given PID gets one that was not used recently.
 func (l *lane) tell(o order) (answered, error) {
 	if o.Do == "start" && o.PID == 0 {
 		o.PID = l.free()
@@ -357,7 +357,7 @@ func (l *lane) round(scene handOver, moment string, force bool) error {
 				return err
 			}
 			if how := a.Ended["victim"]; how != "" && how != "status 0" {
-				l.Ended++ // it was hit first
+				l.Ended++ // it was hit before the attack
 			}
 			if a.PID == victim.PID {
 				l.Reused++
@@ -372,7 +372,7 @@ func (l *lane) round(scene handOver, moment string, force bool) error {
 	return l.judge(scene, moment, force, result)
 }
 
-// shownAs returns the server that processes are.
+// shownAs returns the server that consists of these processes.
 func shownAs(head answered, others []answered, scan bool) (s Server, err error) {
 	for _, a := range append([]answered{head}, others...) {
 		l, err := listenerOf(a, scan)
@@ -385,7 +385,7 @@ func shownAs(head answered, others []answered, scan bool) (s Server, err error) 
 	return s, nil
 }
 
-// listenerOf returns the listener of a process as a scan finds it, or what a scan would read of the process, which takes less time.
+// listenerOf returns the listener of a process. Without scan it only reads the process, which is faster.
 func listenerOf(a answered, scan bool) (Listener, error) {
 	if !scan {
 		p, err := owner.Read(context.Background(), a.PID)
@@ -403,7 +403,7 @@ func listenerOf(a answered, scan bool) (Listener, error) {
 	return Listener{}, fmt.Errorf("process %d with port %d is not in %+v", a.PID, a.Port, s.Listeners)
 }
 
-// end stops or kills what was shown while somebody attacks.
+// end stops or kills the shown server during an attack.
 func (l *lane) end(shown Server, moment string, force bool, attack func() error) (owner.Result, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
@@ -425,7 +425,7 @@ func (l *lane) end(shown Server, moment string, force bool, attack func() error)
 			later <- attack()
 		}()
 		r := End(ctx, shown, force, wait)
-		<-later // what was hit first does not obey
+		<-later // fails if the victim was hit first
 		return r, nil
 	}
 	return owner.End(ctx, shown.Group(), force, wait, func(ctx context.Context) ([]owner.Process, error) {
@@ -442,7 +442,7 @@ func (l *lane) end(shown Server, moment string, force bool, attack func() error)
 	}), attack()
 }
 
-// judge ends the round, and sees who was hit.
+// judge ends the round and checks which processes were hit.
 func (l *lane) judge(scene handOver, moment string, force bool, result owner.Result) error {
 	l.Rounds++
 	l.Scenes[scene.name]++
@@ -461,7 +461,7 @@ func (l *lane) judge(scene handOver, moment string, force bool, result owner.Res
 			l.Ended++
 			hit = true
 			if scene.spare && moment != "meanwhile" && (moment != "after the scan" || strings.Contains(scene.name, "program")) {
-				wrong("the victim was hit though it was no longer what had been shown")
+				wrong("the victim was hit although it was no longer the process that had been shown")
 			}
 		default:
 			wrong(who + " ended by " + how)

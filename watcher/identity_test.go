@@ -7,7 +7,7 @@ import (
 	"porttray/watcher/owner/engine"
 )
 
-// What a server is called across restarts, and where two have one name.
+// TestKey checks the key of a server across restarts, also if two servers have one name.
 func TestKey(t *testing.T) {
 	in := func(dir, tool, program string) trait {
 		return func(l *Listener) {
@@ -47,7 +47,7 @@ func TestKey(t *testing.T) {
 	}
 }
 
-// Choices of earlier versions still name their servers.
+// TestKeyOfEarlierVersions checks that keys of earlier versions still select their servers.
 func TestKeyOfEarlierVersions(t *testing.T) {
 	for text, want := range map[string]Key{
 		"5173\x00project\x00/srv/shop\x00Vite":         {5173, "project", "/srv/shop", "Vite"},
@@ -63,7 +63,7 @@ func TestKeyOfEarlierVersions(t *testing.T) {
 	}
 	for _, text := range []string{"", "x", "70000\x00project\x00a\x00b", "-1"} {
 		if err := new(Key).UnmarshalText([]byte(text)); err == nil {
-			t.Errorf("%q is a key", text)
+			t.Errorf("%q was accepted as a key", text)
 		}
 	}
 }

@@ -46,12 +46,12 @@ func TestParseSocket(t *testing.T) {
 	}
 }
 
-// TestEnough has a list that is longer than it was said to be.
+// TestEnough has a list that is longer than announced.
 func TestEnough(t *testing.T) {
 	broken := errors.New("broken")
 	tests := []struct {
 		name          string
-		buf, n, bytes int // of the buffer, of the list as it was said to have, and as it has
+		buf, n, bytes int // sizes of the buffer, of the announced list and of the real list
 		err           error
 		asked         int
 		fails         bool
@@ -87,7 +87,7 @@ func TestEnough(t *testing.T) {
 		})
 	}
 	if _, _, err := enough(nil, 100, func([]byte) (int, error) { return 1 << 20, nil }); err == nil {
-		t.Error("more than there is room for: no error")
+		t.Error("more bytes than the buffer holds: no error")
 	}
 }
 
@@ -97,21 +97,21 @@ func TestParseProcesses(t *testing.T) {
 		t.Errorf("got %v, %v", got, err)
 	}
 	if got, err := parseProcesses(list[:len(list)-1]); err == nil {
-		t.Errorf("of a list that is cut off: got %v and no error", got)
+		t.Errorf("truncated list: got %v and no error", got)
 	}
 }
 
 func TestParseFiles(t *testing.T) {
-	// The kinds of files in between are a vnode, a kqueue and a pipe.
+	// The other kinds of files are a vnode, a kqueue and a pipe.
 	list := slices.Concat(fdinfo(0, 1), fdinfo(3, fdtypeSocket), fdinfo(4, 5), fdinfo(1<<20, fdtypeSocket), fdinfo(9, 6))
 	if got, err := parseFiles(list); !slices.Equal(got, []int32{3, 1 << 20}) || err != nil {
 		t.Errorf("got %v, %v", got, err)
 	}
 	if got, err := parseFiles(nil); len(got) > 0 || err != nil {
-		t.Errorf("of no files: got %v, %v", got, err)
+		t.Errorf("no files: got %v, %v", got, err)
 	}
 	if got, err := parseFiles(list[:len(list)-1]); err == nil {
-		t.Errorf("of a list that is cut off: got %v and no error", got)
+		t.Errorf("truncated list: got %v and no error", got)
 	}
 }
 
