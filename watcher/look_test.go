@@ -15,7 +15,7 @@ import (
 	"porttray/watcher/owner/engine"
 )
 
-// TestLook finds a listener of this process with the facts about it, and one that is not reachable over loopback only at its port.
+// TestLook finds a listener of this process, with its facts. It lists only listeners that are reachable over loopback.
 func TestLook(t *testing.T) {
 	needOwners(t)
 	port := listen(t, "tcp4", "127.0.0.1:0")
@@ -30,7 +30,7 @@ func TestLook(t *testing.T) {
 	if slices.ContainsFunc(s.Listeners, func(l Listener) bool {
 		return !slices.ContainsFunc(l.Addrs, func(a netip.Addr) bool { return a.IsLoopback() || a.IsUnspecified() })
 	}) {
-		t.Errorf("something cannot be reached over loopback: %+v", s.Listeners)
+		t.Errorf("found a listener off loopback: %+v", s.Listeners)
 	}
 }
 
@@ -49,7 +49,7 @@ func TestLookAt(t *testing.T) {
 	}
 }
 
-// TestLookAtElsewhere listens on an address of this machine that is not loopback, if it has one.
+// TestLookAtElsewhere listens on an address of this machine outside loopback, if there is one.
 func TestLookAtElsewhere(t *testing.T) {
 	addrs, err := net.InterfaceAddrs()
 	if err != nil {
@@ -97,13 +97,13 @@ func first(t *testing.T, w Watcher) Snapshot {
 	return (<-updates).Snapshot
 }
 
-// TestLookUp finds out what there is to find out, and waits no longer than lookLimit for what hangs.
+// TestLookUp collects facts and containers, and stops waiting after lookLimit.
 func TestLookUp(t *testing.T) {
 	web, proxy := Listener{Port: 3000, Owner: owner.Process{PID: 2, Start: 1}}, Listener{Port: 5432, Addrs: []netip.Addr{netip.IPv4Unspecified()}}
 	facts := owner.Facts{App: "found out"}
 	published := engine.List{Published: []engine.Published{{Addr: netip.IPv4Unspecified(), Port: 5432, Inside: 80, Container: engine.Container{ID: "c"}}}}
 	for name, tt := range map[string]struct {
-		facts, engines time.Duration // that it takes
+		facts, engines time.Duration // duration of each lookup
 		about          []Listener
 		after          time.Duration
 		told, attached bool
@@ -135,7 +135,7 @@ func TestLookUp(t *testing.T) {
 					t.Errorf("took %v, want %v", took, tt.after)
 				}
 				if told, attached := got[0].Facts == facts, got[1].Container.ID == "c" && got[1].Inside == 80; told != tt.told || attached != tt.attached {
-					t.Errorf("told %t and attached %t, want %t and %t: %+v", told, attached, tt.told, tt.attached, got)
+					t.Errorf("facts %t and container %t, want %t and %t: %+v", told, attached, tt.told, tt.attached, got)
 				}
 			})
 		})

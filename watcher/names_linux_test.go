@@ -13,18 +13,18 @@ import (
 	"porttray/watcher/owner"
 )
 
-// A costume is what a process looks like from outside. It stands for a server that need not be installed.
+// A costume is the outside appearance of a process. It stands for a server that need not be installed.
 type costume struct {
-	Exe     string // the name of its program, below a directory of programs or, if that begins with ~/, below the home directory
+	Exe     string // its program, below the directory of programs, or below home with ~/
 	Dir     string // the working directory, below the home directory
-	Line    string // its command line; a bar separates arguments where spaces do not
-	Comm    string // its name in the system, if that is not the program's
-	Project string // the name in the package.json of Dir, if there is to be one
+	Line    string // its command line, split at spaces or, if it has any, at bars
+	Comm    string // its name in the system, if not that of the program
+	Project string // the name in the package.json of Dir, if any
 	Want    string // the title
-	Name    string // of the process, if it counts
+	Name    string // the name of the process, if it is checked
 }
 
-// A window is a terminal's: nothing above it is taken for a part of the servers in it.
+// A window belongs to a terminal: no process above it counts as a part of its servers.
 type window struct {
 	Exe, Dir, Comm string
 	Args           []string
@@ -41,7 +41,7 @@ func roleWindow(arg string) error {
 	return cmd.Run()
 }
 
-// roleCostume is a process that looks like another one.
+// roleCostume plays a process with another appearance.
 func roleCostume() error {
 	if comm := os.Getenv("PORTTRAY_TEST_COMM"); comm != "" {
 		if err := os.WriteFile("/proc/self/comm", []byte(comm), 0); err != nil {
@@ -52,7 +52,7 @@ func roleCostume() error {
 	return nil
 }
 
-// wear starts a process in a costume and returns what would listen on a port of it.
+// wear starts a process in a costume and returns a listener of it on a port.
 func (c costume) wear(t *testing.T, home, programs, terminal string, port uint16) Listener {
 	t.Helper()
 	exe := filepath.Join(programs, c.Exe)
@@ -95,14 +95,14 @@ func (c costume) wear(t *testing.T, home, programs, terminal string, port uint16
 	}
 	facts, ok := owner.Tell(t.Context(), p)
 	if !ok {
-		t.Fatalf("%s: nothing is told of it", c.Line)
+		t.Fatalf("%s: no facts", c.Line)
 	}
 	l := serves(port, p.PID)
 	l.Owner, l.Facts = p, facts
 	return l
 }
 
-// show compares the titles of servers in costumes, all of which run at once.
+// show compares the titles of servers in costumes. All costumes run at once.
 func show(t *testing.T, home string, costumes []costume) {
 	t.Helper()
 	t.Setenv("HOME", home)
@@ -121,16 +121,16 @@ func show(t *testing.T, home string, costumes []costume) {
 			t.Errorf("%s: got %q, want %q; its program is %q", costumes[i].Line, s.Title, costumes[i].Want, s.Facts.Program)
 		}
 		if titles[s.Title] {
-			t.Errorf("two servers are called %q", s.Title)
+			t.Errorf("two servers have the title %q", s.Title)
 		}
 		titles[s.Title] = true
 	}
 	if len(titles) != len(costumes) {
-		t.Errorf("%d command lines have %d names", len(costumes), len(titles))
+		t.Errorf("%d command lines have %d titles", len(costumes), len(titles))
 	}
 }
 
-// tempHome returns a new home directory by the name that the system has for it.
+// tempHome returns a new home directory as a path without symbolic links.
 func tempHome(t *testing.T) string {
 	t.Helper()
 	home, err := filepath.EvalSymlinks(t.TempDir())
@@ -140,7 +140,7 @@ func tempHome(t *testing.T) string {
 	return home
 }
 
-// TestNamesOfWhatRuns has servers of one project that no tool runs. Their names are all different.
+// TestNamesOfWhatRuns has servers of one project without a tool. Their names must differ.
 func TestNamesOfWhatRuns(t *testing.T) {
 	const beam = "beam.smp -- -root /usr/lib/erlang -bindir /usr/lib/erlang/bin -progname erl -- -home /home/ann -- -noshell -s elixir start_cli"
 	costumes := []costume{
@@ -170,7 +170,7 @@ func TestNamesOfWhatRuns(t *testing.T) {
 	show(t, tempHome(t), costumes)
 }
 
-// TestNamesOfTitles has programs that have written a title over their arguments, and some that have not.
+// TestNamesOfTitles has programs with and without a title written over their arguments.
 func TestNamesOfTitles(t *testing.T) {
 	show(t, tempHome(t), []costume{
 		{Exe: "node", Line: "node /home/ann/work/shop/server.js|", Comm: "node /home/ann/", Dir: "work/shop", Project: "shop",
@@ -190,8 +190,8 @@ func TestNamesOfTitles(t *testing.T) {
 	})
 }
 
-// TestNamesOfProjects has two monorepos with a package of one name each, two detached working trees in directories of one name, and
-// daemons that work in directories which name no project.
+// TestNamesOfProjects has two monorepos with packages of the same name, two detached working trees in directories of
+// the same name, and daemons in directories without a project name.
 func TestNamesOfProjects(t *testing.T) {
 	home := tempHome(t)
 	for _, dir := range []string{"shopmono", "blogmono", "acme"} {
@@ -226,7 +226,7 @@ func TestNamesOfProjects(t *testing.T) {
 	}))
 }
 
-// runGit runs git apart from any settings of this machine.
+// runGit runs git without the settings of this machine.
 func runGit(t *testing.T, dir string, args ...string) {
 	t.Helper()
 	if _, err := exec.LookPath("git"); err != nil {

@@ -10,8 +10,8 @@ import (
 	"porttray/watcher/owner/engine"
 )
 
-// TestRunAsksOnce watches real processes for some hundred ticks, on most of which nothing changes. Each is asked about once,
-// whatever it opens and closes meanwhile: finding out the facts is all that reads files for them.
+// TestRunAsksOnce watches real processes for some hundred ticks, mostly without a change. Each process is asked about
+// once, whatever it opens and closes. Only the facts of a process need its files.
 func TestRunAsksOnce(t *testing.T) {
 	s := newStage(t)
 	one, two := s.enter(), s.enter()

@@ -17,17 +17,17 @@ import (
 	"porttray/watcher/owner/engine"
 )
 
-// A registry is what there is to find out about the listeners of a machine, and how often it was asked.
+// A registry holds the facts and containers of a machine, and counts the questions.
 type registry struct {
-	slow  time.Duration // what finding out about one process takes
-	fails int           // how often it takes too long for process 7
+	slow  time.Duration // duration of a question about a process
+	fails int           // number of questions about process 7 that time out
 	mu    sync.Mutex
 	asked []string
-	lists []engine.List // the engines' answers, the last of which is repeated for ever
-	news  chan struct{} // each value is something new that the engines have to tell
+	lists []engine.List // the answers of the engines; the last one repeats
+	news  chan struct{} // each value is a notice of the engines
 }
 
-// naming has a Watcher ask the registry. Process N is tool TN.
+// naming makes a Watcher ask the registry. Process N has tool TN.
 func (r *registry) naming() naming {
 	return naming{
 		facts: func(ctx context.Context, p owner.Process) (owner.Facts, bool) {
@@ -69,7 +69,7 @@ func (r *registry) note(what string) {
 	r.asked = append(r.asked, what)
 }
 
-// publish returns an answer by which container c has the port "80" or "80@0.0.0.0".
+// publish returns an answer: container c has the port "80" or "80@0.0.0.0".
 func publish(ports ...string) (list engine.List) {
 	list.Answered = []string{"/engine"}
 	for _, p := range ports {
@@ -85,7 +85,7 @@ func publish(ports ...string) (list engine.List) {
 	return list
 }
 
-// reportNames writes an update as report does, but with the listeners' names.
+// reportNames formats an update like report, with the names of the listeners.
 func (m *machine) reportNames(u Update) string {
 	var names []string
 	for _, l := range u.Snapshot.Listeners {
@@ -115,8 +115,8 @@ func TestNaming(t *testing.T) {
 		looks    []look
 		change   func(*Listener)
 		registry *registry
-		notify   time.Duration // when the engines have something new to tell, and again a little later
-		linux    bool          // ports without a listener are nowhere else, see redirects
+		notify   time.Duration // when the engines send a notice; another follows soon
+		linux    bool          // only Linux has ports without a listener, see redirects
 		want     []string      // updates
 		asked    []string
 	}{
@@ -158,7 +158,7 @@ func TestNaming(t *testing.T) {
 			looks:    []look{{sees: "80/0@0.0.0.0 90/0"}},
 			registry: &registry{lists: []engine.List{publish("80@0.0.0.0")}},
 			want:     []string{"0s [80 c (container), 90 unknown owner]"},
-			asked:    []string{"engines", "engines", "engines"}, // for a while 90 may be a container's, too
+			asked:    []string{"engines", "engines", "engines"}, // for a while 90 may also belong to a container
 		}, {
 			name:     "a forwarder, and later another one in its place",
 			looks:    []look{{sees: "80/7"}, {sees: "80/7"}, {sees: "80/8"}, {sees: "80/8"}},
@@ -214,7 +214,7 @@ func TestNaming(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			if tt.linux && runtime.GOOS != "linux" {
-				t.Skip("only Linux redirects ports that nobody listens on")
+				t.Skip("only Linux redirects ports without a listener")
 			}
 			synctest.Test(t, func(t *testing.T) {
 				if tt.registry == nil {
@@ -251,7 +251,7 @@ func TestNaming(t *testing.T) {
 	}
 }
 
-// TestHoldersAreAskedAgain has a process manager that comes to serve another app, and a server that opens another port.
+// TestHoldersAreAskedAgain has a process manager that starts serving another app, and a server that opens a port.
 func TestHoldersAreAskedAgain(t *testing.T) {
 	manager, server := serves(3000, 1), serves(4000, 2)
 	n := naming{}

@@ -8,8 +8,8 @@ import (
 	"porttray/watcher/owner"
 )
 
-// TestNeighbourOfAnotherUser has another user listen at ::1 on the port that this user has at 127.0.0.1, as if it were the same server.
-// They are two listeners, each with its owner, and Stop and Kill hit one's own only.
+// TestNeighbourOfAnotherUser has a listener of this user at 127.0.0.1 and one of another user at ::1 on the same port.
+// They are two listeners with two owners. Stop and Kill hit only this user's process.
 func TestNeighbourOfAnotherUser(t *testing.T) {
 	needStrangers(t)
 	needIPv6(t)
@@ -34,18 +34,18 @@ func TestNeighbourOfAnotherUser(t *testing.T) {
 	}
 	for _, force := range []bool{false, true} {
 		if got := End(t.Context(), Server{Listener: their}, force, owner.Wait); got.Outcome != owner.Refused || got.Reason != "another user's process" {
-			t.Errorf("with force %v another user's: %+v", force, got)
+			t.Errorf("another user's process, force %v: %+v", force, got)
 		}
 	}
-	posing := their // what another user's process would have to look like
+	posing := their // another user's process, disguised as this user's
 	posing.Owner.Foreign, posing.Owner.User, posing.Owner.Refusal = false, "0", ""
 	if got := End(t.Context(), Server{Listener: posing}, true, owner.Wait); got.Outcome != owner.Refused {
-		t.Errorf("another user's, shown as one's own: %+v", got)
+		t.Errorf("another user's process, disguised: %+v", got)
 	}
 	if got := End(t.Context(), Server{Listener: my}, false, owner.Wait); got.Outcome != owner.Shared || !got.Ended || !got.Left[0].Is(their.Owner) {
-		t.Errorf("one's own: %+v", got)
+		t.Errorf("this user's process: %+v", got)
 	}
 	if !my.Owner.Gone() || their.Owner.Gone() {
-		t.Errorf("gone is one's own: %v, and another user's: %v", my.Owner.Gone(), their.Owner.Gone())
+		t.Errorf("this user's process is gone: %v, another user's: %v", my.Owner.Gone(), their.Owner.Gone())
 	}
 }

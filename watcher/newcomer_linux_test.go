@@ -12,9 +12,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// BenchmarkNewcomer measures the CPU time of the three seconds in which a new process opens one listener beside 300 others. It
-// compares a whole watcher, with a reader, with a bare loop that asks sock_diag once a second
-// and looks through /proc for the owner of what is new, at the youngest processes first: less does not do.
+// BenchmarkNewcomer measures CPU time over three seconds, in which a new process opens one listener beside 300 others.
+// It compares a whole watcher and reader with a minimal loop. The loop asks sock_diag once a second and searches /proc
+// for new owners, youngest processes first.
 //
 //	go test -run '^$' -bench Newcomer -benchtime 1x ./watcher
 func BenchmarkNewcomer(b *testing.B) {
@@ -30,7 +30,7 @@ func BenchmarkNewcomer(b *testing.B) {
 			run(ctx, found)
 		}()
 		defer func() { cancel(); <-done }()
-		time.Sleep(5 * time.Second) // the first look is at everything
+		time.Sleep(5 * time.Second) // the first scan reads everything
 		var spent []float64
 		for i := range rounds {
 			before := selfTime()
@@ -49,14 +49,14 @@ func BenchmarkNewcomer(b *testing.B) {
 	}
 	for b.Loop() {
 		whole, bare := median(wholeWatcher), median(bareWatcher)
-		b.ReportMetric(0, "ns/op") // that is only how long it was measured
+		b.ReportMetric(0, "ns/op") // only the length of the measurement
 		b.ReportMetric(whole, "porttray-cpu-ms")
 		b.ReportMetric(bare, "bare-cpu-ms")
 		b.ReportMetric(whole/bare, "times-bare")
 	}
 }
 
-// wholeWatcher is a Watcher with a reader. It tells each port that opened.
+// wholeWatcher runs a Watcher with a reader. It sends each port that opened.
 func wholeWatcher(ctx context.Context, found chan<- uint16) {
 	updates := make(chan Update)
 	done := make(chan struct{})
@@ -68,7 +68,7 @@ func wholeWatcher(ctx context.Context, found chan<- uint16) {
 		select {
 		case u := <-updates:
 			for _, s := range u.Snapshot.Servers {
-				_ = s.Key() // by which the tray finds what the person chose
+				_ = s.Key() // the tray finds the person's choices by key
 			}
 			for _, e := range u.Events {
 				if e.Kind == Opened && e.Listener.Owner.Known() {
@@ -81,7 +81,7 @@ func wholeWatcher(ctx context.Context, found chan<- uint16) {
 	}
 }
 
-// bareWatcher lists the listening sockets each second, and finds the processes that hold new ones. It tells their ports.
+// bareWatcher lists the listening sockets once a second, finds the processes of new ones, and sends their ports.
 func bareWatcher(ctx context.Context, found chan<- uint16) {
 	d, err := openDiag()
 	if err != nil {
@@ -108,7 +108,7 @@ func bareWatcher(ctx context.Context, found chan<- uint16) {
 			if len(unknown) == 0 {
 				break
 			}
-			_ = fs.sockets(pid, func(_ int, inode uint32) bool { // some may not be looked at
+			_ = fs.sockets(pid, func(_ int, inode uint32) bool { // some processes are not readable
 				if port, wanted := unknown[inode]; wanted {
 					found <- port
 					delete(unknown, inode)
@@ -133,7 +133,7 @@ func selfTime() time.Duration {
 	return time.Duration(self.Utime.Nano() + self.Stime.Nano())
 }
 
-// received reports whether a port is among those that were told.
+// received reports whether found delivers a port.
 func received(found <-chan uint16, port uint16) bool {
 	for {
 		select {
@@ -147,7 +147,7 @@ func received(found <-chan uint16, port uint16) bool {
 	}
 }
 
-// newProject makes a small project, and returns its directory.
+// newProject creates a small project and returns its directory.
 func newProject(b *testing.B, in string, n int) string {
 	b.Helper()
 	dir := filepath.Join(in, fmt.Sprint("project", n))

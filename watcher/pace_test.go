@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// after writes what comes of scans that each take this long: the pauses after them, those that are stretched with an asterisk.
-// The scans with these numbers bring something new.
+// after performs scans that each take this long and returns the pauses after them. An asterisk marks a stretched pause.
+// The scans with the given indexes bring news.
 func (p *pace) after(took time.Duration, times int, news ...int) (pauses []string) {
 	for i := range times {
 		time.Sleep(p.pause + took)
@@ -78,7 +78,7 @@ func TestPace(t *testing.T) {
 	}
 }
 
-// repeats writes a word that is there n times in a row once, with ×n.
+// repeats writes a word that occurs n times in a row once, with ×n.
 func repeats(words []string) string {
 	var list []string
 	for i := 0; i < len(words); {
@@ -129,15 +129,15 @@ func TestPaceAtOnce(t *testing.T) {
 	}
 }
 
-// TestPaceSpent spends CPU time, and writes the pauses after the scans that follow.
+// TestPaceSpent spends CPU time and checks the pauses after the following scans.
 func TestPaceSpent(t *testing.T) {
 	const ms = time.Millisecond
 	tests := []struct {
 		name   string
-		spent  []time.Duration // in a row, in a scan each
-		scans  int             // after that
+		spent  []time.Duration // CPU time of consecutive scans
+		scans  int             // number of scans after that
 		pauses string
-		asked  time.Duration // until a scan that the system asks for right after the spending; one of a person's always takes 20 ms
+		asked  time.Duration // pause before a scan that the system requests then; a person always waits 20 ms
 	}{
 		{"nothing", nil, 3, "1s×3", 20 * ms},
 		{"what is saved", []time.Duration{savings}, 3, "1s×4", 20 * ms},
@@ -150,7 +150,7 @@ func TestPaceSpent(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				p := pace{interval: time.Second}
-				p.spent(time.Hour) // in the first scan, which is free
+				p.spent(time.Hour) // the first scan is free
 				p.after(0, 1)
 				var pauses []string
 				for _, cpu := range tt.spent {
@@ -164,10 +164,10 @@ func TestPaceSpent(t *testing.T) {
 					pauses = append(pauses, text)
 				}
 				if got := p.atOnce(false); got != tt.asked {
-					t.Errorf("the system waits for %v, want %v", got, tt.asked)
+					t.Errorf("a request of the system waits for %v, want %v", got, tt.asked)
 				}
 				if got := p.atOnce(true); got != 20*ms {
-					t.Errorf("a person waits for %v", got)
+					t.Errorf("a request of a person waits for %v", got)
 				}
 				pauses = append(pauses, p.after(0, tt.scans)...)
 				if got := repeats(pauses); got != tt.pauses {
@@ -178,7 +178,7 @@ func TestPaceSpent(t *testing.T) {
 	}
 }
 
-// TestPaceSaves has a process that spends more than it may for an hour, and sees what it comes to.
+// TestPaceSaves overspends for an hour and checks the total CPU time.
 func TestPaceSaves(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const each = 50 * time.Millisecond
@@ -197,8 +197,8 @@ func TestPaceSaves(t *testing.T) {
 	})
 }
 
-// TestPaceOverslept has the computer sleep, and this program be stopped, between scans and within one. No clock is of importance but
-// the one that goes on meanwhile.
+// TestPaceOverslept has the computer sleep or this program stop, between scans and within one. Only the clock counts
+// that keeps running meanwhile.
 func TestPaceOverslept(t *testing.T) {
 	type wait struct{ expected, passed time.Duration }
 	tests := []struct {

@@ -28,7 +28,7 @@ func TestParseTable(t *testing.T) {
 	unbound := listeningAt("0.0.0.0:0", 11)
 	connection := listeningAt("127.0.0.1:3000", 12)
 	connection.state = 4
-	timeWait := openSocket{place: connection.place, gen: 13, state: 10} // no process has it any longer
+	timeWait := openSocket{place: connection.place, gen: 13, state: 10} // without a process
 	tests := []struct {
 		name    string
 		sockets []openSocket
@@ -61,10 +61,10 @@ func TestParseTable(t *testing.T) {
 	}
 }
 
-// TestTableSize compares the tables that the other tests are made with to real ones. On macOS 27 one with 89 sockets had 54,872
-// bytes, and one that was withheld 48 (github.com/juspay/osfacts, tests/fixtures/darwin/macos27-pcblist.json). A program that looks
-// up there whose a connection is goes by 408 bytes for each socket from macOS 13 on, by 384 before, and by 208 more for TCP
-// (github.com/MetaCubeX/mihomo, component/process/process_darwin.go).
+// TestTableSize compares the tables of the other tests with real ones. On macOS 27 a table of 89 sockets had 54,872
+// bytes, and a withheld one 48 (github.com/juspay/osfacts, tests/fixtures/darwin/macos27-pcblist.json). The reader in
+// github.com/MetaCubeX/mihomo, component/process/process_darwin.go, expects 408 bytes per socket since macOS 13, 384
+// before, and 208 more for TCP.
 func TestTableSize(t *testing.T) {
 	for _, tt := range []struct {
 		name      string
@@ -84,11 +84,11 @@ func TestTableSize(t *testing.T) {
 func TestParseTableErrors(t *testing.T) {
 	so := listeningAt("127.0.0.1:3000", 5)
 	records := so.records(false)
-	// table puts records between a beginning and an end.
+	// table puts records between the two end records.
 	table := func(records ...[]byte) []byte {
 		return append(append(xinpgen(1, 1000), bytes.Join(records, nil)...), xinpgen(1, 1000)...)
 	}
-	// resized returns the records with one that says it has so many bytes, and has.
+	// resized returns the records with the size of one changed, in its header and in fact.
 	resized := func(at, size int) [][]byte {
 		changed := append([][]byte(nil), records...)
 		changed[at] = record(append(append([]byte(nil), records[at]...), make([]byte, 256)...)[:size])
@@ -131,7 +131,7 @@ func TestParseTableErrors(t *testing.T) {
 			t.Errorf("cut off after %d bytes: got %q and no error", n, formatTable(got))
 		}
 	}
-	// What tells nothing here may change.
+	// Records without needed fields may change.
 	if got, _, err := parseTable(table(resized(2, 48)...), 0); len(got) != 1 || err != nil {
 		t.Errorf("with a larger buffer record: got %q, %v", formatTable(got), err)
 	}
@@ -161,7 +161,7 @@ func FuzzParseTable(f *testing.F) {
 	})
 }
 
-// BenchmarkParseTable reads a table of 500 sockets, of which 50 listen.
+// BenchmarkParseTable reads a table of 500 sockets, 50 of them listening.
 func BenchmarkParseTable(b *testing.B) {
 	var sockets []openSocket
 	for i := range 500 {

@@ -11,7 +11,7 @@ import (
 	"testing"
 )
 
-// The first portable scan proves that it sees both address families, and leaves no trace of the proof.
+// TestPortable checks that the first portable scan proves to see both address families, and leaves no trace.
 func TestPortable(t *testing.T) {
 	port := listen(t, "tcp4", "127.0.0.1:0")
 	src := portable(false)
@@ -26,19 +26,19 @@ func TestPortable(t *testing.T) {
 		}
 		for _, l := range s.Listeners {
 			if l.Owner.PID == int32(os.Getpid()) && l.Port != port {
-				t.Errorf("port %d is of the scan itself", l.Port)
+				t.Errorf("port %d is the witness of the scan", l.Port)
 			}
 		}
 	}
 }
 
-// TestSourceOr has scans fail or not, and a second source stand in for the first one.
+// TestSourceOr has scans that work or fail, and a second source as a substitute for the first.
 func TestSourceOr(t *testing.T) {
 	tests := []struct {
 		name  string
-		first string // what each of its scans does: f fails, c ends the context and fails, anything else succeeds
-		want  string // whose snapshot each scan returned, or a minus sign for none
-		said  string // what else happened
+		first string // a letter per scan: f fails, c ends the context and fails, others work
+		want  string // the source of each snapshot, or a minus sign
+		said  string // other calls
 	}{
 		{"it works", "ok", "11", ""},
 		{"it never works", "f", "222", "closed 1, opened 2, "},
@@ -93,7 +93,7 @@ func TestSourceOr(t *testing.T) {
 	}
 }
 
-// TestProven has a scan that is blind to all but one listener, and so must not be believed at first.
+// TestProven has a scan that sees only one listener, so the scan must not be trusted.
 func TestProven(t *testing.T) {
 	needIPv6(t)
 	port := listen(t, "tcp4", "127.0.0.1:0")
@@ -111,14 +111,14 @@ func TestProven(t *testing.T) {
 	}
 	src := s.proven()
 	defer src.close()
-	for range 2 { // it does not become true by repetition
+	for range 2 { // repetition does not make it complete
 		if snapshot, err := src.scan(t.Context()); err == nil || !strings.Contains(err.Error(), "tcp6") {
-			t.Errorf("found %q, %v, want that it lacks tcp6", found(snapshot, port), err)
+			t.Errorf("found %q, %v, want an error about tcp6", found(snapshot, port), err)
 		}
 	}
 }
 
-// TestSure has gopsutil fail without a word, which leaves out what listens on an address family.
+// TestSure has a gopsutil that silently omits the listeners of an address family.
 func TestSure(t *testing.T) {
 	needIPv6(t)
 	mine := []uint16{listen(t, "tcp4", "127.0.0.1:0"), listen(t, "tcp6", "[::1]:0")}
@@ -144,7 +144,7 @@ func TestSure(t *testing.T) {
 				}
 				return seen, err
 			})
-			for range 2 { // a scan that was not believed is not the first one
+			for range 2 { // a failed scan does not count as the first one
 				if _, err := scan(t.Context()); text(err) != tt.want {
 					t.Errorf("got the error %v, want %q", err, tt.want)
 				}
@@ -153,10 +153,10 @@ func TestSure(t *testing.T) {
 			for range 2 {
 				seen, err := scan(t.Context())
 				if err != nil || len(seen.Holders(mine[0])) != 1 || len(seen.Holders(mine[1])) != 1 {
-					t.Errorf("when nothing fails any longer, port %d has %q, %d has %q, %v", mine[0], found(seen, mine[0]), mine[1], found(seen, mine[1]), err)
+					t.Errorf("after the failures, port %d has %q, %d has %q, %v", mine[0], found(seen, mine[0]), mine[1], found(seen, mine[1]), err)
 				}
 			}
-			// Two scans are made at a time for as long as they are not believed, and after that one.
+			// An incomplete scan is made twice each time. After the first complete pair there is one scan at a time.
 			if want := map[bool]int{true: 6, false: 4}[len(tt.without) > 0]; scans != want {
 				t.Errorf("%d scans were made, want %d", scans, want)
 			}
@@ -164,7 +164,7 @@ func TestSure(t *testing.T) {
 	}
 }
 
-// without returns the listeners as they are without some of their addresses.
+// without returns the listeners without their hidden addresses.
 func without(all []Listener, hidden func(netip.Addr) bool) []Listener {
 	var left []Listener
 	for _, l := range all {
@@ -175,7 +175,7 @@ func without(all []Listener, hidden func(netip.Addr) bool) []Listener {
 	return left
 }
 
-// TestUnavailable listens for real where nobody can, and where somebody does.
+// TestUnavailable tries to listen on an address that no machine has, and on a taken one.
 func TestUnavailable(t *testing.T) {
 	needLoopback(t)
 	taken, err := net.Listen("tcp4", "127.0.0.1:0")

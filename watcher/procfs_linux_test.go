@@ -16,13 +16,13 @@ func TestProcfs(t *testing.T) {
 		t.Errorf("pids are %v, %v", pids, err)
 	}
 
-	// More files than one reading of the directory brings.
+	// These are more files than one read of the directory returns.
 	null, err := os.Open(os.DevNull)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer null.Close()
-	const many = 1800 // below any usual limit together with the rest
+	const many = 1800 // below the usual limits, with the other files
 	var copies []int
 	defer func() {
 		for _, fd := range copies {
@@ -32,7 +32,7 @@ func TestProcfs(t *testing.T) {
 	for range many {
 		fd, err := unix.FcntlInt(null.Fd(), unix.F_DUPFD_CLOEXEC, 3)
 		if err != nil {
-			t.Skip("so many files may not be open:", err)
+			t.Skip("cannot open that many files:", err)
 		}
 		copies = append(copies, fd)
 	}
@@ -59,10 +59,10 @@ func TestProcfs(t *testing.T) {
 		t.Errorf("socket %d is not among %v", inode, found)
 	}
 	if _, ok := p.socketAt(self, int(null.Fd())); ok {
-		t.Error("a device is a socket")
+		t.Error("a device counts as a socket")
 	}
 	if _, ok := p.socketAt(self, 1<<30); ok {
-		t.Error("a file that is not open is a socket")
+		t.Error("a closed file counts as a socket")
 	}
 	calls := 0
 	if err := p.sockets(self, func(int, uint32) bool { calls++; return false }); calls != 1 || err != nil {

@@ -17,8 +17,7 @@ import (
 
 const heading = "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode\n"
 
-// procLine writes a line as the kernel does. The words of an address are in the machine's order, and there are four of them or
-// one.
+// procLine returns a line as the kernel writes it. An address has one or four words in native byte order.
 func procLine(ip []byte, port uint16, state string, uid, inode uint32) string {
 	var addr strings.Builder
 	for word := range slices.Chunk(ip, 4) {
@@ -133,7 +132,7 @@ func FuzzParseProcLine(f *testing.F) {
 	})
 }
 
-// inodeOf returns the number of an open socket.
+// inodeOf returns the inode number of an open socket.
 func inodeOf(t testing.TB, socket syscall.Conn) uint32 {
 	t.Helper()
 	raw, err := socket.SyscallConn()
@@ -147,10 +146,10 @@ func inodeOf(t testing.TB, socket syscall.Conn) uint32 {
 	return uint32(st.Ino)
 }
 
-// TestListings has both ways to list sockets agree on sockets of all kinds, while there are connections of theirs, too.
+// TestListings checks that both ways to list sockets agree. There are sockets of all kinds, and connections.
 func TestListings(t *testing.T) {
 	needIPv6(t)
-	mine := map[uint32]string{} // by inode, the addresses and ports
+	mine := map[uint32]string{} // addresses and ports by inode
 	add := func(addr string, port uint16, options ...option) uint16 {
 		socket, port := listenRaw(t, netip.MustParseAddr(addr), port, options...)
 		mine[inodeOf(t, socket)] = netip.AddrPortFrom(netip.MustParseAddr(addr).Unmap(), port).String()
@@ -162,21 +161,21 @@ func TestListings(t *testing.T) {
 	}
 	add("192.0.2.1", 0, ipFreeBind)
 	add("::", 0)         // dual-stack
-	add("::", 0, v6only) // and not
+	add("::", 0, v6only) // not dual-stack
 	group := add("127.0.0.1", 0, reusePort)
 	add("127.0.0.1", group, reusePort)
 	add("127.0.0.1", group, reusePort)
 	add("::", add("0.0.0.0", 0), v6only) // one port in both families
 
 	multipath := net.ListenConfig{}
-	multipath.SetMultipathTCP(true) // where the system has it
+	multipath.SetMultipathTCP(true) // if the system has it
 	server, err := multipath.Listen(t.Context(), "tcp4", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer server.Close()
 	mine[inodeOf(t, server.(*net.TCPListener))] = server.Addr().String()
-	others := map[uint32]bool{} // that do not listen
+	others := map[uint32]bool{} // sockets that do not listen
 	for i := range 4 {
 		client, err := net.Dial("tcp4", server.Addr().String())
 		if err != nil {
@@ -189,7 +188,7 @@ func TestListings(t *testing.T) {
 		}
 		defer accepted.Close()
 		others[inodeOf(t, client.(*net.TCPConn))], others[inodeOf(t, accepted.(*net.TCPConn))] = true, true
-		if i%2 == 0 { // the end that closes first is left in TIME_WAIT
+		if i%2 == 0 { // the end that closes first enters TIME_WAIT
 			accepted.Close()
 			client.Close()
 		}
@@ -200,7 +199,7 @@ func TestListings(t *testing.T) {
 	}
 	for _, state := range []string{"01", "06"} {
 		if !strings.Contains(string(table), fmt.Sprintf(":%04X 0100007F:", portOf(server))) || !strings.Contains(string(table), " "+state+" ") {
-			t.Errorf("no connection is in state %s: this test proves too little", state)
+			t.Errorf("no connection is in state %s, so this test is too weak", state)
 		}
 	}
 

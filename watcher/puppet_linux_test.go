@@ -23,8 +23,8 @@ import (
 	"porttray/watcher/owner"
 )
 
-// A stage is where puppets play: processes that do as they are told, one order at a time. Each connects to the stage by itself,
-// whoever started it, and ends when the connection does: with the test at the latest.
+// A stage controls puppets: processes that obey one order at a time. Each connects to the stage by itself, whoever
+// started it. A puppet ends with its connection, at the latest with the test.
 type stage struct {
 	t       testing.TB
 	door    *net.UnixListener
@@ -34,7 +34,7 @@ type stage struct {
 
 // A puppet is one process on a stage.
 type puppet struct {
-	owner.Process // its identity only
+	owner.Process // only its identity
 	stage         *stage
 	conn          *net.UnixConn
 	pidfd         int
@@ -42,12 +42,12 @@ type puppet struct {
 
 func newStage(t testing.TB) *stage {
 	t.Helper()
-	dir, err := os.MkdirTemp("", "stage") // t.TempDir is too long for a socket's name
+	dir, err := os.MkdirTemp("", "stage") // t.TempDir is too long for the name of a socket
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { os.RemoveAll(dir) })
-	// Puppets whose parent has ended become children of this process, which then sees to it that they leave nothing behind.
+	// Orphaned puppets become children of this process, so that it can reap them.
 	if err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); err != nil {
 		t.Fatal(err)
 	}
@@ -63,12 +63,12 @@ func newStage(t testing.TB) *stage {
 	return s
 }
 
-// end ends all puppets, and returns when nothing is left of them.
+// end ends all puppets and returns after all have been reaped.
 func (s *stage) end() {
 	for _, p := range s.cast {
 		p.kill()
 	}
-	for _, p := range s.cast { // parents first, so that their children are this process's now
+	for _, p := range s.cast { // parents came first, so this process has the children now
 		for unix.Waitid(unix.P_PIDFD, p.pidfd, nil, unix.WEXITED, nil) == unix.EINTR {
 		}
 		unix.Close(p.pidfd)
@@ -83,7 +83,7 @@ func copyFile(from, to string) error {
 		return err
 	}
 	defer in.Close()
-	// A process started meanwhile would inherit the open file, and a file that is open for writing cannot be run
+	// A process started meanwhile would inherit the file. A file that is open for writing cannot be executed
 	// (golang.org/issue/22315).
 	syscall.ForkLock.RLock()
 	defer syscall.ForkLock.RUnlock()
@@ -95,7 +95,7 @@ func copyFile(from, to string) error {
 	return errors.Join(err, out.Close())
 }
 
-// disguised returns the path of a program that is a puppet, too, and has this name.
+// disguised returns the path of a puppet program with this name.
 func (s *stage) disguised(name string) string {
 	path := filepath.Join(filepath.Dir(s.program), name)
 	if err := os.Link(s.program, path); err != nil && !errors.Is(err, os.ErrExist) {
@@ -113,16 +113,16 @@ func (s *stage) enter() *puppet {
 	return s.meet()
 }
 
-// puppetCommand returns the command that plays a puppet which holds sockets from the start, written as NAME=FILE.
+// puppetCommand returns the command of a puppet that starts with these sockets, written as NAME=FILE.
 func puppetCommand(program, door string, sockets ...string) *exec.Cmd {
 	cmd := exec.Command(program, append([]string{door}, sockets...)...)
-	// With the race detector a process would otherwise wait for a second before it exits.
+	// With the race detector a process waits for a second before it exits.
 	cmd.Env = append(os.Environ(), "PORTTRAY_TEST_ROLE=puppet", "GORACE=atexit_sleep_ms=0")
 	cmd.Stderr = os.Stderr
 	return cmd
 }
 
-// meet returns the puppet that enters next.
+// meet returns the next puppet that connects.
 func (s *stage) meet() *puppet {
 	s.t.Helper()
 	s.door.SetDeadline(time.Now().Add(patience))
@@ -142,7 +142,7 @@ func (s *stage) meet() *puppet {
 	return p
 }
 
-// tell gives a puppet an order, with a file or without, and returns what it answers.
+// tell sends an order to a puppet, optionally with a file, and returns the answer.
 func (p *puppet) tell(order string, file ...*os.File) (answer string, given *os.File) {
 	p.stage.t.Helper()
 	if err := sendMessage(p.conn, order, file...); err != nil {
@@ -165,21 +165,21 @@ func (p *puppet) hear() (said string, given *os.File) {
 	return said, given
 }
 
-// listen has the puppet listen, and returns the port.
+// listen makes the puppet listen and returns the port.
 func (p *puppet) listen(name, addr string) uint16 {
 	p.stage.t.Helper()
 	answer, _ := p.tell("listen " + name + " " + addr)
 	return uint16(number(p.stage.t, answer))
 }
 
-// bear has the puppet start another, which holds the named sockets as well.
+// bear makes the puppet start another one, which inherits the named sockets.
 func (p *puppet) bear(names ...string) *puppet {
 	p.stage.t.Helper()
 	p.tell(strings.Join(append([]string{"bear"}, names...), " "))
 	return p.stage.meet()
 }
 
-// become has the puppet execute the program of that name. It keeps its sockets.
+// become makes the puppet exec the program of that name. It keeps its sockets.
 func (p *puppet) become(name string) {
 	p.stage.t.Helper()
 	if err := sendMessage(p.conn, "become "+p.stage.disguised(name)); err != nil {
@@ -189,7 +189,7 @@ func (p *puppet) become(name string) {
 	p.conn = p.stage.meet().conn
 }
 
-// pass has the puppet give a socket to another; it keeps its own copy.
+// pass makes the puppet send a socket to another. It keeps its own copy.
 func (p *puppet) pass(name string, to *puppet) {
 	p.stage.t.Helper()
 	_, file := p.tell("give " + name)
@@ -197,7 +197,7 @@ func (p *puppet) pass(name string, to *puppet) {
 	file.Close()
 }
 
-// kill returns when the puppet has ended. It stays a zombie until its parent waits for it.
+// kill kills the puppet and waits for its end. It stays a zombie until its parent reaps it.
 func (p *puppet) kill() {
 	p.stage.t.Helper()
 	p.conn.Close()
@@ -214,7 +214,7 @@ func (p *puppet) kill() {
 	}
 }
 
-// rolePuppet obeys. The arguments are the stage's door and the sockets it was started with.
+// rolePuppet obeys orders. Its arguments are the address of the stage and the initial sockets.
 func rolePuppet(args []string) error {
 	conn, err := net.DialUnix("unixpacket", nil, &net.UnixAddr{Name: args[0], Net: "unixpacket"})
 	if err != nil {
@@ -237,7 +237,7 @@ func rolePuppet(args []string) error {
 			err = sendMessage(conn, answer, file)
 		}
 		if err != nil {
-			return nil // the test has lost interest
+			return nil // the test has closed the connection
 		}
 		order, given, err := receiveMessage(conn)
 		if err != nil {
@@ -250,7 +250,7 @@ func rolePuppet(args []string) error {
 	}
 }
 
-// A body is a puppet seen from inside.
+// A body is the inside of a puppet.
 type body struct {
 	door    string
 	sockets map[string]*os.File
@@ -271,11 +271,11 @@ func (b *body) obey(order []string, given *os.File) (answer string, give *os.Fil
 	case "take":
 		b.sockets[args[0]] = given
 		return "taken", nil, nil
-	case "copy": // NAME, which gets another descriptor that nobody closes
+	case "copy": // NAME; opens another descriptor that stays open
 		fd, err := unix.FcntlInt(b.sockets[args[0]].Fd(), unix.F_DUPFD_CLOEXEC, 3)
 		b.spare = append(b.spare, os.NewFile(uintptr(fd), args[0]))
 		return "copied", nil, err
-	case "files": // N, so many are open
+	case "files": // N; holds that many files open
 		return "done", nil, b.hold(args[0])
 	case "bear":
 		program, err := os.Executable()
@@ -288,7 +288,7 @@ func (b *body) obey(order []string, given *os.File) (answer string, give *os.Fil
 			cmd.ExtraFiles = append(cmd.ExtraFiles, b.sockets[name])
 		}
 		return "born", nil, cmd.Start()
-	case "bury": // children that have ended
+	case "bury": // reaps ended children
 		for {
 			if pid, err := unix.Wait4(-1, nil, unix.WNOHANG, nil); pid <= 0 || err != nil {
 				return "buried", nil, nil
@@ -313,7 +313,7 @@ func (b *body) listen(name, addr string, share bool) (port uint16, err error) {
 	}}
 	network := "tcp"
 	if place, err := netip.ParseAddrPort(addr); err == nil && place.Addr().Is4() {
-		network = "tcp4" // or the wildcard is that of both families
+		network = "tcp4" // otherwise the wildcard is dual-stack
 	}
 	l, err := config.Listen(context.Background(), network, addr)
 	if err != nil {
@@ -338,11 +338,11 @@ func (b *body) hold(n string) error {
 	return err
 }
 
-// become replaces this program by another, which gets the sockets.
+// become execs another program with the same sockets.
 func (b *body) become(program string) error {
 	args := []string{program, b.door}
 	for name, file := range b.sockets {
-		if _, err := unix.FcntlInt(file.Fd(), unix.F_SETFD, 0); err != nil { // not to be closed
+		if _, err := unix.FcntlInt(file.Fd(), unix.F_SETFD, 0); err != nil { // so that exec keeps it open
 			return err
 		}
 		args = append(args, fmt.Sprintf("%s=%d", name, file.Fd()))
@@ -350,14 +350,14 @@ func (b *body) become(program string) error {
 	return syscall.Exec(program, args, os.Environ())
 }
 
-// endMainThread ends the thread by whose id the process is known. All others live on.
+// endMainThread ends the main thread, whose ID is the PID. All other threads continue.
 func endMainThread() error {
 	release := make(chan struct{})
 	defer close(release)
 	for range 1000 {
 		found := make(chan bool)
 		go func() {
-			runtime.LockOSThread() // until release, so that the next one gets another thread
+			runtime.LockOSThread() // until release, so that the next goroutine gets another thread
 			defer runtime.UnlockOSThread()
 			if unix.Gettid() != unix.Getpid() {
 				found <- false
@@ -370,7 +370,7 @@ func endMainThread() error {
 		if !<-found {
 			continue
 		}
-		for { // until the system has seen it, too
+		for { // until the system shows the end
 			stat, err := os.ReadFile("/proc/self/stat")
 			if err != nil || strings.Contains(string(stat), ") Z ") {
 				return err
@@ -381,7 +381,7 @@ func endMainThread() error {
 	return errors.New("nothing runs on the main thread")
 }
 
-// sendMessage sends text and a file, perhaps, in one piece.
+// sendMessage sends text, and optionally a file, as one message.
 func sendMessage(conn *net.UnixConn, text string, file ...*os.File) error {
 	var rights []byte
 	for _, f := range file {

@@ -8,22 +8,22 @@ import (
 	"testing"
 )
 
-// A realServer is one that people run, started the way they do. In its arguments, directory and files DIR stands for a
-// directory of the test's own, which holds the person's home directory.
+// A realServer is a server started the usual way. In its arguments, directory and files, DIR stands for the directory
+// of the test. That holds the home directory of the person.
 type realServer struct {
 	name     string
-	needs    string            // programs, the first of which are installed by .ci/run; the others come after a vertical bar
+	needs    string            // programs; .ci/run installs those before the vertical bar
 	files    map[string]string // below DIR
-	prepare  string            // a command that goes before, in the same directory and as the same user
+	prepare  string            // an earlier command in the same directory, as the same user
 	dir      string            // the working directory
 	args     string
-	workers  int  // children that it starts
+	workers  int  // number of children
 	unrooted bool // it does not run as root
-	stranger bool // the person who looks is not the one who runs it
+	stranger bool // another user looks
 	want     string
 }
 
-// What the servers serve.
+// These are the contents that the servers use.
 const (
 	pyproject = "[project]\nname = \"shop\"\n"
 	npm       = `{"name": "shop", "private": true}`
@@ -33,7 +33,7 @@ s.bind(("127.0.0.1", int(sys.argv[1])))
 s.listen()
 time.sleep(3600)
 `
-	// Listens at the addresses before the two dashes, and takes the rest for its command line, as a program does that sets a title.
+	// standInPy listens at the addresses before "--" and shows the rest as its command line.
 	standInPy = `import ctypes, os, socket, sys, time
 dashes = sys.argv.index("--")
 places, line = [a.rsplit(":", 1) for a in sys.argv[1:dashes]], sys.argv[dashes + 1:]
@@ -46,7 +46,7 @@ ctypes.memmove(start, text, min(len(text), end - start - 1))
 ctypes.CDLL(None).prctl(15, os.path.basename(line[0]).encode()[:15], 0, 0, 0)
 time.sleep(3600)
 `
-	// A master starts workers that have a socket each. With an argument it ends then, and its workers go on.
+	// workersPy starts workers with a socket each. With an argument it then ends, and they continue.
 	workersPy = `import os, socket, sys, time
 for _ in range(3):
     if os.fork() == 0:
@@ -58,7 +58,7 @@ for _ in range(3):
 if len(sys.argv) < 2:
     time.sleep(3600)
 `
-	// What holds the sockets of two apps, and starts both.
+	// holderPy holds the sockets of two apps and starts both.
 	holderPy = `import ctypes, os, socket, sys, time
 held = [socket.create_server(("127.0.0.1", p)) for p in (5601, 5602)]
 for app in sys.argv[1:]:
@@ -101,8 +101,8 @@ http {
 `
 )
 
-// TestRealServers starts servers and compares what a person sees of them: the port, the name, the further ports of the same
-// server, the section, and who answers for it. The rows come from a whole Watcher.
+// TestRealServers starts servers and compares their rows: the port, the name, the further ports, the section, and the
+// process that listens. The rows come from a whole Watcher.
 func TestRealServers(t *testing.T) {
 	tests := []realServer{
 		{name: "http.server", needs: "python3", files: map[string]string{"home/shop/pyproject.toml": pyproject},
@@ -120,7 +120,7 @@ func TestRealServers(t *testing.T) {
 		{name: "gunicorn with workers", needs: "gunicorn",
 			files: map[string]string{"home/shop/pyproject.toml": "[tool.poetry]\nname = \"shop\"\n", "home/shop/app.py": wsgiPy},
 			dir:   "DIR/home/shop", args: "gunicorn --workers 3 --bind 127.0.0.1:8000 app:app", workers: 3, want: "8000 shop · Gunicorn"},
-		// The supervisor that reloads it does not listen.
+		// The reloading supervisor does not listen.
 		{name: "Django", needs: "django-admin", files: map[string]string{"home/blog/": ""}, prepare: "django-admin startproject site_ .",
 			dir: "DIR/home/blog", args: "/usr/bin/python3 manage.py runserver", workers: 1, want: "8000 blog · Django by a child"},
 		{name: "Redis", needs: "redis-server", files: map[string]string{"data/": ""},
@@ -175,7 +175,7 @@ func TestRealServers(t *testing.T) {
 		tests = append(tests, realServer{name: c.name, needs: "python3", files: map[string]string{"standin.py": standInPy}, dir: "/",
 			args: "python3 DIR/standin.py " + c.listens + " -- " + c.line, want: c.want})
 	}
-	// What works for other programs, in the directory of a project.
+	// These programs work for other programs, in the directory of a project.
 	for _, c := range []struct{ listens, line, want string }{
 		{"0.0.0.0:40667", "java -cp gradle-launcher-4.4.1.jar org.gradle.launcher.daemon.bootstrap.GradleDaemon 4.4.1", "40667 shop · Gradle (other, exposed)"},
 		{"127.0.0.1:40668", "bazel(shop) --add-opens=java.base/java.lang=ALL-UNNAMED -jar A-server.jar", "40668 shop · Bazel (other)"},
@@ -239,17 +239,17 @@ func (tt realServer) run(t *testing.T) {
 	p.open(t, dir, program).expect(t, want)
 }
 
-// in puts a directory in the place of DIR.
+// in replaces DIR with a directory.
 func (tt realServer) in(dir, text string) string { return strings.ReplaceAll(text, "DIR", dir) }
 
-// line returns the words of a command line, the first of which is a path.
+// line returns the words of a command line. The first word becomes a path.
 func (tt realServer) line(dir, text string) []string {
 	words := strings.Fields(tt.in(dir, text))
 	words[0] = find(words[0])
 	return words
 }
 
-// plant writes the files. Directories without any belong to the user that the server runs as.
+// plant writes the files. A name that ends with a slash is a directory of the user who runs the server.
 func (tt realServer) plant(t *testing.T, dir string, user int) {
 	t.Helper()
 	for name, text := range tt.files {
@@ -272,8 +272,8 @@ func (tt realServer) plant(t *testing.T, dir string, user int) {
 	}
 }
 
-// find returns the path of a program, or nothing if it is not installed. Debian keeps those of PostgreSQL and of system services
-// where they are not found by name.
+// find returns the path of a program, or "" if it is not installed. On Debian, PostgreSQL and some system services are
+// not in PATH.
 func find(name string) string {
 	if path, err := exec.LookPath(name); err == nil {
 		return path

@@ -14,7 +14,7 @@ import (
 	"porttray/watcher/owner/engine"
 )
 
-// runs returns a trait by which a listener's process runs a program in a directory.
+// runs sets the program and the directory of the process.
 func runs(exe, dir string) trait {
 	return func(l *Listener) { l.Owner.Exe, l.Owner.Dir = exe, dir }
 }
@@ -62,7 +62,7 @@ func TestSameServer(t *testing.T) {
 	}
 }
 
-// TestRestarts has a server close and come back, in one look or later.
+// TestRestarts has a server that closes and comes back, in one scan or later.
 func TestRestarts(t *testing.T) {
 	first := serves(80, 7, in(shop), by(vite))
 	second, third := serves(80, 8, in(shop), by(vite)), serves(80, 9, in(shop), by(vite))
@@ -71,7 +71,7 @@ func TestRestarts(t *testing.T) {
 	exits := map[owner.ID]owner.Exit{first.Owner.ID(): {How: owner.Exited, Status: 1}}
 	for _, tt := range []struct {
 		name  string
-		looks map[time.Duration][]Listener // from then on
+		looks map[time.Duration][]Listener // by start time
 		exits map[owner.ID]owner.Exit
 		want  []string
 	}{
@@ -136,7 +136,7 @@ func TestRestarts(t *testing.T) {
 	}
 }
 
-// factsOf returns the facts of the one of the listeners whose owner has that PID.
+// factsOf returns the facts of the listener whose owner has that PID.
 func factsOf(pid int32, listeners ...Listener) owner.Facts {
 	for _, l := range listeners {
 		if l.Owner.PID == pid {
@@ -199,18 +199,18 @@ func TestReason(t *testing.T) {
 	}
 }
 
-// A process that closes its port first and ends later explains the closing, once.
+// TestExplained has a process that closes its port and ends later. The end explains the closing, once.
 func TestExplained(t *testing.T) {
 	l := serves(80, 7)
 	exit := owner.Exit{How: owner.Killed, Signal: "SIGINT"}
 	s := state{memory: recollection{closings: []closing{{Event: Event{Kind: Closed, Server: Alone(l), Reason: Reason{Cause: OwnerGoesOn}}, at: time.Now(), left: []uint16{l.Port}}}}}
 	explained := func() bool { return s.memory.explain(s.better) }
 	if explained() {
-		t.Error("explained by nothing")
+		t.Error("explained without an end")
 	}
 	s.now.Exits = map[owner.ID]owner.Exit{serves(80, 8).Owner.ID(): exit}
 	if explained() {
-		t.Error("explained by another process's end")
+		t.Error("explained by the end of another process")
 	}
 	s.now.Exits = map[owner.ID]owner.Exit{l.Owner.ID(): exit}
 	if !explained() || len(s.memory.late) != 1 || !s.memory.late[0].Reason.Interrupted() || s.memory.late[0].ID() != l.ID() {
@@ -221,10 +221,10 @@ func TestExplained(t *testing.T) {
 	}
 	s.memory.closings[0].Reason, s.memory.closings[0].left = Reason{Cause: OwnerGoesOn}, nil
 	if explained() {
-		t.Error("what came back on its port is explained by the end that it had later")
+		t.Error("the closing of a server that came back is explained by its later end")
 	}
 	s.memory.closings[0].Reason = Reason{Cause: ContainerStopped}
 	if explained() {
-		t.Errorf("a container is said to have stopped by what its engine did to the forwarder: %v", s.memory.closings[0].Reason)
+		t.Errorf("the end of the forwarder replaced the reason of a container: %v", s.memory.closings[0].Reason)
 	}
 }

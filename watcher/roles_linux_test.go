@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-// systemRole is what TestMain does in the roles that only this system has.
+// systemRole runs the roles that only Linux has.
 func systemRole(m *testing.M, role string, args []string) error {
 	switch role {
 	case "open":

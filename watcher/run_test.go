@@ -13,17 +13,17 @@ import (
 	"time"
 )
 
-// A look is what one scan of a machine comes to.
+// A look is the result of one scan of a machine.
 type look struct {
 	sees    string // the listeners, as parse reads them
-	witness bool   // sees as well what this process really listens on
+	witness bool   // sees the real listeners of this process, too
 	err     error
 	takes   time.Duration
-	deaf    bool // does not stop when its context is done
-	search  bool // goes on in the next look
+	deaf    bool // ignores the end of its context
+	search  bool // the search continues in the next look
 }
 
-// A machine is a system under a Watcher: each scan of it is the next of its looks, and the last one is repeated for ever.
+// A machine is a system under a Watcher. Each scan returns the next look; the last one repeats.
 type machine struct {
 	t     *testing.T
 	start time.Time
@@ -31,7 +31,7 @@ type machine struct {
 	mu       sync.Mutex
 	looks    []look
 	scanning bool
-	began    []time.Duration // when each scan was begun
+	began    []time.Duration // start times of the scans
 }
 
 func newMachine(t *testing.T, looks ...look) *machine {
@@ -86,7 +86,7 @@ func (m *machine) end() {
 	m.scanning = false
 }
 
-// own returns what this process really listens on.
+// own returns the real listeners of this process.
 func own(t *testing.T) []Listener {
 	s, err := Scan(t.Context())
 	if err != nil {
@@ -95,7 +95,7 @@ func own(t *testing.T) []Listener {
 	return slices.DeleteFunc(s.Listeners, func(l Listener) bool { return int(l.Owner.PID) != listed(os.Getpid()) })
 }
 
-// report writes an update in one line that begins with the time since the machine's start.
+// report formats an update as one line. It begins with the time since the start of the machine.
 func (m *machine) report(u Update) string {
 	line := fmt.Sprintf("%v [%s]", time.Since(m.start), format(u.Snapshot.Listeners...))
 	if len(u.Events) > 0 {
@@ -110,12 +110,12 @@ func (m *machine) report(u Update) string {
 	return line
 }
 
-// follow runs w for a while and returns a line for every update.
+// follow runs w for a time span and returns a line per update.
 func (m *machine) follow(w *Watcher, span time.Duration) []string {
 	return m.followAs(w, span, m.report)
 }
 
-// followAs does the same with lines that write makes.
+// followAs is follow with another format.
 func (m *machine) followAs(w *Watcher, span time.Duration, write func(Update) string) []string {
 	ctx, cancel := context.WithCancel(m.t.Context())
 	updates := make(chan Update)
@@ -139,12 +139,12 @@ var (
 	incomplete = "the system's list of listeners is incomplete: it lacks "
 )
 
-// A runTest is what comes of a machine's first 20 seconds.
+// A runTest checks the first 20 seconds of a machine.
 type runTest struct {
 	name  string
 	looks []look
 	gone  int32    // a PID that has ended
-	want  []string // as report writes them
+	want  []string // in the format of report
 }
 
 func (tt runTest) run(t *testing.T) {
@@ -289,7 +289,7 @@ func TestRun(t *testing.T) {
 	}
 }
 
-// TestRunLostFamily has scans without anything of an address family. Each is followed at once by one that should see a witness.
+// TestRunLostFamily has scans without any listener of an address family. A scan with a witness follows each at once.
 func TestRunLostFamily(t *testing.T) {
 	needIPv6(t)
 	tests := []runTest{
@@ -303,7 +303,7 @@ func TestRunLostFamily(t *testing.T) {
 			gone:  7,
 			want:  []string{"0s [80/7]", "250ms [80/7] stale: " + incomplete + "tcp4", "1.25s [] closed 80/7"},
 		}, {
-			name:  "blind to both, again and again", // which is one error
+			name:  "blind to both, again and again", // counts as one error
 			looks: []look{{sees: "80/7 90/8@::1"}, {}},
 			want:  []string{"0s [80/7 90/8@::1]", "250ms [80/7 90/8@::1] stale: " + incomplete + "tcp4 and tcp6"},
 		}, {
@@ -349,7 +349,7 @@ func TestRunLostFamily(t *testing.T) {
 		t.Run(tt.name, tt.run)
 	}
 	if left := own(t); len(left) > 0 {
-		t.Errorf("the witnesses listen on: %s", format(left...))
+		t.Errorf("witnesses still listen: %s", format(left...))
 	}
 }
 
@@ -360,7 +360,7 @@ func TestRunInterval(t *testing.T) {
 		interval time.Duration
 		looks    []look
 		skip     int
-		want     []time.Duration // when scans began, after those that are skipped
+		want     []time.Duration // start times of the scans, without the skipped ones
 	}{
 		{"default", 0, []look{{}}, 0, []time.Duration{0, 1000 * ms, 2000 * ms, 3000 * ms}},
 		{"default, after half a minute", 0, []look{{}}, 28, []time.Duration{28_000 * ms, 29_000 * ms, 30_000 * ms, 32_000 * ms, 34_000 * ms}},
@@ -392,7 +392,7 @@ func TestRunInterval(t *testing.T) {
 	}
 }
 
-// TestRunWake asks for scans. Those that nobody asks for come at 0, 1 and 2 seconds.
+// TestRunWake requests scans. Without requests, scans come at 0, 1 and 2 seconds.
 func TestRunWake(t *testing.T) {
 	const ms = time.Millisecond
 	times := func(n int, from, step time.Duration) []time.Duration {
@@ -405,8 +405,8 @@ func TestRunWake(t *testing.T) {
 	tests := []struct {
 		name  string
 		takes time.Duration
-		asks  []time.Duration // when
-		want  []time.Duration // when scans began, in the first two seconds
+		asks  []time.Duration // times of the requests
+		want  []time.Duration // start times of the scans in the first two seconds
 	}{
 		{"never", 0, nil, []time.Duration{0, 1000 * ms, 2000 * ms}},
 		{"between scans", 0, []time.Duration{300 * ms}, []time.Duration{0, 300 * ms, 1300 * ms}},
@@ -442,12 +442,12 @@ func TestRunWake(t *testing.T) {
 	}
 }
 
-// TestRunSlowReader has a reader that takes the first update and then none for a while.
+// TestRunSlowReader has a reader that takes the first update and then pauses.
 func TestRunSlowReader(t *testing.T) {
 	tests := []struct {
 		name  string
 		looks []look
-		want  string // what the reader gets next, after 9.5 seconds if not later
+		want  string // the next update, read after 9.5 seconds or later
 	}{
 		{
 			name:  "several changes",
@@ -500,7 +500,7 @@ func TestRunEnds(t *testing.T) {
 	tests := []struct {
 		name  string
 		look  look
-		reads bool // somebody receives the updates
+		reads bool // a reader receives the updates
 	}{
 		{"between scans", look{sees: "80/7"}, true},
 		{"while it scans", look{takes: 5 * time.Second}, true},
@@ -509,7 +509,7 @@ func TestRunEnds(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) { // which also waits for all goroutines
+			synctest.Test(t, func(t *testing.T) { // synctest waits for all goroutines
 				ctx, cancel := context.WithCancel(t.Context())
 				m := newMachine(t, tt.look)
 				updates := make(chan Update, 1)
@@ -523,14 +523,14 @@ func TestRunEnds(t *testing.T) {
 				}()
 				time.Sleep(1500 * time.Millisecond)
 				if ended {
-					t.Fatal("Run has returned before the end of its context")
+					t.Fatal("Run returned before the end of its context")
 				}
 				cancel()
 				synctest.Wait()
 				if !ended {
-					t.Error("Run goes on after the end of its context")
+					t.Error("Run is still running after the end of its context")
 				}
-				time.Sleep(tt.look.takes) // a deaf scan ends by itself
+				time.Sleep(tt.look.takes) // a deaf scan ends after this time
 				if len(updates) > 1 || len(updates) == 1 && (<-updates).Err != nil {
 					t.Error("the end was delivered as an error")
 				}

@@ -12,17 +12,17 @@ import (
 	"testing"
 )
 
-// An option is a socket option that is to be on.
+// An option is a socket option to turn on.
 type option struct{ level, name int }
 
-// Package syscall has not all of these on every processor.
+// On some processors package syscall lacks some of these.
 var (
 	reusePort    = option{syscall.SOL_SOCKET, 15}
 	ipFreeBind   = option{syscall.IPPROTO_IP, 15}
 	ipv6FreeBind = option{syscall.IPPROTO_IPV6, 78}
 )
 
-// listenRaw listens as package net would not, and returns the socket and its port. The caller closes it, or the test does.
+// listenRaw listens with socket options and returns the socket and its port. The caller or the test closes the socket.
 func listenRaw(t testing.TB, addr netip.Addr, port uint16, options ...option) (*os.File, uint16) {
 	t.Helper()
 	family, to := syscall.AF_INET6, syscall.Sockaddr(&syscall.SockaddrInet6{Addr: addr.As16(), Port: int(port)})
@@ -62,7 +62,7 @@ func testScanAddresses(t *testing.T, newScanner func() *scanner) {
 	tests := []struct {
 		name  string
 		addrs string // all on one port
-		want  string // empty when it is not to be found
+		want  string // empty if nothing should be found
 	}{
 		{"another loopback address", "127.0.0.2", "127.0.0.2"},
 		{"loopback addresses", "127.0.0.3 127.0.0.2 127.0.0.1", "127.0.0.1,127.0.0.2,127.0.0.3"},
@@ -82,7 +82,7 @@ func testScanAddresses(t *testing.T, newScanner func() *scanner) {
 			}
 			port := uint16(0)
 			for addr := range strings.FieldsSeq(tt.addrs) {
-				// With these options the address need not be any interface's.
+				// These options allow addresses of no interface.
 				options := []option{ipFreeBind}
 				if strings.Contains(addr, ":") {
 					options = append(options, ipv6FreeBind)
@@ -98,7 +98,7 @@ func testScanAddresses(t *testing.T, newScanner func() *scanner) {
 	}
 }
 
-// TestScanReusePort has processes with sockets of their own on one address and port, of which gopsutil lists only one.
+// TestScanReusePort has processes with separate sockets on one address and port. gopsutil lists only one of them.
 func TestScanReusePort(t *testing.T) {
 	loopback := netip.MustParseAddr("127.0.0.1")
 	port := uint16(0)
@@ -117,14 +117,14 @@ func TestScanReusePort(t *testing.T) {
 		}
 		return found(snapshot, port)
 	}
-	known := map[string]*exec.Cmd{} // by what is found of it
+	known := map[string]*exec.Cmd{} // by the result of a scan
 	for range 3 {
 		cmd := process()
 		name := fmt.Sprintf("%d@127.0.0.1", cmd.Process.Pid)
 		now := scan()
 		for name := range known {
 			if !strings.Contains(now, name) {
-				t.Errorf("found %q, want %q among it", now, name)
+				t.Errorf("found %q, want it to contain %q", now, name)
 			}
 		}
 		if len(known) == 0 && now != name {
@@ -142,7 +142,7 @@ func TestScanReusePort(t *testing.T) {
 	}
 }
 
-// copyBinary copies the test binary to where every user can run it.
+// copyBinary copies the test binary to a place where every user can run it.
 func copyBinary(t *testing.T, mode os.FileMode) string {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "porttray")
@@ -172,9 +172,9 @@ func copyBinary(t *testing.T, mode os.FileMode) string {
 	return path
 }
 
-// TestScanUnknownOwner scans as an ordinary user while a process listens whose files that user may not see. As root that is a
-// process of root's, and another user is made to scan. As anybody else it is a process of the same user, run from a file that may
-// be executed and not read: that, too, makes the system hide it.
+// TestScanUnknownOwner scans while a process listens and hides its files. As root, another user scans a process of
+// root. As an ordinary user, the process runs from a file that is executable but not readable: then the system hides
+// its files, too.
 func TestScanUnknownOwner(t *testing.T) {
 	if os.Geteuid() == 0 {
 		port := listen(t, "tcp4", "127.0.0.1:0")

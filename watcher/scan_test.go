@@ -24,10 +24,10 @@ import (
 	"porttray/watcher/owner"
 )
 
-// patience bounds every wait that has no limit of its own. Nothing passes by waiting for it to end.
+// patience bounds every wait without a limit of its own. A test that reaches it fails.
 const patience = 20 * time.Second
 
-// TestMain lets the test binary run itself in a role: as a process to be watched, or as another one that watches.
+// TestMain lets the test binary run itself in a role, as a watched process or as a watcher.
 func TestMain(m *testing.M) {
 	var err error
 	switch args, role := os.Args[1:], os.Getenv("PORTTRAY_TEST_ROLE"); role {
@@ -50,14 +50,14 @@ func TestMain(m *testing.M) {
 	}
 }
 
-// stay tells the test that the role is ready, with what else it has to know, and returns when the role is to end: then the test
-// closes standard input, or the system does because the test process has died.
+// stay prints that the role is ready, with further words, and returns when the role should end. Standard input ends
+// when the test closes it or dies.
 func stay(said ...any) {
 	fmt.Println(said...)
-	io.Copy(io.Discard, os.Stdin) // however it ends
+	io.Copy(io.Discard, os.Stdin) // an error also means the end
 }
 
-// roleListen listens on an address and says the port.
+// roleListen listens on an address and prints the port.
 func roleListen(addr string) error {
 	l, err := net.Listen("tcp", addr)
 	if err != nil {
@@ -68,7 +68,7 @@ func roleListen(addr string) error {
 	return nil
 }
 
-// roleFork listens on a socket that it shares with two children, and says the port and the PIDs of the children.
+// roleFork shares a socket with two children, and prints the port and the PIDs of the children.
 func roleFork() error {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -92,7 +92,7 @@ func roleFork() error {
 	return nil
 }
 
-// roleScan scans once and says what it found on a port.
+// roleScan scans once and prints the listeners on a port.
 func roleScan(arg string) error {
 	port, err := strconv.ParseUint(arg, 10, 16)
 	if err != nil {
@@ -106,7 +106,7 @@ func roleScan(arg string) error {
 	return nil
 }
 
-// hand starts a process that does nothing but hold a socket until in ends.
+// hand starts a process that only holds a socket until in ends.
 func hand(socket, in *os.File) (*exec.Cmd, error) {
 	cmd := roleCommand("hold")
 	cmd.Stdin = in
@@ -126,7 +126,7 @@ func roleCommand(role string, args ...string) *exec.Cmd {
 	return cmd
 }
 
-// start starts a role and returns the words it says when it is ready. It ends with the test.
+// start starts a role and returns the words of its first line. The role ends with the test.
 func start(t testing.TB, cmd *exec.Cmd) []string {
 	t.Helper()
 	out, err := cmd.StdoutPipe()
@@ -160,8 +160,8 @@ func holder(t testing.TB, socket *os.File) *exec.Cmd {
 	return cmd
 }
 
-// stdin returns a file that ends with the test. It is not exec.Cmd.StdinPipe, which ends with the command: the command's
-// children read it as well.
+// stdin returns a file that ends with the test. exec.Cmd.StdinPipe would end with the command, but children of the
+// command read it, too.
 func stdin(t testing.TB) *os.File {
 	t.Helper()
 	in, end, err := os.Pipe()
@@ -172,9 +172,9 @@ func stdin(t testing.TB) *os.File {
 	return in
 }
 
-// kill ends a role and returns when it has ended.
+// kill kills a role and waits for its end.
 func kill(cmd *exec.Cmd) {
-	cmd.Process.Kill() // fails when it has ended
+	cmd.Process.Kill() // fails if it has ended
 	cmd.Wait()         // fails because it was killed
 }
 
@@ -191,7 +191,7 @@ func listen(t testing.TB, network, addr string) uint16 {
 
 func portOf(l net.Listener) uint16 { return uint16(l.Addr().(*net.TCPAddr).Port) }
 
-// found writes what a snapshot has on a port: the PID of each owner and its addresses.
+// found returns the PIDs and addresses on a port of a snapshot.
 func found(s Snapshot, port uint16) string {
 	var list []string
 	for _, l := range onPort(s.Listeners, port) {
@@ -212,7 +212,7 @@ func expect(t *testing.T, s *scanner, port uint16, want string) {
 	}
 }
 
-// listed returns the PID that scans show for a process's listeners.
+// listed returns the PID that scans report for a process: 0 under Wine.
 func listed(pid int) int {
 	if wine() {
 		return 0
@@ -220,7 +220,7 @@ func listed(pid int) int {
 	return pid
 }
 
-// needOwners skips what is of no use where scans show no owners.
+// needOwners skips a test if scans report no owners.
 func needOwners(t testing.TB) {
 	t.Helper()
 	if wine() {
@@ -228,7 +228,7 @@ func needOwners(t testing.TB) {
 	}
 }
 
-// lack skips a test for want of something, except under CI, where nothing may be wanting.
+// lack skips a test if something is missing. Under CI the test fails instead.
 func lack(t testing.TB, why any) {
 	t.Helper()
 	if os.Getenv("CI") == "true" {
@@ -246,8 +246,8 @@ func needIPv6(t testing.TB) {
 	l.Close()
 }
 
-// needLoopback skips a test where the loopback interface is down. A system without any address lets programs listen on every address
-// and connects none of them.
+// needLoopback skips a test if the loopback interface is down. A system without addresses allows listening on every
+// address, but no connections.
 func needLoopback(t testing.TB) {
 	t.Helper()
 	l, err := net.Listen("tcp4", "127.0.0.1:0")
@@ -262,7 +262,7 @@ func needLoopback(t testing.TB) {
 	conn.Close()
 }
 
-// eachScanner runs a test with each of the scanners that there are here.
+// eachScanner runs a test with every scanner of this system.
 func eachScanner(t *testing.T, test func(t *testing.T, newScanner func() *scanner)) {
 	for name, newScanner := range scanners() {
 		t.Run(name, func(t *testing.T) { test(t, newScanner) })
@@ -321,7 +321,7 @@ func testScanTwoOwners(t *testing.T, newScanner func() *scanner) {
 	expect(t, s, port, mine)
 }
 
-// TestScanShared has a server that forks before it accepts, and kills its main process.
+// TestScanShared kills the main process of a server that forked before it accepted.
 func TestScanShared(t *testing.T) { eachScanner(t, testScanShared) }
 
 func testScanShared(t *testing.T, newScanner func() *scanner) {
@@ -345,7 +345,7 @@ func testScanShared(t *testing.T, newScanner func() *scanner) {
 	}
 }
 
-// TestScanLone has a list that names one of the children that share a socket, and not their parent.
+// TestScanLone has a list with one of the children that share a socket, but without their parent.
 func TestScanLone(t *testing.T) {
 	if runtime.GOOS == "windows" {
 		t.Skip("processes share no sockets on Windows")
@@ -371,7 +371,7 @@ func TestScanLone(t *testing.T) {
 	expect(t, s, so.port, fmt.Sprintf("%d@127.0.0.1", child))
 }
 
-// TestTopmost begins at each of the processes that share a socket: which of them the system lists is not for us to choose.
+// TestTopmost starts from each process that shares a socket. The system may list any of them.
 func TestTopmost(t *testing.T) { eachScanner(t, testTopmost) }
 
 func testTopmost(t *testing.T, newScanner func() *scanner) {
@@ -395,7 +395,7 @@ func testTopmost(t *testing.T, newScanner func() *scanner) {
 	}
 }
 
-// TestScanHandOver has a process that passes its socket on and lives.
+// TestScanHandOver has a process that passes its socket on and keeps running.
 func TestScanHandOver(t *testing.T) { eachScanner(t, testScanHandOver) }
 
 func testScanHandOver(t *testing.T, newScanner func() *scanner) {
@@ -422,8 +422,8 @@ func testScanHandOver(t *testing.T, newScanner func() *scanner) {
 	expect(t, s, portOf(l), "")
 }
 
-// TestScanForeign has sockets whose processes cannot be seen. Those on one port are one listener, which is another user's only if
-// all of them are.
+// TestScanForeign has sockets of hidden processes. Those on one port are one listener. It belongs to another user only
+// if all of them do.
 func TestScanForeign(t *testing.T) {
 	unseen := func(addr string, port uint16, foreign bool) socket {
 		return socket{addr: netip.MustParseAddr(addr), port: port, foreign: foreign}
@@ -476,7 +476,7 @@ func TestScanOwner(t *testing.T) {
 	if filepath.Clean(got.Dir) != dir { // Windows adds a backslash
 		t.Errorf("directory %q, want %q", got.Dir, dir)
 	}
-	// Systems round the start of a process to seconds, and Linux the start of the machine as well.
+	// Systems round the start of a process to seconds. Linux also rounds the boot time.
 	if got.Since.Before(before.Add(-3*time.Second)) || got.Since.After(time.Now().Add(2*time.Second)) {
 		t.Errorf("since %v, started %v", got.Since, before)
 	}
@@ -504,7 +504,7 @@ func TestLocal(t *testing.T) {
 				all[l.ID()] = &l
 			}
 			if got := format(sorted(all, false)...); got != format(parse(t, tt.want)...) {
-				t.Errorf("of %q local are %q, want %q", tt.all, got, tt.want)
+				t.Errorf("%q: local are %q, want %q", tt.all, got, tt.want)
 			}
 		})
 	}
@@ -537,8 +537,8 @@ func TestBindAddress(t *testing.T) {
 	}
 }
 
-// chosenPort returns a free port that the system does not hand out. On a port that it does, a child's listener is a further port of
-// its parent's server.
+// chosenPort returns a free port outside the ephemeral range. In that range the listener of a child is a further port
+// of its parent's server.
 func chosenPort(t *testing.T) int {
 	t.Helper()
 	for range 100 {
@@ -552,7 +552,7 @@ func chosenPort(t *testing.T) int {
 	return 0
 }
 
-// TestRunForReal watches the system while a process listens on a new port and is killed.
+// TestRunForReal watches the system while a process opens a new port and is killed.
 func TestRunForReal(t *testing.T) {
 	mine := listen(t, "tcp4", "127.0.0.1:0")
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
@@ -563,7 +563,7 @@ func TestRunForReal(t *testing.T) {
 		defer close(ended)
 		(&Watcher{Interval: 20 * time.Millisecond}).Run(ctx, updates)
 	}()
-	// until returns the first update that ok likes. The machine's other listeners may change as they please.
+	// until returns the first update that satisfies ok. Other listeners of the machine may change.
 	until := func(what string, ok func(Update) bool) Update {
 		for {
 			select {
@@ -572,7 +572,7 @@ func TestRunForReal(t *testing.T) {
 					return u
 				}
 			case <-ctx.Done():
-				t.Fatalf("no update with %s came", what)
+				t.Fatalf("no update came for: %s", what)
 			}
 		}
 	}
@@ -595,12 +595,12 @@ func TestRunForReal(t *testing.T) {
 	}
 	opened := until("the open port", happened(Opened))
 	want := fmt.Sprintf("%d@127.0.0.1", listed(victim.Process.Pid))
-	if found(opened.Snapshot, port) != want { // a socket that is seen the instant it opens may have no owner yet
+	if found(opened.Snapshot, port) != want { // right after its opening a socket may have no owner yet
 		until("the owner", func(u Update) bool { return found(u.Snapshot, port) == want })
 	}
 	kill(victim)
 	if closed := until("the closed port", happened(Closed)); found(closed.Snapshot, port) != "" {
-		t.Errorf("after it closed, port %d has %q", port, found(closed.Snapshot, port))
+		t.Errorf("after the closing, port %d has %q", port, found(closed.Snapshot, port))
 	}
 	cancel()
 	<-ended

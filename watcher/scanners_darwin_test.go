@@ -9,7 +9,7 @@ func scanners() map[string]func() *scanner {
 		"libproc": func() *scanner {
 			kernel, err := openXNU()
 			if err != nil {
-				panic(err) // every macOS has these functions
+				panic(err) // exists on every macOS
 			}
 			w := &walker{kernel: kernel, self: int32(os.Getpid()), uid: uint32(os.Geteuid())}
 			return scannerOf("libproc", w.list)

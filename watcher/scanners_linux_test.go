@@ -7,7 +7,7 @@ import (
 	"syscall"
 )
 
-// scanners returns the portable scanner, and that of macOS on a kernel that only seems to be one of macOS.
+// scanners returns the portable scanner, and the macOS scanner on a simulated kernel.
 func scanners() map[string]func() *scanner {
 	return map[string]func() *scanner{
 		"gopsutil": newScanner,
@@ -18,7 +18,7 @@ func scanners() map[string]func() *scanner {
 	}
 }
 
-// seemingXNU says what /proc says in the words of macOS. The inode number of a socket serves as its generation.
+// seemingXNU presents /proc in the format of macOS. The inode number of a socket is its generation.
 func seemingXNU() xnu {
 	fs := newProcfs()
 	listeners := map[uint32]openSocket{}

@@ -15,8 +15,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// afloat makes a listener that no process holds: it has been sent and not received. Catch receives it, for the length of the
-// test.
+// afloat makes a listener without a holder: its descriptor is in a message nobody has received. Function catch receives
+// it and holds the listener until the end of the test.
 func afloat(t *testing.T) (port uint16, catch func()) {
 	t.Helper()
 	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
@@ -55,42 +55,42 @@ func afloat(t *testing.T) (port uint16, catch func()) {
 	}
 }
 
-// TestSearchRetry looks for an owner that cannot be found, less and less often.
+// TestSearchRetry searches for a missing owner, less and less often.
 func TestSearchRetry(t *testing.T) {
 	port, catch := afloat(t)
-	defer debug.SetGCPercent(debug.SetGCPercent(-1)) // the collector would close files
+	defer debug.SetGCPercent(debug.SetGCPercent(-1)) // the garbage collector would close files
 	s := newFast(t)
 	s.heed(&[]uint16{port})
 	expectFast(t, s, port, "0@127.0.0.1")
 	so := sockOn(t, s, port)
 	for _, want := range []time.Duration{2, 4, 8, 16, 32, 64, 128, 256, 300, 300} {
 		if want *= time.Second; so.pause != want || time.Until(so.retry) > want {
-			t.Errorf("pauses for %v, until in %v, want %v", so.pause, time.Until(so.retry), want)
+			t.Errorf("the pause is %v, the next search in %v, want %v", so.pause, time.Until(so.retry), want)
 		}
 		retry, walked := so.retry, so.walked
 		for range 3 {
 			rechecked(t, s)
 		}
 		if so.retry != retry || so.walked != walked {
-			t.Errorf("was looked for again within %v", so.pause)
+			t.Errorf("searched again within %v", so.pause)
 		}
 		so.retry = time.Now()
 		settled(t, s)
 		if so.walked != walked {
-			t.Errorf("after %v, everything was looked at again", so.pause)
+			t.Errorf("after %v, searched all processes again", so.pause)
 		}
 	}
 	walked := so.walked.Add(-retryAtMost)
 	so.retry, so.walked = time.Now(), walked
 	settled(t, s)
 	if so.walked == walked {
-		t.Errorf("after %v, not everything was looked at again", retryAtMost)
+		t.Errorf("after %v, did not search all processes again", retryAtMost)
 	}
 
-	catch() // now this process holds it, and has one file more
+	catch() // now this process holds it and has one more file
 	so.retry = time.Now()
 	if n, _, _ := s.fs.files(int32(os.Getpid())); n == 0 {
-		so.walked = time.Time{} // before Linux 6.2 the number of files is not told
+		so.walked = time.Time{} // before Linux 6.2 the number of files is unknown
 	}
 	expectFast(t, s, port, fmt.Sprintf("%d@127.0.0.1", os.Getpid()))
 	if so.owner == nil || so.pause != 0 {
@@ -113,21 +113,21 @@ func TestSearchCopies(t *testing.T) {
 	})
 }
 
-// TestSearchLate has a socket appear while a search is under way that has passed its process already.
+// TestSearchLate opens a socket while a search is running and has already passed its process.
 func TestSearchLate(t *testing.T) {
 	p := newStage(t).enter()
 	defer listenTCP(t, "127.0.0.1:0").Close() // so that there is a first search, even if nobody else listens here
 	s := newFast(t)
-	s.useProc() // which does not tell the cgroup
+	s.useProc() // it lacks the cgroup
 	settled(t, s)
 	port := p.listen("a", "127.0.0.1:0")
-	s.search.rest = []int32{int32(os.Getpid())} // all that is left
+	s.search.rest = []int32{int32(os.Getpid())} // the rest of the search
 	s.search.files[p.PID], _, _ = s.fs.files(p.PID)
 	s.search.former = nil
 	expectFast(t, s, port, on(p.Process))
 }
 
-// TestSearchInSteps has so little time that it looks at a few processes only in each tick.
+// TestSearchInSteps limits the time, so that each tick checks only a few processes.
 func TestSearchInSteps(t *testing.T) {
 	stage := newStage(t)
 	var puppets []*puppet
@@ -158,13 +158,13 @@ func TestSearchInSteps(t *testing.T) {
 	}}
 	steps := 0
 	for left := s.search.likely(s.search.pids, want, true); len(left) > 0; steps++ {
-		h.until = time.Now() // over at once
+		h.until = time.Now() // expires at once
 		if again := h.look(left); !slices.Equal(again, left) {
-			t.Fatalf("%v is left of %v when time is up", again, left)
+			t.Fatalf("after the time limit, %v of %v remain", again, left)
 		}
 		h.until = time.Time{}
 		if again := h.look(left[:1]); len(again) > 0 && len(h.want) > 0 {
-			t.Fatalf("%v is left", again)
+			t.Fatalf("%v remains", again)
 		}
 		left = left[1:]
 	}
@@ -174,25 +174,25 @@ func TestSearchInSteps(t *testing.T) {
 		}
 	}
 	if len(h.want) > 0 || steps < len(puppets) {
-		t.Errorf("%d steps left %d sockets", steps, len(h.want))
+		t.Errorf("after %d steps, %d sockets remain", steps, len(h.want))
 	}
 }
 
-// TestSearchShortcuts has sockets that are found without a walk through all processes.
+// TestSearchShortcuts has sockets that the scanner finds without a search through all processes.
 func TestSearchShortcuts(t *testing.T) {
 	stage := newStage(t)
 	old := stage.enter()
 	s := newFast(t)
 	var mine []uint16
 	s.heed(&mine)
-	// soon has a process listen, and fails the test if all were looked at to find it.
+	// soon makes a process listen, and fails the test if the scanner searched all processes.
 	soon := func(what string, p *puppet) {
 		t.Helper()
 		mine = append(mine, p.listen(what, "127.0.0.1:0"))
 		s.search.files = nil
 		expectFast(t, s, mine[len(mine)-1], on(p.Process))
 		if s.search.files != nil {
-			t.Errorf("the listener of %s process was looked for everywhere", what)
+			t.Errorf("all processes were searched for the listener of %s process", what)
 		}
 	}
 	mine = append(mine, old.listen("first", "127.0.0.1:0"))
@@ -202,12 +202,12 @@ func TestSearchShortcuts(t *testing.T) {
 	settled(t, s)
 	soon("a-former", old)
 	if s.how.name != "sock_diag" {
-		return // the cgroup of a socket is not to be had
+		return // the cgroup of a socket is unknown
 	}
 	if id, member := cgroupOf(t, stage); member != nil {
-		settled(t, s) // it is not young any longer
+		settled(t, s) // the puppet is no longer young
 		s.search.pids, _ = s.fs.pids(nil)
-		s.search.cgroups.walked = time.Time{} // or the new one is not looked for yet
+		s.search.cgroups.walked = time.Time{} // otherwise the new cgroup is not searched for yet
 		soon("a-cgroup's", member)
 		if got := sockOn(t, s, mine[len(mine)-1]).cgroup; got != id {
 			t.Errorf("the socket is of cgroup %d, want %d", got, id)
@@ -218,7 +218,7 @@ func TestSearchShortcuts(t *testing.T) {
 	}
 }
 
-// cgroupOf makes a cgroup with one puppet in it, where this user may do so; otherwise there is no puppet.
+// cgroupOf makes a cgroup with one puppet in it. Without permission it returns a nil puppet.
 func cgroupOf(t *testing.T, s *stage) (id uint64, member *puppet) {
 	t.Helper()
 	for _, root := range []string{"/sys/fs/cgroup", "/sys/fs/cgroup/unified"} {
@@ -252,9 +252,9 @@ func cgroupOf(t *testing.T, s *stage) (id uint64, member *puppet) {
 func TestCgroups(t *testing.T) {
 	var c cgroups
 	if got := c.members(1 << 60); got != nil {
-		t.Errorf("a cgroup that there is not has the members %v", got)
+		t.Errorf("a missing cgroup has the members %v", got)
 	}
-	// Directories of another kind do, too.
+	// Ordinary directories serve as cgroups here.
 	dir := t.TempDir()
 	c.dirs[1], c.dirs[2], c.dirs[3] = dir, filepath.Join(dir, "gone"), t.TempDir()
 	if err := os.WriteFile(filepath.Join(dir, "cgroup.procs"), []byte("12\n3456\n0\n"), 0o600); err != nil {

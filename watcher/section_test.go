@@ -55,7 +55,7 @@ func TestSection(t *testing.T) {
 	}
 }
 
-// TestSectionOf has listeners of programs that work for other programs, and of those that do not.
+// TestSectionOf has listeners of programs that work for other programs, and of servers.
 func TestSectionOf(t *testing.T) {
 	bazel := owner.Tool{Name: "Bazel", Kind: owner.Daemon}
 	bun := owner.Tool{Name: "Bun", Kind: owner.Runner}

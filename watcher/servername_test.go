@@ -47,7 +47,7 @@ func TestName(t *testing.T) {
 	}
 }
 
-// TestTitles has servers that would read the same, and what is added.
+// TestTitles has servers with equal names, and checks the additions to their titles.
 func TestTitles(t *testing.T) {
 	const home = "/home/ann/"
 	shopDB := publishes(engine.Container{ID: "1", Service: "db", Project: "shop"})
@@ -109,7 +109,7 @@ func TestTitles(t *testing.T) {
 			[]string{"shop/db (container)", "blog/db (container)"}},
 	}
 	for _, tt := range tests {
-		for range 3 { // maps have no order
+		for range 3 { // because the order of maps is random
 			var listeners []Listener
 			for i, traits := range tt.rows {
 				listeners = append(listeners, serves(uint16(3000+i), int32(i+1), traits...))

@@ -27,10 +27,10 @@ var (
 	shopB = owner.Project{Name: "shop", Dir: "/home/ann/shop", Branch: "main"}
 )
 
-// A trait changes a listener that a test makes.
+// A trait changes a test listener.
 type trait func(*Listener)
 
-// serves returns what listens on a port of 127.0.0.1: a process called node whose start is its PID, if nothing else is said.
+// serves returns a listener on a port of 127.0.0.1. The default owner is called node and has its PID as start.
 func serves(port uint16, pid int32, traits ...trait) Listener {
 	l := Listener{Port: port, Addrs: []netip.Addr{netip.MustParseAddr("127.0.0.1")}}
 	l.Owner = owner.Process{PID: pid, Start: uint64(pid), Name: "node"}
@@ -43,19 +43,19 @@ func serves(port uint16, pid int32, traits ...trait) Listener {
 func named(name string) trait  { return func(l *Listener) { l.Owner.Name = name } }
 func in(p owner.Project) trait { return func(l *Listener) { l.Facts.Project = p } }
 
-// titled is what a process of node does that calls itself something else.
+// titled sets the title of a node process.
 func titled(name string) trait {
 	return func(l *Listener) { l.Owner.Name, l.Owner.Exe = name, "/usr/bin/node" }
 }
 
 func isDebugpy(l *Listener) { l.Facts.Self = owner.Tool{Name: "debugpy", Kind: owner.Helper} }
 
-// debugs is what a process does whose command line says where it waits for a debugger.
+// debugs sets the port on which the process waits for a debugger, according to its command line.
 func debugs(name string, port uint16) trait {
 	return func(l *Listener) { l.Facts.Debugger = owner.DebuggerPort{Name: name, Port: port} }
 }
 
-// workerOf is what a process does that runs a file in a directory.
+// workerOf sets the program and directory of the process.
 func workerOf(exe, dir string) trait {
 	return func(l *Listener) { l.Owner.Exe, l.Owner.Dir, l.Owner.User = exe, dir, "1000" }
 }
@@ -94,7 +94,7 @@ func under(pids ...int32) trait {
 	}
 }
 
-// names is what a process does whose command line names ports of its own.
+// names sets the ports that the command line of the process names.
 func names(ports ...uint16) trait {
 	return func(l *Listener) {
 		for i, port := range ports {
@@ -103,15 +103,15 @@ func names(ports ...uint16) trait {
 	}
 }
 
-// namesFor is what a process does whose command line names a port and what it is for.
+// namesFor adds a port with a role that the command line of the process names.
 func namesFor(role string, port uint16) trait {
 	return func(l *Listener) { l.Facts.Named[len(l.Facts.Named)-1] = owner.NamedPort{Port: port, Role: role} }
 }
 
-// tool returns a tool that is run to serve.
+// tool returns a tool of kind Server.
 func tool(name string) owner.Tool { return owner.Tool{Name: name, Kind: owner.Server} }
 
-// dynamic is the usual range of Linux.
+// dynamic reports whether port is in the usual range of Linux.
 func dynamic(port uint16) bool { return port >= 32768 }
 
 // snapshotOf returns a snapshot of sorted listeners and their servers.
@@ -119,7 +119,7 @@ func snapshotOf(listeners ...Listener) Snapshot {
 	return Snapshot{Listeners: listeners, Servers: Servers(listeners, dynamic)}
 }
 
-// describe writes a server in one line: "3000 shop · Vite +24678 (other, shared)".
+// describe formats a server as one line: "3000 shop · Vite +24678 (other, shared)".
 func describe(s Server) string {
 	text := fmt.Sprintf("%d %s", s.Port, s.Title)
 	for _, l := range s.Also {
@@ -249,7 +249,7 @@ func TestServers(t *testing.T) {
 	}
 }
 
-// TestTogether has processes that are one server, and some that are not although they look like it.
+// TestTogether has processes that are one server, and processes that only look like one.
 func TestTogether(t *testing.T) {
 	app := workerOf("/usr/bin/python3", "/home/ann/shop")
 	worker := func(pid int32, traits ...trait) Listener {
@@ -353,16 +353,16 @@ func TestTogether(t *testing.T) {
 	}
 }
 
-// none is what a process has that descends from nothing that counts.
+// none removes all ancestors.
 func none(l *Listener) { l.Facts.Ancestors = owner.Facts{}.Ancestors }
 
-// TestHeads has servers of several ports, of which people mean one.
+// TestHeads has servers with several ports, and checks the head.
 func TestHeads(t *testing.T) {
 	everywhere := at("::")
 	for _, c := range []struct {
 		name      string
 		listeners []Listener
-		want      string // the port that they mean, and the others with their roles
+		want      string // the head, and the further ports with their roles
 	}{
 		{"Caddy's admin API", []Listener{serves(2019, 1, named("caddy"), by(tool("Caddy"))), serves(8080, 1, named("caddy"), by(tool("Caddy")), everywhere)},
 			"8080, 2019 admin"},
@@ -418,7 +418,7 @@ func TestHeads(t *testing.T) {
 	}
 }
 
-// Whatever the lineages: no port is lost, and none is shown twice.
+// TestServersLoseNothing checks that grouping loses no port and shows none twice, for any lineage.
 func TestServersLoseNothing(t *testing.T) {
 	rng := rand.New(rand.NewPCG(1, 2))
 	for range 2000 {
@@ -453,13 +453,13 @@ func TestServersLoseNothing(t *testing.T) {
 			}
 		}
 		if fmt.Sprint(got) != fmt.Sprint(want) {
-			t.Fatalf("%v: the servers have the ports %v", listeners, got)
+			t.Fatalf("the listeners %v became servers with the ports %v", listeners, got)
 		}
 	}
 }
 
-// BenchmarkServers has machines with many listeners that are difficult to group or to name. The time for each listener is the
-// same for 300 and for 3000.
+// BenchmarkServers has many listeners that are hard to group or to name. The time per listener is the same for 300 and
+// for 3000.
 func BenchmarkServers(b *testing.B) {
 	app := workerOf("/usr/bin/python3", "/home/ann/shop")
 	for name, listener := range map[string]func(i int) Listener{

@@ -25,7 +25,7 @@ var (
 	everyone = at("0.0.0.0")
 )
 
-// TestServing has listeners of each class, open to the network or not.
+// TestServing has exposed and local listeners of each class.
 func TestServing(t *testing.T) {
 	box := engine.Container{ID: "c", Image: "acme/thing:3"}
 	for _, c := range []struct {
@@ -60,7 +60,7 @@ func TestServing(t *testing.T) {
 	}
 }
 
-// TestServerDanger has servers of which only a further port deserves a warning.
+// TestServerDanger has servers with a warning only for a further port.
 func TestServerDanger(t *testing.T) {
 	for _, c := range []struct {
 		name      string
@@ -80,18 +80,18 @@ func TestServerDanger(t *testing.T) {
 	}
 }
 
-// TestWidened has servers that are opened to the network, or always were.
+// TestWidened has servers that become exposed, and servers that always were.
 func TestWidened(t *testing.T) {
 	local, open := serves(80, 7, in(shop), by(vite)), serves(80, 7, in(shop), by(vite), everyone)
 	again, openAgain := serves(80, 8, in(shop), by(vite)), serves(80, 8, in(shop), by(vite), everyone)
 	third, rival := serves(80, 9, in(shop), by(vite), everyone), serves(80, 10, in(blog), by(vite), everyone)
 	veiled, veiledOpen := serves(80, 0, unknown), serves(80, 0, unknown, at("127.0.0.1", "0.0.0.0"))
 	bystander := serves(90, 1)
-	type looks map[time.Duration][]Listener // from then on
+	type looks map[time.Duration][]Listener // by start time
 	for _, tt := range []struct {
 		name  string
 		looks looks
-		want  string // of each update, whether the server counts as opened
+		want  string // per update, whether the server counts as widened
 	}{
 		{"always open", looks{0: {open}}, "-"},
 		{"always local", looks{0: {local}}, "-"},
@@ -119,7 +119,7 @@ func TestWidened(t *testing.T) {
 				}
 				w.naming.containers = func(context.Context, bool) engine.List { return engine.List{} }
 				w.Scan = func(context.Context) (Snapshot, error) {
-					s := Snapshot{Time: time.Now(), Listeners: []Listener{serves(70, 1)}} // something is always there
+					s := Snapshot{Time: time.Now(), Listeners: []Listener{serves(70, 1)}} // so that the list is never empty
 					for _, at := range slices.Backward(slices.Sorted(maps.Keys(tt.looks))) {
 						if time.Since(m.start) < at {
 							continue

@@ -18,7 +18,7 @@ import (
 	"porttray/watcher/owner"
 )
 
-// A log follows a Watcher, and makes sure of each update that its events lead to its list.
+// A log follows a Watcher and checks each update: its events must lead to its list.
 type log struct {
 	t       *testing.T
 	wake    chan struct{}
@@ -27,11 +27,11 @@ type log struct {
 	listed  map[uint16]bool // all ports
 	last    Update
 	events  map[Kind]int
-	count   int      // of updates
-	watched []uint16 // ports that stay as they are: nothing happens to them
+	count   int      // number of updates
+	watched []uint16 // ports without changes or events
 }
 
-// keepLog starts a Watcher, which ends with the test, and waits for its first list.
+// keepLog starts a Watcher that ends with the test, and waits for its first list.
 func keepLog(t *testing.T, w *Watcher, watched ...uint16) *log {
 	t.Helper()
 	l := &log{t: t, wake: make(chan struct{}), updates: make(chan Update), heads: map[uint16]bool{}, events: map[Kind]int{}, watched: watched}
@@ -39,7 +39,7 @@ func keepLog(t *testing.T, w *Watcher, watched ...uint16) *log {
 	ctx, cancel := context.WithCancel(context.Background())
 	var wg sync.WaitGroup
 	var turn sync.Mutex
-	if scan := w.Scan; scan != nil { // one can go on for a moment when Run has returned, and is waited for
+	if scan := w.Scan; scan != nil { // a scan may outlast Run; wait for it
 		w.Scan = func(ctx context.Context) (Snapshot, error) {
 			turn.Lock()
 			defer turn.Unlock()
@@ -62,7 +62,7 @@ func keepLog(t *testing.T, w *Watcher, watched ...uint16) *log {
 	return l
 }
 
-// read takes the next update, or returns false when there is none by then.
+// read takes the next update. It returns false if none comes before the time.
 func (l *log) read(by time.Time) bool {
 	l.t.Helper()
 	select {
@@ -82,14 +82,14 @@ func (l *log) note(u Update) {
 	for _, e := range u.Events {
 		l.events[e.Kind]++
 		if slices.Contains(l.watched, e.Listener.Port) {
-			l.t.Errorf("%v is told of port %d, with which nothing has happened: %+v", e.Kind, e.Listener.Port, e)
+			l.t.Errorf("got %v for port %d, which has not changed: %+v", e.Kind, e.Listener.Port, e)
 		}
 		if known := l.heads[e.Port] || e.Kind == Closed && l.listed[e.Port]; known != (e.Kind == Closed || e.Kind == Exposed) && e.Kind != Restarted && e.Kind != Replaced {
-			l.t.Errorf("%v is told of port %d, which was a server's before: %v", e.Kind, e.Port, known)
+			l.t.Errorf("got %v for port %d; it was a head before: %v", e.Kind, e.Port, known)
 		}
 		l.heads[e.Port] = e.Kind != Closed
 	}
-	l.last.Events = nil // there may be thousands
+	l.last.Events = nil // there may be thousands of events
 	listed := map[uint16]bool{}
 	for _, listener := range u.Snapshot.Listeners {
 		listed[listener.Port] = true
@@ -99,10 +99,10 @@ func (l *log) note(u Update) {
 		return
 	}
 	maps.DeleteFunc(l.heads, func(_ uint16, open bool) bool { return !open })
-	// A server can come to be part of another one when its owner is found, and the other way round. Then there is no event.
+	// When its owner is found, a server can become a part of another one, or separate. There is no event for that.
 	heads := headPorts(u.Snapshot)
 	maps.DeleteFunc(l.heads, func(port uint16, _ bool) bool { return listed[port] && !heads[port] })
-	for _, on := range u.Snapshot.Servers { // nor is there one yet for a server about which too little is known
+	for _, on := range u.Snapshot.Servers { // a server with too few known facts has no event yet
 		unborn := !on.Owner.Known() || on.Facts == owner.Facts{}
 		if !l.heads[on.Port] && (unborn || l.listed[on.Port]) {
 			delete(heads, on.Port)
@@ -110,7 +110,7 @@ func (l *log) note(u Update) {
 	}
 	l.listed = listed
 	if !maps.Equal(heads, l.heads) {
-		l.t.Errorf("%d events lead to %d servers, and %d are listed", len(u.Events), len(l.heads), len(heads))
+		l.t.Errorf("%d events lead to %d servers, but %d are listed", len(u.Events), len(l.heads), len(heads))
 		l.heads = heads
 	}
 	for _, port := range l.watched {
@@ -131,14 +131,14 @@ func headPorts(s Snapshot) map[uint16]bool {
 	return heads
 }
 
-// until follows until ok, and asks for scans where a person would.
+// until follows until ok returns true. With asking it requests scans, like a person.
 func (l *log) until(what string, asking bool, ok func() bool) {
 	l.t.Helper()
 	began := time.Now()
 	defer func() { l.t.Logf("%s after %v", what, time.Since(began)) }()
 	for late := began.Add(3 * patience); !ok(); {
 		if time.Now().After(late) {
-			l.t.Fatalf("%s: not so after %v and %v; the last update has %d listeners, slow %v, %v", what, 3*patience, l.events,
+			l.t.Fatalf("%s: not after %v and %v; the last update has %d listeners, slow %v, %v", what, 3*patience, l.events,
 				len(l.last.Snapshot.Listeners), l.last.Slow, l.last.Err)
 		}
 		if asking {
@@ -152,7 +152,7 @@ func (l *log) until(what string, asking bool, ok func() bool) {
 	}
 }
 
-// settles follows until the list is what a slow reading, which shares nothing with the scan, says as well.
+// settles follows until the list equals an independent slow reading.
 func (l *log) settles() {
 	l.t.Helper()
 	truth := ""
@@ -162,7 +162,7 @@ func (l *log) settles() {
 	})
 }
 
-// reading is what gopsutil reads: PID, port and address of each listener.
+// reading returns the PID, port and address of each listener according to gopsutil.
 func reading(t *testing.T) string {
 	t.Helper()
 	s, err := newScanner().scan(t.Context())
@@ -180,7 +180,7 @@ func written(s Snapshot) string {
 	return strings.Join(list, "\n")
 }
 
-// memory returns how much memory this process has, and how much of that is in use after a collection, in MB.
+// memory returns the memory of this process in MB: resident, and in use after a garbage collection.
 func memory(t *testing.T) (resident, used int) {
 	t.Helper()
 	status, err := os.ReadFile("/proc/self/status")
@@ -194,7 +194,7 @@ func memory(t *testing.T) (resident, used int) {
 	return number(t, strings.Fields(after)[0]) >> 10, int(m.HeapAlloc >> 20)
 }
 
-// TestStormBomb has hundreds of processes a second come, listen for a moment, and end.
+// TestStormBomb starts hundreds of short-lived listening processes per second.
 func TestStormBomb(t *testing.T) {
 	if !(world{}).enter(t) {
 		return
@@ -208,10 +208,10 @@ func TestStormBomb(t *testing.T) {
 	t.Logf("after %v, %d updates and %v, it looks every %v", time.Since(began), l.count, l.events, l.last.Slow)
 
 	const span = 8 * time.Second
-	for end := began.Add(8 * span); cpuTime()-atRest < savings && l.read(end); { // what is left of its savings may be spent first
+	for end := began.Add(8 * span); cpuTime()-atRest < savings && l.read(end); { // first the rest of the budget may be spent
 	}
 
-	// From now on it takes no more than a hundredth; a tenth is more than any machine's hundredth, and less than without a limit.
+	// The limit is a hundredth of the CPU. A tenth is above it on any machine, and below the use without it.
 	before, count := cpuTime(), l.count
 	for end := time.Now().Add(span); l.read(end); {
 	}
@@ -227,7 +227,7 @@ func TestStormBomb(t *testing.T) {
 	}
 }
 
-// TestStormRebind has a process close its port and open it again a thousand times a second.
+// TestStormRebind has a process that closes and reopens its port a thousand times a second.
 func TestStormRebind(t *testing.T) {
 	if !(world{}).enter(t) {
 		return
@@ -245,10 +245,10 @@ func TestStormRebind(t *testing.T) {
 	}
 	t.Logf("%d scans, %d updates with %v, %v of CPU time", scans.Load(), l.count, l.events, cpuTime()-before)
 	if n := l.events[Opened] + l.events[Replaced]; n > 0 {
-		t.Errorf("of a process that goes on %v is told", l.events)
+		t.Errorf("got the events %v for a process that keeps running", l.events)
 	}
 	if rebinder.finish(t) != "done" {
-		t.Fatal("it is not done")
+		t.Fatal("the rebinder did not finish")
 	}
 	l.settles()
 	if got, want := found(l.last.Snapshot, port), fmt.Sprintf("%d@127.0.0.1", rebinder.cmd.Process.Pid); got != want {
@@ -256,22 +256,22 @@ func TestStormRebind(t *testing.T) {
 	}
 }
 
-// A load on a scanner: what its ticks cost while nothing changes.
+// A cost is the average cost of a tick without changes.
 type cost struct {
 	cpu    time.Duration
 	allocs float64
-	bytes  int // that the kernel sends
+	bytes  int // from the kernel
 }
 
-// String is for messages.
+// String is for test messages.
 func (c cost) String() string {
 	return fmt.Sprintf("%.3f ms, %.0f allocations, %d bytes from the kernel", c.cpu.Seconds()*1e3, c.allocs, c.bytes)
 }
 
-// bytesOf is what the kernel sends of a listener, at most.
+// bytesOf is the maximum number of bytes that the kernel sends per listener.
 const bytesOf = 200
 
-// costOf measures ticks in which nothing changes. The number of bytes does not depend on what else the machine does.
+// costOf measures ticks without changes. The number of bytes does not depend on other activity of the machine.
 func costOf(t *testing.T, s *fastScanner) (c cost) {
 	t.Helper()
 	settled(t, s)
@@ -302,7 +302,7 @@ func costOf(t *testing.T, s *fastScanner) (c cost) {
 	return c
 }
 
-// TestStormListeners has ten thousand listeners come at once, and go at once.
+// TestStormListeners opens and closes ten thousand listeners at once.
 func TestStormListeners(t *testing.T) {
 	for _, processes := range []int{1, 50} {
 		t.Run(fmt.Sprint(processes), func(t *testing.T) {
@@ -321,20 +321,20 @@ func TestStormListeners(t *testing.T) {
 				return l.last.Snapshot.Ports() == all+1 && !slices.ContainsFunc(l.last.Snapshot.Listeners, func(l Listener) bool { return !l.Owner.Known() })
 			})
 			most, _ := memory(t)
-			t.Logf("%v of CPU time for them; memory was %d MB and is %d MB; slow: %v", cpuTime()-before, rss, most, l.last.Slow)
+			t.Logf("opening took %v of CPU time; memory was %d MB and is %d MB; slow: %v", cpuTime()-before, rss, most, l.last.Slow)
 			measured := newFast(t)
 			t.Logf("a tick takes %v", costOf(t, measured))
-			measured.found = Snapshot{} // it lives as long as the test, and its list is a large part of what is to be given back
+			measured.found = Snapshot{} // frees the large list, which would count below
 			l.settles()
 			for _, h := range holders {
 				h.in.Close()
 			}
 			before = cpuTime()
 			l.until("all are gone", true, func() bool { return l.last.Snapshot.Ports() == 1 })
-			t.Logf("%v of CPU time for their end", cpuTime()-before)
+			t.Logf("closing took %v of CPU time", cpuTime()-before)
 			l.settles()
 			if now := l.events; now[Opened] != processes || now[Closed] != processes {
-				t.Errorf("%v is told of %d servers that came and went", now, processes)
+				t.Errorf("got the events %v for %d servers that opened and closed", now, processes)
 			}
 			l.until("the memory is given back", true, func() bool {
 				_, now := memory(t)
@@ -344,11 +344,11 @@ func TestStormListeners(t *testing.T) {
 	}
 }
 
-// mayOpen returns how many files a process may have open, no more than that.
+// mayOpen raises the limit of open files to n, if allowed, and returns it.
 func mayOpen(t *testing.T, n uint64) int {
 	t.Helper()
 	var now unix.Rlimit
-	if unix.Prlimit(0, unix.RLIMIT_NOFILE, &unix.Rlimit{Cur: n, Max: n}, nil) == nil { // as root may, mostly
+	if unix.Prlimit(0, unix.RLIMIT_NOFILE, &unix.Rlimit{Cur: n, Max: n}, nil) == nil { // root usually may
 		return int(n)
 	}
 	if err := unix.Prlimit(0, unix.RLIMIT_NOFILE, nil, &now); err != nil {
@@ -358,12 +358,12 @@ func mayOpen(t *testing.T, n uint64) int {
 		t.Fatal(err)
 	}
 	if now.Max < n {
-		t.Logf("ONLY %d FILES MAY BE OPEN HERE, AND %d WERE TO BE: of more nothing is shown", now.Max, n)
+		t.Logf("ONLY %d FILES MAY BE OPEN HERE, WANT %d: this run does not test more", now.Max, n)
 	}
 	return int(min(n, now.Max))
 }
 
-// TestStormGrowth has a process with very many files, and then several with very many connections. What a tick costs does not grow.
+// TestStormGrowth has processes with very many files or connections. The cost of a tick must not grow.
 func TestStormGrowth(t *testing.T) {
 	if !(world{}).enter(t) {
 		return
@@ -374,7 +374,7 @@ func TestStormGrowth(t *testing.T) {
 	t.Logf("at first, a tick takes %v", first)
 	for _, tt := range []struct {
 		what               string
-		files, connections int // of each process
+		files, connections int // per process
 		processes          int
 	}{{"files", files, 0, 1}, {"connections", 0, 4000, 5}} {
 		for range tt.processes {
@@ -385,7 +385,7 @@ func TestStormGrowth(t *testing.T) {
 			if got != want {
 				t.Errorf("with %s, found %q, want %q", tt.what, got, want)
 			}
-			t.Logf("its owner is found in %v", cpuTime()-before)
+			t.Logf("finding its owner took %v", cpuTime()-before)
 			first.bytes += bytesOf
 		}
 		now := costOf(t, s)
@@ -397,7 +397,7 @@ func TestStormGrowth(t *testing.T) {
 	keepLog(t, &Watcher{}).settles()
 }
 
-// TestStormRename has a process that gives itself another name and other arguments each millisecond.
+// TestStormRename has a process that changes its name and arguments every millisecond.
 func TestStormRename(t *testing.T) {
 	if !(world{}).enter(t) {
 		return
@@ -413,14 +413,14 @@ func TestStormRename(t *testing.T) {
 	l.settles()
 	now := onPort(l.last.Snapshot.Listeners, port)
 	if l.count > 1 || len(now) != 1 || now[0].Owner != was[0].Owner {
-		t.Errorf("%d updates; it was %+v and is %+v", l.count, was, now)
+		t.Errorf("%d updates; the listener was %+v and is %+v", l.count, was, now)
 	}
 	if n := number(t, r.finish(t)); n < 100 {
-		t.Errorf("it has renamed itself only %d times", n)
+		t.Errorf("the process renamed itself only %d times", n)
 	}
 }
 
-// TestStormArguments has a server with two megabytes of arguments, which looks like ssh: of that the arguments are read as well.
+// TestStormArguments has a server with two megabytes of arguments. It looks like ssh, so its arguments are read, too.
 func TestStormArguments(t *testing.T) {
 	if !(world{}).enter(t) {
 		return
@@ -447,9 +447,9 @@ func TestStormArguments(t *testing.T) {
 		t.Fatalf("found %.2000v", got)
 	}
 	took := (after.TotalAlloc - before.TotalAlloc) >> 10
-	t.Logf("its name is %q; %v of CPU time and %d kB were taken", got[0].Name(), cpu, took)
+	t.Logf("its name is %q; it took %v of CPU time and %d kB", got[0].Name(), cpu, took)
 	if took > 32<<10 {
-		t.Errorf("%d kB were taken", took)
+		t.Errorf("reading it took %d kB", took)
 	}
 	l.settles()
 }

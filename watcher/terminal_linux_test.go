@@ -23,36 +23,36 @@ import (
 	"porttray/watcher/port"
 )
 
-// A terminal is where a person starts a server: a process with the name of one, so that nothing above it is taken for a part of the
-// server. It has a network of its own, where nothing else listens, and a root of the cgroups of its own, so that the server is not
-// taken for a part of the service that perhaps runs the tests. Beside the server runs a Watcher, which tells what a person sees.
+// A terminal is a place where a person starts a server. The process has the name of a terminal, so no process above it
+// counts as a part of the server. Its network namespace has no other listeners. Its cgroup namespace hides a service
+// that perhaps runs the tests. A Watcher beside the server prints its rows.
 type terminal struct {
 	cmd  *exec.Cmd
 	in   *os.File
-	rows chan string // one line for each update; closed when the terminal is
-	log  string      // the file with all that the server has said
+	rows chan string // a line per update; closed with the terminal
+	log  string      // the file with the output of the server
 }
 
-// A performance is what goes on in a terminal.
+// A performance describes a server and its Watcher in a terminal.
 type performance struct {
 	Args     []string // the server's command line
-	Workers  int      // how many children of the server's are waited for
-	Dir      string   // where it is started
-	User     int      // whom it runs as
-	Audience int      // whom the Watcher runs as
-	Home     string   // what the Watcher takes for the person's home directory
+	Workers  int      // number of children to wait for
+	Dir      string   // its working directory
+	User     int      // the user of the server
+	Audience int      // the user of the Watcher
+	Home     string   // HOME of the Watcher
 }
 
-// curtain is the row that a person sees when the server has all its workers.
+// curtain is the row that appears when the server has all its workers.
 const curtain = "all there"
 
-// nobody is the user that has the least rights on Debian.
+// nobody is the user with the fewest rights on Debian.
 const nobody = 65534
 
-// stageDir returns a new directory that everybody may look into, and the program that is a terminal in it.
+// stageDir returns a new directory that everybody may read, and the terminal program in it.
 func stageDir(t *testing.T) (dir, program string) {
 	t.Helper()
-	dir, err := os.MkdirTemp("", "porttray") // t.TempDir is for this user only
+	dir, err := os.MkdirTemp("", "porttray") // t.TempDir is private to this user
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -68,7 +68,7 @@ func stageDir(t *testing.T) (dir, program string) {
 func terminalCommand(program string, args ...string) *exec.Cmd {
 	cmd := roleCommand("terminal", args...)
 	cmd.Path, cmd.Args[0] = program, program
-	// The go command passes flags on that are not for a program run in a test.
+	// The go command passes flags that do not suit a program in a test.
 	cmd.Env = append(cmd.Env, "GORACE=atexit_sleep_ms=0", "GOFLAGS=", "GOWORK=off")
 	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNET | syscall.CLONE_NEWCGROUP}
 	if uid, gid := os.Geteuid(), os.Getegid(); uid != 0 {
@@ -80,7 +80,7 @@ func terminalCommand(program string, args ...string) *exec.Cmd {
 	return cmd
 }
 
-// needNetwork skips the test where this user may not make a network. Root may, unless in a container.
+// needNetwork skips the test if this user may not create a network namespace. Root may, except in some containers.
 func needNetwork(t *testing.T, program string) {
 	t.Helper()
 	cmd := terminalCommand(program, "")
@@ -88,7 +88,7 @@ func needNetwork(t *testing.T, program string) {
 	out, err := cmd.CombinedOutput()
 	for _, refused := range []error{unix.EPERM, unix.EACCES, unix.EINVAL, unix.ENOSPC} {
 		if errors.Is(err, refused) {
-			mayNot(t, fmt.Errorf("this user may not make a network: %w", err))
+			mayNot(t, fmt.Errorf("this user may not create a network namespace: %w", err))
 		}
 	}
 	if err != nil {
@@ -96,7 +96,7 @@ func needNetwork(t *testing.T, program string) {
 	}
 }
 
-// open opens a terminal. It ends, with all that was started in it, when the test does.
+// open opens a terminal. It and all its processes end with the test.
 func (p performance) open(t *testing.T, dir, program string) *terminal {
 	t.Helper()
 	text, err := json.Marshal(p)
@@ -132,15 +132,15 @@ func (p performance) open(t *testing.T, dir, program string) *terminal {
 	return m
 }
 
-// end closes the terminal and returns when it has ended.
+// end closes the terminal and waits for its end.
 func (m *terminal) end() {
 	m.in.Close()
 	for range m.rows {
 	}
-	m.cmd.Wait() // whatever the server made of its end
+	m.cmd.Wait() // the exit status of the server does not matter
 }
 
-// expect returns when a person sees these rows and no others.
+// expect waits until the rows are exactly these.
 func (m *terminal) expect(t *testing.T, want string) {
 	t.Helper()
 	var seen []string
@@ -160,7 +160,7 @@ func (m *terminal) expect(t *testing.T, want string) {
 	}
 }
 
-// roleTerminal runs a performance until standard input ends. Without one it only sets itself up.
+// roleTerminal runs a performance until standard input ends. Without an argument it only sets itself up.
 func roleTerminal(arg string) error {
 	if err := raiseLoopback(); err != nil || arg == "" {
 		return err
@@ -191,19 +191,19 @@ func roleTerminal(arg string) error {
 	if p.Workers > 0 {
 		go drawCurtain(server.Process.Pid, p.Workers)
 	}
-	io.Copy(io.Discard, os.Stdin) // however it ends
+	io.Copy(io.Discard, os.Stdin) // an error also means the end
 	kill(audience)
-	server.Process.Signal(syscall.SIGTERM) // fails when it has ended
+	server.Process.Signal(syscall.SIGTERM) // fails if it has ended
 	select {
 	case <-ended:
 	case <-time.After(patience):
 	}
-	syscall.Kill(-server.Process.Pid, syscall.SIGKILL) // fails when nothing is left of it
+	syscall.Kill(-server.Process.Pid, syscall.SIGKILL) // fails if no process remains
 	<-ended
 	return nil
 }
 
-// drawCurtain listens for the rest of this process's life as soon as a server has so many children: an update tells that.
+// drawCurtain waits until the server has enough children, and then listens. That causes an update.
 func drawCurtain(pid, workers int) {
 	for childrenOf(pid) < workers {
 		time.Sleep(50 * time.Millisecond)
@@ -216,7 +216,7 @@ func drawCurtain(pid, workers int) {
 func childrenOf(pid int) (n int) {
 	files, _ := filepath.Glob("/proc/[0-9]*/stat")
 	for _, file := range files {
-		stat, _ := os.ReadFile(file) // empty when it has ended
+		stat, _ := os.ReadFile(file) // empty if the process has ended
 		rest := stat[bytes.LastIndexByte(stat, ')')+1:]
 		if fields := strings.Fields(string(rest)); len(fields) > 1 && fields[1] == strconv.Itoa(pid) {
 			n++
@@ -225,7 +225,7 @@ func childrenOf(pid int) (n int) {
 	return n
 }
 
-// as returns what starts a process as another user, or as this one.
+// as returns attributes to start a process as this user.
 func as(user int) *syscall.SysProcAttr {
 	if user == os.Geteuid() {
 		return &syscall.SysProcAttr{}
@@ -233,7 +233,7 @@ func as(user int) *syscall.SysProcAttr {
 	return &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uint32(user), Gid: uint32(user)}}
 }
 
-// raiseLoopback makes a new network ready for use.
+// raiseLoopback brings up loopback in a new network namespace.
 func raiseLoopback() error {
 	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
@@ -251,7 +251,7 @@ func raiseLoopback() error {
 	return nil
 }
 
-// roleRows watches, and writes what a person sees after each update, in one line.
+// roleRows watches and prints the rows after each update in one line.
 func roleRows(started string) error {
 	updates := make(chan Update)
 	go (&Watcher{}).Run(context.Background(), updates)
