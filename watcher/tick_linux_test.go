@@ -18,12 +18,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A load is what a busy machine has: processes with open files, some of which are listeners and connections.
+// A load simulates a busy machine: processes with open files, including listeners and connections.
 type load struct {
 	name                   string
 	processes, files       int
 	listeners, connections int
-	projects               bool // each process works in one of its own
+	projects               bool // each process works in its own project
 }
 
 var loads = []load{
@@ -32,8 +32,8 @@ var loads = []load{
 	{name: "large", processes: 1500, files: 60, listeners: 5000, connections: 20000},
 }
 
-// BenchmarkTick measures the CPU time, user and system, of one look at the listeners, its children's included, and compares
-// porttray with the bare question to the kernel and with what others do. Ticks run back to back.
+// BenchmarkTick measures user and system CPU time of one scan, with its child processes. It compares porttray with a
+// plain sock_diag request and with other tools. Ticks run back to back.
 //
 //	go test -run '^$' -bench Tick -benchtime 20x ./watcher
 func BenchmarkTick(b *testing.B) {
@@ -68,8 +68,9 @@ func BenchmarkTick(b *testing.B) {
 	}
 }
 
-// BenchmarkGrowth measures an unchanged tick while the machine's connections, and then its processes' files, are doubled.
+// BenchmarkGrowth measures an unchanged tick with twice as many connections, and then with twice as many open files.
 //
+//	go test -run '^$' -bench Growth -benchtime 200x ./watcher
 //	go test -run '^$' -bench Growth -benchtime 200x ./watcher
 func BenchmarkGrowth(b *testing.B) {
 	connections, files := loads[1], loads[1]
@@ -88,8 +89,8 @@ func BenchmarkGrowth(b *testing.B) {
 	}
 }
 
-// BenchmarkPace measures the CPU time that looking once a second takes when nothing changes: a whole watcher, gopsutil in a
-// plain loop, and a loop that does nothing.
+// BenchmarkPace measures the CPU time of one unchanged scan per second: a whole watcher, gopsutil in a plain loop, and
+// an empty loop.
 //
 //	go test -run '^$' -bench Pace -benchtime 1x ./watcher
 func BenchmarkPace(b *testing.B) {
@@ -116,7 +117,7 @@ func BenchmarkPace(b *testing.B) {
 					defer close(done)
 					c.run(ctx)
 				}()
-				time.Sleep(5 * time.Second) // the first look is at everything
+				time.Sleep(5 * time.Second) // the first scan reads everything
 				before := cpuTime()
 				time.Sleep(span)
 				b.ReportMetric(float64(cpuTime()-before)/1e6/span.Seconds(), "cpu-ms/s")
@@ -127,7 +128,7 @@ func BenchmarkPace(b *testing.B) {
 	}
 }
 
-// measure runs a tick b.N times, each after prepare, and reports what the ticks alone cost.
+// measure runs a tick b.N times, each after prepare, and reports the cost of the ticks alone.
 func measure(b *testing.B, tick func() error, prepare func() (undo func())) {
 	if err := tick(); err != nil {
 		b.Fatal(err)
@@ -149,7 +150,7 @@ func measure(b *testing.B, tick func() error, prepare func() (undo func())) {
 	b.ReportMetric(float64(cpu)/1e6/float64(b.N), "cpu-ms/tick")
 }
 
-// cpuTime returns the CPU time of this process and of its children that have ended.
+// cpuTime returns the CPU time of this process and of its ended children.
 func cpuTime() time.Duration {
 	var self, children unix.Rusage
 	if err := errors.Join(unix.Getrusage(unix.RUSAGE_SELF, &self), unix.Getrusage(unix.RUSAGE_CHILDREN, &children)); err != nil {
@@ -158,7 +159,7 @@ func cpuTime() time.Duration {
 	return time.Duration(self.Utime.Nano() + self.Stime.Nano() + children.Utime.Nano() + children.Stime.Nano())
 }
 
-// A rival is a way to find out what listens.
+// A rival is a way to list listeners.
 type rival struct {
 	name string
 	tick func() error
@@ -190,8 +191,8 @@ func rivals(b *testing.B) []rival {
 	return all
 }
 
-// start makes the load and takes it down at the end. Each process gets its files before the next is made, so that this one
-// needs few of its own. It returns the port that all connections are to, on which nobody listens any more.
+// start creates the load and removes it at the end. It returns the port of all connections, which has no listener any
+// more. This process needs few files, because each process gets its files before the next one starts.
 func (l load) start(b *testing.B) uint16 {
 	b.Helper()
 	server := listenTCP(b, "127.0.0.1:0")
@@ -247,7 +248,7 @@ func (l load) start(b *testing.B) uint16 {
 	return portOf(server)
 }
 
-// sleeper starts a small process that holds these files and does nothing. It works in that directory, or for "" in this process's.
+// sleeper starts a small process that only holds these files. It works in dir; "" is the directory of this process.
 func sleeper(tb testing.TB, dir string, files []*os.File) *exec.Cmd {
 	tb.Helper()
 	cmd := exec.Command("sleep", "3600")
@@ -273,7 +274,7 @@ func listenTCP(tb testing.TB, addr string) *net.TCPListener {
 	return l.(*net.TCPListener)
 }
 
-// An opener is a process that was there before, and opens listeners when it is told to. Its parent is a shell, as in life.
+// An opener is an existing process that opens listeners on request. Its parent is a shell, as usual.
 type opener struct {
 	in  io.WriteCloser
 	out *bufio.Scanner
@@ -297,7 +298,7 @@ func newOpener(b *testing.B) *opener {
 	}
 	o := &opener{in, bufio.NewScanner(out), cmd}
 	b.Cleanup(o.end)
-	o.tell(b, "close") // it is there when it answers
+	o.tell(b, "close") // its answer shows that it is ready
 	return o
 }
 
@@ -316,7 +317,7 @@ func (o *opener) tell(b *testing.B, what string) {
 	}
 }
 
-// start has a new process open a listener, which works in that directory. It returns the port.
+// start makes a new process in dir open a listener, and returns the port.
 func (o *opener) start(b *testing.B, dir string) uint16 {
 	o.tell(b, "new "+dir)
 	port, err := strconv.ParseUint(o.out.Text(), 10, 16)
@@ -326,13 +327,13 @@ func (o *opener) start(b *testing.B, dir string) uint16 {
 	return uint16(port)
 }
 
-// open has a listener opened, by the opener itself or by a new child of it.
+// open opens a listener, in the opener itself or in a new child of it.
 func (o *opener) open(b *testing.B, by string) (undo func()) {
 	o.tell(b, by)
 	return func() { o.tell(b, "close") }
 }
 
-// newProcess starts a process that opens a listener, and returns what it says.
+// newProcess starts a process that opens a listener, and returns its first line.
 func newProcess(dir string) (said string, end func(), err error) {
 	cmd := roleCommand("listen", "127.0.0.1:0")
 	cmd.Dir = dir
@@ -352,7 +353,7 @@ func newProcess(dir string) (said string, end func(), err error) {
 	return lines.Text(), func() { in.Close(); _ = cmd.Wait() }, lines.Err()
 }
 
-// roleOpen opens a listener at each line that it reads, or closes the one that is open.
+// roleOpen reads lines. Each opens a listener or closes the open one.
 func roleOpen() error {
 	shut := func() {}
 	said := "done"

@@ -16,7 +16,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// capacity returns the capacity of a queue with this backlog as a Traffic gives it where the test runs.
+// capacity returns the Traffic capacity of a queue with this backlog: 0 in a sandbox without sock_diag.
 func capacity(backlog int) int {
 	if wantSource() != "sock_diag" {
 		return 0
@@ -24,7 +24,7 @@ func capacity(backlog int) int {
 	return backlog + 1
 }
 
-// TestTrafficQueue fills the queues of listeners that do not accept anything.
+// TestTrafficQueue fills the queues of listeners that never accept.
 func TestTrafficQueue(t *testing.T) {
 	needIPv6(t)
 	tests := []struct{ name, listen, dial, want string }{
@@ -54,10 +54,10 @@ func TestTrafficQueue(t *testing.T) {
 				if err != nil || len(got.Queues) != 1 || got.Queues[0].Full() != (capacity(backlog) > 0) {
 					t.Errorf("with a backlog of %d: got %+v, %v", backlog, got, err)
 				}
-				// That is what being full means: whoever connects gets no answer.
+				// The queue is full: new clients get no answer.
 				if client, err := net.DialTimeout("tcp", address, 50*time.Millisecond); err == nil {
 					client.Close()
-					t.Errorf("a listener with a backlog of %d has answered once more than that and one", backlog)
+					t.Errorf("a listener with a backlog of %d answered more than that plus one", backlog)
 				}
 				accepted, _, err := unix.Accept4(int(file.Fd()), unix.SOCK_CLOEXEC)
 				if err != nil {
@@ -70,7 +70,7 @@ func TestTrafficQueue(t *testing.T) {
 	}
 }
 
-// TestTrafficQueues has several sockets listen on one port, some of them at the same address.
+// TestTrafficQueues has several sockets on one port, some of them at the same address.
 func TestTrafficQueues(t *testing.T) {
 	needIPv6(t)
 	port := freePort(t)
@@ -81,7 +81,7 @@ func TestTrafficQueues(t *testing.T) {
 	expectTraffic(t, port, fmt.Sprintf("queue:127.0.0.1:0/%d queue:127.0.0.1:0/%d queue:127.0.0.2:0/%d queue:::1:0/%d", c, c, c, c))
 }
 
-// bindAlone tries whether a program can have a port of 127.0.0.1 that does not ask to share it.
+// bindAlone tries to bind a port of 127.0.0.1 without sharing it.
 func bindAlone(t testing.TB, port uint16) error {
 	t.Helper()
 	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
@@ -92,14 +92,14 @@ func bindAlone(t testing.TB, port uint16) error {
 	return unix.Bind(fd, &unix.SockaddrInet4{Port: int(port), Addr: [4]byte{127, 0, 0, 1}})
 }
 
-// TestTrafficEnds follows a connection through its states, at both of its ends, and then has the listener go.
+// TestTrafficEnds follows a connection through its states at both ends, and then closes the listener.
 func TestTrafficEnds(t *testing.T) {
 	needLoopback(t)
 	me := os.Getpid()
 	tests := []struct {
 		name           string
 		do             func(client, server *net.TCPConn) error
-		server, client string // what there is at each end's port
+		server, client string // the traffic at the port of each end
 	}{
 		{"open", func(client, server *net.TCPConn) error { return nil }, "connected:1", "connected:1 stray"},
 		{"closed for writing by the server", func(client, server *net.TCPConn) error { return server.CloseWrite() }, "connected:1", "connected:1 stray"},
@@ -125,14 +125,14 @@ func TestTrafficEnds(t *testing.T) {
 			expectTraffic(t, own, strings.Replace(tt.client, "stray", fmt.Sprintf("stray:127.0.0.1>127.0.0.1:%d@%d", port, me), 1))
 			l.Close()
 			want := tt.server
-			if strings.HasPrefix(want, "connected") { // it has outlived its listener
+			if strings.HasPrefix(want, "connected") { // the connection has outlived its listener
 				want += fmt.Sprintf(" stray:127.0.0.1>127.0.0.1:%d@%d", own, me)
 			}
 			expectTraffic(t, port, want)
-			// As long as there is something, the port cannot be had.
+			// While there is traffic, the port is not free.
 			for p, what := range map[uint16]string{port: tt.server, own: tt.client} {
 				if err := bindAlone(t, p); (err != nil) != (what != "") || err != nil && err != unix.EADDRINUSE {
-					t.Errorf("with %q at a port, binding to it gives %v", what, err)
+					t.Errorf("with %q at a port, binding to it returned %v", what, err)
 				}
 			}
 		})
@@ -152,7 +152,7 @@ func unixListen(l *net.TCPListener, backlog int) error {
 	return listened
 }
 
-// TestTrafficStray has connections to somewhere else, whose ports nobody listens on.
+// TestTrafficStray has connections to other addresses from ports without a listener.
 func TestTrafficStray(t *testing.T) {
 	needLoopback(t)
 	me := os.Getpid()
@@ -213,7 +213,7 @@ func TestTrafficStray(t *testing.T) {
 			t.Fatal(err)
 		}
 		if err := unix.Connect(fd, &unix.SockaddrInet4{Port: int(port), Addr: loopback}); err != unix.EINPROGRESS {
-			t.Fatalf("connecting gives %v, want %v", err, unix.EINPROGRESS)
+			t.Fatalf("connecting returned %v, want %v", err, unix.EINPROGRESS)
 		}
 		expectTraffic(t, own, fmt.Sprintf("stray:127.0.0.1>127.0.0.1:%d@%d", port, me))
 	})
@@ -230,13 +230,13 @@ func TestTrafficStray(t *testing.T) {
 		}
 		for _, so := range got.Strays {
 			if int(so.Owner.PID) != me || so.Owner.Name == "" || so.Owner.Since.IsZero() {
-				t.Errorf("the owner of the one to %v is %+v", so.Remote, so.Owner)
+				t.Errorf("the connection to %v has the owner %+v", so.Remote, so.Owner)
 			}
 		}
 	})
 }
 
-// roleDial connects from a port and says when that is done.
+// roleDial connects from a port and prints a line when it is connected.
 func roleDial(addr, port string) error {
 	own, err := strconv.ParseUint(port, 10, 16)
 	if err != nil {
@@ -251,7 +251,7 @@ func roleDial(addr, port string) error {
 	return nil
 }
 
-// tellsBound reports whether the kernel tells of sockets that are bound and nothing else.
+// tellsBound reports whether the kernel lists sockets that are only bound.
 func tellsBound(t testing.TB) bool {
 	t.Helper()
 	var name unix.Utsname
@@ -265,7 +265,7 @@ func tellsBound(t testing.TB) bool {
 	return wantSource() == "sock_diag" && (major > 6 || major == 6 && minor >= 8)
 }
 
-// TestTrafficBound has sockets that do not listen yet.
+// TestTrafficBound has sockets that are bound but do not listen yet.
 func TestTrafficBound(t *testing.T) {
 	needIPv6(t)
 	port := freePort(t)
@@ -275,7 +275,7 @@ func TestTrafficBound(t *testing.T) {
 	}{
 		{unix.AF_INET, &unix.SockaddrInet4{Port: int(port), Addr: [4]byte{127, 0, 0, 1}}},
 		{unix.AF_INET6, &unix.SockaddrInet6{Port: int(port), Addr: netip.IPv6Loopback().As16()}},
-		{unix.AF_INET, &unix.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}}}, // to another port
+		{unix.AF_INET, &unix.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}}}, // on another port
 	} {
 		fd, err := unix.Socket(bind.family, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 		if err != nil {
@@ -292,11 +292,11 @@ func TestTrafficBound(t *testing.T) {
 	}
 	expectTraffic(t, port, want)
 	if err := bindAlone(t, port); err != unix.EADDRINUSE {
-		t.Errorf("binding to it gives %v", err)
+		t.Errorf("binding to it returned %v", err)
 	}
 }
 
-// TestTrafficNothing has a port that was used until just now.
+// TestTrafficNothing has a port that was used a moment ago.
 func TestTrafficNothing(t *testing.T) {
 	l := listenAlone(t, "127.0.0.1")
 	l.Close()
@@ -369,7 +369,7 @@ func TestTrafficUDP(t *testing.T) {
 	})
 }
 
-// roleDatagrams opens a UDP socket and says when that is done.
+// roleDatagrams opens a UDP socket and prints a line when it is open.
 func roleDatagrams(addr string) error {
 	socket, err := net.ListenPacket("udp", addr)
 	if err != nil {
@@ -380,7 +380,7 @@ func roleDatagrams(addr string) error {
 	return nil
 }
 
-// TestTrafficStranger has another user's sockets, and then another user look at those of root's.
+// TestTrafficStranger has sockets of another user. Then another user reads the traffic of root's sockets.
 func TestTrafficStranger(t *testing.T) {
 	needLoopback(t)
 	needStrangers(t)
@@ -408,7 +408,7 @@ func TestTrafficStranger(t *testing.T) {
 	}
 }
 
-// roleTraffic says what there is at a port.
+// roleTraffic prints the traffic at a port.
 func roleTraffic(arg string) error {
 	port, err := strconv.ParseUint(arg, 10, 16)
 	if err != nil {
@@ -422,7 +422,7 @@ func roleTraffic(arg string) error {
 	return nil
 }
 
-// TestTrafficFails has no way to list sockets.
+// TestTrafficFails runs without a way to list sockets.
 func TestTrafficFails(t *testing.T) {
 	port := freePort(t)
 	withoutFiles(t, func() {
@@ -433,8 +433,9 @@ func TestTrafficFails(t *testing.T) {
 	})
 }
 
-// BenchmarkTraffic reads the traffic at a port with 20,000 connections, of which somebody or nobody listens, and at one with none.
+// BenchmarkTraffic reads the traffic at a port with 20,000 connections, with and without a listener, and at an idle port.
 //
+//	go test -run '^$' -bench Traffic -benchtime 20x ./watcher
 //	go test -run '^$' -bench Traffic -benchtime 20x ./watcher
 func BenchmarkTraffic(b *testing.B) {
 	crowd := load{processes: 40, connections: 20_000}

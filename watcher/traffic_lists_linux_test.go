@@ -13,7 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// TestListingsAtPort has both ways to list sockets agree, and one take over where the other breaks off.
+// TestListingsAtPort checks that both ways to list sockets agree, and that one replaces the other after a failure.
 func TestListingsAtPort(t *testing.T) {
 	needLoopback(t)
 	l := listenAlone(t, "127.0.0.1")
@@ -31,7 +31,7 @@ func TestListingsAtPort(t *testing.T) {
 	}
 	defer d.close()
 	lingers := func(so inetSocket) bool { return so.state == tcpTimeWait }
-	for late := time.Now().Add(patience); time.Now().Before(late); time.Sleep(time.Millisecond) { // or states change under way
+	for late := time.Now().Add(patience); time.Now().Before(late); time.Sleep(time.Millisecond) { // until the states are final
 		if all, err := d.socketsAt(unix.IPPROTO_TCP, port); err != nil || slices.ContainsFunc(all, lingers) {
 			break
 		}
@@ -118,7 +118,7 @@ func TestInetSocketEnd(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			got := tt.socket.end()
 			if got.use != listens {
-				got.queue = Queue{} // which is no queue
+				got.queue = Queue{} // not a queue
 			}
 			if got != tt.want {
 				t.Errorf("%+v: got %+v, want %+v", tt.socket, got, tt.want)
@@ -127,7 +127,7 @@ func TestInetSocketEnd(t *testing.T) {
 	}
 }
 
-// trafficMessage is what the kernel sends of a socket, without attributes.
+// trafficMessage returns a socket as the kernel sends it, without attributes.
 func trafficMessage(so inetSocket) []byte {
 	ne := binary.NativeEndian
 	b := diagSocket(so.row)
@@ -163,7 +163,7 @@ func TestParseDiagTraffic(t *testing.T) {
 			}
 			b[0] = unix.AF_APPLETALK
 			if got, wanted, whole := parseDiagTraffic(b); got != (inetSocket{}) || wanted || whole {
-				t.Errorf("of an unknown family: got %+v, %v, %v", got, wanted, whole)
+				t.Errorf("unknown family: got %+v, %v, %v", got, wanted, whole)
 			}
 		})
 	}
@@ -189,7 +189,7 @@ func FuzzParseDiagTraffic(f *testing.F) {
 		sockets, done, err := parseDiag(part, seq, nil, parseDiagTraffic)
 		rows, doneToo, errToo := parseDiag(part, seq, nil, parseDiagSocket)
 		if errToo == nil && err == nil && (len(rows) > len(sockets) || done != doneToo) || err == nil && errToo != nil {
-			t.Errorf("%x: got %d sockets, %v, %v, of which %d listen, %v, %v", part, len(sockets), done, err, len(rows), doneToo, errToo)
+			t.Errorf("%x: got %d sockets, %v, %v, but %d listeners, %v, %v", part, len(sockets), done, err, len(rows), doneToo, errToo)
 		}
 		if err != nil && (sockets != nil || done) || len(sockets) > len(part)/inetDiagMsg {
 			t.Errorf("%x: got %d sockets, %v, %v", part, len(sockets), done, err)
@@ -200,7 +200,7 @@ func FuzzParseDiagTraffic(f *testing.F) {
 	})
 }
 
-// checkSocket fails the test if a socket that was read from anything at all makes no sense.
+// checkSocket fails the test if a socket parsed from arbitrary data makes no sense.
 func checkSocket(t *testing.T, so inetSocket) {
 	t.Helper()
 	for _, addr := range []netip.Addr{so.addr, so.remote.Addr()} {
@@ -244,7 +244,7 @@ func TestParseProcSocket(t *testing.T) {
 			remote: netip.MustParseAddrPort("127.0.0.2:80"), waiting: 3,
 		}
 		if binary.NativeEndian.Uint16([]byte{1, 0}) != 1 {
-			t.Skip("the lines are those of a machine with the other order of bytes")
+			t.Skip("the lines come from a machine with the other byte order")
 		}
 		if got, err := parseProcSocket(line); got != want || err != nil {
 			t.Errorf("%q: got %+v, %v, want %+v", line, got, err, want)
@@ -286,7 +286,7 @@ func TestParseProcTraffic(t *testing.T) {
 func FuzzParseProcSocket(f *testing.F) {
 	f.Add("")
 	for _, name := range []string{"tcp", "tcp6", "udp", "udp6"} {
-		file, _ := os.ReadFile("/proc/net/" + name) // there may be no IPv6
+		file, _ := os.ReadFile("/proc/net/" + name) // without IPv6 a file is missing
 		for line := range strings.Lines(string(file)) {
 			f.Add(line)
 		}
@@ -300,7 +300,7 @@ func FuzzParseProcSocket(f *testing.F) {
 			return
 		}
 		checkSocket(t, so)
-		// What is read as a listener is read as the same one by those who look for nothing else, and the other way round.
+		// parseProcLine must find the same listeners.
 		if r, listening, err := parseProcLine(line); err != nil || listening && (r != so.row || so.state != tcpListen) {
 			t.Errorf("%q: got %+v, and as a listener %+v, %v, %v", line, so, r, listening, err)
 		}

@@ -17,8 +17,8 @@ import (
 	"porttray/watcher/owner"
 )
 
-// traffic writes what a Traffic says: the queues as address, length and capacity, then the counts, then the other sockets as
-// local address, remote address and owner, each where there is any.
+// traffic formats a Traffic: the queues as address, length and capacity, then the counts, then other sockets as local
+// address, remote address and owner. Missing parts are left out.
 func traffic(t Traffic) string {
 	var all []string
 	for _, q := range t.Queues {
@@ -51,7 +51,7 @@ func traffic(t Traffic) string {
 	return strings.Join(all, " ")
 }
 
-// readTraffic returns what there is at a port at present.
+// readTraffic returns the present traffic at a port.
 func readTraffic(t testing.TB, port uint16) string {
 	t.Helper()
 	got, err := ReadTraffic(t.Context(), port)
@@ -61,8 +61,7 @@ func readTraffic(t testing.TB, port uint16) string {
 	return traffic(got)
 }
 
-// expectTraffic fails the test unless what there is at a port comes to be what is wanted: the two ends of a connection do not
-// change at once.
+// expectTraffic waits until the traffic at a port is want: the two ends of a connection do not change at once.
 func expectTraffic(t testing.TB, port uint16, want string) {
 	t.Helper()
 	var got string
@@ -74,8 +73,8 @@ func expectTraffic(t testing.TB, port uint16, want string) {
 	t.Errorf("port %d: %q, want %q", port, got, want)
 }
 
-// freePort returns a port at which nothing happens, with either protocol and at any address. One that the system chooses need
-// not be such a port: connections of tests before may linger there.
+// freePort returns a port without traffic, for both protocols and all addresses. A port that the system chooses can
+// have old connections of earlier tests.
 func freePort(t testing.TB) uint16 {
 	t.Helper()
 	for {
@@ -95,7 +94,7 @@ func freePort(t testing.TB) uint16 {
 	}
 }
 
-// hostPort writes an address and a port.
+// hostPort joins an address and a port.
 func hostPort(host string, port uint16) string {
 	return net.JoinHostPort(host, strconv.Itoa(int(port)))
 }
@@ -111,7 +110,7 @@ func udp(t testing.TB, network, addr string) *net.UDPConn {
 	return socket.(*net.UDPConn)
 }
 
-// listenAlone listens on a port at which nothing else happens, for the length of the test.
+// listenAlone listens for the length of the test on a port without other traffic.
 func listenAlone(t testing.TB, host string) *net.TCPListener {
 	t.Helper()
 	l, err := net.Listen("tcp", hostPort(host, freePort(t)))
@@ -122,7 +121,7 @@ func listenAlone(t testing.TB, host string) *net.TCPListener {
 	return l.(*net.TCPListener)
 }
 
-// connect returns both ends of a connection that is accepted, the client's first, which has a port for itself alone.
+// connect returns both ends of an accepted connection, client first. The client has a port without other traffic.
 func connect(t testing.TB, l net.Listener) (client, server *net.TCPConn) {
 	t.Helper()
 	client, err := dial(l.Addr().String(), freePort(t))
@@ -138,7 +137,7 @@ func connect(t testing.TB, l net.Listener) (client, server *net.TCPConn) {
 	return client, accepted.(*net.TCPConn)
 }
 
-// dial connects to an address from a port of the same address.
+// dial connects to an address from the given port of the same address.
 func dial(to string, port uint16) (*net.TCPConn, error) {
 	addr, err := netip.ParseAddrPort(to)
 	if err != nil {
@@ -205,10 +204,10 @@ func TestTally(t *testing.T) {
 				}
 			}
 			if got := traffic(tally(ends)); got != tt.want {
-				t.Errorf("of %q got %q, want %q", tt.ends, got, tt.want)
+				t.Errorf("%q: got %q, want %q", tt.ends, got, tt.want)
 			}
 			if got := strings.Trim(fmt.Sprint(ownersWanted(ends)), "[]"); got != tt.owners {
-				t.Errorf("of %q the owners of %s are wanted, want %s", tt.ends, got, tt.owners)
+				t.Errorf("%q: asks for the owners of %s, want %s", tt.ends, got, tt.owners)
 			}
 		})
 	}
@@ -301,7 +300,7 @@ func TestPortableEnd(t *testing.T) {
 	}
 }
 
-// TestTrafficPortable has sockets of all kinds that every system tells of.
+// TestTrafficPortable has the kinds of sockets that every system reports.
 func TestTrafficPortable(t *testing.T) {
 	needLoopback(t)
 	needOwners(t)
@@ -328,7 +327,7 @@ func TestTrafficPortable(t *testing.T) {
 				t.Errorf("port %d: %q, want %q", tt.port, got, tt.want)
 			}
 			if runtime.GOOS == "linux" {
-				return // where ReadTraffic knows more
+				return // ReadTraffic knows more there
 			}
 			want := tt.want
 			if !tellsLingering(runtime.GOOS) {
@@ -339,7 +338,7 @@ func TestTrafficPortable(t *testing.T) {
 	}
 }
 
-// FuzzPortableEnd has lists of nonsense.
+// FuzzPortableEnd has arbitrary sockets.
 func FuzzPortableEnd(f *testing.F) {
 	f.Add("127.0.0.1", uint32(80), "::1%lo", uint32(443), "ESTABLISHED", uint32(syscall.SOCK_STREAM), int32(1))
 	f.Add("*", uint32(80), "", uint32(0), "LISTEN", uint32(syscall.SOCK_STREAM), int32(0))

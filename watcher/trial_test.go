@@ -13,7 +13,7 @@ func TestTry(t *testing.T) {
 	broken, detour := errors.New("out of order"), errors.New("no way")
 	tests := []struct {
 		name         string
-		fails, hangs int // which scan does
+		fails, hangs int // number of the scan; 0 for none
 		first, again time.Duration
 		listeners    int
 		scans        int

@@ -14,20 +14,20 @@ import (
 	"time"
 )
 
-// In these tests the walker is process 100 of user 501.
+// walkerPID is the PID of the walker. Its user is 501.
 const walkerPID = 100
 
-// A mac is a machine with macOS, as far as a walker sees one. Its sockets are by process and descriptor.
+// A mac is a macOS machine as a walker sees it: sockets by process and descriptor.
 type mac struct {
-	files    map[int32]map[int32]openSocket // nil for a process that has ended
-	other    []openSocket                   // of processes that may not be looked at
-	withheld bool                           // the table has nothing but the walker's own sockets
-	unlisted map[int32]bool                 // processes whose sockets it lacks
+	files    map[int32]map[int32]openSocket // nil for an ended process
+	other    []openSocket                   // sockets of processes that the walker may not read
+	withheld bool                           // the table has only the sockets of the walker
+	unlisted map[int32]bool                 // processes that are missing in the table
 
-	fails   map[string]error  // to which questions, with the process and the descriptor where they are of one
-	garbled map[string]bool   // whose answers cannot be read
-	at      map[string]func() // what happens right before one is answered for the first time
-	asked   map[string]int    // how often
+	fails   map[string]error  // errors by question, with its process and descriptor, if any
+	garbled map[string]bool   // questions with broken answers
+	at      map[string]func() // called right before the first answer to a question
+	asked   map[string]int    // counts of questions
 }
 
 func newMac() *mac {
@@ -46,7 +46,7 @@ func (m *mac) open(pid, fd int32, so openSocket) {
 	m.files[pid][fd] = so
 }
 
-// answer counts a question, about a process and a file, and fails where it is to fail.
+// answer counts a question about a process and a file. It fails if m.fails says so.
 func (m *mac) answer(question string, about ...int32) error {
 	m.asked[question]++
 	whole := question
@@ -60,7 +60,7 @@ func (m *mac) answer(question string, about ...int32) error {
 	return cmp.Or(m.fails[question], m.fails[whole])
 }
 
-// walker returns one that asks this machine. Processes are also the kernel (0), another user's (1), and one that has ended (98).
+// walker returns a walker of this machine. Other processes are the kernel (0), another user's (1), and an ended one (98).
 func (m *mac) walker() *walker {
 	k := xnu{
 		table: func() ([]byte, error) {
@@ -82,7 +82,7 @@ func (m *mac) walker() *walker {
 				sockets = slices.DeleteFunc(sockets, func(so openSocket) bool { return so.user != walkerPID })
 			}
 			slices.SortFunc(sockets, func(a, b openSocket) int { return int(a.gen) - int(b.gen) })
-			// A socket that processes share is there once.
+			// A shared socket occurs once.
 			sockets = slices.CompactFunc(sockets, func(a, b openSocket) bool { return a.gen == b.gen })
 			return tableOf(false, sockets...), nil
 		},
@@ -94,7 +94,7 @@ func (m *mac) walker() *walker {
 				return []byte{1}, nil
 			}
 			pids := slices.AppendSeq([]int32{0, 1, 98}, maps.Keys(m.files))
-			slices.SortFunc(pids, func(a, b int32) int { return int(b - a) }) // the youngest come first
+			slices.SortFunc(pids, func(a, b int32) int { return int(b - a) }) // youngest first
 			return pidList(pids...), nil
 		},
 		files: func(pid int32) ([]byte, error) {
@@ -136,7 +136,7 @@ func (m *mac) walker() *walker {
 	return &walker{kernel: k, self: walkerPID, uid: 501}
 }
 
-// busy returns a machine on which process 200 listens on port 3000, and another user on port 22 and with a connection there.
+// busy returns a machine: process 200 listens on port 3000. Another user listens on port 22 and has a connection there.
 func busy() *mac {
 	m := newMac()
 	m.open(200, 5, listeningAt("127.0.0.1:3000", 10))
@@ -148,7 +148,7 @@ func busy() *mac {
 	return m
 }
 
-// formatSockets writes sockets as "PID@address:port", with an exclamation mark for another user's.
+// formatSockets writes sockets as "PID@address:port". An exclamation mark stands for another user.
 func formatSockets(sockets []socket) string {
 	var list []string
 	for _, so := range sockets {
@@ -238,21 +238,21 @@ func TestWalkerShared(t *testing.T) {
 	m.open(150, 5, m.files[200][5])
 	m.open(150, 6, m.files[200][5])
 	m.open(201, 5, m.files[200][5])
-	m.open(202, 5, listeningAt("127.0.0.1:3000", 20)) // another socket at the same place (SO_REUSEPORT)
+	m.open(202, 5, listeningAt("127.0.0.1:3000", 20)) // another socket at the same address and port (SO_REUSEPORT)
 	w := m.walker()
 	expectSockets(t, w, "0@0.0.0.0:22! 150@127.0.0.1:3000 202@127.0.0.1:3000")
 	for pid, want := range map[int32]string{
 		150: "150@127.0.0.1:3000", 200: "200@127.0.0.1:3000", 201: "201@127.0.0.1:3000", walkerPID: "", 1: "", 98: "", 999: "",
 	} {
 		if sockets, err := w.list(t.Context(), pid); formatSockets(sockets) != want || err != nil {
-			t.Errorf("of process %d: got %q, %v, want %q", pid, formatSockets(sockets), err, want)
+			t.Errorf("process %d: got %q, %v, want %q", pid, formatSockets(sockets), err, want)
 		}
 	}
 	delete(m.files, 150)
 	expectSockets(t, w, "0@0.0.0.0:22! 200@127.0.0.1:3000 202@127.0.0.1:3000")
 }
 
-// TestWalkerLooksAgain has a process take a socket without any trace in the table.
+// TestWalkerLooksAgain has a process take a socket without a trace in the table.
 func TestWalkerLooksAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := busy()
@@ -266,13 +266,13 @@ func TestWalkerLooksAgain(t *testing.T) {
 	})
 }
 
-// TestWalkerWithoutTable has the kernel say nothing about others' sockets, in different ways. Then nothing may be missed that a
-// walk finds.
+// TestWalkerWithoutTable has a kernel that hides the sockets of others, in different ways. The walker must still list
+// every socket that a walk finds.
 func TestWalkerWithoutTable(t *testing.T) {
 	tests := []struct {
 		name   string
 		change func(*mac)
-		tables int // how often the table is asked for in three lists
+		tables int // number of table reads in three lists
 	}{
 		{"withheld", func(m *mac) { m.withheld = true }, 3},
 		{"withheld, nothing listens", func(m *mac) { m.withheld, m.files[200] = true, nil }, 3},
@@ -292,16 +292,16 @@ func TestWalkerWithoutTable(t *testing.T) {
 			m.open(201, 5, listeningAt("[::1]:8080", 20))
 			expectSockets(t, w, strings.TrimSpace(before+" 201@[::1]:8080"))
 			if got := m.asked["processes"]; got != 1+3 {
-				t.Errorf("%d walks, want one for each list and for the test", got)
+				t.Errorf("%d walks, want one per list and one for the test", got)
 			}
 			if got := m.asked["table"]; got != tt.tables {
-				t.Errorf("asked %d times for the table, want %d", got, tt.tables)
+				t.Errorf("read the table %d times, want %d", got, tt.tables)
 			}
 		})
 	}
 }
 
-// TestWalkerPartOfTable has a table that lacks the sockets of some processes, at first or from some time on.
+// TestWalkerPartOfTable has a table that lacks the sockets of some processes, at first or later.
 func TestWalkerPartOfTable(t *testing.T) {
 	m := busy()
 	m.unlisted = map[int32]bool{200: true, 201: true}
@@ -328,14 +328,14 @@ func mustWalk(t *testing.T, w *walker) []holding {
 	return held
 }
 
-// TestWalkerRaces has sockets come and go while the walker looks.
+// TestWalkerRaces has sockets come and go during a walk.
 func TestWalkerRaces(t *testing.T) {
 	tests := []struct {
 		name  string
 		at    string
 		does  func(*mac)
-		first string // what the walker lists at first
-		then  string // and then
+		first string // the first list
+		then  string // the next list
 	}{
 		{"a socket comes after the table was read", "processes",
 			func(m *mac) { m.open(201, 5, listeningAt("[::1]:8080", 20)) },
@@ -363,19 +363,19 @@ func TestWalkerRaces(t *testing.T) {
 			walks := m.asked["processes"]
 			expectSockets(t, w, tt.then)
 			if m.asked["processes"] > walks {
-				t.Error("walked although nothing had changed")
+				t.Error("walked without a change")
 			}
 		})
 	}
 }
 
-// TestWalkerFails makes sure that nothing which goes wrong looks like an empty list.
+// TestWalkerFails checks that a failure never looks like an empty list.
 func TestWalkerFails(t *testing.T) {
 	broken := errors.New("broken")
 	tests := []struct {
 		name   string
 		change func(*mac)
-		want   string // empty for any
+		want   string // empty accepts any error
 	}{
 		{"no list of processes", func(m *mac) { m.fails["processes"] = broken }, "list TCP sockets: list processes: broken"},
 		{"a garbled list of processes", func(m *mac) { m.garbled["processes"] = true }, ""},
@@ -408,7 +408,7 @@ func TestWalkerFails(t *testing.T) {
 	}
 }
 
-// TestWalkerTableFails has the table fail after it was seen. Others' sockets must not seem to close then.
+// TestWalkerTableFails has a table that fails after it worked. The sockets of others must not seem closed.
 func TestWalkerTableFails(t *testing.T) {
 	const usual = "0@0.0.0.0:22! 200@127.0.0.1:3000"
 	m := busy()
@@ -447,11 +447,11 @@ func TestWalkerStops(t *testing.T) {
 		t.Errorf("got %q, %v", formatSockets(sockets), err)
 	}
 	if m.asked["files"] > 0 {
-		t.Error("went on after the end of the context")
+		t.Error("still running after the end of the context")
 	}
 }
 
-// TestWalkerUnchanged keeps a look at which nothing has changed cheap.
+// TestWalkerUnchanged checks that an unchanged scan is cheap.
 func TestWalkerUnchanged(t *testing.T) {
 	m := busy()
 	w := m.walker()

@@ -6,8 +6,8 @@ import (
 	"testing"
 )
 
-// TestWitnessOfAnother has a process of porttray's name listen on loopback, as another porttray does for a moment. No scan may show
-// that; it shows what the process listens on beyond loopback, and what others do.
+// TestWitnessOfAnother has a process called porttray listen on loopback, as another porttray does briefly. Scans must
+// hide these listeners. They must show its other listeners, and those of other processes.
 func TestWitnessOfAnother(t *testing.T) {
 	s := newStage(t)
 	p, other := s.enter(), s.enter()

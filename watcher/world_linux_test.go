@@ -17,30 +17,30 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A world is where a test runs by itself: its processes see no others, and nothing else listens in its network. All that was
-// started in it ends with it.
+// A world isolates a test: it sees no other processes, and its network has no other listeners. All processes in it end
+// with the test.
 type world struct {
-	User    int           // whom the test runs as
-	Proc    string        // options with which /proc is mounted; see also hostProc
-	Shift   time.Duration // by which the clocks that count from the start of the computer are ahead
-	Servers int           // so many listeners of root's are there
-	Apart   bool          // the listeners are held by a process that is in another PID namespace, around that of the test
+	User    int           // the user of the test
+	Proc    string        // mount options of /proc; see also hostProc
+	Shift   time.Duration // offset of the clocks that count from the boot
+	Servers int           // number of listeners of root
+	Apart   bool          // the listeners belong to a process in the outer PID namespace
 }
 
-// hostProc leaves the /proc of the system around the world, whose PIDs are not those of the world.
+// hostProc keeps the /proc of the outer system. Its PIDs are not those of the world.
 const hostProc = "host"
 
-// inWorld is the environment variable that tells a test that it runs in its world.
+// inWorld is the environment variable that marks a test in its world.
 const inWorld = "PORTTRAY_TEST_WORLD"
 
-// enter runs a test once more, in a world, and reports whether this is that run; then the test goes on. Otherwise it is over.
+// enter runs the test again in a world and returns true there, so that the test goes on. Otherwise the test is over.
 func (w world) enter(t *testing.T) (inside bool) {
 	t.Helper()
 	if os.Getenv(inWorld) == t.Name() {
 		return true
 	}
 	t.Parallel()
-	dir, err := os.MkdirTemp("", "world") // t.TempDir is for this user only
+	dir, err := os.MkdirTemp("", "world") // t.TempDir is private to this user
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -58,12 +58,12 @@ func (w world) enter(t *testing.T) (inside bool) {
 	cmd.Env = append(cmd.Env, inWorld+"="+t.Name(), "GORACE=atexit_sleep_ms=0")
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL,
 		Cloneflags: syscall.CLONE_NEWNET | syscall.CLONE_NEWPID | syscall.CLONE_NEWNS | syscall.CLONE_NEWIPC}
-	runtime.LockOSThread() // whose end would be that of the world
+	runtime.LockOSThread() // the world would end with this thread
 	defer runtime.UnlockOSThread()
 	out, err := cmd.CombinedOutput()
 	for _, refused := range []error{unix.EPERM, unix.EACCES, unix.EINVAL, unix.ENOSPC} {
 		if errors.Is(err, refused) && os.Getenv("CI") != "true" {
-			t.Skipf("this user may not make a world: %v", err)
+			t.Skipf("this user may not create a world: %v", err)
 		}
 	}
 	for line := range strings.Lines(string(out)) {
@@ -73,12 +73,12 @@ func (w world) enter(t *testing.T) (inside bool) {
 		}
 	}
 	if passed := strings.Contains(string(out), "--- PASS: "+t.Name()+" "); err != nil || !passed {
-		t.Errorf("in a world of its own: %v\n%s", err, out)
+		t.Errorf("in its world: %v\n%s", err, out)
 	}
 	return false
 }
 
-// mayNot skips a test for want of something that only root certainly may; under CI root must.
+// mayNot skips a test that lacks a permission. Only root is sure to have it, so under CI root must have it.
 func mayNot(t *testing.T, why any) {
 	t.Helper()
 	if os.Geteuid() == 0 {
@@ -87,8 +87,8 @@ func mayNot(t *testing.T, why any) {
 	t.Skip(why)
 }
 
-// strangers tells why this user cannot run processes as another user and see which files those have open; nil if it can. In most
-// containers root cannot (ptrace(2)).
+// strangers returns an error if this user cannot run processes as another user and read their open files. In most
+// containers even root cannot (ptrace(2)).
 func strangers() error {
 	if os.Geteuid() != 0 {
 		return errors.New("only root can run processes as other users")
@@ -103,7 +103,7 @@ func strangers() error {
 	return nil
 }
 
-// needStrangers skips a test that runs processes as another user, where they could not be seen.
+// needStrangers skips a test if processes of another user cannot be run or read.
 func needStrangers(t *testing.T) {
 	t.Helper()
 	if err := strangers(); err != nil {
@@ -111,7 +111,7 @@ func needStrangers(t *testing.T) {
 	}
 }
 
-// roleWorld sets a world up and runs tests in it.
+// roleWorld sets up a world and runs tests in it.
 func roleWorld(args []string) error {
 	var w world
 	if err := json.Unmarshal([]byte(args[0]), &w); err != nil {
@@ -143,7 +143,7 @@ func roleWorld(args []string) error {
 		cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWPID | syscall.CLONE_NEWNS}
 		return cmd.Run()
 	}
-	runtime.LockOSThread() // for the namespace of its children
+	runtime.LockOSThread() // its children get its time namespace
 	if err := shiftClocks(w.Shift); err != nil {
 		return err
 	}
@@ -157,8 +157,7 @@ func roleWorld(args []string) error {
 	return cmd.Run()
 }
 
-// shiftClocks has the clocks that count from the start of the computer go ahead for the children of this thread
-// (time_namespaces(7)).
+// shiftClocks advances the clocks that count from the boot, for the children of this thread (time_namespaces(7)).
 func shiftClocks(by time.Duration) error {
 	if by == 0 {
 		return nil

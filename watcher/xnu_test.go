@@ -5,14 +5,14 @@ import (
 	"net/netip"
 )
 
-// An openSocket is a TCP socket of a kernel that there is none of here.
+// An openSocket is a TCP socket of a simulated macOS kernel.
 type openSocket struct {
 	place netip.AddrPort
 	gen   uint64
 	uid   uint32
-	user  int32 // the process that used it last
+	user  int32 // the last process that used it
 	state uint32
-	flags byte // what versions of IP it takes; 0 for that of its address
+	flags byte // the IP versions; 0 for that of its address
 }
 
 // listeningAt returns a listening socket with generation gen at an address and port.
@@ -34,13 +34,13 @@ func (s openSocket) ip() (flags byte, addr [16]byte) {
 	return flags, addr
 }
 
-// aligned, in a structure, is where one within it begins.
+// aligned sets the alignment of a nested structure.
 type aligned int
 
-// A reserved number of bytes stands for fields that are zero here.
+// reserved is a number of bytes for fields that are zero here.
 type reserved int
 
-// structure lays fields out as a C compiler does that packs to so many bytes. An address has the alignment of 32 bits.
+// structure lays out fields like a C compiler with this packing. An address has the alignment of 32 bits.
 func structure(pack int, fields ...any) []byte {
 	var b []byte
 	align := func(n int) {
@@ -84,10 +84,10 @@ func structure(pack int, fields ...any) []byte {
 	return b
 }
 
-// networkOrder returns a port as it stands in memory on the kernel's side.
+// networkOrder returns a port as the kernel stores it in memory.
 func networkOrder(port uint16) uint16 { return port<<8 | port>>8 }
 
-// record ends a record with its length, in its first field, and its padding.
+// record completes a record: its length in the first field, and padding.
 func record(b []byte) []byte {
 	binary.LittleEndian.PutUint32(b, uint32(len(b)))
 	return append(b, make([]byte, -len(b)&7)...)
@@ -108,7 +108,7 @@ func (s openSocket) inpcb() []byte {
 	))
 }
 
-// socket is struct xsocket_n, as it was up to macOS 12 or is now.
+// socket is struct xsocket_n, in the form up to macOS 12 or the present one.
 func (s openSocket) socket(macOS12 bool) []byte {
 	fields := []any{
 		uint32(0), uint32(xsoSocket), uint64(0xb1), // xso_len, xso_kind, xso_so
@@ -124,7 +124,7 @@ func (s openSocket) socket(macOS12 bool) []byte {
 	return record(structure(4, fields...))
 }
 
-// buffer is struct xsockbuf_n. Its kind is missing where a connection lives on without a socket.
+// buffer is struct xsockbuf_n. A connection without a socket has no kind.
 func buffer(kind uint32) []byte { return record(structure(4, uint32(0), kind, reserved(24))) }
 
 // tcpcb is struct xtcpcb_n: xt_len, xt_kind, t_segq, t_dupacks, t_timer of four, t_state, t_flags and so on.
@@ -133,7 +133,7 @@ func (s openSocket) tcpcb() []byte {
 		uint32(0), uint32(xsoTcpcb), uint64(0xc1), uint32(0xc2), reserved(16), s.state, uint32(0xc3), reserved(160)))
 }
 
-// records returns what the table says about the socket, each in a part of its own.
+// records returns the records of the socket in a table.
 func (s openSocket) records(macOS12 bool) [][]byte {
 	stats := record(structure(4, uint32(0), uint32(0x008), reserved(128))) // struct xsockstat_n
 	return [][]byte{s.inpcb(), s.socket(macOS12), buffer(0x002), buffer(0x004), stats, s.tcpcb()}
@@ -158,7 +158,7 @@ func tableOf(macOS12 bool, sockets ...openSocket) []byte {
 	return append(table, xinpgen(len(sockets), 1000)...)
 }
 
-// withheld is the table that macOS 27 gives to those who are to know nothing.
+// withheld is the table that macOS 27 gives to processes without permission.
 func withheld() []byte { return append(xinpgen(89, 1000), xinpgen(89, 1000)...) }
 
 // info is struct socket_fdinfo.
@@ -167,7 +167,7 @@ func (s openSocket) info() []byte {
 	return structure(8,
 		uint32(3), uint32(0), uint64(0), uint32(2), uint32(0), // pfi: fi_openflags, fi_status, fi_offset, fi_type, fi_guardflags
 		uint32(0), uint16(0), uint16(0), uint64(0), uint32(0), uint32(0), // soi_stat: vst_dev, _mode, _nlink, _ino, _uid, _gid
-		reserved(8*8), uint64(0), uint64(0), // four times of two fields, vst_size, vst_blocks
+		reserved(8*8), uint64(0), uint64(0), // 4 times of 2 fields each, vst_size, vst_blocks
 		uint32(0), uint32(0), uint32(0), uint32(0), uint64(0), uint64(0), // vst_blksize, vst_flags, vst_gen, vst_rdev, vst_qspare
 		uint64(0xe1), uint64(0xe2), uint32(1), uint32(6), uint32(30), // soi_so, soi_pcb, soi_type, soi_protocol, soi_family
 		// soi_options, soi_linger, soi_state, soi_qlen, soi_incqlen, soi_qlimit, soi_timeo, soi_error, soi_oobmark
@@ -188,7 +188,7 @@ func (s openSocket) info() []byte {
 // fdinfo is struct proc_fdinfo.
 func fdinfo(fd int32, kind uint32) []byte { return structure(8, uint32(fd), kind) }
 
-// pidList is what there is instead of a structure for processes.
+// pidList returns a list of PIDs. The kernel has no structure for it.
 func pidList(pids ...int32) []byte {
 	var list []byte
 	for _, pid := range pids {
