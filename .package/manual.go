@@ -1,10 +1,10 @@
 //go:build ignore
 
-// Manual writes porttray's manual page to standard output, in mdoc(7), from the tree of commands:
+// Manual writes the manual page of porttray to standard output, in mdoc(7), from the command tree:
 //
 //	go run .package/manual.go VERSION DATE
 //
-// DATE is the one of the version, as in 2026-01-31. What the tree does not tell, the environment and the files, is written here.
+// DATE is the date of the version, such as 2026-01-31. The sections below the commands come from manual.mdoc.
 package main
 
 import (
@@ -24,12 +24,12 @@ import (
 	"porttray/watcher/terminal"
 )
 
-// rest is everything below the commands.
+// rest is the page below the commands.
 //
 //go:embed manual.mdoc
 var rest string
 
-// width is how many bytes a line of the source may have; mandoc warns of longer ones.
+// width is the maximum number of bytes in a source line; mandoc warns about longer lines.
 const width = 80
 
 func main() {
@@ -103,7 +103,7 @@ func command(out *bytes.Buffer, c *cobra.Command) {
 	out.WriteString(".El\n")
 }
 
-// flag adds one flag. A default is told where it is more than nothing.
+// flag adds one flag, with its default unless that is a zero value.
 func flag(out *bytes.Buffer, f *pflag.Flag) {
 	value, text := pflag.UnquoteUsage(f)
 	out.WriteString(".It ")
@@ -121,7 +121,7 @@ func flag(out *bytes.Buffer, f *pflag.Flag) {
 	sentences(out, text)
 }
 
-// paragraphs adds a text in which empty lines part the paragraphs.
+// paragraphs adds a text. Empty lines separate its paragraphs.
 func paragraphs(out *bytes.Buffer, text string) {
 	for i, paragraph := range strings.Split(text, "\n\n") {
 		if i > 0 {
@@ -131,10 +131,10 @@ func paragraphs(out *bytes.Buffer, text string) {
 	}
 }
 
-// sentenceEnd is where a sentence ends and another one begins.
+// sentenceEnd matches the end of a sentence and the start of the next one.
 var sentenceEnd = regexp.MustCompile(`([.:]) ([A-Z"])`)
 
-// sentences adds a paragraph, with each sentence on a line of its own, as mdoc wants it, and in lines of the right width.
+// sentences adds a paragraph. mdoc wants each sentence on its own line. Longer sentences are wrapped at width.
 func sentences(out *bytes.Buffer, paragraph string) {
 	words := strings.Join(strings.Fields(paragraph), " ")
 	for sentence := range strings.SplitSeq(sentenceEnd.ReplaceAllString(words, "$1\n$2"), "\n") {
@@ -151,7 +151,7 @@ func sentences(out *bytes.Buffer, paragraph string) {
 	}
 }
 
-// escape returns text that stands for itself: hyphens that can be copied into a shell, and nothing at the start that is a request.
+// escape returns text as mdoc source. Hyphens stay hyphens, for copying into a shell, and no line becomes a request.
 func escape(text string) string {
 	text = strings.NewReplacer(`\`, `\e`, "-", `\-`, `"`, `\(dq`).Replace(text)
 	if strings.HasPrefix(text, ".") || strings.HasPrefix(text, "'") {

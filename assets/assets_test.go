@@ -18,7 +18,7 @@ import (
 
 var sizes = []int{16, 20, 22, 24, 32, 48, 64}
 
-// A state is what the tray icon can show.
+// A state is a state of the tray icon.
 type state struct {
 	n     int
 	alarm bool
@@ -26,7 +26,7 @@ type state struct {
 
 func (s state) String() string { return fmt.Sprintf("%d servers, alarm %v", s.n, s.alarm) }
 
-// states returns all states, the calm ones first.
+// states returns all states, those without alarm first.
 func states() []state {
 	var list []state
 	for _, alarm := range []bool{false, true} {
@@ -53,7 +53,7 @@ func TestTrayIcon(t *testing.T) {
 	}
 }
 
-// TestCounts has every count look different, and counts outside of the badge's range like the nearest in it.
+// TestCounts checks that every count up to 10 looks different, and that counts outside of 0 to 10 look like the nearest.
 func TestCounts(t *testing.T) {
 	for _, alarm := range []bool{false, true} {
 		for at, size := range sizes {
@@ -89,7 +89,7 @@ func TestPixmaps(t *testing.T) {
 	}
 }
 
-// TestPixelOrder compares the bytes of a pixmap with the colours of the file they come from.
+// TestPixelOrder compares the bytes of a pixmap with the colours of its file.
 func TestPixelOrder(t *testing.T) {
 	for i, file := range pictures(read(3, true)) {
 		img, p := decode(t, "icon-3-alarm.ico", file), Pixmaps(3, true)[i]
@@ -102,7 +102,7 @@ func TestPixelOrder(t *testing.T) {
 	}
 }
 
-// The colours that the icon is made of. Dark has no share in soft edges, except in those of the badge.
+// These are the colours of the icon. Soft edges contain dark only in the badge.
 var (
 	tile  = color.NRGBA{0x0d, 0x85, 0x77, 255}
 	dark  = color.NRGBA{0x16, 0x19, 0x1d, 255}
@@ -110,8 +110,8 @@ var (
 	amber = color.NRGBA{0xff, 0xb3, 0, 255}
 )
 
-// TestColours has each pixel show a colour of the palette or a mixture of two, however transparent it is. A colour that
-// was multiplied by alpha would be too dark.
+// TestColours checks that each pixel is a colour of the palette or a mixture of two, even if it is transparent. A
+// colour multiplied by alpha would be too dark.
 func TestColours(t *testing.T) {
 	for _, s := range states() {
 		for at, size := range sizes {
@@ -122,7 +122,7 @@ func TestColours(t *testing.T) {
 				if c.A == 0 {
 					continue
 				}
-				// Three colours meet at the corners of the badge.
+				// At the corners of the badge three colours meet.
 				palette, most := []color.NRGBA{tile, white, amber, dark}, 32.0
 				if c.A < 255 {
 					soft++
@@ -141,7 +141,7 @@ func TestColours(t *testing.T) {
 	}
 }
 
-// mixtureError returns how far a colour is from the nearest mixture of two colours of the palette, its alpha apart.
+// mixtureError returns the distance of a colour from the nearest mixture of two palette colours, without alpha.
 func mixtureError(c color.NRGBA, palette []color.NRGBA) float64 {
 	least := math.Inf(1)
 	for i, a := range palette {
@@ -160,8 +160,8 @@ func distance(a, b color.NRGBA) float64 {
 	return math.Sqrt(r*r + g*g + bl*bl)
 }
 
-// TestAlarmNeedsNoColour has people without colour vision tell the alarm: as lightness on dark and on light panels, and
-// as the outline alone. A twentieth of the icon is a disc of a quarter of its width.
+// TestAlarmNeedsNoColour checks that people without colour vision see the alarm: by lightness on dark and light panels,
+// and by the outline alone. It must change a twentieth of the icon, a disc of a quarter of its width.
 func TestAlarmNeedsNoColour(t *testing.T) {
 	views := map[string]func(color.NRGBA) float64{
 		"lightness on a dark panel":  func(c color.NRGBA) float64 { return lightness(c, 0x20) },
@@ -193,7 +193,7 @@ func lightness(c color.NRGBA, panel float64) float64 {
 	return alpha*(0.299*float64(c.R)+0.587*float64(c.G)+0.114*float64(c.B)) + (1-alpha)*panel
 }
 
-// TestBadgeAndAlarmTogether has the alarm leave the badge as it is, and the badge the alarm.
+// TestBadgeAndAlarmTogether checks that badge and alarm do not change each other.
 func TestBadgeAndAlarmTogether(t *testing.T) {
 	for at, size := range sizes {
 		for n := 1; n <= 10; n++ {
@@ -202,7 +202,7 @@ func TestBadgeAndAlarmTogether(t *testing.T) {
 			badge, disc := 0, 0
 			for i := range size * size {
 				x, y := i%size, i/size
-				// The soft corners of its plate show what is behind it.
+				// The soft corners of the plate show the background.
 				if c := calm.NRGBAAt(x, y); c != none.NRGBAAt(x, y) && (c == dark || c == white) {
 					badge++
 					if alarm.NRGBAAt(x, y) != calm.NRGBAAt(x, y) {
@@ -223,8 +223,8 @@ func TestBadgeAndAlarmTogether(t *testing.T) {
 	}
 }
 
-// TestGlyphStaysVisible has the signs leave at least half of the white of the glyph. The dot, a fifth of it, is not
-// counted where the alarm takes its place.
+// TestGlyphStaysVisible checks that at least half of the white of the glyph remains. If the alarm replaces the dot, a
+// fifth of the glyph, the dot does not count.
 func TestGlyphStaysVisible(t *testing.T) {
 	for at, size := range sizes {
 		plain := pixmap(state{}, at)
@@ -253,7 +253,7 @@ func TestGlyphStaysVisible(t *testing.T) {
 	}
 }
 
-// TestBadgeIsCrisp has the digits fill whole pixels at the small sizes: between white and dark there is no grey.
+// TestBadgeIsCrisp checks that the digits fill whole pixels at small sizes: there is no grey between white and dark.
 func TestBadgeIsCrisp(t *testing.T) {
 	for at, size := range sizes[:4] {
 		for n := 1; n <= 10; n++ {
@@ -313,7 +313,7 @@ func TestTemplates(t *testing.T) {
 	}
 }
 
-// TestIconFiles has each entry of each ICO file tell the size of its picture, which Windows chooses by.
+// TestIconFiles checks that each entry of an ICO file has the size of its picture. Windows chooses by the entry.
 func TestIconFiles(t *testing.T) {
 	for _, s := range states() {
 		file := read(s.n, s.alarm)
@@ -332,7 +332,7 @@ func TestIconFiles(t *testing.T) {
 	}
 }
 
-// TestGenerated fails when icon.svg or generate.go was changed without running go generate, or an image by other means.
+// TestGenerated fails if icon.svg or generate.go changed without go generate, or if an image was edited.
 func TestGenerated(t *testing.T) {
 	sums, err := os.Open("generated.sum")
 	if err != nil {
@@ -370,7 +370,7 @@ func TestGenerated(t *testing.T) {
 	}
 }
 
-// BenchmarkPixmaps tells what a change of the icon costs.
+// BenchmarkPixmaps measures the cost of an icon change.
 func BenchmarkPixmaps(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
@@ -378,7 +378,7 @@ func BenchmarkPixmaps(b *testing.B) {
 	}
 }
 
-// pixmap returns the picture of a state in the size of that index.
+// pixmap returns the picture of a state in the size with that index.
 func pixmap(s state, size int) *image.NRGBA {
 	p := Pixmaps(s.n, s.alarm)[size]
 	img := image.NewNRGBA(image.Rect(0, 0, int(p.Width), int(p.Height)))
@@ -388,7 +388,7 @@ func pixmap(s state, size int) *image.NRGBA {
 	return img
 }
 
-// decode returns the picture of a PNG file, which must not be multiplied by alpha.
+// decode returns the picture of a PNG file. It must not be multiplied by alpha.
 func decode(t *testing.T, name string, file []byte) *image.NRGBA {
 	t.Helper()
 	img, err := png.Decode(bytes.NewReader(file))

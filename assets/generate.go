@@ -1,10 +1,10 @@
 //go:build ignore
 
 // Generate draws every raster form of icon.svg: the tray icons with their badges and the alarm, the macOS templates and
-// the application icon. It records the hashes of what it read and wrote in generated.sum.
+// the application icon. It records the hashes of its input and output files in generated.sum.
 //
-// With -hicolor DIRECTORY it leaves all that alone and writes the application icon into that directory, in the sizes
-// and places of the hicolor icon theme, for a package.
+// With -hicolor DIRECTORY it only writes the application icon into that directory, in the layout of the hicolor icon
+// theme, for a package.
 package main
 
 import (
@@ -34,25 +34,24 @@ import (
 // units is the width and height of the view box of icon.svg.
 const units = 64
 
-// glyphMargin is what the glyph leaves free at each edge of the view box.
+// glyphMargin is the free space between the glyph and each edge of the view box.
 const glyphMargin = 8
 
-// traySizes are the pixel sizes that panels and the Windows notification area ask for. Some panels take the largest
-// picture and shrink it to 16 pixels, so the signs have about the same share of it in every size.
+// traySizes are the sizes in pixels that panels and the Windows notification area request. Some panels shrink the
+// largest picture to 16 pixels, so the signs have about the same share in every size.
 var traySizes = []int{16, 20, 22, 24, 32, 48, 64}
 
-// hicolorSizes are the pixel sizes that desktops take from the hicolor theme: for menus, panels, docks, and stores.
+// hicolorSizes are the sizes in pixels that desktops take from the hicolor theme, for menus, panels, docks and stores.
 var hicolorSizes = []int{16, 22, 24, 32, 48, 64, 128, 256}
 
-// The colours of the signs. The badge is white on dark and the alarm dark on light, so they differ without colour, too.
+// These are the colours of the signs. The badge is white on dark and the alarm dark on light, to differ without colour.
 const (
 	dark  = "#16191d"
 	white = "#ffffff"
 	amber = "#ffb300"
 )
 
-// strokes draws each character of a badge on a grid 4 steps wide and 6 high (the plus is 3 wide), for 32 pixels and
-// more.
+// strokes draws each character of a badge on a grid of 4 by 6 steps (3 by 6 for the plus), for 32 pixels and more.
 var strokes = map[rune]string{
 	'1': "M0.8 1.3 L2.8 0 V6",
 	'2': "M0.1 1.8 A1.9 1.8 0 0 1 3.9 1.8 C3.9 3.3 1.1 4.6 0.1 6 H4",
@@ -66,8 +65,8 @@ var strokes = map[rune]string{
 	'+': "M0 3 H3 M1.5 1.5 V4.5",
 }
 
-// pixelFonts draws the characters of a badge pixel by pixel at small sizes, where soft edges would make them hard to
-// read.
+// pixelFonts draws the characters of a badge pixel by pixel at small sizes. Soft edges would make them hard to read
+// there.
 var pixelFonts = map[int]map[rune]string{
 	16: {
 		'1': ".#. ##. .#. .#. .#. .#.",
@@ -97,7 +96,7 @@ var pixelFonts = map[int]map[rune]string{
 	24: largeFont,
 }
 
-// largeFont serves 22 and 24 pixels.
+// largeFont is for 22 and 24 pixels.
 var largeFont = map[rune]string{
 	'1': "..## .### #### ..## ..## ..## ..## ..##",
 	'2': ".####. ##..## ....## ...##. ..##.. .##... ##.... ######",
@@ -111,14 +110,14 @@ var largeFont = map[rune]string{
 	'+': "..... ..... ..#.. ..#.. ##### ..#.. ..#.. .....",
 }
 
-// An alarm is a disc with an exclamation mark that takes the place of the glyph's dot in the upper left corner. The
-// tile is cut out around the disc, so the outline of the icon shows the alarm, too. All boxes are in pixels.
+// An alarm is a disc with an exclamation mark. It replaces the dot of the glyph in the upper left corner. A gap in the
+// tile around the disc makes the alarm visible in the outline, too. All boxes are in pixels.
 type alarm struct {
 	disc, stem, dot box
-	gap             float64 // between the disc and what is left of the tile
+	gap             float64 // between the disc and the rest of the tile
 }
 
-// alarms holds the small sizes, where everything fills whole pixels, and 32, of which larger ones are multiples.
+// alarms holds the small sizes, with whole pixels only, and 32. Larger sizes are multiples of 32.
 var alarms = map[int]alarm{
 	16: {disc: box{0, 0, 8, 8, 4}, stem: box{3, 1, 2, 4, 0}, dot: box{3, 6, 2, 1, 0}, gap: 1},
 	20: {disc: box{0, 0, 10, 10, 5}, stem: box{4, 1, 2, 5, 0}, dot: box{4, 7, 2, 2, 0}, gap: 1},
@@ -130,7 +129,7 @@ var alarms = map[int]alarm{
 // A box is a rectangle with round corners.
 type box struct{ x, y, width, height, radius float64 }
 
-// path returns the outline in the syntax of SVG.
+// path returns the outline in SVG syntax.
 func (b box) path() string {
 	r, right, bottom := b.radius, b.x+b.width, b.y+b.height
 	arc := func(x, y float64) string { return fmt.Sprintf("A%g %g 0 0 1 %g %g", r, r, x, y) }
@@ -138,7 +137,7 @@ func (b box) path() string {
 		b.x+r, arc(b.x, bottom-r), b.y+r, arc(b.x+r, b.y))
 }
 
-// scaled returns the box k times as large and as far from the corner.
+// scaled returns the box with its size and position multiplied by k.
 func (b box) scaled(k float64) box {
 	return box{k * b.x, k * b.y, k * b.width, k * b.height, k * b.radius}
 }
@@ -156,7 +155,7 @@ func main() {
 	}
 }
 
-// generate works in the current directory, which go generate makes the one of this file.
+// generate works in the current directory. With go generate that is the directory of this file.
 func generate() error {
 	svg, err := os.ReadFile("icon.svg")
 	if err != nil {
@@ -207,7 +206,7 @@ func rasters(svg string) (map[string][]byte, error) {
 	return files, nil
 }
 
-// suffix ends the names of files that show the alarm.
+// suffix returns the end of the file names for alarm.
 func suffix(alarm bool) string {
 	if alarm {
 		return "-alarm"
@@ -215,8 +214,8 @@ func suffix(alarm bool) string {
 	return ""
 }
 
-// hicolor writes the application icon as SIZExSIZE/apps/porttray.png and scalable/apps/porttray.svg below directory,
-// which need not exist. See https://specifications.freedesktop.org/icon-theme-spec/latest/.
+// hicolor writes the application icon as SIZExSIZE/apps/porttray.png and scalable/apps/porttray.svg below directory.
+// The directory need not exist. See https://specifications.freedesktop.org/icon-theme-spec/latest/.
 func hicolor(directory string) error {
 	svg, err := os.ReadFile("icon.svg")
 	if err != nil {
@@ -260,7 +259,7 @@ func parse(svg string) ([]oksvg.SvgPath, error) {
 	return icon.SVGPaths, nil
 }
 
-// trayIcon draws the icon with the badge for n servers and the alarm, if there is one.
+// trayIcon draws the icon with the badge for n servers and, if alarming, the alarm.
 func trayIcon(icon []oksvg.SvgPath, size, n int, alarming bool) (*image.NRGBA, error) {
 	img := drawIcon(icon, size)
 	var err error
@@ -275,7 +274,7 @@ func trayIcon(icon []oksvg.SvgPath, size, n int, alarming bool) (*image.NRGBA, e
 	return straight(img), err
 }
 
-// template draws the glyph for the macOS menu bar, which wants black and alpha only and brings its own background. The
+// template draws the glyph for the macOS menu bar, which requires black and alpha only and adds its own background. The
 // glyph is a little larger than on its tile. The exclamation mark of the alarm is a hole.
 func template(glyph []oksvg.SvgPath, alarming bool) (*image.NRGBA, error) {
 	const size, margin = 44, 3
@@ -308,8 +307,8 @@ func badge(size int, text string) string {
 	return fill(dark, plate) + fmt.Sprintf(`<g transform="translate(%g %g)">%s</g>`, left, top, chars)
 }
 
-// pixelText returns the shapes of a text in the pixel font of that size, and how much room they take: at least that of
-// the widest digit. It returns no shapes for a size that has no pixel font.
+// pixelText returns the shapes of a text in the pixel font of that size, with their width and height. The width is at
+// least that of the widest digit. A size without a pixel font has no shapes.
 func pixelText(size int, text string) (shapes string, width, height float64) {
 	font := pixelFonts[size]
 	if font == nil {
@@ -335,7 +334,7 @@ func pixelText(size int, text string) (shapes string, width, height float64) {
 	return shapes, float64(max(widest, end)), float64(len(rows('8')))
 }
 
-// strokedText is pixelText for the larger sizes, with smooth lines.
+// strokedText is pixelText with smooth lines, for the larger sizes.
 func strokedText(size int, text string) (shapes string, width, height float64) {
 	k := float64(size) / 32
 	stroke, gap := 2.7*k, 1*k
@@ -355,7 +354,7 @@ func strokedText(size int, text string) (shapes string, width, height float64) {
 	return shapes, width - gap, height
 }
 
-// alarmFor lays out the alarm for a size.
+// alarmFor returns the alarm of a size.
 func alarmFor(size int) alarm {
 	if a, ok := alarms[size]; ok {
 		return a
@@ -364,7 +363,7 @@ func alarmFor(size int) alarm {
 	return alarm{a.disc.scaled(k), a.stem.scaled(k), a.dot.scaled(k), k * a.gap}
 }
 
-// cut returns what is cut out of the tile.
+// cut returns the hole in the tile.
 func (a alarm) cut() box {
 	d, g := a.disc, a.gap
 	return box{d.x - g, d.y - g, d.width + 2*g, d.height + 2*g, d.radius + g}
@@ -379,13 +378,13 @@ func fill(colour string, boxes ...box) string {
 	return shapes.String()
 }
 
-// fit scales the view box of icon.svg to size pixels, so that a margin of it becomes a whole number of pixels.
+// fit scales the view box of icon.svg to size pixels. The margin becomes a whole number of pixels.
 func fit(size int, margin, pixels float64) rasterx.Matrix2D {
 	scale := (float64(size) - 2*pixels) / (units - 2*margin)
 	return rasterx.Identity.Translate(pixels-margin*scale, pixels-margin*scale).Scale(scale, scale)
 }
 
-// drawIcon draws the icon without signs. The glyph begins and ends between pixels, which keeps it crisp.
+// drawIcon draws the icon without signs. The edges of the glyph lie between pixels, so they are crisp.
 func drawIcon(icon []oksvg.SvgPath, size int) *image.RGBA64 {
 	img := newCanvas(size)
 	paint(img, icon[:1], fit(size, 0, 0))
@@ -393,10 +392,10 @@ func drawIcon(icon []oksvg.SvgPath, size int) *image.RGBA64 {
 	return img
 }
 
-// newCanvas returns an empty picture. It has 16 bits a colour, so that faint edges keep their colour.
+// newCanvas returns an empty picture. It has 16 bits per colour, so that faint edges keep their colour.
 func newCanvas(size int) *image.RGBA64 { return image.NewRGBA64(image.Rect(0, 0, size, size)) }
 
-// paint draws shapes after moving them by place.
+// paint draws shapes, transformed by place.
 func paint(img *image.RGBA64, shapes []oksvg.SvgPath, place rasterx.Matrix2D) {
 	size := img.Rect.Dx()
 	dasher := rasterx.NewDasher(size, size, rasterx.NewScannerGV(size, size, img, img.Rect))
@@ -406,7 +405,7 @@ func paint(img *image.RGBA64, shapes []oksvg.SvgPath, place rasterx.Matrix2D) {
 	}
 }
 
-// paintSVG draws shapes that are laid out in pixels.
+// paintSVG draws shapes in pixel coordinates.
 func paintSVG(img *image.RGBA64, shapes string) error {
 	parsed, err := parse("<svg>" + shapes + "</svg>")
 	if err == nil {
@@ -415,7 +414,7 @@ func paintSVG(img *image.RGBA64, shapes string) error {
 	return err
 }
 
-// erase makes the picture transparent where shapes are. They are laid out in pixels.
+// erase makes the picture transparent inside shapes, in pixel coordinates.
 func erase(img *image.RGBA64, shapes string) error {
 	hole := newCanvas(img.Rect.Dx())
 	if err := paintSVG(hole, shapes); err != nil {
@@ -432,15 +431,15 @@ func erase(img *image.RGBA64, shapes string) error {
 	return nil
 }
 
-// straight returns the picture with 8 bits a colour, not multiplied by alpha.
+// straight returns the picture with 8 bits per colour, not multiplied by alpha.
 func straight(img *image.RGBA64) *image.NRGBA {
 	out := image.NewNRGBA(img.Rect)
 	draw.Draw(out, out.Rect, img, image.Point{}, draw.Src)
 	return out
 }
 
-// pngFile encodes a picture as a PNG file of 8 bits a colour and alpha. The rows are not filtered: that makes flat
-// pictures a third smaller than image/png does. See https://www.w3.org/TR/png-3/.
+// pngFile encodes a picture as a PNG file with 8 bits for each colour and alpha. The rows are not filtered. That makes
+// flat pictures a third smaller than those of image/png. See https://www.w3.org/TR/png-3/.
 func pngFile(img *image.NRGBA) []byte {
 	var rows bytes.Buffer
 	w, err := zlib.NewWriterLevel(&rows, zlib.BestCompression)
@@ -468,8 +467,8 @@ func pngFile(img *image.NRGBA) []byte {
 	return file
 }
 
-// icoFile packs pictures as PNG files into one ICO file: a header of 6 bytes, an entry of 16 bytes for each picture,
-// the pictures. See https://learn.microsoft.com/previous-versions/ms997538(v=msdn.10).
+// icoFile packs pictures as PNG files into one ICO file: a header of 6 bytes, an entry of 16 bytes per picture, and the
+// pictures. See https://learn.microsoft.com/previous-versions/ms997538(v=msdn.10).
 func icoFile(pictures []*image.NRGBA) []byte {
 	le := binary.LittleEndian
 	header := le.AppendUint16(nil, 0)   // reserved
@@ -481,7 +480,7 @@ func icoFile(pictures []*image.NRGBA) []byte {
 		file, size := pngFile(picture), picture.Rect.Dx()
 		header = append(header, byte(size), byte(size), 0, 0) // width, height, no palette, reserved
 		header = le.AppendUint16(header, 1)                   // colour planes
-		header = le.AppendUint16(header, 32)                  // bits a pixel
+		header = le.AppendUint16(header, 32)                  // bits per pixel
 		header = le.AppendUint32(header, uint32(len(file)))
 		header = le.AppendUint32(header, uint32(6+16*len(pictures)+len(files)))
 		files = append(files, file...)
