@@ -240,7 +240,7 @@ func withoutFiles(t *testing.T, f func()) {
 	f()
 }
 
-// TestFastReopenFails has a list fail while no file can be opened. The closed descriptor may then belong to another file.
+// TestFastReopenFails has a list fail while no file can be opened. Another file may then get the closed descriptor.
 func TestFastReopenFails(t *testing.T) {
 	port := listen(t, "tcp4", "127.0.0.1:0")
 	want := fmt.Sprintf("%d@127.0.0.1", os.Getpid())

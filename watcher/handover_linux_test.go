@@ -29,8 +29,8 @@ import (
 // handOvers is the number of rounds of TestHandOver.
 const handOvers = 10_000
 
-// TestHandOver attacks Stop and Kill. Before the signal the shown process hands over its PID, its port or both. The signal
-// must not hit the new owner. The test forces PID reuse in its own PID and network namespaces.
+// TestHandOver attacks Stop and Kill. The shown process hands over its PID, its port or both before the signal. The
+// signal must not hit the new owner. The test forces PID reuse in its own PID and network namespaces.
 func TestHandOver(t *testing.T) {
 	const stages, lanes = 8, 2 // stages are namespaces; a scan sees one of them
 	dir, err := os.MkdirTemp("", "handover")

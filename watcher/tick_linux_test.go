@@ -71,7 +71,6 @@ func BenchmarkTick(b *testing.B) {
 // BenchmarkGrowth measures an unchanged tick with twice as many connections, and then with twice as many open files.
 //
 //	go test -run '^$' -bench Growth -benchtime 200x ./watcher
-//	go test -run '^$' -bench Growth -benchtime 200x ./watcher
 func BenchmarkGrowth(b *testing.B) {
 	connections, files := loads[1], loads[1]
 	connections.connections *= 2

@@ -433,9 +433,8 @@ func TestTrafficFails(t *testing.T) {
 	})
 }
 
-// BenchmarkTraffic reads the traffic at a port with 20,000 connections, with and without a listener, and at an idle port.
+// BenchmarkTraffic reads the traffic at a port with 20,000 connections, with or without a listener, and at an idle one.
 //
-//	go test -run '^$' -bench Traffic -benchtime 20x ./watcher
 //	go test -run '^$' -bench Traffic -benchtime 20x ./watcher
 func BenchmarkTraffic(b *testing.B) {
 	crowd := load{processes: 40, connections: 20_000}

@@ -60,7 +60,7 @@ func (m *mac) answer(question string, about ...int32) error {
 	return cmp.Or(m.fails[question], m.fails[whole])
 }
 
-// walker returns a walker of this machine. Other processes are the kernel (0), another user's (1), and an ended one (98).
+// walker returns a walker of this machine. More processes are the kernel (0), another user's (1) and an ended one (98).
 func (m *mac) walker() *walker {
 	k := xnu{
 		table: func() ([]byte, error) {
