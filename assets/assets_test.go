@@ -18,7 +18,7 @@ import (
 
 var sizes = []int{16, 20, 22, 24, 32, 48, 64}
 
-// A state is a state of the tray icon.
+// A state is a combination of a count and the alarm.
 type state struct {
 	n     int
 	alarm bool
@@ -53,7 +53,7 @@ func TestTrayIcon(t *testing.T) {
 	}
 }
 
-// TestCounts checks that every count up to 10 looks different, and that counts outside of 0 to 10 look like the nearest.
+// TestCounts checks that the counts 0 to 10 look different, and that other counts look like the nearest of them.
 func TestCounts(t *testing.T) {
 	for _, alarm := range []bool{false, true} {
 		for at, size := range sizes {

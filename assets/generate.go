@@ -133,8 +133,8 @@ type box struct{ x, y, width, height, radius float64 }
 func (b box) path() string {
 	r, right, bottom := b.radius, b.x+b.width, b.y+b.height
 	arc := func(x, y float64) string { return fmt.Sprintf("A%g %g 0 0 1 %g %g", r, r, x, y) }
-	return fmt.Sprintf("M%g %gH%g%sV%g%sH%g%sV%g%sZ", b.x+r, b.y, right-r, arc(right, b.y+r), bottom-r, arc(right-r, bottom),
-		b.x+r, arc(b.x, bottom-r), b.y+r, arc(b.x+r, b.y))
+	return fmt.Sprintf("M%g %gH%g%sV%g%sH%g%sV%g%sZ", b.x+r, b.y, right-r, arc(right, b.y+r), bottom-r,
+		arc(right-r, bottom), b.x+r, arc(b.x, bottom-r), b.y+r, arc(b.x+r, b.y))
 }
 
 // scaled returns the box with its size and position multiplied by k.

@@ -53,7 +53,8 @@ func TestFaultTimeNamespace(t *testing.T) {
 	port := p.listen("a", "127.0.0.1:0")
 	l := keepLog(t, &Watcher{}, port)
 	got := onPort(l.last.Snapshot.Listeners, port)
-	if len(got) != 1 || got[0].Owner.Since.Before(before.Add(-3*time.Second)) || got[0].Owner.Since.After(time.Now().Add(3*time.Second)) {
+	if len(got) != 1 || got[0].Owner.Since.Before(before.Add(-3*time.Second)) ||
+		got[0].Owner.Since.After(time.Now().Add(3*time.Second)) {
 		t.Errorf("found %+v, want it to have started about %v", got, before)
 	}
 	if _, err := os.Stat("/proc/self/timens_offsets"); err != nil || sinceBoot() < 1000*time.Hour {

@@ -79,7 +79,8 @@ func TestRunDeaths(t *testing.T) {
 				if e.Kind != Closed || e.Listener.Port != s.port {
 					return false
 				}
-				if got := u.Snapshot.Exits[e.Listener.Owner.ID()]; tellsExits(t) && got != (owner.Exit{How: owner.Killed, Signal: "SIGKILL"}) {
+				if got := u.Snapshot.Exits[e.Listener.Owner.ID()]; tellsExits(t) &&
+					got != (owner.Exit{How: owner.Killed, Signal: "SIGKILL"}) {
 					unknown++
 				}
 				return true

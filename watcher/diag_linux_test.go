@@ -52,7 +52,8 @@ func TestParseDiag(t *testing.T) {
 	grouped, portless := four, four
 	grouped.cgroup = 1<<33 + 1
 	portless.port = 0
-	mapped := diagSocket(row{addr: netip.MustParseAddr("::ffff:127.0.0.1"), port: 80, uid: 1000, inode: four.inode, cookie: four.cookie})
+	mapped := diagSocket(row{addr: netip.MustParseAddr("::ffff:127.0.0.1"), port: 80, uid: 1000, inode: four.inode,
+		cookie: four.cookie})
 	connected := diagSocket(four)
 	connected[1] = 1
 	appletalk := diagSocket(four)
@@ -88,31 +89,45 @@ func TestParseDiag(t *testing.T) {
 		{name: "IPv6", part: socket(diagSocket(six)), want: []row{six}},
 		{name: "IPv4 in IPv6", part: socket(mapped), want: []row{four}},
 		{name: "cgroup", part: socket(diagSocket(four, cgroup)), want: []row{grouped}},
-		{name: "cgroup among other attributes", part: socket(diagSocket(four, other, cgroup, other)), want: []row{grouped}},
+		{name: "cgroup among other attributes", part: socket(diagSocket(four, other, cgroup, other)),
+			want: []row{grouped}},
 		{name: "short cgroup", part: socket(diagSocket(four, attribute(inetDiagCgroup, number(5)))), want: []row{four}},
-		{name: "several", part: slices.Concat(socket(diagSocket(four, cgroup)), socket(diagSocket(six, other)), socket(mapped)), want: []row{grouped, six, four}},
+		{name: "several",
+			part: slices.Concat(socket(diagSocket(four, cgroup)), socket(diagSocket(six, other)), socket(mapped)),
+			want: []row{grouped, six, four}},
 		{name: "not listening", part: slices.Concat(socket(connected), socket(diagSocket(six))), want: []row{six}},
-		{name: "without a port", part: slices.Concat(socket(diagSocket(portless)), socket(diagSocket(six))), want: []row{six}},
-		{name: "other message", part: slices.Concat(message(unix.NLMSG_NOOP, 0, nil), socket(diagSocket(six))), want: []row{six}},
+		{name: "without a port", part: slices.Concat(socket(diagSocket(portless)), socket(diagSocket(six))),
+			want: []row{six}},
+		{name: "other message", part: slices.Concat(message(unix.NLMSG_NOOP, 0, nil), socket(diagSocket(six))),
+			want: []row{six}},
 
 		{name: "done", part: done, done: true},
-		{name: "done after sockets", part: slices.Concat(socket(diagSocket(four)), done), want: []row{four}, done: true},
+		{name: "done after sockets", part: slices.Concat(socket(diagSocket(four)), done), want: []row{four},
+			done: true},
 		{name: "done before sockets", part: slices.Concat(done, socket(diagSocket(four))), done: true},
-		{name: "acknowledged", part: message(unix.NLMSG_ERROR, 0, append(number(0), make([]byte, 16)...)), err: unix.EOPNOTSUPP},
-		{name: "done with an error", part: slices.Concat(socket(diagSocket(four)), message(unix.NLMSG_DONE, unix.NLM_F_MULTI, number(-int32(unix.ENOBUFS)))), err: unix.ENOBUFS},
-		{name: "error", part: message(unix.NLMSG_ERROR, 0, append(number(-int32(unix.ENOENT)), make([]byte, 16)...)), err: unix.ENOENT},
+		{name: "acknowledged", part: message(unix.NLMSG_ERROR, 0, append(number(0), make([]byte, 16)...)),
+			err: unix.EOPNOTSUPP},
+		{name: "done with an error",
+			part: slices.Concat(socket(diagSocket(four)),
+				message(unix.NLMSG_DONE, unix.NLM_F_MULTI, number(-int32(unix.ENOBUFS)))), err: unix.ENOBUFS},
+		{name: "error", part: message(unix.NLMSG_ERROR, 0, append(number(-int32(unix.ENOENT)), make([]byte, 16)...)),
+			err: unix.ENOENT},
 		{name: "interrupted", part: slices.Concat(socket(diagSocket(six)), interrupted), err: unix.EINTR},
-		{name: "interrupted at the end", part: message(unix.NLMSG_DONE, unix.NLM_F_MULTI|unix.NLM_F_DUMP_INTR, number(0)), err: unix.EINTR},
+		{name: "interrupted at the end",
+			part: message(unix.NLMSG_DONE, unix.NLM_F_MULTI|unix.NLM_F_DUMP_INTR, number(0)), err: unix.EINTR},
 
-		{name: "foreign socket", part: slices.Concat(foreign(socket(diagSocket(four))), socket(diagSocket(six))), want: []row{six}},
+		{name: "foreign socket", part: slices.Concat(foreign(socket(diagSocket(four))), socket(diagSocket(six))),
+			want: []row{six}},
 		{name: "foreign end", part: slices.Concat(foreign(done), socket(diagSocket(six))), want: []row{six}},
 		{name: "foreign interruption", part: slices.Concat(foreign(interrupted), done), done: true},
-		{name: "foreign error", part: slices.Concat(foreign(message(unix.NLMSG_ERROR, 0, number(-1))), done), done: true},
+		{name: "foreign error", part: slices.Concat(foreign(message(unix.NLMSG_ERROR, 0, number(-1))), done),
+			done: true},
 
 		{name: "cut off in the header", part: socket(diagSocket(four))[:15], err: errCutOff},
 		{name: "cut off in the socket", part: socket(diagSocket(four))[:80], err: errCutOff},
 		{name: "cut off in an attribute", part: socket(diagSocket(four, cgroup))[:92], err: errCutOff},
-		{name: "cut off in the second message", part: slices.Concat(socket(diagSocket(four)), done[:17]), err: errCutOff},
+		{name: "cut off in the second message", part: slices.Concat(socket(diagSocket(four)), done[:17]),
+			err: errCutOff},
 		{name: "short socket", part: socket(diagSocket(four)[:71]), err: errCutOff},
 		{name: "attribute that ends beyond the message", part: socket(diagSocket(four, cgroup[:8])), err: errCutOff},
 		{name: "attribute without a length", part: socket(diagSocket(four, make([]byte, 8))), err: errCutOff},
@@ -140,11 +155,13 @@ func TestParseDiag(t *testing.T) {
 func TestRefused(t *testing.T) {
 	// The kernel sends this message if it has no inet_diag.
 	enoent := -int32(unix.ENOENT)
-	_, _, err := parseDiag(message(unix.NLMSG_ERROR, 0, binary.NativeEndian.AppendUint32(nil, uint32(enoent))), 7, nil, parseDiagSocket)
+	_, _, err := parseDiag(message(unix.NLMSG_ERROR, 0, binary.NativeEndian.AppendUint32(nil, uint32(enoent))), 7, nil,
+		parseDiagSocket)
 	if !refused(err) {
 		t.Errorf("%v does not count as a refusal", err)
 	}
-	for _, err := range []error{errCutOff, unix.EINTR, unix.ENOBUFS, unix.EAGAIN, unix.EMFILE, unix.EMSGSIZE, unix.EBUSY} {
+	for _, err := range []error{errCutOff, unix.EINTR, unix.ENOBUFS, unix.EAGAIN, unix.EMFILE, unix.EMSGSIZE,
+		unix.EBUSY} {
 		if refused(err) {
 			t.Errorf("%v counts as a refusal", err)
 		}
@@ -208,8 +225,10 @@ func FuzzParseDiag(f *testing.F) {
 		}
 		// A prefix of the part yields a prefix of the sockets, or is recognised as cut off.
 		fewer, early, err := parseDiag(part[:min(max(cut, 0), len(part))], seq, slices.Clone(before), parseDiagSocket)
-		if err != nil && !errors.Is(err, errCutOff) || err == nil && (len(fewer) > len(rows) || !slices.Equal(fewer, rows[:len(fewer)]) || early && !done) {
-			t.Errorf("%x cut at %d: got %+v, %v, %v, want a prefix of %+v, %v", part, cut, fewer, early, err, rows, done)
+		if err != nil && !errors.Is(err, errCutOff) || err == nil &&
+			(len(fewer) > len(rows) || !slices.Equal(fewer, rows[:len(fewer)]) || early && !done) {
+			t.Errorf("%x cut at %d: got %+v, %v, %v, want a prefix of %+v, %v", part, cut, fewer, early, err, rows,
+				done)
 		}
 	})
 }

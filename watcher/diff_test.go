@@ -81,7 +81,8 @@ func TestDiff(t *testing.T) {
 		{"nothing new", "80/7 90/8", "80/7 90/8", ""},
 		{"opened", "80/7", "80/7 90/8", "opened 90/8"},
 		{"closed", "80/7 90/8", "80/7", "closed 90/8"},
-		{"order", "80/7 90/8 90/9@::1", "60/5 60/6@::1 85/4", "closed 80/7; closed 90/8; closed 90/9@::1; opened 60/5; opened 60/6@::1; opened 85/4"},
+		{"order", "80/7 90/8 90/9@::1", "60/5 60/6@::1 85/4",
+			"closed 80/7; closed 90/8; closed 90/9@::1; opened 60/5; opened 60/6@::1; opened 85/4"},
 		{"first and last port", "1/7", "65535/7", "closed 1/7; opened 65535/7"},
 		{"restarted", "80/7", "80/8", "closed 80/7; opened 80/8"},
 		{"PID used again", "80/7", "80/7.2", "closed 80/7; opened 80/7.2"},
@@ -133,23 +134,29 @@ func TestConfirm(t *testing.T) {
 		{name: "missing", believed: "80/7 90/8", seen: "90/8", want: "80/7 90/8", wantDoubted: "80/7"},
 		{name: "missing again", believed: "80/7 90/8", doubted: "80/7", seen: "90/8", want: "90/8"},
 		{name: "back again", believed: "80/7 90/8", doubted: "80/7", seen: "80/7 90/8", want: "80/7 90/8"},
-		{name: "another one missing", believed: "80/7 90/8", doubted: "80/7", seen: "80/7", want: "80/7 90/8", wantDoubted: "90/8"},
+		{name: "another one missing", believed: "80/7 90/8", doubted: "80/7", seen: "80/7", want: "80/7 90/8",
+			wantDoubted: "90/8"},
 		{name: "all missing", believed: "80/7 90/0", seen: "", want: "80/7 90/0", wantDoubted: "80/7 90/0"},
 
 		{name: "owner gone", believed: "80/7 90/8", seen: "90/8", gone: 7, want: "90/8"},
 		{name: "another owner gone", believed: "80/7 90/8", seen: "", gone: 7, want: "90/8", wantDoubted: "90/8"},
 		{name: "owner gone but seen", believed: "80/7", seen: "80/7", gone: 7, want: "80/7"},
 		{name: "restarted", believed: "80/7", seen: "80/8", gone: 7, want: "80/8"},
-		{name: "another owner while the first lives", believed: "80/7", seen: "80/8", want: "80/7 80/8", wantDoubted: "80/7"},
+		{name: "another owner while the first lives", believed: "80/7", seen: "80/8", want: "80/7 80/8",
+			wantDoubted: "80/7"},
 
 		{name: "owner came to be known", believed: "80/0", seen: "80/7", want: "80/7"},
 		{name: "owner ceased to be known", believed: "80/7", seen: "80/0", want: "80/7", wantDoubted: "80/7"},
 		{name: "owner still not known", believed: "80/7", doubted: "80/7", why: unseen, seen: "80/0", want: "80/0"},
 		{name: "owner known again", believed: "80/7", doubted: "80/7", why: unseen, seen: "80/7", want: "80/7"},
-		{name: "first unseen and then missing", believed: "80/7", doubted: "80/7", why: unseen, seen: "", want: "80/7", wantDoubted: "80/7"},
-		{name: "first missing and then unseen", believed: "80/7", doubted: "80/7", seen: "80/0", want: "80/7", wantDoubted: "80/7"},
-		{name: "an unseen owner after one that is gone", believed: "80/7", doubted: "80/7", why: unseen, seen: "80/0", gone: 7, want: ""},
-		{name: "owners ceased to be known", believed: "80/7 80/8@::1", seen: "80/0@127.0.0.1,::1", want: "80/7 80/8@::1", wantDoubted: "80/7 80/8@::1"},
+		{name: "first unseen and then missing", believed: "80/7", doubted: "80/7", why: unseen, seen: "", want: "80/7",
+			wantDoubted: "80/7"},
+		{name: "first missing and then unseen", believed: "80/7", doubted: "80/7", seen: "80/0", want: "80/7",
+			wantDoubted: "80/7"},
+		{name: "an unseen owner after one that is gone", believed: "80/7", doubted: "80/7", why: unseen, seen: "80/0",
+			gone: 7, want: ""},
+		{name: "owners ceased to be known", believed: "80/7 80/8@::1", seen: "80/0@127.0.0.1,::1",
+			want: "80/7 80/8@::1", wantDoubted: "80/7 80/8@::1"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -182,7 +189,8 @@ func TestConfirm(t *testing.T) {
 // unpack makes a listener from every four bytes: few ports, processes and addresses, so that they often coincide.
 func unpack(data []byte) []Listener {
 	addrs := []netip.Addr{
-		netip.MustParseAddr("0.0.0.0"), netip.MustParseAddr("127.0.0.1"), netip.MustParseAddr("::"), netip.MustParseAddr("::1"),
+		netip.MustParseAddr("0.0.0.0"), netip.MustParseAddr("127.0.0.1"), netip.MustParseAddr("::"),
+		netip.MustParseAddr("::1"),
 	}
 	all := map[ID]*Listener{}
 	for chunk := range slices.Chunk(data, 4) {
@@ -225,13 +233,14 @@ func FuzzDiff(f *testing.F) {
 		for _, e := range events {
 			l := e.Widened()
 			if was := l.Exposed() && !slices.ContainsFunc(e.Before.on(l.Port), Listener.Exposed); exposed(e) && !was {
-				t.Errorf("%s, but it was exposed before: %s", formatEvents([]Event{e}), format(e.Before.Parts...))
+				t.Errorf("%s is wrong: it was %s before", formatEvents([]Event{e}), format(e.Before.Parts...))
 			}
 		}
 		events = slices.DeleteFunc(events, exposed)
 		defer func() {
 			if t.Failed() {
-				t.Logf("old %s\nnew %s\nevents %s", format(old.Listeners...), format(new.Listeners...), formatEvents(events))
+				t.Logf("old %s\nnew %s\nevents %s", format(old.Listeners...), format(new.Listeners...),
+					formatEvents(events))
 			}
 		}()
 		if same := Diff(old, old); len(same) > 0 {
@@ -258,7 +267,8 @@ func FuzzDiff(f *testing.F) {
 		// The reverse diff turns Opened into Closed. If a part of a server remains, Diff reports a new head only if a
 		// head closes, or if people are more likely to mean the new one.
 		whole := func(parts []Listener) bool {
-			return len(unmatched(parts, old.Listeners)) == len(parts) || len(unmatched(parts, new.Listeners)) == len(parts)
+			return len(unmatched(parts, old.Listeners)) == len(parts) ||
+				len(unmatched(parts, new.Listeners)) == len(parts)
 		}
 		partly := func(e Event) bool { return !whole(e.Parts) }
 		mirror := slices.DeleteFunc(slices.DeleteFunc(Diff(new, old), exposed), partly)
@@ -298,15 +308,19 @@ func FuzzConfirm(f *testing.F) {
 		once, doubted := confirm(believed, nil, seen, alive)
 		for _, e := range Diff(snapshotOf(believed...), snapshotOf(once...)) {
 			if e.Kind == Closed {
-				t.Errorf("believed %s, seen %s: a single scan gave %s", format(believed...), format(seen...), formatEvents([]Event{e}))
+				t.Errorf("believed %s, seen %s: a single scan gave %s", format(believed...), format(seen...),
+					formatEvents([]Event{e}))
 			}
 		}
 		twice, doubted := confirm(once, doubted, seen, alive)
 		if format(twice...) != format(seen...) || len(doubted) > 0 {
-			t.Errorf("believed %s, seen twice %s: got %s, in doubt %v", format(believed...), format(seen...), format(twice...), doubted)
+			t.Errorf("believed %s, seen twice %s: got %s, in doubt %v", format(believed...), format(seen...),
+				format(twice...), doubted)
 		}
 		for _, list := range [][]Listener{once, twice} {
-			if !slices.IsSortedFunc(list, Listener.compare) || len(slices.CompactFunc(slices.Clone(list), func(l, m Listener) bool { return l.ID() == m.ID() })) != len(list) {
+			if !slices.IsSortedFunc(list, Listener.compare) ||
+				len(slices.CompactFunc(slices.Clone(list),
+					func(l, m Listener) bool { return l.ID() == m.ID() })) != len(list) {
 				t.Errorf("%s is not sorted and distinct", format(list...))
 			}
 		}

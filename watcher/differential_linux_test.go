@@ -16,7 +16,8 @@ import (
 
 var (
 	differentialSteps = flag.Int("differential.steps", 150, "how many steps TestDifferential takes")
-	differentialSeed  = flag.Uint64("differential.seed", 0, "random seed of TestDifferential; 0 for a new one each time")
+	differentialSeed  = flag.Uint64("differential.seed", 0,
+		"random seed of TestDifferential; 0 for a new one each time")
 )
 
 // TestDifferential performs random steps: processes open, share, pass on and close listeners, fork, exec and end. After
@@ -167,7 +168,8 @@ func (d *drama) wrong(s Snapshot, precise bool) string {
 			seen = seen || ok && slices.Contains(l.Addrs, p.place.Addr())
 		}
 		if !seen && (precise || !p.shares) {
-			return fmt.Sprintf("no listener at %v has one of the owners %v: %q", p.place, p.roots(), found(s, p.place.Port()))
+			return fmt.Sprintf("no listener at %v has one of the owners %v: %q", p.place, p.roots(),
+				found(s, p.place.Port()))
 		}
 	}
 	for _, l := range s.Listeners {

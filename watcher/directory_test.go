@@ -15,10 +15,14 @@ func TestDirectory(t *testing.T) {
 	}{
 		{"a project's", serves(3000, 1, in(shop), runs("/usr/bin/node", shop.Dir+"/api")), shop.Dir},
 		{"a process's", serves(3000, 1, runs("/usr/bin/node", "/tmp")), "/tmp"},
-		{"a forwarder's", serves(3000, 1, forwarder, runs("/usr/bin/docker-proxy", "/root"), publishes(engine.Container{ID: "a"})), ""},
+		{"a forwarder's",
+			serves(3000, 1, forwarder, runs("/usr/bin/docker-proxy", "/root"), publishes(engine.Container{ID: "a"})),
+			""},
 		{"that of a process in a container", serves(3000, 1, inContainer, runs("/usr/bin/node", "/app")), ""},
-		{"that of one that holds the sockets of several projects", serves(3000, 1, holdsSockets, runs("/usr/bin/node", shop.Dir)), ""},
-		{"that of one that holds the sockets of one project", serves(3000, 1, holdsSockets, in(shop), runs("/usr/bin/node", "/")), shop.Dir},
+		{"that of one that holds the sockets of several projects",
+			serves(3000, 1, holdsSockets, runs("/usr/bin/node", shop.Dir)), ""},
+		{"that of one that holds the sockets of one project",
+			serves(3000, 1, holdsSockets, in(shop), runs("/usr/bin/node", "/")), shop.Dir},
 	} {
 		if got := c.l.Directory(); got != c.want {
 			t.Errorf("%s: %q, want %q", c.name, got, c.want)

@@ -88,7 +88,8 @@ func (g *group) servers() []Server {
 	if err != nil && g.t.Context().Err() == nil {
 		g.t.Fatal(err)
 	}
-	return slices.DeleteFunc(Servers(s.Listeners, func(uint16) bool { return false }), func(s Server) bool { return s.Port != 3010 && s.Port != 3999 })
+	return slices.DeleteFunc(Servers(s.Listeners, func(uint16) bool { return false }),
+		func(s Server) bool { return s.Port != 3010 && s.Port != 3999 })
 }
 
 // look waits for a server with this number of workers on port 3010.
@@ -152,17 +153,24 @@ func TestEndGroup(t *testing.T) {
 	}{
 		{name: "a master ends its workers", workers: 3, want: owner.Freed},
 		{name: "a master and its workers are killed", workers: 3, force: true, want: owner.Freed},
-		{name: "a stubborn master", how: []string{"stubborn"}, workers: 3, want: owner.StillRunning, left: 4, mercy: true},
+		{name: "a stubborn master", how: []string{"stubborn"}, workers: 3, want: owner.StillRunning, left: 4,
+			mercy: true},
 		{name: "a stubborn master is killed", how: []string{"stubborn"}, workers: 3, force: true, want: owner.Freed},
 		{name: "a master leaves its workers", how: []string{"leaves"}, workers: 3, want: owner.StillRunning, left: 3},
 		{name: "and they are asked as well", how: []string{"leaves"}, workers: 3, want: owner.Freed},
 		{name: "workers with a socket each whose master has ended", workers: 3, orphans: true, want: owner.Freed},
-		{name: "workers with one socket whose master has ended", how: []string{"one-socket"}, workers: 3, orphans: true, want: owner.Freed},
-		{name: "and are killed", how: []string{"one-socket"}, workers: 3, orphans: true, force: true, want: owner.Freed},
-		{name: "the master ends meanwhile", workers: 3, attack: func(g *group) { kill9(g.t, g.Master.PID) }, want: owner.Freed},
-		{name: "a worker is replaced meanwhile", how: []string{"respawns"}, workers: 3, attack: (*group).replaceWorker, force: true, want: owner.Freed},
-		{name: "the master of a replaced worker is asked", how: []string{"respawns"}, workers: 3, attack: (*group).replaceWorker, want: owner.Freed},
-		{name: "the master starts another server meanwhile", workers: 3, attack: (*group).branchOut, want: owner.Refused, mercy: true},
+		{name: "workers with one socket whose master has ended", how: []string{"one-socket"}, workers: 3, orphans: true,
+			want: owner.Freed},
+		{name: "and are killed", how: []string{"one-socket"}, workers: 3, orphans: true, force: true,
+			want: owner.Freed},
+		{name: "the master ends meanwhile", workers: 3, attack: func(g *group) { kill9(g.t, g.Master.PID) },
+			want: owner.Freed},
+		{name: "a worker is replaced meanwhile", how: []string{"respawns"}, workers: 3, attack: (*group).replaceWorker,
+			force: true, want: owner.Freed},
+		{name: "the master of a replaced worker is asked", how: []string{"respawns"}, workers: 3,
+			attack: (*group).replaceWorker, want: owner.Freed},
+		{name: "the master starts another server meanwhile", workers: 3, attack: (*group).branchOut,
+			want: owner.Refused, mercy: true},
 		{name: "and is killed", workers: 3, attack: (*group).branchOut, force: true, want: owner.Refused, mercy: true},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -207,7 +215,8 @@ func TestEndGroup(t *testing.T) {
 			if alive := slices.DeleteFunc(shown, owner.Process.Gone); len(alive) != want {
 				t.Errorf("%d processes of the group are alive, want %d, with %+v", len(alive), want, got)
 			}
-			if tt.want == owner.Freed && slices.ContainsFunc(g.servers(), func(s Server) bool { return s.Port == 3010 }) {
+			if tt.want == owner.Freed &&
+				slices.ContainsFunc(g.servers(), func(s Server) bool { return s.Port == 3010 }) {
 				t.Errorf("the port is not free: %+v", g.servers())
 			}
 			if neighbour.Gone() {
@@ -260,7 +269,8 @@ func TestEndHolder(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if found = Servers(s.Listeners, func(uint16) bool { return false }); len(found) == 2 && found[0].Facts.Holder && found[0].Owner.Refusal != "" {
+		if found = Servers(s.Listeners, func(uint16) bool { return false }); len(found) == 2 && found[0].Facts.Holder &&
+			found[0].Owner.Refusal != "" {
 			break
 		}
 	}
@@ -269,7 +279,8 @@ func TestEndHolder(t *testing.T) {
 	}
 	for _, force := range []bool{false, true} {
 		got := End(t.Context(), found[0], force, time.Second)
-		if want := "also serves PM2 :5602; " + found[0].Owner.Refusal; got.Outcome != owner.Refused || got.Reason != want {
+		if want := "also serves PM2 :5602; " + found[0].Owner.Refusal; got.Outcome != owner.Refused ||
+			got.Reason != want {
 			t.Errorf("got %+v, want it refused: %s", got, want)
 		}
 	}

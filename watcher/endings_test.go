@@ -60,7 +60,8 @@ func TestEndings(t *testing.T) {
 		n.settle(t, nil)
 		s.naming = n
 		got := s.why(closed, nil)
-		if want := "container exited with status 1"; got.String() != want || !got.Crashed() || len(asked) != 1 || asked[0] != 10*time.Second {
+		if want := "container exited with status 1"; got.String() != want || !got.Crashed() || len(asked) != 1 ||
+			asked[0] != 10*time.Second {
 			t.Errorf("got %q, crashed %v, asked %v, want %q", got, got.Crashed(), asked, want)
 		}
 		n.settle(t, []Listener{proxy(80, 8)})
@@ -73,7 +74,8 @@ func TestEndings(t *testing.T) {
 			t.Errorf("the second ending is still the first one: %v", n.endings())
 		}
 		n.settle(t, nil)
-		if want := map[string]engine.End{"id-of-c": end}; len(asked) != 2 || n.endings()["id-of-c"] != end || len(n.endings()) != 1 {
+		if want := map[string]engine.End{"id-of-c": end}; len(asked) != 2 || n.endings()["id-of-c"] != end ||
+			len(n.endings()) != 1 {
 			t.Errorf("got %v, asked %d times, want %v", n.endings(), len(asked), want)
 		}
 		time.Sleep(2 * exitMemory)
@@ -97,12 +99,15 @@ func TestAwaits(t *testing.T) {
 		asked  int    // questions to the engines in a minute
 	}{
 		{"listed at once", proxy(80, 7), []engine.List{publish("80")}, false, "c (container) after 0s", 1},
-		{"listed at the third time", proxy(80, 7), []engine.List{unlisted, unlisted, publish("80")}, true, "c (container) after 1s", 3},
+		{"listed at the third time", proxy(80, 7), []engine.List{unlisted, unlisted, publish("80")}, true,
+			"c (container) after 1s", 3},
 		{"never listed", proxy(80, 7), []engine.List{unlisted}, true, "container (docker-proxy) after 6s", 5},
 		{"an unknown owner", Listener{Port: 80}, []engine.List{unlisted}, true, "unknown owner after 2s", 3},
 		{"no engine that answers", proxy(80, 7), []engine.List{{}}, false, "container (docker-proxy) after 0s", 1},
-		{"an engine that may not be asked", proxy(80, 7), []engine.List{denied}, false, "container (docker-proxy) after 0s", 5},
-		{"no forwarder", Listener{Port: 80, Owner: owner.Process{PID: 7, Start: 1}}, []engine.List{unlisted}, false, "T7 after 0s", 0},
+		{"an engine that may not be asked", proxy(80, 7), []engine.List{denied}, false,
+			"container (docker-proxy) after 0s", 5},
+		{"no forwarder", Listener{Port: 80, Owner: owner.Process{PID: 7, Start: 1}}, []engine.List{unlisted}, false,
+			"T7 after 0s", 0},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -154,11 +159,17 @@ func TestHosted(t *testing.T) {
 		asked bool
 	}{
 		{"its engine tells", owner.Facts{Container: id}, []engine.List{lists(box)}, "nginx · web (container)", true},
-		{"the process is known by itself", owner.Facts{Container: id, Tool: owner.Tool{Name: "PostgreSQL", Kind: owner.Server}}, []engine.List{lists(box)}, "PostgreSQL · web (container)", true},
-		{"another container", owner.Facts{Container: other}, []engine.List{lists(box)}, "httpd · container ffffffffffff", true},
+		{"the process is known by itself",
+			owner.Facts{Container: id, Tool: owner.Tool{Name: "PostgreSQL", Kind: owner.Server}},
+			[]engine.List{lists(box)}, "PostgreSQL · web (container)", true},
+		{"another container", owner.Facts{Container: other}, []engine.List{lists(box)},
+			"httpd · container ffffffffffff", true},
 		{"no engine", owner.Facts{Container: id}, []engine.List{{}}, "httpd · container 0123456789ab", true},
-		{"the engine cannot be asked any more", owner.Facts{Container: id}, []engine.List{lists(box), {Failed: []engine.Failure{{Endpoint: "/engine", Err: errors.New("no")}}}}, "nginx · web (container)", true},
-		{"people work in it", owner.Facts{Container: id, Project: owner.Project{Name: "shop", Dir: "/home/ann/shop"}}, []engine.List{lists()}, "shop · httpd", true},
+		{"the engine cannot be asked any more", owner.Facts{Container: id},
+			[]engine.List{lists(box), {Failed: []engine.Failure{{Endpoint: "/engine", Err: errors.New("no")}}}},
+			"nginx · web (container)", true},
+		{"people work in it", owner.Facts{Container: id, Project: owner.Project{Name: "shop", Dir: "/home/ann/shop"}},
+			[]engine.List{lists()}, "shop · httpd", true},
 		{"in no container", owner.Facts{}, []engine.List{lists(box)}, "httpd", false},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -220,7 +231,8 @@ func TestWhyContainer(t *testing.T) {
 		}
 	}
 	late := map[string]engine.End{box.ID: crashed}
-	if got, news := (Reason{Cause: ContainerStopped}).ContainerEnded(published, late); !news || got.String() != "container exited with status 3" {
+	if got, news := (Reason{Cause: ContainerStopped}).ContainerEnded(published, late); !news ||
+		got.String() != "container exited with status 3" {
 		t.Errorf("late answer: got %q, %v", got, news)
 	}
 	if _, news := (Reason{Cause: OwnerEnded}).ContainerEnded(Listener{Port: 80}, late); news {
@@ -240,7 +252,8 @@ func TestPodmanSocket(t *testing.T) {
 		{"no engine", "rootlessport", "1000", engine.List{}, rootless},
 		{"root's", "conmon", "0", engine.List{}, "systemctl start podman.socket"},
 		{"only Docker", "pasta.avx2", "1000", engine.List{Answered: []string{"/run/docker.sock"}}, rootless},
-		{"Podman does not know it", "rootlessport", "1000", engine.List{Answered: []string{"/run/podman/podman.sock"}}, ""},
+		{"Podman does not know it", "rootlessport", "1000", engine.List{Answered: []string{"/run/podman/podman.sock"}},
+			""},
 		{"Podman may not be asked", "rootlessport", "1000", denied, ""},
 		{"Docker's forwarder", "docker-proxy", "0", engine.List{}, ""},
 	} {

@@ -47,7 +47,8 @@ func TestEventsAreAboutServers(t *testing.T) {
 		return serves(3010, pid, workerOf("/usr/bin/python3", "/srv"), forked, under(50), at("0.0.0.0"))
 	}
 	proxy := func(pid int32, addr, id string) Listener {
-		return serves(8080, pid, forwarder, at(addr), publishes(engine.Container{ID: id, Name: "web", Project: "shop", Service: "web"}))
+		return serves(8080, pid, forwarder, at(addr),
+			publishes(engine.Container{ID: id, Name: "web", Project: "shop", Service: "web"}))
 	}
 	wide := func(l Listener) Listener { at("0.0.0.0")(&l); return l }
 	held := func(pid int32, traits ...trait) Listener {
@@ -64,15 +65,18 @@ func TestEventsAreAboutServers(t *testing.T) {
 			[]string{"1.25s opened 3340 (PID 7)", "5.5s closed 3340 (PID 7), ended"},
 		}, {
 			"three ports close in steps, the head first",
-			[]moment{{0, app(7, 3340, 3341, 3342)}, {1000 * ms, app(7, 3341, 3342)}, {3000 * ms, app(7, 3342)}, {5000 * ms, nil}},
+			[]moment{{0, app(7, 3340, 3341, 3342)}, {1000 * ms, app(7, 3341, 3342)}, {3000 * ms, app(7, 3342)},
+				{5000 * ms, nil}},
 			[]string{"1.5s closed 3340 (PID 7), still running, no longer listening"},
 		}, {
 			"three ports close in steps, the head last",
-			[]moment{{0, app(7, 3340, 3341, 3342)}, {1000 * ms, app(7, 3340, 3341)}, {1300 * ms, app(7, 3340)}, {1600 * ms, nil}},
+			[]moment{{0, app(7, 3340, 3341, 3342)}, {1000 * ms, app(7, 3340, 3341)}, {1300 * ms, app(7, 3340)},
+				{1600 * ms, nil}},
 			[]string{"1.75s closed 3340 (PID 7), ended"},
 		}, {
 			"a further port opens, closes, and is exposed",
-			[]moment{{0, app(7, 3340)}, {1000 * ms, app(7, 3340, 3341)}, {4000 * ms, app(7, 3340)}, {8000 * ms, app(7, 3340, 3341)},
+			[]moment{{0, app(7, 3340)}, {1000 * ms, app(7, 3340, 3341)}, {4000 * ms, app(7, 3340)},
+				{8000 * ms, app(7, 3340, 3341)},
 				{12 * time.Second, append(app(7, 3340), serves(3341, 7, in(shop), by(vite), at("192.0.2.1")))}},
 			[]string{"12.25s exposed 3340 (PID 7, 7), by 3341"},
 		}, {
@@ -81,62 +85,85 @@ func TestEventsAreAboutServers(t *testing.T) {
 			nil,
 		}, {
 			"a debugger waits before the server listens, also after a restart",
-			[]moment{{0, nil}, {1000 * ms, debugged(7, 9229)}, {2000 * ms, debugged(7, 3000, 9229)}, {10 * time.Second, nil},
+			[]moment{{0, nil}, {1000 * ms, debugged(7, 9229)}, {2000 * ms, debugged(7, 3000, 9229)},
+				{10 * time.Second, nil},
 				{11 * time.Second, debugged(8, 9229)}, {13 * time.Second, debugged(8, 3000, 9229)}},
 			[]string{"2.5s opened 3000 (PID 7)", "10.75s closed 3000 (PID 7), ended",
-				"11s restarted 9229 (PID 7, 8), ended, 1 restarts", "13.25s restarted 3000 (PID 7, 8), ended, 1 restarts"},
+				"11s restarted 9229 (PID 7, 8), ended, 1 restarts",
+				"13.25s restarted 3000 (PID 7, 8), ended, 1 restarts"},
 		}, {
 			"a debugger alone, and one that other machines can reach",
-			[]moment{{0, nil}, {1000 * ms, debugged(7, 9229)}, {70 * time.Second, nil}, {80 * time.Second, []Listener{wide(debugged(7, 9229)[0])}}},
-			[]string{"1m1.5s opened 9229 (PID 7)", "1m11.5s closed 9229 (PID 7), ended", "1m20.75s opened 9229 (PID 7)"},
+			[]moment{{0, nil}, {1000 * ms, debugged(7, 9229)}, {70 * time.Second, nil},
+				{80 * time.Second, []Listener{wide(debugged(7, 9229)[0])}}},
+			[]string{"1m1.5s opened 9229 (PID 7)", "1m11.5s closed 9229 (PID 7), ended",
+				"1m20.75s opened 9229 (PID 7)"},
 		}, {
 			"the head port is closed and opened again by a process that goes on",
-			[]moment{{0, app(7, 3340, 3341)}, {1000 * ms, app(7, 3341)}, {4000 * ms, app(7, 3340, 3341)}, {20 * time.Second, nil}},
-			[]string{"1.5s closed 3340 (PID 7), still running, no longer listening", "4.75s restarted 3340 (PID 7, 7), still running, no longer listening, 1 restarts",
+			[]moment{{0, app(7, 3340, 3341)}, {1000 * ms, app(7, 3341)}, {4000 * ms, app(7, 3340, 3341)},
+				{20 * time.Second, nil}},
+			[]string{"1.5s closed 3340 (PID 7), still running, no longer listening",
+				"4.75s restarted 3340 (PID 7, 7), still running, no longer listening, 1 restarts",
 				"20s closed 3340 (PID 7), ended"},
 		}, {
 			"after a restart a further port opens before the head",
-			[]moment{{0, app(7, 3340, 3341)}, {1000 * ms, nil}, {2000 * ms, app(8, 3341)}, {4000 * ms, app(8, 3340, 3341)}, {20 * time.Second, nil}},
-			[]string{"1.25s closed 3340 (PID 7), ended", "2.5s restarted 3341 (PID 7, 8), ended, 1 restarts", "20s closed 3340 (PID 8), ended"},
+			[]moment{{0, app(7, 3340, 3341)}, {1000 * ms, nil}, {2000 * ms, app(8, 3341)},
+				{4000 * ms, app(8, 3340, 3341)}, {20 * time.Second, nil}},
+			[]string{"1.25s closed 3340 (PID 7), ended", "2.5s restarted 3341 (PID 7, 8), ended, 1 restarts",
+				"20s closed 3340 (PID 8), ended"},
 		}, {
 			"workers with a socket each start, one is replaced, and all end one after the other",
-			[]moment{{0, nil}, {1000 * ms, []Listener{worker(51), worker(52), worker(53)}}, {4000 * ms, []Listener{worker(52), worker(53), worker(54)}},
-				{8000 * ms, []Listener{worker(53), worker(54)}}, {9000 * ms, []Listener{worker(54)}}, {10 * time.Second, nil}},
+			[]moment{{0, nil}, {1000 * ms, []Listener{worker(51), worker(52), worker(53)}},
+				{4000 * ms, []Listener{worker(52), worker(53), worker(54)}},
+				{8000 * ms, []Listener{worker(53), worker(54)}}, {9000 * ms, []Listener{worker(54)}},
+				{10 * time.Second, nil}},
 			[]string{"1.25s opened 3010 (PID 51)", "10.25s closed 3010 (PID 54), ended"},
 		}, {
 			"the forwarders of a container end one after the other, and it starts again",
-			[]moment{{0, []Listener{proxy(7, "0.0.0.0", "a"), proxy(8, "::", "a")}}, {2000 * ms, []Listener{proxy(8, "::", "a")}}, {4000 * ms, nil},
+			[]moment{{0, []Listener{proxy(7, "0.0.0.0", "a"), proxy(8, "::", "a")}},
+				{2000 * ms, []Listener{proxy(8, "::", "a")}}, {4000 * ms, nil},
 				{6000 * ms, []Listener{proxy(9, "0.0.0.0", "a"), proxy(10, "::", "a")}}},
-			[]string{"4.5s closed 8080 (PID 8), container stopped", "6.75s restarted 8080 (PID 8, 9), container stopped, 1 restarts"},
+			[]string{"4.5s closed 8080 (PID 8), container stopped",
+				"6.75s restarted 8080 (PID 8, 9), container stopped, 1 restarts"},
 		}, {
 			"workers share the socket of a master that ended",
 			[]moment{{0, []Listener{held(7)}}, {2000 * ms, []Listener{held(8, orphan)}}},
 			nil,
 		}, {
 			"after a restart, too",
-			[]moment{{0, []Listener{held(6, socketed(76))}}, {2000 * ms, []Listener{held(7)}}, {5000 * ms, []Listener{held(8, orphan)}}, {9000 * ms, []Listener{held(9, socketed(78))}}},
-			[]string{"2.25s restarted 8000 (PID 6, 7), ended, 1 restarts", "9.75s restarted 8000 (PID 8, 9), ended, 2 restarts"},
+			[]moment{{0, []Listener{held(6, socketed(76))}}, {2000 * ms, []Listener{held(7)}},
+				{5000 * ms, []Listener{held(8, orphan)}}, {9000 * ms, []Listener{held(9, socketed(78))}}},
+			[]string{"2.25s restarted 8000 (PID 6, 7), ended, 1 restarts",
+				"9.75s restarted 8000 (PID 8, 9), ended, 2 restarts"},
 		}, {
 			"another program got the socket",
 			[]moment{{0, []Listener{held(7)}}, {2000 * ms, []Listener{held(8, runs("/usr/bin/ruby", "/srv"))}}},
 			[]string{"2.25s replaced 8000 (PID 7, 8), ended"},
 		}, {
 			"a server finds its usual port taken",
-			[]moment{{0, app(7, 5173)}, {1000 * ms, nil}, {8 * time.Second, []Listener{serves(5173, 8, in(blog), by(vite))}},
-				{10 * time.Second, []Listener{serves(5173, 8, in(blog), by(vite)), serves(5174, 9, in(shop), by(vite), since(10*time.Second))}}},
+			[]moment{{0, app(7, 5173)}, {1000 * ms, nil},
+				{8 * time.Second, []Listener{serves(5173, 8, in(blog), by(vite))}},
+				{10 * time.Second,
+					[]Listener{serves(5173, 8, in(blog), by(vite)),
+						serves(5174, 9, in(shop), by(vite), since(10*time.Second))}}},
 			[]string{"1.25s closed 5173 (PID 7), ended", "8.5s opened 5173 (PID 8)", "10.75s moved 5174 (PID 8, 9)"},
 		}, {
 			"another script of the project is no move",
-			[]moment{{0, []Listener{serves(5173, 7, in(shop), script("a.js"))}}, {1000 * ms, nil}, {8 * time.Second, []Listener{serves(5173, 8, in(blog), by(vite))}},
-				{10 * time.Second, []Listener{serves(5173, 8, in(blog), by(vite)), serves(5174, 9, in(shop), script("b.js"), since(10*time.Second))}}},
+			[]moment{{0, []Listener{serves(5173, 7, in(shop), script("a.js"))}}, {1000 * ms, nil},
+				{8 * time.Second, []Listener{serves(5173, 8, in(blog), by(vite))}},
+				{10 * time.Second,
+					[]Listener{serves(5173, 8, in(blog), by(vite)),
+						serves(5174, 9, in(shop), script("b.js"), since(10*time.Second))}}},
 			[]string{"1.25s closed 5173 (PID 7), ended", "8.5s opened 5173 (PID 8)", "10.75s opened 5174 (PID 9)"},
 		}, {
 			"what remains of a server restarts",
-			[]moment{{0, app(7, 3340, 3341)}, {1000 * ms, app(7, 3341)}, {12 * time.Second, nil}, {14 * time.Second, app(8, 3341)}},
-			[]string{"1.5s closed 3340 (PID 7), still running, no longer listening", "14s restarted 3341 (PID 7, 8), ended, 1 restarts"},
+			[]moment{{0, app(7, 3340, 3341)}, {1000 * ms, app(7, 3341)}, {12 * time.Second, nil},
+				{14 * time.Second, app(8, 3341)}},
+			[]string{"1.5s closed 3340 (PID 7), still running, no longer listening",
+				"14s restarted 3341 (PID 7, 8), ended, 1 restarts"},
 		}, {
 			"what remains of a server becomes one of its own",
-			[]moment{{0, app(7, 3340, 3341)}, {1000 * ms, app(7, 3341)}, {1000*ms + restWait + time.Second, app(7, 3341, 3342)}, {1000*ms + restWait + time.Minute, nil}},
+			[]moment{{0, app(7, 3340, 3341)}, {1000 * ms, app(7, 3341)},
+				{1000*ms + restWait + time.Second, app(7, 3341, 3342)}, {1000*ms + restWait + time.Minute, nil}},
 			[]string{"1.5s closed 3340 (PID 7), still running, no longer listening", "6m2s closed 3341 (PID 7), ended"},
 		}, {
 			"the owner of a socket is found late",
@@ -164,7 +191,8 @@ func TestEventsAreAboutServers(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				m := newMachine(t)
 				w := &Watcher{gone: func(l Listener) bool {
-					return !slices.ContainsFunc(m.listed(tt.moments, alone), func(o Listener) bool { return o.Owner.Is(l.Owner) })
+					return !slices.ContainsFunc(m.listed(tt.moments, alone),
+						func(o Listener) bool { return o.Owner.Is(l.Owner) })
 				}}
 				w.Scan = func(context.Context) (Snapshot, error) {
 					return Snapshot{Time: time.Now(), Listeners: m.listed(tt.moments, alone)}, nil

@@ -121,7 +121,8 @@ func TestRunExits(t *testing.T) {
 	}
 	until := follow(t)
 	until(func(u Update) bool {
-		return !slices.ContainsFunc(servers, func(s server) bool { return !slices.Contains(pids(u.Snapshot.Holders(s.port)), s.pid) })
+		return !slices.ContainsFunc(servers,
+			func(s server) bool { return !slices.Contains(pids(u.Snapshot.Holders(s.port)), s.pid) })
 	})
 	var took []time.Duration
 	for _, s := range servers {
@@ -130,14 +131,16 @@ func TestRunExits(t *testing.T) {
 		s.end(t)
 		var was owner.Process
 		closed := until(func(u Update) bool {
-			at := slices.IndexFunc(u.Events, func(e Event) bool { return e.Kind == Closed && e.Listener.Port == s.port })
+			at := slices.IndexFunc(u.Events,
+				func(e Event) bool { return e.Kind == Closed && e.Listener.Port == s.port })
 			if at >= 0 {
 				was = u.Events[at].Listener.Owner
 			}
 			return at >= 0
 		})
 		took = append(took, time.Since(start))
-		if got, known := closed.Snapshot.Exits[was.ID()]; told && got != s.want || known != told || int(was.PID) != s.pid {
+		if got, known := closed.Snapshot.Exits[was.ID()]; told && got != s.want || known != told ||
+			int(was.PID) != s.pid {
 			t.Errorf("%s: process %d, %+v, %v, want process %d, %+v", s.what, was.PID, got, known, s.pid, s.want)
 		}
 	}
@@ -220,7 +223,8 @@ func TestFastExits(t *testing.T) {
 	for late := time.Now().Add(patience); foundOurs(settled(t, s), m.port) != "" && time.Now().Before(late); {
 		runtime.Gosched()
 	}
-	if _, known := settled(t, s).Exits[p]; known || s.found.Searching || (owner.Process{PID: p.PID, Start: p.Start}).Gone() {
+	if _, known := settled(t, s).Exits[p]; known || s.found.Searching ||
+		(owner.Process{PID: p.PID, Start: p.Start}).Gone() {
 		t.Errorf("while it runs: %v, searching: %v", s.found.Exits, s.found.Searching)
 	}
 	m.end(t)

@@ -30,8 +30,10 @@ func TestExits(t *testing.T) {
 		{"nothing", []step{{0, nil, nil}, {time.Hour, nil, nil}}},
 		{"a minute", []step{{0, []int32{1}, []int32{1}}, {59 * time.Second, nil, []int32{1}}, {time.Minute, nil, nil}}},
 		{"one after the other", []step{{0, []int32{1}, []int32{1}}, {40 * time.Second, []int32{2, 3}, []int32{1, 2, 3}},
-			{70 * time.Second, nil, []int32{2, 3}}, {80 * time.Second, []int32{4}, []int32{2, 3, 4}}, {100 * time.Second, nil, []int32{4}}}},
-		{"the same one again", []step{{0, []int32{1}, []int32{1}}, {40 * time.Second, []int32{1}, []int32{1}}, {time.Minute, nil, nil}}},
+			{70 * time.Second, nil, []int32{2, 3}}, {80 * time.Second, []int32{4}, []int32{2, 3, 4}},
+			{100 * time.Second, nil, []int32{4}}}},
+		{"the same one again",
+			[]step{{0, []int32{1}, []int32{1}}, {40 * time.Second, []int32{1}, []int32{1}}, {time.Minute, nil, nil}}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

@@ -93,7 +93,8 @@ func refuse(call uint32, argument int, value, errno uint32) error {
 	if err := unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); err != nil {
 		return err
 	}
-	_, _, e := unix.Syscall(unix.SYS_SECCOMP, unix.SECCOMP_SET_MODE_FILTER, unix.SECCOMP_FILTER_FLAG_TSYNC, uintptr(unsafe.Pointer(&program)))
+	_, _, e := unix.Syscall(unix.SYS_SECCOMP, unix.SECCOMP_SET_MODE_FILTER, unix.SECCOMP_FILTER_FLAG_TSYNC,
+		uintptr(unsafe.Pointer(&program)))
 	if e != 0 {
 		return fmt.Errorf("install a seccomp filter: %w", e)
 	}
@@ -115,7 +116,8 @@ func TestFastListFails(t *testing.T) {
 		s.how.list = func([]row) ([]row, bool, error) { return nil, false, fmt.Errorf("read: %w", err) }
 		snapshot, failed := s.scan(t.Context())
 		if got := foundOurs(snapshot, port); failed != nil || got != on(p.Process) || snapshot.Source != wantSource() {
-			t.Errorf("after %v: %q from %s, %v, want %q from %s", err, got, snapshot.Source, failed, on(p.Process), wantSource())
+			t.Errorf("after %v: %q from %s, %v, want %q from %s", err, got, snapshot.Source, failed, on(p.Process),
+				wantSource())
 		}
 		if stopped != 1 || sockOn(t, s, port) != so {
 			t.Errorf("after %v: stopped %d times, remembers %+v, want %+v", err, stopped, sockOn(t, s, port), so)
@@ -316,7 +318,8 @@ func TestNewSource(t *testing.T) {
 	withoutFiles(t, func() { source = newSource(false) })
 	defer source.close()
 	snapshot, err := source.scan(t.Context())
-	if got, want := foundOurs(snapshot, port), fmt.Sprintf("%d@127.0.0.1", os.Getpid()); err != nil || got != want || snapshot.Source != "gopsutil" || source.wake != nil {
+	if got, want := foundOurs(snapshot, port), fmt.Sprintf("%d@127.0.0.1", os.Getpid()); err != nil || got != want ||
+		snapshot.Source != "gopsutil" || source.wake != nil {
 		t.Errorf("found %q from %s, %v, want %q from gopsutil", got, snapshot.Source, err, want)
 	}
 	if !errors.Is(source.detour, unix.EMFILE) {
@@ -404,10 +407,12 @@ func TestFastNetwork(t *testing.T) {
 	if os.Geteuid() != 0 {
 		cmd.SysProcAttr.Cloneflags |= syscall.CLONE_NEWUSER
 	}
-	if probe := (&exec.Cmd{Path: cmd.Path, Args: []string{cmd.Path, "-test.run=^$"}, SysProcAttr: cmd.SysProcAttr}); probe.Run() != nil {
+	if probe := (&exec.Cmd{Path: cmd.Path, Args: []string{cmd.Path, "-test.run=^$"},
+		SysProcAttr: cmd.SysProcAttr}); probe.Run() != nil {
 		mayNot(t, "this user may not make a network")
 	}
-	if got, want := strings.Join(start(t, cmd), " "), fmt.Sprintf("%d: %d@0.0.0.0", port, cmd.Process.Pid); got != want {
+	if got, want := strings.Join(start(t, cmd), " "),
+		fmt.Sprintf("%d: %d@0.0.0.0", port, cmd.Process.Pid); got != want {
 		t.Errorf("inside, found %q, want %q", got, want)
 	}
 	expectFast(t, newFast(t), port, fmt.Sprintf("%d@0.0.0.0", os.Getpid()))

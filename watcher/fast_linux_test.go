@@ -507,7 +507,8 @@ func TestFastFiles(t *testing.T) {
 		t.Errorf("%d files are open, %d were after the first tick", now, first)
 	}
 	if len(s.socks) != 1 || len(s.order) != 1 || len(s.owners) != 1 || len(s.search.former) > 16 {
-		t.Errorf("%d and %d sockets, %d owners and %d former ones are remembered, want one of each", len(s.socks), len(s.order), len(s.owners), len(s.search.former))
+		t.Errorf("%d and %d sockets, %d owners and %d former ones are remembered, want one of each", len(s.socks),
+			len(s.order), len(s.owners), len(s.search.former))
 	}
 	s.close()
 	if now := files(); now > before {

@@ -62,7 +62,8 @@ func TestFaultHidden(t *testing.T) {
 				}
 			}
 			for _, l := range s.found.Listeners {
-				if got := End(t.Context(), Server{Listener: l}, true, 0); !l.Owner.Known() && got.Outcome != owner.Refused {
+				if got := End(t.Context(), Server{Listener: l}, true, 0); !l.Owner.Known() &&
+					got.Outcome != owner.Refused {
 					t.Errorf("port %d: %+v, want it refused", l.Port, got)
 				}
 			}
@@ -118,7 +119,8 @@ func TestFaultMidRun(t *testing.T) {
 			l.until("all is well", true, here("sock_diag"))
 
 			uncover := cover(t)
-			l.until("the owners are out of sight", true, func() bool { return slices.Equal(owners(), []int32{0}) || slices.Equal(owners(), []int32{0, 0}) })
+			l.until("the owners are out of sight", true,
+				func() bool { return slices.Equal(owners(), []int32{0}) || slices.Equal(owners(), []int32{0, 0}) })
 			if l.last.Err != nil {
 				t.Errorf("the list is said to be old: %v", l.last.Err)
 			}
@@ -168,7 +170,8 @@ func TestFaultAnswers(t *testing.T) {
 			l.until("the list is said to be old", true, func() bool { return l.last.Err != nil })
 			for end := time.Now().Add(time.Second); l.read(end); {
 			}
-			if got, want := found(l.last.Snapshot, port), fmt.Sprintf("%d@127.0.0.1", os.Getpid()); got != want || len(l.events) > 0 {
+			if got, want := found(l.last.Snapshot, port), fmt.Sprintf("%d@127.0.0.1", os.Getpid()); got != want ||
+				len(l.events) > 0 {
 				t.Errorf("found %q, want %q; got the events %v", got, want, l.events)
 			}
 		})
@@ -209,7 +212,8 @@ func TestFaultNoFiles(t *testing.T) {
 			})
 			l.until("the owner is known", true, func() bool {
 				i := slices.IndexFunc(l.last.Snapshot.Listeners, func(o Listener) bool { return o.Port == opens })
-				return i >= 0 && l.last.Snapshot.Listeners[i].Owner.Name == "puppet" && l.last.Snapshot.Listeners[i].Facts.Command != ""
+				return i >= 0 && l.last.Snapshot.Listeners[i].Owner.Name == "puppet" &&
+					l.last.Snapshot.Listeners[i].Facts.Command != ""
 			})
 			l.settles()
 			// One server has ended. The other one has closed one of its two ports, perhaps its head. Without an owner
@@ -240,7 +244,8 @@ func TestFaultForeignPIDs(t *testing.T) {
 	}
 	var innocent *exec.Cmd
 	for range 100 { // until a process here has that PID
-		if err := os.WriteFile("/proc/sys/kernel/ns_last_pid", []byte(strconv.Itoa(int(target.Owner.PID)-1)), 0); err != nil {
+		if err := os.WriteFile("/proc/sys/kernel/ns_last_pid", []byte(strconv.Itoa(int(target.Owner.PID)-1)),
+			0); err != nil {
 			t.Fatal(err)
 		}
 		if innocent = sleeper(t, "", nil); innocent.Process.Pid == int(target.Owner.PID) {

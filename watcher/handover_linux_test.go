@@ -65,7 +65,8 @@ func TestHandOver(t *testing.T) {
 	total := score{}
 	for i := range stages {
 		playing.Go(func() {
-			cmd := apart(roleCommand("handover", program, other, strconv.Itoa(lanes), strconv.Itoa(rounds/stages), strconv.FormatUint(seed+uint64(i), 10)))
+			cmd := apart(roleCommand("handover", program, other, strconv.Itoa(lanes), strconv.Itoa(rounds/stages),
+				strconv.FormatUint(seed+uint64(i), 10)))
 			out, err := cmd.Output()
 			var got score
 			if err = errors.Join(err, json.Unmarshal(out, &got)); err != nil {
@@ -82,7 +83,8 @@ func TestHandOver(t *testing.T) {
 		t.Logf("%5d × %s", total.Scenes[scene], scene)
 	}
 	if total.Rounds < rounds/stages*stages || total.Reused < rounds/4 || total.Ended < rounds/10 {
-		t.Errorf("of %d rounds only %d were played, %d of them with a reused PID, and %d victims ended", rounds, total.Rounds, total.Reused, total.Ended)
+		t.Errorf("of %d rounds only %d were played, %d of them with a reused PID, and %d victims ended", rounds,
+			total.Rounds, total.Reused, total.Ended)
 	}
 	for i, wrong := range total.Wrong {
 		if i == 20 {
@@ -95,7 +97,8 @@ func TestHandOver(t *testing.T) {
 
 // apart makes a command run as the first process of new PID, network and mount namespaces.
 func apart(cmd *exec.Cmd) *exec.Cmd {
-	cmd.SysProcAttr = &unix.SysProcAttr{Cloneflags: unix.CLONE_NEWPID | unix.CLONE_NEWNET | unix.CLONE_NEWNS, Pdeathsig: unix.SIGKILL}
+	cmd.SysProcAttr = &unix.SysProcAttr{Cloneflags: unix.CLONE_NEWPID | unix.CLONE_NEWNET | unix.CLONE_NEWNS,
+		Pdeathsig: unix.SIGKILL}
 	if os.Geteuid() != 0 {
 		cmd.SysProcAttr.Cloneflags |= unix.CLONE_NEWUSER
 		cmd.SysProcAttr.UidMappings = []syscall.SysProcIDMap{{HostID: os.Geteuid(), Size: 1}}
@@ -157,51 +160,68 @@ var handOverScenes = []handOver{
 		return []order{{Do: "end", Who: "victim"}, {Do: "start", Who: "innocent", PID: pid, Port: port}}
 	}},
 	{name: "PID and port go to two others", attack: func(pid, free int32, port int) []order {
-		return []order{{Do: "end", Who: "victim"}, {Do: "start", Who: "heir", PID: free, Port: port}, {Do: "start", Who: "innocent", PID: pid, Port: nowhere}}
+		return []order{{Do: "end", Who: "victim"}, {Do: "start", Who: "heir", PID: free, Port: port},
+			{Do: "start", Who: "innocent", PID: pid, Port: nowhere}}
 	}},
 	{name: "the port goes to another one", spare: true, attack: func(_, free int32, port int) []order {
 		return []order{{Do: "drop", Who: "victim"}, {Do: "start", Who: "heir", PID: free, Port: port}}
 	}},
-	{name: "the listener goes to another one", spare: true, set: []order{{Do: "start", Who: "heir", Port: nowhere}}, attack: func(_, _ int32, _ int) []order {
-		return []order{{Do: "give", Who: "victim", To: "heir"}}
-	}},
-	{name: "the listener goes to another one and the PID to a third", set: []order{{Do: "start", Who: "heir", Port: nowhere}}, attack: func(pid, _ int32, _ int) []order {
-		return []order{{Do: "give", Who: "victim", To: "heir"}, {Do: "end", Who: "victim"}, {Do: "start", Who: "innocent", PID: pid, Port: nowhere}}
-	}},
-	{name: "a child has the listener still", set: []order{{Do: "bear", Who: "victim", To: "child"}}, attack: func(_, _ int32, _ int) []order {
-		return []order{{Do: "end", Who: "victim"}}
-	}},
-	{name: "a child has the listener still, and another one the PID", set: []order{{Do: "bear", Who: "victim", To: "child"}}, attack: func(pid, _ int32, _ int) []order {
-		return []order{{Do: "end", Who: "victim"}, {Do: "start", Who: "innocent", PID: pid, Port: nowhere}}
-	}},
-	{name: "a zombie's child has the listener", set: []order{{Do: "bear", Who: "victim", To: "child"}}, attack: func(_, _ int32, _ int) []order {
-		return []order{{Do: "rot", Who: "victim"}}
-	}},
+	{name: "the listener goes to another one", spare: true, set: []order{{Do: "start", Who: "heir", Port: nowhere}},
+		attack: func(_, _ int32, _ int) []order {
+			return []order{{Do: "give", Who: "victim", To: "heir"}}
+		}},
+	{name: "the listener goes to another one and the PID to a third",
+		set: []order{{Do: "start", Who: "heir", Port: nowhere}}, attack: func(pid, _ int32, _ int) []order {
+			return []order{{Do: "give", Who: "victim", To: "heir"}, {Do: "end", Who: "victim"},
+				{Do: "start", Who: "innocent", PID: pid, Port: nowhere}}
+		}},
+	{name: "a child has the listener still", set: []order{{Do: "bear", Who: "victim", To: "child"}},
+		attack: func(_, _ int32, _ int) []order {
+			return []order{{Do: "end", Who: "victim"}}
+		}},
+	{name: "a child has the listener still, and another one the PID",
+		set: []order{{Do: "bear", Who: "victim", To: "child"}}, attack: func(pid, _ int32, _ int) []order {
+			return []order{{Do: "end", Who: "victim"}, {Do: "start", Who: "innocent", PID: pid, Port: nowhere}}
+		}},
+	{name: "a zombie's child has the listener", set: []order{{Do: "bear", Who: "victim", To: "child"}},
+		attack: func(_, _ int32, _ int) []order {
+			return []order{{Do: "rot", Who: "victim"}}
+		}},
 	{name: "a neighbour shares the port", share: true, set: []order{{Do: "start", Who: "neighbour", Share: true}}},
-	{name: "a neighbour shares the port, and another one gets the PID", share: true, set: []order{{Do: "start", Who: "neighbour", Share: true}},
+	{name: "a neighbour shares the port, and another one gets the PID", share: true,
+		set: []order{{Do: "start", Who: "neighbour", Share: true}},
 		attack: func(pid, _ int32, port int) []order {
-			return []order{{Do: "end", Who: "victim"}, {Do: "start", Who: "innocent", PID: pid, Port: port, Share: true}}
+			return []order{{Do: "end", Who: "victim"},
+				{Do: "start", Who: "innocent", PID: pid, Port: port, Share: true}}
 		}},
 	{name: "a forwarder gets PID and port", attack: func(pid, _ int32, port int) []order {
-		return []order{{Do: "end", Who: "victim"}, {Do: "start", Who: "forwarder", PID: pid, Port: port}, {Do: "disguise", Who: "forwarder"}}
+		return []order{{Do: "end", Who: "victim"}, {Do: "start", Who: "forwarder", PID: pid, Port: port},
+			{Do: "disguise", Who: "forwarder"}}
 	}},
 	{name: "two share the work", share: true, mates: mate, set: withMate},
-	{name: "one of two who share the work hands over its PID", share: true, mates: mate, set: withMate, attack: func(pid, _ int32, port int) []order {
-		return []order{{Do: "end", Who: "victim"}, {Do: "start", Who: "innocent", PID: pid, Port: port, Share: true}}
-	}},
-	{name: "one of two who share the work runs another program", share: true, spare: true, mates: mate, set: withMate, attack: func(_, _ int32, _ int) []order {
-		return []order{{Do: "transform", Who: "victim"}}
-	}},
+	{name: "one of two who share the work hands over its PID", share: true, mates: mate, set: withMate,
+		attack: func(pid, _ int32, port int) []order {
+			return []order{{Do: "end", Who: "victim"},
+				{Do: "start", Who: "innocent", PID: pid, Port: port, Share: true}}
+		}},
+	{name: "one of two who share the work runs another program", share: true, spare: true, mates: mate, set: withMate,
+		attack: func(_, _ int32, _ int) []order {
+			return []order{{Do: "transform", Who: "victim"}}
+		}},
 	{name: "a master and its worker", share: true, leads: true, mates: mate, set: asMaster},
-	{name: "a master hands over its PID", share: true, leads: true, mates: mate, set: asMaster, attack: func(pid, _ int32, port int) []order {
-		return []order{{Do: "end", Who: "victim"}, {Do: "start", Who: "innocent", PID: pid, Port: nowhere}}
-	}},
-	{name: "a master hands over its PID to one who shares the port", share: true, leads: true, mates: mate, set: asMaster, attack: func(pid, _ int32, port int) []order {
-		return []order{{Do: "end", Who: "victim"}, {Do: "start", Who: "innocent", PID: pid, Port: port, Share: true}}
-	}},
-	{name: "a master runs another program", share: true, spare: true, leads: true, mates: mate, set: asMaster, attack: func(_, _ int32, _ int) []order {
-		return []order{{Do: "transform", Who: "victim"}}
-	}},
+	{name: "a master hands over its PID", share: true, leads: true, mates: mate, set: asMaster,
+		attack: func(pid, _ int32, port int) []order {
+			return []order{{Do: "end", Who: "victim"}, {Do: "start", Who: "innocent", PID: pid, Port: nowhere}}
+		}},
+	{name: "a master hands over its PID to one who shares the port", share: true, leads: true, mates: mate,
+		set: asMaster, attack: func(pid, _ int32, port int) []order {
+			return []order{{Do: "end", Who: "victim"},
+				{Do: "start", Who: "innocent", PID: pid, Port: port, Share: true}}
+		}},
+	{name: "a master runs another program", share: true, spare: true, leads: true, mates: mate, set: asMaster,
+		attack: func(_, _ int32, _ int) []order {
+			return []order{{Do: "transform", Who: "victim"}}
+		}},
 	{name: "another program runs under the PID", spare: true, attack: func(_, _ int32, _ int) []order {
 		return []order{{Do: "transform", Who: "victim"}}
 	}},
@@ -210,7 +230,8 @@ var handOverScenes = []handOver{
 var (
 	mate     = []string{"mate"}
 	withMate = []order{{Do: "start", Who: "mate", Share: true}}
-	asMaster = []order{{Do: "bear", Who: "victim", To: "mate"}, {Do: "drop", Who: "victim"}} // the mate inherits its listener from the victim
+	// The mate inherits its listener from the victim.
+	asMaster = []order{{Do: "bear", Who: "victim", To: "mate"}, {Do: "drop", Who: "victim"}}
 )
 
 // moments are the times of an attack: before End is called, before or after its last scan, or at a random time.
@@ -218,7 +239,8 @@ var moments = []string{"before", "before the scan", "after the scan", "meanwhile
 
 // roleHandOver plays rounds in its own namespaces, several at once, and writes the score.
 func roleHandOver(args []string) error {
-	if err := errors.Join(unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""), unix.Mount("proc", "/proc", "proc", 0, ""), raiseLoopback()); err != nil {
+	if err := errors.Join(unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""),
+		unix.Mount("proc", "/proc", "proc", 0, ""), raiseLoopback()); err != nil {
 		return err
 	}
 	var numbers [3]uint64
@@ -233,7 +255,8 @@ func roleHandOver(args []string) error {
 	var playing sync.WaitGroup
 	for i := range lanes {
 		playing.Go(func() {
-			l := lane{random: rand.New(rand.NewPCG(seed, uint64(i))), first: int32(4000 + 4000*i), score: score{Scenes: map[string]int{}}}
+			l := lane{random: rand.New(rand.NewPCG(seed, uint64(i))), first: int32(4000 + 4000*i),
+				score: score{Scenes: map[string]int{}}}
 			errs[i] = l.play(args[0], args[1], rounds*(i+1)/lanes-rounds*i/lanes)
 			scores[i] = l.score
 		})
@@ -272,7 +295,8 @@ func (l *lane) play(program, other string, rounds int) error {
 	}
 	l.in, l.out = in, json.NewDecoder(bufio.NewReader(out))
 	for range rounds {
-		if err := l.round(handOverScenes[l.Rounds%len(handOverScenes)], moments[l.random.IntN(len(moments))], l.random.IntN(2) == 0); err != nil {
+		if err := l.round(handOverScenes[l.Rounds%len(handOverScenes)], moments[l.random.IntN(len(moments))],
+			l.random.IntN(2) == 0); err != nil {
 			return err
 		}
 	}
@@ -460,14 +484,16 @@ func (l *lane) judge(scene handOver, moment string, force bool, result owner.Res
 		case who == "victim" && (how == "terminated" || how == "killed"):
 			l.Ended++
 			hit = true
-			if scene.spare && moment != "meanwhile" && (moment != "after the scan" || strings.Contains(scene.name, "program")) {
+			if scene.spare && moment != "meanwhile" &&
+				(moment != "after the scan" || strings.Contains(scene.name, "program")) {
 				wrong("the victim was hit although it was no longer the process that had been shown")
 			}
 		default:
 			wrong(who + " ended by " + how)
 		}
 	}
-	if ends := !scene.share || scene.mates != nil && (!scene.leads || force); scene.attack == nil && (!hit || ends && result.Outcome != owner.Freed) {
+	if ends := !scene.share || scene.mates != nil && (!scene.leads || force); scene.attack == nil &&
+		(!hit || ends && result.Outcome != owner.Freed) {
 		wrong("the victim was not ended")
 	}
 	return nil

@@ -11,7 +11,8 @@ import (
 func TestKey(t *testing.T) {
 	in := func(dir, tool, program string) trait {
 		return func(l *Listener) {
-			l.Facts = owner.Facts{Project: owner.Project{Name: "shop", Dir: dir}, Tool: owner.Tool{Name: tool}, Program: program}
+			l.Facts = owner.Facts{Project: owner.Project{Name: "shop", Dir: dir}, Tool: owner.Tool{Name: tool},
+				Program: program}
 		}
 	}
 	boxed := func(c engine.Container) trait { return func(l *Listener) { l.Container = c } }
@@ -23,14 +24,18 @@ func TestKey(t *testing.T) {
 		{"a tool of a project", serves(80, 1, in("/shop", "Vite", "")), Key{80, "project", "/shop", "Vite"}},
 		{"a script of a project", serves(80, 1, in("/shop", "", "api.js")), Key{80, "project", "/shop", "api.js"}},
 		{"a program of a project", serves(80, 1, in("/shop", "", "")), Key{80, "project", "/shop", "node"}},
-		{"a compose service", serves(80, 1, boxed(engine.Container{ID: "a", Name: "shop-web-1", Project: "shop", Service: "web"})), Key{80, "service", "shop", "web"}},
+		{"a compose service",
+			serves(80, 1, boxed(engine.Container{ID: "a", Name: "shop-web-1", Project: "shop", Service: "web"})),
+			Key{80, "service", "shop", "web"}},
 		{"a container", serves(80, 1, boxed(engine.Container{ID: "a", Name: "db"})), Key{80, "container", "", "db"}},
 		{"a container without a name", serves(80, 1, boxed(engine.Container{ID: "a"})), Key{80, "container", "", "a"}},
 		{"a hidden unit", serves(80, 1, managed), Key{80, "unit", "nginx.service", "node"}},
-		{"a program in a directory", serves(80, 1, runs("/usr/bin/nc", "/tmp")), Key{80, "program", "/tmp", "/usr/bin/nc"}},
+		{"a program in a directory", serves(80, 1, runs("/usr/bin/nc", "/tmp")),
+			Key{80, "program", "/tmp", "/usr/bin/nc"}},
 		{"a name", serves(80, 1), Key{80, "name", "", "node"}},
 		{"an unknown owner", serves(80, 0, unknown), Key{Port: 80}},
-		{"invalid text", serves(80, 1, runs("/usr/bin/nc", "/t\xff\x00p")), Key{80, "program", "/t\ufffd\ufffdp", "/usr/bin/nc"}},
+		{"invalid text", serves(80, 1, runs("/usr/bin/nc", "/t\xff\x00p")),
+			Key{80, "program", "/t\ufffd\ufffdp", "/usr/bin/nc"}},
 	} {
 		got := c.listener.Key()
 		if got != c.want {

@@ -9,7 +9,8 @@ import (
 )
 
 func TestParseSocket(t *testing.T) {
-	dual, mapped, scoped := listeningAt("[::]:5432", 8), listeningAt("127.0.0.1:9000", 9), listeningAt("[fe80:4::1]:7000", 10)
+	dual, mapped, scoped := listeningAt("[::]:5432", 8), listeningAt("127.0.0.1:9000", 9),
+		listeningAt("[fe80:4::1]:7000", 10)
 	dual.flags, mapped.flags = 1|2, 1|4
 	connection := listeningAt("127.0.0.1:3000", 12)
 	connection.state = 4
@@ -41,7 +42,8 @@ func TestParseSocket(t *testing.T) {
 	for _, tt := range tests {
 		got, listens, err := parseSocket(tt.info)
 		if got.place.String() != tt.want || got.gen != tt.gen || listens != tt.listens || (err != nil) != tt.fails {
-			t.Errorf("%s: got %v#%d, %v, %v, want %s#%d, %v", tt.name, got.place, got.gen, listens, err, tt.want, tt.gen, tt.listens)
+			t.Errorf("%s: got %v#%d, %v, %v, want %s#%d, %v", tt.name, got.place, got.gen, listens, err, tt.want,
+				tt.gen, tt.listens)
 		}
 	}
 }
@@ -76,8 +78,10 @@ func TestEnough(t *testing.T) {
 				}
 				return min(tt.bytes, len(room)), tt.err
 			})
-			if (err != nil) != tt.fails || asked != tt.asked || !tt.fails && (len(list) != tt.bytes || len(buf) <= tt.bytes) {
-				t.Errorf("got %d bytes in %d, %v, after %d questions, want %d after %d", len(list), len(buf), err, asked, tt.bytes, tt.asked)
+			if (err != nil) != tt.fails || asked != tt.asked || !tt.fails &&
+				(len(list) != tt.bytes || len(buf) <= tt.bytes) {
+				t.Errorf("got %d bytes in %d, %v, after %d questions, want %d after %d", len(list), len(buf), err,
+					asked, tt.bytes, tt.asked)
 			}
 			for i, b := range list {
 				if b != byte(i) {
@@ -103,7 +107,8 @@ func TestParseProcesses(t *testing.T) {
 
 func TestParseFiles(t *testing.T) {
 	// The other kinds of files are a vnode, a kqueue and a pipe.
-	list := slices.Concat(fdinfo(0, 1), fdinfo(3, fdtypeSocket), fdinfo(4, 5), fdinfo(1<<20, fdtypeSocket), fdinfo(9, 6))
+	list := slices.Concat(fdinfo(0, 1), fdinfo(3, fdtypeSocket), fdinfo(4, 5), fdinfo(1<<20, fdtypeSocket),
+		fdinfo(9, 6))
 	if got, err := parseFiles(list); !slices.Equal(got, []int32{3, 1 << 20}) || err != nil {
 		t.Errorf("got %v, %v", got, err)
 	}

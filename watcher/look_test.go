@@ -99,9 +99,11 @@ func first(t *testing.T, w Watcher) Snapshot {
 
 // TestLookUp collects facts and containers, and stops waiting after lookLimit.
 func TestLookUp(t *testing.T) {
-	web, proxy := Listener{Port: 3000, Owner: owner.Process{PID: 2, Start: 1}}, Listener{Port: 5432, Addrs: []netip.Addr{netip.IPv4Unspecified()}}
+	web, proxy := Listener{Port: 3000, Owner: owner.Process{PID: 2, Start: 1}},
+		Listener{Port: 5432, Addrs: []netip.Addr{netip.IPv4Unspecified()}}
 	facts := owner.Facts{App: "found out"}
-	published := engine.List{Published: []engine.Published{{Addr: netip.IPv4Unspecified(), Port: 5432, Inside: 80, Container: engine.Container{ID: "c"}}}}
+	published := engine.List{Published: []engine.Published{{Addr: netip.IPv4Unspecified(), Port: 5432, Inside: 80,
+		Container: engine.Container{ID: "c"}}}}
 	for name, tt := range map[string]struct {
 		facts, engines time.Duration // duration of each lookup
 		about          []Listener
@@ -126,7 +128,11 @@ func TestLookUp(t *testing.T) {
 					}
 				}
 				n := naming{
-					facts:      func(context.Context, owner.Process) (owner.Facts, bool) { wait(tt.facts); return facts, true },
+					facts: func(context.Context, owner.Process) (owner.Facts, bool) {
+						wait(tt.facts)
+						return facts,
+							true
+					},
 					containers: func(context.Context, bool) engine.List { wait(tt.engines); return published },
 				}
 				start := time.Now()
@@ -134,8 +140,10 @@ func TestLookUp(t *testing.T) {
 				if took := time.Since(start); took != tt.after {
 					t.Errorf("took %v, want %v", took, tt.after)
 				}
-				if told, attached := got[0].Facts == facts, got[1].Container.ID == "c" && got[1].Inside == 80; told != tt.told || attached != tt.attached {
-					t.Errorf("facts %t and container %t, want %t and %t: %+v", told, attached, tt.told, tt.attached, got)
+				if told, attached := got[0].Facts == facts, got[1].Container.ID == "c" &&
+					got[1].Inside == 80; told != tt.told || attached != tt.attached {
+					t.Errorf("facts %t and container %t, want %t and %t: %+v", told, attached, tt.told, tt.attached,
+						got)
 				}
 			})
 		})

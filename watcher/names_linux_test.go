@@ -37,7 +37,8 @@ func roleWindow(arg string) error {
 		return err
 	}
 	env := append(os.Environ(), "PORTTRAY_TEST_ROLE=costume", "PORTTRAY_TEST_COMM="+w.Comm)
-	cmd := &exec.Cmd{Path: w.Exe, Args: w.Args, Dir: w.Dir, Env: env, Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr}
+	cmd := &exec.Cmd{Path: w.Exe, Args: w.Args, Dir: w.Dir, Env: env, Stdin: os.Stdin, Stdout: os.Stdout,
+		Stderr: os.Stderr}
 	return cmd.Run()
 }
 
@@ -118,7 +119,8 @@ func show(t *testing.T, home string, costumes []costume) {
 	titles := map[string]bool{}
 	for i, s := range Servers(listeners, dynamic) {
 		if s.Title != costumes[i].Want {
-			t.Errorf("%s: got %q, want %q; its program is %q", costumes[i].Line, s.Title, costumes[i].Want, s.Facts.Program)
+			t.Errorf("%s: got %q, want %q; its program is %q", costumes[i].Line, s.Title, costumes[i].Want,
+				s.Facts.Program)
 		}
 		if titles[s.Title] {
 			t.Errorf("two servers have the title %q", s.Title)
@@ -142,7 +144,8 @@ func tempHome(t *testing.T) string {
 
 // TestNamesOfWhatRuns has servers of one project without a tool. Their names must differ.
 func TestNamesOfWhatRuns(t *testing.T) {
-	const beam = "beam.smp -- -root /usr/lib/erlang -bindir /usr/lib/erlang/bin -progname erl -- -home /home/ann -- -noshell -s elixir start_cli"
+	const beam = "beam.smp -- -root /usr/lib/erlang -bindir /usr/lib/erlang/bin -progname erl -- -home /home/ann --" +
+		" -noshell -s elixir start_cli"
 	costumes := []costume{
 		{Exe: "node", Line: "node server.js --port 3000", Want: "shop · server.js"},
 		{Exe: "node", Line: "node services/api/index.js", Want: "shop · index.js"},
@@ -173,20 +176,24 @@ func TestNamesOfWhatRuns(t *testing.T) {
 // TestNamesOfTitles has programs with and without a title written over their arguments.
 func TestNamesOfTitles(t *testing.T) {
 	show(t, tempHome(t), []costume{
-		{Exe: "node", Line: "node /home/ann/work/shop/server.js|", Comm: "node /home/ann/", Dir: "work/shop", Project: "shop",
-			Want: "shop · server.js", Name: "node"},
+		{Exe: "node", Line: "node /home/ann/work/shop/server.js|", Comm: "node /home/ann/", Dir: "work/shop",
+			Project: "shop",
+			Want:    "shop · server.js", Name: "node"},
 		{Exe: "node", Line: "ng serve --port 3802 (shop)|", Comm: "ng serve --port", Dir: "work/shop", Project: "shop",
 			Want: "shop · Angular", Name: "ng"},
-		{Exe: "ruby3.1", Line: "puma 6.4.2 (tcp://localhost:3803) [shop]|", Comm: "puma 6.4.2 (tcp", Dir: "work/shop", Project: "shop",
-			Want: "shop · Puma", Name: "puma"},
-		{Exe: "ruby3.1", Line: "puma 6.4.2 (tcp://localhost:3813) [blog]|", Comm: "puma 6.4.2 (tcp", Want: "blog · Puma", Name: "puma"},
+		{Exe: "ruby3.1", Line: "puma 6.4.2 (tcp://localhost:3803) [shop]|", Comm: "puma 6.4.2 (tcp", Dir: "work/shop",
+			Project: "shop",
+			Want:    "shop · Puma", Name: "puma"},
+		{Exe: "ruby3.1", Line: "puma 6.4.2 (tcp://localhost:3813) [blog]|", Comm: "puma 6.4.2 (tcp",
+			Want: "blog · Puma", Name: "puma"},
 		{Exe: "perl", Line: "/usr/bin/plackup app.psgi|", Comm: "/usr/bin/placku", Dir: "work/api", Project: "api",
 			Want: "api · plackup", Name: "plackup"},
 		{Exe: "node", Line: "node api.js", Dir: "work/shop", Project: "shop", Want: "shop · api.js"},
 		{Exe: "python3.11", Line: "python3 -m myapp.main", Dir: "work/app", Project: "app", Want: "app · myapp.main"},
 		{Exe: "java", Line: "java -cp app.jar:lib.jar com.example.Main", Dir: "work/orders", Project: "orders",
 			Want: "orders · com.example.Main"},
-		{Exe: "java", Line: "java -Xmx1g -jar target/orders-1.2.0.jar", Dir: "work/api", Project: "api", Want: "api · orders.jar"},
+		{Exe: "java", Line: "java -Xmx1g -jar target/orders-1.2.0.jar", Dir: "work/api", Project: "api",
+			Want: "api · orders.jar"},
 	})
 }
 
@@ -234,7 +241,8 @@ func runGit(t *testing.T, dir string, args ...string) {
 	}
 	cmd := exec.Command("git", args...)
 	cmd.Dir = dir
-	cmd.Env = append(os.Environ(), "GIT_CONFIG_GLOBAL="+os.DevNull, "GIT_CONFIG_NOSYSTEM=1", "GIT_AUTHOR_NAME=a", "GIT_AUTHOR_EMAIL=a@b",
+	cmd.Env = append(os.Environ(), "GIT_CONFIG_GLOBAL="+os.DevNull, "GIT_CONFIG_NOSYSTEM=1", "GIT_AUTHOR_NAME=a",
+		"GIT_AUTHOR_EMAIL=a@b",
 		"GIT_COMMITTER_NAME=a", "GIT_COMMITTER_EMAIL=a@b")
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("git %q: %v: %s", args, err, out)

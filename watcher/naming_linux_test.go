@@ -11,7 +11,7 @@ import (
 )
 
 // TestRunAsksOnce watches real processes for some hundred ticks, mostly without a change. Each process is asked about
-// once, whatever it opens and closes. Only the facts of a process need its files.
+// once, whatever it opens and closes. Finding the facts is the only reason to read its files.
 func TestRunAsksOnce(t *testing.T) {
 	s := newStage(t)
 	one, two := s.enter(), s.enter()

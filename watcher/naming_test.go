@@ -80,7 +80,8 @@ func publish(ports ...string) (list engine.List) {
 		var number uint16
 		fmt.Sscan(port, &number)
 		list.Published = append(list.Published, engine.Published{
-			Addr: netip.MustParseAddr(addr), Port: number, Container: engine.Container{ID: "id-of-c", Name: "c", Endpoint: "/engine"}})
+			Addr: netip.MustParseAddr(addr), Port: number,
+			Container: engine.Container{ID: "id-of-c", Name: "c", Endpoint: "/engine"}})
 	}
 	return list
 }
@@ -135,7 +136,8 @@ func TestNaming(t *testing.T) {
 			name:     "not even when more keep coming",
 			looks:    []look{{sees: "80/7"}, {sees: "80/7 90/8"}, {sees: "80/7 90/8 100/9"}},
 			registry: &registry{slow: 700 * time.Millisecond},
-			want: []string{"500ms [80 unnamed process, 90 unnamed process]", "1s [80 T7, 90 unnamed process, 100 unnamed process]",
+			want: []string{"500ms [80 unnamed process, 90 unnamed process]",
+				"1s [80 T7, 90 unnamed process, 100 unnamed process]",
 				"2.1s [80 T7, 90 T8, 100 T9] opened 100/9"},
 			asked: []string{"7", "8", "9"},
 		}, {
@@ -160,11 +162,14 @@ func TestNaming(t *testing.T) {
 			want:     []string{"0s [80 c (container), 90 unknown owner]"},
 			asked:    []string{"engines", "engines", "engines"}, // for a while 90 may also belong to a container
 		}, {
-			name:     "a forwarder, and later another one in its place",
-			looks:    []look{{sees: "80/7"}, {sees: "80/7"}, {sees: "80/8"}, {sees: "80/8"}},
-			change:   func(l *Listener) { forwarder(7)(l); forwarder(8)(l) },
-			registry: &registry{lists: []engine.List{publish("80"), {Failed: []engine.Failure{{Endpoint: "/engine", Err: errors.New("no answer")}}}}},
-			want:     []string{"0s [80 c (container)]", "1.25s [80 container (docker-proxy), 80 container (docker-proxy)]", "1.5s [80 container (docker-proxy)]"},
+			name:   "a forwarder, and later another one in its place",
+			looks:  []look{{sees: "80/7"}, {sees: "80/7"}, {sees: "80/8"}, {sees: "80/8"}},
+			change: func(l *Listener) { forwarder(7)(l); forwarder(8)(l) },
+			registry: &registry{lists: []engine.List{publish("80"),
+				{Failed: []engine.Failure{{Endpoint: "/engine", Err: errors.New("no answer")}}}}},
+			want: []string{"0s [80 c (container)]",
+				"1.25s [80 container (docker-proxy), 80 container (docker-proxy)]",
+				"1.5s [80 container (docker-proxy)]"},
 			// The engines are asked for each of the three states, and again 2, 4 and 8 seconds after the first failure.
 			asked: []string{"engines", "7", "engines", "8", "engines", "engines", "engines", "engines"},
 		}, {
@@ -192,12 +197,15 @@ func TestNaming(t *testing.T) {
 			want:     []string{"0s [80 c (container), 90 T8]", "1.5s [90 T8] closed 80/7"},
 			asked:    []string{"7", "8", "engines", "engines"},
 		}, {
-			name:     "what an engine said is believed while it cannot be asked",
-			linux:    true,
-			looks:    []look{{sees: "90/0"}},
-			registry: &registry{lists: []engine.List{publish("80@0.0.0.0", "90"), {Failed: []engine.Failure{{Endpoint: "/engine", Err: errors.New("no answer")}}}, {Answered: []string{"/engine"}}}},
-			notify:   10 * time.Second,
-			want: []string{"20ms [80 c (container), 90 c (container)]", "10s [80 c (container) (no answer), 90 c (container) (no answer)]",
+			name:  "what an engine said is believed while it cannot be asked",
+			linux: true,
+			looks: []look{{sees: "90/0"}},
+			registry: &registry{lists: []engine.List{publish("80@0.0.0.0", "90"),
+				{Failed: []engine.Failure{{Endpoint: "/engine", Err: errors.New("no answer")}}},
+				{Answered: []string{"/engine"}}}},
+			notify: 10 * time.Second,
+			want: []string{"20ms [80 c (container), 90 c (container)]",
+				"10s [80 c (container) (no answer), 90 c (container) (no answer)]",
 				"11.1s [90 unknown owner] closed 80/0@0.0.0.0"},
 			asked: []string{"engines", "engines", "engines", "engines", "engines"}, // the last two for 90, as above
 		}, {
@@ -243,7 +251,8 @@ func TestNaming(t *testing.T) {
 				if !slices.Equal(got, tt.want) {
 					t.Errorf("got\n\t%s\nwant\n\t%s", strings.Join(got, "\n\t"), strings.Join(tt.want, "\n\t"))
 				}
-				if asked := slices.Sorted(slices.Values(tt.registry.asked)); !slices.Equal(asked, slices.Sorted(slices.Values(tt.asked))) {
+				if asked := slices.Sorted(slices.Values(tt.registry.asked)); !slices.Equal(asked,
+					slices.Sorted(slices.Values(tt.asked))) {
 					t.Errorf("asked about %q, want %q", tt.registry.asked, tt.asked)
 				}
 			})

@@ -33,7 +33,8 @@ func TestNeighbourOfAnotherUser(t *testing.T) {
 		t.Fatalf("found %+v", found)
 	}
 	for _, force := range []bool{false, true} {
-		if got := End(t.Context(), Server{Listener: their}, force, owner.Wait); got.Outcome != owner.Refused || got.Reason != "another user's process" {
+		if got := End(t.Context(), Server{Listener: their}, force, owner.Wait); got.Outcome != owner.Refused ||
+			got.Reason != "another user's process" {
 			t.Errorf("another user's process, force %v: %+v", force, got)
 		}
 	}
@@ -42,7 +43,8 @@ func TestNeighbourOfAnotherUser(t *testing.T) {
 	if got := End(t.Context(), Server{Listener: posing}, true, owner.Wait); got.Outcome != owner.Refused {
 		t.Errorf("another user's process, disguised: %+v", got)
 	}
-	if got := End(t.Context(), Server{Listener: my}, false, owner.Wait); got.Outcome != owner.Shared || !got.Ended || !got.Left[0].Is(their.Owner) {
+	if got := End(t.Context(), Server{Listener: my}, false, owner.Wait); got.Outcome != owner.Shared || !got.Ended ||
+		!got.Left[0].Is(their.Owner) {
 		t.Errorf("this user's process: %+v", got)
 	}
 	if !my.Owner.Gone() || their.Owner.Gone() {

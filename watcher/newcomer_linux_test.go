@@ -151,7 +151,8 @@ func received(found <-chan uint16, port uint16) bool {
 func newProject(b *testing.B, in string, n int) string {
 	b.Helper()
 	dir := filepath.Join(in, fmt.Sprint("project", n))
-	for name, text := range map[string]string{"package.json": fmt.Sprintf(`{"name": "project%d"}`, n), ".git/HEAD": "ref: refs/heads/main\n"} {
+	for name, text := range map[string]string{"package.json": fmt.Sprintf(`{"name": "project%d"}`, n),
+		".git/HEAD": "ref: refs/heads/main\n"} {
 		file := filepath.Join(dir, name)
 		if err := os.MkdirAll(filepath.Dir(file), 0o700); err != nil {
 			b.Fatal(err)

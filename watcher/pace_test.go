@@ -42,7 +42,8 @@ func TestPace(t *testing.T) {
 	}{
 		{"calm", time.Second, []phase{{0, 40, nil, "1s×30 2s×10"}}},
 		{"news", time.Second, []phase{{0, 6, []int{0, 3, 4}, "250ms 1s×2 250ms×2 1s"}}},
-		{"news after a long time", time.Second, []phase{{0, 35, nil, "1s×30 2s×5"}, {0, 32, []int{0}, "250ms 1s×30 2s"}}},
+		{"news after a long time", time.Second,
+			[]phase{{0, 35, nil, "1s×30 2s×5"}, {0, 32, []int{0}, "250ms 1s×30 2s"}}},
 		{"news just before half a minute", time.Second, []phase{{0, 62, []int{30}, "1s×30 250ms 1s×30 2s"}}},
 
 		{"short interval", 100 * ms, []phase{{0, 302, []int{0}, "100ms×300 200ms×2"}}},
@@ -52,17 +53,23 @@ func TestPace(t *testing.T) {
 
 		{"first scan slow", time.Second, []phase{{time.Second, 1, []int{0}, "250ms"}, {0, 5, nil, "1s×5"}}},
 		{"first scans slow", time.Second, []phase{{time.Second, 3, nil, "1s×3"}, {0, 3, nil, "1s×3"}}},
-		{"one scan slow", time.Second, []phase{{0, 5, nil, "1s×5"}, {9 * time.Second, 1, nil, "1s"}, {0, 5, nil, "1s×5"}}},
-		{"three scans slow", time.Second, []phase{{0, 5, nil, "1s×5"}, {time.Second, 3, nil, "1s×3"}, {0, 1, nil, "1s"}}},
+		{"one scan slow", time.Second,
+			[]phase{{0, 5, nil, "1s×5"}, {9 * time.Second, 1, nil, "1s"}, {0, 5, nil, "1s×5"}}},
+		{"three scans slow", time.Second,
+			[]phase{{0, 5, nil, "1s×5"}, {time.Second, 3, nil, "1s×3"}, {0, 1, nil, "1s"}}},
 
 		{"a hundredth of the time", time.Second, []phase{{10 * ms, 6, nil, "1s×6"}}},
 		{"a little more", time.Second, []phase{{15 * ms, 6, nil, "1s×3 1.485s×3"}}},
 		{"a little more with news", time.Second, []phase{{15 * ms, 6, []int{1, 5}, "1s 250ms 1s 1.485s×3"}}},
 		{"two hundredths", time.Second, []phase{{20 * ms, 6, nil, "1s×3 1.98s×3"}}},
-		{"expensive", time.Second, []phase{{21 * ms, 5, nil, "1s×3 4s*×2"}, {30 * ms, 4, []int{1}, "4s*×4"}, {40 * ms, 4, nil, "4s*×4"}, {41 * ms, 5, nil, "4s*×3 8s*×2"}}},
-		{"expensive and then cheap", time.Second, []phase{{100 * ms, 5, nil, "1s×3 16s*×2"}, {ms, 2, []int{1}, "2s 250ms"}}},
+		{"expensive", time.Second,
+			[]phase{{21 * ms, 5, nil, "1s×3 4s*×2"}, {30 * ms, 4, []int{1}, "4s*×4"}, {40 * ms, 4, nil, "4s*×4"},
+				{41 * ms, 5, nil, "4s*×3 8s*×2"}}},
+		{"expensive and then cheap", time.Second,
+			[]phase{{100 * ms, 5, nil, "1s×3 16s*×2"}, {ms, 2, []int{1}, "2s 250ms"}}},
 		{"expensive for a short interval", 100 * ms, []phase{{10 * ms, 5, []int{4}, "100ms×3 990ms×2"}}},
-		{"expensive for a long interval", 10 * time.Second, []phase{{100 * ms, 5, nil, "10s×5"}, {120 * ms, 4, nil, "10s×3 16s*"}}},
+		{"expensive for a long interval", 10 * time.Second,
+			[]phase{{100 * ms, 5, nil, "10s×5"}, {120 * ms, 4, nil, "10s×3 16s*"}}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -209,11 +216,13 @@ func TestPaceOverslept(t *testing.T) {
 		{"in time", []wait{{time.Second, time.Second}, {scanLimit, time.Millisecond}}, false},
 		{"a little late", []wait{{time.Second, 31 * time.Second}, {scanLimit, time.Millisecond}}, false},
 		{"after a pause that was long", []wait{{time.Minute, time.Minute}, {scanLimit, time.Millisecond}}, false},
-		{"after a scan that hung for an hour", []wait{{time.Second, time.Second}, {scanLimit, scanLimit}, {0, time.Hour}}, false},
+		{"after a scan that hung for an hour",
+			[]wait{{time.Second, time.Second}, {scanLimit, scanLimit}, {0, time.Hour}}, false},
 		{"a sleep between scans", []wait{{time.Second, 32 * time.Second}, {scanLimit, time.Millisecond}}, true},
 		{"a night", []wait{{time.Second, 10 * time.Hour}, {scanLimit, time.Millisecond}}, true},
 		{"stopped within a scan", []wait{{time.Second, time.Second}, {scanLimit, time.Minute}}, true},
-		{"stopped within a scan that takes too long", []wait{{time.Second, time.Second}, {scanLimit, time.Minute}, {0, time.Second}}, true},
+		{"stopped within a scan that takes too long",
+			[]wait{{time.Second, time.Second}, {scanLimit, time.Minute}, {0, time.Second}}, true},
 	}
 	for _, tt := range tests {
 		now := 5 * time.Hour

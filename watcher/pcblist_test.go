@@ -23,7 +23,8 @@ func TestParseTable(t *testing.T) {
 	shell.uid, shell.user = 0, 1
 	own := listeningAt("[::1]:8080", 7)
 	own.user = self
-	dual, mapped, scoped := listeningAt("[::]:5432", 8), listeningAt("127.0.0.1:9000", 9), listeningAt("[fe80:4::1]:7000", 10)
+	dual, mapped, scoped := listeningAt("[::]:5432", 8), listeningAt("127.0.0.1:9000", 9),
+		listeningAt("[fe80:4::1]:7000", 10)
 	dual.flags, mapped.flags = 1|2, 1|4
 	unbound := listeningAt("0.0.0.0:0", 11)
 	connection := listeningAt("127.0.0.1:3000", 12)
@@ -52,7 +53,8 @@ func TestParseTable(t *testing.T) {
 		for _, macOS12 := range []bool{false, true} {
 			got, others, err := parseTable(tableOf(macOS12, tt.sockets...), self)
 			if formatTable(got) != tt.want || others != tt.others || err != nil {
-				t.Errorf("%s (macOS 12: %v): got %q, %v, %v, want %q, %v", tt.name, macOS12, formatTable(got), others, err, tt.want, tt.others)
+				t.Errorf("%s (macOS 12: %v): got %q, %v, %v, want %q, %v", tt.name, macOS12, formatTable(got), others,
+					err, tt.want, tt.others)
 			}
 		}
 	}

@@ -140,7 +140,8 @@ func TestSure(t *testing.T) {
 				scans++
 				seen, err := s.scan(ctx)
 				for i := range tt.without {
-					seen.Listeners = without(seen.Listeners, func(a netip.Addr) bool { return blind && tt.without[i](a) })
+					seen.Listeners = without(seen.Listeners,
+						func(a netip.Addr) bool { return blind && tt.without[i](a) })
 				}
 				return seen, err
 			})
@@ -153,10 +154,11 @@ func TestSure(t *testing.T) {
 			for range 2 {
 				seen, err := scan(t.Context())
 				if err != nil || len(seen.Holders(mine[0])) != 1 || len(seen.Holders(mine[1])) != 1 {
-					t.Errorf("after the failures, port %d has %q, %d has %q, %v", mine[0], found(seen, mine[0]), mine[1], found(seen, mine[1]), err)
+					t.Errorf("after the failures, port %d has %q, %d has %q, %v", mine[0], found(seen, mine[0]),
+						mine[1], found(seen, mine[1]), err)
 				}
 			}
-			// An incomplete scan is made twice each time. After the first complete pair there is one scan at a time.
+			// An incomplete scan is repeated once. A complete one is not.
 			if want := map[bool]int{true: 6, false: 4}[len(tt.without) > 0]; scans != want {
 				t.Errorf("%d scans were made, want %d", scans, want)
 			}

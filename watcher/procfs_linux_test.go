@@ -90,7 +90,8 @@ func TestProcfs(t *testing.T) {
 }
 
 func TestDecimal(t *testing.T) {
-	for text, want := range map[string]uint64{"0": 0, "7": 7, "0012": 12, "4294967295": 4294967295, "10000000000000": 10000000000000} {
+	for text, want := range map[string]uint64{"0": 0, "7": 7, "0012": 12, "4294967295": 4294967295,
+		"10000000000000": 10000000000000} {
 		if got, ok := decimal([]byte(text)); got != want || !ok {
 			t.Errorf("decimal(%q) = %d, %v", text, got, ok)
 		}

@@ -23,16 +23,20 @@ func procLine(ip []byte, port uint16, state string, uid, inode uint32) string {
 	for word := range slices.Chunk(ip, 4) {
 		fmt.Fprintf(&addr, "%08X", binary.NativeEndian.Uint32(word))
 	}
-	return fmt.Sprintf("%4d: %s:%04X %s:0000 %s 00000000:00000000 00:00000000 00000000 %5d %8d %d 1 ffff888000000000 100 0 0 10 0",
+	return fmt.Sprintf("%4d: %s:%04X %s:0000 %s 00000000:00000000 00:00000000 00000000 %5d %8d %d"+
+		" 1 ffff888000000000 100 0 0 10 0",
 		0, addr.String(), port, strings.Repeat("0", addr.Len()), state, uid, 0, inode)
 }
 
 func TestParseProcLine(t *testing.T) {
-	const rest = " 00000000:0000 0A 00000000:00000000 00:00000000 00000000  1000        0 12345 1 0000000000000000 100 0 0 10 0"
+	const rest = " 00000000:0000 0A 00000000:00000000 00:00000000 00000000  1000        0 12345" +
+		" 1 0000000000000000 100 0 0 10 0"
 	bad := map[string]string{
-		"empty":                      "",
-		"cut off before the inode":   "   0: 0100007F:1F90 00000000:0000 0A 00000000:00000000 00:00000000 00000000  1000        0",
-		"cut off in the inode":       "   0: 0100007F:1F90 00000000:0000 0A 00000000:00000000 00:00000000 00000000  1000        0 123",
+		"empty": "",
+		"cut off before the inode": "   0: 0100007F:1F90 00000000:0000 0A 00000000:00000000 00:00000000" +
+			" 00000000  1000        0",
+		"cut off in the inode": "   0: 0100007F:1F90 00000000:0000 0A 00000000:00000000 00:00000000" +
+			" 00000000  1000        0 123",
 		"no port":                    "0: 0100007F" + rest,
 		"empty port":                 "0: 0100007F:" + rest,
 		"too large a port":           "0: 0100007F:10000" + rest,
@@ -50,7 +54,8 @@ func TestParseProcLine(t *testing.T) {
 			t.Errorf("%s: %q: got %+v, %v, %v, want an error", name, line, r, listening, err)
 		}
 	}
-	for _, addr := range []string{"127.0.0.1", "0.0.0.0", "255.254.253.252", "::", "::1", "2001:db8::1:2", "::ffff:127.0.0.1"} {
+	for _, addr := range []string{"127.0.0.1", "0.0.0.0", "255.254.253.252", "::", "::1", "2001:db8::1:2",
+		"::ffff:127.0.0.1"} {
 		a := netip.MustParseAddr(addr)
 		line := procLine(a.AsSlice(), 8080, "0A", 4294967294, 4294967295)
 		want := row{addr: a.Unmap(), port: 8080, uid: 4294967294, inode: 4294967295}
@@ -107,7 +112,8 @@ func FuzzParseProcLine(f *testing.F) {
 		}
 	}
 	f.Fuzz(func(t *testing.T, line string, ip []byte, port uint16, uid, inode uint32, cut int) {
-		if r, listening, err := parseProcLine(line); (err != nil || !listening) && r != (row{}) || err != nil && listening || listening && (!r.addr.IsValid() || r.addr.Is4In6()) {
+		if r, listening, err := parseProcLine(line); (err != nil || !listening) && r != (row{}) || err != nil &&
+			listening || listening && (!r.addr.IsValid() || r.addr.Is4In6()) {
 			t.Errorf("%q: got %+v, %v, %v", line, r, listening, err)
 		}
 		rows, _ := parseProc(strings.NewReader(heading+line+"\n"), nil)
@@ -198,7 +204,8 @@ func TestListings(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, state := range []string{"01", "06"} {
-		if !strings.Contains(string(table), fmt.Sprintf(":%04X 0100007F:", portOf(server))) || !strings.Contains(string(table), " "+state+" ") {
+		if !strings.Contains(string(table), fmt.Sprintf(":%04X 0100007F:", portOf(server))) ||
+			!strings.Contains(string(table), " "+state+" ") {
 			t.Errorf("no connection is in state %s, so this test is too weak", state)
 		}
 	}
@@ -209,7 +216,8 @@ func TestListings(t *testing.T) {
 	}
 	defer d.close()
 	lists := map[string][]row{}
-	for name, list := range map[string]func([]row) ([]row, bool, error){"sock_diag": d.list, "/proc/net/tcp": listProc} {
+	for name, list := range map[string]func([]row) ([]row, bool, error){"sock_diag": d.list,
+		"/proc/net/tcp": listProc} {
 		rows, _, err := list(nil)
 		if err != nil {
 			t.Fatal(err)
@@ -223,7 +231,8 @@ func TestListings(t *testing.T) {
 		slices.SortFunc(rows, func(a, b row) int { return cmp.Compare(a.inode, b.inode) })
 		for i, r := range rows {
 			if got := netip.AddrPortFrom(r.addr, r.port).String(); got != mine[r.inode] || int(r.uid) != os.Geteuid() {
-				t.Errorf("%s: socket %d is %s of user %d, want %s of user %d", name, r.inode, got, r.uid, mine[r.inode], os.Geteuid())
+				t.Errorf("%s: socket %d is %s of user %d, want %s of user %d", name, r.inode, got, r.uid, mine[r.inode],
+					os.Geteuid())
 			}
 			if (r.cookie != 0) != (name == "sock_diag") {
 				t.Errorf("%s: cookie %d", name, r.cookie)

@@ -31,23 +31,34 @@ func TestSameServer(t *testing.T) {
 		same, differ bool
 	}{
 		{"one process that closed its port for a moment", serves(80, 1), serves(80, 1), true, false},
-		{"the same tool of the same project", serves(80, 1, in(shop), by(vite)), serves(80, 2, in(shop), by(vite)), true, false},
-		{"another tool of the same project", serves(80, 1, in(shop), by(vite)), serves(80, 2, in(shop), by(wrangler)), false, true},
-		{"the same tool of another project", serves(80, 1, in(shop), by(vite)), serves(80, 2, in(blog), by(vite)), false, true},
+		{"the same tool of the same project", serves(80, 1, in(shop), by(vite)), serves(80, 2, in(shop), by(vite)),
+			true, false},
+		{"another tool of the same project", serves(80, 1, in(shop), by(vite)), serves(80, 2, in(shop), by(wrangler)),
+			false, true},
+		{"the same tool of another project", serves(80, 1, in(shop), by(vite)), serves(80, 2, in(blog), by(vite)),
+			false, true},
 		{"the same tool without a project", serves(80, 1, by(postgres)), serves(80, 2, by(postgres)), false, true},
-		{"the same program in the same directory", serves(80, 1, runs("/usr/bin/nc", "/tmp")), serves(80, 2, runs("/usr/bin/nc", "/tmp")), true, false},
-		{"the same program elsewhere", serves(80, 1, runs("/usr/bin/nc", "/tmp")), serves(80, 2, runs("/usr/bin/nc", "/srv")), false, true},
-		{"another program in the same directory", serves(80, 1, runs("/usr/bin/nc", "/tmp")), serves(80, 2, runs("/usr/bin/ncat", "/tmp")), false, true},
-		{"the same program of unknown place", serves(80, 1, runs("/usr/bin/nc", "")), serves(80, 2, runs("/usr/bin/nc", "")), false, true},
+		{"the same program in the same directory", serves(80, 1, runs("/usr/bin/nc", "/tmp")),
+			serves(80, 2, runs("/usr/bin/nc", "/tmp")), true, false},
+		{"the same program elsewhere", serves(80, 1, runs("/usr/bin/nc", "/tmp")),
+			serves(80, 2, runs("/usr/bin/nc", "/srv")), false, true},
+		{"another program in the same directory", serves(80, 1, runs("/usr/bin/nc", "/tmp")),
+			serves(80, 2, runs("/usr/bin/ncat", "/tmp")), false, true},
+		{"the same program of unknown place", serves(80, 1, runs("/usr/bin/nc", "")),
+			serves(80, 2, runs("/usr/bin/nc", "")), false, true},
 		{"on another port", serves(80, 1), serves(81, 1), false, false},
 		{"a service of another user", serves(80, 1, managed), serves(80, 2, managed), true, false},
 		{"owners that are not known", serves(80, 0, unknown), serves(80, 0, unknown), false, false},
 		{"an owner of which nothing is known", serves(80, 1, named("")), serves(80, 2, named("")), false, false},
 		{"an owner that is hidden now", serves(80, 1), serves(80, 0, hidden), false, false},
-		{"a service, in a new container", serves(80, 1, forwarder, publishes(web)), serves(80, 2, forwarder, publishes(again)), true, false},
-		{"a hidden forwarder's service", serves(80, 0, hidden, publishes(web)), serves(80, 0, hidden, publishes(again)), true, false},
-		{"another service", serves(80, 1, forwarder, publishes(web)), serves(80, 2, forwarder, publishes(other)), false, true},
-		{"one container, started again", serves(80, 1, forwarder, publishes(plain)), serves(80, 2, forwarder, publishes(plain)), true, false},
+		{"a service, in a new container", serves(80, 1, forwarder, publishes(web)),
+			serves(80, 2, forwarder, publishes(again)), true, false},
+		{"a hidden forwarder's service", serves(80, 0, hidden, publishes(web)), serves(80, 0, hidden, publishes(again)),
+			true, false},
+		{"another service", serves(80, 1, forwarder, publishes(web)), serves(80, 2, forwarder, publishes(other)), false,
+			true},
+		{"one container, started again", serves(80, 1, forwarder, publishes(plain)),
+			serves(80, 2, forwarder, publishes(plain)), true, false},
 		{"a container and a process", serves(80, 1, forwarder, publishes(web)), serves(80, 2), false, true},
 	} {
 		for _, swapped := range []bool{false, true} {
@@ -56,7 +67,8 @@ func TestSameServer(t *testing.T) {
 				a, b = b, a
 			}
 			if same, differ := Same(a, b), differ(a, b); same != c.same || differ != c.differ {
-				t.Errorf("%s (swapped %v): same %v, other %v, want %v, %v", c.name, swapped, same, differ, c.same, c.differ)
+				t.Errorf("%s (swapped %v): same %v, other %v, want %v, %v", c.name, swapped, same, differ, c.same,
+					c.differ)
 			}
 		}
 	}
@@ -79,22 +91,35 @@ func TestRestarts(t *testing.T) {
 			"at once", map[time.Duration][]Listener{0: {first, bystander}, time.Second: {second, bystander}}, nil,
 			[]string{"1.25s restarted 80 (PID 7, 8), ended, 1 restarts"},
 		}, {
-			"a while later", map[time.Duration][]Listener{0: {first, bystander}, time.Second: {bystander}, 5 * time.Second: {second, bystander}}, exits,
-			[]string{"1.25s closed 80 (PID 7), exited with status 1", "5.5s restarted 80 (PID 7, 8), exited with status 1, 1 restarts"},
+			"a while later",
+			map[time.Duration][]Listener{0: {first, bystander}, time.Second: {bystander},
+				5 * time.Second: {second, bystander}}, exits,
+			[]string{"1.25s closed 80 (PID 7), exited with status 1",
+				"5.5s restarted 80 (PID 7, 8), exited with status 1, 1 restarts"},
 		}, {
-			"too late", map[time.Duration][]Listener{0: {first, bystander}, time.Second: {bystander}, 8 * time.Second: {second, bystander}}, nil,
+			"too late",
+			map[time.Duration][]Listener{0: {first, bystander}, time.Second: {bystander},
+				8 * time.Second: {second, bystander}}, nil,
 			[]string{"1.25s closed 80 (PID 7), ended", "8.5s opened 80 (PID 8)"},
 		}, {
-			"twice", map[time.Duration][]Listener{0: {first, bystander}, time.Second: {second, bystander}, 3 * time.Second: {bystander}, 4 * time.Second: {third, bystander}}, nil,
-			[]string{"1.25s restarted 80 (PID 7, 8), ended, 1 restarts", "3.5s closed 80 (PID 8), ended", "4.75s restarted 80 (PID 8, 9), ended, 2 restarts"},
+			"twice",
+			map[time.Duration][]Listener{0: {first, bystander}, time.Second: {second, bystander},
+				3 * time.Second: {bystander}, 4 * time.Second: {third, bystander}}, nil,
+			[]string{"1.25s restarted 80 (PID 7, 8), ended, 1 restarts", "3.5s closed 80 (PID 8), ended",
+				"4.75s restarted 80 (PID 8, 9), ended, 2 restarts"},
 		}, {
-			"taken over at once", map[time.Duration][]Listener{0: {first, bystander}, time.Second: {rival, bystander}}, nil,
+			"taken over at once", map[time.Duration][]Listener{0: {first, bystander}, time.Second: {rival, bystander}},
+			nil,
 			[]string{"1.25s replaced 80 (PID 7, 10), ended"},
 		}, {
-			"taken over later, and again by the first", map[time.Duration][]Listener{0: {first, bystander}, time.Second: {bystander}, 3 * time.Second: {rival, bystander}, 5 * time.Second: {second, bystander}}, nil,
-			[]string{"1.25s closed 80 (PID 7), ended", "3.5s replaced 80 (PID 7, 10), ended", "5.75s replaced 80 (PID 10, 8), ended"},
+			"taken over later, and again by the first",
+			map[time.Duration][]Listener{0: {first, bystander}, time.Second: {bystander},
+				3 * time.Second: {rival, bystander}, 5 * time.Second: {second, bystander}}, nil,
+			[]string{"1.25s closed 80 (PID 7), ended", "3.5s replaced 80 (PID 7, 10), ended",
+				"5.75s replaced 80 (PID 10, 8), ended"},
 		}, {
-			"it only let go of its port", map[time.Duration][]Listener{0: {first, serves(91, 1)}, time.Second: {first}}, nil,
+			"it only let go of its port", map[time.Duration][]Listener{0: {first, serves(91, 1)}, time.Second: {first}},
+			nil,
 			[]string{"1.5s closed 91 (PID 1), still running, no longer listening"},
 		},
 	} {
@@ -193,8 +218,10 @@ func TestReason(t *testing.T) {
 		{kill("SIGSEGV"), "killed by SIGSEGV", true, false},
 		{waits, "exited with status 1; nodemon still runs and waits", true, false},
 	} {
-		if got := c.reason.String(); got != c.text || c.reason.Crashed() != c.crashed || c.reason.Interrupted() != c.interrupted {
-			t.Errorf("got %q, crashed %v, interrupted %v, want %q, %v, %v", got, c.reason.Crashed(), c.reason.Interrupted(), c.text, c.crashed, c.interrupted)
+		if got := c.reason.String(); got != c.text || c.reason.Crashed() != c.crashed ||
+			c.reason.Interrupted() != c.interrupted {
+			t.Errorf("got %q, crashed %v, interrupted %v, want %q, %v, %v", got, c.reason.Crashed(),
+				c.reason.Interrupted(), c.text, c.crashed, c.interrupted)
 		}
 	}
 }
@@ -203,7 +230,8 @@ func TestReason(t *testing.T) {
 func TestExplained(t *testing.T) {
 	l := serves(80, 7)
 	exit := owner.Exit{How: owner.Killed, Signal: "SIGINT"}
-	s := state{memory: recollection{closings: []closing{{Event: Event{Kind: Closed, Server: Alone(l), Reason: Reason{Cause: OwnerGoesOn}}, at: time.Now(), left: []uint16{l.Port}}}}}
+	s := state{memory: recollection{closings: []closing{{Event: Event{Kind: Closed, Server: Alone(l),
+		Reason: Reason{Cause: OwnerGoesOn}}, at: time.Now(), left: []uint16{l.Port}}}}}
 	explained := func() bool { return s.memory.explain(s.better) }
 	if explained() {
 		t.Error("explained without an end")
@@ -213,7 +241,8 @@ func TestExplained(t *testing.T) {
 		t.Error("explained by the end of another process")
 	}
 	s.now.Exits = map[owner.ID]owner.Exit{l.Owner.ID(): exit}
-	if !explained() || len(s.memory.late) != 1 || !s.memory.late[0].Reason.Interrupted() || s.memory.late[0].ID() != l.ID() {
+	if !explained() || len(s.memory.late) != 1 || !s.memory.late[0].Reason.Interrupted() ||
+		s.memory.late[0].ID() != l.ID() {
 		t.Errorf("not explained: %+v", s.memory.late)
 	}
 	if explained() {

@@ -150,7 +150,8 @@ type runTest struct {
 func (tt runTest) run(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := newMachine(t, tt.looks...)
-		got := m.follow(&Watcher{Scan: m.scan, gone: func(l Listener) bool { return l.Owner.PID == tt.gone }}, 20*time.Second)
+		got := m.follow(&Watcher{Scan: m.scan, gone: func(l Listener) bool { return l.Owner.PID == tt.gone }},
+			20*time.Second)
 		if !slices.Equal(got, tt.want) {
 			t.Errorf("got\n\t%s\nwant\n\t%s", strings.Join(got, "\n\t"), strings.Join(tt.want, "\n\t"))
 		}
@@ -174,27 +175,32 @@ func TestRun(t *testing.T) {
 		}, {
 			name:  "addresses",
 			looks: []look{{sees: "80/7"}, {sees: "80/7@127.0.0.1,::1"}, {sees: "80/7@0.0.0.0,::1"}},
-			want:  []string{"0s [80/7]", "250ms [80/7@127.0.0.1,::1]", "500ms [80/7@0.0.0.0,::1] exposed 80/7@0.0.0.0,::1"},
+			want: []string{"0s [80/7]", "250ms [80/7@127.0.0.1,::1]",
+				"500ms [80/7@0.0.0.0,::1] exposed 80/7@0.0.0.0,::1"},
 		}, {
 			name:  "owner seen late",
 			looks: []look{{sees: "80/7"}, {sees: "80/7 90/0"}, {sees: "80/7 90/8"}},
 			want:  []string{"0s [80/7]", "250ms [80/7 90/0]", "500ms [80/7 90/8] opened 90/8"},
 		}, {
-			name:  "owner found by a search that takes several scans",
-			looks: []look{{sees: "80/7"}, {sees: "80/7 90/0", search: true}, {sees: "80/7 90/0", search: true}, {sees: "80/7 90/8"}},
-			want:  []string{"0s [80/7]", "290ms [80/7 90/8] opened 90/8"},
+			name: "owner found by a search that takes several scans",
+			looks: []look{{sees: "80/7"}, {sees: "80/7 90/0", search: true}, {sees: "80/7 90/0", search: true},
+				{sees: "80/7 90/8"}},
+			want: []string{"0s [80/7]", "290ms [80/7 90/8] opened 90/8"},
 		}, {
-			name:  "owner not found by a search that takes long",
-			looks: append([]look{{sees: "80/7"}}, append(slices.Repeat([]look{{sees: "80/7 90/0", search: true}}, 30), look{sees: "80/7 90/8"})...),
-			want:  []string{"0s [80/7]", "750ms [80/7 90/0]", "850ms [80/7 90/8] opened 90/8"},
+			name: "owner not found by a search that takes long",
+			looks: append([]look{{sees: "80/7"}},
+				append(slices.Repeat([]look{{sees: "80/7 90/0", search: true}}, 30), look{sees: "80/7 90/8"})...),
+			want: []string{"0s [80/7]", "750ms [80/7 90/0]", "850ms [80/7 90/8] opened 90/8"},
 		}, {
 			name:  "error during a search",
 			looks: []look{{sees: "80/7"}, {sees: "80/7 90/0", search: true}, {err: errRead}, {sees: "80/7 90/8"}},
-			want:  []string{"0s [80/7]", "270ms [80/7 90/0] stale: " + errRead.Error(), "1.27s [80/7 90/8] opened 90/8"},
+			want: []string{"0s [80/7]", "270ms [80/7 90/0] stale: " + errRead.Error(),
+				"1.27s [80/7 90/8] opened 90/8"},
 		}, {
-			name:  "searches do not count as expensive scans",
-			looks: append(slices.Repeat([]look{{sees: "80/7", takes: 30 * time.Millisecond, search: true}}, 6), look{sees: "80/7"}),
-			want:  []string{"300ms [80/7]"},
+			name: "searches do not count as expensive scans",
+			looks: append(slices.Repeat([]look{{sees: "80/7", takes: 30 * time.Millisecond, search: true}}, 6),
+				look{sees: "80/7"}),
+			want: []string{"300ms [80/7]"},
 		}, {
 			name:  "owner unseen for good",
 			looks: []look{{sees: "80/7"}, {sees: "80/0"}},
@@ -214,9 +220,10 @@ func TestRun(t *testing.T) {
 			looks: []look{{sees: "80/7 90/8"}, {sees: "80/7"}, {sees: "80/7 90/8"}},
 			want:  []string{"0s [80/7 90/8]"},
 		}, {
-			name:  "missing again and again, but never twice in a row",
-			looks: []look{{sees: "80/7 90/8"}, {sees: "80/7"}, {sees: "80/7 90/8"}, {sees: "80/7"}, {sees: "80/7 90/8"}},
-			want:  []string{"0s [80/7 90/8]"},
+			name: "missing again and again, but never twice in a row",
+			looks: []look{{sees: "80/7 90/8"}, {sees: "80/7"}, {sees: "80/7 90/8"}, {sees: "80/7"},
+				{sees: "80/7 90/8"}},
+			want: []string{"0s [80/7 90/8]"},
 		}, {
 			name:  "missing before and after an error",
 			looks: []look{{sees: "80/7 90/8"}, {sees: "80/7"}, {err: errRead}, {sees: "80/7"}, {sees: "80/7 90/8"}},
@@ -244,7 +251,8 @@ func TestRun(t *testing.T) {
 		}, {
 			name:  "another error",
 			looks: []look{{sees: "80/7"}, {err: errRead}, {err: os.ErrPermission}, {sees: "80/7"}},
-			want:  []string{"0s [80/7]", "250ms [80/7] stale: " + errRead.Error(), "1.25s [80/7] stale: permission denied", "2.25s [80/7]"},
+			want: []string{"0s [80/7]", "250ms [80/7] stale: " + errRead.Error(),
+				"1.25s [80/7] stale: permission denied", "2.25s [80/7]"},
 		}, {
 			name:  "opened during an error",
 			looks: []look{{sees: "80/7"}, {err: errRead}, {sees: "80/7 90/8"}},
@@ -271,7 +279,8 @@ func TestRun(t *testing.T) {
 			want:  []string{"30ms [80/7]", "2.37s [80/7] slow: 4s", "14.43s [80/7]"},
 		}, {
 			name: "more and more expensive while something changes",
-			looks: []look{{sees: "80/7", takes: 30 * time.Millisecond}, {sees: "80/7", takes: 50 * time.Millisecond}, {sees: "80/7", takes: 50 * time.Millisecond},
+			looks: []look{{sees: "80/7", takes: 30 * time.Millisecond}, {sees: "80/7", takes: 50 * time.Millisecond},
+				{sees: "80/7", takes: 50 * time.Millisecond},
 				{sees: "80/7", takes: 50 * time.Millisecond}, {sees: "80/7 90/8", takes: 50 * time.Millisecond}},
 			want: []string{"30ms [80/7]", "2.43s [80/7] slow: 4s", "6.48s [80/7 90/8] opened 90/8 slow: 8s"},
 		}, {
@@ -309,15 +318,18 @@ func TestRunLostFamily(t *testing.T) {
 		}, {
 			name:  "blind to IPv4",
 			looks: []look{{sees: "80/7 90/8@::1"}, {sees: "90/8@::1"}, {sees: "90/8@::1"}, {sees: "80/7 90/8@::1"}},
-			want:  []string{"0s [80/7 90/8@::1]", "250ms [80/7 90/8@::1] stale: " + incomplete + "tcp4", "1.25s [80/7 90/8@::1]"},
+			want: []string{"0s [80/7 90/8@::1]", "250ms [80/7 90/8@::1] stale: " + incomplete + "tcp4",
+				"1.25s [80/7 90/8@::1]"},
 		}, {
 			name:  "blind to IPv6",
 			looks: []look{{sees: "80/7 90/8@::"}, {sees: "80/7"}, {sees: "80/7"}, {sees: "80/7 90/8@::"}},
-			want:  []string{"0s [80/7 90/8@::]", "250ms [80/7 90/8@::] stale: " + incomplete + "tcp6", "1.25s [80/7 90/8@::]"},
+			want: []string{"0s [80/7 90/8@::]", "250ms [80/7 90/8@::] stale: " + incomplete + "tcp6",
+				"1.25s [80/7 90/8@::]"},
 		}, {
 			name:  "blind to the IPv6 addresses of listeners that have others",
 			looks: []look{{sees: "80/7@127.0.0.1,::1"}, {sees: "80/7"}, {sees: "80/7"}, {sees: "80/7@127.0.0.1,::1"}},
-			want:  []string{"0s [80/7@127.0.0.1,::1]", "250ms [80/7@127.0.0.1,::1] stale: " + incomplete + "tcp6", "1.25s [80/7@127.0.0.1,::1]"},
+			want: []string{"0s [80/7@127.0.0.1,::1]", "250ms [80/7@127.0.0.1,::1] stale: " + incomplete + "tcp6",
+				"1.25s [80/7@127.0.0.1,::1]"},
 		}, {
 			name:  "empty, and the next scan fails",
 			looks: []look{{sees: "80/7"}, {}, {err: errRead}, {sees: "80/7"}},
@@ -340,9 +352,11 @@ func TestRunLostFamily(t *testing.T) {
 			gone:  7,
 			want:  []string{"0s [80/7]", "250ms [] closed 80/7"},
 		}, {
-			name:  "truly without IPv6",
-			looks: []look{{sees: "80/7@127.0.0.1,::1 90/8@::1"}, {sees: "80/7"}, {sees: "80/7", witness: true}, {sees: "80/7"}, {sees: "80/7", witness: true}, {sees: "80/7"}},
-			want:  []string{"0s [80/7@127.0.0.1,::1 90/8@::1]", "250ms [80/7 90/8@::1]", "500ms [80/7] closed 90/8@::1"},
+			name: "truly without IPv6",
+			looks: []look{{sees: "80/7@127.0.0.1,::1 90/8@::1"}, {sees: "80/7"}, {sees: "80/7", witness: true},
+				{sees: "80/7"}, {sees: "80/7", witness: true}, {sees: "80/7"}},
+			want: []string{"0s [80/7@127.0.0.1,::1 90/8@::1]", "250ms [80/7 90/8@::1]",
+				"500ms [80/7] closed 90/8@::1"},
 		},
 	}
 	for _, tt := range tests {
@@ -363,25 +377,35 @@ func TestRunInterval(t *testing.T) {
 		want     []time.Duration // start times of the scans, without the skipped ones
 	}{
 		{"default", 0, []look{{}}, 0, []time.Duration{0, 1000 * ms, 2000 * ms, 3000 * ms}},
-		{"default, after half a minute", 0, []look{{}}, 28, []time.Duration{28_000 * ms, 29_000 * ms, 30_000 * ms, 32_000 * ms, 34_000 * ms}},
+		{"default, after half a minute", 0, []look{{}}, 28,
+			[]time.Duration{28_000 * ms, 29_000 * ms, 30_000 * ms, 32_000 * ms, 34_000 * ms}},
 		{"negative", -1, []look{{}}, 0, []time.Duration{0, 1000 * ms, 2000 * ms, 3000 * ms}},
 		{"given", 300 * ms, []look{{}}, 0, []time.Duration{0, 300 * ms, 600 * ms, 900 * ms}},
-		{"given, after half a minute", 300 * ms, []look{{}}, 99, []time.Duration{29_700 * ms, 30_000 * ms, 30_600 * ms, 31_200 * ms}},
-		{"long, after half a minute", 15 * time.Second, []look{{}}, 0, []time.Duration{0, 15_000 * ms, 30_000 * ms, 45_000 * ms}},
-		{"slow scans", 0, []look{{takes: 40 * ms}}, 0, []time.Duration{0, 1040 * ms, 2080 * ms, 3120 * ms, 7160 * ms, 11_200 * ms}},
-		{"slow scans at first", 0, []look{{takes: 3000 * ms}, {takes: 400 * ms}, {takes: 400 * ms}, {}}, 0, []time.Duration{0, 4000 * ms, 5400 * ms, 6800 * ms, 7800 * ms}},
+		{"given, after half a minute", 300 * ms, []look{{}}, 99,
+			[]time.Duration{29_700 * ms, 30_000 * ms, 30_600 * ms, 31_200 * ms}},
+		{"long, after half a minute", 15 * time.Second, []look{{}}, 0,
+			[]time.Duration{0, 15_000 * ms, 30_000 * ms, 45_000 * ms}},
+		{"slow scans", 0, []look{{takes: 40 * ms}}, 0,
+			[]time.Duration{0, 1040 * ms, 2080 * ms, 3120 * ms, 7160 * ms, 11_200 * ms}},
+		{"slow scans at first", 0, []look{{takes: 3000 * ms}, {takes: 400 * ms}, {takes: 400 * ms}, {}}, 0,
+			[]time.Duration{0, 4000 * ms, 5400 * ms, 6800 * ms, 7800 * ms}},
 		{"after errors", 0, []look{{err: errRead}}, 0, []time.Duration{0, 1000 * ms, 2000 * ms, 3000 * ms}},
 		{"after the baseline", 0, []look{{sees: "80/7"}}, 0, []time.Duration{0, 250 * ms, 1250 * ms, 2250 * ms}},
-		{"after news", 0, []look{{}, {}, {sees: "80/7"}}, 0, []time.Duration{0, 1000 * ms, 2000 * ms, 2250 * ms, 3250 * ms}},
-		{"after news that came late", 0, append(slices.Repeat([]look{{}}, 35), look{sees: "80/7"}), 33, []time.Duration{36_000 * ms, 38_000 * ms, 40_000 * ms, 40_250 * ms, 41_250 * ms}},
-		{"in doubt", 0, []look{{sees: "80/7 90/8"}, {sees: "80/7 90/8"}, {sees: "80/7"}}, 0, []time.Duration{0, 250 * ms, 1250 * ms, 1500 * ms, 1750 * ms, 2750 * ms}},
-		{"in doubt with a short interval", 100 * ms, []look{{sees: "80/7 90/8"}, {sees: "80/7"}}, 0, []time.Duration{0, 100 * ms, 200 * ms, 300 * ms}},
+		{"after news", 0, []look{{}, {}, {sees: "80/7"}}, 0,
+			[]time.Duration{0, 1000 * ms, 2000 * ms, 2250 * ms, 3250 * ms}},
+		{"after news that came late", 0, append(slices.Repeat([]look{{}}, 35), look{sees: "80/7"}), 33,
+			[]time.Duration{36_000 * ms, 38_000 * ms, 40_000 * ms, 40_250 * ms, 41_250 * ms}},
+		{"in doubt", 0, []look{{sees: "80/7 90/8"}, {sees: "80/7 90/8"}, {sees: "80/7"}}, 0,
+			[]time.Duration{0, 250 * ms, 1250 * ms, 1500 * ms, 1750 * ms, 2750 * ms}},
+		{"in doubt with a short interval", 100 * ms, []look{{sees: "80/7 90/8"}, {sees: "80/7"}}, 0,
+			[]time.Duration{0, 100 * ms, 200 * ms, 300 * ms}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				m := newMachine(t, tt.looks...)
-				m.follow(&Watcher{Interval: tt.interval, Scan: m.scan, gone: func(Listener) bool { return false }}, 50*time.Second)
+				m.follow(&Watcher{Interval: tt.interval, Scan: m.scan, gone: func(Listener) bool { return false }},
+					50*time.Second)
 				m.mu.Lock()
 				defer m.mu.Unlock()
 				if got := m.began[tt.skip:min(len(m.began), tt.skip+len(tt.want))]; !slices.Equal(got, tt.want) {
@@ -416,9 +440,11 @@ func TestRunWake(t *testing.T) {
 		{"twice right after a scan", 0, []time.Duration{5 * ms, 10 * ms}, []time.Duration{0, 20 * ms, 1020 * ms}},
 		{"during a scan", 500 * ms, []time.Duration{300 * ms}, []time.Duration{0, 520 * ms}},
 		{"twice during a scan", 500 * ms, []time.Duration{100 * ms, 300 * ms}, []time.Duration{0, 520 * ms}},
-		{"during a scan and during the next", 300 * ms, []time.Duration{100 * ms, 400 * ms}, []time.Duration{0, 320 * ms, 640 * ms, 1940 * ms}},
+		{"during a scan and during the next", 300 * ms, []time.Duration{100 * ms, 400 * ms},
+			[]time.Duration{0, 320 * ms, 640 * ms, 1940 * ms}},
 		{"storm", 0, times(1000, 100*ms, ms), append([]time.Duration{0}, times(51, 100*ms, 20*ms)...)},
-		{"storm during slow scans", 480 * ms, times(1000, 100*ms, ms), []time.Duration{0, 500 * ms, 1000 * ms, 1500 * ms}},
+		{"storm during slow scans", 480 * ms, times(1000, 100*ms, ms),
+			[]time.Duration{0, 500 * ms, 1000 * ms, 1500 * ms}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -450,9 +476,10 @@ func TestRunSlowReader(t *testing.T) {
 		want  string // the next update, read after 9.5 seconds or later
 	}{
 		{
-			name:  "several changes",
-			looks: []look{{sees: "80/7 90/8"}, {sees: "80/7 90/8 100/9"}, {sees: "80/7 100/9"}, {sees: "70/6 80/7 100/9"}},
-			want:  "9.5s [70/6 80/7 100/9] closed 90/8; opened 70/6; opened 100/9",
+			name: "several changes",
+			looks: []look{{sees: "80/7 90/8"}, {sees: "80/7 90/8 100/9"}, {sees: "80/7 100/9"},
+				{sees: "70/6 80/7 100/9"}},
+			want: "9.5s [70/6 80/7 100/9] closed 90/8; opened 70/6; opened 100/9",
 		}, {
 			name:  "restarted several times",
 			looks: []look{{sees: "80/7"}, {sees: "80/8"}, {sees: "80/9"}, {sees: "80/10"}},
@@ -467,8 +494,10 @@ func TestRunSlowReader(t *testing.T) {
 			want:  "9.5s [80/7 90/8] opened 90/8 stale: " + errRead.Error(),
 		}, {
 			name: "nothing in the end",
-			looks: []look{{sees: "80/7"}, {sees: "80/7 90/8"}, {err: errRead}, {sees: "80/7@0.0.0.0"}, {sees: "80/7"}, {sees: "80/7"},
-				{sees: "80/7"}, {sees: "80/7"}, {sees: "80/7"}, {sees: "80/7"}, {sees: "80/7"}, {sees: "80/7"}, {sees: "80/7"}, {sees: "80/7 100/9"}},
+			looks: []look{{sees: "80/7"}, {sees: "80/7 90/8"}, {err: errRead}, {sees: "80/7@0.0.0.0"}, {sees: "80/7"},
+				{sees: "80/7"},
+				{sees: "80/7"}, {sees: "80/7"}, {sees: "80/7"}, {sees: "80/7"}, {sees: "80/7"}, {sees: "80/7"},
+				{sees: "80/7"}, {sees: "80/7 100/9"}},
 			want: "10s [80/7 100/9] opened 100/9",
 		},
 	}

@@ -578,7 +578,8 @@ func TestRunForReal(t *testing.T) {
 	}
 	baseline := until("a snapshot", func(u Update) bool { return u.Err == nil })
 	if len(baseline.Events) > 0 || len(baseline.Snapshot.Holders(mine)) != 1 {
-		t.Errorf("the baseline has the events %q and on port %d %q", formatEvents(baseline.Events), mine, found(baseline.Snapshot, mine))
+		t.Errorf("the baseline has the events %q and on port %d %q", formatEvents(baseline.Events), mine,
+			found(baseline.Snapshot, mine))
 	}
 
 	victim := roleCommand("listen", fmt.Sprintf("127.0.0.1:%d", chosenPort(t)))

@@ -31,7 +31,8 @@ func seemingXNU() xnu {
 			clear(listeners)
 			var sockets []openSocket
 			for _, r := range rows {
-				so := openSocket{place: netip.AddrPortFrom(r.addr, r.port), gen: uint64(r.inode), uid: r.uid, user: 1, state: tcpsListen}
+				so := openSocket{place: netip.AddrPortFrom(r.addr, r.port), gen: uint64(r.inode), uid: r.uid, user: 1,
+					state: tcpsListen}
 				listeners[r.inode] = so
 				sockets = append(sockets, so)
 			}

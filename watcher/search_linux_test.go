@@ -260,7 +260,8 @@ func TestCgroups(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(dir, "cgroup.procs"), []byte("12\n3456\n0\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(filepath.Join(c.dirs[3], "cgroup.procs"), bytes.Repeat([]byte("1\n"), 65), 0o600); err != nil {
+	if err := os.WriteFile(filepath.Join(c.dirs[3], "cgroup.procs"), bytes.Repeat([]byte("1\n"), 65),
+		0o600); err != nil {
 		t.Fatal(err)
 	}
 	for id, want := range map[uint64][]int32{1: {12, 3456, 0}, 2: nil, 3: nil} {

@@ -59,22 +59,26 @@ func TestTitles(t *testing.T) {
 		want []string
 	}{
 		{"packages of two monorepos", []row{
-			{project("frontend", home+"shopmono/frontend", "main"), by(vite)}, {project("frontend", home+"blogmono/frontend", "main"), by(vite)},
+			{project("frontend", home+"shopmono/frontend", "main"), by(vite)},
+			{project("frontend", home+"blogmono/frontend", "main"), by(vite)},
 		}, []string{"frontend in shopmono · Vite", "frontend in blogmono · Vite"}},
 		{"detached working trees in directories of one name", []row{
 			{project("acme", home+"a1/acme", ""), by(vite)}, {project("acme", home+"b2/acme", ""), by(vite)},
 		}, []string{"acme in a1 · Vite", "acme in b2 · Vite"}},
 		{"and the one that they belong to", []row{
-			{project("acme", home+"a1/acme", "")}, {project("acme", home+"b2/acme", "")}, {project("acme", home+"acme", "main")},
+			{project("acme", home+"a1/acme", "")}, {project("acme", home+"b2/acme", "")},
+			{project("acme", home+"acme", "main")},
 		}, []string{"acme in a1 · node", "acme in b2 · node", "acme@main · node"}},
 		{"detached working trees with names", []row{
 			{project("shop", home+"shop/.worktrees/old", "")}, {project("shop", home+"shop/.worktrees/new", "")},
 		}, []string{"shop in old · node", "shop in new · node"}},
 		{"branches, one of them twice", []row{
-			{project("shop", home+"a", "main")}, {project("shop", home+"b", "main")}, {project("shop", home+"c", "cart")},
+			{project("shop", home+"a", "main")}, {project("shop", home+"b", "main")},
+			{project("shop", home+"c", "cart")},
 		}, []string{"shop@main in a · node", "shop@main in b · node", "shop@cart · node"}},
 		{"directories that differ in two places", []row{
-			{project("web", home+"a/x/web", "")}, {project("web", home+"a/y/web", "")}, {project("web", home+"b/x/web", "")},
+			{project("web", home+"a/x/web", "")}, {project("web", home+"a/y/web", "")},
+			{project("web", home+"b/x/web", "")},
 		}, []string{"web in a · node", "web in y · node", "web in b · node"}},
 		{"a directory within the other", []row{
 			{project("web", home+"web", "")}, {project("web", home+"web/old", "")},
@@ -83,24 +87,29 @@ func TestTitles(t *testing.T) {
 			{project("web", "/srv/web", "")}, {project("web", "/srv/x/srv/web", "")},
 		}, []string{"web · node", "web in x · node"}},
 		{"classes in long packages", []row{
-			{in(shop), scripted("com.example.shop.orders.OrdersServiceMain")}, {in(shop), scripted("com.example.shop.a-package-with-a-long-name.Main")},
+			{in(shop), scripted("com.example.shop.orders.OrdersServiceMain")},
+			{in(shop), scripted("com.example.shop.a-package-with-a-long-name.Main")},
 			{in(shop), scripted("a-very-long-name.of-a-script.js")},
 		}, []string{"shop · orders.OrdersServiceMain", "shop · Main", "shop · a-very-long-name.of-a-s…"}},
-		{"no project", []row{{by(vite), workingIn("/srv/a")}, {by(vite), workingIn("/srv/b")}}, []string{"Vite in a", "Vite in b"}},
+		{"no project", []row{{by(vite), workingIn("/srv/a")}, {by(vite), workingIn("/srv/b")}},
+			[]string{"Vite in a", "Vite in b"}},
 		{"no difference", []row{{by(vite), workingIn("/")}, {by(vite), workingIn("/")}}, []string{"Vite", "Vite"}},
 		{"directories of hostile names", []row{
 			{project("web", home+"a\x1b[2J/web", "")}, {project("web", home+"b\u202e/web", "")},
 		}, []string{"web in a [2J · node", "web in b · node"}},
 
 		{"scripts of one name in one project", []row{
-			{in(shop), scripted("cmd/api/main.js")}, {in(shop), scripted("cmd/web/main.js")}, {in(shop), scripted("main.js")}, {in(shop), scripted("x.js")},
+			{in(shop), scripted("cmd/api/main.js")}, {in(shop), scripted("cmd/web/main.js")},
+			{in(shop), scripted("main.js")}, {in(shop), scripted("x.js")},
 		}, []string{"shop · api/main.js", "shop · web/main.js", "shop · main.js", "shop · x.js"}},
 		{"scripts of one name, deeper", []row{
 			{in(shop), scripted("api/src/main.js")}, {in(shop), scripted("web/src/main.js")},
 		}, []string{"shop · api/src/main.js", "shop · web/src/main.js"}},
-		{"scripts of one name in no project", []row{{scripted("/opt/a/x.py")}, {scripted("/opt/b/x.py")}}, []string{"a/x.py", "b/x.py"}},
+		{"scripts of one name in no project", []row{{scripted("/opt/a/x.py")}, {scripted("/opt/b/x.py")}},
+			[]string{"a/x.py", "b/x.py"}},
 		{"the same script in two projects of one name", []row{
-			{project("shop", home+"a/shop", ""), scripted("server.js")}, {project("shop", home+"b/shop", ""), scripted("server.js")},
+			{project("shop", home+"a/shop", ""), scripted("server.js")},
+			{project("shop", home+"b/shop", ""), scripted("server.js")},
 		}, []string{"shop in a · server.js", "shop in b · server.js"}},
 		{"the same script twice", []row{{in(shop), scripted("server.js")}, {in(shop), scripted("server.js")}},
 			[]string{"shop · server.js", "shop · server.js"}},

@@ -35,27 +35,42 @@ func TestServing(t *testing.T) {
 	}{
 		{"a development server", serves(5173, 1, by(vite)), "", "", ""},
 		{"one that is open to the network", serves(5173, 1, by(vite), everyone), "", "", ""},
-		{"one that came to be", serves(5173, 1, by(vite), everyone, widened), "", "", "It was opened to the network while it was watched"},
+		{"one that came to be", serves(5173, 1, by(vite), everyone, widened), "", "",
+			"It was opened to the network while it was watched"},
 		{"a database", serves(5432, 1, by(postgres)), "PostgreSQL", "database", ""},
-		{"a database that is open to the network", serves(5432, 1, by(postgres), everyone), "PostgreSQL", "database", "A database is open to the network"},
-		{"a database that came to be", serves(6379, 1, by(redis), everyone, widened), "Redis", "database", "A database is open to the network"},
-		{"an admin tool", serves(8888, 1, by(jupyter), at("::")), "", "admin tool", "An admin tool is open to the network"},
-		{"a database with pages", serves(9200, 1, by(elastic), at("192.0.2.7")), "", "database", "A database is open to the network"},
-		{"an inspector", serves(9229, 1, everyone), "JavaScript inspector", "debugger", "A debugger is open to the network"},
-		{"Delve", serves(2345, 1, named("dlv"), by(delve), everyone), "Delve", "debugger", "A debugger is open to the network"},
+		{"a database that is open to the network", serves(5432, 1, by(postgres), everyone), "PostgreSQL", "database",
+			"A database is open to the network"},
+		{"a database that came to be", serves(6379, 1, by(redis), everyone, widened), "Redis", "database",
+			"A database is open to the network"},
+		{"an admin tool", serves(8888, 1, by(jupyter), at("::")), "", "admin tool",
+			"An admin tool is open to the network"},
+		{"a database with pages", serves(9200, 1, by(elastic), at("192.0.2.7")), "", "database",
+			"A database is open to the network"},
+		{"an inspector", serves(9229, 1, everyone), "JavaScript inspector", "debugger",
+			"A debugger is open to the network"},
+		{"Delve", serves(2345, 1, named("dlv"), by(delve), everyone), "Delve", "debugger",
+			"A debugger is open to the network"},
 		{"what it runs", serves(8080, 1, named("__debug_bin"), by(delve), inherited, everyone), "", "", ""},
 		{"a hidden owner", serves(3306, 0, hidden, everyone), "MySQL", "database", "A database is open to the network"},
-		{"an engine", serves(2375, 1, named("dockerd"), everyone), "", "container engine", "A container engine is open to the network"},
+		{"an engine", serves(2375, 1, named("dockerd"), everyone), "", "container engine",
+			"A container engine is open to the network"},
 		{"a program that nobody knows at a database's port", serves(5432, 1, named("shop"), everyone), "", "", ""},
-		{"a container of unknown kind, by its own port", serves(15432, 1, forwarder, publishes(box), inside(5432), everyone), "PostgreSQL", "database",
+		{"a container of unknown kind, by its own port",
+			serves(15432, 1, forwarder, publishes(box), inside(5432), everyone), "PostgreSQL", "database",
 			"A database is open to the network"},
-		{"a container of unknown kind with a page at a database's port", serves(5432, 1, forwarder, publishes(box), inside(80), everyone), "", "", ""},
-		{"a container of unknown kind, by the port outside", serves(6379, 0, hidden, publishes(box)), "Redis", "database", ""},
-		{"RabbitMQ's page, published elsewhere", serves(8080, 1, forwarder, publishes(box), by(rabbit), inside(15672)), "", "message broker", ""},
-		{"RabbitMQ, published elsewhere", serves(15672, 1, forwarder, publishes(box), by(rabbit), inside(5672)), "RabbitMQ", "message broker", ""},
+		{"a container of unknown kind with a page at a database's port",
+			serves(5432, 1, forwarder, publishes(box), inside(80), everyone), "", "", ""},
+		{"a container of unknown kind, by the port outside", serves(6379, 0, hidden, publishes(box)), "Redis",
+			"database", ""},
+		{"RabbitMQ's page, published elsewhere", serves(8080, 1, forwarder, publishes(box), by(rabbit), inside(15672)),
+			"", "message broker", ""},
+		{"RabbitMQ, published elsewhere", serves(15672, 1, forwarder, publishes(box), by(rabbit), inside(5672)),
+			"RabbitMQ", "message broker", ""},
 	} {
-		if speaks, risk, danger := c.l.Speaks(), c.l.Risk(), c.l.Danger(); speaks != c.speaks || risk != c.risk || danger != c.danger || c.l.Web() != (speaks == "") {
-			t.Errorf("%s: speaks %q (web: %v), risk %q, danger %q, want %q, %q, %q", c.name, speaks, c.l.Web(), risk, danger, c.speaks, c.risk, c.danger)
+		if speaks, risk, danger := c.l.Speaks(), c.l.Risk(), c.l.Danger(); speaks != c.speaks || risk != c.risk ||
+			danger != c.danger || c.l.Web() != (speaks == "") {
+			t.Errorf("%s: speaks %q (web: %v), risk %q, danger %q, want %q, %q, %q", c.name, speaks, c.l.Web(), risk,
+				danger, c.speaks, c.risk, c.danger)
 		}
 	}
 }
@@ -68,10 +83,15 @@ func TestServerDanger(t *testing.T) {
 		want      string
 	}{
 		{"nothing", []Listener{serves(3000, 1, everyone), serves(24678, 1)}, ""},
-		{"an exposed debugger of a local server", []Listener{serves(3000, 1), serves(9229, 1, everyone)}, "A debugger is open to the network"},
-		{"a further port that was opened", []Listener{serves(3000, 1), serves(24678, 1, everyone, widened)}, "It was opened to the network while it was watched"},
-		{"its own port first", []Listener{serves(6379, 1, by(redis), everyone), serves(16379, 1, by(redis), everyone, widened)}, "A database is open to the network"},
-		{"one port of two processes", []Listener{serves(80, 1, forwarder), serves(80, 2, forwarder, everyone, widened)}, "It was opened to the network while it was watched"},
+		{"an exposed debugger of a local server", []Listener{serves(3000, 1), serves(9229, 1, everyone)},
+			"A debugger is open to the network"},
+		{"a further port that was opened", []Listener{serves(3000, 1), serves(24678, 1, everyone, widened)},
+			"It was opened to the network while it was watched"},
+		{"its own port first",
+			[]Listener{serves(6379, 1, by(redis), everyone), serves(16379, 1, by(redis), everyone, widened)},
+			"A database is open to the network"},
+		{"one port of two processes", []Listener{serves(80, 1, forwarder), serves(80, 2, forwarder, everyone, widened)},
+			"It was opened to the network while it was watched"},
 	} {
 		servers := Servers(c.listeners, dynamic)
 		if len(servers) != 1 || servers[0].Danger() != c.want {
@@ -100,15 +120,20 @@ func TestWidened(t *testing.T) {
 		{"opened and closed again", looks{0: {local}, time.Second: {open}, 3 * time.Second: {local}}, "-, open, -"},
 		{"closed, and opened again", looks{0: {open}, time.Second: {local}, 3 * time.Second: {open}}, "-, -, open"},
 		{"opened by a restart", looks{0: {local}, time.Second: {openAgain}}, "-, open"},
-		{"opened by a restart a while later", looks{0: {local}, time.Second: {}, 4 * time.Second: {openAgain}}, "-, -, open"},
-		{"opened, and restarted", looks{0: {local}, time.Second: {openAgain}, 3 * time.Second: {third}}, "-, open, open"},
+		{"opened by a restart a while later", looks{0: {local}, time.Second: {}, 4 * time.Second: {openAgain}},
+			"-, -, open"},
+		{"opened, and restarted", looks{0: {local}, time.Second: {openAgain}, 3 * time.Second: {third}},
+			"-, open, open"},
 		{"closed by a restart", looks{0: {open}, time.Second: {again}}, "-, -"},
 		{"restarted as it was", looks{0: {open}, time.Second: {openAgain}}, "-, -"},
 		{"another server, which was never local", looks{0: {local}, time.Second: {rival}}, "-, -"},
 		{"gone for long", looks{0: {local}, time.Second: {}, 9 * time.Second: {openAgain}}, "-, -, -"},
-		{"something else comes later", looks{0: {local}, time.Second: {open}, 3 * time.Second: {open, bystander}}, "-, open, open"},
+		{"something else comes later", looks{0: {local}, time.Second: {open}, 3 * time.Second: {open, bystander}},
+			"-, open, open"},
 		{"an owner that cannot be seen", looks{0: {veiled}, time.Second: {veiledOpen}}, "-, open"},
-		{"another such, after it", looks{0: {veiled}, time.Second: {veiledOpen}, 3 * time.Second: {}, 12 * time.Second: {veiledOpen}}, "-, open, -, -, -"},
+		{"another such, after it",
+			looks{0: {veiled}, time.Second: {veiledOpen}, 3 * time.Second: {}, 12 * time.Second: {veiledOpen}},
+			"-, open, -, -, -"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -119,7 +144,8 @@ func TestWidened(t *testing.T) {
 				}
 				w.naming.containers = func(context.Context, bool) engine.List { return engine.List{} }
 				w.Scan = func(context.Context) (Snapshot, error) {
-					s := Snapshot{Time: time.Now(), Listeners: []Listener{serves(70, 1)}} // so that the list is never empty
+					// Port 70 keeps the list from being empty.
+					s := Snapshot{Time: time.Now(), Listeners: []Listener{serves(70, 1)}}
 					for _, at := range slices.Backward(slices.Sorted(maps.Keys(tt.looks))) {
 						if time.Since(m.start) < at {
 							continue
@@ -133,7 +159,8 @@ func TestWidened(t *testing.T) {
 					return s, nil
 				}
 				got := strings.Join(m.followAs(w, 20*time.Second, func(u Update) string {
-					if slices.ContainsFunc(u.Snapshot.Listeners, func(l Listener) bool { return l.Port == 80 && l.Widened }) {
+					if slices.ContainsFunc(u.Snapshot.Listeners,
+						func(l Listener) bool { return l.Port == 80 && l.Widened }) {
 						return "open"
 					}
 					return "-"

@@ -34,7 +34,8 @@ type log struct {
 // keepLog starts a Watcher that ends with the test, and waits for its first list.
 func keepLog(t *testing.T, w *Watcher, watched ...uint16) *log {
 	t.Helper()
-	l := &log{t: t, wake: make(chan struct{}), updates: make(chan Update), heads: map[uint16]bool{}, events: map[Kind]int{}, watched: watched}
+	l := &log{t: t, wake: make(chan struct{}), updates: make(chan Update), heads: map[uint16]bool{},
+		events: map[Kind]int{}, watched: watched}
 	w.Wake = l.wake
 	ctx, cancel := context.WithCancel(context.Background())
 	var wg sync.WaitGroup
@@ -84,7 +85,9 @@ func (l *log) note(u Update) {
 		if slices.Contains(l.watched, e.Listener.Port) {
 			l.t.Errorf("got %v for port %d, which has not changed: %+v", e.Kind, e.Listener.Port, e)
 		}
-		if known := l.heads[e.Port] || e.Kind == Closed && l.listed[e.Port]; known != (e.Kind == Closed || e.Kind == Exposed) && e.Kind != Restarted && e.Kind != Replaced {
+		if known := l.heads[e.Port] || e.Kind == Closed &&
+			l.listed[e.Port]; known != (e.Kind == Closed || e.Kind == Exposed) && e.Kind != Restarted &&
+			e.Kind != Replaced {
 			l.t.Errorf("got %v for port %d; it was a head before: %v", e.Kind, e.Port, known)
 		}
 		l.heads[e.Port] = e.Kind != Closed
@@ -138,7 +141,8 @@ func (l *log) until(what string, asking bool, ok func() bool) {
 	defer func() { l.t.Logf("%s after %v", what, time.Since(began)) }()
 	for late := began.Add(3 * patience); !ok(); {
 		if time.Now().After(late) {
-			l.t.Fatalf("%s: not after %v and %v; the last update has %d listeners, slow %v, %v", what, 3*patience, l.events,
+			l.t.Fatalf("%s: not after %v and %v; the last update has %d listeners, slow %v, %v", what, 3*patience,
+				l.events,
 				len(l.last.Snapshot.Listeners), l.last.Slow, l.last.Err)
 		}
 		if asking {
@@ -208,7 +212,8 @@ func TestStormBomb(t *testing.T) {
 	t.Logf("after %v, %d updates and %v, it looks every %v", time.Since(began), l.count, l.events, l.last.Slow)
 
 	const span = 8 * time.Second
-	for end := began.Add(8 * span); cpuTime()-atRest < savings && l.read(end); { // first the rest of the budget may be spent
+	// The rest of the budget may be spent first.
+	for end := began.Add(8 * span); cpuTime()-atRest < savings && l.read(end); {
 	}
 
 	// The limit is a hundredth of the CPU. A tenth is above it on any machine, and below the use without it.
@@ -318,10 +323,12 @@ func TestStormListeners(t *testing.T) {
 			}
 			before := cpuTime()
 			l.until("all are listed", true, func() bool {
-				return l.last.Snapshot.Ports() == all+1 && !slices.ContainsFunc(l.last.Snapshot.Listeners, func(l Listener) bool { return !l.Owner.Known() })
+				return l.last.Snapshot.Ports() == all+1 &&
+					!slices.ContainsFunc(l.last.Snapshot.Listeners, func(l Listener) bool { return !l.Owner.Known() })
 			})
 			most, _ := memory(t)
-			t.Logf("opening took %v of CPU time; memory was %d MB and is %d MB; slow: %v", cpuTime()-before, rss, most, l.last.Slow)
+			t.Logf("opening took %v of CPU time; memory was %d MB and is %d MB; slow: %v", cpuTime()-before, rss, most,
+				l.last.Slow)
 			measured := newFast(t)
 			t.Logf("a tick takes %v", costOf(t, measured))
 			measured.found = Snapshot{} // frees the large list, which would count below
@@ -443,7 +450,8 @@ func TestStormArguments(t *testing.T) {
 	cpu = cpuTime() - cpu
 	runtime.ReadMemStats(&after)
 	got := onPort(l.last.Snapshot.Listeners, port)
-	if len(got) != 1 || got[0].Owner.Name != "ssh" || got[0].Facts.Command != "" || len([]rune(got[0].Name())) > 2*maxPart+10 {
+	if len(got) != 1 || got[0].Owner.Name != "ssh" || got[0].Facts.Command != "" ||
+		len([]rune(got[0].Name())) > 2*maxPart+10 {
 		t.Fatalf("found %.2000v", got)
 	}
 	took := (after.TotalAlloc - before.TotalAlloc) >> 10

@@ -152,7 +152,8 @@ func measure(b *testing.B, tick func() error, prepare func() (undo func())) {
 // cpuTime returns the CPU time of this process and of its ended children.
 func cpuTime() time.Duration {
 	var self, children unix.Rusage
-	if err := errors.Join(unix.Getrusage(unix.RUSAGE_SELF, &self), unix.Getrusage(unix.RUSAGE_CHILDREN, &children)); err != nil {
+	if err := errors.Join(unix.Getrusage(unix.RUSAGE_SELF, &self),
+		unix.Getrusage(unix.RUSAGE_CHILDREN, &children)); err != nil {
 		panic(err)
 	}
 	return time.Duration(self.Utime.Nano() + self.Stime.Nano() + children.Utime.Nano() + children.Stime.Nano())

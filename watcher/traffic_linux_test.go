@@ -48,7 +48,8 @@ func TestTrafficQueue(t *testing.T) {
 						t.Fatal(err)
 					}
 					defer client.Close()
-					expectTraffic(t, port, fmt.Sprintf("queue:%s:%d/%d connected:%d", tt.want, n+1, capacity(backlog), n+1))
+					expectTraffic(t, port,
+						fmt.Sprintf("queue:%s:%d/%d connected:%d", tt.want, n+1, capacity(backlog), n+1))
 				}
 				got, err := ReadTraffic(t.Context(), port)
 				if err != nil || len(got.Queues) != 1 || got.Queues[0].Full() != (capacity(backlog) > 0) {
@@ -64,7 +65,8 @@ func TestTrafficQueue(t *testing.T) {
 					t.Fatal(err)
 				}
 				defer unix.Close(accepted)
-				expectTraffic(t, port, fmt.Sprintf("queue:%s:%d/%d connected:%d", tt.want, backlog, capacity(backlog), backlog+1))
+				expectTraffic(t, port,
+					fmt.Sprintf("queue:%s:%d/%d connected:%d", tt.want, backlog, capacity(backlog), backlog+1))
 			}
 		})
 	}
@@ -78,7 +80,8 @@ func TestTrafficQueues(t *testing.T) {
 		listenRaw(t, netip.MustParseAddr(addr), port, reusePort)
 	}
 	c := capacity(1)
-	expectTraffic(t, port, fmt.Sprintf("queue:127.0.0.1:0/%d queue:127.0.0.1:0/%d queue:127.0.0.2:0/%d queue:::1:0/%d", c, c, c, c))
+	expectTraffic(t, port,
+		fmt.Sprintf("queue:127.0.0.1:0/%d queue:127.0.0.1:0/%d queue:127.0.0.2:0/%d queue:::1:0/%d", c, c, c, c))
 }
 
 // bindAlone tries to bind a port of 127.0.0.1 without sharing it.
@@ -102,12 +105,18 @@ func TestTrafficEnds(t *testing.T) {
 		server, client string // the traffic at the port of each end
 	}{
 		{"open", func(client, server *net.TCPConn) error { return nil }, "connected:1", "connected:1 stray"},
-		{"closed for writing by the server", func(client, server *net.TCPConn) error { return server.CloseWrite() }, "connected:1", "connected:1 stray"},
-		{"closed for writing by the client", func(client, server *net.TCPConn) error { return client.CloseWrite() }, "connected:1", "connected:1 stray"},
-		{"closed by the client only", func(client, server *net.TCPConn) error { return client.Close() }, "connected:1", "lingering:1"},
-		{"closed by the server only", func(client, server *net.TCPConn) error { return server.Close() }, "lingering:1", "connected:1 stray"},
-		{"closed by the server first", func(client, server *net.TCPConn) error { server.Close(); return client.Close() }, "lingering:1", ""},
-		{"closed by the client first", func(client, server *net.TCPConn) error { client.Close(); return server.Close() }, "", "lingering:1"},
+		{"closed for writing by the server", func(client, server *net.TCPConn) error { return server.CloseWrite() },
+			"connected:1", "connected:1 stray"},
+		{"closed for writing by the client", func(client, server *net.TCPConn) error { return client.CloseWrite() },
+			"connected:1", "connected:1 stray"},
+		{"closed by the client only", func(client, server *net.TCPConn) error { return client.Close() }, "connected:1",
+			"lingering:1"},
+		{"closed by the server only", func(client, server *net.TCPConn) error { return server.Close() }, "lingering:1",
+			"connected:1 stray"},
+		{"closed by the server first",
+			func(client, server *net.TCPConn) error { server.Close(); return client.Close() }, "lingering:1", ""},
+		{"closed by the client first",
+			func(client, server *net.TCPConn) error { client.Close(); return server.Close() }, "", "lingering:1"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -122,7 +131,8 @@ func TestTrafficEnds(t *testing.T) {
 				t.Fatal(err)
 			}
 			expectTraffic(t, port, strings.TrimSpace(fmt.Sprintf("queue:127.0.0.1:0/%d %s", capacity(3), tt.server)))
-			expectTraffic(t, own, strings.Replace(tt.client, "stray", fmt.Sprintf("stray:127.0.0.1>127.0.0.1:%d@%d", port, me), 1))
+			expectTraffic(t, own,
+				strings.Replace(tt.client, "stray", fmt.Sprintf("stray:127.0.0.1>127.0.0.1:%d@%d", port, me), 1))
 			l.Close()
 			want := tt.server
 			if strings.HasPrefix(want, "connected") { // the connection has outlived its listener
@@ -183,7 +193,8 @@ func TestTrafficStray(t *testing.T) {
 		l := listenAlone(t, "127.0.0.1")
 		client, _ := connect(t, l)
 		listenRaw(t, netip.MustParseAddr("127.0.0.2"), ownPort(client))
-		want := fmt.Sprintf("queue:127.0.0.2:0/%d connected:1 stray:127.0.0.1>127.0.0.1:%d@%d", capacity(1), portOf(l), me)
+		want := fmt.Sprintf("queue:127.0.0.2:0/%d connected:1 stray:127.0.0.1>127.0.0.1:%d@%d", capacity(1), portOf(l),
+			me)
 		expectTraffic(t, ownPort(client), want)
 	})
 	t.Run("another process's", func(t *testing.T) {
@@ -226,7 +237,8 @@ func TestTrafficStray(t *testing.T) {
 		l.Close()
 		got, err := ReadTraffic(t.Context(), port)
 		if err != nil || got.Connected != maxStrays+10 || len(got.Strays) != maxStrays {
-			t.Errorf("got %d connections, %d of them listed, %v, want %d and %d", got.Connected, len(got.Strays), err, maxStrays+10, maxStrays)
+			t.Errorf("got %d connections, %d of them listed, %v, want %d and %d", got.Connected, len(got.Strays), err,
+				maxStrays+10, maxStrays)
 		}
 		for _, so := range got.Strays {
 			if int(so.Owner.PID) != me || so.Owner.Name == "" || so.Owner.Since.IsZero() {
@@ -326,7 +338,8 @@ func TestTrafficUDP(t *testing.T) {
 		}
 		defer unix.Close(fd)
 		port := freePort(t)
-		if err := unix.Bind(fd, &unix.SockaddrInet6{Port: int(port), Addr: netip.MustParseAddr("::ffff:127.0.0.1").As16()}); err != nil {
+		if err := unix.Bind(fd,
+			&unix.SockaddrInet6{Port: int(port), Addr: netip.MustParseAddr("::ffff:127.0.0.1").As16()}); err != nil {
 			t.Fatal(err)
 		}
 		expectTraffic(t, port, fmt.Sprintf("udp:127.0.0.1@%d", me))
@@ -426,7 +439,8 @@ func roleTraffic(arg string) error {
 func TestTrafficFails(t *testing.T) {
 	port := freePort(t)
 	withoutFiles(t, func() {
-		want := fmt.Sprintf("read the traffic at port %d: list TCP sockets: open /proc/net/tcp: too many open files", port)
+		want := fmt.Sprintf("read the traffic at port %d: list TCP sockets: open /proc/net/tcp: too many open files",
+			port)
 		if got, err := ReadTraffic(t.Context(), port); err == nil || err.Error() != want || traffic(got) != "" {
 			t.Errorf("got %q, %v, want %s", traffic(got), err, want)
 		}

@@ -31,7 +31,7 @@ func TestListingsAtPort(t *testing.T) {
 	}
 	defer d.close()
 	lingers := func(so inetSocket) bool { return so.state == tcpTimeWait }
-	for late := time.Now().Add(patience); time.Now().Before(late); time.Sleep(time.Millisecond) { // until the states are final
+	for late := time.Now().Add(patience); time.Now().Before(late); time.Sleep(time.Millisecond) {
 		if all, err := d.socketsAt(unix.IPPROTO_TCP, port); err != nil || slices.ContainsFunc(all, lingers) {
 			break
 		}
@@ -95,24 +95,39 @@ func TestInetSocketEnd(t *testing.T) {
 		socket inetSocket
 		want   end
 	}{
-		{"listener", inetSocket{row: at, protocol: tcp, state: tcpListen, remote: zero, waiting: 3, limit: 4096, limited: true},
+		{"listener",
+			inetSocket{row: at, protocol: tcp, state: tcpListen, remote: zero, waiting: 3, limit: 4096, limited: true},
 			end{use: listens, local: four, queue: Queue{four, 3, 4097}}},
-		{"listener of unknown limit", inetSocket{row: at, protocol: tcp, state: tcpListen, remote: zero, waiting: 3}, end{use: listens, local: four, queue: Queue{four, 3, 0}}},
-		{"established", inetSocket{row: at, protocol: tcp, state: tcpEstablished, remote: far}, end{use: connected, local: four, remote: far}},
-		{"not accepted yet", inetSocket{row: orphan, protocol: tcp, state: tcpEstablished, remote: far}, end{use: connected, local: four, remote: far}},
-		{"not accepted yet and closed", inetSocket{row: orphan, protocol: tcp, state: tcpCloseWait, remote: far}, end{use: connected, local: four, remote: far}},
-		{"about to be made", inetSocket{row: at, protocol: tcp, state: tcpSynSent, remote: far}, end{use: connects, local: four, remote: far}},
-		{"half of a handshake", inetSocket{row: orphan, protocol: tcp, state: 3, remote: far}, end{local: four, remote: far}},
-		{"closed for writing 1", inetSocket{row: at, protocol: tcp, state: tcpFinWait1, remote: far}, end{use: connected, local: four, remote: far}},
-		{"closed for writing 2", inetSocket{row: at, protocol: tcp, state: tcpFinWait2, remote: far}, end{use: connected, local: four, remote: far}},
-		{"closed 1", inetSocket{row: orphan, protocol: tcp, state: tcpFinWait1, remote: far}, end{use: lingers, local: four, remote: far}},
-		{"closed 2", inetSocket{row: orphan, protocol: tcp, state: tcpFinWait2, remote: far}, end{use: lingers, local: four, remote: far}},
-		{"closed by both", inetSocket{row: orphan, protocol: tcp, state: tcpLastAck, remote: far}, end{use: lingers, local: four, remote: far}},
-		{"closed at once by both", inetSocket{row: orphan, protocol: tcp, state: tcpClosing, remote: far}, end{use: lingers, local: four, remote: far}},
-		{"lingering", inetSocket{row: orphan, protocol: tcp, state: tcpTimeWait, remote: far}, end{use: lingers, local: four, remote: far}},
+		{"listener of unknown limit", inetSocket{row: at, protocol: tcp, state: tcpListen, remote: zero, waiting: 3},
+			end{use: listens, local: four, queue: Queue{four, 3, 0}}},
+		{"established", inetSocket{row: at, protocol: tcp, state: tcpEstablished, remote: far},
+			end{use: connected, local: four, remote: far}},
+		{"not accepted yet", inetSocket{row: orphan, protocol: tcp, state: tcpEstablished, remote: far},
+			end{use: connected, local: four, remote: far}},
+		{"not accepted yet and closed", inetSocket{row: orphan, protocol: tcp, state: tcpCloseWait, remote: far},
+			end{use: connected, local: four, remote: far}},
+		{"about to be made", inetSocket{row: at, protocol: tcp, state: tcpSynSent, remote: far},
+			end{use: connects, local: four, remote: far}},
+		{"half of a handshake", inetSocket{row: orphan, protocol: tcp, state: 3, remote: far},
+			end{local: four, remote: far}},
+		{"closed for writing 1", inetSocket{row: at, protocol: tcp, state: tcpFinWait1, remote: far},
+			end{use: connected, local: four, remote: far}},
+		{"closed for writing 2", inetSocket{row: at, protocol: tcp, state: tcpFinWait2, remote: far},
+			end{use: connected, local: four, remote: far}},
+		{"closed 1", inetSocket{row: orphan, protocol: tcp, state: tcpFinWait1, remote: far},
+			end{use: lingers, local: four, remote: far}},
+		{"closed 2", inetSocket{row: orphan, protocol: tcp, state: tcpFinWait2, remote: far},
+			end{use: lingers, local: four, remote: far}},
+		{"closed by both", inetSocket{row: orphan, protocol: tcp, state: tcpLastAck, remote: far},
+			end{use: lingers, local: four, remote: far}},
+		{"closed at once by both", inetSocket{row: orphan, protocol: tcp, state: tcpClosing, remote: far},
+			end{use: lingers, local: four, remote: far}},
+		{"lingering", inetSocket{row: orphan, protocol: tcp, state: tcpTimeWait, remote: far},
+			end{use: lingers, local: four, remote: far}},
 		{"bound", inetSocket{row: at, protocol: tcp, state: tcpClose, remote: zero}, end{use: bound, local: four}},
 		{"UDP", inetSocket{row: at, protocol: udp, state: tcpClose, remote: zero}, end{use: datagrams, local: four}},
-		{"connected UDP", inetSocket{row: at, protocol: udp, state: tcpEstablished, remote: far}, end{use: datagrams, local: four, remote: far}},
+		{"connected UDP", inetSocket{row: at, protocol: udp, state: tcpEstablished, remote: far},
+			end{use: datagrams, local: four, remote: far}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -142,17 +157,23 @@ func trafficMessage(so inetSocket) []byte {
 func TestParseDiagTraffic(t *testing.T) {
 	four := row{addr: netip.MustParseAddr("127.0.0.1"), port: 80, uid: 1000, inode: 1<<32 - 1, cookie: 1<<40 + 5}
 	six := row{addr: netip.MustParseAddr("::1"), port: 65535, inode: 12}
-	mapped := row{addr: netip.MustParseAddr("::ffff:127.0.0.1"), port: 80, uid: 1000, inode: 1<<32 - 1, cookie: 1<<40 + 5}
+	mapped := row{addr: netip.MustParseAddr("::ffff:127.0.0.1"), port: 80, uid: 1000, inode: 1<<32 - 1,
+		cookie: 1<<40 + 5}
 	tests := []struct {
 		name   string
 		socket inetSocket
 		want   inetSocket
 	}{
-		{"listener", inetSocket{row: four, state: tcpListen, remote: netip.MustParseAddrPort("0.0.0.0:0"), waiting: 2, limit: 1<<32 - 1},
-			inetSocket{row: four, state: tcpListen, remote: netip.MustParseAddrPort("0.0.0.0:0"), waiting: 2, limit: 1<<32 - 1, limited: true}},
+		{"listener",
+			inetSocket{row: four, state: tcpListen, remote: netip.MustParseAddrPort("0.0.0.0:0"), waiting: 2,
+				limit: 1<<32 - 1},
+			inetSocket{row: four, state: tcpListen, remote: netip.MustParseAddrPort("0.0.0.0:0"), waiting: 2,
+				limit: 1<<32 - 1, limited: true}},
 		{"IPv6", inetSocket{row: six, state: tcpTimeWait, remote: netip.MustParseAddrPort("[2001:db8::1:2]:443")},
-			inetSocket{row: six, state: tcpTimeWait, remote: netip.MustParseAddrPort("[2001:db8::1:2]:443"), limited: true}},
-		{"IPv4 in IPv6", inetSocket{row: mapped, state: tcpEstablished, remote: netip.MustParseAddrPort("[::ffff:10.1.2.3]:1")},
+			inetSocket{row: six, state: tcpTimeWait, remote: netip.MustParseAddrPort("[2001:db8::1:2]:443"),
+				limited: true}},
+		{"IPv4 in IPv6",
+			inetSocket{row: mapped, state: tcpEstablished, remote: netip.MustParseAddrPort("[::ffff:10.1.2.3]:1")},
 			inetSocket{row: four, state: tcpEstablished, remote: netip.MustParseAddrPort("10.1.2.3:1"), limited: true}},
 	}
 	for _, tt := range tests {
@@ -178,7 +199,8 @@ func FuzzParseDiagTraffic(f *testing.F) {
 	udp(f, "udp6", hostPort("::1", portOf(l)))
 	for _, family := range []uint8{unix.AF_INET, unix.AF_INET6} {
 		for _, protocol := range []uint8{unix.IPPROTO_TCP, unix.IPPROTO_UDP} {
-			for _, part := range answers(f, question{family: family, protocol: protocol, states: trafficStates, port: portOf(l)}) {
+			for _, part := range answers(f,
+				question{family: family, protocol: protocol, states: trafficStates, port: portOf(l)}) {
 				f.Add(part, uint32(1))
 				f.Add(part[:len(part)/2], uint32(1))
 			}
@@ -189,7 +211,8 @@ func FuzzParseDiagTraffic(f *testing.F) {
 		sockets, done, err := parseDiag(part, seq, nil, parseDiagTraffic)
 		rows, doneToo, errToo := parseDiag(part, seq, nil, parseDiagSocket)
 		if errToo == nil && err == nil && (len(rows) > len(sockets) || done != doneToo) || err == nil && errToo != nil {
-			t.Errorf("%x: got %d sockets, %v, %v, but %d listeners, %v, %v", part, len(sockets), done, err, len(rows), doneToo, errToo)
+			t.Errorf("%x: got %d sockets, %v, %v, but %d listeners, %v, %v", part, len(sockets), done, err, len(rows),
+				doneToo, errToo)
 		}
 		if err != nil && (sockets != nil || done) || len(sockets) > len(part)/inetDiagMsg {
 			t.Errorf("%x: got %d sockets, %v, %v", part, len(sockets), done, err)
@@ -211,7 +234,8 @@ func checkSocket(t *testing.T, so inetSocket) {
 	for _, protocol := range []uint8{unix.IPPROTO_TCP, unix.IPPROTO_UDP} {
 		so.protocol = protocol
 		e := so.end()
-		if e.local != so.addr || e.remote.IsValid() != (so.remote.Port() != 0) || (e.queue.Capacity != 0) != so.limited {
+		if e.local != so.addr || e.remote.IsValid() != (so.remote.Port() != 0) ||
+			(e.queue.Capacity != 0) != so.limited {
 			t.Errorf("%+v: got %+v", so, e)
 		}
 		tally([]end{e})
@@ -219,7 +243,8 @@ func checkSocket(t *testing.T, so inetSocket) {
 }
 
 func TestParseProcSocket(t *testing.T) {
-	const good = "0: 0100007F:1F90 0200007F:0050 0A 00000001:00000003 00:00000000 00000000  1000        0 12345 1 0000000000000000 100 0 0 10 0"
+	const good = "0: 0100007F:1F90 0200007F:0050 0A 00000001:00000003 00:00000000 00000000  1000        0 12345" +
+		" 1 0000000000000000 100 0 0 10 0"
 	bad := map[string]string{
 		"empty":                     "",
 		"cut off before the inode":  good[:90],
@@ -259,7 +284,8 @@ func TestParseProcTraffic(t *testing.T) {
 	remote := strings.Replace(line(81, "01", 9), "00000000:0000", "0100007F:0050", 1)
 	tests := []struct{ name, file, want string }{
 		{"heading only", heading, "[]"},
-		{"one of each", heading + line(80, "0A", 5) + line(81, "0A", 6) + line(80, "01", 7) + line(80, "06", 0), "[5 7 0]"},
+		{"one of each", heading + line(80, "0A", 5) + line(81, "0A", 6) + line(80, "01", 7) + line(80, "06", 0),
+			"[5 7 0]"},
 		{"port at the other end", heading + line(80, "01", 5) + remote, "[5]"},
 		{"broken line of another port", heading + "x\n" + line(80, "01", 5), "[5]"},
 		{"broken line", heading + "x :0050 y\n", "a line of 3 fields"},

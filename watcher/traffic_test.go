@@ -168,7 +168,8 @@ func TestTally(t *testing.T) {
 	for i := range maxStrays + 10 {
 		crowd = append(crowd, fmt.Sprintf("connected 10.0.0.1 %d", i+1))
 	}
-	uses := map[string]use{"unheeded": unheeded, "listens": listens, "connects": connects, "connected": connected, "lingers": lingers, "bound": bound, "datagrams": datagrams}
+	uses := map[string]use{"unheeded": unheeded, "listens": listens, "connects": connects, "connected": connected,
+		"lingers": lingers, "bound": bound, "datagrams": datagrams}
 	tests := []struct {
 		name   string
 		ends   string // use, address and PID, or the length of the queue, of each
@@ -179,20 +180,26 @@ func TestTally(t *testing.T) {
 		{name: "half of a handshake", ends: "unheeded 127.0.0.1 1"},
 		{name: "queues in order", ends: "listens ::1 2,listens 127.0.0.1 3,listens 0.0.0.0 0,listens 127.0.0.1 1",
 			want: "queue:0.0.0.0:0/5 queue:127.0.0.1:3/5 queue:127.0.0.1:1/5 queue:::1:2/5"},
-		{name: "connections of a listener", ends: "connected 127.0.0.1 8,listens 127.0.0.1 0,connected 127.0.0.1 9", want: "queue:127.0.0.1:0/5 connected:2"},
+		{name: "connections of a listener", ends: "connected 127.0.0.1 8,listens 127.0.0.1 0,connected 127.0.0.1 9",
+			want: "queue:127.0.0.1:0/5 connected:2"},
 		{name: "connections that linger", ends: "lingers 127.0.0.1 0,lingers ::1 0", want: "lingering:2"},
 		{name: "of an IPv4 wildcard", ends: "listens 0.0.0.0 0,connected 10.0.0.1 9,connected ::1 8",
 			want: "queue:0.0.0.0:0/5 connected:2 stray:::1>192.0.2.7:443@8", owners: "2"},
-		{name: "of an IPv6 wildcard, which may be dual-stack", ends: "listens :: 0,connected 10.0.0.1 9,connected ::1 8", want: "queue::::0/5 connected:2"},
+		{name: "of an IPv6 wildcard, which may be dual-stack",
+			ends: "listens :: 0,connected 10.0.0.1 9,connected ::1 8", want: "queue::::0/5 connected:2"},
 		{name: "listener elsewhere", ends: "listens 127.0.0.2 0,connected 127.0.0.1 9",
 			want: "queue:127.0.0.2:0/5 connected:1 stray:127.0.0.1>192.0.2.7:443@9", owners: "1"},
 		{name: "no listener", ends: "connected ::1 7,connected 127.0.0.1 9,connected 127.0.0.1 8",
-			want: "connected:3 stray:127.0.0.1>192.0.2.7:443@8 stray:127.0.0.1>192.0.2.7:443@9 stray:::1>192.0.2.7:443@7", owners: "0 1 2"},
-		{name: "no answer yet", ends: "listens 127.0.0.1 0,connects 127.0.0.1 9", want: "queue:127.0.0.1:0/5 stray:127.0.0.1>192.0.2.7:443@9", owners: "1"},
+			want: "connected:3 stray:127.0.0.1>192.0.2.7:443@8 stray:127.0.0.1>192.0.2.7:443@9" +
+				" stray:::1>192.0.2.7:443@7",
+			owners: "0 1 2"},
+		{name: "no answer yet", ends: "listens 127.0.0.1 0,connects 127.0.0.1 9",
+			want: "queue:127.0.0.1:0/5 stray:127.0.0.1>192.0.2.7:443@9", owners: "1"},
 		{name: "bound", ends: "bound ::1 4,bound 127.0.0.1 0", want: "bound:127.0.0.1@0 bound:::1@4", owners: "0 1"},
 		{name: "UDP", ends: "datagrams ::1 4,listens 127.0.0.1 0,datagrams 0.0.0.0 0,lingers 127.0.0.1 0",
 			want: "queue:127.0.0.1:0/5 lingering:1 udp:0.0.0.0@0 udp:::1@4", owners: "0 2"},
-		{name: "too many", ends: strings.Join(crowd, ","), want: "queue:127.0.0.1:3/5 connected:74 " + strings.Join(many, " "),
+		{name: "too many", ends: strings.Join(crowd, ","),
+			want:   "queue:127.0.0.1:3/5 connected:74 " + strings.Join(many, " "),
 			owners: strings.Trim(fmt.Sprint(upTo(maxStrays)), "[]")},
 	}
 	for _, tt := range tests {
@@ -244,13 +251,15 @@ func TestTellsLingering(t *testing.T) {
 
 func TestPortableEnd(t *testing.T) {
 	tcp := func(local, remote gopsnet.Addr, state string, pid int32) gopsnet.ConnectionStat {
-		return gopsnet.ConnectionStat{Family: syscall.AF_INET, Type: syscall.SOCK_STREAM, Laddr: local, Raddr: remote, Status: state, Pid: pid}
+		return gopsnet.ConnectionStat{Family: syscall.AF_INET, Type: syscall.SOCK_STREAM, Laddr: local, Raddr: remote,
+			Status: state, Pid: pid}
 	}
 	four, six := gopsnet.Addr{IP: "127.0.0.1", Port: 80}, gopsnet.Addr{IP: "fe80::1%eth0", Port: 80}
 	mapped := gopsnet.Addr{IP: "::ffff:127.0.0.1", Port: 443}
 	star := gopsnet.Addr{IP: "*", Port: 80}
 	none := gopsnet.Addr{}
-	datagram := gopsnet.ConnectionStat{Family: syscall.AF_INET6, Type: syscall.SOCK_DGRAM, Laddr: star, Status: "NONE", Pid: 7}
+	datagram := gopsnet.ConnectionStat{Family: syscall.AF_INET6, Type: syscall.SOCK_DGRAM, Laddr: star, Status: "NONE",
+		Pid: 7}
 	tests := []struct {
 		name string
 		conn gopsnet.ConnectionStat
@@ -259,7 +268,8 @@ func TestPortableEnd(t *testing.T) {
 	}{
 		{"listener", tcp(four, none, "LISTEN", 7), listens, "127.0.0.1 invalid AddrPort"},
 		{"listener of lsof's", tcp(star, none, "LISTEN", 7), listens, "0.0.0.0 invalid AddrPort"},
-		{"nobody at the other end", tcp(four, gopsnet.Addr{IP: "0.0.0.0"}, "LISTEN", 7), listens, "127.0.0.1 invalid AddrPort"},
+		{"nobody at the other end", tcp(four, gopsnet.Addr{IP: "0.0.0.0"}, "LISTEN", 7), listens,
+			"127.0.0.1 invalid AddrPort"},
 		{"connection", tcp(four, mapped, "ESTABLISHED", 7), connected, "127.0.0.1 127.0.0.1:443"},
 		{"connection with zones", tcp(six, six, "ESTABLISHED", 7), connected, "fe80::1 [fe80::1]:80"},
 		{"closed by the other side", tcp(four, mapped, "CLOSE_WAIT", 7), connected, "127.0.0.1 127.0.0.1:443"},
@@ -284,8 +294,10 @@ func TestPortableEnd(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if text := fmt.Sprint(got.local, " ", got.remote); got.use != tt.use || text != tt.want || got.queue != (Queue{Addr: got.local}) {
-				t.Errorf("%+v: got use %d, %s, %+v, want use %d, %s", tt.conn, got.use, text, got.queue, tt.use, tt.want)
+			if text := fmt.Sprint(got.local, " ", got.remote); got.use != tt.use || text != tt.want ||
+				got.queue != (Queue{Addr: got.local}) {
+				t.Errorf("%+v: got use %d, %s, %+v, want use %d, %s", tt.conn, got.use, text, got.queue, tt.use,
+					tt.want)
 			}
 		})
 	}
@@ -343,9 +355,11 @@ func FuzzPortableEnd(f *testing.F) {
 	f.Add("127.0.0.1", uint32(80), "::1%lo", uint32(443), "ESTABLISHED", uint32(syscall.SOCK_STREAM), int32(1))
 	f.Add("*", uint32(80), "", uint32(0), "LISTEN", uint32(syscall.SOCK_STREAM), int32(0))
 	f.Add("::ffff:0.0.0.0", uint32(1<<16), "::ffff:10.0.0.1", uint32(1<<17), "", uint32(syscall.SOCK_DGRAM), int32(-1))
-	f.Fuzz(func(t *testing.T, local string, port uint32, remote string, remotePort uint32, state string, kind uint32, pid int32) {
+	f.Fuzz(func(t *testing.T, local string, port uint32, remote string, remotePort uint32, state string, kind uint32,
+		pid int32) {
 		c := gopsnet.ConnectionStat{
-			Laddr: gopsnet.Addr{IP: local, Port: port}, Raddr: gopsnet.Addr{IP: remote, Port: remotePort}, Status: state, Type: kind, Pid: pid,
+			Laddr: gopsnet.Addr{IP: local, Port: port}, Raddr: gopsnet.Addr{IP: remote, Port: remotePort},
+			Status: state, Type: kind, Pid: pid,
 		}
 		e, err := portableEnd(c)
 		if err != nil {
@@ -359,7 +373,8 @@ func FuzzPortableEnd(f *testing.F) {
 				t.Errorf("%+v: got %v", c, addr)
 			}
 		}
-		if !e.local.IsValid() || e.remote.IsValid() != (remotePort != 0) || (e.use == datagrams) != (kind != syscall.SOCK_STREAM) {
+		if !e.local.IsValid() || e.remote.IsValid() != (remotePort != 0) ||
+			(e.use == datagrams) != (kind != syscall.SOCK_STREAM) {
 			t.Errorf("%+v: got %+v", c, e)
 		}
 		tally([]end{e, e})

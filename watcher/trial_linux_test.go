@@ -14,7 +14,8 @@ import (
 func TestFastTry(t *testing.T) {
 	port := listen(t, "tcp4", "127.0.0.1:0")
 	got, err := Try(t.Context())
-	if owner := foundOurs(got.Snapshot, port); err != nil || owner != fmt.Sprintf("%d@127.0.0.1", os.Getpid()) || got.Snapshot.Source != wantSource() {
+	if owner := foundOurs(got.Snapshot, port); err != nil || owner != fmt.Sprintf("%d@127.0.0.1", os.Getpid()) ||
+		got.Snapshot.Source != wantSource() {
 		t.Errorf("found %q from %s, %v", owner, got.Snapshot.Source, err)
 	}
 	if got.First <= 0 || got.Again <= 0 {

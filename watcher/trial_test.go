@@ -46,7 +46,8 @@ func TestTry(t *testing.T) {
 					t.Errorf("%v, detour %v; want %v, %v", err, got.Detour, tt.want, detour)
 				}
 				if got.First != tt.first || got.Again != tt.again || len(got.Snapshot.Listeners) != tt.listeners {
-					t.Errorf("%d listeners after %v and %v; want %d, %v, %v", len(got.Snapshot.Listeners), got.First, got.Again, tt.listeners, tt.first, tt.again)
+					t.Errorf("%d listeners after %v and %v; want %d, %v, %v", len(got.Snapshot.Listeners), got.First,
+						got.Again, tt.listeners, tt.first, tt.again)
 				}
 				if scans != tt.scans {
 					t.Errorf("%d scans, want %d", scans, tt.scans)

@@ -185,7 +185,8 @@ func TestWalker(t *testing.T) {
 			so.state = 4
 			m.open(200, 6, so)
 		}, usual, false},
-		{"a socket comes", func(m *mac) { m.open(201, 5, listeningAt("[::1]:8080", 20)) }, "0@0.0.0.0:22! 200@127.0.0.1:3000 201@[::1]:8080 203@[::1]:9000", true},
+		{"a socket comes", func(m *mac) { m.open(201, 5, listeningAt("[::1]:8080", 20)) },
+			"0@0.0.0.0:22! 200@127.0.0.1:3000 201@[::1]:8080 203@[::1]:9000", true},
 		{"a socket goes", func(m *mac) { delete(m.files[200], 5) }, "0@0.0.0.0:22! 203@[::1]:9000", true},
 		{"its process ends", func(m *mac) { delete(m.files, 200) }, "0@0.0.0.0:22! 203@[::1]:9000", true},
 		{"another socket takes its place", func(m *mac) {
@@ -242,7 +243,8 @@ func TestWalkerShared(t *testing.T) {
 	w := m.walker()
 	expectSockets(t, w, "0@0.0.0.0:22! 150@127.0.0.1:3000 202@127.0.0.1:3000")
 	for pid, want := range map[int32]string{
-		150: "150@127.0.0.1:3000", 200: "200@127.0.0.1:3000", 201: "201@127.0.0.1:3000", walkerPID: "", 1: "", 98: "", 999: "",
+		150: "150@127.0.0.1:3000", 200: "200@127.0.0.1:3000", 201: "201@127.0.0.1:3000", walkerPID: "", 1: "", 98: "",
+		999: "",
 	} {
 		if sockets, err := w.list(t.Context(), pid); formatSockets(sockets) != want || err != nil {
 			t.Errorf("process %d: got %q, %v, want %q", pid, formatSockets(sockets), err, want)
@@ -351,7 +353,8 @@ func TestWalkerRaces(t *testing.T) {
 			"0@0.0.0.0:22!", "0@0.0.0.0:22!"},
 		{"a process ends after its files were listed", "socket 200 5", func(m *mac) { delete(m.files, 200) },
 			"0@0.0.0.0:22!", "0@0.0.0.0:22!"},
-		{"another user's socket goes", "processes", func(m *mac) { m.other = m.other[1:] }, "200@127.0.0.1:3000", "200@127.0.0.1:3000"},
+		{"another user's socket goes", "processes", func(m *mac) { m.other = m.other[1:] }, "200@127.0.0.1:3000",
+			"200@127.0.0.1:3000"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -377,12 +380,15 @@ func TestWalkerFails(t *testing.T) {
 		change func(*mac)
 		want   string // empty accepts any error
 	}{
-		{"no list of processes", func(m *mac) { m.fails["processes"] = broken }, "list TCP sockets: list processes: broken"},
+		{"no list of processes", func(m *mac) { m.fails["processes"] = broken },
+			"list TCP sockets: list processes: broken"},
 		{"a garbled list of processes", func(m *mac) { m.garbled["processes"] = true }, ""},
 		{"no files", func(m *mac) { m.fails["files"] = broken }, "list TCP sockets: files of process 200: broken"},
-		{"no files of one process", func(m *mac) { m.fails["files 200"] = broken }, "list TCP sockets: files of process 200: broken"},
+		{"no files of one process", func(m *mac) { m.fails["files 200"] = broken },
+			"list TCP sockets: files of process 200: broken"},
 		{"garbled files", func(m *mac) { m.garbled["files"] = true }, ""},
-		{"nothing about a socket", func(m *mac) { m.fails["socket"] = broken }, "list TCP sockets: file 5 of process 200: broken"},
+		{"nothing about a socket", func(m *mac) { m.fails["socket"] = broken },
+			"list TCP sockets: file 5 of process 200: broken"},
 		{"a garbled socket", func(m *mac) { m.garbled["socket"] = true }, ""},
 		{"another layout", func(m *mac) { m.fails["socket"] = syscall.ENOMEM }, ""},
 		{"a socket of no version", func(m *mac) {

@@ -59,7 +59,8 @@ func TestSnapshot(t *testing.T) {
 		}
 	}
 	holders := map[uint16][]owner.Process{
-		79: nil, 80: {{PID: 7, Start: 1}}, 90: {{}, {PID: 8, Start: 1}, {PID: 8, Start: 2}}, 100: {{PID: 7, Start: 1}}, 101: nil,
+		79: nil, 80: {{PID: 7, Start: 1}}, 90: {{}, {PID: 8, Start: 1}, {PID: 8, Start: 2}}, 100: {{PID: 7, Start: 1}},
+		101: nil,
 	}
 	for port, want := range holders {
 		if got := s.Holders(port); !slices.Equal(got, want) {

@@ -53,7 +53,8 @@ func (w world) enter(t *testing.T) (inside bool) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	cmd := roleCommand("world", string(text), "-test.run=^"+strings.ReplaceAll(t.Name(), "/", "$/^")+"$", "-test.v", "-test.timeout=3m")
+	cmd := roleCommand("world", string(text), "-test.run=^"+strings.ReplaceAll(t.Name(), "/", "$/^")+"$", "-test.v",
+		"-test.timeout=3m")
 	cmd.Path, cmd.Dir, cmd.Stderr = program, "/", nil
 	cmd.Env = append(cmd.Env, inWorld+"="+t.Name(), "GORACE=atexit_sleep_ms=0")
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL,

@@ -34,7 +34,7 @@ func (s openSocket) ip() (flags byte, addr [16]byte) {
 	return flags, addr
 }
 
-// aligned sets the alignment of a nested structure.
+// aligned marks the start of a nested structure with this alignment.
 type aligned int
 
 // reserved is a number of bytes for fields that are zero here.
@@ -102,8 +102,9 @@ func (s openSocket) inpcb() []byte {
 		uint64(0xa2), s.gen, uint32(0xa3), uint32(0xa4), // inp_ppcb, inp_gencnt, inp_flags, inp_flow
 		flags, uint8(64), uint8(6), // inp_vflag, inp_ip_ttl, inp_ip_p
 		[16]byte{}, addr, // inp_dependfaddr, inp_dependladdr
-		uint8(7),                                                // inp_depend4: inp4_ip_tos
-		aligned(4), uint8(8), uint32(9), uint16(10), uint16(11), // inp_depend6: inp6_hlim, inp6_cksum, inp6_ifindex, inp6_hops
+		uint8(7), // inp_depend4: inp4_ip_tos
+		// inp_depend6: inp6_hlim, inp6_cksum, inp6_ifindex, inp6_hops
+		aligned(4), uint8(8), uint32(9), uint16(10), uint16(11),
 		uint32(0xa5), uint32(0xa6), // inp_flowhash, inp_flags2
 	))
 }
@@ -112,10 +113,12 @@ func (s openSocket) inpcb() []byte {
 func (s openSocket) socket(macOS12 bool) []byte {
 	fields := []any{
 		uint32(0), uint32(xsoSocket), uint64(0xb1), // xso_len, xso_kind, xso_so
-		uint16(1), uint32(2), uint16(0xb2), uint16(0xb3), uint64(0xb4), // so_type, so_options, so_linger, so_state, so_pcb
+		// so_type, so_options, so_linger, so_state, so_pcb
+		uint16(1), uint32(2), uint16(0xb2), uint16(0xb3), uint64(0xb4),
 		uint32(6), uint32(30), // xso_protocol, xso_family
 		uint16(0), uint16(0), uint16(128), uint16(0), uint16(0), // so_qlen, so_incqlen, so_qlimit, so_timeo, so_error
-		uint32(0xb5), uint32(0xb6), s.uid, uint32(s.user), uint32(0xb7), // so_pgid, so_oobmark, so_uid, so_last_pid, so_e_pid
+		// so_pgid, so_oobmark, so_uid, so_last_pid, so_e_pid
+		uint32(0xb5), uint32(0xb6), s.uid, uint32(s.user), uint32(0xb7),
 	}
 	if !macOS12 {
 		// so_gencnt, so_flags, so_flags1, so_usecount, so_retaincnt, xso_filter_flags
@@ -124,7 +127,7 @@ func (s openSocket) socket(macOS12 bool) []byte {
 	return record(structure(4, fields...))
 }
 
-// buffer is struct xsockbuf_n. A connection without a socket has no kind.
+// buffer is struct xsockbuf_n. A connection that outlives its socket has one without a kind.
 func buffer(kind uint32) []byte { return record(structure(4, uint32(0), kind, reserved(24))) }
 
 // tcpcb is struct xtcpcb_n: xt_len, xt_kind, t_segq, t_dupacks, t_timer of four, t_state, t_flags and so on.
@@ -165,11 +168,15 @@ func withheld() []byte { return append(xinpgen(89, 1000), xinpgen(89, 1000)...) 
 func (s openSocket) info() []byte {
 	flags, addr := s.ip()
 	return structure(8,
-		uint32(3), uint32(0), uint64(0), uint32(2), uint32(0), // pfi: fi_openflags, fi_status, fi_offset, fi_type, fi_guardflags
-		uint32(0), uint16(0), uint16(0), uint64(0), uint32(0), uint32(0), // soi_stat: vst_dev, _mode, _nlink, _ino, _uid, _gid
+		// pfi: fi_openflags, fi_status, fi_offset, fi_type, fi_guardflags
+		uint32(3), uint32(0), uint64(0), uint32(2), uint32(0),
+		// soi_stat: vst_dev, _mode, _nlink, _ino, _uid, _gid
+		uint32(0), uint16(0), uint16(0), uint64(0), uint32(0), uint32(0),
 		reserved(8*8), uint64(0), uint64(0), // 4 times of 2 fields each, vst_size, vst_blocks
-		uint32(0), uint32(0), uint32(0), uint32(0), uint64(0), uint64(0), // vst_blksize, vst_flags, vst_gen, vst_rdev, vst_qspare
-		uint64(0xe1), uint64(0xe2), uint32(1), uint32(6), uint32(30), // soi_so, soi_pcb, soi_type, soi_protocol, soi_family
+		// vst_blksize, vst_flags, vst_gen, vst_rdev, vst_qspare
+		uint32(0), uint32(0), uint32(0), uint32(0), uint64(0), uint64(0),
+		// soi_so, soi_pcb, soi_type, soi_protocol, soi_family
+		uint64(0xe1), uint64(0xe2), uint32(1), uint32(6), uint32(30),
 		// soi_options, soi_linger, soi_state, soi_qlen, soi_incqlen, soi_qlimit, soi_timeo, soi_error, soi_oobmark
 		uint16(0xe3), uint16(0), uint16(0), uint16(0), uint16(0), uint16(128), uint16(0), uint16(0), uint32(0),
 		reserved(24), reserved(24), // soi_rcv, soi_snd
