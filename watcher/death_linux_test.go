@@ -90,7 +90,7 @@ func TestRunDeaths(t *testing.T) {
 		<-reaped
 	}
 	slices.Sort(took)
-	t.Logf("of %d deaths half are reported within %v, all within %v", deaths, took[deaths/2], took[deaths-1])
+	t.Logf("%d deaths: half were reported within %v, all within %v", deaths, took[deaths/2], took[deaths-1])
 	if unknown > 0 {
 		t.Errorf("the cause of %d deaths is unknown", unknown)
 	}

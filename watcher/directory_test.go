@@ -18,10 +18,10 @@ func TestDirectory(t *testing.T) {
 		{"a forwarder's",
 			serves(3000, 1, forwarder, runs("/usr/bin/docker-proxy", "/root"), publishes(engine.Container{ID: "a"})),
 			""},
-		{"that of a process in a container", serves(3000, 1, inContainer, runs("/usr/bin/node", "/app")), ""},
-		{"that of one that holds the sockets of several projects",
+		{"a process in a container", serves(3000, 1, inContainer, runs("/usr/bin/node", "/app")), ""},
+		{"a holder of sockets for several projects",
 			serves(3000, 1, holdsSockets, runs("/usr/bin/node", shop.Dir)), ""},
-		{"that of one that holds the sockets of one project",
+		{"a holder of sockets for one project",
 			serves(3000, 1, holdsSockets, in(shop), runs("/usr/bin/node", "/")), shop.Dir},
 	} {
 		if got := c.l.Directory(); got != c.want {

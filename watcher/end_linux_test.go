@@ -317,7 +317,7 @@ func TestPartners(t *testing.T) {
 		}
 		for _, p := range owners {
 			if p.Gone() || p.Name != "python3" {
-				t.Errorf("%+v is an owner of %d", p, len(owners))
+				t.Errorf("%+v is the wrong owner, one of %d", p, len(owners))
 			}
 		}
 		if want > 0 {

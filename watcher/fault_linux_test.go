@@ -122,7 +122,7 @@ func TestFaultMidRun(t *testing.T) {
 			l.until("the owners are out of sight", true,
 				func() bool { return slices.Equal(owners(), []int32{0}) || slices.Equal(owners(), []int32{0, 0}) })
 			if l.last.Err != nil {
-				t.Errorf("the list is said to be old: %v", l.last.Err)
+				t.Errorf("the list is stale: %v", l.last.Err)
 			}
 			uncover()
 			l.until("the owners are seen again", true, here("sock_diag"))
@@ -141,7 +141,7 @@ func TestFaultMidRun(t *testing.T) {
 				t.Errorf("Try returned the detour %v, %v", got.Detour, err)
 			}
 			uncover = cover(t)
-			l.until("the list is said to be old", true, func() bool { return l.last.Err != nil })
+			l.until("the list is stale", true, func() bool { return l.last.Err != nil })
 			if !slices.Equal(owners(), all) {
 				t.Errorf("the old list has the owners %v", owners())
 			}
@@ -167,7 +167,7 @@ func TestFaultAnswers(t *testing.T) {
 			if err := refuse(unix.SYS_RECVFROM, 3, unix.MSG_TRUNC, uint32(errno)); err != nil {
 				t.Fatal(err)
 			}
-			l.until("the list is said to be old", true, func() bool { return l.last.Err != nil })
+			l.until("the list is stale", true, func() bool { return l.last.Err != nil })
 			for end := time.Now().Add(time.Second); l.read(end); {
 			}
 			if got, want := found(l.last.Snapshot, port), fmt.Sprintf("%d@127.0.0.1", os.Getpid()); got != want ||
@@ -203,10 +203,10 @@ func TestFaultNoFiles(t *testing.T) {
 				stays.tell("close b")
 				goes.kill()
 				if source != "sock_diag" {
-					l.until("the list is said to be old", true, func() bool { return owner.OutOfFiles(l.last.Err) })
+					l.until("the list is stale", true, func() bool { return owner.OutOfFiles(l.last.Err) })
 					return
 				}
-				l.until("what opens and closes is told", true, func() bool {
+				l.until("the events have come", true, func() bool {
 					return l.events[Opened] == 1 && l.events[Closed] >= 1 && l.last.Err == nil
 				})
 			})
@@ -219,7 +219,7 @@ func TestFaultNoFiles(t *testing.T) {
 			// One server has ended. The other one has closed one of its two ports, perhaps its head. Without an owner
 			// the new port looks like a server.
 			if l.events[Opened] > 1 || l.events[Closed] < 1 || l.events[Closed] > 2 {
-				t.Errorf("%v is told", l.events)
+				t.Errorf("got the events %v", l.events)
 			}
 		})
 	}

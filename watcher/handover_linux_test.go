@@ -83,7 +83,7 @@ func TestHandOver(t *testing.T) {
 		t.Logf("%5d × %s", total.Scenes[scene], scene)
 	}
 	if total.Rounds < rounds/stages*stages || total.Reused < rounds/4 || total.Ended < rounds/10 {
-		t.Errorf("of %d rounds only %d were played, %d of them with a reused PID, and %d victims ended", rounds,
+		t.Errorf("want %d rounds: played %d, %d with a reused PID, and ended %d victims", rounds,
 			total.Rounds, total.Reused, total.Ended)
 	}
 	for i, wrong := range total.Wrong {

@@ -49,7 +49,7 @@ func TestSameServer(t *testing.T) {
 		{"on another port", serves(80, 1), serves(81, 1), false, false},
 		{"a service of another user", serves(80, 1, managed), serves(80, 2, managed), true, false},
 		{"owners that are not known", serves(80, 0, unknown), serves(80, 0, unknown), false, false},
-		{"an owner of which nothing is known", serves(80, 1, named("")), serves(80, 2, named("")), false, false},
+		{"an owner without facts", serves(80, 1, named("")), serves(80, 2, named("")), false, false},
 		{"an owner that is hidden now", serves(80, 1), serves(80, 0, hidden), false, false},
 		{"a service, in a new container", serves(80, 1, forwarder, publishes(web)),
 			serves(80, 2, forwarder, publishes(again)), true, false},

@@ -287,7 +287,7 @@ func TestServers(t *testing.T) {
 			[]Listener{serves(80, 1, forwarder, untold, at("0.0.0.0")), serves(80, 2, forwarder, untold, at("::"))},
 			[]string{"80 container (docker-proxy) (exposed)"}},
 		{"an engine's own port", []Listener{serves(2375, 1, forwarder, named("dockerd"))}, []string{"2375 dockerd"}},
-		{"one forwarder of what no engine knows",
+		{"one forwarder of ports that no engine knows",
 			[]Listener{serves(3000, 1, forwarder, named("wslrelay")), serves(5173, 1, forwarder, named("wslrelay"))},
 			[]string{"3000 container or VM (wslrelay)", "5173 container or VM (wslrelay)"}},
 		{"the project's own binary", []Listener{serves(8080, 1, in(shop), named("shop"))}, []string{"8080 shop"}},

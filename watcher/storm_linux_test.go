@@ -208,8 +208,8 @@ func TestStormBomb(t *testing.T) {
 	l := keepLog(t, &Watcher{Interval: 100 * time.Millisecond}, port)
 	bomb := run(t, roleCommand("bomb", "300", "200"))
 	began, atRest := time.Now(), cpuTime()
-	l.until("looking is said to be expensive", false, func() bool { return l.last.Slow > 0 })
-	t.Logf("after %v, %d updates and %v, it looks every %v", time.Since(began), l.count, l.events, l.last.Slow)
+	l.until("scans count as expensive", false, func() bool { return l.last.Slow > 0 })
+	t.Logf("after %v, %d updates and %v, it scans every %v", time.Since(began), l.count, l.events, l.last.Slow)
 
 	const span = 8 * time.Second
 	// The rest of the budget may be spent first.

@@ -58,7 +58,7 @@ func TestTrafficQueue(t *testing.T) {
 				// The queue is full: new clients get no answer.
 				if client, err := net.DialTimeout("tcp", address, 50*time.Millisecond); err == nil {
 					client.Close()
-					t.Errorf("a listener with a backlog of %d answered more than that plus one", backlog)
+					t.Errorf("a listener with the backlog %d answered more clients than its backlog plus one", backlog)
 				}
 				accepted, _, err := unix.Accept4(int(file.Fd()), unix.SOCK_CLOEXEC)
 				if err != nil {
