@@ -18,7 +18,7 @@ func TestChain(t *testing.T) {
 	}
 	child := p
 	for i, a := range chain {
-		v, err := look(child.PID)
+		v, err := readVitals(child.PID)
 		if err != nil || v.parent != a.PID {
 			t.Errorf("%d. is process %d, and not the parent of process %d, which is %d (%v)", i, a.PID, child.PID, v.parent, err)
 		}

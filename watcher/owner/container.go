@@ -27,7 +27,7 @@ func containerIn(cgroups []byte) string {
 
 // apartOf returns the ID of the container that a process runs in, and whether its directories have other names than those that this
 // program knows.
-func apartOf(pid int32) (container string, apart bool, err error) {
+func isolationOf(pid int32) (container string, isolated bool, err error) {
 	container, err = containerOf(pid)
 	return container, container != "" || ownRoot(pid), err
 }

@@ -120,7 +120,7 @@ func (m member) background(own Tool, projectDir string) bool {
 			return false
 		}
 		// The person's own program may be installed in an environment of the project.
-		return lastPackages(path) >= 0 || scriptExtension(file) == "" && programDir(path) && !lies(file, projectDir)
+		return lastPackages(path) >= 0 || scriptExtension(file) == "" && programDir(path) && !isInside(file, projectDir)
 	}
 	return false
 }

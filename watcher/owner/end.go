@@ -104,22 +104,22 @@ func End(ctx context.Context, g Group, force bool, wait time.Duration, holders f
 	if !force && !CanStop() {
 		return Result{Outcome: Refused, Reason: "this system can only kill"}
 	}
-	var held []pinned
+	var pins []pinned
 	defer func() {
-		for _, t := range held {
+		for _, t := range pins {
 			t.pin.Release() // only gives the handle back
 		}
 	}()
 	for _, p := range g.all() {
-		pin, result, ok := aim(ctx, p)
+		pin, result, ok := pinTarget(ctx, p)
 		switch {
 		case ok:
-			held = append(held, pinned{p, pin})
+			pins = append(pins, pinned{p, pin})
 		case result.Outcome != AlreadyGone:
 			return result
 		}
 	}
-	if len(held) == 0 {
+	if len(pins) == 0 {
 		return Result{Outcome: AlreadyGone}
 	}
 	before, err := holders(ctx)
@@ -130,10 +130,10 @@ func End(ctx context.Context, g Group, force bool, wait time.Duration, holders f
 	case err != nil:
 		return Result{Err: fmt.Errorf("see who holds the port: %w", err)}
 	}
-	if force && held[0].Is(g.Master) {
-		held = append(held, successors(ctx, g, before)...)
+	if force && pins[0].Is(g.Master) {
+		pins = append(pins, successors(ctx, g, before)...)
 	}
-	targets := present(ctx, held, g.Master, before)
+	targets := present(ctx, pins, g.Master, before)
 	if len(targets) == 0 {
 		return Result{Outcome: AlreadyGone}
 	}
@@ -178,16 +178,16 @@ type pinned struct {
 }
 
 // successors pins the children of a group's master that hold the port, run its program and are not of the group yet.
-func successors(ctx context.Context, g Group, holders []Process) (held []pinned) {
+func successors(ctx context.Context, g Group, holders []Process) (pins []pinned) {
 	for _, p := range holders {
 		if slices.ContainsFunc(g.Workers, p.Is) || !IsWorker(ctx, p, g.Master) {
 			continue
 		}
-		if pin, _, ok := aim(ctx, p); ok {
-			held = append(held, pinned{p, pin})
+		if pin, _, ok := pinTarget(ctx, p); ok {
+			pins = append(pins, pinned{p, pin})
 		}
 	}
-	return held
+	return pins
 }
 
 // present returns those of a group that are still what they were, and hold the port or are the master. There are none if no worker is
@@ -239,7 +239,7 @@ func Descends(p, from Process) bool {
 }
 
 // aim pins p and returns the pin, or why p is not to be signalled.
-func aim(ctx context.Context, p Process) (*os.Process, Result, bool) {
+func pinTarget(ctx context.Context, p Process) (*os.Process, Result, bool) {
 	if !p.Known() {
 		return nil, Result{Outcome: Refused, Reason: "its process is unknown"}, false
 	}
@@ -307,15 +307,15 @@ func watch(ctx context.Context, group []Process, out []pinned, before []Process,
 		case <-tick.C:
 		}
 		alive := living(group)
-		gone := len(alive) == 0
-		if !gone && time.Since(scanned) < pause {
+		ended := len(alive) == 0
+		if !ended && time.Since(scanned) < pause {
 			continue
 		}
 		now, err := holders(ctx)
 		scanned = time.Now()
 		r := Judge(group, before, now).with(alive)
 		if err != nil && !errors.As(err, new(Refusal)) {
-			r = Result{Outcome: Unclear, Err: fmt.Errorf("see who holds the port: %w", err), Ended: gone}
+			r = Result{Outcome: Unclear, Err: fmt.Errorf("see who holds the port: %w", err), Ended: ended}
 		}
 		if r.Outcome == StillRunning && group[0].Gone() && len(out) > 0 {
 			signalAll(slices.DeleteFunc(slices.Clone(out), func(t pinned) bool { return !slices.ContainsFunc(now, t.Is) }), syscall.SIGTERM)
@@ -323,7 +323,7 @@ func watch(ctx context.Context, group []Process, out []pinned, before []Process,
 		}
 		again := r.Outcome == last.Outcome && slices.EqualFunc(r.Left, last.Left, Process.Is)
 		switch {
-		case gone && (r.Outcome == Freed || r.Outcome == Shared), r.letGo() && again:
+		case ended && (r.Outcome == Freed || r.Outcome == Shared), r.letGo() && again:
 			return r
 		case r.letGo():
 			pause = 100 * time.Millisecond

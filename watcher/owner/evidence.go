@@ -21,7 +21,7 @@ func (m *member) inspect() {
 	c := m.commands[len(m.commands)-1]
 	file := absolute(m.dir, c.file)
 	switch {
-	case m.apart:
+	case m.isolated:
 	case c.module:
 		if ownModule(m.dir, c.file) { // which Python finds before an installed one
 			m.commands[len(m.commands)-1].name = "./" + c.name
@@ -98,7 +98,7 @@ func holdsFile(dir string, paths ...string) bool {
 // disown gives a program of the person's own that has a tool's name the name of a file: "./air". It is one if it lies
 // in the project, and was built there or is a tool that is not kept there. A server may be kept there: a database that
 // somebody unpacked.
-func (m *member) disown(p Project) {
+func (m *member) markOwnProgram(p Project) {
 	c := &m.commands[0]
 	known := isTool(c.name) || supervisors[c.name]
 	if !known || c.lang != native || c.name != programName(m.exe) || p.Dir == "" {

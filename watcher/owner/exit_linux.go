@@ -14,7 +14,7 @@ type stage int
 const (
 	running stage = iota
 	zombie        // its parent has not reaped it yet
-	settled       // nothing more will be told
+	final         // nothing more will be told
 )
 
 // exitOf asks a pidfd how its process ended. That is told from when the parent has reaped it on, to any user, as long as the
@@ -44,11 +44,11 @@ func pidfdInfo(pidfd int) (unix.PidfdInfo, error) {
 func readExit(info unix.PidfdInfo, err error) (Exit, stage) {
 	switch {
 	case err != nil:
-		return Exit{}, settled
+		return Exit{}, final
 	case info.Mask&unix.PIDFD_INFO_EXIT == 0:
 		return Exit{}, zombie
 	}
-	return decodeStatus(syscall.WaitStatus(info.Exit_code)), settled
+	return decodeStatus(syscall.WaitStatus(info.Exit_code)), final
 }
 
 // decodeStatus reads a status as wait(2) returns it.

@@ -104,46 +104,46 @@ const (
 const tellTime = time.Second
 
 // tellers keeps what hangs from taking all threads; its room counts for the whole program.
-var tellers = newGuard(4)
+var tellGuard = newGuard(4)
 
 // Tell finds out the facts about p. It reads files of p and its ancestors, of the directory that p works in and those above, and
 // takes a second at most: a dead network file system can hold it. Then it returns false, as it does for OutOfFiles, and should be asked
 // again later. There are no facts about a process that has ended.
 func Tell(ctx context.Context, p Process) (Facts, bool) {
-	type told struct {
+	type answer struct {
 		Facts
 		sure bool
 	}
-	t, ok := guarded(ctx, tellers, tellTime, func(ctx context.Context) told {
+	t, ok := guarded(ctx, tellGuard, tellTime, func(ctx context.Context) answer {
 		f, sure := tell(ctx, p)
-		return told{f, sure}
+		return answer{f, sure}
 	})
 	return t.Facts, ok && t.sure
 }
 
 func tell(ctx context.Context, p Process) (f Facts, sure bool) {
-	container, apart, err := apartOf(p.PID)
+	container, isolated, err := isolationOf(p.PID)
 	if err != nil {
 		return Facts{}, false
 	}
-	if apart {
+	if isolated {
 		p.Dir = sharedDir(p.PID)
 	}
-	line, err := lineage(ctx, p, apart)
+	line, err := lineage(ctx, p, isolated)
 	if len(line) == 0 || OutOfFiles(err) {
 		return Facts{}, !OutOfFiles(err)
 	}
 	homes := homeDirs()
 	f = Facts{Container: container, Project: project(ctx, p.Dir, homes...), Manager: manager(ctx, p)}
-	if !apart {
+	if !isolated {
 		f.Command = restartCommand(line[0], p.Dir)
 	}
 	for i := range line {
-		line[i].disown(f.Project)
+		line[i].markOwnProgram(f.Project)
 	}
 	own := line[0].tool()
 	f.Tool = toolOf(line, f.Project.Dir)
-	f.Inherited, f.Helper, f.Debugger = f.Tool != own, own.Kind == Helper || own.Kind == Daemon, waits(line[0].args)
+	f.Inherited, f.Helper, f.Debugger = f.Tool != own, own.Kind == Helper || own.Kind == Daemon, findDebugger(line[0].args)
 	f.Background = line[0].background(own, f.Project.Dir)
 	f.Named = portsNamed(line[0].args)
 	if f.Inherited {

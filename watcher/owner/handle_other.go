@@ -9,7 +9,7 @@ type Handle struct{}
 func Grip(Process) Handle { return Handle{} }
 
 // Exit is described in handle_windows.go.
-func (Handle) Exit() (exit Exit, settled bool) { return Exit{}, true }
+func (Handle) Exit() (exit Exit, final bool) { return Exit{}, true }
 
 // Close is described in handle_windows.go.
 func (Handle) Close() {}

@@ -22,7 +22,7 @@ func Grip(p Process) Handle {
 }
 
 // Exit returns how the process ended. It is settled when nothing more will be told: for a process that runs it is not.
-func (h Handle) Exit() (exit Exit, settled bool) {
+func (h Handle) Exit() (exit Exit, final bool) {
 	if h == (Handle{}) {
 		return Exit{}, true
 	}

@@ -73,6 +73,6 @@ func (m member) orphaned() bool {
 	if m.parent <= 1 {
 		return m.parent == 1
 	}
-	parent, err := look(m.parent)
+	parent, err := readVitals(m.parent)
 	return err == nil && managers[parent.name]
 }

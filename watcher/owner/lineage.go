@@ -18,7 +18,7 @@ type member struct {
 	// commands are what args hold, the outermost first; there is at least one.
 	commands []command
 	file     string // the script, the archive or else the program that it runs
-	apart    bool   // it is in a container or a sandbox: the names of its files mean nothing here
+	isolated bool   // it is in a container or a sandbox: the names of its files mean nothing here
 }
 
 // What is read of a command line. It may be 2 MB, and a program may write over its own.
@@ -34,7 +34,7 @@ const maxLineage = 1 + len(Facts{}.Ancestors)
 // shell that somebody types into, a terminal, a desktop session, a service manager, another user's process. It is empty when p
 // has ended. The error tells what kept it from going on; that an ancestor has ended is one. Apart says that p is in a container or a
 // sandbox. Its ancestors count as in there, too: what starts containers is none of the lineage.
-func lineage(ctx context.Context, p Process, apart bool) ([]member, error) {
+func lineage(ctx context.Context, p Process, isolated bool) ([]member, error) {
 	m, err := readMember(ctx, p.PID)
 	if err != nil || m.Start != p.Start {
 		return nil, err
@@ -44,7 +44,7 @@ func lineage(ctx context.Context, p Process, apart bool) ([]member, error) {
 	}
 	line := make([]member, 0, maxLineage)
 	for {
-		if m.apart = apart; apart {
+		if m.isolated = isolated; isolated {
 			m.dir = p.Dir
 		}
 		m.inspect()
@@ -54,7 +54,7 @@ func lineage(ctx context.Context, p Process, apart bool) ([]member, error) {
 		}
 		parent, err := readMember(ctx, m.parent)
 		// Windows keeps the PID of a parent that has ended: see Parent.
-		if err != nil || parent.Start > m.Start || parent.user != m.user || parent.starts() {
+		if err != nil || parent.Start > m.Start || parent.user != m.user || parent.isStarter() {
 			return line, err
 		}
 		m = parent
@@ -73,7 +73,7 @@ func newMember(m member) member {
 }
 
 // starts reports whether people or the system start programs from m, so that nothing above it belongs to them.
-func (m member) starts() bool {
+func (m member) isStarter() bool {
 	if m.PID == 1 || starters[strings.ToLower(m.name)] || starters[programName(m.exe)] || managers[m.name] {
 		return true
 	}
@@ -141,7 +141,7 @@ const maxChain = 16
 // a terminal, a remote login, a desktop, a service manager, a container's shim. It is empty when p has ended or no more can be seen,
 // and takes a second at most.
 func Chain(ctx context.Context, p Process) []Ancestor {
-	chain, _ := guarded(ctx, tellers, tellTime, func(ctx context.Context) []Ancestor { return chain(ctx, p) })
+	chain, _ := guarded(ctx, tellGuard, tellTime, func(ctx context.Context) []Ancestor { return chain(ctx, p) })
 	return chain
 }
 
@@ -161,7 +161,7 @@ func chain(ctx context.Context, p Process) []Ancestor {
 			name = lastElement(parent.exe)
 		}
 		chain = append(chain, Ancestor{parent.ID, name})
-		if parent.starts() && !parent.isShell(programName(parent.exe)) {
+		if parent.isStarter() && !parent.isShell(programName(parent.exe)) {
 			break
 		}
 		child = parent

@@ -15,7 +15,7 @@ func children(int32) []int32 { return nil }
 
 // readMember is described in lineage_linux.go.
 func readMember(ctx context.Context, pid int32) (member, error) {
-	v, err := look(pid)
+	v, err := readVitals(pid)
 	if err != nil {
 		return member{}, err
 	}
@@ -28,7 +28,7 @@ func readMember(ctx context.Context, pid int32) (member, error) {
 	}
 	m.dir, _ = ps.CwdWithContext(ctx)
 	m.exe, m.args = readArgs(ctx, ps)
-	if again, err := look(pid); err != nil || again.start != v.start {
+	if again, err := readVitals(pid); err != nil || again.start != v.start {
 		return member{}, fmt.Errorf("process %d: it was replaced meanwhile: %w", pid, os.ErrProcessDone)
 	}
 	return newMember(m), nil

@@ -87,14 +87,14 @@ func TestStarts(t *testing.T) {
 	}
 	for _, tt := range tests {
 		m := newMember(member{ID: ID{PID: 2}, args: toolLine{line: tt.line}.args(), exe: tt.exe, name: tt.name})
-		if got := m.starts(); got != tt.want {
+		if got := m.isStarter(); got != tt.want {
 			t.Errorf("%s (%s): got %v", tt.line, tt.name, got)
 		}
 	}
-	if m := newMember(member{ID: ID{PID: 2}, exe: "/usr/bin/bash", name: "bash"}); !m.starts() {
+	if m := newMember(member{ID: ID{PID: 2}, exe: "/usr/bin/bash", name: "bash"}); !m.isStarter() {
 		t.Error("a shell without arguments does not count")
 	}
-	if m := newMember(member{ID: ID{PID: 1}, name: "x"}); !m.starts() {
+	if m := newMember(member{ID: ID{PID: 1}, name: "x"}); !m.isStarter() {
 		t.Error("the first process does not count")
 	}
 	if !starters["gnome-session-b"] || starters[""] || starters[strings.Repeat("x", 15)] {

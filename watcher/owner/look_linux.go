@@ -17,9 +17,9 @@ import (
 //
 // On Linux start is field 22 of /proc/PID/stat, in clock ticks since boot: exact, and untouched by changes of the clock.
 // Elsewhere it is the creation time that the kernel keeps for the process, on Windows in units of 100 ns and on macOS in milliseconds.
-func look(pid int32) (vitals, error) {
+func readVitals(pid int32) (vitals, error) {
 	stat, err := os.ReadFile("/proc/" + strconv.Itoa(int(pid)) + "/stat")
-	if errors.Is(err, fs.ErrNotExist) && withheld(pid) {
+	if errors.Is(err, fs.ErrNotExist) && mayBeHidden(pid) {
 		return vitals{}, fmt.Errorf("look at process %d: it is hidden: %w", pid, fs.ErrPermission)
 	}
 	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ESRCH) {
@@ -37,7 +37,7 @@ func look(pid int32) (vitals, error) {
 
 // withheld reports whether a process that is not in /proc may be there all the same: /proc may not be mounted any more, or with
 // hidepid=2 (proc(5)) since somebody looked last, or the process may be another user's by now.
-func withheld(pid int32) bool {
+func mayBeHidden(pid int32) bool {
 	if _, err := os.Lstat("/proc/self"); err != nil {
 		return true // it says nothing about anybody
 	}
@@ -53,7 +53,7 @@ const ticks = 100
 
 // outlast reports whether a process that begins now could have the same start. If so, it returns when that is over. On Linux that
 // is the rest of a clock tick; elsewhere start is so exact that no PID is used twice within it.
-func outlast(start uint64) bool {
+func waitForNextTick(start uint64) bool {
 	const tick = uint64(time.Second / ticks)
 	var now unix.Timespec
 	// The clock that start was read from, in the time namespace of this process like start itself (time_namespaces(7)).

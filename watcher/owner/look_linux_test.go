@@ -72,11 +72,11 @@ func FuzzParseStat(f *testing.F) {
 }
 
 func TestLook(t *testing.T) {
-	v, err := look(int32(os.Getpid()))
+	v, err := readVitals(int32(os.Getpid()))
 	if err != nil || v.ended || int(v.parent) != os.Getppid() || v.start == 0 {
 		t.Errorf("this process: %+v, %v, want the parent %d", v, err, os.Getppid())
 	}
-	if v, err := look(math.MaxInt32); !errors.Is(err, os.ErrProcessDone) { // above any limit for PIDs
+	if v, err := readVitals(math.MaxInt32); !errors.Is(err, os.ErrProcessDone) { // above any limit for PIDs
 		t.Errorf("no process: %+v, %v, want %v", v, err, os.ErrProcessDone)
 	}
 }
@@ -89,7 +89,7 @@ func TestIdentifyForGood(t *testing.T) {
 			t.Fatal(err)
 		}
 		p, err := Identify(int32(cmd.Process.Pid))
-		again := outlast(p.Start)
+		again := waitForNextTick(p.Start)
 		cmd.Process.Kill()
 		cmd.Wait()
 		if err != nil || again {

@@ -10,7 +10,7 @@ import (
 )
 
 // look is described in look_linux.go.
-func look(pid int32) (vitals, error) {
+func readVitals(pid int32) (vitals, error) {
 	if exists, err := process.PidExists(pid); err == nil && !exists {
 		return vitals{}, fmt.Errorf("process %d: %w", pid, os.ErrProcessDone)
 	}
@@ -24,4 +24,4 @@ func look(pid int32) (vitals, error) {
 }
 
 // outlast is described in look_linux.go.
-func outlast(uint64) bool { return false }
+func waitForNextTick(uint64) bool { return false }

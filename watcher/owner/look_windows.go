@@ -11,7 +11,7 @@ import (
 
 // look is described in look_linux.go. All is read through one handle, so it is of one process, and start is exact to 100 ns. A
 // process that has ended is there for as long as somebody holds a handle to it.
-func look(pid int32) (vitals, error) {
+func readVitals(pid int32) (vitals, error) {
 	const access = windows.PROCESS_QUERY_LIMITED_INFORMATION | windows.SYNCHRONIZE
 	h, err := windows.OpenProcess(access, false, uint32(pid))
 	if errors.Is(err, windows.ERROR_INVALID_PARAMETER) {
@@ -42,4 +42,4 @@ func look(pid int32) (vitals, error) {
 }
 
 // outlast is described in look_linux.go.
-func outlast(uint64) bool { return false }
+func waitForNextTick(uint64) bool { return false }

@@ -83,13 +83,13 @@ var launchingServices = map[string]bool{
 // something wanted to talk to, or that a desktop started for this user (systemd.io/DESKTOP_ENVIRONMENTS).
 var (
 	transient = regexp.MustCompile(`^run-(u[0-9]+|r[0-9a-f]{32}|p[0-9]+-i[0-9]+)\.service$`)
-	opened    = regexp.MustCompile(`^(dbus-:.*|app-.*@.*)\.service$`)
+	onDemand  = regexp.MustCompile(`^(dbus-:.*|app-.*@.*)\.service$`)
 )
 
 // launches reports whether m starts programs without being there for them.
 func launches(m Manager) bool {
 	name, _, _ := strings.Cut(strings.TrimSuffix(m.Name, ".service"), "@")
-	return launchingServices[name] || transient.MatchString(m.Name) || !m.System && opened.MatchString(m.Name)
+	return launchingServices[name] || transient.MatchString(m.Name) || !m.System && onDemand.MatchString(m.Name)
 }
 
 // jobLabel returns the label of the launchd job that runs as this process, or nothing. Jobs is what "launchctl list" prints: a

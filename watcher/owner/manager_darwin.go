@@ -11,7 +11,7 @@ import (
 
 // manager is described in manager_linux.go. It starts launchctl, for processes of launchd alone.
 func manager(ctx context.Context, p Process) Manager {
-	if v, err := look(p.PID); !p.Known() || err != nil || v.start != p.Start || v.parent != 1 {
+	if v, err := readVitals(p.PID); !p.Known() || err != nil || v.start != p.Start || v.parent != 1 {
 		return Manager{}
 	}
 	m := Manager{Name: jobLabel(launchdJobs(ctx), p.PID), System: os.Geteuid() == 0}

@@ -52,7 +52,7 @@ func (p Process) Gone() bool {
 	if !p.Known() {
 		return false
 	}
-	v, err := look(p.PID)
+	v, err := readVitals(p.PID)
 	if err != nil {
 		return errors.Is(err, os.ErrProcessDone)
 	}
@@ -74,11 +74,11 @@ type vitals struct {
 // followed by another with its PID, Identify waits until that time is over, 10 ms at most.
 func Identify(pid int32) (Process, error) {
 	for range identifyTries {
-		v, err := look(pid)
+		v, err := readVitals(pid)
 		if err != nil {
 			return Process{}, err
 		}
-		if !outlast(v.start) {
+		if !waitForNextTick(v.start) {
 			return Process{PID: pid, Start: v.start}, nil
 		}
 	}
@@ -92,11 +92,11 @@ const identifyTries = 5
 // the PID of a parent that has ended; a process that started after p is not the parent but has its PID. A service manager does
 // not count as a parent: it passes sockets on to the servers that it starts, and they are the servers' then.
 func Parent(p Process) (Process, bool) {
-	v, err := look(p.PID)
+	v, err := readVitals(p.PID)
 	if err != nil || v.start != p.Start || v.parent <= 0 {
 		return Process{}, false
 	}
-	parent, err := look(v.parent)
+	parent, err := readVitals(v.parent)
 	if err != nil || parent.start > p.Start || v.parent == 1 || managers[parent.name] {
 		return Process{}, false
 	}
@@ -121,9 +121,9 @@ func Read(ctx context.Context, pid int32) (Process, error) {
 	}
 	// A literal rather than process.NewProcess, which leaves a pidfd open until the garbage collector runs.
 	ps := &process.Process{Pid: pid}
-	var untold []error
+	var errs []error
 	name, err := ps.NameWithContext(ctx)
-	if untold = append(untold, err); err == nil {
+	if errs = append(errs, err); err == nil {
 		p.Name = strings.TrimSuffix(name, ".exe")
 	}
 	p.Exe, _ = ps.ExeWithContext(ctx) // not readable for other users' processes; then only the name counts
@@ -134,25 +134,25 @@ func Read(ctx context.Context, pid int32) (Process, error) {
 		args, _ := ps.CmdlineSliceWithContext(ctx)
 		p.Name = untitled(p.Name, args, p.Exe)
 	}
-	_, apart, err := apartOf(pid)
-	untold = append(untold, err)
-	if dir, err := ps.CwdWithContext(ctx); err == nil && dir != "" && !apart {
+	_, isolated, err := isolationOf(pid)
+	errs = append(errs, err)
+	if dir, err := ps.CwdWithContext(ctx); err == nil && dir != "" && !isolated {
 		p.Dir = filepath.Clean(dir) // Windows ends it with a separator
 	}
 	ms, err := ps.CreateTimeWithContext(ctx)
-	if untold = append(untold, err); err == nil && ms > 0 {
+	if errs = append(errs, err); err == nil && ms > 0 {
 		p.Since = time.UnixMilli(ms)
 	}
 	mine := false
 	p.User, mine, err = runsAs(ctx, ps)
-	if untold = append(untold, err); err == nil {
+	if errs = append(errs, err); err == nil {
 		p.Foreign = !mine
 	}
 	p.Refusal, err = refusal(ctx, p, ps, mine)
-	untold = append(untold, err)
+	errs = append(errs, err)
 	// All of the above was read by PID: it counts only if that was one and the same process throughout.
 	again, err := Identify(pid)
-	if err := errors.Join(append(untold, err)...); OutOfFiles(err) {
+	if err := errors.Join(append(errs, err)...); OutOfFiles(err) {
 		return Process{}, fmt.Errorf("read process %d: %w", pid, err)
 	}
 	if err != nil || !again.Is(p) {

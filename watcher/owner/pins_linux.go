@@ -97,7 +97,7 @@ func (p *Pins) Hold(q Process) bool {
 	if err != nil {
 		return false
 	}
-	if fd >= room() {
+	if fd >= fdLimit() {
 		unix.Close(fd)
 		return false
 	}
@@ -113,7 +113,7 @@ func (p *Pins) Hold(q Process) bool {
 
 // room returns how many descriptors may be in use for pins to take further ones. They leave some, because without any no owner can be
 // looked for, and nothing can be opened or stopped.
-func room() int {
+func fdLimit() int {
 	const spare = 64
 	var limit unix.Rlimit
 	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
@@ -155,7 +155,7 @@ func (p *Pins) Exits(now time.Time) (exits map[ID]Exit, waiting bool) {
 			}
 			exits[ID{pid, held.start}] = exit
 		}
-		if stage == settled || now.Sub(held.since) >= linger {
+		if stage == final || now.Sub(held.since) >= linger {
 			p.drop(pid)
 			continue
 		}

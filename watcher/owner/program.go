@@ -99,7 +99,7 @@ func (m member) script(c command, projectDir string) string {
 	case isArchive || strings.HasSuffix(c.file, ".dll"):
 		file := m.within(c.file, projectDir)
 		base := strings.LastIndexByte(file, '/') + 1
-		return withoutBuilds(file[:base] + unversioned(file[base:]))
+		return withoutGenericDirs(file[:base] + unversioned(file[base:]))
 	}
 	return m.within(c.file, projectDir)
 }
@@ -108,7 +108,7 @@ func (m member) script(c command, projectDir string) string {
 func (m member) ownProgram(projectDir string) string {
 	name := m.commands[0].called
 	if ownFile(m.exe, projectDir) {
-		name = strings.TrimSuffix(withoutBuilds(m.within(m.exe, projectDir)), ".exe")
+		name = strings.TrimSuffix(withoutGenericDirs(m.within(m.exe, projectDir)), ".exe")
 	}
 	if name == "" {
 		name = strings.TrimSuffix(m.name, ".exe")
@@ -147,14 +147,14 @@ func (m member) within(file, projectDir string) string {
 }
 
 // withoutBuilds returns a path within a project without the directories that builds make.
-func withoutBuilds(path string) string {
+func withoutGenericDirs(path string) string {
 	if strings.HasPrefix(path, "/") || strings.Contains(path, ":") {
 		return path
 	}
 	words := strings.Split(path, "/")
 	kept := words[:0]
 	for i, w := range words {
-		if i == len(words)-1 || !namesNothing(w) {
+		if i == len(words)-1 || !isGenericName(w) {
 			kept = append(kept, w)
 		}
 	}

@@ -183,7 +183,7 @@ func TestDisown(t *testing.T) {
 		}
 		m := newMember(member{args: strings.Fields(tt.line), exe: exe, dir: dir})
 		m.inspect()
-		m.disown(project(t.Context(), dir, home))
+		m.markOwnProgram(project(t.Context(), dir, home))
 		tool := toolOf([]member{m}, dir)
 		program := ""
 		if tool.Kind == 0 {
@@ -263,12 +263,12 @@ func TestNamesNothing(t *testing.T) {
 	nothing := ".gradle .git build Build dist out bin target release Debug tmp temp releases " +
 		"4.4.1 8.5 v20.11.0 v2 1.2.3-rc1 1.0.0-SNAPSHOT 20240101120000 1.2.x net8.0 netcoreapp3.1"
 	for name := range strings.FieldsSeq(nothing) {
-		if !namesNothing(name) {
+		if !isGenericName(name) {
 			t.Errorf("%s names a project", name)
 		}
 	}
 	for name := range strings.FieldsSeq("shop 2048 007 builder dist2 shop-1.2 1password web3 v 4.4.1-shop python3.12") {
-		if namesNothing(name) {
+		if isGenericName(name) {
 			t.Errorf("%s names nothing", name)
 		}
 	}

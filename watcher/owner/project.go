@@ -18,10 +18,10 @@ import (
 )
 
 const (
-	lookTime  = 500 * time.Millisecond // for the whole look-up of a project
-	maxLooks  = 4                      // look-ups at work at once, those that hang included
-	maxLevels = 40                     // directories looked at, from the working directory upward
-	maxName   = 128                    // bytes of a name that are kept
+	searchTime  = 500 * time.Millisecond // for the whole look-up of a project
+	maxSearches = 4                      // look-ups at work at once, those that hang included
+	maxLevels   = 40                     // directories looked at, from the working directory upward
+	maxName     = 128                    // bytes of a name that are kept
 )
 
 // project returns the project of a process that works in dir, an absolute path; homes are the spellings of this user's
@@ -63,7 +63,7 @@ type survey struct {
 }
 
 func newSurvey(stat func(string) (fs.FileInfo, error), open func(string) (fs.File, error)) *survey {
-	return &survey{stat, open, newGuard(maxLooks)}
+	return &survey{stat, open, newGuard(maxSearches)}
 }
 
 // openFile opens a file for reading. O_NONBLOCK is for a FIFO or a leased file that took the name of a regular one just now.
@@ -79,12 +79,12 @@ func (s *survey) project(ctx context.Context, dir string, homes []string) Projec
 	if !filepath.IsAbs(dir) {
 		return Project{}
 	}
-	p, _ := guarded(ctx, s.guard, lookTime, func(ctx context.Context) Project { return s.look(ctx, filepath.Clean(dir), homes) })
+	p, _ := guarded(ctx, s.guard, searchTime, func(ctx context.Context) Project { return s.find(ctx, filepath.Clean(dir), homes) })
 	return p
 }
 
 // look returns the project of dir, however long that takes.
-func (s *survey) look(ctx context.Context, dir string, homes []string) Project {
+func (s *survey) find(ctx context.Context, dir string, homes []string) Project {
 	var p Project
 	dir = s.outside(dir, homes)
 	for d := range upward(dir, homes) {
@@ -130,7 +130,7 @@ func (s *survey) look(ctx context.Context, dir string, homes []string) Project {
 // nearestName returns the nearest directory from dir upward whose name may be that of a project, or nothing.
 func nearestName(dir string, homes []string) (name, root string) {
 	for d := range upward(dir, homes) {
-		if base := filepath.Base(d); !namesNothing(base) {
+		if base := filepath.Base(d); !isGenericName(base) {
 			return shortName(base), d
 		}
 	}
@@ -138,7 +138,7 @@ func nearestName(dir string, homes []string) (name, root string) {
 }
 
 // builds are the directories that builds, deployments and experiments make.
-const builds = "build dist out bin obj target debug release releases tmp temp _build publish x64 x86 coverage " +
+const genericDirs = "build dist out bin obj target debug release releases tmp temp _build publish x64 x86 coverage " +
 	"bazel-bin bazel-out zig-out node_modules venv virtualenv env __pycache__"
 
 var versionNumber = regexp.MustCompile(`(?i)^(v?\d+(\.\d+)+` +
@@ -147,8 +147,8 @@ var versionNumber = regexp.MustCompile(`(?i)^(v?\d+(\.\d+)+` +
 
 // namesNothing reports whether a directory's name says nothing about the project in it: it is hidden, a version number,
 // or the name that every project gives to what was built.
-func namesNothing(base string) bool {
-	return strings.HasPrefix(base, ".") || strings.HasPrefix(base, "cmake-build-") || among(builds, strings.ToLower(base)) ||
+func isGenericName(base string) bool {
+	return strings.HasPrefix(base, ".") || strings.HasPrefix(base, "cmake-build-") || among(genericDirs, strings.ToLower(base)) ||
 		versionNumber.MatchString(base)
 }
 
@@ -168,7 +168,7 @@ func outsideHidden(dir string, homes []string) string {
 func upward(dir string, homes []string) iter.Seq[string] {
 	return func(yield func(string) bool) {
 		for range maxLevels {
-			if stops(dir, homes) || !yield(dir) {
+			if isRootOrHome(dir, homes) || !yield(dir) {
 				return
 			}
 			dir = filepath.Dir(dir)
@@ -177,7 +177,7 @@ func upward(dir string, homes []string) iter.Seq[string] {
 }
 
 // stops reports whether dir is a root or the home directory of any user.
-func stops(dir string, homes []string) bool {
+func isRootOrHome(dir string, homes []string) bool {
 	parent := filepath.Dir(dir)
 	return parent == dir || holdsHomes(parent) || slices.ContainsFunc(homes, func(h string) bool { return samePath(h, dir) })
 }
@@ -209,7 +209,7 @@ func samePath(a, b string) bool {
 // foreign are directories that tools fill with other people's code, or with code that they made of the project's. It has marker
 // files too, but a server that works there belongs to the project around it. A name that people use for their own directories
 // counts only beside one of the files listed with it.
-var foreign = map[string][]string{
+var dependencyDirs = map[string][]string{
 	"node_modules": nil, "bower_components": nil, ".npm": nil, ".yarn": nil, ".next": nil, ".nuxt": nil, ".output": nil,
 	"site-packages": nil, "dist-packages": nil, ".venv": nil, ".tox": nil, ".nox": nil,
 	".cargo": nil, ".bundle": nil,
@@ -221,12 +221,12 @@ var foreign = map[string][]string{
 func (s *survey) outside(dir string, homes []string) string {
 	out := dir
 	for d := range upward(dir, homes) {
-		beside, known := foreign[filepath.Base(d)]
+		beside, known := dependencyDirs[filepath.Base(d)]
 		if !known {
 			continue
 		}
 		parent := filepath.Dir(d)
-		if beside == nil || !stops(parent, homes) && slices.ContainsFunc(beside, func(file string) bool {
+		if beside == nil || !isRootOrHome(parent, homes) && slices.ContainsFunc(beside, func(file string) bool {
 			return s.regular(filepath.Join(parent, file))
 		}) {
 			out = parent
@@ -248,7 +248,7 @@ func (s *survey) marked(dir string) (name string, ok bool) {
 				name = shortName(m.name(text))
 			}
 		}
-		if base := filepath.Base(dir); name == "" && !namesNothing(base) {
+		if base := filepath.Base(dir); name == "" && !isGenericName(base) {
 			name = shortName(base)
 		}
 		return name, true

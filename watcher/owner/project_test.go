@@ -196,7 +196,7 @@ func TestStops(t *testing.T) {
 		{"/srv/me/shop", false}, {"/srv/meadow", false}, {"/srv", false}, {"/srv/home/ada", false},
 	}
 	for _, tt := range tests {
-		if got := stops(tt.dir, []string{"/root", "/srv/me"}); got != tt.want {
+		if got := isRootOrHome(tt.dir, []string{"/root", "/srv/me"}); got != tt.want {
 			t.Errorf("stops(%q) = %t, want %t", tt.dir, got, tt.want)
 		}
 	}
@@ -291,18 +291,18 @@ func TestProjectHangs(t *testing.T) {
 			}
 			return time.Since(begun)
 		}
-		for i := range maxLooks {
-			if d := took(t.Context()); d != lookTime {
-				t.Errorf("look-up %d came back after %v, want %v", i, d, lookTime)
+		for i := range maxSearches {
+			if d := took(t.Context()); d != searchTime {
+				t.Errorf("look-up %d came back after %v, want %v", i, d, searchTime)
 			}
 		}
-		if d := took(t.Context()); d != 0 || s.hung.Load() != maxLooks {
+		if d := took(t.Context()); d != 0 || s.hung.Load() != maxSearches {
 			t.Errorf("one more came back after %v with %d hanging", d, s.hung.Load())
 		}
 		close(release)
 		synctest.Wait()
-		if n := s.hung.Load(); n != 0 || len(s.looks) != 0 {
-			t.Errorf("%d hang and %d are at work after all came back", n, len(s.looks))
+		if n := s.hung.Load(); n != 0 || len(s.slots) != 0 {
+			t.Errorf("%d hang and %d are at work after all came back", n, len(s.slots))
 		}
 		if got, want := s.project(t.Context(), dir, nil), (Project{}); got != want {
 			t.Errorf("once it answers: got %+v, want %+v", got, want)
@@ -321,7 +321,7 @@ func TestProjectManyAtOnce(t *testing.T) {
 		plant(t, home, map[string]string{"a/package.json": `{"name": "shop"}`})
 		want := Project{Name: "shop", Dir: filepath.Join(home, "a")}
 		var looks sync.WaitGroup
-		for range 20 * maxLooks {
+		for range 20 * maxSearches {
 			looks.Go(func() {
 				if got := s.project(t.Context(), want.Dir, []string{home}); got != want {
 					t.Errorf("got %+v, want %+v", got, want)

@@ -85,13 +85,13 @@ func ownView() bool { return int(Self()) == os.Getpid() }
 // isAncestor reports whether p is a parent of this process, at any distance. Where parents cannot be read for OutOfFiles, that is the
 // error.
 func isAncestor(p Process) (bool, error) {
-	child, err := look(int32(os.Getpid()))
+	child, err := readVitals(int32(os.Getpid()))
 	if err == nil && p.Start > child.start {
 		return false, nil // most are younger, and then the parents need not be looked at
 	}
 	for err == nil && child.parent > 0 {
 		var parent vitals
-		if parent, err = look(child.parent); err != nil || parent.start > child.start {
+		if parent, err = readVitals(child.parent); err != nil || parent.start > child.start {
 			break // see Parent
 		}
 		if p.PID == child.parent && p.Start == parent.start {

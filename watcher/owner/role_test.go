@@ -66,7 +66,7 @@ func TestPortsNamed(t *testing.T) {
 func TestRoleAt(t *testing.T) {
 	tool := func(name, line string) Facts {
 		args := strings.Fields(line)
-		return Facts{Tool: Tool{name, Server}, Debugger: waits(args), Named: portsNamed(args)}
+		return Facts{Tool: Tool{name, Server}, Debugger: findDebugger(args), Named: portsNamed(args)}
 	}
 	program := func(name string) Process { return Process{PID: 7, Name: name} }
 	proxy := Process{PID: 7, Name: "docker-proxy", Refusal: forwarding}

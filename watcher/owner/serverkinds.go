@@ -171,5 +171,5 @@ var debugOptions = []debugOption{
 }
 
 // passers are the tools and programs that pass connections on to something else. Linux cuts the names of programs off.
-var passers = map[string]bool{"ssh tunnel": true, "kubectl port-forward": true, "socat": true, "systemd-socket-": true,
+var relays = map[string]bool{"ssh tunnel": true, "kubectl port-forward": true, "socat": true, "systemd-socket-": true,
 	"systemd-socket-proxyd": true, "cloud-sql-proxy": true, "cloud_sql_proxy": true}

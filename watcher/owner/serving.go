@@ -25,10 +25,10 @@ func ServingAt(p Process, f Facts, port uint16) Serving {
 		return kindsByName[name].at(port)
 	}
 	self := f.Own() // a program that Delve runs is no debugger
-	if s, ok := kindsByName[self.Name]; ok || self.Kind == Server && !passers[self.Name] {
+	if s, ok := kindsByName[self.Name]; ok || self.Kind == Server && !relays[self.Name] {
 		return s.at(port)
 	}
-	if passesOn(p) || passers[self.Name] {
+	if portDecides(p) || relays[self.Name] {
 		return kindsByPort[port].at(port)
 	}
 	for _, name := range p.names() {
@@ -53,7 +53,7 @@ func debuggerAt(p Process, f Facts, port uint16) string {
 }
 
 // waits returns where a process with these arguments waits for a debugger. A port of the system's choice is not known.
-func waits(args []string) DebuggerPort {
+func findDebugger(args []string) DebuggerPort {
 	args = titleWords(args)
 	for i, arg := range args {
 		if settings, ok := strings.CutPrefix(arg, "-Xrunjdwp:"); ok { // as old versions of Java call it
@@ -107,11 +107,11 @@ func debuggerPort(name, address string) DebuggerPort {
 }
 
 // passesOn reports whether a process says nothing about what it serves: it is hidden, or holds the port for others.
-func passesOn(p Process) bool {
+func portDecides(p Process) bool {
 	if p.Name == "" && p.Exe == "" || p.Forwards() || managers[p.Name] {
 		return true
 	}
-	return passers[p.Name]
+	return relays[p.Name]
 }
 
 // runs reports whether the process runs one of the programs, whose names are separated by spaces.

@@ -162,7 +162,7 @@ func TestServerKinds(t *testing.T) {
 			t.Errorf("there is no kind %s", name)
 		}
 	}
-	for name := range passers {
+	for name := range relays {
 		if strings.Contains(name, " ") && !tools[name] {
 			t.Errorf("there is no tool %s that passes connections on", name)
 		}
@@ -205,7 +205,7 @@ func TestWaits(t *testing.T) {
 		if title, ok := strings.CutSuffix(line, "|"); ok {
 			args = []string{title}
 		}
-		if got := waits(args); got != want {
+		if got := findDebugger(args); got != want {
 			t.Errorf("%s: got %+v, want %+v", line, got, want)
 		}
 	}

@@ -70,7 +70,7 @@ func stronger(a, b Tool) Tool {
 
 // ownFile reports whether a file belongs to what a person wrote in a project, rather than to packages installed below it.
 func ownFile(file, projectDir string) bool {
-	if !lies(file, projectDir) {
+	if !isInside(file, projectDir) {
 		return false
 	}
 	rest, _ := filepath.Rel(projectDir, file)
@@ -80,7 +80,7 @@ func ownFile(file, projectDir string) bool {
 }
 
 // lies reports whether a file lies in a directory. Neither may be known.
-func lies(file, dir string) bool {
+func isInside(file, dir string) bool {
 	if file == "" || dir == "" {
 		return false
 	}

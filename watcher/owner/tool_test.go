@@ -202,7 +202,7 @@ func FuzzToolOf(f *testing.F) {
 			t.Errorf("%q holds %d commands", args, n)
 		}
 		toolOf([]member{m, m}, dir)
-		m.starts()
+		m.isStarter()
 		ImageTool(cmdline)
 	})
 }

@@ -26,12 +26,12 @@ func ExitsUntold() error {
 	if err := unix.Uname(&uname); err != nil {
 		return fmt.Errorf("ask for the kernel's version: %w", err)
 	}
-	return untoldBefore615(unix.ByteSliceToString(uname.Release[:]))
+	return checkRelease(unix.ByteSliceToString(uname.Release[:]))
 }
 
 // untoldBefore615 says what the version of a kernel means that answers about pinned processes. While a process runs, the answer
 // is the same from Linux 6.13 on; only from 6.15 on there is one about a process that is reaped.
-func untoldBefore615(release string) error {
+func checkRelease(release string) error {
 	var major, minor int
 	if _, err := fmt.Sscanf(release, "%d.%d", &major, &minor); err != nil {
 		return fmt.Errorf("the kernel's version %q cannot be read", Printable(release, 40))

@@ -17,14 +17,14 @@ func TestExitsUntold(t *testing.T) {
 	if err := cmd.Run(); err != nil {
 		t.Fatal(err)
 	}
-	told := false
+	tells := false
 	if pidfd >= 0 {
 		defer unix.Close(pidfd)
 		exit, _ := exitOf(pidfd)
-		told = exit == Exit{How: Exited}
+		tells = exit == Exit{How: Exited}
 	}
-	if err := ExitsUntold(); (err == nil) != told {
-		t.Errorf("the kernel tells: %v; said before: %v", told, err)
+	if err := ExitsUntold(); (err == nil) != tells {
+		t.Errorf("the kernel tells: %v; said before: %v", tells, err)
 	}
 }
 
@@ -44,7 +44,7 @@ func TestUntoldBefore615(t *testing.T) {
 		{"next\n-6.20", `the kernel's version "next -6.20" cannot be read`},
 	}
 	for _, tt := range tests {
-		got := untoldBefore615(tt.release)
+		got := checkRelease(tt.release)
 		if got == nil {
 			got = errors.New("")
 		}

@@ -23,8 +23,8 @@ const (
 )
 
 var (
-	errForeign   = errors.New("the socket belongs to another user")
-	errSenseless = errors.New("not a list of containers")
+	errForeign  = errors.New("the socket belongs to another user")
+	errNotAList = errors.New("not a list of containers")
 )
 
 // ask returns what one engine publishes, and its containers that publish nothing. The error is in plain words.
@@ -45,7 +45,7 @@ func (e *Engines) ask(ctx context.Context, socket string) ([]Published, []Contai
 		return e.joinPods(ctx, socket, published), others, nil
 	}
 	if ctx.Err() == nil && !errors.Is(err, io.ErrUnexpectedEOF) { // else it broke off
-		err = fmt.Errorf("%w: %w", errSenseless, err)
+		err = fmt.Errorf("%w: %w", errNotAList, err)
 	}
 	return nil, nil, explain(socket, err)
 }
@@ -92,14 +92,14 @@ func explain(socket string, err error) error {
 		words = "may not be asked by this user"
 	case errors.Is(err, errForeign):
 		words = "belongs to another user, so it is not asked"
-	case errors.Is(err, errSenseless):
+	case errors.Is(err, errNotAList):
 		words = "does not answer as expected"
 	case errors.Is(err, ErrNotRunning), errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ECONNREFUSED):
 		words, err = "is not running", errors.Join(ErrNotRunning, err)
 	default:
 		words = "does not answer"
 	}
-	return &problem{maker(socket) + " " + words, err}
+	return &problem{engineName(socket) + " " + words, err}
 }
 
 // statusError makes an error of an answer that is none. Engines say more in a message; it is untrusted text.
@@ -108,7 +108,7 @@ func statusError(resp *http.Response) error {
 		Message string `json:"message"`
 	}
 	_ = json.NewDecoder(io.LimitReader(resp.Body, maxHeader)).Decode(&body) // the status is known without
-	cause := errSenseless
+	cause := errNotAList
 	if resp.StatusCode == http.StatusUnauthorized || resp.StatusCode == http.StatusForbidden {
 		cause = fs.ErrPermission
 	}

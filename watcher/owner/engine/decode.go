@@ -29,7 +29,7 @@ type container struct {
 }
 
 // houses reports whether people work in the container as if it were the computer, as in those of Toolbx and Distrobox.
-func (raw container) houses() bool {
+func (raw container) isWorkspace() bool {
 	return raw.Labels.Toolbox == "true" || raw.Labels.Manager == "distrobox"
 }
 
@@ -62,7 +62,7 @@ func decode(answer io.Reader, socket string) (all []Published, others []Containe
 			}
 			return nil
 		})
-		if len(all) == before && c.ID != "" && !raw.houses() {
+		if len(all) == before && c.ID != "" && !raw.isWorkspace() {
 			others = append(others, c)
 		}
 		return err

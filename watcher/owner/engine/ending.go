@@ -84,13 +84,13 @@ func (e *Engines) Ended(ctx context.Context, c Container, after time.Time) (End,
 	if recent := time.Now().Add(-endedWithin); after.Before(recent) {
 		after = recent
 	}
-	end, told := e.endByEvents(ctx, c, after)
-	if !told && !sleep(ctx, stateAfter) {
+	end, found := e.endByEvents(ctx, c, after)
+	if !found && !sleep(ctx, stateAfter) {
 		return End{}, false
 	}
 	state, known := e.endByState(ctx, c, after)
 	switch {
-	case !told:
+	case !found:
 		return state, known
 	case known && end.Asked != Yes: // else it may have been long ago
 		end.OutOfMemory = end.OutOfMemory || state.OutOfMemory
@@ -114,7 +114,7 @@ func (e *Engines) endByEvents(ctx context.Context, c Container, after time.Time)
 	if resp.StatusCode != http.StatusOK {
 		return End{}, false
 	}
-	return readEnd(http.MaxBytesReader(nil, resp.Body, maxAnswer), after, maker(c.Endpoint) != "Podman")
+	return readEnd(http.MaxBytesReader(nil, resp.Body, maxAnswer), after, engineName(c.Endpoint) != "Podman")
 }
 
 // An event is the part of an engine's event that counts here.
@@ -172,7 +172,7 @@ func (e *Engines) endByState(ctx context.Context, c Container, after time.Time) 
 		return End{}, false
 	}
 	defer resp.Body.Close()
-	var told struct {
+	var answer struct {
 		State struct {
 			Running    bool
 			OOMKilled  bool
@@ -180,8 +180,8 @@ func (e *Engines) endByState(ctx context.Context, c Container, after time.Time) 
 			FinishedAt time.Time
 		}
 	}
-	err = json.NewDecoder(http.MaxBytesReader(nil, resp.Body, maxAnswer)).Decode(&told)
-	s := told.State
+	err = json.NewDecoder(http.MaxBytesReader(nil, resp.Body, maxAnswer)).Decode(&answer)
+	s := answer.State
 	if err != nil || resp.StatusCode != http.StatusOK || s.Running || !s.FinishedAt.After(after) {
 		return End{}, false
 	}

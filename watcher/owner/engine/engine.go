@@ -97,7 +97,7 @@ func (l List) Podman() bool {
 	for _, f := range l.Failed {
 		sockets = append(sockets, f.Endpoint)
 	}
-	return slices.ContainsFunc(sockets, func(socket string) bool { return maker(socket) == "Podman" })
+	return slices.ContainsFunc(sockets, func(socket string) bool { return engineName(socket) == "Podman" })
 }
 
 // PodmanSocket returns the command that has systemd hold Podman's socket until the next start of the system: that of the system, or of
@@ -131,7 +131,7 @@ func (e *Engines) List(ctx context.Context, wake bool) List {
 	defer cancel()
 	var l List
 	sockets := slices.DeleteFunc(slices.Clone(e.sockets()), func(socket string) bool {
-		spared := !wake && maker(socket) == "Podman"
+		spared := !wake && engineName(socket) == "Podman"
 		if spared {
 			l.Spared = append(l.Spared, socket)
 		}

@@ -26,7 +26,7 @@ type pod struct {
 // joinPods puts the pod in the place of each container in one. All containers of a pod share its ports, and Podman gives the ports
 // to each of them. Podman is asked only if there seems to be a pod. Where it does not tell, the containers stay.
 func (e *Engines) joinPods(ctx context.Context, socket string, published []Published) []Published {
-	if !shared(published) {
+	if !mayHavePods(published) {
 		return published
 	}
 	pods, err := e.pods(ctx, socket)
@@ -86,7 +86,7 @@ func (e *Engines) pods(ctx context.Context, socket string) (map[string]pod, erro
 
 // shared reports whether some of the containers seem to be in a pod: two publish one port, or one has the name of what holds a
 // pod together. That begins with the first twelve digits of the pod's ID.
-func shared(published []Published) bool {
+func mayHavePods(published []Published) bool {
 	by := map[netip.AddrPort]string{}
 	return slices.ContainsFunc(published, func(p Published) bool {
 		digits, infra := strings.CutSuffix(p.Container.Name, "-infra")

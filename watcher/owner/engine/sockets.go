@@ -111,7 +111,7 @@ func readFile(name string) ([]byte, error) {
 }
 
 // maker names the engine behind a socket the way people know it.
-func maker(socket string) string {
+func engineName(socket string) string {
 	switch name := strings.ToLower(socket); {
 	case strings.Contains(name, "podman"):
 		return "Podman"

@@ -158,8 +158,8 @@ func TestMaker(t *testing.T) {
 		"/run/user/1000/podman/docker.sock":           "Podman",
 		"/srv/engine.sock":                            "the container engine",
 	} {
-		if got := maker(socket); got != want {
-			t.Errorf("maker(%q) = %q, want %q", socket, got, want)
+		if got := engineName(socket); got != want {
+			t.Errorf("engineName(%q) = %q, want %q", socket, got, want)
 		}
 	}
 }

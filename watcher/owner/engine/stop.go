@@ -41,7 +41,7 @@ func (e *Engines) stop(ctx context.Context, c Container, port uint16) error {
 	}
 	resp, err := e.do(ctx, socket, http.MethodPost, path)
 	if err != nil && ctx.Err() != nil {
-		return &problem{maker(socket) + " was asked to stop it and has not done so yet", err}
+		return &problem{engineName(socket) + " was asked to stop it and has not done so yet", err}
 	}
 	if err != nil {
 		return explain(socket, err)
@@ -53,7 +53,7 @@ func (e *Engines) stop(ctx context.Context, c Container, port uint16) error {
 	case http.StatusNotFound:
 		return ErrGone
 	case http.StatusUnauthorized, http.StatusForbidden:
-		return &problem{maker(socket) + " does not let this user stop it", statusError(resp)}
+		return &problem{engineName(socket) + " does not let this user stop it", statusError(resp)}
 	}
-	return &problem{maker(socket) + " could not stop it", statusError(resp)}
+	return &problem{engineName(socket) + " could not stop it", statusError(resp)}
 }

@@ -13,9 +13,9 @@ import (
 const (
 	// settle is the time from an engine's event to the word of it. Docker tells that a container died up to some hundred
 	// milliseconds before it takes it off its list. Events are read no faster than this, so that a flood of them costs nothing.
-	settle = 250 * time.Millisecond
+	eventDelay = 250 * time.Millisecond
 	// again is the time after which an engine that does not run is looked for again, and the longest between two connections.
-	again = 30 * time.Second
+	searchInterval = 30 * time.Second
 	// headersWithin is the time that an engine has for beginning its stream of events.
 	headersWithin = 10 * time.Second
 )
@@ -37,8 +37,8 @@ func (e *Engines) Watch(ctx context.Context, changed chan<- struct{}) {
 	var followers sync.WaitGroup
 	defer followers.Wait()
 	followed := make(map[string]bool)
-	look := time.NewTicker(again)
-	defer look.Stop()
+	search := time.NewTicker(searchInterval)
+	defer search.Stop()
 	for {
 		for _, socket := range e.sockets() {
 			if !followed[socket] {
@@ -49,22 +49,22 @@ func (e *Engines) Watch(ctx context.Context, changed chan<- struct{}) {
 		select {
 		case <-ctx.Done():
 			return
-		case <-look.C:
+		case <-search.C:
 		}
 	}
 }
 
 // follow listens to one engine whenever it runs. When the stream ends it tries again soon, then ever more rarely.
 func (e *Engines) follow(ctx context.Context, socket string, changed chan<- struct{}) {
-	if maker(socket) == "Podman" {
+	if engineName(socket) == "Podman" {
 		return
 	}
-	for wait := time.Second; ; wait = min(2*wait, again) {
+	for wait := time.Second; ; wait = min(2*wait, searchInterval) {
 		began := time.Now()
 		if !dormant(socket) {
 			e.listen(ctx, socket, changed)
 		}
-		if time.Since(began) > again {
+		if time.Since(began) > searchInterval {
 			wait = time.Second
 		}
 		if !sleep(ctx, wait) {
@@ -86,26 +86,26 @@ func (e *Engines) listen(ctx context.Context, socket string, changed chan<- stru
 	if !late.Stop() || resp.StatusCode != http.StatusOK {
 		return
 	}
-	if !sleeps(runtime.GOOS, socket) {
-		tell(changed)
+	if !inVM(runtime.GOOS, socket) {
+		notify(changed)
 	}
 	began, buf := time.Now(), make([]byte, 16<<10)
 	for {
 		if n, err := resp.Body.Read(buf); n == 0 && err != nil {
-			if ctx.Err() == nil && time.Since(began) >= settle {
-				tell(changed) // the engine may have ended
+			if ctx.Err() == nil && time.Since(began) >= eventDelay {
+				notify(changed) // the engine may have ended
 			}
 			return
 		}
-		if !sleep(ctx, settle) {
+		if !sleep(ctx, eventDelay) {
 			return
 		}
-		tell(changed)
+		notify(changed)
 	}
 }
 
 // tell sends on changed, unless an earlier send has not been received yet: one stands for both.
-func tell(changed chan<- struct{}) {
+func notify(changed chan<- struct{}) {
 	select {
 	case changed <- struct{}{}:
 	default:
@@ -123,6 +123,6 @@ func sleep(ctx context.Context, d time.Duration) bool {
 }
 
 // sleeps reports whether the engine at socket works in a virtual machine, which may be asleep while its socket is there.
-func sleeps(goos, socket string) bool {
+func inVM(goos, socket string) bool {
 	return goos != "linux" || strings.Contains(socket, "/.docker/desktop/")
 }

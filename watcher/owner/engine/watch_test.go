@@ -53,7 +53,7 @@ func watchFor(t *testing.T, e *Engines, d time.Duration) []time.Duration {
 
 // TestWatch has an engine tell events. That all goroutines end is what synctest sees to.
 func TestWatch(t *testing.T) {
-	if sleeps(runtime.GOOS, "/run/docker.sock") {
+	if inVM(runtime.GOOS, "/run/docker.sock") {
 		t.Skip("a connection is no change on this system")
 	}
 	const ms = time.Millisecond
@@ -66,7 +66,7 @@ func TestWatch(t *testing.T) {
 		}
 	}
 	var everyPause []time.Duration // a flood is read once a pause
-	for d := time.Duration(0); d < 1900*ms; d += settle {
+	for d := time.Duration(0); d < 1900*ms; d += eventDelay {
 		everyPause = append(everyPause, d)
 	}
 	tests := []struct {
@@ -180,8 +180,8 @@ func TestSleeps(t *testing.T) {
 		{"windows", `\\.\pipe\docker_engine`, true},
 	}
 	for _, tt := range tests {
-		if got := sleeps(tt.goos, tt.socket); got != tt.want {
-			t.Errorf("sleeps(%q, %q) = %v", tt.goos, tt.socket, got)
+		if got := inVM(tt.goos, tt.socket); got != tt.want {
+			t.Errorf("inVM(%q, %q) = %v", tt.goos, tt.socket, got)
 		}
 	}
 }
