@@ -29,23 +29,35 @@ const (
 	changeEvery = time.Minute
 )
 
-// BenchmarkFrugal measures what the tray costs: the program as it is shipped, with a real panel, beside a bare one of the same
-// dependencies that does nothing. It takes a quarter of an hour; the second line takes an hour.
+// BenchmarkFrugal measures the cost of the tray. It runs the shipped program with a real panel, and then a bare program
+// with the same dependencies, an icon and an empty menu. It takes a quarter of an hour; the second line takes an hour.
 //
 //	go test -run '^$' -bench Frugal ./tray
 //	go test -run '^$' -bench Frugal/listeners=50/unchanged ./tray -frugal.for 1h
 //
-// Changing means that for two minutes, after another such minute, a server comes or goes once a minute. The columns:
+// In the changing part a server comes or goes once a minute, for one minute and then two measured ones. The columns:
 //
 //	%core           CPU time, user and system, in percent of one core
 //	cpu-s/h         the same in seconds an hour
-//	wakeups/s       how often a thread of the program ran after it had waited: voluntary context switches of all threads
+//	wakeups/s       voluntary context switches of all threads
 //	MB-rss          resident memory at the end, in millions of bytes
-//	MB-anon         the part of it that is the program's own; the rest are pages of its file, which the system can drop at any time
-//	MB-growth       how much more MB-rss is than at the beginning
-//	msgs/h          messages on the session bus that the program sent or received, whoever began
-//	own/change      messages for one change that the program began: signals, and calls with their answers
-//	asked/change    messages for one change that others began: calls with the replies to them
+//	MB-anon         the program's own part of it; the rest are pages of its file, and the system can drop them
+//	MB-growth       growth of MB-rss since the beginning
+//	msgs/h          messages on the session bus that the program sent or received
+//	own/change      messages for one change, begun by the program: signals, and calls with their answers
+//	asked/change    messages for one change, begun by others: calls with the replies to them
+//
+// With -frugal.for 1m, under xfce4-panel, on a virtual machine with two cores and Linux 6.18:
+//
+//	                     50 listeners, unchanged   50, changing   bare
+//	cpu-s/h              1.7                       4.3            0.008
+//	%core                0.05                      0.12
+//	wakeups/s            7.3                       13             0.03
+//	MB-rss               17.3                      17.1           7.1
+//	own/change                                     10.5
+//	asked/change                                   68
+//
+// MB-anon is 6. With 300 listeners the tray takes 0.06 % and 23 MB unchanged, 0.54 % and 26 MB changing.
 func BenchmarkFrugal(b *testing.B) {
 	for _, n := range []int{10, 50, 300} {
 		b.Run(fmt.Sprintf("listeners=%d", n), func(b *testing.B) {

@@ -36,6 +36,16 @@ var loads = []load{
 // plain sock_diag request and with other tools. Ticks run back to back.
 //
 //	go test -run '^$' -bench Tick -benchtime 20x ./watcher
+//
+// CPU time of one tick under the middle load. The new listener belongs to a young process; that of an old one takes
+// porttray 3.4 ms.
+//
+//	                              unchanged   new listener
+//	plain sock_diag request       0.15 ms
+//	porttray, with owners         0.20 ms     2.9 ms
+//	ss -ltnp                      498 ms      533 ms
+//	gopsutil                      956 ms      970 ms
+//	lsof -iTCP -sTCP:LISTEN       1,028 ms    1,082 ms
 func BenchmarkTick(b *testing.B) {
 	for _, l := range loads {
 		b.Run(l.name, func(b *testing.B) {
@@ -71,6 +81,8 @@ func BenchmarkTick(b *testing.B) {
 // BenchmarkGrowth measures an unchanged tick with twice as many connections, and then with twice as many open files.
 //
 //	go test -run '^$' -bench Growth -benchtime 200x ./watcher
+//
+// Neither costs more.
 func BenchmarkGrowth(b *testing.B) {
 	connections, files := loads[1], loads[1]
 	connections.connections *= 2
@@ -92,6 +104,8 @@ func BenchmarkGrowth(b *testing.B) {
 // an empty loop.
 //
 //	go test -run '^$' -bench Pace -benchtime 1x ./watcher
+//
+// Caches are cold at this pace. The watcher takes 0.9 ms of CPU time a second; the empty loop takes 0.12 ms.
 func BenchmarkPace(b *testing.B) {
 	loads[1].start(b)
 	every := func(ctx context.Context, tick func()) {
