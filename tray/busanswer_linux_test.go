@@ -9,8 +9,8 @@ import (
 	"github.com/godbus/dbus/v5"
 )
 
-// The calls of one who asks without waiting are refused from a number on that falls with the number of those who ask; one is always
-// let in. In the end nothing is left of them.
+// The queue refuses calls of a sender that does not wait for answers. The limit falls as the number of senders rises,
+// but each sender gets one call in. At the end the queue is empty.
 func TestShareOfTheQueue(t *testing.T) {
 	q := newBusQueue(nil)
 	enters := func(sender string) (n int) {
@@ -44,7 +44,7 @@ func TestShareOfTheQueue(t *testing.T) {
 	}
 }
 
-// Only calls for long answers are taken over, and of these only those that want one.
+// The queue takes over only calls with long answers, and only if the caller wants an answer.
 func TestLongAnswersAreTakenOver(t *testing.T) {
 	for _, test := range []struct {
 		path, iface, method string
@@ -74,7 +74,7 @@ func TestLongAnswersAreTakenOver(t *testing.T) {
 	}
 }
 
-// Of calls that wait for their answers no more than maxCalls of one sender are kept; the next is refused at once.
+// The queue keeps at most maxCalls waiting calls of one sender and refuses the next one at once.
 func TestTooManyCallsAreRefused(t *testing.T) {
 	q := newBusQueue(nil)
 	m, icon := newBusMenu(q, nil), busIcon{queue: q}
@@ -103,7 +103,7 @@ func TestTooManyCallsAreRefused(t *testing.T) {
 	}
 }
 
-// An answer that was made before a change is sent before the change is told: a panel believes what comes last.
+// An answer from before a change is sent before the signal of that change, because a panel believes the last message.
 func TestAnswersComeBeforeNews(t *testing.T) {
 	ours, theirs := net.Pipe()
 	defer theirs.Close()
@@ -122,7 +122,7 @@ func TestAnswersComeBeforeNews(t *testing.T) {
 		old := m.properties(nil)
 		entry.SetTitle("new")
 		go m.commit()
-		time.Sleep(50 * time.Millisecond) // in which the change would be told if it did not wait
+		time.Sleep(50 * time.Millisecond) // time to send the change, if it did not wait
 		return []any{old}, nil
 	})
 	for _, want := range []dbus.Type{dbus.TypeMethodReply, dbus.TypeSignal} {

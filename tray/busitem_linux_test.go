@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// Of what was removed nothing is left, neither to be named by panels nor in memory.
+// A removed item leaves nothing behind: panels cannot name it, and it takes no memory.
 func TestRemovedItemsAreForgotten(t *testing.T) {
 	m := newBusMenu(newBusQueue(nil), nil)
 	m.root.Add("stays", branch).Add("too", plain)
@@ -30,7 +30,7 @@ func TestRemovedItemsAreForgotten(t *testing.T) {
 	}
 }
 
-// However many panels come and go, few are remembered. One that was forgotten is only asked to look again once more.
+// Few panels are remembered, even if many come and go. A forgotten panel is asked once more to read again.
 func TestFewPanelsAreRemembered(t *testing.T) {
 	m := newBusMenu(newBusQueue(nil), nil)
 	m.root.Add("submenu", branch).Add("entry", plain)
@@ -55,7 +55,7 @@ func TestFewPanelsAreRemembered(t *testing.T) {
 	}
 }
 
-// Repeated and unknown items are left out of an answer, and no item stands for all.
+// An answer leaves out repeated and unknown items. A request without items stands for all of them.
 func TestPropertiesOnce(t *testing.T) {
 	m := newBusMenu(newBusQueue(nil), nil)
 	m.root.Add("1", branch).Add("2", plain)

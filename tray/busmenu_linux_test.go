@@ -11,7 +11,8 @@ import (
 
 // These are the promises to panels that read the menu.
 
-// TestPanelLooksTwice is about libdbusmenu-gtk, which leaves submenus empty that it gets at once with what they are in.
+// TestPanelLooksTwice makes sure that a panel gets the content of submenus on its second read only. libdbusmenu-gtk
+// leaves a submenu empty if its content comes with it.
 func TestPanelLooksTwice(t *testing.T) {
 	parallel(t)
 	d := newDesktop(t)
@@ -31,7 +32,7 @@ func TestPanelLooksTwice(t *testing.T) {
 	}
 }
 
-// TestPanelIsQuick asks for the menu from before there is one, without a pause. What it gets first is never an empty one.
+// TestPanelIsQuick reads the menu in a tight loop from before it exists. The first menu is never empty.
 func TestPanelIsQuick(t *testing.T) {
 	parallel(t)
 	d := newDesktop(t)
@@ -94,7 +95,7 @@ func (s *session) layout(panel *dbus.Conn) (revision uint32, menu *node) {
 	return revision, menu
 }
 
-// TestPanelIsTold says what a panel is told of changes: only what has changed.
+// TestPanelIsTold makes sure that a change of properties does not make panels read the menu again.
 func TestPanelIsTold(t *testing.T) {
 	parallel(t)
 	d := newDesktop(t)
@@ -123,7 +124,7 @@ func TestPanelIsTold(t *testing.T) {
 	}
 }
 
-// clickGroup reports clicks on several items at once, as some panels do, whether or not there are such items.
+// clickGroup reports clicks on several items at once, as some panels do. The items need not exist.
 func (s *session) clickGroup(ids ...int32) {
 	s.t.Helper()
 	type event struct {
@@ -143,7 +144,7 @@ func (s *session) clickGroup(ids ...int32) {
 	}
 }
 
-// TestPanelAsksForWhatIsNot asks for items that there are not, any more or as yet.
+// TestPanelAsksForWhatIsNot asks for items that are removed or not there yet.
 func TestPanelAsksForWhatIsNot(t *testing.T) {
 	parallel(t)
 	s := newDesktop(t).startTray()

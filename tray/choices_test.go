@@ -42,7 +42,7 @@ func TestReadChoices(t *testing.T) {
 	for _, c := range []struct {
 		name, text string
 		want       choices
-		broken     bool // and put aside
+		broken     bool // and the file is put aside
 	}{
 		{"empty", "", first, false},
 		{"a mode", "notifications = 'pinned'\n", choices{Mode: pinnedOnly}, false},
@@ -98,7 +98,7 @@ func TestReadChoicesWhereThereAreNone(t *testing.T) {
 	}
 }
 
-// Whoever keeps the file elsewhere, behind a symbolic link, finds it there after a change.
+// A file behind a symbolic link stays there after a change.
 func TestWriteChoicesThroughALink(t *testing.T) {
 	dir := t.TempDir()
 	elsewhere, file := filepath.Join(dir, "dotfiles.toml"), filepath.Join(dir, "state.toml")
@@ -135,7 +135,7 @@ func TestWriteChoicesWhereItCannot(t *testing.T) {
 		t.Errorf("left behind: %q", left)
 	}
 	if runtime.GOOS == "windows" || os.Getuid() == 0 {
-		return // read-only directories do not stop those
+		return // read-only directories do not stop Windows or root
 	}
 	file := filepath.Join(dir, "state.toml")
 	if err := writeChoices(file, choices{Mode: pinnedOnly}); err != nil {
@@ -153,10 +153,10 @@ func TestWriteChoicesWhereItCannot(t *testing.T) {
 	}
 }
 
-// writerRole is the environment variable that makes a test keep choices in that file until it is killed.
+// writerRole is the environment variable with a file. A test that has it writes choices there until it is killed.
 const writerRole = "PORTTRAY_TEST_WRITER"
 
-// Whenever the program is killed while it keeps the choices, the file is a whole one.
+// A kill at any time leaves a whole file with the choices.
 func TestChoicesSurviveAKill(t *testing.T) {
 	muted := slices.Repeat([]watcher.Key{{Port: 5173, Kind: "project", Where: "/srv/shop", Program: "Vite"}}, 2000)
 	if file := os.Getenv(writerRole); file != "" {
@@ -219,7 +219,7 @@ func exists(file string) bool {
 	return err == nil
 }
 
-// What was chosen in one run of the program holds in the next one.
+// Choices of one run hold in the next one.
 func TestLoopKeepsChoices(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "state.toml")
 	perform(t, func(s *stage) {

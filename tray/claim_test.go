@@ -13,16 +13,16 @@ import (
 	"porttray/watcher"
 )
 
-// A claim is one thing that happened, and whether it is to be told.
+// A claim is one thing that happened, and whether a notice must report it.
 type claim struct {
 	of   *actor
-	kind string // "up", "end", "loop" for what keeps restarting, "wide" for what can be reached from other machines
+	kind string // "up", "end", "taken", "loop" (keeps restarting), "wide" (other machines can reach it)
 	verdict
-	when span // between when and when it is told
+	when span // the notice is due within it
 	told bool
 }
 
-// A token is one thing that a notice tells. One of which there was no room to say whose it is has no name.
+// A token is one fact in a notice. Its name is empty if the notice had no room for it.
 type token struct {
 	kind, name string
 	port       int
@@ -30,7 +30,7 @@ type token struct {
 	title      string
 }
 
-// claims returns all that happened.
+// claims returns everything that happened.
 func (b *ledger) claims() (all []*claim) {
 	for _, a := range b.actors {
 		lives := b.lives[a]
@@ -43,7 +43,7 @@ func (b *ledger) claims() (all []*claim) {
 				continue
 			}
 			kind := "end"
-			if l.run.own { // that another one has the port is still news
+			if l.run.own { // a notice of the new owner is still due
 				all = append(all, &claim{of: a, kind: "taken", verdict: perhaps, when: span{l.ended, l.ended.Add(crowded)}})
 			}
 			v, when = b.endOf(lives, i)
@@ -63,10 +63,10 @@ func (b *ledger) claims() (all []*claim) {
 	return all
 }
 
-// widened returns what is to be said of an actor's i-th life that came within reach of other machines.
+// widened returns the claims for an actor's i-th life becoming reachable from other machines.
 func (b *ledger) widened(lives []*life, i int) (all []*claim) {
 	l := lives[i]
-	if l.born && i > 0 { // it may be a restart
+	if l.born && i > 0 { // it may be a restart, so no notice is needed
 		all = append(all, &claim{of: l.of, kind: "wide", verdict: perhaps, when: span{l.began, l.began.Add(tellWithin + time.Millisecond)}})
 	}
 	for n, at := range l.widened {
@@ -87,10 +87,10 @@ func (b *ledger) widened(lives []*life, i int) (all []*claim) {
 	return all
 }
 
-// loops returns what is to be said of an actor that restarts again and again.
+// loops returns the claims for an actor that restarts again and again.
 func (b *ledger) loops(lives []*life) (all []*claim) {
 	var at []time.Time
-	var last time.Time // when that was so
+	var last time.Time // the last time that it counted as a loop
 	clear := true
 	for i, l := range lives {
 		if i == 0 || l.began.Sub(lives[i-1].ended) > watcher.RestartGrace {
@@ -116,7 +116,7 @@ func (b *ledger) loops(lives []*life) (all []*claim) {
 	return all
 }
 
-// check holds what was said against what happened.
+// check compares the notices with the ledger.
 func (b *ledger) check(t *testing.T) {
 	claims := b.claims()
 	wild := map[string][]token{}
@@ -149,7 +149,7 @@ func (b *ledger) check(t *testing.T) {
 
 func (c *claim) fits(at time.Time) bool { return !at.Before(c.when.from) && !at.After(c.when.to) }
 
-// pick returns the claim that a token is about, the one that must be told rather than one that may.
+// pick returns the claim for a token. It prefers a claim that must have a notice to one that may.
 func pick(claims []*claim, of token) (best *claim) {
 	for _, c := range claims {
 		if c.kind != of.kind && !(of.kind == "taken" && c.kind == "end") || c.of.name != of.name || int(c.of.ports[0]) != of.port || c.told || c.verdict == never || !c.fits(of.at) {
@@ -162,7 +162,7 @@ func pick(claims []*claim, of token) (best *claim) {
 	return best
 }
 
-// String returns the whole story.
+// String returns the whole history.
 func (b *ledger) String() string {
 	var lines []string
 	stamp := func(t time.Time) string { return t.Format("15:04:05.000") }
@@ -185,7 +185,7 @@ func (b *ledger) String() string {
 	return strings.Join(lines, "\n")
 }
 
-// outcomes are the titles of what came of something that the person did.
+// outcomes matches titles about the result of the person's own actions.
 var outcomes = regexp.MustCompile(`^Port \d+|^\d+ is back|^Not permitted to |^Nothing was done`)
 
 var (
@@ -201,7 +201,7 @@ var (
 	aName    = regexp.MustCompile(`^(\d+) (\w+)(?: \(container\))?$`)
 )
 
-// tokens reads what was said, and checks what must hold of any notice.
+// tokens parses the notices, and checks the rules for every notice.
 func (b *ledger) tokens(t *testing.T) (all []token) {
 	var before time.Time
 	for _, n := range b.said {
@@ -225,7 +225,7 @@ func (b *ledger) tokens(t *testing.T) (all []token) {
 	return all
 }
 
-// read returns what a notice tells.
+// read returns the facts in a notice.
 func (b *ledger) read(n told) []token {
 	of := func(kind, name, port string) token {
 		p, _ := strconv.Atoi(port)

@@ -20,21 +20,20 @@ import (
 	"github.com/godbus/dbus/v5"
 )
 
-// A compositor is a Wayland session without a monitor. It has a panel along the upper edge, with nothing but the tray,
-// and a notification service. None of its programs has an X server.
+// A compositor is a Wayland session without a monitor or an X server. It has a notification service, and a panel along
+// the upper edge with nothing but the tray.
 type compositor struct {
 	*desktop
 	panel   *process
 	pointer *pointer
-	again   func() *process         // starts another panel
-	picture func() image.Image      // what is on the screen
-	notices func(title string) bool // the service shows a notice whose title contains this, as far as can be told
+	again   func() *process         // starts a new panel
+	picture func() image.Image      // takes a screenshot
+	notices func(title string) bool // reports whether such a title is shown, as far as known
 }
 
-// The size of the screen.
 const screenWidth, screenHeight = 1280, 800
 
-// newCompositor returns a session in which nothing but the bus runs yet.
+// newCompositor returns a session with nothing but the bus.
 func (d *desktop) newCompositor(name string) *compositor {
 	d.t.Helper()
 	if os.Geteuid() == 0 {
@@ -46,7 +45,7 @@ func (d *desktop) newCompositor(name string) *compositor {
 	return c
 }
 
-// setenvs is setenv for several variables, each with its value.
+// setenvs sets several variables, each given as KEY=value.
 func (c *compositor) setenvs(all ...string) {
 	for _, one := range all {
 		key, value, _ := strings.Cut(one, "=")
@@ -62,8 +61,8 @@ func (c *compositor) write(path, text string) {
 	}
 }
 
-// run starts a program of the session itself, outside of the network of the tests. That can be in a user namespace of
-// its own. There KWin could not tell which program moves the pointer, and would refuse it.
+// run starts a program of the session itself outside the network of the tests, which can be in its own user namespace.
+// In there KWin could not tell which program moves the pointer, and would refuse it.
 func (c *compositor) run(path string, args ...string) *process {
 	c.t.Helper()
 	cmd := exec.Command(path, args...)
@@ -77,7 +76,7 @@ func (c *compositor) run(path string, args ...string) *process {
 	return p
 }
 
-// display waits for the Wayland display of a program and has all others use it.
+// display waits for the Wayland display of a program and sets it for all others.
 func (c *compositor) display(server *process) {
 	c.t.Helper()
 	c.awaits(server, "Wayland display", func() bool {
@@ -138,7 +137,7 @@ func (c *compositor) iconPixels() (image.Rectangle, int) {
 	return c.find(image.Rect(0, 0, screenWidth, panelHeight))
 }
 
-// find returns where on a part of the screen the icon is, and how many pixels of its colour are there.
+// find returns the place of the icon within a part of the screen, and the number of pixels in its colour.
 func (c *compositor) find(part image.Rectangle) (image.Rectangle, int) {
 	c.t.Helper()
 	shown := c.picture()
@@ -186,7 +185,7 @@ func (d *desktop) startSway() *compositor {
 	return c
 }
 
-// startPlasma starts KDE's compositor, the daemon that knows all icons, and the shell. The shell is the panel and the
+// startPlasma starts KDE's compositor, the daemon for tray icons, and the shell. The shell is the panel and the
 // notification service.
 func (d *desktop) startPlasma() *compositor {
 	d.t.Helper()
@@ -198,7 +197,7 @@ func (d *desktop) startPlasma() *compositor {
 	c.write(filepath.Join(settings, "plasma-org.kde.plasma.desktop-appletsrc"), plasmaPanel)
 	c.write(filepath.Join(settings, "plasmashellrc"),
 		fmt.Sprintf("[PlasmaViews][Panel 1][Defaults]\nthickness=%d\n", panelHeight))
-	// A copy has none of the file capabilities that the program is installed with. A container may not have them to give.
+	// A copy has no file capabilities, unlike the installed program. Some containers cannot grant them.
 	bare, err := os.ReadFile(kwin)
 	if err == nil {
 		err = os.WriteFile(filepath.Join(d.path("bin"), "kwin_wayland"), bare, 0o700)
@@ -233,7 +232,7 @@ func (d *desktop) startPlasma() *compositor {
 	return c
 }
 
-// service returns the program of a service that the bus could start.
+// service returns the program that the bus would start for a service file.
 func (d *desktop) service(file string) string {
 	d.t.Helper()
 	text, err := os.ReadFile(filepath.Join("/usr/share/dbus-1/services", file))
@@ -247,7 +246,7 @@ func (d *desktop) service(file string) string {
 	return string(program[1])
 }
 
-// screenshot asks KWin for what is on the screen.
+// screenshot asks KWin for a picture of the screen.
 func screenshot(c *compositor, screen dbus.BusObject) image.Image {
 	c.t.Helper()
 	r, w, err := os.Pipe()
@@ -264,7 +263,7 @@ func screenshot(c *compositor, screen dbus.BusObject) image.Image {
 	about := reply[0].(map[string]dbus.Variant)
 	stride := int(about["stride"].Value().(uint32))
 	data := make([]byte, stride*screenHeight)
-	r.SetReadDeadline(time.Now().Add(patience)) // fails for no pipe
+	r.SetReadDeadline(time.Now().Add(patience)) // never fails for a pipe
 	if _, err := io.ReadFull(r, data); err != nil {
 		c.t.Fatalf("read a picture: %v: %v", err, about)
 	}
@@ -278,8 +277,8 @@ func screenshot(c *compositor, screen dbus.BusObject) image.Image {
 	return p
 }
 
-// plasmaPanel is a panel along the upper edge with nothing but the tray. Of the tray's own items there is only the one
-// for notifications, which is the service.
+// plasmaPanel is a panel along the upper edge with nothing but the tray. The tray has one item of its own, for
+// notifications: it is the notification service.
 const plasmaPanel = `[Containments][1]
 activityId=
 formfactor=2

@@ -20,31 +20,31 @@ import (
 	"github.com/godbus/dbus/v5"
 )
 
-// The desktop of the end-to-end tests is a private session bus on which the test process plays the panel and the notification
-// service, while the program runs as it is shipped. What it offers, file by file:
+// The desktop of the end-to-end tests is a private session bus. The test process plays the panel and the notification
+// service there, and the program runs as shipped. The parts, file by file:
 //
 //	desktop_test.go     buildProgram: the program itself, built once
-//	                    desktop: the bus and the environment the program is started in
-//	process_test.go     process: anything the tests start: its output, its exit, its end with the test
-//	network_test.go     network: loopback of the desktop's own, where nobody else listens
-//	host_test.go        host, item: the panel with the tray, and the program's icon and menu as that panel sees them
-//	node_test.go        node: a menu entry as a person sees it
+//	                    desktop: the bus and the environment of the program
+//	process_test.go     process: any child of the tests: its output, its exit, its end with the test
+//	network_test.go     network: the desktop's own loopback interface, without other listeners
+//	host_test.go        host, item: the panel with the tray; the program's icon and menu in that panel
+//	node_test.go        node: a visible menu entry
 //	notifier_test.go    notifier: the notification service
-//	victim_test.go      victim: a separate process that listens, and may be stopped
-//	session_test.go     session: the program in the tray of a desktop, and what a person sees and hears of it
-//	traffic_test.go     monitor: what the program sends and receives over the bus
-//	screen_test.go      screen: an X server, what is on it, and a real panel there
-//	compositor_test.go  compositor: sway and KDE Plasma with their panels, for the tests behind the tag desktop, as are
+//	victim_test.go      victim: a separate listening process that tests may stop
+//	session_test.go     session: the program in the tray of a desktop, with its icon, menu and notifications
+//	traffic_test.go     monitor: the program's messages on the bus
+//	screen_test.go      screen: an X server, its picture, and a real panel there
+//	compositor_test.go  compositor: sway and KDE Plasma with their panels, for tests with the build tag desktop, like
 //	pointer_test.go     pointer: a mouse of a Wayland session
-//	witness_test.go     witness: what the panel asked and was told on the bus
-//	wine_test.go        wine, wineTray: the program as built for Windows, in Wine
+//	witness_test.go     witness: the panel's calls on the bus and the answers
+//	wine_test.go        wine, wineTray: the Windows build of the program, in Wine
 //
-// Everything ends with the test that started it. Its methods fail that test, so they are for its goroutine only.
+// Everything ends with the test that started it. Its methods can fail that test, so only its goroutine may call them.
 
-// patience bounds every wait that has no limit of its own. It is long, because nothing passes by waiting for it to end.
+// patience bounds every wait without a limit of its own. It is long, because a passing test never waits that long.
 const patience = time.Minute
 
-// poll calls ok until it returns true, at least once, and reports whether that happened within the timeout.
+// poll calls ok at least once, until it returns true. It reports whether that happened within the timeout.
 func poll(timeout time.Duration, ok func() bool) bool {
 	for deadline := time.Now().Add(timeout); ; time.Sleep(10 * time.Millisecond) {
 		late := time.Now().After(deadline)
@@ -57,7 +57,7 @@ func poll(timeout time.Duration, ok func() bool) bool {
 	}
 }
 
-// stays reports whether ok holds all the time. It is for what must not happen: nothing tells when that did not.
+// stays reports whether ok holds all the time. It checks that something does not happen.
 func stays(d time.Duration, ok func() bool) bool {
 	return !poll(d, func() bool { return !ok() })
 }
@@ -72,7 +72,7 @@ func tool(t testing.TB, name string) string {
 	return path
 }
 
-// lack skips the test for want of something, except under CI, where nothing may be wanting.
+// lack skips the test because something is missing. Under CI it fails the test.
 func lack(t testing.TB, err error) {
 	t.Helper()
 	if os.Getenv("CI") == "true" {
@@ -81,7 +81,7 @@ func lack(t testing.TB, err error) {
 	t.Skip(err)
 }
 
-// mayNot skips the test for want of something that only root certainly may; under CI root must.
+// mayNot skips the test because this user lacks a permission. Under CI, root must have it.
 func mayNot(t testing.TB, err error) {
 	t.Helper()
 	if os.Geteuid() == 0 {
@@ -90,8 +90,8 @@ func mayNot(t testing.TB, err error) {
 	t.Skip(err)
 }
 
-// offline runs a command that uses Go modules, and returns what it wrote. The command gets modules, tools and toolchains from this
-// machine's module cache only. The test is skipped if they are not there. Under CI the command may fetch them.
+// offline runs a command with Go modules and returns its output. It uses only this machine's module cache for modules,
+// tools and toolchains, and skips the test if something is missing. Under CI it may fetch.
 func offline(t testing.TB, cmd *exec.Cmd) (out []byte, err error) {
 	t.Helper()
 	if os.Getenv("CI") == "true" {
@@ -102,7 +102,7 @@ func offline(t testing.TB, cmd *exec.Cmd) (out []byte, err error) {
 		t.Fatal(err)
 	}
 	proxy := "file://" + filepath.ToSlash(string(bytes.TrimSpace(cache))) + "/cache/download" // go help goproxy
-	// The checksum database is on the network. The cache holds only what was compared with it.
+	// The checksum database is on the network. Modules in the cache were checked before.
 	cmd.Env = append(cmd.Environ(), "GOPROXY="+proxy, "GOSUMDB=off")
 	out, err = cmd.CombinedOutput()
 	if err != nil && (bytes.Contains(out, []byte("reading "+proxy)) || bytes.Contains(out, []byte("toolchain not available"))) {
@@ -131,8 +131,8 @@ func TestMain(m *testing.M) {
 	}
 	defer os.RemoveAll(dir)
 	buildDir = dir
-	// These tests wait more than they work, so more of them run at once than there are processors. It is a default: the flag
-	// of the command line is read later.
+	// These tests wait more than they work, so more of them run at once than there are processors. This is a default:
+	// the flags of the command line are read later.
 	if err := flag.Set("test.parallel", "6"); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
@@ -140,8 +140,8 @@ func TestMain(m *testing.M) {
 	m.Run()
 }
 
-// buildProgram returns the path of the program, built by the first call. It is built without the race detector even when the tests
-// have it, because that takes several times the memory and time, but where PORTTRAY_RACE is set: then a race in it fails its test.
+// buildProgram returns the path of the program; the first call builds it. It never takes the race detector from the
+// tests, because that costs several times the memory and time. PORTTRAY_RACE turns it on: a race then fails its test.
 func buildProgram(t testing.TB) string {
 	t.Helper()
 	path, err := build()
@@ -155,7 +155,7 @@ var build = sync.OnceValues(func() (string, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
 	defer cancel()
 	path := filepath.Join(buildDir, "porttray")
-	// A flag given here outranks the same flag in GOFLAGS. No version is needed, and git refuses to tell it in another user's clone.
+	// This flag outranks GOFLAGS. No version is needed, and git refuses to read one in another user's clone.
 	args := []string{"build", "-buildvcs=false", fmt.Sprintf("-race=%v", os.Getenv("PORTTRAY_RACE") != ""), "-o", path, "porttray"}
 	out, err := exec.CommandContext(ctx, "go", args...).CombinedOutput()
 	if err != nil {
@@ -164,7 +164,7 @@ var build = sync.OnceValues(func() (string, error) {
 	return path, nil
 })
 
-// A desktop is a session of its own: a message bus, a home directory, the programs in PATH and, where the system allows it, a
+// A desktop is a private session: a message bus, a home directory, the programs in PATH and, if the system allows it, a
 // network.
 type desktop struct {
 	t       testing.TB
@@ -174,7 +174,7 @@ type desktop struct {
 	network network
 }
 
-// busConfig is a session bus that has room for any test. It starts the services that are described in a directory, which is empty.
+// busConfig configures a session bus with room for any test. Its directory of services is empty by default.
 const busConfig = `<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-Bus Bus Configuration 1.0//EN"
  "http://www.freedesktop.org/standards/dbus/1.0/busconfig.dtd">
 <busconfig>
@@ -197,19 +197,19 @@ const busConfig = `<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-Bus Bus Con
 </busconfig>
 `
 
-// newDesktop starts an empty session: no tray host, no notification service. Without dbus-daemon the test is skipped,
+// newDesktop starts an empty session: no tray host, no notification service. Without dbus-daemon it skips the test,
 // except under CI.
 func newDesktop(t testing.TB) *desktop {
 	t.Helper()
 	daemon := tool(t, "dbus-daemon")
-	// Not t.TempDir, whose names can be longer than the 107 bytes a socket's path may have.
+	// The path of a socket has at most 107 bytes. Names from t.TempDir can be longer.
 	dir, err := os.MkdirTemp("", "tray")
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { os.RemoveAll(dir) })
 	d := &desktop{t: t, dir: dir}
-	t.Cleanup(d.empty) // after all that was started has been ended
+	t.Cleanup(d.empty) // runs after every process has ended
 	d.network = newNetwork(t)
 	for _, name := range []string{"bin", "home", "run", "services", "tmp"} {
 		if err := os.Mkdir(d.path(name), 0o700); err != nil {
@@ -217,7 +217,7 @@ func newDesktop(t testing.TB) *desktop {
 		}
 	}
 	d.shim("xdg-open", fmt.Sprintf(`printf '%%s\n' "$1" >>'%s'`, d.path("urls")))
-	// What is installed here makes no difference: beeep would fall back to the first two, godbus to a bus of its own.
+	// Programs installed here must not matter. beeep would fall back to the first two, godbus to its own bus.
 	for _, name := range []string{"notify-send", "kdialog", "dbus-launch"} {
 		d.shim(name, "exit 1")
 	}
@@ -227,7 +227,7 @@ func newDesktop(t testing.TB) *desktop {
 		t.Fatal(err)
 	}
 	d.bus = startProcess(t, exec.Command(daemon, "--config-file="+config, "--nofork", "--nopidfile", "--print-address"))
-	// The address is printed, sometimes among warnings, once the bus can be connected to.
+	// dbus-daemon prints the address, sometimes among warnings, when the bus accepts connections.
 	address := "unix:path=" + d.path("bus")
 	ready := func() bool { return strings.Contains(d.bus.output(), address) }
 	if !poll(patience, func() bool { return d.bus.exited() || ready() }) || d.bus.exited() {
@@ -253,7 +253,7 @@ func newDesktop(t testing.TB) *desktop {
 
 func (d *desktop) path(name string) string { return filepath.Join(d.dir, name) }
 
-// env returns the environment of the session. Nothing of the test's own gets in, except the end of PATH.
+// env returns the environment of the session. It takes nothing from the test process, except the end of PATH.
 func (d *desktop) env() []string {
 	var env []string
 	for key, value := range d.vars {
@@ -263,7 +263,7 @@ func (d *desktop) env() []string {
 	return env
 }
 
-// setenv changes the environment for programs started from now on. An empty value takes the variable out.
+// setenv changes the environment for later programs. An empty value removes the variable.
 func (d *desktop) setenv(key, value string) {
 	d.vars[key] = value
 	if value == "" {
@@ -271,7 +271,7 @@ func (d *desktop) setenv(key, value string) {
 	}
 }
 
-// shim puts a program into the session: a shell script that is found before any other program of that name.
+// shim adds a shell script to the session. It is first in PATH.
 func (d *desktop) shim(name, script string) {
 	d.t.Helper()
 	if err := os.WriteFile(filepath.Join(d.path("bin"), name), []byte("#!/bin/sh\n"+script+"\n"), 0o700); err != nil {
@@ -279,7 +279,7 @@ func (d *desktop) shim(name, script string) {
 	}
 }
 
-// urls returns what xdg-open was given so far, oldest first.
+// urls returns all arguments of xdg-open so far, oldest first.
 func (d *desktop) urls() []string {
 	d.t.Helper()
 	urls, err := os.ReadFile(d.path("urls"))
@@ -289,14 +289,14 @@ func (d *desktop) urls() []string {
 	return strings.Fields(string(urls))
 }
 
-// command returns the command that runs a program in this session, from the home directory.
+// command returns the command to run a program in this session, in the home directory.
 func (d *desktop) command(path string, args ...string) *exec.Cmd {
 	cmd := d.network.command(path, args...)
 	cmd.Env, cmd.Dir = d.env(), d.path("home")
 	return cmd
 }
 
-// start runs a program in this session. If the test fails its output is logged.
+// start runs a program in this session. If the test fails, its output is logged.
 func (d *desktop) start(path string, args ...string) *process {
 	d.t.Helper()
 	p := startProcess(d.t, d.command(path, args...))
@@ -308,7 +308,7 @@ func (d *desktop) start(path string, args ...string) *process {
 	return p
 }
 
-// run runs a program in this session to its end and returns what it wrote and its exit code.
+// run runs a program in this session to its end. It returns the output and the exit code.
 func (d *desktop) run(path string, args ...string) (out, errs string, exitCode int) {
 	d.t.Helper()
 	cmd := d.command(path, args...)
@@ -337,7 +337,7 @@ func (d *desktop) programs() []string {
 	var found []string
 	paths, _ := filepath.Glob("/proc/[0-9]*/environ") // the pattern is valid
 	for _, path := range paths {
-		env, _ := os.ReadFile(path) // empty for a process that has ended, or is somebody else's
+		env, _ := os.ReadFile(path) // empty if the process has ended or belongs to another user
 		if bytes.Contains(env, []byte("HOME="+d.path("home")+"\x00")) {
 			line, _ := os.ReadFile(filepath.Join(filepath.Dir(path), "cmdline"))
 			found = append(found, string(line))
@@ -346,8 +346,8 @@ func (d *desktop) programs() []string {
 	return found
 }
 
-// onSignal makes a function take the signals of a connection. It is called before any later message is looked at, so after
-// a reply all signals sent before it have been seen. It must not make calls.
+// onSignal handles the signals of a connection. It runs before later messages are read: when a reply arrives, it has
+// seen all earlier signals. It must not make calls.
 type onSignal func(*dbus.Signal)
 
 func (f onSignal) DeliverSignal(_, _ string, s *dbus.Signal) { f(s) }
@@ -367,7 +367,7 @@ func (d *desktop) connect(f onSignal) *dbus.Conn {
 	return conn
 }
 
-// own acquires a name that nobody else may have at the time.
+// own acquires a name that nobody else owns.
 func (d *desktop) own(conn *dbus.Conn, name string) {
 	d.t.Helper()
 	reply, err := call(conn.BusObject(), "org.freedesktop.DBus.RequestName", name, uint32(dbus.NameFlagDoNotQueue))
@@ -376,7 +376,7 @@ func (d *desktop) own(conn *dbus.Conn, name string) {
 	}
 }
 
-// free waits until nobody has a name.
+// free waits until a name has no owner.
 func (d *desktop) free(name string) {
 	d.t.Helper()
 	onlooker := d.connect(func(*dbus.Signal) {})
@@ -403,7 +403,7 @@ func call(obj dbus.BusObject, method string, args ...any) ([]any, error) {
 	return c.Body, c.Err
 }
 
-// file reports whether there is a file of that name.
+// file reports whether the file exists.
 func (d *desktop) file(name string) bool {
 	_, err := os.Stat(d.path(name))
 	return err == nil

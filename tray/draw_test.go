@@ -14,7 +14,7 @@ import (
 	"porttray/watcher/owner/engine"
 )
 
-// A recorder stands in for systray: it keeps the menu as a panel would show it, and counts the calls.
+// A recorder replaces systray in tests. It keeps the menu as a panel would show it, and counts the calls.
 type recorder struct {
 	mu        sync.Mutex // guards everything below, the items' fields too
 	calls     int
@@ -45,7 +45,7 @@ func (r *recorder) SetTooltip(text string) {
 
 func (r *recorder) Commit() {}
 
-// call counts a call and locks the recorder until the returned function is called.
+// call counts a call and locks the recorder. The caller unlocks it with the returned function.
 func (r *recorder) call() func() {
 	r.mu.Lock()
 	r.calls++
@@ -134,7 +134,7 @@ func (i *fakeItem) close() {
 	}
 }
 
-// text returns the visible menu, an entry a line.
+// text returns the visible menu, one entry per line.
 func (i *fakeItem) text() string {
 	i.all.mu.Lock()
 	defer i.all.mu.Unlock()
@@ -158,7 +158,7 @@ func (i *fakeItem) write(b *strings.Builder, indent string) {
 	}
 }
 
-// find returns the visible item at a path of labels, each a prefix.
+// find returns the visible item at a path of label prefixes.
 func (i *fakeItem) find(path ...string) *fakeItem {
 	i.all.mu.Lock()
 	defer i.all.mu.Unlock()
@@ -174,14 +174,14 @@ func (i *fakeItem) find(path ...string) *fakeItem {
 	return i
 }
 
-// expected returns the text that the menu should have for v.
+// expected returns the text of the menu for v.
 func expected(v menu) string {
 	var b strings.Builder
 	writeLines(&b, "", slices.Concat(v.head, v.rows, v.tail))
 	return b.String()
 }
 
-// withMark shows of which kind an entry is.
+// withMark adds a mark for the kind of an entry.
 func withMark(label string, k kind, checked bool) string {
 	switch {
 	case checked:
@@ -209,10 +209,10 @@ func writeLines(b *strings.Builder, indent string, lines []line) {
 	}
 }
 
-// menuOf returns a menu with the servers that the listeners amount to.
+// menuOf returns a menu for the servers of these listeners.
 func menuOf(listeners ...watcher.Listener) menu { return view(modelOf(listeners...)) }
 
-// modelOf returns what the loop remembers when it was told of those listeners. Ports from 32768 on are dynamic.
+// modelOf returns the model of a loop with these listeners. Ports from 32768 on are dynamic.
 func modelOf(listeners ...watcher.Listener) model {
 	m := model{version: "v1", goos: "linux", mode: myServers, snapshot: lists(listeners...)}
 	m.snapshot.Time, m.servers = noon, m.snapshot.Servers
@@ -268,7 +268,7 @@ func TestDrawOfTheSameMenuCallsNothing(t *testing.T) {
 	}
 }
 
-// A change costs what it changes and no more, wherever in the menu it is.
+// A change at any place in the menu touches nothing else.
 func TestDrawTouchesOnlyWhatChanges(t *testing.T) {
 	d, r := newTestDrawer()
 	rows := []watcher.Listener{server(1000, 1), server(2000, 2), server(3000, 3), server(4000, 4)}
@@ -296,8 +296,8 @@ func TestDrawTouchesOnlyWhatChanges(t *testing.T) {
 	}
 }
 
-// Whatever happens to the menu: it shows what it should, a Stop or Kill never becomes another listener's, and a click on one
-// names the listener that its label named.
+// After random changes the menu is right. A Stop or Kill never moves to another listener, and a click names the
+// listener of its label.
 func TestDrawRandomly(t *testing.T) {
 	for seed := range uint64(8) {
 		rng := rand.New(rand.NewPCG(seed, 0))
@@ -333,7 +333,7 @@ func TestDrawRandomly(t *testing.T) {
 	}
 }
 
-// checkLeaves makes sure that every Stop and Kill seen so far is what it was.
+// checkLeaves makes sure that no Stop or Kill has changed its label.
 func checkLeaves(t *testing.T, i *fakeItem, seen map[*fakeItem]string) {
 	for _, c := range i.children {
 		if label := strings.TrimSpace(c.label); strings.HasPrefix(label, "Stop ") || strings.HasPrefix(label, "Kill ") {
@@ -346,7 +346,7 @@ func checkLeaves(t *testing.T, i *fakeItem, seen map[*fakeItem]string) {
 	}
 }
 
-// The same where submenus open within the menu, with pins, further ports, restart commands and refusals that come and go.
+// This is TestDrawRandomly with inline submenus. Pins, further ports, restart commands and refusals come and go.
 func TestDrawRandomlyInline(t *testing.T) {
 	for seed := range uint64(8) {
 		rng := rand.New(rand.NewPCG(seed, 1))
@@ -369,7 +369,7 @@ func TestDrawRandomlyInline(t *testing.T) {
 				if rng.IntN(2) == 0 {
 					m.commands[key] = "cd /srv && node ."
 				}
-				if rng.IntN(5) > 0 { // else it does not run
+				if rng.IntN(5) > 0 { // the server runs
 					all = append(all, l)
 					for extra := range rng.IntN(8) {
 						all = append(all, server(uint16(3001+i*10+extra), int32(1+i)))
@@ -394,7 +394,7 @@ func TestDrawRandomlyInline(t *testing.T) {
 	}
 }
 
-// checkInline makes sure that there are no submenus in submenus, and few entries in those of rows.
+// checkInline makes sure that no submenu is within a submenu, and that those of rows have few entries.
 func checkInline(t *testing.T, v menu) {
 	t.Helper()
 	if len(v.rows) > inlineRows {
@@ -454,7 +454,7 @@ func TestClicksNameTheirListener(t *testing.T) {
 	}
 }
 
-// What a server is called is what is pinned or hidden, also if that became known, or changed, only while it was shown.
+// A pin or hide entry uses the server's current name, even if the name changed while the row was shown.
 func TestClicksNameTheServerAsItIsCalled(t *testing.T) {
 	d, r := newTestDrawer()
 	l := server(3000, 1)
@@ -478,7 +478,7 @@ func clickOn(l watcher.Listener, a action) click {
 	return click{action: a, id: l.ID(), target: l.Target(), who: who(l)}
 }
 
-// After hundreds of rows have come and gone, what they needed is given back.
+// After hundreds of rows have come and gone, their items are removed.
 func TestSweepGivesBack(t *testing.T) {
 	d, r := newTestDrawer()
 	round := func(now time.Time) {
@@ -508,7 +508,7 @@ func TestSweepGivesBack(t *testing.T) {
 	}
 }
 
-// size returns how many items there are below this one, the hidden ones too.
+// size returns the number of items below this one, including hidden ones.
 func (i *fakeItem) size() int {
 	i.all.mu.Lock()
 	defer i.all.mu.Unlock()

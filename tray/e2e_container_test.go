@@ -14,16 +14,16 @@ import (
 	"testing"
 )
 
-// An engine is a container engine, whose containers are what the test says. It speaks what Docker does.
+// An engine is a fake container engine with the API of Docker. The test adds and removes its containers.
 type engine struct {
 	d      *desktop
 	socket string
 	server *http.Server
 
 	mu         sync.Mutex
-	containers []container // that run
-	lists      int         // how often it was asked for them
-	stops      []string    // the containers that it was told to stop
+	containers []container // running ones
+	lists      int         // number of list calls
+	stops      []string    // IDs of the containers in stop calls
 	followers  map[chan struct{}]bool
 }
 
@@ -32,7 +32,7 @@ type container struct {
 	id, name, image  string
 	project, service string // of Compose
 	port             uint16
-	onStop           func() // is called when somebody has the engine stop it
+	onStop           func() // called on a stop request
 }
 
 // startEngine starts an engine at the socket that DOCKER_HOST names for the programs of this session.
@@ -45,7 +45,7 @@ func (d *desktop) startEngine() *engine {
 	return e
 }
 
-// begin lets the engine run.
+// begin starts the engine.
 func (e *engine) begin() {
 	e.d.t.Helper()
 	l, err := net.Listen("unix", e.socket)
@@ -60,7 +60,7 @@ func (e *engine) begin() {
 	go e.server.Serve(l) // until it is closed
 }
 
-// end ends the engine, and what goes on at its socket.
+// end stops the engine and closes its connections.
 func (e *engine) end() { e.server.Close() }
 
 func (e *engine) list(w http.ResponseWriter, _ *http.Request) {
@@ -89,7 +89,7 @@ func (e *engine) list(w http.ResponseWriter, _ *http.Request) {
 	json.NewEncoder(w).Encode(all)
 }
 
-// follow is the stream of events. What they say does not matter to anybody here.
+// follow serves the stream of events. Nobody here reads their content.
 func (e *engine) follow(w http.ResponseWriter, r *http.Request) {
 	events := make(chan struct{}, 1)
 	e.mu.Lock()
@@ -117,12 +117,12 @@ func (e *engine) tell() {
 	for events := range e.followers {
 		select {
 		case events <- struct{}{}:
-		default: // there is one to be read
+		default: // one is waiting already
 		}
 	}
 }
 
-// add has a container run.
+// add starts a container.
 func (e *engine) add(c container) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -130,7 +130,7 @@ func (e *engine) add(c container) {
 	e.tell()
 }
 
-// remove ends a container. Unless it is one of those that run, it returns false.
+// remove ends a container. It returns false if no such container runs.
 func (e *engine) remove(id string) (container, bool) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -159,7 +159,7 @@ func (e *engine) stop(w http.ResponseWriter, r *http.Request) {
 	w.WriteHeader(http.StatusNoContent)
 }
 
-// asked returns how often the engine was asked for its containers, and what it was told to stop.
+// asked returns the number of list calls, and the IDs in stop calls.
 func (e *engine) asked() (lists int, stops []string) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -194,7 +194,7 @@ func TestContainer(t *testing.T) {
 	if row.find("Kill") != nil {
 		t.Errorf("the container can be killed:\n%v", row)
 	}
-	// A port may be a container's until its owner is found, which on a busy machine is not always at once.
+	// A port can look like a container's until its owner is known. On a busy machine that takes a while.
 	for tries := 3; ; tries-- {
 		before, _ := e.asked()
 		other := d.startVictim(victimOptions{name: "other"}, "127.0.0.1:0")

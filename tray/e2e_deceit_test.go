@@ -14,7 +14,7 @@ import (
 	"unicode"
 )
 
-// deceivers are what a program of the same user may call itself and its project to deceive whoever looks, or what shows it.
+// deceivers are names for a program and its project that try to deceive the person or the display.
 var deceivers = []struct{ process, project string }{
 	{"Quit", "Quit"},
 	{"node (PID 1)", "Kill node (PID 1)"},
@@ -32,8 +32,8 @@ var deceivers = []struct{ process, project string }{
 	{"javascript:a()", "javascript:alert(1)//file:///etc/passwd"},
 }
 
-// TestDeceivers follows such names on their whole way: menu, tooltip, notifications, browser, log, terminal and JSON. Each of them is
-// told by what the program itself puts beside it: a row begins with its port, and Stop ends in the PID.
+// TestDeceivers follows such names through menu, tooltip, notifications, browser, log, terminal and JSON. The program's
+// own text beside a name tells servers apart: a row begins with its port, and Stop ends in the PID.
 func TestDeceivers(t *testing.T) {
 	parallel(t)
 	program, d := buildProgram(t), newDesktop(t)
@@ -83,7 +83,7 @@ func TestDeceivers(t *testing.T) {
 	}
 }
 
-// showsWhoIsWho looks at the menu, the tooltip and the notifications, and opens each server.
+// showsWhoIsWho checks the menu, the tooltip and the notifications, and opens each server.
 func (s *session) showsWhoIsWho(victims []*victim) {
 	t := s.t
 	menu := s.item.menu()
@@ -116,7 +116,7 @@ func (s *session) showsWhoIsWho(victims []*victim) {
 					leaves = append(leaves, c.label)
 				}
 			}
-			// A name that has a PID of its own is between quotation marks.
+			// A name with a PID in it is in quotation marks.
 			want := regexp.MustCompile(fmt.Sprintf(`^%s([^()]+|“.+”) \(PID %d\)$`, verb, v.pid()))
 			if len(leaves) != 1 || !want.MatchString(leaves[0]) {
 				t.Errorf("in the row %q it says %q, want one %v", row.label, leaves, want)
@@ -142,7 +142,7 @@ func (s *session) showsWhoIsWho(victims []*victim) {
 	}
 }
 
-// tellsInTheTerminal runs the commands that are about a server.
+// tellsInTheTerminal runs the commands about a server.
 func (s *session) tellsInTheTerminal(program string, v *victim) {
 	port, pid := fmt.Sprint(v.ports[0]), fmt.Sprint(v.pid())
 	for _, args := range [][]string{{"list", port}, {"list", "--json", "--args", port}, {"explain", port}, {"explain", "--json", port}} {
@@ -159,7 +159,7 @@ func (s *session) tellsInTheTerminal(program string, v *victim) {
 	}
 }
 
-// plain reports whether text can do nothing to a terminal but to stand there, line by line.
+// plain reports whether text is harmless in a terminal: printable characters and line ends only.
 func plain(text string) bool {
 	return !strings.ContainsFunc(text, func(r rune) bool {
 		return r != '\n' && (unicode.IsControl(r) || unicode.In(r, unicode.Cf, unicode.Co, unicode.Bidi_Control, unicode.Zl, unicode.Zp))

@@ -15,10 +15,10 @@ import (
 	"github.com/godbus/dbus/v5"
 )
 
-// These tests use the tray in the desktops that developers have. The panel, the notification service, the clipboard and
-// the pointer are the real ones. There is no X server.
+// These tests use the tray in the desktops of developers. The panel, the notification service, the clipboard and the
+// pointer are real. There is no X server.
 
-var desktopProgram = flag.String("desktop.program", "", "the `program` to test; empty means that it is built")
+var desktopProgram = flag.String("desktop.program", "", "the `program` to test; empty means a fresh build")
 
 // TestSway uses the tray in sway with waybar and mako.
 func TestSway(t *testing.T) {
@@ -34,8 +34,8 @@ func TestPlasma(t *testing.T) {
 	useTray(d.startPlasma(), w)
 }
 
-// useTray does with the tray what a person does, from the start of the program to Quit. Only Copy address and Quit are
-// chosen over the bus: nothing tells where on the screen they are.
+// useTray uses the tray like a person, from the start of the program to Quit. It clicks Copy address and Quit over the
+// bus, because their places on the screen are unknown.
 func useTray(c *compositor, w *witness) {
 	t, d := c.t, c.desktop
 	t.Helper()
@@ -52,12 +52,12 @@ func useTray(c *compositor, w *witness) {
 		t.Fatal("the panel did not read the menu")
 	}
 
-	// A server starts. It is told of.
+	// A server starts, and a notification reports it.
 	late := d.startVictim(victimOptions{name: "late"}, "127.0.0.1:0")
 	port := late.ports[0]
 	c.told(w, tray, fmt.Sprintf(":%d) is up", port))
 
-	// Another one crashes. The icon asks for attention until somebody opens the menu.
+	// Another server crashes. The icon asks for attention until somebody opens the menu.
 	ill.signal(os.Kill)
 	has := func(status string) func() bool {
 		return func() bool {
@@ -77,7 +77,7 @@ func useTray(c *compositor, w *witness) {
 		t.Fatal("the icon was clicked, and the alarm stays")
 	}
 
-	// The late server has a submenu, in what the panel knows and on the screen.
+	// The late server has a submenu, both in the panel's copy of the menu and on the screen.
 	label := fmt.Sprintf("%d  ", port)
 	var row, copies *known
 	if !poll(patience, func() bool {
@@ -107,7 +107,7 @@ func useTray(c *compositor, w *witness) {
 		t.Errorf("the clipboard holds %q, want %q", pasted, want)
 	}
 
-	// The panel dies, and has the icon back when it is started again.
+	// The panel dies, and gets the icon back after a new start.
 	c.panel.signal(os.Kill)
 	c.noIcon()
 	c.panel = c.again()
@@ -128,7 +128,7 @@ func useTray(c *compositor, w *witness) {
 	c.noIcon()
 }
 
-// item returns the icon of a program, for questions about it from a connection of the test's own.
+// item returns the icon of a program, for calls from the test's own connection.
 func (w *witness) item(program *process) *item {
 	w.d.t.Helper()
 	var calls []exchange
@@ -142,7 +142,7 @@ func (w *witness) item(program *process) *item {
 	return &item{h: w.d.newHost(), sender: calls[0].from, path: dbus.ObjectPath(path)}
 }
 
-// told waits until a notice of the program has arrived at the notification service.
+// told waits until a notification of the program has reached the notification service.
 func (c *compositor) told(w *witness, program *process, title string) {
 	c.t.Helper()
 	if !poll(patience, func() bool {
@@ -157,8 +157,8 @@ func (c *compositor) told(w *witness, program *process, title string) {
 	}
 }
 
-// hover moves the pointer down over the open menu, until the panel says that it has opened the submenu of an item. It
-// reports whether that happened. Panels open a submenu some time after the pointer has come, so each round is slower.
+// hover moves the pointer down over the open menu until the panel has opened the submenu of an item, and reports
+// whether it has. Panels wait before they open a submenu, so each round is slower.
 func (c *compositor) hover(w *witness, i *item, id int32, from image.Point) bool {
 	c.t.Helper()
 	opened := func() bool {

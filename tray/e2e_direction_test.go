@@ -11,9 +11,8 @@ import (
 	"testing"
 )
 
-// TestRightToLeft follows projects whose names are written from right to left: into the menu, the tooltip and a
-// notification. Each of them begins with the mark that has the line read from left to right, and holds the name in an
-// isolate of its own.
+// TestRightToLeft follows right-to-left project names into the menu, the tooltip and a notification. Each text begins
+// with a left-to-right mark and holds the name in an isolate of its own.
 func TestRightToLeft(t *testing.T) {
 	parallel(t)
 	names := []struct{ name, shown string }{
@@ -22,7 +21,7 @@ func TestRightToLeft(t *testing.T) {
 		{"مشروع 3000", "‹مشروع› 3000"},
 		{"shop-חנות", "‹shop-חנות›"},
 		{"חנות (ישן)", "‹חנות› (‹ישן›)"},
-		{"\u202eחנות\u2069 ד\u2067", "‹חנות ד›"}, // marks of its own are dropped
+		{"\u202eחנות\u2069 ד\u2067", "‹חנות ד›"}, // its own marks are dropped
 		{strings.Repeat("שם ", 40) + "ד", "‹" + strings.Repeat("שם ", 7) + "שם…› · web"},
 	}
 	visible := strings.NewReplacer("\u200e", "^", "\u2068", "‹", "\u2069", "›")

@@ -14,7 +14,7 @@ import (
 	"time"
 )
 
-// startMounted is startTray after a command has changed what is mounted, which this program alone sees.
+// startMounted is startTray after a mount command. Only this program sees the mount.
 func (d *desktop) startMounted(mount string) *session {
 	d.t.Helper()
 	unshare := tool(d.t, "unshare")
@@ -29,19 +29,19 @@ func (d *desktop) startMounted(mount string) *session {
 	return s
 }
 
-// inside returns the path by which the test sees a file as the program does.
+// inside returns a path for the test to a file in the program's mount namespace.
 func (s *session) inside(name string) string {
 	return fmt.Sprintf("/proc/%d/root%s", s.tray.pid(), s.path(name))
 }
 
-// choose chooses of what notifications are given.
+// choose chooses a notification mode.
 func (s *session) choose(mode string) {
 	s.t.Helper()
 	s.item.click(s.item.menu().find("Notifications", mode))
 	s.item.waitFor("mode", patience, func(menu *node) bool { return menu.find("Notifications", mode).checked })
 }
 
-// kept reports whether the state file says so, and that is all there is beside it.
+// kept reports whether the state file has this text, and no temporary file is beside it.
 func (s *session) kept(text string) bool {
 	got, _ := os.ReadFile(s.inside("home/.local/state/porttray/state.toml"))
 	left, _ := filepath.Glob(s.inside("home/.local/state/porttray/.state-*"))
@@ -50,7 +50,7 @@ func (s *session) kept(text string) bool {
 
 const kept = "What you choose is not kept"
 
-// A full disk costs what is chosen while it is full, unless there is room again: never what was kept before, and not the tray.
+// On a full disk only choices made meanwhile can be lost. Earlier ones stay, and the tray runs on.
 func TestDiskFull(t *testing.T) {
 	parallel(t)
 	d := newDesktop(t)
@@ -99,7 +99,7 @@ func TestDiskFull(t *testing.T) {
 	if err := os.Remove(fill); err != nil {
 		t.Fatal(err)
 	}
-	// What was chosen last is kept at the latest at the end, which is seen as long as the test holds the directory.
+	// At the latest, the exit writes the last choice. The open directory keeps the file readable for the test.
 	dir, err := os.Open(s.inside("home/.local/state/porttray"))
 	if err != nil {
 		t.Fatal(err)
@@ -113,7 +113,7 @@ func TestDiskFull(t *testing.T) {
 	}
 }
 
-// times returns how often a notification with that title was given.
+// times returns the number of notifications with that title.
 func (s *session) times(title string) int {
 	n := 0
 	for _, note := range s.notes.all() {
@@ -124,7 +124,7 @@ func (s *session) times(title string) int {
 	return n
 }
 
-// In a home directory that cannot be written to everything works that needs no file, and what does is said.
+// In a read-only home directory everything else works. The program reports each action that needs a file.
 func TestReadOnlyHome(t *testing.T) {
 	parallel(t)
 	d := newDesktop(t)

@@ -22,9 +22,9 @@ import (
 	"porttray/watcher/owner"
 )
 
-// These are the promises of tray.Examine, which is called in the test process: what it finds, and that it changes nothing.
+// These tests call tray.Examine in the test process. They check its findings, and that it changes nothing.
 
-// enter gives the test process the environment of the session. Such a test cannot run beside others.
+// enter gives the test process the environment of the session. Such a test cannot run in parallel.
 func (d *desktop) enter(t *testing.T) {
 	t.Helper()
 	for _, name := range []string{"WAYLAND_DISPLAY", "XDG_SESSION_TYPE", "SSH_CONNECTION", "SSH_TTY", "SUDO_USER", "DISPLAY", "DBUS_SESSION_BUS_ADDRESS"} {
@@ -35,7 +35,7 @@ func (d *desktop) enter(t *testing.T) {
 	}
 }
 
-// examine calls tray.Examine and sees to what holds for all of its findings.
+// examine calls tray.Examine and checks the rules for all findings.
 func examine(t *testing.T, ctx context.Context) []doctor.Finding {
 	t.Helper()
 	all := tray.Examine(ctx)
@@ -52,7 +52,7 @@ func examine(t *testing.T, ctx context.Context) []doctor.Finding {
 	return all
 }
 
-// lines writes findings the way the tests below say what they want.
+// lines formats findings for comparison with the texts below.
 func lines(all []doctor.Finding) string {
 	var b strings.Builder
 	for _, f := range all {
@@ -68,7 +68,7 @@ func lines(all []doctor.Finding) string {
 	return b.String()
 }
 
-// serve plays a service with these methods on a connection of its own, which it returns.
+// serve plays a service with these methods. It returns the service's connection.
 func (d *desktop) serve(name, iface string, path dbus.ObjectPath, methods map[string]any) *dbus.Conn {
 	d.t.Helper()
 	conn := d.connect(func(*dbus.Signal) {})
@@ -79,7 +79,7 @@ func (d *desktop) serve(name, iface string, path dbus.ObjectPath, methods map[st
 	return conn
 }
 
-// notes plays a notification service that says this of itself.
+// notes plays a notification service with these capabilities and this information.
 func (d *desktop) notes(capabilities []string, info ...string) {
 	d.serve(notifierName, notifierName, notifierPath, map[string]any{
 		"GetCapabilities": func() ([]string, *dbus.Error) { return capabilities, nil },
@@ -92,7 +92,7 @@ func (d *desktop) notes(capabilities []string, info ...string) {
 // indicatorName is the name of Ayatana's indicator service.
 const indicatorName = "org.ayatana.indicator.application"
 
-// startCompositor plays a Wayland display of that name, which offers data-control.
+// startCompositor plays a Wayland display with data-control under that name.
 func (d *desktop) startCompositor(name string) {
 	d.t.Helper()
 	socket, err := net.Listen("unix", d.path("run/"+name))
@@ -119,7 +119,7 @@ func (d *desktop) startCompositor(name string) {
 	}()
 }
 
-// waylandGlobal returns an event of the registry, which is object 2: there is an interface.
+// waylandGlobal returns a registry event (object 2) that announces an interface.
 func waylandGlobal(number uint32, name string) []byte {
 	length := len(name) + 1
 	words := append([]byte(name), make([]byte, 4-len(name)%4)...)
@@ -130,13 +130,13 @@ func waylandGlobal(number uint32, name string) []byte {
 	return append(binary.NativeEndian.AppendUint32(head, uint32(8+len(body))<<16), body...)
 }
 
-// waylandEvent returns an event with a number.
+// waylandEvent returns an event with one number as its argument.
 func waylandEvent(object uint32, event uint16, number uint32) []byte {
 	head := binary.NativeEndian.AppendUint32(nil, object)
 	return binary.NativeEndian.AppendUint32(binary.NativeEndian.AppendUint32(head, 12<<16|uint32(event)), number)
 }
 
-// What all sessions below have in common.
+// These texts are common to the sessions below.
 const (
 	appletFix = "add an indicator applet to the panel: budgie-indicator-applet, mate-indicator-applet or xfce4-indicator-plugin, as they are called on Debian and Ubuntu. " +
 		"The icon appears by itself then"
@@ -309,7 +309,7 @@ func TestExamine(t *testing.T) {
 	}
 }
 
-// connections returns the unique names of those who are connected to the bus, but for the asking one's own.
+// connections returns the unique names on the bus, except its own.
 func (d *desktop) connections() []string {
 	d.t.Helper()
 	conn, err := dbus.Connect("unix:path=" + d.path("bus"))
@@ -326,7 +326,7 @@ func (d *desktop) connections() []string {
 	return names
 }
 
-// The bus could start what shows icons and notifications, and does not for a look. It does for the first call that would.
+// The bus could start services for icons and notifications. Examine does not start them; the first real call does.
 func TestExamineStartsNothing(t *testing.T) {
 	d := newDesktop(t)
 	for _, name := range []string{hostName, notifierName} {
@@ -360,7 +360,7 @@ func TestExamineStartsNothing(t *testing.T) {
 	if !stays(300*time.Millisecond, func() bool { return len(started()) == 0 }) {
 		t.Errorf("started: %q", started())
 	}
-	// What is not to be done would be seen.
+	// A real call starts both, so the test would notice.
 	for _, name := range []string{hostName, notifierName} {
 		if _, err := call(conn.Object(name, "/"), "org.freedesktop.DBus.Peer.Ping"); err == nil {
 			t.Errorf("%s answers", name)
@@ -371,7 +371,7 @@ func TestExamineStartsNothing(t *testing.T) {
 	}
 }
 
-// Nothing is shown or sent: no icon, no notification.
+// Examine shows and sends nothing: no icon, no notification.
 func TestExamineShowsNothing(t *testing.T) {
 	d := newDesktop(t)
 	h, n := d.startHost(), d.startNotifier(notifierShows)
@@ -382,7 +382,7 @@ func TestExamineShowsNothing(t *testing.T) {
 	}
 }
 
-// Whoever asked gives up.
+// Examine ends soon after the caller gives up.
 func TestExamineEnds(t *testing.T) {
 	d := newDesktop(t)
 	ended := make(chan struct{})

@@ -16,27 +16,26 @@ import (
 	"github.com/godbus/dbus/v5"
 )
 
-// clickAll clicks entries by turns, so many times altogether, as fast as the bus takes it, and returns when the item has been told of
-// all of it.
+// clickAll clicks the entries by turns, times clicks in all, as fast as the bus takes them. It returns after the item
+// has received all.
 func (i *item) clickAll(times int, ids ...int32) {
 	i.h.d.t.Helper()
 	menu := i.h.conn.Object(i.sender, i.menuPath())
 	for n := range times {
 		menu.Go(menuName+".Event", dbus.FlagNoReplyExpected, nil, ids[n%len(ids)], "clicked", dbus.MakeVariant(int32(0)), uint32(n))
-		if n%500 == 0 { // else the bus holds them all
+		if n%500 == 0 { // do not let all of them wait on the bus
 			i.menuPath()
 		}
 	}
 	i.menuPath()
 }
 
-// Ten thousand clicks on everything do what some clicks do: they open no thousand windows, tell no thousand times that nothing is
-// there, and hit nobody else.
+// Ten thousand clicks on everything open few windows, give few notifications, and hit no other server.
 func TestFloodOfClicks(t *testing.T) {
 	parallel(t)
 	d := newDesktop(t)
 	d.needNetwork()
-	// How many browsers start at the same time is written down.
+	// The shim records the number of browsers that start at the same time.
 	d.shim("xdg-open", fmt.Sprintf(`cd '%s' && printf '%%s\n' "$1" >>urls && mkdir "open-$$" && ls -d open-* | wc -l >>peak; rmdir "open-$$"`, d.dir))
 	gone, deaf := d.startVictim(victimOptions{name: "gone"}, "127.0.0.1:0"), d.startVictim(victimOptions{name: "deaf", ignoreTerm: true}, "127.0.0.1:0")
 	var others []*victim
@@ -73,7 +72,7 @@ func TestFloodOfClicks(t *testing.T) {
 			t.Errorf("%s was ended", v.who())
 		}
 	}
-	peak, _ := os.ReadFile(d.path("peak")) // none if nothing was opened, which the next lines tell
+	peak, _ := os.ReadFile(d.path("peak")) // missing if nothing was opened; the next lines report that
 	most := 0
 	for _, line := range strings.Fields(string(peak)) {
 		n, _ := strconv.Atoi(line)
@@ -87,8 +86,8 @@ func TestFloodOfClicks(t *testing.T) {
 	if most == 0 || most > 8 {
 		t.Errorf("%d browsers were opened at the same time, want 1 to 8", most)
 	}
-	// However long the flood took here, each entry is heeded ten times and then five times a second at most; so is what tells that
-	// nothing was done.
+	// Each entry accepts ten clicks at once and then five a second, for any length of the flood. The same limit holds
+	// for the notices that nothing was done.
 	heeded := 10 + 1 + int(took/(200*time.Millisecond))
 	for url, n := range opened {
 		if n > heeded {

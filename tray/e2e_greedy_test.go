@@ -15,9 +15,9 @@ import (
 	"github.com/godbus/dbus/v5"
 )
 
-// These are the promises about panels that ask for more in a few bytes than a program can afford to answer.
+// These tests have panels send short requests with long answers, more than a program can afford.
 
-// peak returns how much memory a process has had at most, in bytes.
+// peak returns the peak memory of a process in bytes.
 func (p *process) peak(t testing.TB) int {
 	t.Helper()
 	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.pid()))
@@ -38,7 +38,7 @@ type itemProperties struct {
 	Props map[string]dbus.Variant
 }
 
-// Who asks for the same item many times gets it once.
+// A request with the same item many times gets it once.
 func TestPanelAsksForOneItemManyTimes(t *testing.T) {
 	parallel(t)
 	s := newDesktop(t).startTray()
@@ -53,12 +53,12 @@ func TestPanelAsksForOneItemManyTimes(t *testing.T) {
 	}
 	after := s.tray.peak(t)
 	t.Logf("at most %.1f MB before, %.1f MB after", float64(before)/1e6, float64(after)/1e6)
-	if after > before+40e6 { // the question itself is 0.6 MB, which godbus has several times
+	if after > before+40e6 { // the request itself is 0.6 MB, and godbus keeps several copies
 		t.Error("the answer costs too much")
 	}
 }
 
-// Who asks for the properties of no item gets those of all.
+// A request for the properties of no item gets those of all items.
 func TestPanelAsksForAllItems(t *testing.T) {
 	parallel(t)
 	s := newDesktop(t).startTray()
@@ -77,7 +77,7 @@ func TestPanelAsksForAllItems(t *testing.T) {
 	}
 }
 
-// each calls do with all that is below n.
+// each calls do with every node below n.
 func (n *node) each(do func(*node)) {
 	for _, c := range n.children {
 		do(c)
@@ -85,8 +85,8 @@ func (n *node) each(do func(*node)) {
 	}
 }
 
-// A panel that asks for everything, again and again, and does not wait for the answers gets some, and may be refused others. What it
-// asks for takes no memory, and keeps nobody else from answers.
+// A panel that sends many requests and does not wait gets some answers; the tray may refuse others. Its requests take
+// no memory, and other panels still get answers.
 func TestPanelDoesNotWaitForAnswers(t *testing.T) {
 	parallel(t)
 	d := newDesktop(t)
@@ -106,11 +106,11 @@ func TestPanelDoesNotWaitForAnswers(t *testing.T) {
 		conn := d.connect(func(*dbus.Signal) {})
 		greedy := conn.Object(s.item.sender, q.path)
 		done := make(chan *dbus.Call, times)
-		s.tray.halt(t) // they shall come all at once
+		s.tray.halt(t) // so that they come all at once
 		for range times {
 			greedy.Go(q.method, 0, done, q.args...)
 		}
-		if _, err := call(conn.BusObject(), "org.freedesktop.DBus.GetId"); err != nil { // all of it has passed the bus
+		if _, err := call(conn.BusObject(), "org.freedesktop.DBus.GetId"); err != nil { // the bus has passed on all of it
 			t.Fatal(err)
 		}
 		s.tray.signal(syscall.SIGCONT)
@@ -131,10 +131,10 @@ func TestPanelDoesNotWaitForAnswers(t *testing.T) {
 		after := s.tray.peak(t)
 		t.Logf("%s: %d calls were answered, and %d refused; when another panel had its answer, %d had theirs; at most %.1f MB before, %.1f MB after",
 			method, answers, refusals, late, float64(before)/1e6, float64(after)/1e6)
-		if answers == 0 { // none need be refused, if it answers as fast as it reads
+		if answers == 0 { // without refusals, if the tray answers as fast as it reads
 			t.Errorf("%s: no call was answered", method)
 		}
-		if after > before+22e6 { // the answers that wait would be 20 MB alone
+		if after > before+22e6 { // the waiting answers alone would be 20 MB
 			t.Errorf("%s: the calls cost too much", method)
 		}
 	}

@@ -15,7 +15,7 @@ import (
 	"porttray/watcher/history"
 )
 
-// What the tray sees close is remembered once, whoever else watches, and outlives both of them.
+// The tray records a closed server once, even with a second watcher. The record survives both programs.
 func TestClosedServersAreRemembered(t *testing.T) {
 	parallel(t)
 	d := newDesktop(t)
@@ -47,7 +47,7 @@ func TestClosedServersAreRemembered(t *testing.T) {
 	}
 	late.signal(os.Kill)
 	s.noRow(late.ports[0])
-	for _, p := range []*process{watch, s.tray} { // before it is time for the next write
+	for _, p := range []*process{watch, s.tray} { // before the next write is due
 		p.signal(syscall.SIGTERM)
 		if code, err := p.wait(patience); err != nil || code != 0 {
 			t.Errorf("exit status %d, %v\n%s", code, err, p.output())

@@ -25,7 +25,7 @@ func TestHostileNames(t *testing.T) {
 		{"bad\xff\xfe", "bad\uFFFD\uFFFD"},
 		{"a\u202eb\u202c", "ab"},
 		{"%s\t%d", "%s %d"},
-		{" ", ""}, // then the project alone stands for it
+		{" ", ""}, // the row shows the project alone
 		{strings.Repeat("x", long), strings.Repeat("x", long)},
 	}
 	d := newDesktop(t)

@@ -12,12 +12,12 @@ import (
 	"github.com/godbus/dbus/v5/prop"
 )
 
-// What a program can do that claims the name of the tray host is what a person can do who sits in front of the menu: it reads the
-// menu, and clicks what is in it. No test can keep it from that, because a panel does nothing else; it is a program of the same user,
-// who could end the same processes without a tray. Beyond that it must not get: it neither stops the tray nor keeps it from the next
-// host, and clicks reach nothing but what the menu has for them.
+// These tests claim the name of the tray host. Such a program can read the menu and click its entries, like a person.
+// No test can forbid that: a panel does nothing else, and a program of the same user could end the same processes
+// anyway. It must not get more. It cannot stop the tray or keep it from the next host, and its clicks reach only
+// entries of the menu.
 
-// claim makes a connection the tray host, with these properties and methods.
+// claim makes a connection the tray host, with this property and these methods.
 func (d *desktop) claim(registered any, methods map[string]any) *dbus.Conn {
 	d.t.Helper()
 	conn := d.connect(func(*dbus.Signal) {})
@@ -32,7 +32,7 @@ func (d *desktop) claim(registered any, methods map[string]any) *dbus.Conn {
 	return conn
 }
 
-// Nobody but the program itself changes its icon, what is said of it, and what leads to the menu.
+// Only the program itself can change its icon, title, tooltip and the path of its menu.
 func TestNobodySetsTheItem(t *testing.T) {
 	parallel(t)
 	s := newDesktop(t).startTray()
@@ -98,7 +98,7 @@ func TestHostThatLies(t *testing.T) {
 				direct(liar, sender, signal, body...)
 			}
 		}
-		if _, err := call(liar.BusObject(), "org.freedesktop.DBus.GetId"); err != nil { // all of it has passed the bus
+		if _, err := call(liar.BusObject(), "org.freedesktop.DBus.GetId"); err != nil { // the bus has passed on all of it
 			t.Fatal(err)
 		}
 		leave(liar, hostName)
@@ -121,7 +121,7 @@ func TestHostThatLies(t *testing.T) {
 	s.hear(fmt.Sprintf("Port %d is free", v.ports[0]), v.who()+" stopped")
 }
 
-// A host that never answers, and stays on the bus when it lets go of the name, costs the next one seconds.
+// A host that never answers and stays on the bus after it gives up the name delays the next host by seconds only.
 func TestHostThatHangs(t *testing.T) {
 	parallel(t)
 	d := newDesktop(t)
@@ -143,7 +143,7 @@ func TestHostThatHangs(t *testing.T) {
 	}
 }
 
-// nestedVariant is a variant in a variant, many times.
+// nestedVariant nests a variant in variants, depth times.
 func nestedVariant(depth int) any {
 	var v any = "x"
 	for range depth {
@@ -152,7 +152,7 @@ func nestedVariant(depth int) any {
 	return v
 }
 
-// direct sends a signal to one connection, which gets it whatever it asked the bus for.
+// direct sends a signal to one connection. The connection gets it without a match rule.
 func direct(from *dbus.Conn, to, name string, body ...any) {
 	i := strings.LastIndex(name, ".")
 	headers := map[dbus.HeaderField]dbus.Variant{
@@ -167,7 +167,7 @@ func direct(from *dbus.Conn, to, name string, body ...any) {
 	from.Send(&dbus.Message{Type: dbus.TypeSignal, Headers: headers, Body: body}, nil)
 }
 
-// A program that shouts without end that hosts come and go keeps the tray from no host, and has it write no log without end.
+// A program that endlessly announces hosts cannot keep the tray from a host, or make it fill the log.
 func TestForgedHostSignals(t *testing.T) {
 	parallel(t)
 	d := newDesktop(t)
@@ -183,7 +183,7 @@ func TestForgedHostSignals(t *testing.T) {
 		for {
 			for range 200 {
 				forger.Emit(hostPath, hostName+".StatusNotifierHostRegistered")
-				direct(forger, sender, "org.freedesktop.DBus.NameOwnerChanged", "x") // which ends systray's own watch for hosts
+				direct(forger, sender, "org.freedesktop.DBus.NameOwnerChanged", "x") // this ends systray's own watch for hosts
 			}
 			if _, err := call(forger.BusObject(), "org.freedesktop.DBus.GetId"); err != nil {
 				return
