@@ -7,10 +7,10 @@ import (
 	"golang.org/x/sys/windows"
 )
 
-// readArgs returns the path of the program of a process, and its arguments. A program gets its command line as a whole on
-// Windows; it is split here as the C runtime does.
+// readArgs returns the path of a process's program, and its arguments. Windows hands a program its command line as one
+// string. readArgs splits it as the C runtime does.
 func readArgs(ctx context.Context, ps *process.Process) (exe string, args []string) {
-	exe, _ = ps.ExeWithContext(ctx) // not readable for some of the system's processes
+	exe, _ = ps.ExeWithContext(ctx) // fails for some system processes
 	line, err := ps.CmdlineWithContext(ctx)
 	if err != nil {
 		return exe, nil

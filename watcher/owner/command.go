@@ -5,21 +5,22 @@ import (
 	"strings"
 )
 
-// A command is one program of a command line. There are several when one runs another: "npx vite" holds npx and Vite.
+// A command is one program of a command line. A line holds several when one program runs another: "npx vite" holds npx
+// and Vite.
 type command struct {
 	lang string // of the interpreter that runs it; empty for a program that runs by itself
-	// name is the program's, without directory and extension, in lower case. For a script it begins with "./" and keeps the
-	// extension unless the script was installed, because anybody may call a script of theirs vite.js.
+	// name is the program's, without directory and extension, in lower case. The name of a script that was not
+	// installed begins with "./" and keeps the extension, because anybody may name their script vite.js.
 	name   string
 	args   []string
-	file   string // what an interpreter runs, as it was given
+	file   string // the file that an interpreter runs, as it was given
 	module bool   // file is a Python module without its extension
-	// called is what people call it: the name of a program, module or class in the case that it was given. It is empty
-	// for a script or an archive, which file tells, and for what only says something about another command.
+	// called is the usual name of the program, module or class, in its original case. It is empty for a script or an
+	// archive, because file names those. It is also empty for an entry that only adds a fact about another command.
 	called string
 }
 
-// The languages that tools are written in, and what is said of a command when its language is not known.
+// The languages of tools, and a value for commands in an unknown language.
 const (
 	native  = ""
 	node    = "node"
@@ -36,7 +37,7 @@ const (
 // maxDepth bounds how many launchers are seen through.
 const maxDepth = 8
 
-// unwrap returns the commands that a command line holds, the outermost first. The path of the program may be unknown.
+// unwrap returns the commands in a command line, the outermost first. An empty exe means an unknown program path.
 func unwrap(args []string, exe string) []command {
 	var line []command
 	for found := []command{firstCommand(args, exe)}; len(found) > 0 && len(line) < maxDepth; {
@@ -46,8 +47,8 @@ func unwrap(args []string, exe string) []command {
 	return line
 }
 
-// firstCommand returns what a process is by its arguments and by its program. Some programs write a title over their
-// arguments, which is then one argument of several words: "nginx: master process nginx -g daemon off;".
+// firstCommand derives the outermost command from the arguments and the program of a process. Some programs write a
+// title over their arguments. Then the only argument has several words: "nginx: master process nginx -g daemon off;".
 func firstCommand(args []string, exe string) command {
 	self := programName(exe)
 	titled := isTitle(args, exe)
@@ -77,8 +78,7 @@ func firstCommand(args []string, exe string) command {
 	return c
 }
 
-// isTitle reports whether the arguments of a process are a title that it has written over them: a line of several
-// words.
+// isTitle reports whether a process has written a title of several words over its arguments.
 func isTitle(args []string, exe string) bool {
 	if len(args) != 1 || !strings.ContainsRune(args[0], ' ') {
 		return false
@@ -86,11 +86,10 @@ func isTitle(args []string, exe string) bool {
 	return !strings.HasSuffix(exe, strings.TrimPrefix(args[0], ".")) // a path with a space in it
 }
 
-// titleProjects are the programs whose title ends in the name of the project, and the characters around that name.
+// titleProjects maps programs to the brackets around the project's name at the end of their title.
 var titleProjects = map[string]string{"puma": "[]", "ng": "()"}
 
-// titleProject returns the project that a process names in its title, or nothing: "puma 6.4.2 (tcp://localhost:3000)
-// [shop]".
+// titleProject returns the project in a process's title, or nothing: "puma 6.4.2 (tcp://localhost:3000) [shop]".
 func (m member) titleProject() string {
 	around, ok := titleProjects[m.commands[0].name]
 	if !ok || !isTitle(m.args, m.exe) {
@@ -104,7 +103,7 @@ func (m member) titleProject() string {
 	return shortName(title[begin+1 : len(title)-1])
 }
 
-// runs returns what c runs, the outermost first, if c is a launcher or an interpreter that runs something it names.
+// runs returns the commands that c runs, the outermost first. Only launchers and interpreters have any.
 func (c command) runs() []command {
 	switch name := withoutVersion(c.name); {
 	case name == "java" || name == "javaw":
@@ -132,7 +131,7 @@ func isLauncher(name string) bool {
 	return ok || shells[name] || name == "java" || name == "beam.smp"
 }
 
-// commands returns what is run by these arguments of the launcher.
+// commands returns the commands that the launcher runs with these arguments.
 func (l launcher) commands(args []string) []command {
 	seen := l.verbs == "" // the verb
 	for i := 0; i < len(args); i++ {
@@ -181,7 +180,7 @@ func (l launcher) named(args []string) []command {
 	return []command{{lang: anyLang, name: calledName(args[0]), args: args[1:], called: calledAs(args[0])}}
 }
 
-// moduleCommand returns what Python's -m or Ruby's -S runs: the module or the script on the PATH that is named first.
+// moduleCommand returns the first argument as a command: a module for Python's -m, a script on the PATH for Ruby's -S.
 func moduleCommand(lang string, args []string) []command {
 	if len(args) == 0 {
 		return nil
@@ -193,7 +192,7 @@ func moduleCommand(lang string, args []string) []command {
 	return []command{c}
 }
 
-// shellCommands returns what a shell of this name runs.
+// shellCommands returns the commands in the arguments of the named shell.
 func shellCommands(name string, args []string) []command {
 	switch w := readShell(name, args); {
 	case w.line != "":
@@ -205,7 +204,7 @@ func shellCommands(name string, args []string) []command {
 	return nil
 }
 
-// commandsIn returns the command in a line for a shell, if the line is a simple one.
+// commandsIn returns the command in a shell line. It returns none if the line is not a simple command.
 func commandsIn(line string) []command {
 	words, ok := simpleWords(line)
 	for ok && len(words) > 0 && (words[0] == "exec" || strings.ContainsRune(words[0], '=')) {
@@ -217,7 +216,7 @@ func commandsIn(line string) []command {
 	return []command{{lang: anyLang, name: calledName(words[0]), args: words[1:], called: calledAs(words[0])}}
 }
 
-// javaCommands returns what java(1) runs: the libraries on its class path that a tool is known by, then the archive or class.
+// javaCommands returns the commands of java(1): libraries of known tools on the class path, then the archive or class.
 func javaCommands(args []string) []command {
 	var libs []command
 	root := ""
@@ -250,7 +249,7 @@ func javaCommands(args []string) []command {
 const javaValues = "-p --module-path --upgrade-module-path --add-modules --limit-modules --add-reads --add-exports --add-opens " +
 	"--patch-module --source --enable-native-access"
 
-// classPath returns the first entry of a class path, and the libraries in it that a tool is known by.
+// classPath returns the first entry of a class path, and the libraries of known tools in it.
 func classPath(path string) (first string, libs []command) {
 	separator := ":"
 	if strings.ContainsRune(path, ';') || strings.ContainsRune(path, '\\') {
@@ -263,7 +262,7 @@ func classPath(path string) (first string, libs []command) {
 	return first, libs
 }
 
-// appendLibrary appends a library if a tool is known by it.
+// appendLibrary appends a library if it belongs to a known tool.
 func appendLibrary(libs []command, file string) []command {
 	if name := archiveName(file); len(toolNames[name]) > 0 && len(libs) < maxDepth/2 {
 		libs = append(libs, command{lang: java, name: name})
@@ -271,7 +270,7 @@ func appendLibrary(libs []command, file string) []command {
 	return libs
 }
 
-// among reports whether a word is one of a list that is separated by spaces.
+// among reports whether word is in a space-separated list.
 func among(list, word string) bool {
 	for w := range strings.FieldsSeq(list) {
 		if w == word {
@@ -281,7 +280,7 @@ func among(list, word string) bool {
 	return false
 }
 
-// cluster reports whether an argument is several one-letter options, of which this one is the last: "-um" is "-u -m".
+// cluster reports whether arg combines several one-letter options and ends in this one: "-um" is "-u -m".
 func cluster(arg string, option byte) bool {
 	flags, ok := strings.CutPrefix(arg, "-")
 	return ok && len(flags) > 1 && flags[len(flags)-1] == option && strings.Trim(flags, "BEIOPRSbdisuvx"+string(option)) == ""

@@ -6,13 +6,13 @@ import (
 	"strings"
 )
 
-// containerID is how engines name a container in the path of its cgroup: /docker/ID, docker-ID.scope, libpod-ID.scope,
+// containerID matches an engine's name for a container in a cgroup path: /docker/ID, docker-ID.scope, libpod-ID.scope,
 // libpod-payload-ID, cri-containerd-ID.scope, /kubepods/.../ID.
 var containerID = regexp.MustCompile(`^(?:.*-)?([0-9a-f]{64})(?:\.scope)?$`)
 
-// containerIn returns the ID of the container that /proc/PID/cgroup (cgroups(7)) puts a process in, or nothing. It may be on any
-// line: of both versions of cgroups, an engine uses those that it has. Of containers within each other it is the innermost. What
-// watches over a container (libpod-conmon-ID.scope) runs outside of it.
+// containerIn returns the container ID in the text of /proc/PID/cgroup (cgroups(7)), or nothing. The ID may be on any
+// line, because engines use either version of cgroups. For nested containers it returns the innermost. A container's
+// monitor (libpod-conmon-ID.scope) runs outside the container.
 func containerIn(cgroups []byte) string {
 	for line := range strings.Lines(string(cgroups)) {
 		elements := strings.Split(strings.TrimSuffix(line, "\n"), "/")
@@ -25,18 +25,19 @@ func containerIn(cgroups []byte) string {
 	return ""
 }
 
-// apartOf returns the ID of the container that a process runs in, and whether its directories have other names than those that this
-// program knows.
+// isolationOf returns the ID of the process's container. It also reports whether the process is isolated: its paths
+// mean other directories than the same paths here.
 func isolationOf(pid int32) (container string, isolated bool, err error) {
 	container, err = containerOf(pid)
 	return container, container != "" || ownRoot(pid), err
 }
 
-// ContainerOf returns the ID of the container that a process runs in, in 64 hexadecimal digits. It is empty if that is this program's
-// own container, if there is none, or if p has ended. The error tells that it cannot be known. Only Linux tells it.
+// ContainerOf returns the ID of p's container, in 64 hexadecimal digits. The ID is empty if p runs in no container or
+// in this program's own, or if p has ended. An error means that the ID cannot be known. On systems other than Linux the
+// ID is always empty.
 func ContainerOf(p Process) (string, error) {
 	id, err := containerOf(p.PID)
-	if id != "" && p.Gone() { // then the PID may have been another's
+	if id != "" && p.Gone() { // the PID may have been another process's
 		return "", nil
 	}
 	return id, err

@@ -7,8 +7,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// containerOf returns the ID of the container that the process with this PID runs in, or nothing if its files are those that this
-// program sees.
+// containerOf returns the ID of this process's container. It returns nothing if the process sees the same files as this
+// program.
 func containerOf(pid int32) (string, error) {
 	proc := "/proc/" + strconv.Itoa(int(pid))
 	cgroups, err := readProc(proc + "/cgroup")
@@ -32,13 +32,13 @@ func containerOf(pid int32) (string, error) {
 // sameFiles reports whether a process is known to see the same files as this program under the same names.
 func sameFiles(proc string) bool {
 	own, _ := os.Readlink("/proc/self/ns/mnt")
-	its, _ := os.Readlink(proc + "/ns/mnt") // of other users' processes mostly not to be read
+	its, _ := os.Readlink(proc + "/ns/mnt") // mostly unreadable for other users' processes
 	root, _ := os.Readlink(proc + "/root")
 	return own != "" && own == its && root == "/"
 }
 
-// ownRoot reports whether the root directory of a process is known to be another one than this program's: it is in a container, whose
-// cgroup need not tell, or in a sandbox. What it calls /app is not what this program calls so.
+// ownRoot reports whether a process is known to have another root directory than this program. Then it is in a
+// container, perhaps one without a cgroup of its own, or in a sandbox. Its /app is not this program's /app.
 func ownRoot(pid int32) bool {
 	its, err := os.Stat("/proc/" + strconv.Itoa(int(pid)) + "/root")
 	if err != nil {
@@ -48,14 +48,14 @@ func ownRoot(pid int32) bool {
 	return err == nil && !os.SameFile(its, here)
 }
 
-// readProc returns what a file in /proc holds, up to a limit.
+// readProc returns the content of a file in /proc, up to a limit.
 func readProc(name string) ([]byte, error) {
 	var buf [4096]byte
 	return readBelow(unix.AT_FDCWD, name, buf[:], small)
 }
 
-// sharedDir returns the working directory of a process in a container if that is a directory of this system under the same name, as
-// in those that people work in. Else it is empty.
+// sharedDir returns the working directory of a process in a container. It is empty unless this system has the same
+// directory under the same name. Containers for interactive work have such directories.
 func sharedDir(pid int32) string {
 	cwd := "/proc/" + strconv.Itoa(int(pid)) + "/cwd"
 	dir, err := os.Readlink(cwd)

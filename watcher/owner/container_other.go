@@ -2,7 +2,7 @@
 
 package owner
 
-// containerOf is described in container_linux.go. Elsewhere containers run in a virtual machine.
+// containerOf is described in container_linux.go. On other systems containers run in a virtual machine.
 func containerOf(int32) (string, error) { return "", nil }
 
 // ownRoot is described in container_linux.go.

@@ -5,9 +5,10 @@ import (
 	"strings"
 )
 
-// daemons are the programs that work in the background for other programs, on ports that only those want to know: build daemons,
-// language servers, port mappers; and the editors and agents in a terminal, whose own ports are like those of desktop programs. They
-// come before the table of tools, which has some of their names for what people run by them.
+// daemons are programs that work in the background for other programs: build daemons, language servers, port mappers.
+// Only those programs use their ports. Editors and agents in a terminal are listed too, because their ports are like
+// those of desktop programs. daemons comes before the table of tools. That table has some of the names again, for the
+// programs that people run with them.
 var daemons = []entry{
 	// Builds
 	{"Gradle", Daemon, java, "org.gradle.launcher.daemon.bootstrap.gradledaemon", ""},
@@ -82,11 +83,12 @@ var daemons = []entry{
 	{"Qwen Code", App, node, "@qwen-code/qwen-code", ""},
 	{"Cursor", App, native, "cursor-agent", ""},
 
-	// Of several processes, see ManyProcesses
-	{"MCP Inspector", Server, node, "@modelcontextprotocol/inspector, @modelcontextprotocol/inspector-server, @modelcontextprotocol/inspector-client", ""},
+	// Several processes each, see ManyProcesses
+	{"MCP Inspector", Server, node, "@modelcontextprotocol/inspector, @modelcontextprotocol/inspector-server, " +
+		"@modelcontextprotocol/inspector-client", ""},
 }
 
-// calledDaemon returns the daemon that calls its process so: "bazel(shop)".
+// calledDaemon returns the daemon that gives its process this name: "bazel(shop)".
 func calledDaemon(name string) Tool {
 	if strings.HasPrefix(name, "bazel(") {
 		return Tool{"Bazel", Daemon}
@@ -94,10 +96,10 @@ func calledDaemon(name string) Tool {
 	return Tool{}
 }
 
-// languageServers are what the names of language servers contain, whichever language they are for.
+// languageServers are parts of names. The name of a language server contains one of them, for any language.
 var languageServers = []string{"language-server", "language_server", "languageserver", "langserver"}
 
-// languageServer returns the tool of a program that calls itself a language server. A script of the person's own is none.
+// languageServer returns the tool of a self-named language server. A script of the person is never one.
 func languageServer(name string) Tool {
 	says := func(part string) bool { return strings.Contains(name, part) }
 	if !strings.HasPrefix(name, "./") && slices.ContainsFunc(languageServers, says) {
@@ -106,8 +108,8 @@ func languageServer(name string) Tool {
 	return Tool{}
 }
 
-// background reports whether m, which is that tool, works for other programs: it is a daemon, or it runs nothing the person
-// wrote and is a build tool, a helper or a script that was installed as a package.
+// background reports whether m works for other programs. own is m's tool. It does if it is a daemon. It also does if it
+// runs none of the person's code and is a build tool, a helper or a script from an installed package.
 func (m member) background(own Tool, projectDir string) bool {
 	switch file := absolute(m.dir, m.file); own.Kind {
 	case Daemon:
@@ -119,7 +121,7 @@ func (m member) background(own Tool, projectDir string) bool {
 		if len(m.commands) < 2 || len(path) == 0 || archive(file) || ownFile(file, projectDir) {
 			return false
 		}
-		// The person's own program may be installed in an environment of the project.
+		// The person's own program may be installed in the project's environment.
 		return lastPackages(path) >= 0 || scriptExtension(file) == "" && programDir(path) && !isInside(file, projectDir)
 	}
 	return false

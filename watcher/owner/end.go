@@ -14,39 +14,40 @@ import (
 	"github.com/shirou/gopsutil/v3/process"
 )
 
-// An Outcome says what came of ending a process.
+// An Outcome is the result of End in one word.
 type Outcome int
 
 // The outcomes of End.
 const (
-	Failed       Outcome = iota // nothing was signalled, because of the error that comes with it
-	Unclear                     // signalled, but the error that comes with it kept the result from being seen
-	Refused                     // nothing was signalled: one of the group is never signalled, or somebody else would end as well
+	Failed       Outcome = iota // nothing was signalled; Err has the cause
+	Unclear                     // signalled, but the result is unknown; Err has the cause
+	Refused                     // nothing was signalled: one process is protected, or others would end too
 	AlreadyGone                 // nothing was signalled: the group has ended or no longer holds the port
 	NotPermitted                // the system did not allow the signal
-	StillRunning                // signalled, but some of the group hold the port even now
-	Freed                       // nobody holds the port any longer
-	Taken                       // the group holds the port no longer, but a newcomer does
-	Shared                      // the group holds the port no longer, but others do that held it before
+	StillRunning                // signalled, but some of the group still hold the port
+	Freed                       // the port is free
+	Taken                       // the group let go of the port, but a newcomer holds it
+	Shared                      // the group let go of the port, but others still hold it
 )
 
-// A Result is an Outcome with what belongs to it.
+// A Result is an Outcome with its details.
 type Result struct {
 	Outcome Outcome
 	Reason  string    // for Refused: why, in plain words
-	Ended   bool      // once signalled: the whole group has ended, rather than just let go of the port or nothing at all
-	Left    []Process // for StillRunning: those of the group that are left; for Taken and Shared: who holds the port now
+	Ended   bool      // the group was signalled, and all of it has ended
+	Left    []Process // for StillRunning: the rest of the group; for Taken and Shared: the port's holders
 	Err     error     // for Failed, Unclear and NotPermitted
 }
 
-// A Refusal is an error that says in plain words why nobody is signalled.
+// A Refusal is an error that says in plain words why no process is signalled.
 type Refusal string
 
 func (r Refusal) Error() string { return string(r) }
 
-// A Group is the processes that end together: those that hold a port for one server.
+// A Group is the set of processes that end together: the processes of one server on a port.
 type Group struct {
-	// Master started all Workers. It runs their program, does not listen, and ends them when it ends. It is zero where there is none.
+	// Master started all Workers and ends them when it ends. It runs the same program and does not listen. It is zero
+	// if there is none.
 	Master Process
 	// Workers hold the port, the main one first. There is at least one.
 	Workers []Process
@@ -60,7 +61,7 @@ func (g Group) First() Process {
 	return g.Workers[0]
 }
 
-// And returns what follows the name of the first process: " and 4 workers". It is empty for a single process.
+// And returns the text after the first process's name: " and 4 workers". It is empty for a single process.
 func (g Group) And() string {
 	n := len(g.all()) - 1
 	switch n {
@@ -80,26 +81,26 @@ func (g Group) all() []Process {
 	return g.Workers
 }
 
-// Wait is how long End watches what a signal does, unless somebody wants it otherwise.
+// Wait is the usual time for End to watch the effect of a signal.
 const Wait = 5 * time.Second
 
-// End asks a group to end (SIGTERM), or with force makes it end (SIGKILL; on Windows there is nothing else), and tells what came of
-// it. It never escalates by itself. It blocks until the port is free, but no longer than wait after the signal, plus the time
-// of two scans.
+// End asks a group to end (SIGTERM) and returns the result. With force it kills the group (SIGKILL). Windows can only
+// kill. End never escalates by itself. It returns when the port is free, or after wait plus the time of two scans.
 //
-// A group that has a master is asked to end through its master. Workers that hold the port a second after their master has ended
-// are asked as well. By force master and workers are hit, because workers go on
-// when their master is killed. Without a master all workers are hit.
+// If the group has a master, End asks only the master. It also asks workers that hold the port a second after their
+// master's end. With force it signals master and workers, because workers survive a killed master. Without a master it
+// signals all workers.
 //
-// holders scans anew and returns the owners of all listeners on the port in question. End calls it before the signal, because
-// only a process that holds that port at this moment may be hit, and afterwards to see the result. If its error before the signal is
-// a Refusal, nobody is hit.
+// holders scans anew and returns the owners of all listeners on the port. End calls it before the signal, because it
+// signals only current holders of the port. It calls it afterwards to see the result. If holders returns a Refusal
+// before the signal, End signals nobody.
 //
-// Whoever is hit is exactly one of the group: the process is pinned first (a pidfd on Linux, a handle on Windows), then its start is
-// compared and the port checked, and the signal goes through the pin, so that a PID that is reused in between hits nobody. macOS has
-// no such pin; there the start is compared once more right before the signal. A process that runs another program by now (execve(2))
-// is not what it was. A master is hit only if each worker that holds the port is its child and runs its program. By force, so are its
-// other children that hold the port and run its program: they have taken the place of a worker.
+// End signals exactly the processes of the group. It pins a process first (a pidfd on Linux, a handle on Windows), then
+// compares its start and checks the port. The signal goes through the pin, so a reused PID hits nobody. macOS has no
+// such pin, so there End compares the start again right before the signal. A process that has started another program
+// (execve(2)) no longer counts as the same. A master is signalled only if each worker on the port is its child and runs
+// its program. With force End also signals the master's other children on the port that run its program, because they
+// replaced a worker.
 func End(ctx context.Context, g Group, force bool, wait time.Duration, holders func(context.Context) ([]Process, error)) Result {
 	if !force && !CanStop() {
 		return Result{Outcome: Refused, Reason: "this system can only kill"}
@@ -107,7 +108,7 @@ func End(ctx context.Context, g Group, force bool, wait time.Duration, holders f
 	var pins []pinned
 	defer func() {
 		for _, t := range pins {
-			t.pin.Release() // only gives the handle back
+			t.pin.Release() // this only closes the handle
 		}
 	}()
 	for _, p := range g.all() {
@@ -154,14 +155,14 @@ func End(ctx context.Context, g Group, force bool, wait time.Duration, holders f
 	return watch(ctx, members, targets[len(hit):], before, wait, holders)
 }
 
-// signalAll signals processes through their pins. If it hits none of them, it returns why.
+// signalAll signals processes through their pins. If it reaches none of them, result says why.
 func signalAll(hit []pinned, signal os.Signal) (result Result, ok bool) {
 	result = Result{Outcome: AlreadyGone}
 	for _, t := range hit {
 		switch err := t.pin.Signal(signal); {
 		case err == nil:
 			ok = true
-		case errors.Is(err, os.ErrProcessDone), t.Gone(): // to Windows that is a lack of permission
+		case errors.Is(err, os.ErrProcessDone), t.Gone(): // Windows reports an ended process as a lack of permission
 		case errors.Is(err, os.ErrPermission):
 			result = Result{Outcome: NotPermitted, Err: err}
 		default:
@@ -171,13 +172,13 @@ func signalAll(hit []pinned, signal os.Signal) (result Result, ok bool) {
 	return result, ok
 }
 
-// pinned is a process and what it is signalled through.
+// pinned is a process with its pin, for signals.
 type pinned struct {
 	Process
 	pin *os.Process
 }
 
-// successors pins the children of a group's master that hold the port, run its program and are not of the group yet.
+// successors pins children of the master that hold the port, run its program and are not yet in the group.
 func successors(ctx context.Context, g Group, holders []Process) (pins []pinned) {
 	for _, p := range holders {
 		if slices.ContainsFunc(g.Workers, p.Is) || !IsWorker(ctx, p, g.Master) {
@@ -190,8 +191,8 @@ func successors(ctx context.Context, g Group, holders []Process) (pins []pinned)
 	return pins
 }
 
-// present returns those of a group that are still what they were, and hold the port or are the master. There are none if no worker is
-// left, or if one of the workers is not the master's.
+// present returns the pinned processes that are unchanged and hold the port or are the master. It returns none if no
+// worker is left, or if one worker does not belong to the master.
 func present(ctx context.Context, group []pinned, master Process, holders []Process) (targets []pinned) {
 	led, workers := false, 0
 	for _, t := range group {
@@ -214,7 +215,7 @@ func present(ctx context.Context, group []pinned, master Process, holders []Proc
 	return targets
 }
 
-// IsWorker reports whether a process is at this moment a child of master and runs the same program. No child of a shell is.
+// IsWorker reports whether p is now a child of master and runs the same program. A child of a shell never counts.
 func IsWorker(ctx context.Context, p, master Process) bool {
 	m, err := readMember(ctx, p.PID)
 	parent, err2 := readMember(ctx, master.PID)
@@ -226,7 +227,7 @@ func IsWorker(ctx context.Context, p, master Process) bool {
 	return m.forkedFrom(parent)
 }
 
-// Descends reports whether a process is a child of another one, at any distance.
+// Descends reports whether p descends from another process, at any distance.
 func Descends(p, from Process) bool {
 	for range maxChain {
 		parent, ok := Parent(p)
@@ -238,7 +239,7 @@ func Descends(p, from Process) bool {
 	return false
 }
 
-// aim pins p and returns the pin, or why p is not to be signalled.
+// pinTarget pins p and returns the pin, or the reason not to signal p.
 func pinTarget(ctx context.Context, p Process) (*os.Process, Result, bool) {
 	if !p.Known() {
 		return nil, Result{Outcome: Refused, Reason: "its process is unknown"}, false
@@ -253,7 +254,7 @@ func pinTarget(ctx context.Context, p Process) (*os.Process, Result, bool) {
 		}
 		return nil, Result{Err: err}, false
 	}
-	// Read afresh: what was known when the row was made may be old, and whose process it is can change.
+	// Read p again: the row's data may be old, and a process can change its user.
 	now, err := Read(ctx, p.PID)
 	switch {
 	case errors.Is(err, os.ErrProcessDone), err == nil && (!now.Is(p) || otherProgram(p.Exe, now.Exe)), p.Gone():
@@ -269,7 +270,8 @@ func pinTarget(ctx context.Context, p Process) (*os.Process, Result, bool) {
 	return pin, Result{}, true
 }
 
-// replaced reports whether p is known to run another program than it did. Elsewhere than on Linux that takes long, or cannot be.
+// replaced reports whether p is known to have started another program. It checks only on Linux. On other systems that
+// is slow or impossible.
 func replaced(ctx context.Context, p Process) bool {
 	if runtime.GOOS != "linux" {
 		return false
@@ -278,18 +280,19 @@ func replaced(ctx context.Context, p Process) bool {
 	return err == nil && otherProgram(p.Exe, exe)
 }
 
-// otherProgram reports whether a process that ran one file and now another runs another program. One that cannot be read says
-// nothing, and neither does one that was deleted meanwhile, as when a program is built anew.
+// otherProgram reports whether two paths of one process's program mean two programs. An unknown path proves nothing.
+// Neither does a file deleted meanwhile, as when a program is rebuilt.
 func otherProgram(then, now string) bool {
 	const deleted = " (deleted)" // see proc_pid_exe(5)
 	return then != "" && now != "" && strings.TrimSuffix(then, deleted) != strings.TrimSuffix(now, deleted)
 }
 
-// watch follows what a signal to a group does, for as long as wait. Looking at processes is cheap and done often; a scan of all
-// listeners is not: one is made when all have ended, and otherwise each second. A single scan is believed only when it
-// says that the ended group left the port free or to others that had it before; anything else is looked at twice. Those of the group
-// that were left out are asked to end when the first one has ended and did not take them along.
-func watch(ctx context.Context, group []Process, out []pinned, before []Process, wait time.Duration, holders func(context.Context) ([]Process, error)) Result {
+// watch follows the effect of a signal for at most wait. It looks at the processes often, because that is cheap. It
+// scans all listeners when all processes have ended, and otherwise once a second. It trusts a single scan only if the
+// group has ended and the port is free or belongs to earlier holders. Any other result needs a second scan. out are
+// pinned processes that were not signalled. watch asks them to end if they outlive the first process.
+func watch(ctx context.Context, group []Process, out []pinned, before []Process, wait time.Duration,
+	holders func(context.Context) ([]Process, error)) Result {
 	end := time.NewTimer(wait)
 	defer end.Stop()
 	tick := time.NewTicker(50 * time.Millisecond)
@@ -318,7 +321,8 @@ func watch(ctx context.Context, group []Process, out []pinned, before []Process,
 			r = Result{Outcome: Unclear, Err: fmt.Errorf("see who holds the port: %w", err), Ended: ended}
 		}
 		if r.Outcome == StillRunning && group[0].Gone() && len(out) > 0 {
-			signalAll(slices.DeleteFunc(slices.Clone(out), func(t pinned) bool { return !slices.ContainsFunc(now, t.Is) }), syscall.SIGTERM)
+			freed := func(t pinned) bool { return !slices.ContainsFunc(now, t.Is) }
+			signalAll(slices.DeleteFunc(slices.Clone(out), freed), syscall.SIGTERM)
 			out = nil
 		}
 		again := r.Outcome == last.Outcome && slices.EqualFunc(r.Left, last.Left, Process.Is)
@@ -334,10 +338,10 @@ func watch(ctx context.Context, group []Process, out []pinned, before []Process,
 	}
 }
 
-// letGo reports whether the group holds the port no longer.
+// letGo reports whether the group no longer holds the port.
 func (r Result) letGo() bool { return r.Outcome == Freed || r.Outcome == Taken || r.Outcome == Shared }
 
-// with returns the result with what follows from those of the group that live.
+// with returns r with the fields that depend on the living processes.
 func (r Result) with(alive []Process) Result {
 	r.Ended = len(alive) == 0
 	if r.Outcome == StillRunning && !r.Ended {
@@ -351,7 +355,7 @@ func living(group []Process) []Process {
 	return slices.DeleteFunc(slices.Clone(group), Process.Gone)
 }
 
-// Judge compares the holders of a port before and after something was done to a group.
+// Judge compares the holders of a port before and after an action on a group.
 func Judge(group, before, after []Process) Result {
 	among := func(list []Process, is bool) []Process {
 		return slices.DeleteFunc(slices.Clone(after), func(p Process) bool { return slices.ContainsFunc(list, p.Is) != is })

@@ -2,11 +2,11 @@ package owner
 
 import "fmt"
 
-// An Exit says how a process ended, as far as the system tells. The zero value says that it is not known. It is comparable.
+// An Exit says how a process ended, as far as the system tells. The zero value means unknown. It is comparable.
 type Exit struct {
 	How    How
 	Status int    // of Exited
-	Signal string // of Killed: "SIGKILL", or "signal 42" where it has no name
+	Signal string // of Killed: "SIGKILL", or "signal 42" for a signal without a name
 }
 
 // A How is a way to end.
@@ -19,7 +19,7 @@ const (
 	Killed      // by a signal
 )
 
-// String says it in a few words: "exited with status 1", "killed by SIGKILL", "ended".
+// String describes the exit in a few words: "exited with status 1", "killed by SIGKILL", "ended".
 func (e Exit) String() string {
 	switch e.How {
 	case Exited:

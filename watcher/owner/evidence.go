@@ -15,15 +15,15 @@ import (
 	"syscall"
 )
 
-// inspect adds what the files that a process runs tell beyond its command line: the class in a Java archive, the framework of
-// a .NET program, the file of a Python module. Only regular files are read, and no more than the beginning of one.
+// inspect adds facts from the files of m: the class in a Java archive, the framework of a .NET program, the file of a
+// Python module. It reads regular files only, and only their beginning.
 func (m *member) inspect() {
 	c := m.commands[len(m.commands)-1]
 	file := absolute(m.dir, c.file)
 	switch {
 	case m.isolated:
 	case c.module:
-		if ownModule(m.dir, c.file) { // which Python finds before an installed one
+		if ownModule(m.dir, c.file) { // Python finds it before an installed one
 			m.commands[len(m.commands)-1].name = "./" + c.name
 		}
 		if file = moduleFile(file); file != "" {
@@ -45,7 +45,7 @@ func (m *member) inspect() {
 	}
 }
 
-// absolute returns the path of a file that was named in dir, or nothing if that is not known.
+// absolute returns the absolute path of a file that was named in dir. It returns nothing if that is unknown.
 func absolute(dir, file string) string {
 	switch {
 	case file == "":
@@ -60,7 +60,7 @@ func absolute(dir, file string) string {
 	return filepath.Join(dir, file)
 }
 
-// moduleFile returns the file or the directory of a Python module by its path without extension, or nothing if neither exists.
+// moduleFile returns the file or directory of a Python module, or nothing if neither exists. path has no extension.
 func moduleFile(path string) string {
 	if path == "" {
 		return ""
@@ -73,8 +73,8 @@ func moduleFile(path string) string {
 	return ""
 }
 
-// ownModule reports whether a Python module, by its path without extension, lies in the directory where it is run. A
-// directory without an __init__.py does not count: an installed package goes before it.
+// ownModule reports whether a Python module lies in dir, where it is run. module is a path without extension. A
+// directory without an __init__.py does not count, because Python prefers an installed package.
 func ownModule(dir, module string) bool {
 	first, _, inside := strings.Cut(module, "/")
 	if dir == "" || first == "" {
@@ -87,7 +87,7 @@ func ownModule(dir, module string) bool {
 	return holdsFile(dir, names...)
 }
 
-// holdsFile reports whether there is a regular file in dir by one of these paths with slashes.
+// holdsFile reports whether dir has a regular file at one of these slash-separated paths.
 func holdsFile(dir string, paths ...string) bool {
 	return slices.ContainsFunc(paths, func(path string) bool {
 		info, err := os.Stat(filepath.Join(dir, filepath.FromSlash(path)))
@@ -95,9 +95,9 @@ func holdsFile(dir string, paths ...string) bool {
 	})
 }
 
-// disown gives a program of the person's own that has a tool's name the name of a file: "./air". It is one if it lies
-// in the project, and was built there or is a tool that is not kept there. A server may be kept there: a database that
-// somebody unpacked.
+// markOwnProgram renames a person's program that has a tool's name: "air" becomes "./air". A program is the person's if
+// the project builds it. It is also if it lies in the project and is neither a server nor in a directory for programs.
+// People do keep servers in a project: an unpacked database.
 func (m *member) markOwnProgram(p Project) {
 	c := &m.commands[0]
 	known := isTool(c.name) || supervisors[c.name]
@@ -106,18 +106,18 @@ func (m *member) markOwnProgram(p Project) {
 	}
 	path := elements(m.exe)
 	inProject := ownFile(m.exe, p.Dir)
-	built := len(path) > 3 && strings.HasPrefix(path[len(path)-4], "go-build") // by go run
+	built := len(path) > 3 && strings.HasPrefix(path[len(path)-4], "go-build") // built by go run
 	runner := c.tool().Kind != Server && !programDir(path)
 	if inProject && (runner || p.built(m.exe)) || (inProject || built) && p.builds(c.name) {
 		c.name = "./" + c.name
 	}
 }
 
-// buildDirs are the directories in which compilers put programs.
+// buildDirs are the directories for a compiler's output.
 const buildDirs = "target build debug release obj zig-out _build .build"
 
-// built reports whether a program in the project was built there: where a compiler puts it, beside its main file, or by Go
-// from the module of the project.
+// built reports whether a program in the project was built there. It was if it lies in a build directory or beside its
+// main file, or if Go built it from the project's module.
 func (p Project) built(exe string) bool {
 	rest, _ := filepath.Rel(p.Dir, filepath.Dir(exe))
 	compiled := slices.ContainsFunc(elements(rest), func(e string) bool {
@@ -134,7 +134,7 @@ func (p Project) built(exe string) bool {
 	return err == nil && info.Main.Path == module
 }
 
-// builds reports whether a program of this name, in lower case, is built from the sources of the project.
+// builds reports whether the project's sources build a program of this name, in lower case.
 func (p Project) builds(name string) bool {
 	for _, m := range markers {
 		if strings.EqualFold(p.Name, name) && holdsFile(p.Dir, m.file) {
@@ -145,12 +145,12 @@ func (p Project) builds(name string) bool {
 		"src/bin/"+name+".rs", "src/bin/"+name+"/main.rs")
 }
 
-// archive reports whether a file may be a Java archive by its name.
+// archive reports whether a file name may be that of a Java archive.
 func archive(file string) bool {
 	return strings.HasSuffix(file, ".jar") || strings.HasSuffix(file, ".war")
 }
 
-// archiveCommands returns what is known of a Java archive by its manifest: the libraries that tell a tool, and its main class.
+// archiveCommands returns commands from a Java archive's manifest: libraries of known tools, and the main class.
 func archiveCommands(file string, args []string) []command {
 	main, libs := readManifest(manifest(head(file, maxHead)))
 	var found []command
@@ -163,7 +163,7 @@ func archiveCommands(file string, args []string) []command {
 	return found
 }
 
-// frameworkCommands returns the framework of a .NET program by the path of its files without extension.
+// frameworkCommands returns the framework of a .NET program. path is its file's path without extension.
 func frameworkCommands(path string) []command {
 	type framework struct{ Name string }
 	var config struct {
@@ -176,13 +176,14 @@ func frameworkCommands(path string) []command {
 		return nil
 	}
 	o := config.RuntimeOptions
-	if slices.Contains(slices.Concat(o.Frameworks, o.IncludedFrameworks, []framework{o.Framework}), framework{"Microsoft.AspNetCore.App"}) {
+	all := slices.Concat(o.Frameworks, o.IncludedFrameworks, []framework{o.Framework})
+	if slices.Contains(all, framework{"Microsoft.AspNetCore.App"}) {
 		return []command{{lang: dotnet, name: "microsoft.aspnetcore.app"}}
 	}
 	return nil
 }
 
-// maxHead bounds the bytes that are read of one file, and the bytes that are unpacked from it.
+// maxHead is the limit in bytes for reading one file, and for unpacking from it.
 const maxHead = 64 << 10
 
 // head returns the beginning of a regular file, or nothing.
@@ -197,13 +198,13 @@ func head(file string, max int64) []byte {
 		return nil
 	}
 	data := make([]byte, min(max, info.Size()))
-	n, _ := io.ReadFull(f, data) // what was read counts
+	n, _ := io.ReadFull(f, data) // a part will do
 	return data[:n]
 }
 
-// manifest returns META-INF/MANIFEST.MF from the beginning of a Java archive, or nothing. Archives begin with it and its
-// directory, because JarInputStream would not find it elsewhere; so the list at their end, which may hold thousands of entries,
-// is not needed.
+// manifest returns META-INF/MANIFEST.MF from the beginning of a Java archive, or nothing. Archives begin with this file
+// and its directory, because JarInputStream requires that. So the list of entries at the end, often thousands, is not
+// needed.
 func manifest(data []byte) []byte {
 	for range 3 {
 		name, contents, rest := firstEntry(data)
@@ -218,8 +219,8 @@ func manifest(data []byte) []byte {
 	return nil
 }
 
-// firstEntry returns the entry that a ZIP archive begins with, as far as it can be unpacked, and the archive behind it
-// (APPNOTE.TXT, 4.3). Its length may stand behind its contents, in a descriptor with or without a signature.
+// firstEntry returns the first entry of a ZIP archive, as far as it can be unpacked, and the rest of the archive
+// (APPNOTE.TXT, 4.3). The length of an entry may follow its contents, in a descriptor with or without a signature.
 func firstEntry(data []byte) (name string, contents, rest []byte) {
 	const header, descriptor, described, stored, deflated = 30, 12, 1 << 3, 0, 8
 	if len(data) < header || string(data[:4]) != "PK\x03\x04" {
@@ -239,7 +240,7 @@ func firstEntry(data []byte) (name string, contents, rest []byte) {
 		return name, data[:length], data[length:]
 	case method == deflated:
 		packed := bytes.NewReader(data)
-		contents, _ = io.ReadAll(io.LimitReader(flate.NewReader(packed), maxHead)) // what was unpacked counts
+		contents, _ = io.ReadAll(io.LimitReader(flate.NewReader(packed), maxHead)) // a part will do
 		rest = data[len(data)-packed.Len():]
 		if flags&described != 0 {
 			rest = bytes.TrimPrefix(rest, []byte("PK\x07\x08"))
@@ -250,8 +251,8 @@ func firstEntry(data []byte) (name string, contents, rest []byte) {
 	return "", nil, nil
 }
 
-// readManifest reads the main class and the class path of a manifest (JAR File Specification). A line that begins with a space
-// continues the one before.
+// readManifest returns the main class and the class path of a manifest (JAR File Specification). A line that begins
+// with a space continues the previous line.
 func readManifest(data []byte) (main, classPath string) {
 	var key string
 	values := map[string]string{}
@@ -264,7 +265,7 @@ func readManifest(data []byte) (main, classPath string) {
 			continue
 		}
 		if line == "" {
-			break // the sections behind are about single files
+			break // the sections after it describe single files
 		}
 		name, value, _ := strings.Cut(line, ": ")
 		if key = strings.ToLower(name); key != "main-class" && key != "class-path" {

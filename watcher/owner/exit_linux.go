@@ -8,21 +8,21 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A stage is how far the end of a process has come.
+// A stage is the progress of a process towards its end.
 type stage int
 
 const (
 	running stage = iota
 	zombie        // its parent has not reaped it yet
-	final         // nothing more will be told
+	final         // the kernel will tell nothing more
 )
 
-// exitOf asks a pidfd how its process ended. That is told from when the parent has reaped it on, to any user, as long as the
-// pidfd was opened before (PIDFD_GET_INFO with PIDFD_INFO_EXIT in linux/pidfd.h, Linux 6.15).
+// exitOf asks a pidfd how its process ended. The kernel tells any user, from the moment when the parent has reaped the
+// process. The pidfd must have been opened before (PIDFD_GET_INFO with PIDFD_INFO_EXIT in linux/pidfd.h, Linux 6.15).
 func exitOf(pidfd int) (Exit, stage) {
 	info, err := pidfdInfo(pidfd)
 	if errors.Is(err, unix.ESRCH) {
-		// The process is reaped now, but may not have been yet when the kernel looked for its status.
+		// The process is reaped now, but perhaps was not when the kernel looked for its status.
 		info, err = pidfdInfo(pidfd)
 	}
 	exit, stage := readExit(info, err)
@@ -38,9 +38,9 @@ func pidfdInfo(pidfd int) (unix.PidfdInfo, error) {
 	return info, err
 }
 
-// readExit reads the kernel's answer. For a process that runs it is the same as for a zombie. An error means that the kernel will
-// not tell: before Linux 6.13 nobody could ask, before 6.15 it had no answer about a process that is reaped, and a sandbox may
-// forbid to ask.
+// readExit reads the kernel's answer. The answer is the same for a running process and a zombie. An error means that
+// the kernel will not tell: it supports the question from Linux 6.13 on, and answers for reaped processes from 6.15 on.
+// A sandbox may forbid the question.
 func readExit(info unix.PidfdInfo, err error) (Exit, stage) {
 	switch {
 	case err != nil:
@@ -66,7 +66,7 @@ func decodeStatus(status syscall.WaitStatus) Exit {
 	return Exit{}
 }
 
-// readable reports whether a pidfd is, as it is from the end of its process on.
+// readable reports whether a pidfd is readable. It is readable once its process has ended.
 func readable(pidfd int) bool {
 	poll := []unix.PollFd{{Fd: int32(pidfd), Events: unix.POLLIN}}
 	for {

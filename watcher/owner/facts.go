@@ -5,47 +5,48 @@ import (
 	"time"
 )
 
-// Facts say whose server a process is, the way its owner thinks of it. They are comparable. An absent fact is empty; none is
-// ever guessed. All texts in them are untrusted.
+// Facts say whose server a process is, in its owner's terms. They are comparable. An absent fact is empty, and no fact
+// is ever guessed. All texts in them are untrusted.
 type Facts struct {
-	// Container is the ID of the container that the process runs in, unless that is this program's own or not known. Of what runs in a
-	// container or a sandbox the Project is that of a directory which this system has under the same name, or empty.
+	// Container is the ID of the process's container. It is empty for this program's own container or an unknown one.
+	// In a container or a sandbox, Project is empty unless this system has the same directory under the same name.
 	Container string
 	Project   Project
-	// Tool is what the process is or, if Inherited, what the ancestor is that it works for.
+	// Tool is the process's tool or, if Inherited, the tool of an ancestor that the process works for.
 	Tool      Tool
 	Inherited bool
-	// Program is what the process runs, where no Tool that serves says it: a script or an archive by its path with
-	// slashes, a Python module or a Java class by its full name, else the program by its name. What lies in the Project
-	// has its path from there: "cmd/api/main.js". It stays the same when the server is started again: versions of
-	// archives and directories of builds are left out of it. It holds no arguments and 256 bytes at most. It is empty for a
-	// process that has given itself another name than its program's.
+	// Program is the program or script of the process, if no Tool of Kind Server names it. It is the slash-separated
+	// path of a script or archive, the full name of a Python module or Java class, or else the program's name. A path
+	// in the Project is relative to it: "cmd/api/main.js". Program stays the same after a restart, because it leaves
+	// out archive versions and build directories. It has no arguments and at most 256 bytes. It is empty for a process
+	// that has given itself another name.
 	Program string
-	// Self is what the process itself is where the Tool is inherited: a helper, a runner or nothing.
+	// Self is the process's own tool if Tool is inherited: a helper, a runner or nothing.
 	Self Tool
-	// Debugger is where it waits for a debugger, if its command line says so.
+	// Debugger is the port for a debugger, if the command line names one.
 	Debugger DebuggerPort
-	// Named are the ports that its command line names as those to listen at. Unused places are zero.
+	// Named are the listening ports in the command line. Unused entries are zero.
 	Named  [maxNamed]NamedPort
-	Helper bool // its own program is one that works for others: esbuild, workerd
-	// Background says that its own program works for other programs rather than for people: it is a Daemon, or a build tool or a
-	// helper that runs nothing the person wrote.
+	Helper bool // its own program is a Helper or a Daemon: esbuild, workerd
+	// Background says that the process's own program works for other programs rather than for people. It is a Daemon,
+	// or it is a build tool or a helper that runs none of the person's code.
 	Background bool
-	// Holder says that it holds sockets for several servers, which have nothing to do with each other: a service manager, an sshd.
-	// Facts about one may be others when it holds more or fewer sockets.
+	// Holder says that the process holds sockets for several unrelated servers: a service manager, an sshd. Its facts
+	// may change with the number of its sockets.
 	Holder bool
-	// Forked says that its parent runs the same program, as a master and its workers do.
+	// Forked says that the parent runs the same program, like a master and its workers.
 	Forked bool
-	// Orphan says that its parent has ended, or is a service manager.
+	// Orphan says that the parent has ended or is a service manager.
 	Orphan  bool
-	App     string // the desktop program that it was started from, if it is no Tool itself
+	App     string // the desktop program that started it, unless it is a Tool itself
 	Manager Manager
 	// Supervisor is the ancestor that would start the process again: nodemon, air.
 	Supervisor Supervisor
-	// Command is the line for a shell that starts it again, or empty. It may hold secrets, and is only for the person's clipboard.
+	// Command is the shell line that starts the process again, or empty. It may hold secrets, so it is only for the
+	// person's clipboard.
 	Command string
-	// Ancestors are the processes that it descends from, its parent first, up to the shell, terminal, desktop or service manager
-	// that it was started from. That one is not among them. Unused places are zero.
+	// Ancestors lists the process's ancestors, the parent first. It ends before the shell, terminal, desktop or service
+	// manager that started them. Unused entries are zero.
 	Ancestors [8]ID
 }
 
@@ -55,60 +56,60 @@ type ID struct {
 	Start uint64
 }
 
-// A Project is the directory tree that a process works in, and its name.
+// A Project is a directory tree with a name. A process works in it.
 type Project struct {
 	Name     string
 	Dir      string // its root
-	Branch   string // of the git working tree that it is in, if any
+	Branch   string // of the git working tree, if any
 	Worktree bool   // the working tree is a linked one (git-worktree(1))
 }
 
-// A DebuggerPort is where a process waits for a debugger. The zero value says that it is not known to.
+// A DebuggerPort is the port at which a process waits for a debugger. The zero value means that none is known.
 type DebuggerPort struct {
 	Name string // "JDWP"
 	Port uint16
 }
 
-// A Manager is what would start the process again.
+// A Manager is the systemd unit, launchd job or Windows service that would start the process again.
 type Manager struct {
 	Name   string // of a systemd unit, a launchd job or a Windows service
 	System bool   // it works for the whole system rather than for this user
 }
 
-// A Supervisor is a process that starts another one again when its files change or when it ends.
+// A Supervisor is a process that starts another one again after file changes or after its end.
 type Supervisor struct {
 	ID
 	Name string
 }
 
-// A Tool is the program behind a server, by the name that people use for it: "Vite", "PostgreSQL".
+// A Tool is the program behind a server, under its usual name: "Vite", "PostgreSQL".
 type Tool struct {
 	Name string
 	Kind Kind
 }
 
-// A Kind tells tools apart by what they say about a listener.
+// A Kind classifies a tool by its meaning for a listener.
 type Kind int
 
-// The kinds of tool. The zero value is that of no tool.
+// The kinds of tool. The zero value means no tool.
 const (
 	_      Kind = iota
-	Server      // something that is run to serve: a development server, a web server, a database
-	Runner      // runs what the person wrote: go run, cargo, Gradle, php -S; a Server in the same lineage says more
+	Server      // runs in order to serve: a development server, a web server, a database
+	Runner      // runs the person's code: go run, cargo, Gradle, php -S; a Server in the same lineage says more
 	Helper      // works for another server: esbuild, workerd
 	App         // a desktop program with ports of its own: an editor, a browser
 	Daemon      // works in the background for other programs: a language server, a build daemon
 )
 
-// tellTime is how long finding out the facts about one process may take.
+// tellTime is the limit for finding out the facts about one process.
 const tellTime = time.Second
 
-// tellers keeps what hangs from taking all threads; its room counts for the whole program.
+// tellGuard keeps hanging calls from taking all threads. Its limit counts for the whole program.
 var tellGuard = newGuard(4)
 
-// Tell finds out the facts about p. It reads files of p and its ancestors, of the directory that p works in and those above, and
-// takes a second at most: a dead network file system can hold it. Then it returns false, as it does for OutOfFiles, and should be asked
-// again later. There are no facts about a process that has ended.
+// Tell finds out the facts about p. It reads files of p and its ancestors, and files in p's directory and the
+// directories above. It takes a second at most, because a dead network file system can block it. It returns false after
+// that second or for OutOfFiles. Then the caller should ask again later. An ended process has no facts.
 func Tell(ctx context.Context, p Process) (Facts, bool) {
 	type answer struct {
 		Facts
@@ -148,7 +149,7 @@ func tell(ctx context.Context, p Process) (f Facts, sure bool) {
 	f.Named = portsNamed(line[0].args)
 	if f.Inherited {
 		f.Self = own
-		if f.Tool.Kind == Daemon { // what Gradle's daemon runs is the person's
+		if f.Tool.Kind == Daemon { // Gradle's daemon runs the person's code
 			f.Tool.Kind = Runner
 		}
 	}
@@ -171,7 +172,7 @@ func tell(ctx context.Context, p Process) (f Facts, sure bool) {
 		if name := m.supervises(); name != "" && f.Supervisor.Name == "" {
 			f.Supervisor = Supervisor{m.ID, name}
 		}
-		// A worker or the child of a supervisor belongs where the tool was started that it got its name from.
+		// A worker or a supervisor's child belongs to the directory in which its tool was started.
 		if f.Project.Dir == "" && f.Inherited && m.tool() == f.Tool {
 			f.Project = project(ctx, m.dir, homes...)
 		}
@@ -182,7 +183,7 @@ func tell(ctx context.Context, p Process) (f Facts, sure bool) {
 	if !f.Holder && f.Tool.Kind != Server {
 		f.Program = programOf(line, f.Project.Dir)
 	}
-	// All of the above was read by PID: it counts only if that was one and the same process throughout.
+	// All of the above was read by PID, so it counts only if one process had that PID throughout.
 	if again, err := Identify(p.PID); err != nil || !again.Is(p) {
 		return Facts{}, !OutOfFiles(err)
 	}

@@ -6,17 +6,19 @@ import (
 	"time"
 )
 
-// A guard runs looks at files, any of which a dead network file system can hold for ever. Such a call cannot be cancelled, so it is
-// left behind; while as many hang as there is room for, no more are begun.
+// A guard runs calls that read files. A dead network file system can block such a call for ever, and nothing can cancel
+// it. The guard abandons a blocked call. It starts no new call while its limit of them hang.
 type guard struct {
-	slots chan struct{} // holds one value for each look at work
-	hung  atomic.Int32  // how many of them nobody waits for any more
+	slots chan struct{} // holds one value for each running call
+	hung  atomic.Int32  // the number of abandoned calls
 }
 
 func newGuard(room int) *guard { return &guard{slots: make(chan struct{}, room)} }
 
-// guarded returns what look returns, or false when that takes longer than the limit, or when too many looks hang already.
-func guarded[T any](ctx context.Context, g *guard, limit time.Duration, call func(context.Context) T) (result T, ok bool) {
+// guarded returns the result of call. It returns false if call exceeds the time limit, or if too many calls hang
+// already.
+func guarded[T any](ctx context.Context, g *guard, limit time.Duration,
+	call func(context.Context) T) (result T, ok bool) {
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	if int(g.hung.Load()) >= cap(g.slots) {
@@ -28,7 +30,7 @@ func guarded[T any](ctx context.Context, g *guard, limit time.Duration, call fun
 		return result, false
 	}
 	found := make(chan T, 1)
-	var decided atomic.Bool // set by whichever comes first, the result or the deadline
+	var decided atomic.Bool // set by the first of result and deadline
 	go func() {
 		found <- call(ctx)
 		if decided.Swap(true) {

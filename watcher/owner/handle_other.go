@@ -2,7 +2,7 @@
 
 package owner
 
-// A Handle is described in handle_windows.go. Here it holds on to nothing.
+// A Handle is described in handle_windows.go. Here it refers to nothing.
 type Handle struct{}
 
 // Grip is described in handle_windows.go.

@@ -2,31 +2,31 @@ package owner
 
 import "golang.org/x/sys/windows"
 
-// A Handle holds on to a process, which can then be asked how it ended. The zero value holds on to nothing.
+// A Handle keeps a process's exit status readable. The zero value refers to no process.
 //
-// Linux has Pins for that, which also tell when a process ends. On macOS there is nothing of the kind, and it stays unknown.
+// Linux has Pins for that, and they also tell when a process ends. macOS has neither, so exits stay unknown there.
 type Handle struct{ process windows.Handle }
 
-// Grip returns a handle on a process; nothing if that has ended, or may not be asked.
+// Grip returns a handle on a process. It returns the zero Handle if the process has ended or may not be queried.
 func Grip(p Process) Handle {
 	const access = windows.PROCESS_QUERY_LIMITED_INFORMATION | windows.SYNCHRONIZE
 	process, err := windows.OpenProcess(access, false, uint32(p.PID))
 	if err != nil {
 		return Handle{}
 	}
-	if p.Gone() { // the PID may have become another process's just before
+	if p.Gone() { // the PID may have passed to another process just before
 		_ = windows.CloseHandle(process)
 		return Handle{}
 	}
 	return Handle{process}
 }
 
-// Exit returns how the process ended. It is settled when nothing more will be told: for a process that runs it is not.
+// Exit returns how the process ended. final says that no more will be known. It is false while the process runs.
 func (h Handle) Exit() (exit Exit, final bool) {
 	if h == (Handle{}) {
 		return Exit{}, true
 	}
-	// The status of a process that runs is a number as well, which others can end with.
+	// The status of a running process is a number too, and an ended process can have the same one.
 	event, err := windows.WaitForSingleObject(h.process, 0)
 	if err == nil && event != windows.WAIT_OBJECT_0 {
 		return Exit{}, false
@@ -38,7 +38,7 @@ func (h Handle) Exit() (exit Exit, final bool) {
 	return Exit{How: Exited, Status: int(status)}, true
 }
 
-// Close lets go of the process.
+// Close releases the handle.
 func (h Handle) Close() {
 	if h != (Handle{}) {
 		_ = windows.CloseHandle(h.process)

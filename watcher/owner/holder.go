@@ -6,30 +6,31 @@ import (
 	"strings"
 )
 
-// socketHolders are the programs, apart from service managers, that hold sockets for several servers: an sshd those of the tunnels
-// that come in.
+// socketHolders are programs, besides service managers, that hold sockets for several servers. An sshd holds those of
+// incoming tunnels.
 const socketHolders = "sshd sshd-session dropbear inetd xinetd"
 
 // appManagers are the process managers that hold the sockets of their apps.
 const appManagers = "circusd supervisord"
 
-// isPM2 reports whether a process of this name or title is the God Daemon of PM2, which holds the sockets of all apps in cluster
-// mode. It calls itself "PM2 v6.0.5: God Daemon (/home/ann/.pm2)", of which PM2 is the name. The command is pm2.
+// isPM2 reports whether a process of this name or title is PM2's God Daemon. It holds the sockets of all apps in
+// cluster mode. Its title is "PM2 v6.0.5: God Daemon (/home/ann/.pm2)" and its name PM2. The command is pm2.
 func isPM2(name string) bool { return name == "PM2" || strings.HasPrefix(name, "PM2 v") }
 
-// isPM2 reports whether m is PM2's God Daemon. Linux has the title as its name, too; other systems have it in the arguments only.
+// isPM2 reports whether m is PM2's God Daemon. Only on Linux is the title also the name; elsewhere it is in the
+// arguments.
 func (m member) isPM2() bool { return isPM2(m.name) || len(m.args) == 1 && isPM2(m.args[0]) }
 
-// holds reports whether m holds listening sockets for several servers, so that its ports have nothing to do with each other.
+// holds reports whether m holds listening sockets for several unrelated servers.
 func (m member) holds() bool {
 	return managers[m.name] || among(socketHolders, m.name) || m.managesApps() || m.multiplexes()
 }
 
-// managesApps reports whether m is a process manager that holds the sockets of its apps.
+// managesApps reports whether m is a process manager that holds its apps' sockets.
 func (m member) managesApps() bool { return m.isPM2() || among(appManagers, m.name) }
 
-// appsProject returns the project of the apps that a process manager runs, if it is the same for all of them. Which of its
-// children serves at which port cannot be seen: the sockets are the manager's.
+// appsProject returns the common project of a process manager's apps, or nothing if they differ. The manager holds the
+// sockets, so nobody can see which app serves at which port.
 func appsProject(ctx context.Context, manager int32, homes []string) Project {
 	var common Project
 	for _, pid := range children(manager) {
@@ -46,7 +47,7 @@ func appsProject(ctx context.Context, manager int32, homes []string) Project {
 	return common
 }
 
-// multiplexes reports whether m is an ssh that other calls of ssh share, each with tunnels of its own.
+// multiplexes reports whether m is an ssh that other ssh commands share, each with its own tunnels.
 func (m member) multiplexes() bool {
 	if len(m.args) == 1 {
 		return strings.HasPrefix(m.args[0], "ssh: ") && strings.HasSuffix(m.args[0], " [mux]")
@@ -59,16 +60,15 @@ func (m member) multiplexes() bool {
 	})
 }
 
-// sshFlags are the options of ssh that take no value.
+// sshFlags are ssh's options without a value.
 const sshFlags = "46AaCfGgKkMNnqsTtVvXxYy"
 
-// forkedFrom reports whether m runs the same program as its parent, as a worker does and the master that started it.
+// forkedFrom reports whether m runs the same program as its parent, like a worker and its master.
 func (m member) forkedFrom(parent member) bool {
 	return m.exe != "" && m.exe == parent.exe && m.file == parent.file && !m.isShell(programName(m.exe))
 }
 
-// orphaned reports whether nothing that could have started m is left: its parent has ended, and the first process or a service
-// manager has taken its place.
+// orphaned reports whether m's parent is the first process or a service manager, as after the end of the real parent.
 func (m member) orphaned() bool {
 	if m.parent <= 1 {
 		return m.parent == 1

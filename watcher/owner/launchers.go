@@ -1,37 +1,39 @@
 package owner
 
-// A launcher is a program that runs another one, which its arguments name.
+// A launcher is a program that runs another one, named in its arguments.
 type launcher struct {
-	lang    string // of the files that it runs
-	files   bool   // it runs files only; else it runs programs too
-	scripts bool   // a name may be that of a script in the project's package.json
+	lang    string // language of the files that it runs
+	files   bool   // runs files only, no programs
+	scripts bool   // a name may be a script in the project's package.json
 	assigns bool   // takes NAME=value before the command
 	cluster bool   // takes several one-letter options in one argument
 	bare    bool   // a verb may be missing
-	verbs   string // one of which comes before the command
+	verbs   string // one verb comes before the command
 	values  string // options that take the next argument as their value
-	inline  string // options that hold what is run, or that run nothing
+	inline  string // options that contain the code, or that run nothing
 	module  string // option before the name of a module
 	line    string // option before a line for a shell
 	start   string // option before the command
 	skip    int    // arguments of its own before the command
 }
 
-// projectScripts are names that people give to scripts in package.json. A tool may have the name too, but "yarn serve" does
-// not say which of the two it runs.
+// projectScripts are common names of scripts in package.json. A tool may have the same name. "yarn serve" does not say
+// whether it runs the script or the tool.
 const projectScripts = "serve start dev build preview test watch"
 
 const (
-	nodeValues = "-r --require --import --loader --experimental-loader -C --conditions --title --input-type --watch-path --env-file " +
-		"--tsconfig -P --project -O --compiler-options"
-	npxValues    = "-p --package -w --workspace --prefix --cache"
-	uvValues     = "--from --with --with-editable --with-requirements -p --python --directory --project --env-file --extra --group --package --index"
+	nodeValues = "-r --require --import --loader --experimental-loader -C --conditions --title --input-type --watch-path " +
+		"--env-file --tsconfig -P --project -O --compiler-options"
+	npxValues = "-p --package -w --workspace --prefix --cache"
+	uvValues  = "--from --with --with-editable --with-requirements -p --python --directory --project --env-file --extra " +
+		"--group --package --index"
 	debugpyTakes = "--listen --connect --configure-qt --adapter-access-token --parent-session-pid --log-to"
 )
 
-// launchers are the programs that are seen through, by name without version.
+// launchers maps names without version to launchers and interpreters. Facts come from the program behind them.
 var launchers = map[string]launcher{
-	"node":        {lang: node, files: true, bare: true, verbs: "inspect", values: nodeValues, inline: "-e --eval -p --print -pe -c --check"},
+	"node": {lang: node, files: true, bare: true, verbs: "inspect", values: nodeValues,
+		inline: "-e --eval -p --print -pe -c --check"},
 	"nodejs":      {lang: node, files: true, values: nodeValues, inline: "-e --eval -p --print"},
 	"tsx":         {lang: node, files: true, bare: true, verbs: "watch", values: nodeValues, inline: "-e --eval -p --print"},
 	"ts-node":     {lang: node, files: true, values: nodeValues, inline: "-e --eval -p --print"},
@@ -74,7 +76,7 @@ var launchers = map[string]launcher{
 	"perl":        {lang: other, files: true, values: "-I -M", inline: "-e -E"},
 	"raku":        {lang: other, files: true, values: "-I -M", inline: "-e"},
 	"rscript":     {lang: other, files: true, inline: "-e"},
-	"r":           {lang: other, files: true, start: "-f --file", inline: "-e --args"}, // which Rscript runs
+	"r":           {lang: other, files: true, start: "-f --file", inline: "-e --args"}, // Rscript runs it
 	"elixir": {lang: other, files: true, inline: "-e --eval --rpc-eval",
 		values: "-r -pr -pa -pz --app --erl --cookie --name --sname --boot --logger-otp-reports"},
 	"dart":    {lang: other, files: true, bare: true, verbs: "run"},

@@ -5,35 +5,36 @@ import (
 	"strings"
 )
 
-// A member is a process of a lineage, as far as it tells what it runs. Whatever could not be read is empty. All texts in it are
+// A member is a process of a lineage, with its program and commands. Unreadable fields are empty. All texts in it are
 // untrusted.
 type member struct {
 	ID
 	parent int32
-	user   int64  // who it runs as; on Windows not known, and 0
-	name   string // as the system gives it; Linux cuts it off after 15 bytes
+	user   int64  // its user ID; 0 on Windows
+	name   string // from the system; Linux cuts it off after 15 bytes
 	exe    string // path of its program
 	dir    string // working directory
 	args   []string
-	// commands are what args hold, the outermost first; there is at least one.
+	// commands are the commands in args, the outermost first. There is at least one.
 	commands []command
-	file     string // the script, the archive or else the program that it runs
-	isolated bool   // it is in a container or a sandbox: the names of its files mean nothing here
+	file     string // the script, the archive or else the program file
+	isolated bool   // in a container or a sandbox, so its paths mean nothing here
 }
 
-// What is read of a command line. It may be 2 MB, and a program may write over its own.
+// Limits for reading a command line. It may be 2 MB, and a program may overwrite its own.
 const (
 	maxCmdline = 64 << 10
 	maxArgs    = 1024
 )
 
-// maxLineage is how many members a lineage has at most.
+// maxLineage is the maximum length of a lineage.
 const maxLineage = 1 + len(Facts{}.Ancestors)
 
-// lineage returns p and its ancestors, the nearest first, up to and without what the person or the system started them from: a
-// shell that somebody types into, a terminal, a desktop session, a service manager, another user's process. It is empty when p
-// has ended. The error tells what kept it from going on; that an ancestor has ended is one. Apart says that p is in a container or a
-// sandbox. Its ancestors count as in there, too: what starts containers is none of the lineage.
+// lineage returns p and its ancestors, the nearest first. It ends before the process from which the person or the
+// system started them: an interactive shell, a terminal, a desktop session, a service manager, another user's process.
+// It is empty if p has ended. The error is the reason for an early end, such as an ended ancestor. isolated says that p
+// is in a container or a sandbox. Then its ancestors count as isolated too, because programs that start containers are
+// never part of a lineage.
 func lineage(ctx context.Context, p Process, isolated bool) ([]member, error) {
 	m, err := readMember(ctx, p.PID)
 	if err != nil || m.Start != p.Start {
@@ -53,7 +54,7 @@ func lineage(ctx context.Context, p Process, isolated bool) ([]member, error) {
 			return line, nil
 		}
 		parent, err := readMember(ctx, m.parent)
-		// Windows keeps the PID of a parent that has ended: see Parent.
+		// Windows keeps the PID of an ended parent, see Parent.
 		if err != nil || parent.Start > m.Start || parent.user != m.user || parent.isStarter() {
 			return line, err
 		}
@@ -72,7 +73,7 @@ func newMember(m member) member {
 	return m
 }
 
-// starts reports whether people or the system start programs from m, so that nothing above it belongs to them.
+// isStarter reports whether people or the system start programs from m. Then m's own ancestors are unrelated to them.
 func (m member) isStarter() bool {
 	if m.PID == 1 || starters[strings.ToLower(m.name)] || starters[programName(m.exe)] || managers[m.name] {
 		return true
@@ -88,8 +89,8 @@ func (m member) isStarter() bool {
 	return m.isShell(shell) && w.line == "" && len(w.script) == 0
 }
 
-// isShell reports whether m, a program of that name, is a shell. Elsewhere than on Windows cmd is not one, but what the go command
-// makes of a directory of that name.
+// isShell reports whether m, a program of that name, is a shell. A cmd is a shell only with the extension .exe. Any
+// other cmd is a program that Go built from a directory of that name.
 func (m member) isShell(name string) bool {
 	path := m.exe
 	if path == "" && len(m.args) > 0 {
@@ -98,8 +99,9 @@ func (m member) isShell(name string) bool {
 	return shells[name] && (name != "cmd" || strings.HasSuffix(strings.ToLower(path), ".exe"))
 }
 
-// starters are the programs, apart from shells and service managers, that people or the system start others from: terminals,
-// multiplexers, remote and local logins, desktops, timers, containers. Names that are longer are there as Linux cuts them, too.
+// starters are programs from which people or the system start others: terminals, multiplexers, logins, desktops,
+// timers, containers. Shells and service managers are listed elsewhere. A long name is also listed in the form that
+// Linux truncates.
 var starters = readStarters(`
 	gnome-terminal-server gnome-terminal kgx gnome-console ptyxis ptyxis-agent konsole yakuake xfce4-terminal mate-terminal lxterminal
 	qterminal terminator tilix guake tilda terminology sakura roxterm xterm uxterm urxvt urxvtd rxvt st kitty alacritty wezterm
@@ -128,18 +130,18 @@ func readStarters(names string) map[string]bool {
 	return starters
 }
 
-// An Ancestor is a process that another one descends from. Its name is as the system gives it: untrusted text.
+// An Ancestor is a process that another one descends from. Its name comes from the system and is untrusted.
 type Ancestor struct {
 	ID
 	Name string
 }
 
-// maxChain is how many ancestors Chain returns at most.
+// maxChain is the maximum number of ancestors from Chain.
 const maxChain = 16
 
-// Chain returns the processes that p descends from, its parent first, up to and with what everything else there was started from:
-// a terminal, a remote login, a desktop, a service manager, a container's shim. It is empty when p has ended or no more can be seen,
-// and takes a second at most.
+// Chain returns p's ancestors, the parent first. It ends with the process that starts all others there: a terminal, a
+// remote login, a desktop, a service manager, a container's shim. It is empty if p has ended or nothing can be seen. It
+// takes a second at most.
 func Chain(ctx context.Context, p Process) []Ancestor {
 	chain, _ := guarded(ctx, tellGuard, tellTime, func(ctx context.Context) []Ancestor { return chain(ctx, p) })
 	return chain
@@ -153,7 +155,7 @@ func chain(ctx context.Context, p Process) []Ancestor {
 	var chain []Ancestor
 	for len(chain) < maxChain && child.parent > 0 && ctx.Err() == nil {
 		parent, err := readMember(ctx, child.parent)
-		if err != nil || parent.Start > child.Start { // Windows keeps the PID of a parent that has ended: see Parent
+		if err != nil || parent.Start > child.Start { // Windows keeps the PID of an ended parent, see Parent
 			break
 		}
 		name := parent.name

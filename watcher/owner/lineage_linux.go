@@ -11,10 +11,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// readMember returns the process that now has this PID. What the system does not tell about it stays empty. The error wraps
-// os.ErrProcessDone when there is none.
+// readMember returns the process that now has this PID. Facts that the system withholds stay empty. The error wraps
+// os.ErrProcessDone if there is no such process.
 //
-// On Linux all is read below one open directory in /proc, which belongs to the process and not to its PID.
+// On Linux it reads all facts below one open directory in /proc, which belongs to the process and not to its PID.
 func readMember(_ context.Context, pid int32) (member, error) {
 	dir, err := unix.Open("/proc/"+strconv.Itoa(int(pid)), unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 	if OutOfFiles(err) {
@@ -48,9 +48,9 @@ func readMember(_ context.Context, pid int32) (member, error) {
 	return newMember(m), nil
 }
 
-// children returns the processes that the main thread of a process has started and that have not ended.
+// children returns the living processes that the main thread of a process has started.
 func children(pid int32) (pids []int32) {
-	path := fmt.Sprintf("/proc/%d/task/%d/children", pid, pid) // empty where the kernel does not tell (CONFIG_PROC_CHILDREN)
+	path := fmt.Sprintf("/proc/%d/task/%d/children", pid, pid) // missing without CONFIG_PROC_CHILDREN
 	text, _ := os.ReadFile(path)
 	for word := range strings.FieldsSeq(string(text)) {
 		if child, err := strconv.ParseInt(word, 10, 32); err == nil {
@@ -60,7 +60,7 @@ func children(pid int32) (pids []int32) {
 	return pids
 }
 
-// readBelow returns what a file in a directory holds, up to max bytes, and what kept it from reading all of that. It may be in buf.
+// readBelow returns a file's content, up to max bytes, perhaps in buf. The error says why it stopped early.
 func readBelow(dir int, name string, buf []byte, max int) ([]byte, error) {
 	fd, err := unix.Openat(dir, name, unix.O_RDONLY|unix.O_CLOEXEC, 0)
 	if err != nil {
@@ -86,7 +86,7 @@ func readBelow(dir int, name string, buf []byte, max int) ([]byte, error) {
 	}
 }
 
-// readLink returns where a link in a directory leads, or nothing.
+// readLink returns the target of a link in a directory, or nothing.
 func readLink(dir int, name string, buf []byte) string {
 	n, err := unix.Readlinkat(dir, name, buf)
 	if err != nil || n == len(buf) {
@@ -95,7 +95,7 @@ func readLink(dir int, name string, buf []byte) string {
 	return string(buf[:n])
 }
 
-// splitArgs returns the arguments in /proc/PID/cmdline. A program that writes a title there leaves zeros behind it.
+// splitArgs returns the arguments in /proc/PID/cmdline. A program that writes a title there leaves zeros after it.
 func splitArgs(cmdline []byte) []string {
 	cmdline = bytes.TrimRight(cmdline, "\x00")
 	if len(cmdline) == 0 {

@@ -10,7 +10,7 @@ import (
 	"github.com/shirou/gopsutil/v3/process"
 )
 
-// children is described in lineage_linux.go. Elsewhere it would take a look at all processes.
+// children is described in lineage_linux.go. On other systems it would have to read all processes.
 func children(int32) []int32 { return nil }
 
 // readMember is described in lineage_linux.go.
@@ -19,7 +19,7 @@ func readMember(ctx context.Context, pid int32) (member, error) {
 	if err != nil {
 		return member{}, err
 	}
-	// A literal: see Read.
+	// A literal rather than NewProcess: see Read.
 	ps := &process.Process{Pid: pid}
 	m := member{ID: ID{PID: pid, Start: v.start}, parent: v.parent}
 	m.name, _ = ps.NameWithContext(ctx)

@@ -13,10 +13,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// look returns the vitals of the process with this PID. The error wraps os.ErrProcessDone when there is none.
+// readVitals returns the vitals of the process with this PID. The error wraps os.ErrProcessDone if there is no such
+// process.
 //
-// On Linux start is field 22 of /proc/PID/stat, in clock ticks since boot: exact, and untouched by changes of the clock.
-// Elsewhere it is the creation time that the kernel keeps for the process, on Windows in units of 100 ns and on macOS in milliseconds.
+// On Linux start is field 22 of /proc/PID/stat, in clock ticks since boot. It is exact, and changes of the clock do not
+// affect it. On other systems it is the creation time in the kernel: units of 100 ns on Windows, milliseconds on macOS.
 func readVitals(pid int32) (vitals, error) {
 	stat, err := os.ReadFile("/proc/" + strconv.Itoa(int(pid)) + "/stat")
 	if errors.Is(err, fs.ErrNotExist) && mayBeHidden(pid) {
@@ -35,28 +36,29 @@ func readVitals(pid int32) (vitals, error) {
 	return v, nil
 }
 
-// withheld reports whether a process that is not in /proc may be there all the same: /proc may not be mounted any more, or with
-// hidepid=2 (proc(5)) since somebody looked last, or the process may be another user's by now.
+// mayBeHidden reports whether a process missing from /proc may still exist. /proc may be unmounted, or mounted with
+// hidepid=2 (proc(5)) since the last look. Or the process may now belong to another user.
 func mayBeHidden(pid int32) bool {
 	if _, err := os.Lstat("/proc/self"); err != nil {
-		return true // it says nothing about anybody
+		return true // /proc is not mounted
 	}
 	if !ownView() {
-		return false // the PID is for /proc alone to know
+		return false // only /proc knows this PID
 	}
-	err := syscall.Kill(int(pid), 0) // which hits nobody: it only asks
+	err := syscall.Kill(int(pid), 0) // signal 0 only asks whether the process exists
 	return err == nil || errors.Is(err, syscall.EPERM)
 }
 
-// ticks is how many of them a second has for people (USER_HZ): the same on all systems that Go knows.
+// ticks is the number of clock ticks per second in user space (USER_HZ): the same on all systems of Go.
 const ticks = 100
 
-// outlast reports whether a process that begins now could have the same start. If so, it returns when that is over. On Linux that
-// is the rest of a clock tick; elsewhere start is so exact that no PID is used twice within it.
+// waitForNextTick reports whether a process that begins now could have the same start. If so, it first waits until that
+// is impossible. On Linux it waits for the rest of a clock tick. On other systems start is exact enough, because no PID
+// is used twice within one unit.
 func waitForNextTick(start uint64) bool {
 	const tick = uint64(time.Second / ticks)
 	var now unix.Timespec
-	// The clock that start was read from, in the time namespace of this process like start itself (time_namespaces(7)).
+	// start comes from this clock too. Both are in this process's time namespace (time_namespaces(7)).
 	if unix.ClockGettime(unix.CLOCK_BOOTTIME, &now) != nil || uint64(now.Nano())/tick != start {
 		return false
 	}
@@ -66,8 +68,8 @@ func waitForNextTick(start uint64) bool {
 	return true
 }
 
-// parseStat reads /proc/PID/stat (proc_pid_stat(5)). The second field, the name, may itself hold spaces and parentheses,
-// so fields are counted from the last parenthesis on.
+// parseStat reads /proc/PID/stat (proc_pid_stat(5)). The second field, the name, may itself hold spaces and
+// parentheses. So it counts fields from the last parenthesis.
 func parseStat(stat []byte) (vitals, error) {
 	const state, parent, threads, start = 0, 1, 17, 19 // fields 3, 4, 20 and 22
 	fields := bytes.Fields(stat[bytes.LastIndexByte(stat, ')')+1:])
@@ -86,7 +88,7 @@ func parseStat(stat []byte) (vitals, error) {
 	if err != nil {
 		return vitals{}, fmt.Errorf("threads in stat: %w", err)
 	}
-	// A main thread that ended while others run also shows as a zombie, but the process lives and keeps its sockets.
+	// An ended main thread shows as a zombie while other threads run. The process still lives and keeps its sockets.
 	name := stat[bytes.IndexByte(stat, '(')+1 : max(bytes.LastIndexByte(stat, ')'), bytes.IndexByte(stat, '(')+1)]
 	zombie := fields[state][0] == 'Z' && n <= 1
 	dead := fields[state][0] == 'X'

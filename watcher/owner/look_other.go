@@ -9,7 +9,7 @@ import (
 	"github.com/shirou/gopsutil/v3/process"
 )
 
-// look is described in look_linux.go.
+// readVitals is described in look_linux.go.
 func readVitals(pid int32) (vitals, error) {
 	if exists, err := process.PidExists(pid); err == nil && !exists {
 		return vitals{}, fmt.Errorf("process %d: %w", pid, os.ErrProcessDone)
@@ -23,5 +23,5 @@ func readVitals(pid int32) (vitals, error) {
 	return vitals{start: uint64(ms), parent: parent}, nil
 }
 
-// outlast is described in look_linux.go.
+// waitForNextTick is described in look_linux.go.
 func waitForNextTick(uint64) bool { return false }

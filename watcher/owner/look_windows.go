@@ -9,8 +9,8 @@ import (
 	"golang.org/x/sys/windows"
 )
 
-// look is described in look_linux.go. All is read through one handle, so it is of one process, and start is exact to 100 ns. A
-// process that has ended is there for as long as somebody holds a handle to it.
+// readVitals is described in look_linux.go. It reads all facts through one handle, so they belong to one process. start
+// is exact to 100 ns. An ended process still exists while somebody holds a handle to it.
 func readVitals(pid int32) (vitals, error) {
 	const access = windows.PROCESS_QUERY_LIMITED_INFORMATION | windows.SYNCHRONIZE
 	h, err := windows.OpenProcess(access, false, uint32(pid))
@@ -33,7 +33,8 @@ func readVitals(pid int32) (vitals, error) {
 		return vitals{}, fmt.Errorf("process %d: %w", pid, os.ErrProcessDone)
 	}
 	var basic windows.PROCESS_BASIC_INFORMATION
-	err = windows.NtQueryInformationProcess(h, windows.ProcessBasicInformation, unsafe.Pointer(&basic), uint32(unsafe.Sizeof(basic)), nil)
+	err = windows.NtQueryInformationProcess(h, windows.ProcessBasicInformation, unsafe.Pointer(&basic),
+		uint32(unsafe.Sizeof(basic)), nil)
 	if err != nil {
 		basic.InheritedFromUniqueProcessId = 0 // as for a process without a parent
 	}
@@ -41,5 +42,5 @@ func readVitals(pid int32) (vitals, error) {
 	return vitals{start: start, parent: int32(basic.InheritedFromUniqueProcessId)}, nil
 }
 
-// outlast is described in look_linux.go.
+// waitForNextTick is described in look_linux.go.
 func waitForNextTick(uint64) bool { return false }
