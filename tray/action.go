@@ -13,7 +13,8 @@ import (
 	"porttray/watcher"
 )
 
-// copyText puts text on the clipboard. On X and Wayland it is there for as long as this program runs, unless a clipboard manager keeps it.
+// copyText puts text on the clipboard. On X and Wayland the text is lost when this program exits, unless a clipboard
+// manager keeps it.
 func copyText(ctx context.Context, text string) error {
 	if err := clipboard.Init(); err != nil {
 		return errors.New("reach the clipboard: this session has none that can be used")
@@ -24,8 +25,8 @@ func copyText(ctx context.Context, text string) error {
 	return nil
 }
 
-// networkAddress returns an address by which other machines reach l: the one that it is bound to or, if it is bound to all, the
-// first of this computer that is no loopback address; an IPv4 address if there is one.
+// networkAddress returns an address for other machines to reach l. It prefers IPv4. For a wildcard bind it uses the
+// first address of this computer that is not loopback.
 func networkAddress(l watcher.Listener) (netip.Addr, error) {
 	candidates := l.Addrs
 	if l.Wildcard() {

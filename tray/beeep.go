@@ -10,8 +10,8 @@ import (
 	"github.com/gen2brain/beeep"
 )
 
-// A beeepSender sends notices the portable way. beeep can block for ever, and cannot be told to stop; while one call hangs, no
-// other is made.
+// A beeepSender sends notices the portable way. beeep can block for ever and cannot be cancelled. While one call hangs,
+// send makes no other.
 type beeepSender struct{ busy chan struct{} }
 
 func newBeeepSender() beeepSender { return beeepSender{make(chan struct{}, 1)} }
@@ -35,7 +35,7 @@ func (b beeepSender) send(ctx context.Context, n notice) error {
 	}
 }
 
-// plainly shows a notice the portable way, which cannot carry actions. Windows has its own.
+// plainly shows a notice without actions. Windows has its own way, and other systems use beeep.
 func plainly(n notice) error {
 	if err := popUp(n); !errors.Is(err, errors.ErrUnsupported) {
 		return err
@@ -44,18 +44,18 @@ func plainly(n notice) error {
 	return beeep.Notify(n.title, n.body, "")
 }
 
-// toastXML returns a notice as Windows wants it, see https://learn.microsoft.com/uwp/schemas/tiles/toastschema/root-elements. A
-// click on it or its button opens the server without this program, so whether that speaks TLS cannot be found out then; and
-// to try before, with nobody asking, would be a connection that the server does not expect.
+// toastXML returns a notice as Windows wants it, see
+// https://learn.microsoft.com/uwp/schemas/tiles/toastschema/root-elements. A click opens the server without this
+// program, so the URL is always http. A TLS probe in advance would be a connection that the server does not expect.
 func toastXML(n notice) string {
-	const layout = `<toast%s duration="short">` +
-		`<visual><binding template="ToastGeneric"><text>%s</text><text>%s</text></binding></visual><audio silent="true"/>%s</toast>`
+	const layout = `<toast%s duration="short"><visual><binding template="ToastGeneric">` +
+		`<text>%s</text><text>%s</text></binding></visual><audio silent="true"/>%s</toast>`
 	escape := func(text string) string {
 		var b strings.Builder
 		_ = xml.EscapeText(&b, []byte(text)) // a Builder takes everything
 		return b.String()
 	}
-	launch, actions := "", ""
+	var launch, actions string
 	if n.open {
 		url := fmt.Sprintf("http://localhost:%d", n.id.Port)
 		launch = fmt.Sprintf(` activationType="protocol" launch="%s"`, url)

@@ -7,33 +7,33 @@ import (
 )
 
 const (
-	// maxCalls is how many calls of a panel can wait for their answers. Panels ask for one thing after another, or a few.
+	// maxCalls is how many calls can wait for their answers. Panels send one call at a time, or a few.
 	maxCalls = 64
-	// answersItself, among the flags of a call, means that its method sends the answer. No message on the bus has it.
+	// answersItself is a flag of a call: its method sends the answer. No message on the bus has it.
 	answersItself dbus.Flags = 1 << 7
 )
 
-// A busQueue makes long answers to panels one after another. Godbus runs each call at once and would hold all their answers until
-// the bus takes them: some hundred kilobytes each, for calls of some hundred bytes.
+// A busQueue builds long answers to panels one after another. Godbus runs each call at once and would hold all answers
+// until the bus takes them. A call of some hundred bytes has an answer of some hundred kilobytes.
 type busQueue struct {
 	conn  *dbus.Conn
-	built chan struct{} // closed when there is something to show; answers wait for it
-	// turn is held from when an answer is made until it is sent, and while a change is told. So a panel that hears of a change
-	// never gets an older answer after that.
+	built chan struct{} // closed by show; answers wait for it
+	// turn is locked while an answer is built and sent, and while a change is signalled. So a panel never gets an older
+	// answer after the signal of a change.
 	turn sync.Mutex
 
 	mu      sync.Mutex     // guards waiting
-	waiting map[string]int // calls that are not answered yet, by the bus names of their senders
+	waiting map[string]int // unanswered calls by the bus name of the sender
 }
 
 func newBusQueue(conn *dbus.Conn) *busQueue {
 	return &busQueue{conn: conn, built: make(chan struct{}), waiting: map[string]int{}}
 }
 
-// ownAnswers makes godbus leave the answer of a long one to its method. It sees each message as it arrives.
+// ownAnswers intercepts each arriving message. It makes godbus leave the answer of a long call to its method.
 func ownAnswers(msg *dbus.Message) {
 	path, _ := msg.Headers[dbus.FieldPath].Value().(dbus.ObjectPath)
-	of, _ := msg.Headers[dbus.FieldInterface].Value().(string) // a call need not name its interface
+	of, _ := msg.Headers[dbus.FieldInterface].Value().(string) // optional in a call
 	long := false
 	switch method := msg.Headers[dbus.FieldMember].Value(); path {
 	case menuPath:
@@ -46,14 +46,14 @@ func ownAnswers(msg *dbus.Message) {
 	}
 }
 
-// answer answers a call with the values of to. It waits for the call's turn and until there is something to show.
+// answer sends the values of to as the answer of a call. It waits for the call's turn and for show.
 func (q *busQueue) answer(call dbus.Message, to func(sender string) ([]any, *dbus.Error)) *dbus.Error {
 	if call.Flags&answersItself == 0 {
-		return nil // nobody waits for it
+		return nil // the caller wants no answer
 	}
 	sender := senderOf(call)
 	if !q.enter(sender) {
-		return dbus.NewError("org.freedesktop.DBus.Error.LimitsExceeded", []any{"too many calls wait for their answers"})
+		return dbus.NewError("org.freedesktop.DBus.Error.LimitsExceeded", []any{"too many calls wait for answers"})
 	}
 	defer q.leave(sender)
 	<-q.built
@@ -76,8 +76,8 @@ func senderOf(call dbus.Message) string {
 	return sender
 }
 
-// emit sends a signal to everybody or, if to is not empty, to that connection only. Before there is something to show nobody has to
-// be told. It fails only when the session has ended.
+// emit sends a signal to everybody or, if to is not empty, to that connection only. Before show it sends nothing. A
+// send fails only when the session has ended.
 func (q *busQueue) emit(to string, path dbus.ObjectPath, of, signal string, args ...any) {
 	select {
 	case <-q.built:
@@ -98,8 +98,8 @@ func (q *busQueue) emit(to string, path dbus.ObjectPath, of, signal string, args
 	q.conn.Send(&dbus.Message{Type: dbus.TypeSignal, Headers: headers, Body: args}, nil)
 }
 
-// enter reports whether one more call of a sender may wait. The more senders there are the fewer, but one always: who asks for too
-// much keeps nobody else from an answer.
+// enter reports whether one more call of a sender may wait. Senders share maxCalls, and each may always have one. So a
+// greedy sender keeps nobody else from an answer.
 func (q *busQueue) enter(sender string) bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()

@@ -12,10 +12,10 @@ import (
 )
 
 const (
-	// itemName is the interface of icons in the tray, see https://www.freedesktop.org/wiki/Specifications/StatusNotifierItem/.
+	// itemName is the interface of tray icons, see https://www.freedesktop.org/wiki/Specifications/StatusNotifierItem/.
 	itemName = "org.kde.StatusNotifierItem"
-	// itemPath is below the path that libayatana-appindicator uses. Cinnamon opens the menu of such items by a left click, and does
-	// nothing for others.
+	// itemPath is below the path of libayatana-appindicator. Cinnamon opens the menu by a left click only for such
+	// items.
 	itemPath       = "/org/ayatana/NotificationItem/porttray"
 	menuPath       = itemPath + "/Menu"
 	propertiesName = "org.freedesktop.DBus.Properties"
@@ -25,13 +25,13 @@ const (
 type busIcon struct {
 	queue *busQueue
 
-	mu      sync.Mutex // guards what follows
+	mu      sync.Mutex // guards all fields below
 	count   int
 	alarm   bool
 	tooltip string
 	pixmaps []assets.Pixmap // of count and alarm; nil until somebody asks
 
-	retitled bool // panels were not told of the title
+	retitled bool // the title changed, and panels do not know it yet
 }
 
 // export serves the icon.
@@ -44,7 +44,8 @@ func (b *busIcon) answerOne(_, name string, call dbus.Message) *dbus.Error {
 	return b.queue.answer(call, func(string) ([]any, *dbus.Error) {
 		value, ok := b.properties()[name]
 		if !ok {
-			return nil, dbus.NewError("org.freedesktop.DBus.Error.UnknownProperty", []any{fmt.Sprintf("there is no property %.99q", name)})
+			text := fmt.Sprintf("there is no property %.99q", name)
+			return nil, dbus.NewError("org.freedesktop.DBus.Error.UnknownProperty", []any{text})
 		}
 		return []any{value}, nil
 	})
@@ -74,7 +75,7 @@ func (b *busIcon) properties() map[string]dbus.Variant {
 	title := b.title()
 	properties := map[string]dbus.Variant{}
 	for name, value := range map[string]any{
-		"Id":                      "porttray", // by which panels remember the icon's place, and that it is hidden
+		"Id":                      "porttray", // panels use it to remember the icon's position, and that it is hidden
 		"Category":                "ApplicationStatus",
 		"Status":                  b.status(),
 		"Title":                   title,
@@ -98,7 +99,7 @@ func (b *busIcon) properties() map[string]dbus.Variant {
 	return properties
 }
 
-// title says the count and the alarm in words, for screen readers and for lists of icons.
+// title returns the count and the alarm in words, for screen readers and for lists of icons.
 func (b *busIcon) title() string {
 	text := fmt.Sprintf("porttray, %d servers", b.count)
 	if b.count == 1 {
@@ -117,7 +118,7 @@ func (b *busIcon) status() string {
 	return "Active"
 }
 
-// change changes the icon, and sends the signals that do returns.
+// change calls do with the icon locked, and then sends the signals that do returns.
 func (b *busIcon) change(do func() []string) {
 	b.queue.turn.Lock()
 	defer b.queue.turn.Unlock()
@@ -161,7 +162,7 @@ type busTray struct {
 	*busMenu
 }
 
-// newBusTray serves the tray on a connection. Panels wait for their answers until show is called.
+// newBusTray serves the tray on a connection. Until show is called, panels wait for their answers.
 func newBusTray(conn *dbus.Conn, signs chan<- sign) (busTray, error) {
 	queue := newBusQueue(conn)
 	t := busTray{&busIcon{queue: queue}, newBusMenu(queue, signs)}
@@ -174,7 +175,8 @@ func (t busTray) show() {
 	close(t.busMenu.queue.built)
 }
 
-// Commit tells panels of the changes in the menu, and of the title. A panel may show a new title as a tooltip, over an open menu.
+// Commit tells panels of a changed menu and title. The title waits for Commit, because a panel may show a new one as a
+// tooltip over an open menu.
 func (t busTray) Commit() {
 	t.busMenu.commit()
 	t.busIcon.change(func() []string {

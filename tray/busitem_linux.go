@@ -17,14 +17,14 @@ type busItem struct {
 	hidden   bool
 	checked  bool
 	children []*busItem
-	grown    uint32 // the revision in which it got its present children
-	fresh    bool   // panels do not know of it
-	changed  bool   // panels know it as something else
-	to       chan<- click
-	as       *click // what goes to to at a click; nil if nothing does
+	grown    uint32       // the revision in which it got its present children
+	fresh    bool         // panels do not know the item yet
+	changed  bool         // panels know older properties
+	to       chan<- click // receives *as at each click
+	as       *click       // nil if clicks do nothing
 }
 
-// Add appends an item. Plasma reads the kind of an item once, so a branch is one from the start.
+// Add appends an item. Plasma reads the kind of an item only once, so it must never change.
 func (i *busItem) Add(label string, k kind) item {
 	m := i.menu
 	m.mu.Lock()
@@ -38,10 +38,10 @@ func (i *busItem) Add(label string, k kind) item {
 	return child
 }
 
-// grow notes that the item has other children. The caller has locked the menu.
+// grow records that the children of the item changed. The caller has locked the menu.
 func (i *busItem) grow() { i.grown, i.menu.grown = i.menu.revision+1, true }
 
-// touch notes that a property has changed. The caller has locked the menu.
+// touch records that a property has changed. The caller has locked the menu.
 func (i *busItem) touch() {
 	if i.fresh || i.changed || i.id == 0 {
 		return
@@ -107,7 +107,7 @@ func (i *busItem) click() {
 	}
 	select {
 	case i.to <- *i.as:
-	default: // so many wait that the person has given up on it
+	default: // the queue is full; the person has given up on it
 	}
 }
 
@@ -118,7 +118,7 @@ func (i *busItem) properties() busProperties {
 	case i.kind == separator:
 		props["type"] = dbus.MakeVariant("separator")
 	default:
-		// Default values are sent, too: a panel may know other ones from before.
+		// Default values are sent, too, because the panel may still have older values.
 		props["label"] = dbus.MakeVariant(i.label)
 		props["enabled"] = dbus.MakeVariant(!i.disabled)
 		props["visible"] = dbus.MakeVariant(!i.hidden)

@@ -14,11 +14,12 @@ import (
 
 const (
 	menuName = "com.canonical.dbusmenu" // described in dbus-menu.xml of libdbusmenu
-	// unfolding is how long after a panel's first look at the menu it is asked to look again.
+	// unfolding is the delay between a panel's first read of the menu and our request to read it again.
 	unfolding = 150 * time.Millisecond
-	// settling is how long after its first look a panel may call AboutToShow by itself. GNOME's extension does.
+	// settling is how long after its first read a panel may call AboutToShow by itself. GNOME's extension does.
 	settling = 2 * time.Second
-	// signPace is how long a repeated sign is ignored. A panel that gives more than maxSigns in that time has gone wild, for wildness.
+	// signPace is how long a repeated sign is ignored. If more than maxSigns calls arrive in that time, all signs are
+	// ignored for wildness.
 	signPace = time.Second
 	maxSigns = 20
 	wildness = 10 * time.Second
@@ -26,43 +27,44 @@ const (
 	maxReaders = 64
 )
 
-// A busMenu serves the menu to panels on Linux (com.canonical.dbusmenu). It tells all changes of a drawing at once: one signal for
-// changed properties, and one for other items.
+// A busMenu serves the menu to panels on Linux (com.canonical.dbusmenu). It announces all changes of a drawing at once:
+// one signal for changed properties, and one for a changed layout.
 //
-// Panels read in two ways. GNOME and all with libdbusmenu-gtk read the whole menu again when it has other items. KDE and LXQt read one
-// level at a time. They are told of other items when somebody opens the level above. So an unseen submenu costs nothing, and a seen
-// one is complete before it is shown.
+// Panels read in two ways. GNOME and panels with libdbusmenu-gtk read the whole menu again after a change of layout.
+// KDE and LXQt read one level at a time. They hear of a changed level when somebody opens the level above. So an unseen
+// submenu costs nothing, and a seen one is complete before it appears.
 type busMenu struct {
 	queue *busQueue
 	signs chan<- sign
 
-	mu       sync.Mutex // guards what follows, and all items
+	mu       sync.Mutex // guards all fields below, and all items
 	root     *busItem
 	items    map[int32]*busItem
-	made     int32 // items up to now, by which they are numbered
+	made     int32 // the number of the newest item
 	revision uint32
-	changed  []*busItem         // with properties that panels were not told
-	grown    bool               // there are items that panels were not told
-	readers  map[string]*reader // the panels that have looked at the menu, by their bus names
+	changed  []*busItem         // items with properties that panels do not know yet
+	grown    bool               // panels do not know the latest layout
+	readers  map[string]*reader // the panels by their bus names
 	whole    bool               // one of them reads the whole menu
-	below    map[int32]bool     // the submenus that are open
-	given    sign               // the last sign that was passed on
+	below    map[int32]bool     // the open submenus
+	given    sign               // the last sign that was sent
 	givenAt  time.Time
-	count    int // signs since counted
+	count    int // calls since counted
 	counted  time.Time
-	wild     time.Time // until then no sign counts
+	wild     time.Time // signs are ignored until then
 }
 
-// A reader is a panel that has looked at the menu.
+// A reader is a panel that has read the menu.
 type reader struct {
 	since    time.Time
-	unfolded bool             // it was asked to look again
-	tells    bool             // it tells by an event when the menu is opened
-	levels   map[int32]uint32 // the revisions in which it read single levels, by the item above
+	unfolded bool             // it was asked to read again
+	tells    bool             // it sends an event when the menu is opened
+	levels   map[int32]uint32 // the revision of each level that it read alone, by the item above
 }
 
 func newBusMenu(queue *busQueue, signs chan<- sign) *busMenu {
-	m := &busMenu{queue: queue, signs: signs, revision: 1, items: map[int32]*busItem{}, readers: map[string]*reader{}, below: map[int32]bool{}}
+	m := &busMenu{queue: queue, signs: signs, revision: 1,
+		items: map[int32]*busItem{}, readers: map[string]*reader{}, below: map[int32]bool{}}
 	m.root = &busItem{menu: m}
 	m.items[0] = m.root
 	return m
@@ -72,7 +74,8 @@ func newBusMenu(queue *busQueue, signs chan<- sign) *busMenu {
 func (m *busMenu) export() error {
 	constant := func(value any) *prop.Prop { return &prop.Prop{Value: value, Emit: prop.EmitConst} }
 	_, err := prop.Export(m.queue.conn, menuPath, prop.Map{menuName: {
-		"Version": constant(uint32(3)), "TextDirection": constant("ltr"), "Status": constant("normal"), "IconThemePath": constant([]string{}),
+		"Version": constant(uint32(3)), "TextDirection": constant("ltr"),
+		"Status": constant("normal"), "IconThemePath": constant([]string{}),
 	}})
 	return errors.Join(err, m.queue.conn.ExportMethodTable(map[string]any{
 		"GetLayout":          m.answerLayout,
@@ -142,8 +145,8 @@ func (m *busMenu) answerLayout(parent, depth int32, _ []string, call dbus.Messag
 
 // layout answers GetLayout, always with all properties.
 //
-// A panel that asks for everything gets only the top level at first, and is asked to look again. Otherwise libdbusmenu-gtk reads the
-// lower levels in an order that leaves submenus empty.
+// A panel that asks for everything gets only the top level at first, and is asked to read again. Otherwise
+// libdbusmenu-gtk reads the lower levels in an order that leaves submenus empty.
 func (m *busMenu) layout(parent, depth int32, sender string) (uint32, busLayout, *dbus.Error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -175,7 +178,8 @@ func (m *busMenu) unfold() {
 	m.emit("", "LayoutUpdated", m.revision, int32(0))
 }
 
-// settle notes that panels see the icon anew, and may call AboutToShow by themselves again.
+// settle starts the settling time of all panels again. They are about to see the icon anew, and may call AboutToShow by
+// themselves.
 func (m *busMenu) settle() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -197,11 +201,12 @@ func (m *busMenu) reader(sender string) *reader {
 	return r
 }
 
-// forgetReader forgets the oldest panel, if possible one that never told of an opened menu.
+// forgetReader forgets the oldest panel. It prefers panels that nobody used.
 func (m *busMenu) forgetReader() {
 	oldest := ""
 	for name, r := range m.readers {
-		if o := m.readers[oldest]; o == nil || o.used() && !r.used() || o.used() == r.used() && r.since.Before(o.since) {
+		o := m.readers[oldest]
+		if o == nil || o.used() && !r.used() || o.used() == r.used() && r.since.Before(o.since) {
 			oldest = name
 		}
 	}
@@ -265,7 +270,7 @@ func (m *busMenu) happens(id int32, event, sender string) (known bool) {
 	case i == nil:
 	case event == "clicked":
 		i.click()
-		m.given = 0 // the menu closes, and can be opened again at once
+		m.given = 0 // the menu closes, and may open again at once
 	case event == "opened" && id == 0:
 		m.reader(sender).tells = true
 		m.sign(menuOpened)
@@ -290,8 +295,8 @@ func (m *busMenu) called() {
 	m.count++
 }
 
-// sign passes on a sign. Nobody gives maxSigns of them within signPace: then they mean nothing, and none counts for a while. The
-// caller has locked the menu.
+// sign sends a sign to the loop. Nobody causes more than maxSigns calls within signPace. After such a flood it ignores
+// all signs for a while. The caller has locked the menu.
 func (m *busMenu) sign(s sign) {
 	now := time.Now()
 	if m.count > maxSigns {
@@ -359,9 +364,10 @@ func (m *busMenu) aboutToShowGroup(ids []int32, sender dbus.Sender) (update, unk
 	return update, unknown, nil
 }
 
-// prepare readies a submenu for a panel that is about to show it. It reports whether the panel must read it again, and whether it
-// exists. Xfce, waybar and Cinnamon have no other sign that the menu is opened. A panel that reads a level at a time is told of its
-// unread submenus. Otherwise KDE would show them before it reads them, off the screen. The caller has locked the menu.
+// prepare readies a submenu for a panel that is about to show it. It reports whether the panel must read it again, and
+// whether it exists. Xfce, waybar and Cinnamon have no other sign that the menu is opened. A panel that reads a level
+// at a time gets a signal for each unread submenu. Otherwise KDE would show them before it reads them, off the screen.
+// The caller has locked the menu.
 func (m *busMenu) prepare(id int32, sender string) (stale, known bool) {
 	i, r := m.items[id], m.reader(sender)
 	if i == nil {

@@ -17,7 +17,7 @@ import (
 	"porttray/watcher/trusted"
 )
 
-// choices are what the person chose in the menu. They are kept in a file from one run to the next.
+// choices are the person's choices in the menu. A file keeps them between runs.
 type choices struct {
 	Mode   mode          `toml:"notifications"`
 	Paused time.Time     `toml:"paused-until,omitempty"`
@@ -26,7 +26,7 @@ type choices struct {
 	Hidden []mark        `toml:"hidden,omitempty"`
 }
 
-// choicesFile returns where the choices are kept.
+// choicesFile returns the path of the file of the choices.
 func choicesFile() (string, error) {
 	dir, err := history.Dir()
 	if err != nil {
@@ -35,41 +35,42 @@ func choicesFile() (string, error) {
 	return filepath.Join(dir, "state.toml"), nil
 }
 
-// errKept says that nothing can be kept, because there is no place for it or because what is there cannot be read.
-var errKept = errors.New("nothing is kept")
+// errKept means that choices cannot be saved: there is no directory for them, or the existing file cannot be read.
+var errKept = errors.New("choices are not saved")
 
-// maxChoices is how large the file may be. This program never comes to write so much.
+// maxChoices is the largest accepted file, in bytes. This program never writes that much.
 const maxChoices = 1 << 20
 
-// readChoices returns what was kept, or the choices of a first start. A file that cannot be understood is put aside under another
-// name; the error says so, and the choices are those of a first start.
+// readChoices returns the saved choices, or those of a first start. It renames an invalid file. Then the error says so,
+// and the choices are those of a first start.
 func readChoices(file string, now time.Time) (choices, error) {
 	first := choices{Mode: myServers}
 	text, err := trusted.Read(file, maxChoices)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return first, nil
-	case err != nil && !errors.Is(err, trusted.ErrTooLarge): // that one is in no order
-		return first, fmt.Errorf("read what was chosen before in %s: %w", file, errors.Join(errKept, err))
+	case err != nil && !errors.Is(err, trusted.ErrTooLarge): // a file too large is invalid
+		return first, fmt.Errorf("read the saved choices in %s: %w", file, errors.Join(errKept, err))
 	}
 	c, wrong := parseChoices(text)
 	if err = errors.Join(err, wrong); err == nil {
-		// Nobody pauses for longer: what seems so is over, and the clock was put back since.
+		// A longer pause is over: the clock was set back since.
 		if !c.Paused.After(now) || c.Paused.Sub(now) > pauseFor+time.Minute {
 			c.Paused = time.Time{}
 		}
 		return c, nil
 	}
 	aside := file + ".broken-" + now.Format("2006-01-02T15-04-05")
-	return first, fmt.Errorf("what was chosen before is in no order (%w), and was put aside as %s", errors.Join(err, os.Rename(file, aside)), aside)
+	err = errors.Join(err, os.Rename(file, aside))
+	return first, fmt.Errorf("the file of saved choices is invalid (%w), and was renamed to %s", err, aside)
 }
 
-// parseChoices reads what writeChoices wrote.
+// parseChoices reads the text of writeChoices.
 func parseChoices(text []byte) (choices, error) {
 	c := choices{Mode: myServers}
 	err := toml.Unmarshal(text, &c)
 	if err == nil && !c.Mode.valid() {
-		err = fmt.Errorf("notifications = %q is none of all, mine, pinned, off", string(c.Mode))
+		err = fmt.Errorf("notifications = %q is not all, mine, pinned or off", string(c.Mode))
 	}
 	return c, err
 }
@@ -83,8 +84,8 @@ func (m mode) valid() bool {
 	return false
 }
 
-// writeChoices keeps c in the file, which is replaced as a whole: whatever happens, it is the old one or the new one. A symbolic link
-// of this user's stays, and what it leads to is replaced.
+// writeChoices saves c. It replaces the file as a whole, so the file is always the old one or the new one. A symbolic
+// link of this user stays, and its target is replaced.
 func writeChoices(file string, c choices) error {
 	file = trusted.Target(file)
 	text, err := toml.Marshal(c)
@@ -95,34 +96,34 @@ func writeChoices(file string, c choices) error {
 		err = trusted.Replace(file, choicesPrefix, text, 0o600, true)
 	}
 	if err != nil {
-		return fmt.Errorf("keep what was chosen: %w", err)
+		return fmt.Errorf("save your choices: %w", err)
 	}
 	return nil
 }
 
-// choicesPrefix begins the names of the temporary files that become the choices.
+// choicesPrefix begins the names of the temporary files of writeChoices.
 const choicesPrefix = ".state-"
 
-// sweepChoices removes those of writers that were killed.
+// sweepChoices removes the temporary files of killed processes.
 func sweepChoices(file string, now time.Time) {
 	trusted.Sweep(filepath.Dir(trusted.Target(file)), choicesPrefix, now)
 }
 
-// keepAgain is how long after a failure the choices are written again, as when the disk was full.
+// keepAgain is the delay before another attempt to save, for instance after a full disk.
 const keepAgain = time.Minute
 
-// A keeper writes the choices down, away from the loop: the latest ones, if they change while others are being written. What cannot be
-// written is tried again, and at the end.
+// A keeper saves the choices, away from the loop. If they change during a write, it saves the latest next. It tries a
+// failed write again, also at the end.
 type keeper struct {
 	file    string
-	choices choices // those that were kept before
-	problem error   // why those of before do not count; nil if they do, or if there are none
+	choices choices // of the earlier run
+	problem error   // why the earlier choices are ignored; nil if they are valid or missing
 	queue   chan choices
-	lost    chan error // why nothing is kept, each time that this begins
+	lost    chan error // the first error of each run of failed writes
 	failing bool
 }
 
-// newKeeper reads what was kept before.
+// newKeeper reads the saved choices.
 func newKeeper() *keeper {
 	k := &keeper{choices: choices{Mode: myServers}, queue: make(chan choices, 1), lost: make(chan error, 1)}
 	file, err := choicesFile()
@@ -131,16 +132,16 @@ func newKeeper() *keeper {
 		sweepChoices(file, time.Now())
 	}
 	if err != nil {
-		slog.Warn("what was chosen before does not count", "err", err)
+		slog.Warn("the saved choices are ignored", "err", err)
 		k.problem = err
 	}
-	if !errors.Is(err, errKept) { // what is there and cannot be read is not written over
+	if !errors.Is(err, errKept) { // never overwrite a file that cannot be read
 		k.file = file
 	}
 	return k
 }
 
-// put never blocks. It is called by one goroutine only.
+// put never blocks. Only one goroutine may call it.
 func (k *keeper) put(c choices) {
 	select {
 	case <-k.queue: // older than c
@@ -149,11 +150,11 @@ func (k *keeper) put(c choices) {
 	k.queue <- c
 }
 
-// run writes until ctx is done, and then what is left to write.
+// run saves choices until ctx is done, and then the last unsaved ones.
 func (k *keeper) run(ctx context.Context) {
 	var (
 		unkept choices
-		again  <-chan time.Time // when to write unkept; nil if all is kept
+		again  <-chan time.Time // when to write unkept; nil if all is saved
 	)
 	write := func(c choices) {
 		unkept, again = c, nil
@@ -181,17 +182,18 @@ func (k *keeper) run(ctx context.Context) {
 	}
 }
 
-// write reports whether the choices are kept, or never will be.
+// write saves the choices. It reports whether no further attempt makes sense: they are saved, or there is no file for
+// them.
 func (k *keeper) write(c choices) bool {
 	if k.file == "" {
 		return true
 	}
 	err := writeChoices(k.file, c)
 	if err != nil && !k.failing {
-		slog.Warn("what was chosen is not kept", "err", err)
+		slog.Warn("the choices are not saved", "err", err)
 		select {
 		case k.lost <- err:
-		default: // the last one has not been told yet
+		default: // the loop has not received the last error yet
 		}
 	}
 	k.failing = err != nil

@@ -10,20 +10,21 @@ import (
 	"porttray/watcher/settings"
 )
 
-// This is what the person chooses: in the menu, and in the settings file.
+// This file applies the person's choices, from the menu and from the settings file.
 
-// configure takes up what is in the settings file, or says what is wrong with it.
+// configure applies the settings file, or reports the error in it.
 func (l *loop) configure(c settings.Change) {
 	if c.Err != nil {
 		if l.model.wrong == nil || l.model.wrong.Error() != c.Err.Error() {
-			l.do.say(notice{title: "The settings stay as they were", body: owner.Printable(c.Err.Error(), maxTitle), key: "settings"})
+			body := owner.Printable(c.Err.Error(), maxTitle)
+			l.do.say(notice{title: "The old settings stay in use", body: body, key: "settings"})
 		}
 		l.model.wrong = c.Err
 		return
 	}
 	if c.Interval != l.model.settings.Interval {
 		select {
-		case <-l.pace: // not taken up yet
+		case <-l.pace: // the watcher has not received it yet
 		default:
 		}
 		l.pace <- time.Duration(c.Interval)
@@ -33,12 +34,12 @@ func (l *loop) configure(c settings.Change) {
 	l.model.sort()
 }
 
-// pause pauses the notices for an hour, or goes on with them.
+// pause pauses the notices for an hour, or resumes them.
 func (l *loop) pause() {
 	if !l.model.paused.IsZero() {
 		l.pauseDue, l.model.paused = nil, time.Time{}
 	} else {
-		// By the wall clock, which goes on while the computer sleeps.
+		// Use the wall clock, which continues while the computer sleeps.
 		l.pauseDue, l.model.paused = time.After(pauseFor), time.Now().Add(pauseFor).Round(0)
 	}
 	l.save()
@@ -61,7 +62,7 @@ func (l *loop) mark(c click) {
 // mute toggles notifications for a server.
 func (l *loop) mute(on watcher.Listener) {
 	k := on.Key()
-	muted := maps.Clone(l.model.muted) // the old one may be in use where it is saved
+	muted := maps.Clone(l.model.muted) // the keeper may still use the old map
 	if muted[k] {
 		delete(muted, k)
 	} else {
@@ -71,7 +72,7 @@ func (l *loop) mute(on watcher.Listener) {
 	l.save()
 }
 
-// restore takes up what the person chose in an earlier run.
+// restore applies the choices of an earlier run.
 func (l *loop) restore(c choices) {
 	l.model.mode = c.Mode
 	for _, k := range c.Muted {
@@ -83,9 +84,10 @@ func (l *loop) restore(c choices) {
 	}
 }
 
-// save has the person's choices kept.
+// save passes the person's choices to the keeper.
 func (l *loop) save() {
 	if l.do.save != nil {
-		l.do.save(choices{l.model.mode, l.model.paused, slices.SortedFunc(maps.Keys(l.model.muted), watcher.Key.Compare), l.model.pinned, l.model.hidden})
+		muted := slices.SortedFunc(maps.Keys(l.model.muted), watcher.Key.Compare)
+		l.do.save(choices{l.model.mode, l.model.paused, muted, l.model.pinned, l.model.hidden})
 	}
 }

@@ -2,7 +2,7 @@ package tray
 
 import "sync"
 
-// forwardClicks sends each of the clicks on, until end is called: what is clicked after that is left to whoever receives it next.
+// forwardClicks sends as for each click, until end is called. Later clicks stay in the channel for the next receiver.
 func forwardClicks(clicks <-chan struct{}, to chan<- click, as click) (end func()) {
 	done, gone := make(chan struct{}), make(chan struct{})
 	go func() {

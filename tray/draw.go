@@ -11,10 +11,11 @@ import (
 )
 
 const (
-	slotCount = 4 * directRows // slots of the top level: a new row nearly always finds a free one between its neighbours
-	spare     = 16             // further slots that a submenu gets when it needs more
-	// linger is how long an entry that left the menu can still be clicked. A panel may still show it, and systray panics if
-	// an item is removed during a click on it. Until then the entry is only hidden.
+	// slotCount is the number of slots of the top level. A new row nearly always finds a free one between its neighbours.
+	slotCount = 4 * directRows
+	spare     = 16 // extra slots for a submenu that grows
+	// linger is how long a removed entry can still be clicked. Until then it is only hidden. A panel may still show it,
+	// and systray panics if an item is removed during a click on it.
 	linger = time.Minute
 )
 
@@ -23,19 +24,19 @@ type kind int
 
 const (
 	plain  kind = iota
-	branch      // it has a submenu, or may get one
+	branch      // has a submenu, or may get one
 	check
 	radio
 	separator
 )
 
-// A node is a part of the menu that others can be appended to. Items cannot be moved or inserted.
+// A node is a part of the menu with children. Children are only appended, never moved or inserted.
 type node interface {
 	Add(label string, k kind) item
 }
 
-// An item is one entry of the menu as the system has it. Each call can make a panel read the menu, so the drawer calls nothing
-// that changes nothing.
+// An item is one entry of the system's menu. Each call can make a panel read the menu, so the drawer calls nothing
+// without a change.
 type item interface {
 	node
 	SetTitle(string)
@@ -54,18 +55,18 @@ type item interface {
 type face interface {
 	SetIcon(count int, attention bool)
 	SetTooltip(string)
-	Commit() // all is drawn, and the menu is not open; panels can be told
+	Commit() // tells panels of the drawn menu, while it is closed
 }
 
-// A click is the action of an entry. It is settled when the entry is made, not when the click is handled.
+// A click is the action of an entry. It is fixed when the entry is made, not when the click is handled.
 type click struct {
 	action action
 	id     watcher.ID
 	target watcher.Target
-	who    string // the process or container whose row it is
-	text   string // what to copy
-	mode   mode   // of notices
-	mark   mark   // what to pin or hide, or no longer
+	who    string // the process or container of the row
+	text   string // for copyThis
+	mode   mode   // for setMode
+	mark   mark   // for pin and hide
 }
 
 type action int
@@ -82,7 +83,7 @@ const (
 	hide
 	openTerminal
 	copyThis   // the text of the click
-	showLatest // go to the server of the latest event
+	showLatest // open or copy the server of the latest event
 	setMode
 	pause
 	atLogin
@@ -91,7 +92,7 @@ const (
 	quit
 )
 
-// A drawer brings the screen in line with a menu, with as few changes as possible. It belongs to one goroutine.
+// A drawer updates the screen to a menu, with as few changes as possible. It belongs to one goroutine.
 type drawer struct {
 	face   face
 	clicks chan click
@@ -103,7 +104,7 @@ type drawer struct {
 	root       node
 	head, tail []*entry
 	top        strip
-	keys       []rowKey    // of all rows, as drawn last
+	keys       []rowKey    // of all rows of the last drawing
 	dead       []deadEntry // waiting to be removed
 }
 
@@ -136,7 +137,7 @@ func (d *drawer) draw(v menu, now time.Time) {
 }
 
 func (d *drawer) drawMenu(v menu, now time.Time) {
-	// Panels read the menu again when its rows change. Old entries are removed along with that.
+	// Panels read the menu again when its rows change. Remove old entries at the same time.
 	if keys := v.keys(); !slices.Equal(keys, d.keys) {
 		d.sweep(now)
 		d.keys = keys
@@ -146,7 +147,7 @@ func (d *drawer) drawMenu(v menu, now time.Time) {
 	d.fill(d.root, &d.tail, v.tail, now)
 }
 
-// An entry is an item with its present state, so that only real changes reach the system.
+// An entry is an item with its present state. So only real changes reach the system.
 type entry struct {
 	item             item
 	kind             kind
@@ -155,12 +156,12 @@ type entry struct {
 	checked          bool
 	click            click
 	key              rowKey
-	unbind           func() // ends the forwarding of clicks; nil if there is none
+	unbind           func() // ends the forwarding of clicks; nil without forwarding
 	below            []*entry
 	rows             strip
 }
 
-// newEntry appends an entry. Without a label it is hidden.
+// newEntry appends an entry. An entry without a label is hidden.
 func newEntry(parent node, k kind, label string) *entry {
 	e := &entry{item: parent.Add(label, k), kind: k, label: label, enabled: true, visible: true}
 	if label == "" && k != separator {
@@ -198,8 +199,7 @@ func (d *drawer) disarm(e *entry) {
 	}
 }
 
-// fill shows lines as entries under parent, the first line in the first entry and so on. Missing entries are appended, and
-// surplus ones are hidden.
+// fill shows lines as entries under parent, in order. It appends missing entries, and hides surplus ones.
 func (d *drawer) fill(parent node, entries *[]*entry, lines []line, now time.Time) {
 	for i, l := range lines {
 		if i == len(*entries) {
@@ -212,8 +212,9 @@ func (d *drawer) fill(parent node, entries *[]*entry, lines []line, now time.Tim
 	}
 }
 
-// show makes an entry show a line. Visibility comes last, so that nobody sees an old label, and because Windows shows a hidden
-// item that gets a label or state. Children come after that: Windows cannot hang a submenu on a hidden item.
+// show makes an entry show a line. It makes the entry visible last, so that nobody sees an old label. Besides, Windows
+// shows a hidden item that gets a label or state. Children come after that, because Windows cannot hang a submenu on a
+// hidden item.
 func (d *drawer) show(e *entry, l line, now time.Time) {
 	if e.kind == separator {
 		return
@@ -263,7 +264,7 @@ type strip struct{ slots []*slot }
 
 type slot struct {
 	*entry
-	live  bool      // it shows the row of its key
+	live  bool      // the slot shows the row of its key
 	since time.Time // when its last row left
 }
 
@@ -284,7 +285,7 @@ func (s *strip) used() (n int) {
 	return n
 }
 
-// place shows rows in the slots of a strip. Rows that have a slot keep it, as far as arrange allows.
+// place shows rows in the slots of a strip. Rows keep their slots as far as arrange allows.
 func (d *drawer) place(s *strip, rows []line, now time.Time) {
 	if len(s.slots) == 0 {
 		return
@@ -314,8 +315,8 @@ func (d *drawer) place(s *strip, rows []line, now time.Time) {
 	}
 }
 
-// retire takes the entries below an entry out of the menu. They belong to its key, and another key gets entries of its own. So a
-// Stop on somebody's screen never becomes another server's. Retired entries keep their clicks until they are removed.
+// retire takes the entries below an entry out of the menu. They belong to its key, and another key gets new entries. So
+// a visible Stop never becomes the Stop of another server. Retired entries keep their clicks until they are removed.
 func (d *drawer) retire(e *entry, since time.Time) {
 	for _, c := range e.below {
 		c.hide()
@@ -324,13 +325,13 @@ func (d *drawer) retire(e *entry, since time.Time) {
 	e.below = nil
 }
 
-// A deadEntry is an entry of a row that has left the menu.
+// A deadEntry is an entry of a removed row.
 type deadEntry struct {
 	*entry
 	since time.Time
 }
 
-// strips returns all that hold rows.
+// strips returns all strips with slots.
 func (d *drawer) strips() []*strip {
 	all := []*strip{&d.top}
 	for _, e := range d.tail {
@@ -341,7 +342,7 @@ func (d *drawer) strips() []*strip {
 	return all
 }
 
-// sweep removes entries after linger: those of rows that left, and the free slots of a submenu that has many.
+// sweep removes entries after linger: those of removed rows, and the free slots of a submenu with many.
 func (d *drawer) sweep(now time.Time) {
 	over := func(since time.Time) bool { return now.Sub(since) >= linger }
 	free := func(s *slot) bool { return !s.live && over(s.since) }
@@ -372,7 +373,7 @@ func (d *drawer) sweep(now time.Time) {
 	}
 }
 
-// untidy returns the time to sweep, if too many entries wait to be removed. Few can wait for the next change of the menu.
+// untidy returns the time to sweep, if many entries wait to be removed. A few can wait for the next change of the menu.
 func (d *drawer) untidy() (due time.Time, ok bool) {
 	waiting := 0
 	for _, s := range d.strips() {
@@ -393,7 +394,7 @@ func (d *drawer) untidy() (due time.Time, ok bool) {
 	return due.Add(linger), waiting+len(d.dead) > slotCount
 }
 
-// escaped escapes a label for the system, which then shows it as it is.
+// escaped returns a label in a form that the system shows unchanged.
 func escaped(label string) string {
 	return mnemonics(owner.LeftToRight(label), runtime.GOOS, os.Getenv("XDG_CURRENT_DESKTOP"))
 }

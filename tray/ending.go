@@ -9,29 +9,29 @@ import (
 	"porttray/watcher/owner"
 )
 
-// An ending is what the person did about a process.
+// An ending is the person's Stop or Kill of a process or container.
 type ending struct {
-	stops, kills int           // under way
-	port         uint16        // of the row that was clicked first
-	held         []heldClosing // closings of its listeners meanwhile, of which it is not yet known whose doing they are
-	back         notice        // what is to be told instead if it came back meanwhile
-	told         bool          // that it came back, or who has its port now
+	stops, kills int           // running actions
+	port         uint16        // of the first clicked row
+	held         []heldClosing // closings of its listeners during the actions; their cause is not known yet
+	back         notice        // replaces the outcome if the server came back meanwhile
+	told         bool          // the person knows that it came back, or who has its port now
 	asked        time.Time     // until then a clean exit still counts as our Stop
-	freed        notice        // what is to be told if the last action finds nothing left to do
-	ended        time.Time     // when it was seen that the process had ended
-	until        time.Time     // if it has: until then its closings belong to that
+	freed        notice        // replaces the outcome if the last action finds nothing left to do
+	ended        time.Time     // when the process was seen to have ended
+	until        time.Time     // until then a closing belongs to that end
 }
 
-// A heldClosing is the closing of a server, and when that was.
+// A heldClosing is a closing during a Stop or Kill, with its time.
 type heldClosing struct {
 	watcher.Event
 	at     time.Time
-	untold bool // that it was there
+	untold bool // the person was never told of the server
 }
 
 func (e *ending) underWay() bool { return e.stops+e.kills > 0 }
 
-// explain takes in why a server closed.
+// explain adds the reason of a closing.
 func (e *ending) explain(event watcher.Event) {
 	for i := range e.held {
 		if e.held[i].ID() == event.ID() {
@@ -40,8 +40,8 @@ func (e *ending) explain(event watcher.Event) {
 	}
 }
 
-// cameBack reports whether a server is back, or replaced, right after the person ended it. That is told at once, and together with
-// the outcome if that is not known yet.
+// cameBack reports whether a server is back, or replaced, right after the person ended it. It announces that at once
+// or, if an action still runs, together with the outcome.
 func (l *loop) cameBack(e watcher.Event) bool {
 	const within = 5 * time.Second
 	ending, ok := l.endings[e.Before.Target()]
@@ -49,7 +49,7 @@ func (l *loop) cameBack(e watcher.Event) bool {
 	switch {
 	case !ok, !ending.underWay() && !soon:
 		return false
-	case ending.told: // of several ports only one
+	case ending.told: // one notice is enough for several ports
 	case ending.underWay():
 		ending.held = slices.DeleteFunc(ending.held, func(h heldClosing) bool { return h.ID() == e.Before.ID() })
 		if ending.back == (notice{}) || e.Port == ending.port {
@@ -62,15 +62,14 @@ func (l *loop) cameBack(e watcher.Event) bool {
 	return true
 }
 
-// beganAnew notes that a container is there again that the person stopped: what it does now is its own doing.
+// beganAnew records that a stopped container runs again. From now on the person's Stop explains nothing.
 func (l *loop) beganAnew(on watcher.Listener) {
 	if e, ok := l.endings[on.Target()]; ok && on.Container.ID != "" && !e.underWay() {
 		e.ended, e.until, e.asked = time.Time{}, time.Time{}, time.Time{}
 	}
 }
 
-// wasAsked reports whether a server closed because the person ended it, or whether that remains to be seen. Then the outcome is
-// told, and nothing else.
+// wasAsked reports whether the person ended a server, or may have. Then only the outcome of that is announced.
 func (l *loop) wasAsked(closed watcher.Event) bool {
 	e, ok := l.endings[closed.Target()]
 	if !ok {
@@ -88,7 +87,7 @@ func (l *loop) wasAsked(closed watcher.Event) bool {
 	return true
 }
 
-// obeys reports whether a process ended as one does that was asked to, or made to.
+// obeys reports whether a process ended the way a Stop or Kill makes it end.
 func obeys(r watcher.Reason) bool {
 	switch r.Exit.How {
 	case owner.Exited:
@@ -99,7 +98,7 @@ func obeys(r watcher.Reason) bool {
 	return r.Cause == watcher.OwnerEnded || r.Cause == watcher.ContainerStopped
 }
 
-// stoppedByYou lists a server under those that closed.
+// stoppedByYou lists a server under Recently closed.
 func (l *loop) stoppedByYou(s watcher.Server) {
 	l.judge.forgive(s.Listener)
 	if s.Section == watcher.Main {
@@ -107,8 +106,8 @@ func (l *loop) stoppedByYou(s watcher.Server) {
 	}
 }
 
-// beginEnding notes that a process is being stopped or killed. It is false if that is under way already; only after a Stop,
-// a Kill makes sense.
+// beginEnding records the begin of a Stop or Kill. It returns false if one is already running. Only a Kill may follow a
+// Stop.
 func (l *loop) beginEnding(listener watcher.Listener, a action) bool {
 	on := listener.Target()
 	for t, e := range l.endings {
@@ -133,7 +132,8 @@ func (l *loop) beginEnding(listener watcher.Listener, a action) bool {
 	return true
 }
 
-// finishEnding notes the end of a Stop or Kill, and returns what to tell: nothing if another one is under way, which will tell.
+// finishEnding records the end of a Stop or Kill, and returns the notice about it. The notice is empty if another
+// action still runs, because that one will tell.
 func (l *loop) finishEnding(r result) notice {
 	e := l.endings[r.target]
 	if r.action == stop {
@@ -146,10 +146,10 @@ func (l *loop) finishEnding(r result) notice {
 	case r.end.Ended:
 		e.ended = time.Now()
 		e.until = e.ended.Add(ownGrace)
-		if r.target.Container == "" { // a process never comes back, but its closing may be seen late, where scans fail
+		if r.target.Container == "" { // a process never comes back, but failing scans may see its closing late
 			e.until = e.ended.Add(ownMemory)
 		}
-	case !freed && r.end.Outcome != owner.Refused && r.end.Outcome != owner.AlreadyGone && r.end.Outcome != owner.NotPermitted:
+	case !freed && !slices.Contains([]owner.Outcome{owner.Refused, owner.AlreadyGone, owner.NotPermitted}, r.end.Outcome):
 		e.asked = time.Now().Add(actionPatience)
 	}
 	if e.underWay() {
@@ -160,10 +160,11 @@ func (l *loop) finishEnding(r result) notice {
 	}
 	for _, closed := range e.held {
 		switch {
-		case time.Now().Before(e.until), time.Now().Before(e.asked) && obeys(closed.Reason), freed && closed.Port == r.port:
+		case time.Now().Before(e.until), time.Now().Before(e.asked) && obeys(closed.Reason),
+			freed && closed.Port == r.port:
 			l.stoppedByYou(closed.Server)
 		case closed.untold:
-		default: // it ended by itself, or goes on without this port
+		default: // it ended by itself, or still runs without this port
 			l.judge.close(closed.Event, closed.at, time.Now())
 			l.consider()
 		}
