@@ -15,8 +15,8 @@ import (
 	"porttray/watcher/settings"
 )
 
-// A machine is a computer and the person at it, who both do what bytes say. It tells a loop what a Watcher would tell of that, and
-// has a ledger of what really happened. There is no menu, and no scan at other times than when something happens: so hours of it
+// A machine simulates a computer and its user. The bytes of a story drive both. It sends a loop the updates that a Watcher
+// would send, and records the real events in a ledger. It has no menu, and it scans only when something happens. So hours
 // take milliseconds.
 type machine struct {
 	t      *testing.T
@@ -25,16 +25,16 @@ type machine struct {
 	actors []*actor
 	wishes taste
 
-	seen     []watcher.Listener // as the loop was told last
-	closings []watcher.Event    // that may be part of a restart
-	closedAt []time.Time        // when they were told
+	seen     []watcher.Listener // the latest list that the loop got
+	closings []watcher.Event    // they may be part of a restart
+	closedAt []time.Time        // when the loop was told of each of closings
 	known    map[owner.ID]owner.Exit
-	vague    map[owner.ID]watcher.Server // servers that closed of which it is not known how they ended
+	vague    map[owner.ID]watcher.Server // closed servers with an unknown exit
 	blind    bool                        // scans fail
-	away     bool                        // nobody reads: several changes come in one update
+	away     bool                        // nobody reads updates: one update has several changes
 	woke     time.Time
 	pids     int32
-	waiting  []chan owner.Result // what Stop and Kill wait for
+	waiting  []chan owner.Result // Stop and Kill wait for an answer on these
 	agenda   []errand
 }
 
@@ -42,7 +42,7 @@ type machine struct {
 type actor struct {
 	name  string
 	ports []uint16
-	kind  byte // 'c' for a container, 'e' for an editor's helper, 'u' for one whose owner is found late
+	kind  byte // 'c': a container, 'e': an editor's helper, 'u': its owner is found late, 0: anything else
 	run   *incarnation
 }
 
@@ -50,15 +50,15 @@ type actor struct {
 type incarnation struct {
 	owner.Process
 	wide    bool // reachable from other machines
-	known   bool // whose it is
+	known   bool // the owner is known
 	exit    owner.Exit
-	own     bool      // the person ended it
-	vague   bool      // how it ended is told too late, perhaps
-	maybe   bool      // or perhaps they did
-	asked   time.Time // until then whatever ends it may be what the person asked for
-	clicked bool      // they tried to end it
-	open    bool      // they were told that it may still happen
-	hoped   time.Time // until then an end in good order may be
+	own     bool      // the user ended it
+	vague   bool      // its exit may become known too late
+	maybe   bool      // perhaps the user ended it
+	asked   time.Time // until then any end may be due to the user's Stop or Kill
+	clicked bool      // the user tried to end it
+	open    bool      // it ends after the outcome, or there is no outcome
+	hoped   time.Time // until then a clean exit may be due to the user's Stop or Kill
 }
 
 type errand struct {
@@ -66,7 +66,7 @@ type errand struct {
 	do func()
 }
 
-// newMachine has a loop told of a computer on which some of the actors run.
+// newMachine returns a computer with a new loop. Some of the actors run.
 func newMachine(t *testing.T) *machine {
 	m := &machine{t: t, loop: newLoop("v1", "linux"), known: map[owner.ID]owner.Exit{}, vague: map[owner.ID]watcher.Server{}, wishes: newTaste(), actors: []*actor{
 		{name: "a", ports: []uint16{3000}}, {name: "b", ports: []uint16{3000}}, {name: "c", ports: []uint16{4000}},
@@ -77,7 +77,7 @@ func newMachine(t *testing.T) *machine {
 	m.loop.do = deeds{record: func(watcher.Update) {}, say: func(n notice) { m.book.said = append(m.book.said, told{n, time.Now()}) },
 		end: func(ctx context.Context, _ watcher.Server, _ bool, _ time.Duration) owner.Result {
 			answer := make(chan owner.Result, 1)
-			m.waiting = append(m.waiting, answer) // the machine itself waits meanwhile
+			m.waiting = append(m.waiting, answer) // here it is the machine that waits
 			select {
 			case r := <-answer:
 				return r
@@ -92,7 +92,7 @@ func newMachine(t *testing.T) *machine {
 	return m
 }
 
-// listeners are those that are there now.
+// listeners returns all present listeners, by port.
 func (m *machine) listeners() (all []watcher.Listener) {
 	for _, a := range m.actors {
 		for i := range a.ports {
@@ -137,7 +137,7 @@ func (m *machine) start(a *actor) {
 		Exe: "/usr/bin/" + a.name, Dir: "/srv/" + a.name, Since: time.Now()}}
 }
 
-// end ends an actor's process, of which it may become known only later how. Without a way it has just closed its ports.
+// end ends an actor's process. Its exit becomes known after late. If how is zero, the process only closed its ports.
 func (m *machine) end(a *actor, how owner.Exit, late time.Duration) {
 	run, now := a.run, time.Now()
 	a.run = nil
@@ -149,19 +149,19 @@ func (m *machine) end(a *actor, how owner.Exit, late time.Duration) {
 	default:
 		m.after(late, func() {
 			m.known[run.ID()], run.exit = how, how
-			run.vague = m.blind || m.away // who knows whether it is told in time
+			run.vague = m.blind || m.away // the loop may hear of it too late
 			m.look()
 		})
 	}
 }
 
-// after has something done later.
+// after plans do for a later time.
 func (m *machine) after(d time.Duration, do func()) {
 	m.agenda = append(m.agenda, errand{time.Now().Add(d), do})
 	slices.SortStableFunc(m.agenda, func(a, b errand) int { return a.at.Compare(b.at) })
 }
 
-// wait lets time pass, in which what was planned is done.
+// wait lets time pass and runs the planned errands.
 func (m *machine) wait(d time.Duration) {
 	until := time.Now().Add(d)
 	for len(m.agenda) > 0 && !m.agenda[0].at.After(until) {
@@ -177,16 +177,16 @@ func (m *machine) wait(d time.Duration) {
 	m.armed()
 }
 
-// armed checks that the loop never forgets what the judge has to do.
+// armed checks that the loop has a timer for the judge's next task.
 func (m *machine) armed() {
 	if at, ok := m.loop.judge.next(); ok && (m.loop.judgeDue == nil || m.loop.judgeAt.After(at)) {
-		m.t.Fatalf("what is due at %v is forgotten", at)
+		m.t.Fatalf("the loop has no timer for the judge's task at %v", at)
 	}
-	m.loop.changes <- settings.Change{Settings: m.loop.model.settings} // the loop goes on after the look at its state
+	m.loop.changes <- settings.Change{Settings: m.loop.model.settings} // the loop continues after the reads above
 	synctest.Wait()
 }
 
-// look tells the loop what changed since it was told last.
+// look sends the loop all changes since its last update.
 func (m *machine) look() {
 	if m.blind || m.away {
 		return
@@ -197,7 +197,7 @@ func (m *machine) look() {
 	if len(m.book.lives) > 0 {
 		unseen := func(l watcher.Listener) bool { return !l.Owner.Known() }
 		events := watcher.Diff(lists(slices.DeleteFunc(slices.Clone(m.seen), unseen)...), u.Snapshot)
-		events = slices.DeleteFunc(events, func(e watcher.Event) bool { return unseen(e.Listener) }) // they come with their owners
+		events = slices.DeleteFunc(events, func(e watcher.Event) bool { return unseen(e.Listener) }) // reported once their owners are known
 		u.Events = append(m.relate(events), m.explained()...)
 		if len(u.Events) == 0 && slices.EqualFunc(m.seen, all, watcher.Listener.Equal) {
 			return
@@ -211,7 +211,7 @@ func (m *machine) look() {
 	time.Sleep(time.Millisecond) // no two updates come at the same time
 }
 
-// relate makes restarts and replacements of what closed and opened, as the documentation of watcher.Update says.
+// relate joins closings and openings into restarts and replacements, as watcher.Update documents.
 func (m *machine) relate(events []watcher.Event) (related []watcher.Event) {
 	now := time.Now()
 	var closings []watcher.Event
@@ -261,7 +261,7 @@ func (m *machine) relate(events []watcher.Event) (related []watcher.Event) {
 	return append(alone, related...)
 }
 
-// explained tells of the servers that closed of which it is known only now how they ended.
+// explained returns an event for each closed server with a newly known exit.
 func (m *machine) explained() (events []watcher.Event) {
 	for id, s := range m.vague {
 		if _, known := m.known[id]; known {
@@ -272,7 +272,7 @@ func (m *machine) explained() (events []watcher.Event) {
 	return events
 }
 
-// reason says why a listener closed, as far as that is known now.
+// reason returns why a listener closed, as far as known now.
 func (m *machine) reason(l watcher.Listener) watcher.Reason {
 	exit, ok := m.known[l.Owner.ID()]
 	switch {
@@ -286,20 +286,20 @@ func (m *machine) reason(l watcher.Listener) watcher.Reason {
 	return watcher.Reason{Cause: watcher.OwnerGoesOn}
 }
 
-// click has the person click something.
+// click sends a click of the user.
 func (m *machine) click(c click) {
 	m.loop.drawer.clicks <- c
 	synctest.Wait()
 }
 
-// ways are how processes end.
+// ways are the exits of processes. The zero Exit stands for a process that only closes its ports.
 var ways = []owner.Exit{status(0), status(1), signal("SIGINT"), signal("SIGKILL"), signal("SIGTERM"), {}, status(1), status(130)}
 
-// stop has the person stop or kill what they see of an actor, and the system answer in one of several ways.
+// stop makes the user click Stop or Kill in the row of an actor. The system answers in one of several ways.
 func (m *machine) stop(a *actor, way byte) {
 	i := slices.IndexFunc(m.seen, func(l watcher.Listener) bool { return l.Port == a.ports[0] })
 	if i < 0 || a.run == nil || !a.run.known || m.seen[i].Owner.ID() != a.run.ID() {
-		return // there is no such row, or it is out of date
+		return // the menu has no such row, or an outdated one
 	}
 	act, by := stop, signal("SIGTERM")
 	if way&8 != 0 {
@@ -309,7 +309,7 @@ func (m *machine) stop(a *actor, way byte) {
 	run, on := a.run, m.seen[i]
 	m.click(click{action: act, id: on.ID(), target: on.Target(), who: "it"})
 	if len(m.waiting) == before {
-		return // that is under way already
+		return // an earlier click is still in progress
 	}
 	answer := m.waiting[before]
 	run.clicked = true
@@ -341,17 +341,17 @@ func (m *machine) stop(a *actor, way byte) {
 		doubt(200*ms, 0)
 		m.after(50*ms, dies(by, true, true))
 		m.after(100*ms, says(freed))
-	case 1: // its closing is seen only after the outcome
+	case 1: // the loop hears of the closing after the outcome
 		doubt(200*ms, 0)
 		m.after(50*ms, dies(by, true, false))
 		m.after(100*ms, says(freed))
 		m.after(200*ms, m.look)
-	case 2: // it obeys after the outcome
+	case 2: // it ends after the outcome
 		run.open = true
 		doubt(5000*ms, 35000*ms)
 		m.after(5000*ms, says(owner.Result{Outcome: owner.StillRunning}))
 		m.after(7000*ms, dies(by, true, true))
-	case 3: // it does not
+	case 3: // it ignores the signal
 		doubt(5000*ms, 35000*ms)
 		m.after(5000*ms, says(owner.Result{Outcome: owner.StillRunning}))
 	case 4:
@@ -361,7 +361,7 @@ func (m *machine) stop(a *actor, way byte) {
 	case 6: // it ends by itself right before the signal
 		m.after(10*ms, dies(status(1), false, true))
 		m.after(20*ms, says(owner.Result{Outcome: owner.AlreadyGone}))
-	case 7: // nothing answers
+	case 7: // there is no answer
 		run.open = true
 		doubt(actionPatience, 2*actionPatience)
 		m.after(50*ms, dies(by, true, true))

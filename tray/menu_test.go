@@ -17,10 +17,10 @@ import (
 	"porttray/watcher/settings"
 )
 
-// noon is the time at which most tests look.
+// noon is the time of day in most tests.
 var noon = time.Date(2026, time.March, 4, 12, 0, 0, 0, time.Local)
 
-// server returns a listener of a node process whose start is its PID.
+// server returns a listener of a node process. Start equals the PID.
 func server(port uint16, pid int32, addrs ...string) watcher.Listener {
 	l := watcher.Listener{Port: port, Owner: owner.Process{PID: pid, Start: uint64(pid), Name: "node", Dir: "/srv/shop", Since: noon.Add(-time.Hour)}}
 	if len(addrs) == 0 {
@@ -59,7 +59,7 @@ func TestHeader(t *testing.T) {
 	}
 }
 
-// rowOf returns the row of the only server that the listeners amount to.
+// rowOf returns the row of listeners that form a single server.
 func rowOf(t *testing.T, goos string, listeners ...watcher.Listener) line {
 	t.Helper()
 	m := modelOf(listeners...)
@@ -83,7 +83,7 @@ func TestViewRow(t *testing.T) {
 		return func(l *watcher.Listener) { refused("docker-proxy", forwards)(l); l.Container = c }
 	}
 	web := engine.Container{ID: "a1", Name: "shop-web-1", Image: "acme/web:3", Project: "shop", Service: "web"}
-	// What an ordinary row has below its label.
+	// The entries of an ordinary row.
 	const since, dir = "(node, PID 4242, since 11:00)", "(/srv/shop)"
 	const stop, kill, network = "Stop node (PID 4242)", "Kill node (PID 4242)", "Copy network address"
 	const unseen = "(Cannot stop: its owner is unknown)|(Its owner cannot be seen by this user)|(Cannot kill: its owner is unknown)"
@@ -146,7 +146,7 @@ func TestViewRow(t *testing.T) {
 	}
 }
 
-// prefork returns workers that share a port. Their master does not listen; without one they are orphans.
+// prefork returns workers that share a port. Their master does not listen. If master is 0, they are orphans.
 func prefork(port uint16, master int32, pids ...int32) (workers []watcher.Listener) {
 	for _, pid := range pids {
 		l := server(port, pid)
@@ -159,7 +159,8 @@ func prefork(port uint16, master int32, pids ...int32) (workers []watcher.Listen
 	return workers
 }
 
-// TestRowOfAGroup has servers of several processes, and processes of several servers: what a Stop ends stands in its label.
+// TestRowOfAGroup has servers of several processes, and processes of several servers. The label of Stop names all that it
+// ends.
 func TestRowOfAGroup(t *testing.T) {
 	holds := func(port uint16, name string) watcher.Listener {
 		l := server(port, 7)
@@ -169,7 +170,7 @@ func TestRowOfAGroup(t *testing.T) {
 	}
 	foreign := prefork(3000, 9, 10, 11)
 	foreign[1].Owner.Refusal = "another user's process"
-	// Another server of the same master: its end is not the master's.
+	// Another server of the same master, so Stop must not end the master.
 	beside := append(prefork(3000, 9, 10, 11), prefork(3001, 9, 12)...)
 	for _, c := range []struct {
 		name       string
@@ -194,7 +195,7 @@ func TestRowOfAGroup(t *testing.T) {
 	}
 }
 
-// A database is no web page, and open to the network it is a danger.
+// A database has no entry for the browser. Its row warns if it is open to the network.
 func TestRowOfADatabase(t *testing.T) {
 	for _, c := range []struct {
 		addr  string
@@ -219,7 +220,7 @@ func TestRowOfADatabase(t *testing.T) {
 	}
 }
 
-// rowText writes what a row says, without what every row says.
+// rowText returns a row as text, without the entries that every row has.
 func rowText(r line) string {
 	parts := []string{r.label}
 	for _, text := range texts(r.below) {
@@ -232,7 +233,7 @@ func rowText(r line) string {
 	return strings.Join(parts, "|")
 }
 
-// texts returns the labels that lines show, grey ones in parentheses.
+// texts returns the labels of lines, grey ones in parentheses.
 func texts(lines []line) (all []string) {
 	for _, l := range lines {
 		switch {
@@ -246,7 +247,7 @@ func texts(lines []line) (all []string) {
 	return all
 }
 
-// What people do most comes first, Kill last, and few enough entries lie between.
+// The most frequent actions come first, and Kill comes last. Few entries lie between.
 func TestSubmenuOrder(t *testing.T) {
 	l := server(3000, 1, "0.0.0.0")
 	l.Facts.Project, l.Facts.Manager, l.Restarts = owner.Project{Name: "shop", Dir: "/srv/shop"}, owner.Manager{Name: "x.service"}, 2
@@ -365,7 +366,7 @@ func TestTooltip(t *testing.T) {
 	}
 }
 
-// The marks for the direction of writing count where there is a limit.
+// The marks for the writing direction count towards the length limit.
 func TestTooltipRightToLeft(t *testing.T) {
 	var many []watcher.Listener
 	for i := range uint16(40) {
@@ -393,7 +394,7 @@ func TestMnemonics(t *testing.T) {
 	}
 }
 
-// FuzzViewRow gives rows hostile names and directories: whatever they hold, every label is short, valid and on one line.
+// FuzzViewRow gives rows hostile names and directories. Every label must be short, valid and on one line.
 func FuzzViewRow(f *testing.F) {
 	f.Add("node", "/home/me/shop", uint16(3000), int32(4242))
 	f.Add("a\nb\x00\x1b[2J\xff\u202e", strings.Repeat("x", 500), uint16(0), int32(-1))

@@ -15,21 +15,21 @@ import (
 	"unsafe"
 )
 
-// A network is a network namespace of the tests' own: what listens in it is seen from there only, and nothing else is. It is
-// what a command is prefixed with to run there; where the system does not allow such a network it is nil, and everything runs
-// in the one there is. Root is allowed to have one, others are where there are user namespaces for everybody.
+// A network is a network namespace of the tests' own. Its listeners are visible only inside, and only they are visible
+// there. The value is the command prefix that runs a program inside. It is nil if the system does not allow a new
+// network; then everything runs in the present one. Root may make one. Others may if the system allows them user namespaces.
 type network []string
 
-// networkRole is the environment variable that makes the test binary keep a new network, for as long as its value says.
+// networkRole is the environment variable that makes the test binary keep a new network. Its value is the duration.
 const networkRole = "PORTTRAY_TEST_NETWORK"
 
-// newNetwork returns a network that has loopback and nothing that listens.
+// newNetwork returns a network with loopback and without listeners.
 func newNetwork(t testing.TB) network {
 	t.Helper()
 	if networkRefused() != nil {
 		return nil
 	}
-	keeper := networkKeeper("24h") // longer than anything measures
+	keeper := networkKeeper("24h") // longer than any test
 	p := startProcess(t, keeper)
 	if !poll(patience, func() bool { return p.exited() || p.output() != "" }) || p.exited() {
 		t.Fatalf("no network:\n%s", p.output())
@@ -42,14 +42,14 @@ func newNetwork(t testing.TB) network {
 	return append(enter, "--")
 }
 
-// command returns the command that runs a program in the network. It is the same process: nsenter becomes the program.
+// command returns the command that runs a program in the network. The PID stays: nsenter calls exec.
 func (n network) command(path string, args ...string) *exec.Cmd {
 	line := append(append(network{}, n...), path)
 	line = append(line, args...)
 	return exec.Command(line[0], line[1:]...)
 }
 
-// networkKeeper returns the command that makes a new network and keeps it for some time.
+// networkKeeper returns the command that makes a new network and keeps it for a duration.
 func networkKeeper(duration string) *exec.Cmd {
 	cmd := exec.Command("/proc/self/exe")
 	cmd.Env = append(os.Environ(), networkRole+"="+duration)
@@ -70,12 +70,12 @@ var networkRefused = sync.OnceValue(func() error {
 		return err
 	}
 	if out, err := networkKeeper("0s").CombinedOutput(); err != nil {
-		return fmt.Errorf("no network of the test's own, which root may have: %w %s", err, strings.TrimSpace(string(out)))
+		return fmt.Errorf("cannot make a network of the test's own (root can): %w %s", err, strings.TrimSpace(string(out)))
 	}
 	return nil
 })
 
-// beNetwork is the whole life of a network.
+// beNetwork runs in the process that keeps a network, until the duration is over.
 func beNetwork(duration string) error {
 	d, err := time.ParseDuration(duration)
 	if err != nil {
@@ -100,14 +100,14 @@ func beNetwork(duration string) error {
 	return nil
 }
 
-// parallel lets the test run beside others, if what listens for them does not show up in it.
+// parallel runs the test in parallel with others, if it cannot see their listeners.
 func parallel(t *testing.T) {
 	if networkRefused() == nil {
 		t.Parallel()
 	}
 }
 
-// needNetwork is for tests that count, or that know all that listens.
+// needNetwork skips the test without a network. Tests need one if they count listeners or expect an exact list.
 func (d *desktop) needNetwork() {
 	d.t.Helper()
 	tool(d.t, "nsenter")

@@ -22,7 +22,7 @@ type layout struct {
 // A node is a menu entry, or the menu itself.
 type node struct {
 	id              int32
-	label           string // as it is shown
+	label           string // as shown
 	enabled         bool
 	visible         bool
 	separator       bool
@@ -59,7 +59,7 @@ func newNode(l layout, hidden bool) (*node, error) {
 	return n, nil
 }
 
-// value returns a property of a menu entry, or what the protocol says it is when it was not sent.
+// value returns a property of a menu entry. If it was not sent, value returns unsent, the default of the protocol.
 func value[T any](l layout, name string, unsent T) T {
 	if v, ok := l.Props[name].Value().(T); ok {
 		return v
@@ -67,13 +67,13 @@ func value[T any](l layout, name string, unsent T) T {
 	return unsent
 }
 
-// stunted reports whether there is a submenu with nothing in it.
+// stunted reports whether n or an entry below it has an empty submenu.
 func (n *node) stunted() bool {
 	return n.submenu && n.id != 0 && len(n.children) == 0 || slices.ContainsFunc(n.children, (*node).stunted)
 }
 
-// find follows labels down the menu and returns the entry at the end, nil if there is none. On each level the entry with
-// exactly that label is taken, else the first whose label starts with it, else the first whose label contains it.
+// find follows labels down the menu and returns the entry at the end, nil if there is none. On each level it prefers the
+// entry with exactly that label, then the first one with that prefix, then the first one that contains the label.
 func (n *node) find(path ...string) *node {
 	for _, label := range path {
 		n = n.child(label)
@@ -96,8 +96,7 @@ func (n *node) child(label string) *node {
 	return nil
 }
 
-// String returns the menu below n as indented text: a disabled entry in parentheses, one with a submenu followed by an
-// arrow.
+// String returns the menu below n as indented text. A disabled entry is in parentheses. An arrow marks a submenu.
 func (n *node) String() string {
 	var b strings.Builder
 	n.write(&b, "")
@@ -137,7 +136,7 @@ func (n *node) line() string {
 	return line
 }
 
-// rows returns the rows of the servers, those under More and Other at the end.
+// rows returns the rows of the servers. The rows under More and Other come last.
 func (n *node) rows() []*node {
 	var rows []*node
 	for _, c := range n.children {
@@ -166,6 +165,6 @@ func (n *node) row(port uint16) *node {
 // port returns the port of a row.
 func (n *node) port() uint16 {
 	port, _, _ := strings.Cut(strings.TrimPrefix(n.label, "\u200e"), " ")
-	p, _ := strconv.ParseUint(port, 10, 16) // rows has seen the digits
+	p, _ := strconv.ParseUint(port, 10, 16) // rows has checked the digits
 	return uint16(p)
 }

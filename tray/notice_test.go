@@ -77,7 +77,7 @@ func TestAnnounce(t *testing.T) {
 	}
 }
 
-// TestNoticesTellServersApart has servers whose names alone would read the same.
+// TestNoticesTellServersApart has servers with equal names.
 func TestNoticesTellServersApart(t *testing.T) {
 	frontend := func(port uint16, mono string) watcher.Listener {
 		l := server(port, int32(port))

@@ -24,38 +24,37 @@ type notifier struct {
 	mode notifierMode
 	caps []string
 
-	mu    sync.Mutex // guards what follows
+	mu    sync.Mutex // guards the fields below
 	notes []note
-	ended int // notes whose NotificationClosed was sent
+	ended int // number of notes that the service has closed by itself
 }
 
 type notifierMode int
 
 const (
 	notifierShows notifierMode = iota // as a service should
-	notifierKeeps                     // the same, but notes stay until the test closes them
+	notifierKeeps                     // like notifierShows, but notes stay until the test closes them
 	notifierHangs                     // never answers Notify
 	notifierFails                     // answers Notify with an error
 )
 
-// A note is what the program asked the service to show.
+// A note is one call of Notify by the program.
 type note struct {
 	id       uint32
-	replaces uint32 // the id of the note it takes the place of, or 0
+	replaces uint32 // the id of the note that it replaces, or 0
 	sender   string
 	app      string
 	summary  string
 	body     string
-	actions  []string // keys and labels by turns
+	actions  []string // keys and labels alternate
 	hints    map[string]any
 	timeout  int32 // in milliseconds; -1: the service's choice, 0: never
 }
 
 func (n note) String() string { return fmt.Sprintf("%q: %q", n.summary, n.body) }
 
-// startNotifier starts the service. There can be one at a time. It can do what caps says, by default body, body-markup and
-// actions. Like dunst it sends NotificationClosed to the program that asked, and to nobody else, shortly after each note
-// was shown.
+// startNotifier starts the service. Only one can run at a time. Its capabilities are caps, by default body, body-markup
+// and actions. Like dunst it sends NotificationClosed shortly after each note, and only to the program that called Notify.
 func (d *desktop) startNotifier(mode notifierMode, caps ...string) *notifier {
 	d.t.Helper()
 	if caps == nil {
@@ -99,7 +98,7 @@ func (n *notifier) notify(app string, replaces uint32, _, summary, body string, 
 		return 0, dbus.NewError(notifierName+".Error.Failed", []any{"not today"})
 	case notifierKeeps:
 	default:
-		// After the reply. Should the service have stopped by then, there is just nobody to send it.
+		// After the reply. If the service has stopped by then, nobody sends the signal.
 		time.AfterFunc(20*time.Millisecond, func() {
 			sendSignal(n.conn, got.sender, "NotificationClosed", got.id, uint32(1))
 			n.mu.Lock()
@@ -110,7 +109,7 @@ func (n *notifier) notify(app string, replaces uint32, _, summary, body string, 
 	return got.id, nil
 }
 
-// closeNote is CloseNotification.
+// closeNote implements CloseNotification.
 func (n *notifier) closeNote(id uint32) *dbus.Error {
 	for _, got := range slices.Backward(n.all()) {
 		if got.id == id {
@@ -121,12 +120,12 @@ func (n *notifier) closeNote(id uint32) *dbus.Error {
 	return dbus.NewError(notifierName+".Error.NoSuchNote", nil)
 }
 
-// click does what a click on a note does, or on one of its buttons.
+// click sends the signal of a click on a note or on one of its buttons.
 func (n *notifier) click(about note, action string) {
 	sendSignal(n.conn, about.sender, "ActionInvoked", about.id, action)
 }
 
-// sendSignal sends a signal as the notification service does, from any connection to one other or, if that is empty, to all.
+// sendSignal sends a signal of the notification service from any connection. If to is empty, it is a broadcast.
 func sendSignal(from *dbus.Conn, to, member string, body ...any) {
 	headers := map[dbus.HeaderField]dbus.Variant{
 		dbus.FieldPath:      dbus.MakeVariant(dbus.ObjectPath(notifierPath)),
@@ -142,21 +141,21 @@ func sendSignal(from *dbus.Conn, to, member string, body ...any) {
 	from.Send(&dbus.Message{Type: dbus.TypeSignal, Headers: headers, Body: body}, nil)
 }
 
-// all returns every note asked for so far, oldest first, also those the service did not answer or refused.
+// all returns all notes so far, oldest first, including unanswered and refused ones.
 func (n *notifier) all() []note {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	return slices.Clone(n.notes)
 }
 
-// closed returns how many notes have disappeared by themselves.
+// closed returns how many notes the service has closed by itself.
 func (n *notifier) closed() int {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	return n.ended
 }
 
-// waitFor waits for a note and returns the first for which ok holds.
+// waitFor waits until ok accepts a note, and returns the first such note.
 func (n *notifier) waitFor(timeout time.Duration, ok func(note) bool) note {
 	n.d.t.Helper()
 	var found note

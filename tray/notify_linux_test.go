@@ -94,7 +94,7 @@ func TestRequest(t *testing.T) {
 	}
 }
 
-// Whatever other programs send, the connection is read on, and what nobody takes in is dropped.
+// The connection never blocks on signals of other programs. If the queue is full, a signal is dropped.
 func TestSignalsAreBounded(t *testing.T) {
 	s := &session{hosts: make(chan struct{}, 1), heard: make(chan func(), 1), clicked: make(chan watcher.ID, 1), shown: shown{by: ":1.5"}}
 	s.service.Store(":1.5")
@@ -118,7 +118,7 @@ func TestSignalsAreBounded(t *testing.T) {
 	}
 }
 
-// That a tray host has come is not lost among what others send, and none of them can say so in place of the bus.
+// Signals of other programs cannot crowd out the arrival of a tray host, and only the bus can report an arrival.
 func TestArrivalIsNotLost(t *testing.T) {
 	s := &session{hosts: make(chan struct{}, 1), heard: make(chan func(), 1)}
 	shout := func() {
@@ -133,11 +133,11 @@ func TestArrivalIsNotLost(t *testing.T) {
 	s.DeliverSignal("", "", &dbus.Signal{Sender: busName, Name: nameOwnerChanged, Body: []any{watcherName, "", ":1.5"}})
 	shout()
 	if len(s.hosts) != 1 || !s.arrived.Load() {
-		t.Error("that one has come is lost")
+		t.Error("the arrival of a tray host is lost")
 	}
 }
 
-// Nor is a click, among what others send about notices.
+// Signals of other programs about notices cannot crowd out a click.
 func TestClickIsNotLost(t *testing.T) {
 	want := watcher.ID{Port: 7}
 	s := &session{heard: make(chan func(), 1), clicked: make(chan watcher.ID, 1)}

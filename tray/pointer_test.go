@@ -12,29 +12,29 @@ import (
 	"time"
 )
 
-// A pointer is a mouse of a Wayland session, which moves and clicks by a protocol of the compositor.
+// A pointer is a mouse of a Wayland session. A protocol of the compositor moves it and clicks.
 type pointer struct {
 	d      *desktop
 	conn   net.Conn
-	newest uint32 // object
+	newest uint32 // the highest object ID in use
 	move   func(to image.Point)
 	button func(state uint32)
 }
 
-// The objects of every connection, and the requests to them.
+// The fixed objects of each connection, and the opcodes of their requests.
 const (
 	waylandDisplay, waylandRegistry                      = 1, 2
 	displaySync, displayGetRegistry, registryBind        = 0, 1, 0
 	leftButton                                    uint32 = 0x110 // BTN_LEFT in linux/input-event-codes.h
 )
 
-// virtualPointer is for compositors with wlr-virtual-pointer-unstable-v1, such as sway.
+// virtualPointer returns a pointer for compositors with wlr-virtual-pointer-unstable-v1, such as sway.
 func (d *desktop) virtualPointer() *pointer {
 	d.t.Helper()
 	p := d.newPointer()
 	const create, move, button, frame = 0, 1, 2, 4
 	manager, mouse := p.bind("zwlr_virtual_pointer_manager_v1", 1), p.object()
-	p.request(manager, create, words(0, mouse)) // of any seat
+	p.request(manager, create, words(0, mouse)) // 0: any seat
 	now := func() uint32 { return uint32(time.Now().UnixMilli()) }
 	p.move = func(to image.Point) {
 		p.request(mouse, move, words(now(), uint32(to.X), uint32(to.Y), screenWidth, screenHeight))
@@ -47,14 +47,14 @@ func (d *desktop) virtualPointer() *pointer {
 	return p
 }
 
-// fakeInput is for KWin, with org_kde_kwin_fake_input.
+// fakeInput returns a pointer for KWin, by org_kde_kwin_fake_input.
 func (d *desktop) fakeInput() *pointer {
 	d.t.Helper()
 	p := d.newPointer()
 	const authenticate, button, move = 0, 2, 9
 	fake := p.bind("org_kde_kwin_fake_input", 3)
 	p.request(fake, authenticate, text("porttray"), text("a test"))
-	const fixed = 256 // a number has 8 bits after the point
+	const fixed = 256 // numbers have 8 fractional bits
 	p.move = func(to image.Point) { p.request(fake, move, words(uint32(to.X*fixed), uint32(to.Y*fixed))) }
 	p.button = func(state uint32) { p.request(fake, button, words(leftButton, state)) }
 	return p
@@ -73,7 +73,7 @@ func (d *desktop) newPointer() *pointer {
 	return p
 }
 
-// point moves the pointer. It is there when point returns.
+// point moves the pointer, and returns once it has moved.
 func (p *pointer) point(to image.Point) {
 	p.d.t.Helper()
 	p.move(to)
@@ -88,17 +88,17 @@ func (p *pointer) press() {
 	p.sync()
 }
 
-// object returns a number for a new object.
+// object returns the ID for a new object.
 func (p *pointer) object() uint32 {
 	p.newest++
 	return p.newest
 }
 
-// bind returns the object that has an interface. It is called before anything else has read events.
+// bind returns the object for an interface. The caller must not have read events before.
 func (p *pointer) bind(name string, version uint32) uint32 {
 	p.d.t.Helper()
 	for _, e := range p.sync() {
-		// A registry tells of each object its number, the interface with its length, and the version.
+		// The registry sends the name, the interface with its length, and the version of each object.
 		if e.object == waylandRegistry && bytes.Contains(e.body, []byte(name+"\x00")) {
 			object := p.object()
 			p.request(waylandRegistry, registryBind, e.body[:4], text(name), words(version, object))
@@ -109,7 +109,7 @@ func (p *pointer) bind(name string, version uint32) uint32 {
 	return 0
 }
 
-// words and text are arguments of requests.
+// words returns integer arguments of a request.
 func words(values ...uint32) []byte {
 	var b []byte
 	for _, v := range values {
@@ -118,9 +118,10 @@ func words(values ...uint32) []byte {
 	return b
 }
 
+// text returns a string argument of a request.
 func text(s string) []byte {
 	b := append(words(uint32(len(s)+1)), s...)
-	return append(b, make([]byte, 4-len(s)%4)...) // ends with a zero, and at a word
+	return append(b, make([]byte, 4-len(s)%4)...) // a zero byte, then padding to four bytes
 }
 
 func (p *pointer) request(object, opcode uint32, args ...[]byte) {
@@ -131,18 +132,18 @@ func (p *pointer) request(object, opcode uint32, args ...[]byte) {
 	}
 }
 
-// A pointerEvent is what a compositor tells of an object.
+// A pointerEvent is an event of the compositor about an object.
 type pointerEvent struct {
 	object uint32
 	body   []byte
 }
 
-// sync waits until the compositor has done all that was requested, and returns the events until then.
+// sync waits until the compositor has handled all requests, and returns the events up to then.
 func (p *pointer) sync() (events []pointerEvent) {
 	p.d.t.Helper()
 	done := p.object()
 	p.request(waylandDisplay, displaySync, words(done))
-	p.conn.SetReadDeadline(time.Now().Add(patience)) // of a connection that is open
+	p.conn.SetReadDeadline(time.Now().Add(patience)) // no error: the connection is open
 	for {
 		var head [8]byte
 		_, err := io.ReadFull(p.conn, head[:])

@@ -15,19 +15,18 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A process is something the test started.
+// A process is a child process of the test.
 type process struct {
 	cmd  *exec.Cmd
-	log  string        // the file that holds its output
-	done chan struct{} // closed when it has ended and was waited for
+	log  string        // the file with its output
+	done chan struct{} // closed after Wait
 }
 
-// startProcess starts cmd. The process is killed at the end of the test, or by the system should the test process die.
+// startProcess starts cmd. The process is killed at the end of the test. If the test process dies, the kernel kills it.
 func startProcess(t testing.TB, cmd *exec.Cmd) *process {
 	t.Helper()
 	p := &process{cmd: cmd, log: filepath.Join(t.TempDir(), "output"), done: make(chan struct{})}
-	// The output goes to a file rather than through a pipe: nothing has to be drained, and a grandchild that keeps it open
-	// holds nobody up.
+	// The output goes to a file, not to a pipe: nobody has to drain it, and Wait does not wait for grandchildren.
 	out, err := os.OpenFile(p.log, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
 	if err != nil {
 		t.Fatal(err)
@@ -55,7 +54,7 @@ func startProcess(t testing.TB, cmd *exec.Cmd) *process {
 	return p
 }
 
-// noRace fails the test of a program whose output has what the race detector writes.
+// noRace fails the test if the program's output has a report of the race detector.
 func noRace(t testing.TB, path, output string) {
 	t.Helper()
 	if strings.Contains(output, "WARNING: DATA RACE") {
@@ -65,11 +64,10 @@ func noRace(t testing.TB, path, output string) {
 
 func (p *process) pid() int { return p.cmd.Process.Pid }
 
-// maxOutput is more than any process has reason to write, in bytes.
+// maxOutput is a limit for the output of a process, in bytes. No test comes near it.
 const maxOutput = 64 << 20
 
-// output returns what the process has written so far, standard output and standard error together. One that has written too much is
-// killed.
+// output returns the standard output and standard error so far, in one text. It kills a process with too much output.
 func (p *process) output() string {
 	if info, err := os.Stat(p.log); err == nil && info.Size() > maxOutput {
 		p.signal(os.Kill)
@@ -105,8 +103,8 @@ func (p *process) exited() bool {
 	}
 }
 
-// wait waits for the end of the process and returns its exit code, -1 if a signal ended it. The error says that it is
-// still running.
+// wait waits for the end of the process and returns its exit code, -1 if a signal ended it. It returns an error if the
+// process still runs.
 func (p *process) wait(timeout time.Duration) (exitCode int, err error) {
 	select {
 	case <-p.done:

@@ -16,10 +16,10 @@ import (
 // A screen is an X server without a monitor.
 type screen struct {
 	*desktop
-	file string // what is on the screen, as an X window dump
+	file string // the screen as an X window dump
 }
 
-// startScreen starts an X server for what is started from now on.
+// startScreen starts an X server for all programs that d starts later.
 func (d *desktop) startScreen(width, height int) *screen {
 	d.t.Helper()
 	dir := d.t.TempDir()
@@ -35,15 +35,15 @@ func (d *desktop) startScreen(width, height int) *screen {
 	return &screen{d, filepath.Join(dir, "Xvfb_screen0")}
 }
 
-// picture returns what is on the screen.
+// picture returns the pixels of the screen.
 func (s *screen) picture() *image.RGBA {
 	s.t.Helper()
 	dump, err := os.ReadFile(s.file)
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	// XWDFileHeader in X11/XWDFile.h: numbers of four bytes, then a name up to the size that the first one says, then the colours,
-	// each of twelve bytes, then the pixels, each of four bytes: blue, green, red, nothing.
+	// XWDFileHeader in X11/XWDFile.h: numbers of four bytes, then a name. The first number is the size of both together.
+	// Then come the colours of twelve bytes, then the pixels of four bytes: blue, green, red, unused.
 	field := func(i int) int { return int(binary.BigEndian.Uint32(dump[4*i:])) }
 	const size, width, height, stride, colours = 0, 4, 5, 12, 19
 	pixels := dump[field(size)+12*field(colours):]
@@ -57,13 +57,13 @@ func (s *screen) picture() *image.RGBA {
 	return p
 }
 
-// find returns where on a part of the screen pixels of about that colour are, see findColour.
+// find searches a part of the screen for a colour, see findColour.
 func (s *screen) find(c color.RGBA, part image.Rectangle) (found image.Rectangle, n int) {
 	s.t.Helper()
 	return findColour(s.picture(), c, part)
 }
 
-// findColour returns the smallest rectangle that holds all pixels of about that colour in a part of a picture, and how many they are.
+// findColour searches a part of a picture for pixels of about that colour. It returns their bounds and their number.
 func findColour(p *image.RGBA, c color.RGBA, part image.Rectangle) (found image.Rectangle, n int) {
 	near := func(a, b uint8) bool { return max(a, b)-min(a, b) < 16 }
 	part = part.Intersect(p.Rect)
@@ -78,11 +78,11 @@ func findColour(p *image.RGBA, c color.RGBA, part image.Rectangle) (found image.
 	return found, n
 }
 
-// startPanel starts xfce4-panel along the upper edge of the screen, with nothing but the tray.
+// startPanel starts xfce4-panel at the upper edge of the screen. The panel has only the tray.
 func (s *screen) startPanel() {
 	s.t.Helper()
 	panel := tool(s.t, "xfce4-panel")
-	// It keeps its settings in a daemon, whose path depends on the machine's architecture and is told to the bus.
+	// A daemon holds its settings. The path depends on the architecture, so take it from the bus's service file.
 	service, err := os.ReadFile("/usr/share/dbus-1/services/org.xfce.Xfconf.service")
 	if err != nil {
 		lack(s.t, err)

@@ -9,7 +9,7 @@ import (
 	"strings"
 )
 
-// A session is the program in the tray of a desktop of its own.
+// A session is a desktop with the program in its tray.
 type session struct {
 	*desktop
 	host  *host
@@ -24,7 +24,7 @@ func (d *desktop) startTray() *session {
 	return d.startTrayWith(d.startNotifier(notifierShows))
 }
 
-// startTrayWith is startTray with another notification service, or without one if n is nil.
+// startTrayWith is startTray with the notification service n, or without one if n is nil.
 func (d *desktop) startTrayWith(n *notifier) *session {
 	d.t.Helper()
 	program := buildProgram(d.t)
@@ -35,7 +35,7 @@ func (d *desktop) startTrayWith(n *notifier) *session {
 	return s
 }
 
-// row waits for the row of a victim's port and returns it. It is complete with its last entry, which is Kill.
+// row waits for the complete row of a victim's port and returns it. Its last entry is Kill.
 func (s *session) row(v *victim, port uint16) *node {
 	s.t.Helper()
 	complete := regexp.MustCompile(fmt.Sprintf(`, PID %d,(.*\n)*\(?(Kill .*PID %[1]d\)|Cannot kill .*\))\n$`, v.pid()))
@@ -47,13 +47,13 @@ func (s *session) row(v *victim, port uint16) *node {
 	return row
 }
 
-// noRow waits until there is no row of a port.
+// noRow waits until the menu has no row of a port.
 func (s *session) noRow(port uint16) {
 	s.t.Helper()
 	s.item.waitFor(fmt.Sprintf("menu without port %d", port), patience, func(menu *node) bool { return menu.row(port) == nil })
 }
 
-// hear waits for a notification whose title begins so and compares its body.
+// hear waits for a notification by the beginning of its title, and compares its body.
 func (s *session) hear(title, body string) {
 	s.t.Helper()
 	n := s.notes.waitFor(patience, func(n note) bool { return strings.HasPrefix(n.summary, title) })
@@ -73,8 +73,8 @@ func (s *session) heard(port uint16) []string {
 	return titles
 }
 
-// hearList waits for a notification with that title and looks for an entry of each port in it. The order does not matter: what
-// one scan has not seen yet comes after all the rest.
+// hearList waits for a notification with that title and compares its entries, one for each port. The order does not
+// matter: ports that only the next scan finds come last.
 func (s *session) hearList(title, separator string, ports []uint16, entry string) {
 	s.t.Helper()
 	n := s.notes.waitFor(patience, func(n note) bool { return n.summary == title })

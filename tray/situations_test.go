@@ -8,8 +8,8 @@ import (
 	"porttray/watcher/owner"
 )
 
-// A situation is a script, and the notices that it should bring: seconds, title, body. Before it begins, shop (Vite, 5173), api
-// (3000) and a PostgreSQL (5432) have been running for a minute and a half.
+// A situation is a script with the notices that it should produce: seconds, title, body. Before it begins, shop (Vite,
+// 5173), api (3000) and a PostgreSQL (5432) have been running for a minute and a half.
 type situation struct {
 	name    string
 	running []program
@@ -77,12 +77,12 @@ var restarts = []situation{
 // twoApp is a server with several ports.
 var twoApp = served("twoapp", "", 3340).many(3341, 3342)
 
-// debugged listens for a debugger only.
+// debugged has only a debugger port.
 var debugged = script("dbg", "server.js", 9229).but(func(l *watcher.Listener) {
 	l.Facts.Debugger = owner.DebuggerPort{Name: "JavaScript inspector", Port: 9229}
 })
 
-// steps are about servers that open and close their ports one after the other.
+// steps have servers that open and close their ports one after the other.
 var steps = []situation{
 	{name: "a server of three ports", script: []act{{0, up(twoApp)}, {10, shows("3340")}, {11, hides("3341")}, {20, down(crash, twoApp)}},
 		want: []string{"1.8 twoapp (node :3340) is up / in /srv/twoapp", "26.0 twoapp (node :3340) crashed after 20 s / exited with status 1"}},

@@ -16,39 +16,40 @@ import (
 	"github.com/godbus/dbus/v5"
 )
 
-// figuresAt is the environment variable with the socket at which the program answers with its figures, see testdata/soak/figures.go.
+// figuresAt is the environment variable with the path of a socket. There the program answers with its figures, see
+// testdata/soak/figures.go.
 const figuresAt = "PORTTRAY_SOAK_FIGURES"
 
-// A figure is something that must not grow.
+// A figure is a quantity that must not grow.
 type figure struct {
 	name  string
-	slack int // how much more than at the start there may be at rest
-	unit  int // by which it is shown
+	slack int // allowed growth since the start, at rest
+	unit  int // the report divides by this
 }
 
-// What a program has left of a busy time cannot be the very same each time. But none of it is as much as one thing would be that stays
-// for each step of an hour.
+// measured lists the figures. They differ a little after each busy time. The slack is less than a leak in each step would
+// add in an hour.
 //
-// Entries of the menu stay when they were used once: 64 places for rows with some 27 entries each, those for further ports and for what
-// does not run among them, and some hundred others. They are made when they are first needed, so that it takes hours until all are
-// there; at the start a third to a half of them are. So how many there can be at all is what bounds them.
+// The program keeps menu entries once it has used them: 64 places for rows with some 27 entries each, and some hundred
+// others. The 27 include the entries for further ports and for servers that do not run. At the start a third to a half of
+// all entries exist, and all of them only after hours. So their limit is the largest possible number.
 var measured = []figure{
 	{"goroutines", 6, 1},
-	{"heap in use, kB", 2_000_000, 1000}, // the entries of the menu are part of it
+	{"heap in use, kB", 2_000_000, 1000}, // includes the menu entries
 	{"timers, about", 30, 1},
 	{"open files", 4, 1},
 	{"threads", 6, 1},
 	{"RSS, kB", 10_000_000, 1000},
 	{"D-Bus match rules", 0, 1},
-	{"D-Bus connections", 1, 1}, // beeep makes one of its own, for good, when the notification service fails
+	{"D-Bus connections", 1, 1}, // beeep opens one and keeps it when the notification service fails
 	{"menu entries", 0, 1},
 	{"home directory, kB", 64_000, 1000},
 }
 
-// maxEntries is how many entries the menu can have at rest.
+// maxEntries is the largest number of menu entries at rest.
 const maxEntries = 2100
 
-// allowed returns how much of something there may be at rest.
+// allowed returns the limit of a figure at rest.
 func (f *figures) allowed(m figure) int {
 	if m.name == "menu entries" {
 		return maxEntries
@@ -56,15 +57,15 @@ func (f *figures) allowed(m figure) int {
 	return f.start[m.name] + m.slack
 }
 
-// figures are what was measured: by the name of each figure, and over the whole time.
+// figures holds measured values by the name of the figure. least and most cover the whole time.
 type figures struct {
 	start, end  map[string]int
 	least, most map[string]int
 	lastSample  time.Time
-	startedWith string // goroutines
+	startedWith string // the stacks of the goroutines at the start
 }
 
-// sample measures once in a while, in the midst of things.
+// sample measures every ten seconds at most, while the program is busy.
 func (s *soak) sample() {
 	s.t.Helper()
 	if time.Since(s.figures.lastSample) > 10*time.Second {
@@ -72,7 +73,7 @@ func (s *soak) sample() {
 	}
 }
 
-// measure returns the figures of the program, and what its goroutines do.
+// measure returns the figures of the program and the stacks of its goroutines.
 func (s *soak) measure() (map[string]int, string) {
 	s.t.Helper()
 	conn, err := net.DialTimeout("unix", s.path("figures"), patience)
@@ -143,9 +144,9 @@ func (s *soak) matchRules() (rules, conns int) {
 	return rules, conns
 }
 
-// size returns how many bytes the files below a directory have.
+// size returns the size of all files below a directory, in bytes.
 func size(dir string) (sum int) {
-	entries, _ := os.ReadDir(dir) // a directory that is removed meanwhile has none
+	entries, _ := os.ReadDir(dir) // none if the directory has been removed meanwhile
 	for _, e := range entries {
 		if e.IsDir() {
 			sum += size(dir + "/" + e.Name())
@@ -156,7 +157,8 @@ func size(dir string) (sum int) {
 	return sum
 }
 
-// checkpoint compares the figures with those of the start, or makes them those. It waits for what goes by itself, but not for long.
+// checkpoint compares the figures with those of the start; if first is set, it records them as such. Figures that are too
+// high have some time to sink.
 func (s *soak) checkpoint(what string, first bool) {
 	s.t.Helper()
 	f := &s.figures
@@ -182,12 +184,13 @@ func (s *soak) checkpoint(what string, first bool) {
 	f.end = now
 	s.t.Logf("%s: %v", what, now)
 	if list := more(); len(list) > 0 {
-		s.t.Errorf("%s there is too much:\n%s\nThe goroutines were\n%s\nand are\n%s\n%s", what, strings.Join(list, "\n"), f.startedWith, stacks, f.table())
+		s.t.Errorf("%s: figures have grown too much:\n%s\nThe goroutines at the start:\n%s\nnow:\n%s\n%s",
+			what, strings.Join(list, "\n"), f.startedWith, stacks, f.table())
 		s.t.FailNow()
 	}
 }
 
-// table returns the figures.
+// table returns the figures as a text table.
 func (f *figures) table() string {
 	var b strings.Builder
 	w := tabwriter.NewWriter(&b, 0, 0, 2, ' ', tabwriter.AlignRight)

@@ -12,19 +12,19 @@ import (
 	"time"
 )
 
-// The ledger holds what the test did, and looks for a notice of each of it, and for something of it behind each notice. It never waits:
-// a change has a time by which it is looked back at.
+// A ledger holds the changes that the test made. It checks that each change has its notice, and that each notice has its
+// change. It never waits: review looks at a change once its time is up.
 type ledger struct {
 	changes []*change
-	lag     time.Duration // for which the machine was so busy with other things that it does not count
+	lag     time.Duration // time that does not count, because the machine was busy
 	wild    []wildcard
 	told    []toldNotice // the latest
-	counts  map[what]int // of notices
-	checked int          // changes that had to be told, and were
-	excused int          // others of them, that were not, for a reason
+	counts  map[what]int // number of notices
+	checked int          // changes that were told
+	excused int          // changes that were not told, with an excuse
 }
 
-// A what is what a notice can say of a port.
+// A what is a kind of statement about a port in a notice.
 type what string
 
 const (
@@ -33,7 +33,7 @@ const (
 	isReplaced what = "replaced"
 	isExposed  what = "exposed"
 	isLooping  what = "looping"
-	isOutcome  what = "outcome" // of a Stop or Kill
+	isOutcome  what = "outcome" // the result of a Stop or Kill
 	isBack     what = "back"
 	isWrong    what = "wrong settings"
 	isNoHost   what = "no panel"
@@ -41,30 +41,30 @@ const (
 )
 
 const (
-	// toldWithin is how long after a change it is told at the latest. That a restart is waited for, that notices are gathered, and the time
-	// between two of them make 13 seconds; the rest is for machines that have other things to do.
+	// toldWithin is the longest time from a change to its notice. The wait for a restart, the gathering of notices and the
+	// pause between two notices make 13 seconds. The rest is for busy machines.
 	toldWithin = time.Minute
-	// toldAtAll is how long after a change a notice can be one of it.
+	// toldAtAll is how long after a change hear still accepts a notice about it.
 	toldAtAll = 90 * time.Second
-	// forgotten is how long a change is kept.
+	// forgotten is how long the ledger keeps a change.
 	forgotten = 5 * time.Minute
 )
 
-// A change is something that the test did.
+// A change is one action of the test.
 type change struct {
 	step   int
 	port   uint16
-	of     subject // whose it is; the zero value if wishes do not matter
+	of     subject // the zero value if rules and choices do not matter
 	at     time.Time
-	lag    time.Duration // until then
-	may    []what        // what may be told of it, each once
-	must   bool          // one of that has to be
-	excuse string        // why it need not be, after all
-	silent string        // why nothing of it may be told; empty if that is not so
-	reason string        // of an end, where the system tells
-	by     int           // the process that goes on without the port; 0 if it is no such end
-	names  string        // what the notice has to name, but where whose server it is took too long to find out; empty if that is not known
-	told   map[what]bool // what was
+	lag    time.Duration // the lag of the ledger at that time
+	may    []what        // the notices that may come, each once
+	must   bool          // at least one of may has to come
+	excuse string        // why no notice has to come after all
+	silent string        // why no notice may come; empty if one may
+	reason string        // the reason of an end, if the system tells it
+	by     int           // the process that closed the port but still runs; 0 if none
+	names  string        // the notice has to name this, unless its owner was found too late; empty if unknown
+	told   map[what]bool // the notices that came
 	done   bool
 }
 
@@ -73,13 +73,13 @@ func (c *change) String() string {
 		c.silent, c.told)
 }
 
-// A subject is what rules and choices are about.
+// A subject identifies a server for rules and choices.
 type subject struct {
 	port          uint16
 	project, name string
 }
 
-// A wildcard is a change that a notice counts, but has no room to name.
+// A wildcard is a change that a notice counts but does not name, for lack of room.
 type wildcard struct {
 	what what
 	at   time.Time
@@ -90,23 +90,23 @@ type toldNotice struct {
 	note
 }
 
-// A claim is what a notice says of one port; of none if that is 0.
+// A claim is the statement of a notice about one port. Port 0 means that it names none.
 type claim struct {
 	what what
 	port uint16
 }
 
-// add enters something that the test is about to do, or has just done.
+// add records a change that the test is about to make or has just made.
 func (l *ledger) add(c *change) *change {
 	c.at, c.lag, c.told = time.Now(), l.lag, map[what]bool{}
 	l.changes = append(l.changes, c)
 	return c
 }
 
-// age returns how long ago a change was, without the time that does not count.
+// age returns the time since a change, without the lag since then.
 func (l *ledger) age(c *change, now time.Time) time.Duration { return now.Sub(c.at) - (l.lag - c.lag) }
 
-// excuse frees from having to be told, and from having to be silent, what may still be told.
+// excuse allows both a notice and silence about the open changes that of selects.
 func (l *ledger) excuse(why string, of func(*change) bool) {
 	for _, c := range l.changes {
 		if !c.done && of(c) {
@@ -115,7 +115,7 @@ func (l *ledger) excuse(why string, of func(*change) bool) {
 	}
 }
 
-// hear takes in a notice. An error says that it is not true.
+// hear records a notice. It returns an error if the notice is not true.
 func (l *ledger) hear(n note, now time.Time) error {
 	l.told = append(l.told, toldNotice{now, n})
 	l.told = l.told[max(0, len(l.told)-20):]
@@ -136,7 +136,7 @@ func (l *ledger) hear(n note, now time.Time) error {
 	return nil
 }
 
-// settle finds the change that is behind a claim.
+// settle finds the change behind a claim and marks it as told. It returns an error if there is none.
 func (l *ledger) settle(c claim, n note, now time.Time) error {
 	if c.what == isAbout {
 		return nil
@@ -151,7 +151,7 @@ func (l *ledger) settle(c claim, n note, now time.Time) error {
 			late = found
 			continue
 		}
-		// The latest that it is true of, but rather one of which something has to be told.
+		// Prefer a change that agrees with the claim, then one that still needs a notice, then the latest.
 		err := found.denies(c, n)
 		if best == nil || why != nil && err == nil || (why == nil) == (err == nil) && found.owed() && !best.owed() {
 			best, why = found, err
@@ -161,14 +161,14 @@ func (l *ledger) settle(c claim, n note, now time.Time) error {
 	case best == nil && late != nil:
 		return fmt.Errorf("%v is told twice (%v)", n, late)
 	case best == nil:
-		return fmt.Errorf("%v is told, and nothing of it happened: %s on port %d", n, c.what, c.port)
+		return fmt.Errorf("%v is told, but did not happen: %s on port %d", n, c.what, c.port)
 	case why == nil:
 		best.told[c.what] = true
 	}
 	return why
 }
 
-// denies returns what is wrong with telling that of a change.
+// denies returns an error if a claim does not fit the change.
 func (c *change) denies(told claim, n note) error {
 	single := !strings.Contains(n.body, ", ") && !gathered.MatchString(n.summary)
 	switch {
@@ -182,15 +182,15 @@ func (c *change) denies(told claim, n note) error {
 	return nil
 }
 
-// owed reports whether something of a change has to be told still.
+// owed reports whether a change still needs a notice.
 func (c *change) owed() bool { return c.must && c.excuse == "" && len(c.told) == 0 }
 
-// truthful reports whether what a notice says about an end is how it was, or that it is not known.
+// truthful reports whether a notice gives the right reason of an end, or says that the reason is not known.
 func truthful(told, reason string) bool {
 	return reason == "" || told == reason || told == "ended" || told == "why is not known"
 }
 
-// review looks back at what had to be told by now, and returns the first that was not.
+// review checks the changes whose time is up. It returns an error for the first one without its notice.
 func (l *ledger) review(now time.Time) error {
 	for _, c := range l.changes {
 		if c.done || l.age(c, now) < toldWithin {
@@ -204,7 +204,7 @@ func (l *ledger) review(now time.Time) error {
 		case c.excuse != "":
 			l.excused++
 		case !l.takeWild(c):
-			return fmt.Errorf("it was not told: %v", c)
+			return fmt.Errorf("there was no notice about: %v", c)
 		}
 	}
 	l.changes = slices.DeleteFunc(l.changes, func(c *change) bool { return l.age(c, now) > forgotten })
@@ -212,7 +212,7 @@ func (l *ledger) review(now time.Time) error {
 	return nil
 }
 
-// takeWild reports whether a notice without room for names can have told of a change.
+// takeWild reports whether a wildcard can stand for a change, and uses it up.
 func (l *ledger) takeWild(c *change) bool {
 	for i, w := range l.wild {
 		if slices.Contains(c.may, w.what) && !w.at.Before(c.at) {
@@ -224,7 +224,7 @@ func (l *ledger) takeWild(c *change) bool {
 	return false
 }
 
-// What notices say, as far as they name one port. The first group is the port, if it is in the title.
+// titles are the titles of notices about at most one port. The first group is the port, if the title has it.
 var titles = []struct {
 	*regexp.Regexp
 	what what
@@ -244,7 +244,7 @@ var titles = []struct {
 	{regexp.MustCompile(`^porttray \S+$`), isAbout},
 }
 
-// gathered is the title of a notice about several servers.
+// gathered matches the title of a notice about several servers.
 var (
 	gathered  = regexp.MustCompile(`^(\d+) ports? (.*)$`)
 	counted   = regexp.MustCompile(`(?:(\d+) )?(closed|opened|taken over|open to the network|restarting again and again)`)
@@ -252,7 +252,7 @@ var (
 	gatherers = map[string]what{"closed": isDown, "opened": isUp, "taken over": isReplaced, "open to the network": isExposed, "restarting again and again": isLooping}
 )
 
-// claimsOf returns what a notice says.
+// claimsOf returns the claims of a notice.
 func claimsOf(n note) ([]claim, error) {
 	body := html.UnescapeString(n.body)
 	if m := gathered.FindStringSubmatch(n.summary); m != nil && counted.MatchString(m[2]) {
@@ -272,7 +272,7 @@ func claimsOf(n note) ([]claim, error) {
 		port, err := strconv.ParseUint(digits, 10, 16)
 		return []claim{{t.what, uint16(port)}}, err
 	}
-	return nil, fmt.Errorf("%v is no notice that there is a reason for", n)
+	return nil, fmt.Errorf("%v is an unknown kind of notice", n)
 }
 
 // gatheredClaims reads "2 closed, 1 opened" and "28000 shop · web, 28004 blog, 28002 …".
@@ -296,7 +296,7 @@ func gatheredClaims(title, body string) (claims []claim, err error) {
 		port, err := strconv.ParseUint(digits, 10, 16)
 		if err != nil || !whole || i >= len(claims) {
 			if cut && i == len(named)-1 {
-				break // in the middle of the port
+				break // cut in the middle of the port
 			}
 			return nil, fmt.Errorf("%q names %q", title, name)
 		}

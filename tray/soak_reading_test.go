@@ -15,10 +15,10 @@ import (
 	"testing"
 )
 
-// This is the slow reading of what listens: the text of /proc/PID/net/tcp and tcp6, and the open files of every process. It has nothing
-// in common with the scans of the program.
+// This file finds the listeners in a slow but independent way. It reads the text of /proc/PID/net/tcp and tcp6 and the open
+// files of every process, and shares no code with the scans of the program.
 
-// A holding is what one process listens on.
+// A holding is a process with the ports that it listens on.
 type holding struct {
 	pid   int
 	name  string
@@ -26,8 +26,8 @@ type holding struct {
 	ports map[uint16][]netip.Addr
 }
 
-// readHoldings returns what listens in the network of a process, by whom: of processes that share a socket, the one that no other of
-// them has started.
+// readHoldings returns the listening processes in the network of a process. If a process and its child share a socket, the
+// parent has it.
 func readHoldings(t testing.TB, inside int) []*holding {
 	t.Helper()
 	sockets := map[uint64]netip.AddrPort{} // by inode
@@ -62,7 +62,8 @@ func readHoldings(t testing.TB, inside int) []*holding {
 			h := byPID[pid]
 			if h == nil {
 				h = &holding{pid: pid, ports: map[uint16][]netip.Addr{}}
-				name, _ := os.ReadFile(fmt.Sprintf("/proc/%d/comm", pid)) // one that ends just now has neither; the next reading tells
+				// A process that is just ending has neither file. The next reading is right.
+				name, _ := os.ReadFile(fmt.Sprintf("/proc/%d/comm", pid))
 				h.name = strings.TrimSuffix(string(name), "\n")
 				h.dir, _ = os.Readlink(fmt.Sprintf("/proc/%d/cwd", pid))
 				byPID[pid] = h
@@ -81,7 +82,8 @@ func readHoldings(t testing.TB, inside int) []*holding {
 	return all
 }
 
-// parseAddress reads "0100007F:1F90": four or sixteen bytes, each four of them in the order of the machine, and the port.
+// parseAddress reads "0100007F:1F90": an address of four or sixteen bytes and the port. Each group of four bytes has the
+// byte order of the machine.
 func parseAddress(t testing.TB, text string) netip.AddrPort {
 	t.Helper()
 	host, port, _ := strings.Cut(text, ":")
@@ -100,7 +102,7 @@ func parseAddress(t testing.TB, text string) netip.AddrPort {
 	return netip.AddrPortFrom(addr.Unmap(), uint16(number))
 }
 
-// holders returns which processes of a network hold each of its sockets.
+// holders returns the PIDs that hold each socket, by inode. It looks only at processes in the network of inside.
 func holders(sockets map[uint64]netip.AddrPort, inside int) map[uint64]map[int]bool {
 	found := map[uint64]map[int]bool{}
 	network, _ := os.Readlink(fmt.Sprintf("/proc/%d/ns/net", inside))
@@ -110,7 +112,7 @@ func holders(sockets map[uint64]netip.AddrPort, inside int) map[uint64]map[int]b
 		if where, _ := os.Readlink(fmt.Sprintf("/proc/%d/ns/net", pid)); err != nil || where != network {
 			continue
 		}
-		files, _ := os.ReadDir(dir) // none of a process that has ended
+		files, _ := os.ReadDir(dir) // none if the process has ended
 		for _, f := range files {
 			link, _ := os.Readlink(filepath.Join(dir, f.Name()))
 			number, ok := strings.CutPrefix(link, "socket:[")

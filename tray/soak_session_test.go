@@ -12,9 +12,9 @@ import (
 	"github.com/godbus/dbus/v5"
 )
 
-// These are the steps about what is around the program: panels, notification services and container engines.
+// This file has the steps about the surroundings of the program: panels, notification services and container engines.
 
-// hear takes in what the notification service was asked to show since the last time.
+// hear passes all new notices to the ledger.
 func (s *soak) hear() {
 	s.t.Helper()
 	if s.notes == nil {
@@ -29,7 +29,7 @@ func (s *soak) hear() {
 	s.heardNotes = len(all)
 }
 
-// stepPanel restarts the panel, or has it gone for a moment in which a server comes up.
+// stepPanel restarts the panel once or twice, with a pause of up to a second.
 func (s *soak) stepPanel() string {
 	times := 1 + s.qrng.IntN(2)
 	for range times {
@@ -42,7 +42,7 @@ func (s *soak) stepPanel() string {
 	return fmt.Sprintf("panel restarted %d times", times)
 }
 
-// stepReader has somebody else read the menu in a loop, or no longer.
+// stepReader starts or stops another client that reads the menu in a loop.
 func (s *soak) stepReader() string {
 	if s.stopReading != nil {
 		return fmt.Sprintf("the menu was read %d times by somebody else", s.stopReading())
@@ -67,7 +67,7 @@ func (s *soak) stepReader() string {
 	return "somebody else reads the menu in a loop"
 }
 
-// stepOpened has somebody open the menu and close it again.
+// stepOpened opens the menu and closes it again.
 func (s *soak) stepOpened() string {
 	s.clicked()
 	s.item.opened()
@@ -81,7 +81,7 @@ func (s *soak) stepAbout() string {
 	return "about"
 }
 
-// stepNotifier has another notification service: one that does as it should, one that hangs, one that refuses, or none.
+// stepNotifier replaces the notification service. The new one works, hangs, refuses, or does not exist.
 func (s *soak) stepNotifier() string {
 	kinds := []string{"shows", "keeps", "hangs", "fails", "none"}
 	kind := pick(s.qrng, kinds)
@@ -99,7 +99,7 @@ func (s *soak) setNotifier(kind string) {
 		s.notes = nil
 	}
 	s.heardNotes = 0
-	// What is on its way now may arrive or not.
+	// Notices that are on their way now may get lost.
 	s.trouble = "the notification service was another one"
 	s.ledger.excuse(s.trouble, func(c *change) bool { return c.silent == "" })
 	modes := map[string]notifierMode{"shows": notifierShows, "keeps": notifierKeeps, "hangs": notifierHangs, "fails": notifierFails}
@@ -112,7 +112,7 @@ func (s *soak) setNotifier(kind string) {
 	}
 }
 
-// stepNoteClick clicks the notice about a server that came up.
+// stepNoteClick clicks the latest notice that has buttons and is about one port.
 func (s *soak) stepNoteClick() string {
 	if s.notes == nil || s.trouble != "" {
 		return ""
@@ -128,7 +128,7 @@ func (s *soak) stepNoteClick() string {
 	return ""
 }
 
-// forwarder is the process that holds a container's port.
+// forwarder is the name of the process that holds a container's port.
 const forwarder = "docker-proxy"
 
 func (s *soak) newContainer() container {
@@ -136,7 +136,7 @@ func (s *soak) newContainer() container {
 	return container{id: id, name: fmt.Sprintf("box%d", s.step), image: "nginx:alpine", port: s.port()}
 }
 
-// boxAt returns the container whose forwarder has a port.
+// boxAt returns the name of the container behind a forwarded port.
 func (s *soak) boxAt(port uint16) string {
 	for _, v := range s.boxes {
 		if v.head() == port {
@@ -148,7 +148,7 @@ func (s *soak) boxAt(port uint16) string {
 
 const maxBoxes = 4
 
-// stepContainer starts a container: one with a forwarder, or one whose port the system redirects.
+// stepContainer starts a container. Its port has a forwarder, or the system redirects it.
 func (s *soak) stepContainer() string {
 	if s.engineDown || len(s.boxes)+len(s.redirected) >= maxBoxes {
 		return ""
@@ -171,7 +171,7 @@ func (s *soak) stepContainer() string {
 	return fmt.Sprintf("container %s at %d, redirected: %v", c.name, c.port, redirects)
 }
 
-// stepContainerEnds ends a container, or has it stopped in the menu.
+// stepContainerEnds ends a container, or stops it by the menu.
 func (s *soak) stepContainerEnds() string {
 	if s.engineDown || len(s.boxes)+len(s.redirected) == 0 {
 		return ""
@@ -204,16 +204,16 @@ func (s *soak) endRedirected(c container) string {
 	s.enter(&change{port: c.port, of: subject{port: c.port}, may: []what{isDown}, reason: "container stopped", names: c.name})
 	s.engine.remove(c.id)
 	s.redirected = slices.DeleteFunc(s.redirected, func(d container) bool { return d.id == c.id })
-	return "container " + c.name + " ends, which was redirected"
+	return "redirected container " + c.name + " ends"
 }
 
-// stepEngine ends the engine, with which what is redirected ends, or starts it again.
+// stepEngine ends the engine and the redirected containers, or starts the engine again.
 func (s *soak) stepEngine() string {
 	if s.engineDown {
 		s.engine.begin()
 		s.engineDown = false
 		if !poll(patience, s.engine.followed) {
-			s.t.Fatal("nobody listens to the engine that has begun again")
+			s.t.Fatal("nobody listens to the restarted engine")
 		}
 		return "the engine runs again"
 	}
@@ -227,7 +227,7 @@ func (s *soak) stepEngine() string {
 
 // Clicks.
 
-// clicked notes that the person did something, after which the icon asks for attention no longer.
+// clicked notes the time of a click. A click ends the alarm of the icon.
 func (s *soak) clicked() { s.lastClick = time.Now() }
 
 func (s *soak) clickNode(n *node) {
@@ -255,7 +255,7 @@ func (s *soak) clickRow(v *server, entry string) {
 	s.t.Fatalf("there is no row of %v", v)
 }
 
-// allRows returns the rows of a menu, wherever they are, those of what does not run as well.
+// allRows returns all rows of a menu and its submenus, including rows of servers that do not run.
 func allRows(menu *node) (rows []*node) {
 	for _, c := range menu.children {
 		if rowLabels.MatchString(c.label) {
@@ -268,7 +268,7 @@ func allRows(menu *node) (rows []*node) {
 	return rows
 }
 
-// rowLabelled returns the first row whose label begins like that.
+// rowLabelled returns the first row with that label prefix.
 func rowLabelled(menu *node, begin string) *node {
 	for _, row := range allRows(menu) {
 		if strings.HasPrefix(row.label, begin) {
@@ -278,7 +278,7 @@ func rowLabelled(menu *node, begin string) *node {
 	return nil
 }
 
-// titleOf returns the name under which a server is shown.
+// titleOf returns the name of a server in the menu.
 func (s *soak) titleOf(v *server) string {
 	if label := s.rules.of(v.subject()).label; label != "" {
 		return label
@@ -289,7 +289,7 @@ func (s *soak) titleOf(v *server) string {
 	return v.in.name + " · " + v.name
 }
 
-// followed reports whether somebody listens to the events.
+// followed reports whether a client follows the events of the engine.
 func (e *engine) followed() bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()

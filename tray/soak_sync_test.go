@@ -11,10 +11,10 @@ import (
 	"porttray/assets"
 )
 
-// syncPatience is how long the menu may take to be right: the time that a redrawing takes on a machine with much else to do.
+// syncPatience is how long the menu may take until it is right. A redraw takes that long on a busy machine.
 const syncPatience = 3 * time.Minute
 
-// sync waits until the menu shows what there is.
+// sync waits until the menu and the icon are right.
 func (s *soak) sync() {
 	s.t.Helper()
 	begin := time.Now()
@@ -23,7 +23,7 @@ func (s *soak) sync() {
 			s.t.Fatalf("the program has ended:\n%s", s.tray.output())
 		}
 		if time.Since(begin) > syncPatience {
-			s.t.Fatalf("after %v the menu or the icon does not show what there is: %s", time.Since(begin), s.wrongFace())
+			s.t.Fatalf("the menu or the icon is still wrong after %v: %s", time.Since(begin), s.wrongFace())
 		}
 		s.await()
 	}
@@ -36,7 +36,7 @@ func (s *soak) sync() {
 	}
 }
 
-// right reports whether the menu shows what there is.
+// right reports whether the menu, the tooltip and the icon are right.
 func (s *soak) right() bool {
 	s.t.Helper()
 	s.hear()
@@ -55,8 +55,8 @@ func (s *soak) right() bool {
 	return true
 }
 
-// await waits until the program has drawn something, and stops for a moment; but not for ever, in case nothing is to be drawn any more.
-// To read the menu is work for the program, too.
+// await waits until the program has redrawn the menu and then paused, for a second at most: there may be nothing left to
+// draw. A poll of the menu would be too much work for the program.
 func (s *soak) await() {
 	const atMost, still = time.Second, 30 * time.Millisecond
 	begin, last, since := time.Now(), s.signalled, time.Now()
@@ -68,7 +68,7 @@ func (s *soak) await() {
 	})
 }
 
-// wrongFace returns what icon and tooltip show that is not so, or nothing.
+// wrongFace describes the first error of tooltip or icon, or returns "".
 func (s *soak) wrongFace() string {
 	s.t.Helper()
 	if tooltip := s.item.tooltip(); tooltip != s.want.tooltip {
@@ -76,18 +76,18 @@ func (s *soak) wrongFace() string {
 	}
 	_, _, pix := s.item.icon()
 	is := func(alarm bool) bool { return slices.Equal(pix, assets.Pixmaps(s.want.count, alarm)[0].Pixels) }
-	// What alarms is decided some seconds after it happened.
+	// The program decides about an alarm some seconds after the event.
 	alarming := s.lastAlarm.After(s.lastClick.Add(-15 * time.Second))
 	switch {
 	case is(false), alarming && is(true):
 		return ""
 	case is(true):
-		return "the icon asks for attention, for nothing"
+		return "the icon asks for attention without a reason"
 	}
 	return fmt.Sprintf("the icon is not that of %d servers", s.want.count)
 }
 
-// shown notes that the menu shows what there is.
+// shown updates the test's records from a menu that is right.
 func (s *soak) shown(menu *node) {
 	for _, v := range slices.Concat(s.servers, s.boxes) {
 		if v.known.IsZero() {

@@ -19,10 +19,10 @@ var (
 	soakSeed = flag.Uint64("soak.seed", 0, "the seed of TestSoak's schedule; 0 takes one from the clock")
 )
 
-// A soak is the world of TestSoak: the program on a desktop of its own, and what the test did there.
+// A soak is the state of TestSoak: the program on a desktop of its own, and the record of the test's actions.
 type soak struct {
 	*session
-	rng, qrng *rand.Rand // for steps about servers, containers and wishes, and for all others
+	rng, qrng *rand.Rand // rng: for servers, containers and choices; qrng: for all other steps
 	ledger    ledger
 	step      int
 	log       []string // the last steps
@@ -31,7 +31,7 @@ type soak struct {
 	tokens   int
 	nextPort uint16
 	projects []*project
-	servers  []*server // that run
+	servers  []*server // running servers
 	dead     []deadServer
 	stale    []staleEntry
 	leaves   []staleEntry // the Stops in the menu
@@ -39,35 +39,35 @@ type soak struct {
 	engine     *engine
 	engineDown bool
 	boxes      []*server   // forwarders of containers
-	redirected []container // that have none
+	redirected []container // containers without a forwarder
 
 	restarts, crashes map[string][]time.Time // by mark
 
 	rules  rules
-	wrong  string // what is wrong with the settings file, as it is told
+	wrong  string // the error in the settings file, as the program quotes it
 	pinned map[string]*mark
 	hidden []mark // the latest last
 	muted  map[string]bool
 	mode   string
 	paused bool
 
-	heardNotes  int    // of the notification service that there is
+	heardNotes  int    // the notices already read from the present notification service
 	trouble     string // why notices may not arrive; empty if they do
-	troubled    int    // for how many steps that has been so
+	troubled    int    // the number of steps since trouble was set
 	lastClick   time.Time
-	lastAlarm   time.Time  // when something happened for which the icon may ask for attention
-	stopReading func() int // ends the reading of somebody else, if there is one
+	lastAlarm   time.Time  // the latest event that may make the icon ask for attention
+	stopReading func() int // stops the other reader of the menu; nil if there is none
 
-	want      picture // the last that was expected
-	got       string  // the last that was there
+	want      picture // the latest expected menu
+	got       string  // the latest menu
 	read      []*holding
-	slowest   time.Duration // of the times until the menu was right
-	signalled int           // by the program, before the menu was read last
-	strangers int           // how often a menu had a server whose owner was not known yet
+	slowest   time.Duration // the longest time until the menu was right
+	signalled int           // the number of signals of the program before the latest reading of the menu
+	strangers int           // the number of menus that had a server with an unknown owner
 	figures   figures
 }
 
-// A staleEntry is a Stop of a server that has ended.
+// A staleEntry is a Stop entry of a server that has ended.
 type staleEntry struct {
 	id   int32
 	pid  int
@@ -98,7 +98,7 @@ func (s *soak) run(kind string, steps []step, rng *rand.Rand) {
 	}
 }
 
-// begun notes that a step begins, in case it is the last.
+// begun logs the beginning of a step, in case the test fails in it.
 func (s *soak) begun(kind string) {
 	if n := len(s.log); n > 0 && strings.HasSuffix(s.log[n-1], ": ") {
 		s.log = s.log[:n-1] // it had nothing to do
@@ -107,7 +107,7 @@ func (s *soak) begun(kind string) {
 	s.log = s.log[max(0, len(s.log)-20):]
 }
 
-// A step is something that happens, with how often it does among others.
+// A step is an action of the test. Its weight says how often it runs compared to the others.
 type step struct {
 	weight int
 	do     func(*soak) string
@@ -123,19 +123,19 @@ var churn = []step{
 	{2, (*soak).stepMode}, {1, (*soak).stepPause}, {3, (*soak).stepMute}, {3, (*soak).stepPin}, {2, (*soak).stepUnpin}, {2, (*soak).stepHide}, {2, (*soak).stepShow},
 }
 
-// around are the steps that change what is around the program, other notification services first.
+// around are the steps that change the surroundings of the program. stepNotifier has to be the first.
 var around = []step{
 	{3, (*soak).stepNotifier}, {10, (*soak).stepPanel}, {4, (*soak).stepReader}, {1, (*soak).stepOpened}, {3, (*soak).stepAbout}, {8, (*soak).stepNoteClick}, {10, (*soak).stepStale},
 }
 
-// report says what happened until the test failed.
+// report logs the history and the state of a failed test.
 func (s *soak) report(seed uint64) {
 	if !s.t.Failed() {
 		return
 	}
 	var b strings.Builder
 	fmt.Fprintf(&b, "seed %d, step %d; the last steps:\n%s\n", seed, s.step, strings.Join(s.log, "\n"))
-	fmt.Fprintf(&b, "\nthe menu as it was read last:\n%s\n\nwhat was expected:\n%s\n\nwhat listens:\n", s.got, s.want.text)
+	fmt.Fprintf(&b, "\nthe latest menu:\n%s\n\nthe expected menu:\n%s\n\nthe listeners:\n", s.got, s.want.text)
 	for _, h := range s.read {
 		fmt.Fprintf(&b, "%+v\n", *h)
 	}
@@ -143,7 +143,7 @@ func (s *soak) report(seed uint64) {
 	for _, n := range s.ledger.told {
 		fmt.Fprintf(&b, "%s %v\n", n.at.Format("15:04:05.000"), n.note)
 	}
-	fmt.Fprintf(&b, "\nwhat was done lately:\n")
+	fmt.Fprintf(&b, "\nthe latest changes:\n")
 	for _, c := range s.ledger.changes {
 		if time.Since(c.at) < 2*toldWithin {
 			fmt.Fprintln(&b, c)
@@ -183,33 +183,35 @@ func startSoak(t *testing.T, seed uint64) *soak {
 	return s
 }
 
-// TestSoak lets happen to the program what happens in months beside a developer, and looks whether it stays right, honest and small:
+// TestSoak puts months of a developer's work into minutes. It checks that the program stays correct and small:
 //
 //	go test -tags soak -run '^TestSoak$' -timeout 0 -v ./tray -soak.for 5m -soak.seed 1
 //
-// -soak.for is a duration with a unit (90s, 5m, 1h) for the whole of it, of which about two and a half minutes pass at rest; less than four
-// minutes are exceeded. -soak.seed is any number; the seed is printed, and one seed stands for one order of steps about servers,
-// containers, settings and choices (in which the times are those of the machine). Without -race the test is quicker; the program itself is
-// built without it in any case. It needs what the other tests of this package need, and a network namespace of its own.
+// -soak.for is the duration of the test with a unit (90s, 5m, 1h). About two and a half minutes of it pass at rest. The
+// test takes nearly four minutes at least. -soak.seed is any number; the test prints it. A seed fixes the order of the
+// steps about servers, containers, settings and choices, but not their times. The test is quicker without -race, and
+// builds the program without it in any case. It needs the same tools as the other tests of this package, and a network
+// namespace of its own.
 //
-// The program is the one that is shipped, with one file added at build time that answers with figures from inside
-// (testdata/soak/figures.go). Its servers are processes that do as they are told (testdata/soak/server).
+// The program is the shipped one. One file added at build time answers with internal figures (testdata/soak/figures.go).
+// The servers are processes that obey the test (testdata/soak/server).
 //
-//   - Steps: soak_steps_test.go and soak_restarts_test.go (servers), soak_session_test.go (panels,
-//     notification services, containers and their engine, and what hosts send), soak_wishes_test.go (the settings file, and what is chosen in the menu).
-//   - After every step the menu has to become what soak_picture_test.go makes of the text of /proc/PID/net/tcp and tcp6, of the open files of
-//     all processes (soak_reading_test.go), and of what the person chose: each row in its order and section, its marks, its further
-//     ports, and the process in its Stop and Kill; the header, the tooltip, and the badge on the icon.
-//   - Meanwhile the ledger (soak_ledger_test.go) holds each notice against what was done: it is of a change of that kind on that port, once, with
-//     the true reason; and nothing is told of what is muted, hidden or ruled out, of restarts, of bursts of short-lived listeners, or of
-//     what the person stopped but the outcome. What had to be told must have been a minute later. Where a notification
-//     service was away, hung or refused, or the person changed what is to be told while that was under way, it may be missing.
-//   - The figures (soak_figures_test.go) are taken when all has ended and a minute has passed, after which the program lets go of what was in
-//     the menu: first when each place of the menu has been used, then after ten minutes at most each time, and at the end. They
-//     have to be what they were at first, but for a slack that is less than what would be left if something stayed of each step. The
-//     resident memory may be 10 MB more: Go's collector and allocator give back what they have with delay.
+//   - Steps: soak_steps_test.go and soak_restarts_test.go (servers), soak_session_test.go (panels, notification services,
+//     containers and their engine, and signals of hosts), soak_wishes_test.go (the settings file and choices in the menu).
+//   - After every step the menu has to become right. soak_picture_test.go computes the expected menu from the listeners
+//     (soak_reading_test.go) and the user's choices. It has each row in its order and section, with its marks, further
+//     ports and the process of Stop and Kill. It also has the header, the tooltip, and the badge on the icon.
+//   - Meanwhile the ledger (soak_ledger_test.go) compares each notice with the changes. Each notice needs a change of that
+//     kind on that port, tells it once, and gives the true reason. There must be no notice about muted, hidden or excluded
+//     servers, restarts or bursts of short-lived listeners. After a Stop there may be only its outcome. All other changes
+//     need a notice within a minute. It may be missing if the notification service was away, hung or refused, or if the
+//     user changed the choices meanwhile.
+//   - The test takes the figures (soak_figures_test.go) a minute after all servers have ended, when the program has
+//     released old menu entries. It does so first after each place of the menu has been used, then every ten minutes at
+//     most, and at the end. The figures have to return to the first ones, plus a slack. A leak in each step would exceed
+//     the slack. The resident memory may grow by 10 MB, because Go returns memory to the system with delay.
 //
-// When it fails it prints the seed, the last steps, the menu, what was expected, what listens, and what was done lately.
+// A failed test prints the seed, the last steps, the menu, the expected menu, the listeners, and the latest changes.
 func TestSoak(t *testing.T) {
 	seed := *soakSeed
 	if seed == 0 {
@@ -242,8 +244,7 @@ func TestSoak(t *testing.T) {
 	s.looksTidy()
 }
 
-// fill has the menu grow as far as it does: each of its places is used, and each of its lists is full. Then it does not grow by chance
-// later.
+// fill makes the menu grow: it uses each place and fills each list. So the menu does not grow by chance later.
 func (s *soak) fill() {
 	s.t.Helper()
 	s.begun("fill")
@@ -262,7 +263,7 @@ func (s *soak) fill() {
 	}
 }
 
-// churn lets things happen for that long.
+// churn runs random steps for that long.
 func (s *soak) churn(d time.Duration) {
 	s.t.Helper()
 	for begin := time.Now(); time.Since(begin) < d; {
@@ -276,7 +277,7 @@ func (s *soak) churn(d time.Duration) {
 	}
 }
 
-// relieve has a notification service be in trouble for some steps only: else there would be little that has to be told.
+// relieve ends trouble with the notification service after ten steps. Else few notices would be required.
 func (s *soak) relieve() {
 	s.t.Helper()
 	if s.troubled++; s.trouble == "" {
@@ -286,11 +287,11 @@ func (s *soak) relieve() {
 	}
 }
 
-// calmFor is how long nothing listens before figures are compared: what was taken out of the menu is removed a minute later, at the next
-// change of the menu.
+// calmFor is how long nothing listens before checkpoint compares figures. A minute after an entry has left the menu, the
+// next change of the menu releases it.
 const calmFor = 64 * time.Second
 
-// calm ends all servers, takes back what was chosen, and lets a minute go by in which only what is around the program changes.
+// calm ends all servers and undoes all choices. Then a minute passes, and only the surroundings of the program change.
 func (s *soak) calm() {
 	s.t.Helper()
 	s.step++
@@ -331,7 +332,7 @@ func (s *soak) calm() {
 	for begin := time.Now(); time.Since(begin) < calmFor; {
 		steps := around
 		if time.Since(begin) < calmFor/3 {
-			steps = steps[1:] // first the ends are to be told
+			steps = steps[1:] // without stepNotifier, so that notices about the ends arrive
 		}
 		s.run("session", steps, s.qrng)
 		s.relieve()
@@ -343,14 +344,14 @@ func (s *soak) calm() {
 	if s.trouble != "" {
 		s.setNotifier("shows")
 	}
-	// The next change of the menu removes what was out of sight for a minute.
+	// The next change of the menu releases entries that were invisible for a minute.
 	v := s.serve(s.projects[0], names[0], s.bind())
 	s.sync()
 	s.endServer(v, exits[0])
 	s.sync()
 }
 
-// looksTidy makes sure that the program leaves no more behind than it means to.
+// looksTidy checks that the program leaves only its own files behind.
 func (s *soak) looksTidy() {
 	s.t.Helper()
 	for _, dir := range []string{".local/state/porttray", ".config/porttray", ".cache"} {

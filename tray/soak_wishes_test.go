@@ -10,19 +10,19 @@ import (
 	"strings"
 )
 
-// These are what the person wants: the settings file, and the choices in the menu, as the test knows them.
+// This file has the settings file and the user's choices in the menu, as the test knows them.
 
-// markerPort is the port of a server that never runs. A rule of each settings file pins it under another name, so that the menu shows
-// which file is in force.
+// markerPort is the port of a server that never runs. Each settings file pins it under another name. So the menu shows the
+// settings file in force.
 const markerPort = 7
 
-// rules are what is in force of the settings file.
+// rules holds the rules in force.
 type rules struct {
 	marker string
 	list   []rule
 }
 
-// A rule is one of them, as far as the test writes such.
+// A rule is one rule of the settings file. It has only the keys that the test writes.
 type rule struct {
 	port    uint16 // 0: any
 	process string // empty: any; it may end in an asterisk
@@ -54,7 +54,7 @@ func (r rule) String() string {
 	return text
 }
 
-// of returns the first rule that is about something, or one that says nothing.
+// of returns the first rule that matches a subject, or the zero rule.
 func (r rules) of(about subject) rule {
 	if i := slices.IndexFunc(r.list, func(r rule) bool { return r.matches(about) }); i >= 0 {
 		return r.list[i]
@@ -62,17 +62,17 @@ func (r rules) of(about subject) rule {
 	return rule{}
 }
 
-// A mark is a server that was pinned or hidden.
+// A mark is a pinned or hidden server.
 type mark struct {
 	key   string
 	port  uint16
 	title string
 }
 
-// markOf is what a server is known by, whatever process it is.
+// markOf returns the key of a server. It stays the same when the process changes.
 func markOf(of subject) string { return fmt.Sprintf("%d %s", of.port, of.project) }
 
-// section returns where a server is shown.
+// section returns the section of the menu that shows a server.
 func (s *soak) section(of subject) string {
 	show := s.rules.of(of).show
 	switch key := markOf(of); {
@@ -86,7 +86,7 @@ func (s *soak) section(of subject) string {
 	return "main"
 }
 
-// silence returns why nothing is to be told of a server, or nothing.
+// silence returns why there must be no notice about a server, or "" if there may be one.
 func (s *soak) silence(of subject) string {
 	notify, section := s.rules.of(of).notify, s.section(of)
 	switch {
@@ -110,11 +110,11 @@ func (s *soak) silence(of subject) string {
 	return ""
 }
 
-// wished takes in that the person wants something else from now on. What is under way may be told as before, or not.
+// wished applies changed choices of the user to the open changes. Both a notice and silence are then fine.
 func (s *soak) wished() {
 	for _, c := range s.ledger.changes {
 		if !c.done && s.silence(c.of) != c.silent && c.of != (subject{}) {
-			c.excuse, c.silent = "the person wanted it otherwise meanwhile", ""
+			c.excuse, c.silent = "the user changed the choices meanwhile", ""
 		}
 		c.names = ""
 	}
@@ -135,7 +135,7 @@ func (s *soak) writeSettings(text string) {
 	}
 }
 
-// newRules returns rules of all kinds, about what runs and what does not.
+// newRules returns a few rules of random kinds. Some match running servers, some do not.
 func (s *soak) newRules() rules {
 	r := rules{marker: fmt.Sprintf("marker%d", s.step)}
 	label := fmt.Sprintf("Label %d", s.step)
@@ -162,7 +162,7 @@ func (s *soak) newRules() rules {
 	return r
 }
 
-// stepSettings writes other settings.
+// stepSettings writes new settings.
 func (s *soak) stepSettings() string {
 	s.rules, s.wrong = s.newRules(), ""
 	text := "# written by the soak test\n"
@@ -177,7 +177,7 @@ func (s *soak) stepSettings() string {
 	return fmt.Sprintf("settings: %+v", s.rules)
 }
 
-// stepWrongSettings writes what makes no sense, so that the settings stay as they are.
+// stepWrongSettings writes a file with an error, so that the old settings stay in force.
 func (s *soak) stepWrongSettings() string {
 	s.wrong = fmt.Sprintf("%q", fmt.Sprintf("wrong%d", s.step))
 	s.enter(&change{may: []what{isWrong}, must: true})
@@ -199,7 +199,7 @@ func (s *soak) stepNoSettings() string {
 	return "no settings"
 }
 
-// stepMode has other things told.
+// stepMode chooses a mode under Notifications.
 func (s *soak) stepMode() string {
 	modes := []string{"All ports", "My servers", "My servers", "Pinned only", "Off"}
 	s.chooseMode(pick(s.rng, modes))
@@ -212,7 +212,7 @@ func (s *soak) chooseMode(mode string) {
 	s.wished()
 }
 
-// stepPause pauses notices, or goes on with them.
+// stepPause pauses or resumes notices.
 func (s *soak) stepPause() string {
 	entry := "Pause for an hour"
 	if s.paused {
@@ -224,12 +224,12 @@ func (s *soak) stepPause() string {
 	return fmt.Sprintf("paused: %v", s.paused)
 }
 
-// plain returns the servers that have a row of their own to choose something in.
+// plain returns the servers with a row of their own, so that the test can choose its entries.
 func (s *soak) plain() []*server {
 	return slices.DeleteFunc(slices.Clone(s.servers), func(v *server) bool { return v.reuse || s.section(v.subject()) == "hidden" })
 }
 
-// stepMute mutes a server, or no longer.
+// stepMute mutes or unmutes a server.
 func (s *soak) stepMute() string {
 	servers := s.plain()
 	if len(servers) == 0 {
@@ -247,7 +247,7 @@ func (s *soak) stepMute() string {
 	return fmt.Sprintf("mute %v: %v", v, s.muted[key])
 }
 
-// maxMarked is how many servers are pinned or hidden at once.
+// maxMarked is the largest number of pinned servers, and of hidden ones.
 const maxMarked = 4
 
 // stepPin pins a server.
@@ -264,7 +264,7 @@ func (s *soak) stepPin() string {
 	return fmt.Sprintf("pin %v", v)
 }
 
-// stepUnpin lets a pinned server go, whether it runs or not.
+// stepUnpin unpins a server, running or not.
 func (s *soak) stepUnpin() string {
 	if len(s.pinned) == 0 {
 		return ""
@@ -302,7 +302,7 @@ func (s *soak) stepHide() string {
 	return fmt.Sprintf("hide %v", v)
 }
 
-// stepShow shows a hidden server again, if it runs still.
+// stepShow shows a hidden server again.
 func (s *soak) stepShow() string {
 	if len(s.hidden) == 0 {
 		return ""

@@ -13,12 +13,12 @@ import (
 	"porttray/watcher/owner"
 )
 
-// pauses are what a step waits before it acts.
+// pauses are the waiting times before a step acts.
 var pauses = []time.Duration{0, 131 * time.Millisecond, 617 * time.Millisecond, 1373 * time.Millisecond, 2903 * time.Millisecond,
 	6301 * time.Millisecond, 17011 * time.Millisecond, 101113 * time.Millisecond}
 
-// step has one thing happen: the low bits of the first byte say to whom and its high ones what, those of the second one how long to
-// wait before that and in which way.
+// step does one thing. The low three bits of the first byte select the actor, its high bits the action. The low three bits
+// of the second byte select the pause before it, its high bits the way.
 func (m *machine) step(first, second byte) {
 	m.wait(pauses[second&7])
 	a, way := m.actors[first&7], second>>3
@@ -34,7 +34,7 @@ func (m *machine) step(first, second byte) {
 		m.begin(a, way)
 	case act < 7:
 		m.end(a, how, late)
-	case act < 10 && a.run != nil: // it restarts, or waits a little too long
+	case act < 10 && a.run != nil: // it restarts, perhaps a little too late
 		m.end(a, how, 0)
 		m.look()
 		again(time.Duration(way>>3)*2500*time.Millisecond + 300*time.Millisecond)
@@ -85,7 +85,7 @@ func (m *machine) step(first, second byte) {
 	m.look()
 }
 
-// begin starts an actor, of which it may become known a while later whose it is.
+// begin starts an actor. Its owner may become known a while later.
 func (m *machine) begin(a *actor, way byte) {
 	if a.run != nil {
 		return
@@ -96,7 +96,7 @@ func (m *machine) begin(a *actor, way byte) {
 	}
 }
 
-// tell plays a story, and returns all that was said and happened.
+// tellStory plays a story, and returns the ledger as text.
 func tellStory(t *testing.T, story []byte) (told string) {
 	synctest.Test(t, func(t *testing.T) {
 		m := newMachine(t)
@@ -127,7 +127,7 @@ func tellStory(t *testing.T, story []byte) (told string) {
 	return told
 }
 
-// atRest checks that nothing is left to do, and that nothing is kept of what is over.
+// atRest checks that the loop has no task left, and no memory of past events.
 func (m *machine) atRest() {
 	j := &m.loop.judge
 	if at, ok := j.next(); ok || len(j.fresh)+len(j.waiting)+len(j.due)+len(j.news)+len(j.lost) > 0 {
@@ -135,17 +135,17 @@ func (m *machine) atRest() {
 	}
 	for name, n := range map[string]int{"restarts": len(j.restarts), "crashes": len(j.crashes), "looping": len(j.looping), "exposed": len(j.exposed)} {
 		if n > len(m.actors)+1 {
-			m.t.Errorf("%d %s are remembered, of %d servers", n, name, len(m.actors))
+			m.t.Errorf("the judge remembers %d %s for only %d servers", n, name, len(m.actors))
 		}
 	}
 	for _, e := range m.loop.endings {
 		if e.underWay() || len(e.held) > 0 {
-			m.t.Errorf("an ending is under way for ever: %+v", e)
+			m.t.Errorf("an ending never finishes: %+v", e)
 		}
 	}
 }
 
-// Whatever happens in whatever order, what is told is what happened: see ledger.
+// The notices match the events in any order of events, see ledger.
 func TestStories(t *testing.T) {
 	const stories = 1200
 	for part := range uint64(8) {
@@ -160,14 +160,14 @@ func TestStories(t *testing.T) {
 			for ; seed < stories; seed += 8 {
 				said := tellStory(t, storyOf(seed)) // does not return if it fails
 				if seed < 100 && said != tellStory(t, storyOf(seed)) {
-					t.Fatal("the second time it is told otherwise")
+					t.Fatal("the same story has another result the second time")
 				}
 			}
 		})
 	}
 }
 
-// storyOf returns a story at random, in which a few things happen again and again.
+// storyOf returns a random story. It repeats a few actions often.
 func storyOf(seed uint64) []byte {
 	r := rand.New(rand.NewPCG(seed, 8))
 	story := make([]byte, 2*(4+r.IntN(60)))

@@ -11,13 +11,13 @@ import (
 	"porttray/watcher/settings"
 )
 
-// A wanting is what the person wants as of then.
+// A wanting is the user's taste from a time on.
 type wanting struct {
 	from time.Time
 	taste
 }
 
-// A taste is what the person chose.
+// A taste holds the user's choices and one rule of the settings.
 type taste struct {
 	mode                  mode
 	paused                time.Time
@@ -25,7 +25,7 @@ type taste struct {
 	rule                  settings.Rule
 }
 
-// rules are those that a machine chooses from.
+// rules are the rules that a machine chooses from.
 var rules = []settings.Rule{{}, {Project: "b", Notify: settings.NotifyNever}, {Project: "c", Notify: settings.NotifyAlways},
 	{Project: "a", Show: settings.ShowNever}, {Project: "a", Pin: true}, {Project: "f", Show: settings.ShowOther}, {Process: "e", Show: settings.ShowMain}}
 
@@ -33,7 +33,7 @@ func newTaste() taste {
 	return taste{mode: myServers, muted: map[string]bool{}, pinned: map[string]bool{}, hidden: map[string]bool{}}
 }
 
-// toggle sets or clears a mark; the map stays as it was for those who have it.
+// toggle sets or clears a mark. It replaces the map, so copies of the taste keep the old one.
 func (w *taste) toggle(marks *map[string]bool, a *actor) {
 	if (*marks)[a.id()] {
 		*marks = without(*marks, a)
@@ -56,7 +56,7 @@ func without(marks map[string]bool, a *actor) map[string]bool {
 	return rest
 }
 
-// ruleOf returns the rule that is about an actor, if there is one.
+// ruleOf returns the rule if it matches an actor, else the zero rule.
 func (w taste) ruleOf(a *actor) settings.Rule {
 	if r := w.rule; r.Project != "" && string(r.Project) == a.name && a.kind == 0 || r.Process != "" && string(r.Process) == a.name {
 		return r
@@ -64,7 +64,7 @@ func (w taste) ruleOf(a *actor) settings.Rule {
 	return settings.Rule{}
 }
 
-// section is where the person wants an actor to be shown.
+// section returns the section of the menu that should show an actor.
 func (w taste) section(a *actor) watcher.Section {
 	rule := w.ruleOf(a)
 	switch {
@@ -80,8 +80,7 @@ func (w taste) section(a *actor) watcher.Section {
 	return watcher.Other
 }
 
-// cares reports whether the person wants to be told of something about an actor that was shown in that section, as the README says
-// it.
+// cares reports whether the user wants a notice about an actor in that section, by the rules in the README.
 func (w taste) cares(a *actor, shown watcher.Section, interrupted bool, at time.Time) bool {
 	rule, main := w.ruleOf(a), shown == watcher.Main
 	if shown == watcher.Hidden {
@@ -96,7 +95,7 @@ func (w taste) cares(a *actor, shown watcher.Section, interrupted bool, at time.
 	return main && !interrupted && (w.mode == myServers || w.pinned[a.id()] || rule.Pin)
 }
 
-// wish has the person change what they want to be told of.
+// wish changes one of the user's choices or the settings.
 func (m *machine) wish(a *actor, which byte) {
 	switch which % 6 {
 	case 0:
@@ -107,7 +106,7 @@ func (m *machine) wish(a *actor, which byte) {
 		m.click(click{action: mute, id: a.listener(0).ID()})
 	case 1, 2:
 		if a.kind == 'u' {
-			return // what cannot be named cannot be marked
+			return // it has no name, so it cannot be pinned or hidden
 		}
 		run := a.run
 		if run == nil {

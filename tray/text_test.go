@@ -15,7 +15,7 @@ import (
 	"porttray/watcher/owner"
 )
 
-// Hosts take an underscore or an ampersand for the mark of a mnemonic; what they show is the label as it was.
+// Hosts take an underscore or an ampersand for the mark of a mnemonic. They must still show the label unchanged.
 func FuzzMnemonics(f *testing.F) {
 	for _, label := range []string{"my_app", "__init__", "a&b && c", "_", "", "x__y_z"} {
 		f.Add(label)
@@ -30,7 +30,7 @@ func FuzzMnemonics(f *testing.F) {
 				t.Errorf("%+v: %q has a mnemonic in %q", host, label, text)
 			}
 		}
-		// GNOME's extension looks at the first underscore only, and at what stands behind it.
+		// GNOME's extension looks only at the first underscore and the character after it.
 		if text := mnemonics(label, "linux", "ubuntu:GNOME"); strings.Replace(text, "__", "_", 1) != label && strings.Contains(label, "_") {
 			t.Errorf("GNOME: %q is given as %q", label, text)
 		}
@@ -40,10 +40,10 @@ func FuzzMnemonics(f *testing.F) {
 	})
 }
 
-// kinds are all that can be told.
+// kinds are all kinds of happenings.
 var kinds = []what{opened, closed, replaced, exposed, looping, moved, slept}
 
-// Whatever names there are, a notice is short, plain and one line, and no service can take anything in it for markup.
+// With any names, a notice is short, plain and on one line. No service can find markup in it.
 func FuzzNotice(f *testing.F) {
 	f.Add("node", "shop", "Vite", "web", "/srv/shop", "SIGSEGV", byte(0))
 	f.Add("a\n<b>\x1b[1m", "</text><audio/>]]>", "&amp;$(calc)`", "\u202eQuit", "/tmp/\xff\x00", "<i>", byte(9))
@@ -93,7 +93,7 @@ func FuzzNotice(f *testing.F) {
 	})
 }
 
-// checkToast checks that a toast has the texts of a notice, and nothing that these could have brought in.
+// checkToast checks that a toast has the texts of a notice, and no elements that these could have injected.
 func checkToast(t *testing.T, n notice) {
 	t.Helper()
 	source := toastXML(n)
@@ -124,7 +124,7 @@ func checkToast(t *testing.T, n notice) {
 	}
 }
 
-// xmlRune replaces what XML has no place for.
+// xmlRune replaces characters that XML does not allow.
 func xmlRune(r rune) rune {
 	if r == 0xfffe || r == 0xffff {
 		return utf8.RuneError
@@ -132,7 +132,7 @@ func xmlRune(r rune) rune {
 	return r
 }
 
-// What was chosen is kept as it is, and what is in the file is understood as what would be written, or not at all.
+// A file of choices is rejected, or it survives being written and read again.
 func FuzzChoices(f *testing.F) {
 	f.Add([]byte("notifications = 'pinned'\npaused-until = 2026-03-04T11:00:00.5+02:00\nmuted = [\"3000\\u0000project\\u0000/srv/shop\"]\n[[pinned]]\nkey = 'x'\nport = 3000\nname = 'shop'\n"))
 	f.Add([]byte("notifications = 'off'\n[[hidden]]\nkey = \"\\u001b\"\nport = 65535\nname = \"\\U0010ffff\""))

@@ -13,16 +13,16 @@ import (
 	"github.com/godbus/dbus/v5"
 )
 
-// traffic is what a program sends and receives over a bus, in messages. Broadcasts of others are not its.
+// traffic counts the messages that a program sends and receives over a bus, without broadcasts of others.
 type traffic struct {
-	sent     int // signals, and calls of others' methods
-	answers  int // to those calls
-	asked    int // calls of its methods
-	replies  int // to those
+	sent     int // its signals and method calls
+	answers  int // answers to its calls
+	asked    int // calls of its methods by others
+	replies  int // its answers to them
 	messages map[string]int
 }
 
-// own is what the program causes by itself.
+// own returns the number of messages that the program causes by itself.
 func (t traffic) own() int { return t.sent + t.answers }
 
 func (t traffic) all() int { return t.own() + t.asked + t.replies }
@@ -37,7 +37,7 @@ func (t traffic) minus(before traffic) traffic {
 	return d
 }
 
-// String returns how many messages there were of what kind.
+// String lists the number of messages of each kind.
 func (t traffic) String() string {
 	var parts []string
 	for _, what := range slices.Sorted(maps.Keys(t.messages)) {
@@ -46,15 +46,15 @@ func (t traffic) String() string {
 	return strings.Join(parts, ", ")
 }
 
-// A monitor sees every message on a bus, and counts those of one program.
+// A monitor sees every message on a bus, and counts the messages of one program.
 type monitor struct {
-	names map[string]bool // of the program on the bus
+	names map[string]bool // the program's unique names on the bus
 
-	mu   sync.Mutex // guards what follows
+	mu   sync.Mutex // guards the field below
 	seen traffic
 }
 
-// monitorOf watches the messages of a program that has connected all that it will.
+// monitorOf watches the messages of a program. The program must have made all its connections before.
 func (d *desktop) monitorOf(p *process) *monitor {
 	d.t.Helper()
 	conn := d.connect(func(*dbus.Signal) {})
@@ -64,7 +64,7 @@ func (d *desktop) monitorOf(p *process) *monitor {
 		d.t.Fatal(err)
 	}
 	for _, name := range names {
-		// One that has left meanwhile is none of the program's.
+		// A name that has left meanwhile is not the program's.
 		pid, err := call(conn.BusObject(), "org.freedesktop.DBus.GetConnectionUnixProcessID", name)
 		if err == nil && pid[0] == uint32(p.pid()) {
 			m.names[name] = true
@@ -76,7 +76,7 @@ func (d *desktop) monitorOf(p *process) *monitor {
 	if _, err := call(conn.BusObject(), "org.freedesktop.DBus.Monitoring.BecomeMonitor", []string{}, uint32(0)); err != nil {
 		d.t.Fatal(err)
 	}
-	messages := make(chan *dbus.Message, 1<<16) // what does not fit is lost
+	messages := make(chan *dbus.Message, 1<<16) // if it is full, godbus drops messages
 	conn.Eavesdrop(messages)
 	ctx, cancel := context.WithCancel(context.Background())
 	d.t.Cleanup(func() {
@@ -123,7 +123,7 @@ func (m *monitor) count(msg *dbus.Message) {
 	}
 }
 
-// traffic returns what the program has sent and received so far.
+// traffic returns the counts so far.
 func (m *monitor) traffic() traffic {
 	m.mu.Lock()
 	defer m.mu.Unlock()

@@ -24,30 +24,30 @@ import (
 	"time"
 )
 
-// A victim is a process of its own that listens: the test binary, which runs itself.
+// A victim is a child process that listens. It is the test binary again.
 type victim struct {
 	*process
 	name  string
 	ports []uint16 // in the order of the addresses
 	since time.Time
-	seen  string // the file that gets a byte for each connection
+	seen  string // a file that grows by a byte for each connection
 }
 
 type victimOptions struct {
-	name       string // of the process; "" is victim
-	dir        string // working directory; "" is the home directory
-	ignoreTerm bool   // SIGTERM does not end it
+	name       string // process name; "" means victim
+	dir        string // working directory; "" means the home directory
+	ignoreTerm bool   // ignores SIGTERM
 	tls        bool   // HTTPS instead of HTTP
 	child      string // a program to run, with the same environment
-	apart      bool   // each listener belongs to a process of its own, which is called sleep
+	apart      bool   // each listener belongs to a process of its own, named sleep
 }
 
-// victimRole is the environment variable that makes the test binary a victim. It holds the addresses; those that begin with
-// the same letters hold the options.
+// victimRole is the environment variable that makes the test binary a victim. It holds the addresses. Variables with this
+// prefix hold the options.
 const victimRole = "PORTTRAY_TEST_VICTIM"
 
-// startVictim returns a victim once it listens on all addresses, which are those of net.Listen: "127.0.0.1:0", ":0". For port 0
-// it gets one that the system does not hand out to programs that ask for any, because those are not shown among the servers.
+// startVictim returns a victim once it listens on all addresses. They have the form of net.Listen: "127.0.0.1:0", ":0".
+// Port 0 becomes a free port outside of the ephemeral range, because the main list does not show ephemeral ports.
 func (d *desktop) startVictim(o victimOptions, addrs ...string) *victim {
 	d.t.Helper()
 	self, err := os.Executable()
@@ -61,8 +61,8 @@ func (d *desktop) startVictim(o victimOptions, addrs ...string) *victim {
 		}
 	}
 	v := &victim{name: cmp.Or(o.name, "victim"), since: time.Now(), seen: filepath.Join(d.t.TempDir(), "seen")}
-	// Linux knows a process by the name of its file, and by what the process calls itself. The first can be longer than the
-	// second, which can hold a slash.
+	// Linux has two names for a process: its file name, and its comm. The file name can be longer, but only comm can hold a
+	// slash.
 	path := filepath.Join(d.t.TempDir(), strings.ReplaceAll(v.name, "/", "-"))
 	if err := os.Symlink(self, path); err != nil {
 		d.t.Fatal(err)
@@ -96,7 +96,7 @@ func (d *desktop) startVictim(o victimOptions, addrs ...string) *victim {
 	return v
 }
 
-// freePort returns a port of its own for each caller, which nobody listens on.
+// freePort returns a port without a listener. Each call returns another one.
 func (d *desktop) freePort() uint16 {
 	const first, last = 28000, 32000
 	for {
@@ -115,14 +115,14 @@ var lastPort atomic.Uint32
 
 // connections returns how often somebody connected to the victim.
 func (v *victim) connections() int {
-	seen, _ := os.ReadFile(v.seen) // there is none before the first
+	seen, _ := os.ReadFile(v.seen) // no file before the first connection
 	return len(seen)
 }
 
-// who is how the program names the victim in what it says about it.
+// who returns the victim's name in the texts of the program.
 func (v *victim) who() string { return fmt.Sprintf("%s (PID %d)", v.name, v.pid()) }
 
-// beVictim is the whole life of a victim. It prints a line for each listener, and returns only if it cannot listen.
+// beVictim runs in the victim's process. It prints a line for each listener, and returns only on an error.
 func beVictim(addrs string) error {
 	if os.Getenv(victimRole+"_IGNORE_TERM") != "" {
 		signal.Ignore(syscall.SIGTERM)
@@ -157,7 +157,7 @@ func beVictim(addrs string) error {
 	select {}
 }
 
-// handOver gives each address to a process of its own, which dies with this one, and has them all listen at the same moment.
+// handOver gives each address to a process of its own. All listen at the same moment, and all die with this process.
 func handOver(addrs string, ready io.Writer) error {
 	var files []*os.File
 	for addr := range strings.SplitSeq(addrs, ",") {
@@ -190,7 +190,7 @@ func handOver(addrs string, ready io.Writer) error {
 	return nil
 }
 
-// serve answers on a listener of a victim, and notes who connects.
+// serve answers on a listener of a victim, and counts the connections.
 func serve(l net.Listener) {
 	note := func(_ net.Conn, state http.ConnState) {
 		if state != http.StateNew {

@@ -23,14 +23,14 @@ import (
 	"time"
 )
 
-// A wine is Windows as Wine has it, in a desktop with a screen. What it cannot show is listed in the README.
+// A wine is a Windows system of Wine, in a desktop with a screen. The README lists its limits.
 type wine struct {
 	*screen
-	prefix  string // the directory that holds drive C and the registry
+	prefix  string // the directory with drive C and the registry
 	program string // porttray.exe
 }
 
-// startWine makes a new Windows 10.
+// startWine makes a new Wine prefix for Windows 10.
 func (s *screen) startWine() *wine {
 	s.t.Helper()
 	program := windowsProgram(s.t, "porttray", false, "-ldflags=-H windowsgui")
@@ -38,7 +38,7 @@ func (s *screen) startWine() *wine {
 	path, server := tool(s.t, "wine"), tool(s.t, "wineserver")
 	for key, value := range map[string]string{
 		"WINEPREFIX": w.prefix, "WINEARCH": "win64", "WINEDEBUG": "-all",
-		"WINEDLLOVERRIDES": "mscoree,mshtml=", // offers to install Mono and Gecko
+		"WINEDLLOVERRIDES": "mscoree,mshtml=", // they would offer to install Mono and Gecko
 	} {
 		s.setenv(key, value)
 	}
@@ -66,7 +66,8 @@ func (s *screen) startWine() *wine {
 	return w
 }
 
-// down waits until Windows has been taken down, as it is when its last program has ended. What starts meanwhile gets no desktop.
+// down waits until Wine has shut down. It does so after its last program has ended. A program that starts meanwhile gets no
+// desktop.
 func (w *wine) down() {
 	w.t.Helper()
 	if _, errs, code := w.run(tool(w.t, "wineserver"), "-w"); code != 0 {
@@ -87,13 +88,13 @@ func (w *wine) home(file string) string {
 	return filepath.Join(filepath.Dir(homes[0]), file)
 }
 
-// startListener starts a Windows program that listens, and returns it with its port. It is the test binary of owner, which has such
-// a role.
+// startListener starts a listening Windows program and returns it with its port. path is the test binary of owner, in the
+// role "obedient".
 func (w *wine) startListener(path string) (*process, uint16) {
 	w.t.Helper()
 	cmd := w.command("wine", path)
 	cmd.Env = append(cmd.Env, "PORTTRAY_TEST_ROLE=obedient")
-	in, end, err := os.Pipe() // it ends with its input
+	in, end, err := os.Pipe() // the program ends when its input is closed
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -111,12 +112,12 @@ func (w *wine) startListener(path string) (*process, uint16) {
 	return p, uint16(port)
 }
 
-// explorer returns the PIDs of Wine's explorer, whose taskbar passes icons on to the panel.
+// explorer returns the PIDs of Wine's explorer. Its taskbar passes icons on to the panel.
 func (w *wine) explorer() []int {
 	var found []int
 	paths, _ := filepath.Glob("/proc/[0-9]*/environ") // the pattern is valid
 	for _, path := range paths {
-		env, _ := os.ReadFile(path) // empty for a process that has ended, or is somebody else's
+		env, _ := os.ReadFile(path) // empty if the process has ended or belongs to another user
 		line, _ := os.ReadFile(filepath.Join(filepath.Dir(path), "cmdline"))
 		if bytes.Contains(env, []byte("WINEPREFIX="+w.prefix+"\x00")) && bytes.Contains(line, []byte(`\explorer.exe`)) {
 			pid, _ := strconv.Atoi(filepath.Base(filepath.Dir(path))) // the pattern has digits there
@@ -126,7 +127,7 @@ func (w *wine) explorer() []int {
 	return found
 }
 
-// windowsProgram returns the path of a package built for Windows; with test it is the package's test binary.
+// windowsProgram builds a package for Windows and returns the path. With test it builds the package's test binary.
 func windowsProgram(t testing.TB, pkg string, test bool, flags ...string) string {
 	t.Helper()
 	path := filepath.Join(buildDir, strings.ReplaceAll(pkg, "/", "-")+".exe")
@@ -145,18 +146,18 @@ func windowsProgram(t testing.TB, pkg string, test bool, flags ...string) string
 	return path
 }
 
-// A testRun is what came of the tests of a package.
+// A testRun is the result of the tests of a package.
 type testRun struct {
 	passed, skipped []string
-	failed          map[string]string // what was said
-	cleaned         int               // those that failed for nothing but a directory that Wine cannot remove
+	failed          map[string]string // output by test
+	cleaned         int               // number of tests that failed only because Wine cannot remove a directory
 }
 
 // testPackage runs the tests of a package in Wine, from the directory of the package as the go command does.
 func (w *wine) testPackage(pkg, skip string) testRun {
 	w.t.Helper()
 	program := windowsProgram(w.t, "porttray/"+pkg, true)
-	// By way of cmd, so that it has a parent.
+	// Run it by cmd, so that it has a parent process.
 	cmd := w.command("wine", "cmd", "/c", program, "-test.v=test2json", "-test.timeout=3m", "-test.skip="+skip)
 	cmd.Dir = filepath.Join("..", pkg)
 	p := startProcess(w.t, cmd)
@@ -172,8 +173,8 @@ func (w *wine) testPackage(pkg, skip string) testRun {
 	return judgeTests(w.t, events)
 }
 
-// judgeTests reads the events of test2json. Wine before 9.0 cannot remove files the way that os.RemoveAll asks for first, so tests fail
-// when their directory is to be removed; one of which that is all is taken as passed.
+// judgeTests reads the events of test2json. Wine before 9.0 does not support the first way in which os.RemoveAll removes
+// files, so tests fail when they remove their directory. A test without another failure counts as passed.
 func judgeTests(t testing.TB, events []byte) testRun {
 	t.Helper()
 	run := testRun{failed: map[string]string{}}
@@ -198,7 +199,7 @@ func judgeTests(t testing.TB, events []byte) testRun {
 		case e.Action == "skip":
 			run.skipped = append(run.skipped, e.Test)
 		case e.Action == "fail" && slices.IndexFunc(said[e.Test], func(line string) bool { return !unclean.MatchString(line) }) < 0:
-			// Of a test with subtests that fail, nothing is said either; they are judged by themselves.
+			// A test that fails only because of its subtests has no output either. The subtests count by themselves.
 			run.passed = append(run.passed, e.Test)
 			run.cleaned++
 		case e.Action == "fail":
@@ -211,33 +212,33 @@ func judgeTests(t testing.TB, events []byte) testRun {
 	return run
 }
 
-// A wineTray is the program in the panel. Wine writes what it shows in a menu to the log, on the channel menu.
+// A wineTray is the program in the panel. Wine logs the contents of menus on its debug channel menu.
 type wineTray struct {
 	*wine
 	*process
 }
 
-// startTray starts the program. It has no window that it could be asked for, so the icon is looked for on the screen.
+// startTray starts the program. It has no window to query, so the tests search the screen for the icon.
 func (w *wine) startTray() *wineTray {
 	w.t.Helper()
-	// At times Wine goes round in circles and writes gigabytes of what nobody needs.
+	// At times Wine gets into a loop and logs gigabytes of useless lines.
 	const lines = `^[0-9a-f]+:trace:menu:(show_popup|calc_menu_item_size) |^time=|^panic|^fatal`
 	cmd := w.command(tool(w.t, "bash"), "-c", `exec "${@:2}" > >(exec grep --line-buffered -E "$1") 2>&1`, "bash", lines, "wine", w.program)
 	cmd.Env = append(cmd.Env, "WINEDEBUG=-all,+menu")
 	return &wineTray{w, startProcess(w.t, cmd)}
 }
 
-// iconColour is that of most of the icon.
+// iconColour is the main colour of the icon.
 var iconColour = color.RGBA{0x0D, 0x85, 0x77, 255}
 
-// icon returns where the icon is in the panel; false means that there is none.
+// icon returns the centre of the icon in the panel, false if there is none.
 func (w *wine) icon() (image.Point, bool) {
 	w.t.Helper()
 	at, n := w.find(iconColour, image.Rect(0, 0, 200, panelHeight))
 	return at.Min.Add(at.Max).Div(2), n > 60
 }
 
-// An entry is one of a menu, without its submenu.
+// An entry is a menu entry without its submenu.
 type entry struct {
 	label    string
 	grey     bool
@@ -251,7 +252,7 @@ var (
 	escapes    = regexp.MustCompile(`\\(?:[0-9a-f]{4}|.)`)
 )
 
-// shown returns the entries of the menu that was shown last, without separators, and how many menus have been shown so far.
+// shown returns the entries of the latest menu, without separators, and the number of menus shown so far.
 func (t *wineTray) shown() (entries []entry, menus int) {
 	log := t.output()
 	starts := shownMenu.FindAllStringIndex(log, -1)
@@ -277,7 +278,7 @@ func (t *wineTray) shown() (entries []entry, menus int) {
 	return entries, len(starts)
 }
 
-// press presses keys. With no window manager they go to what is under the pointer.
+// press presses keys. Without a window manager they go to the window under the pointer.
 func (t *wineTray) press(keys ...string) {
 	t.t.Helper()
 	if _, errs, code := t.run(tool(t.t, "xdotool"), append([]string{"key", "--delay", "100"}, keys...)...); code != 0 {
@@ -305,7 +306,8 @@ func (t *wineTray) nextWithin(limit time.Duration, menus int) (entries []entry, 
 	return entries, poll(limit, complete)
 }
 
-// open opens the menu as a person does, and returns its entries. A click can hit what is left of the last menu; then it is tried again.
+// open opens the menu by a click, and returns its entries. The click can hit remains of the last menu, so open tries up
+// to three times.
 func (t *wineTray) open() []entry {
 	t.t.Helper()
 	for range 3 {
@@ -318,7 +320,7 @@ func (t *wineTray) open() []entry {
 	return nil
 }
 
-// tryOpen is one attempt. Wine needs the button to be held for a moment.
+// tryOpen tries once. It holds the button for a moment, because Wine needs that.
 func (t *wineTray) tryOpen() ([]entry, bool) {
 	t.t.Helper()
 	var at image.Point
@@ -334,20 +336,20 @@ func (t *wineTray) tryOpen() ([]entry, bool) {
 	return t.nextWithin(5*time.Second, menus)
 }
 
-// choose opens the menu and goes through it to the entry with these labels, each of which is given by how it begins, and returns the
-// submenu that is open then. What has no submenu is chosen.
+// choose opens the menu and follows label prefixes down to an entry. It returns the submenu of the entry. If the entry has
+// none, choose clicks it.
 func (t *wineTray) choose(labels ...string) []entry {
 	t.t.Helper()
 	return t.enter(t.open(), labels...)
 }
 
-// enter is choose in a menu that is open, with these entries.
+// enter is choose in an open menu with these entries.
 func (t *wineTray) enter(entries []entry, labels ...string) []entry {
 	t.t.Helper()
 	for _, label := range labels {
 		i := slices.IndexFunc(entries, func(e entry) bool { return strings.HasPrefix(e.label, label) })
 		if i < 0 || entries[i].grey {
-			t.t.Fatalf("%q cannot be chosen of %+v", label, entries)
+			t.t.Fatalf("cannot choose %q among %+v", label, entries)
 		}
 		keys := append([]string{"Home"}, slices.Repeat([]string{"Down"}, i)...)
 		if !entries[i].children {
@@ -361,13 +363,14 @@ func (t *wineTray) enter(entries []entry, labels ...string) []entry {
 	return entries
 }
 
-// dismiss closes what is open of the menu.
+// dismiss closes the menu and its submenus.
 func (t *wineTray) dismiss() {
 	t.t.Helper()
 	t.press("Escape", "Escape", "Escape")
 }
 
-// waitFor opens the menu again and again until ok likes what is in the submenu with these labels. An open one does not tell of changes.
+// waitFor opens the menu repeatedly until ok accepts the entries of the submenu with these labels. Wine does not log changes
+// of an open menu.
 func (t *wineTray) waitFor(what string, ok func([]entry) bool, labels ...string) []entry {
 	t.t.Helper()
 	var entries []entry
@@ -392,7 +395,7 @@ func (t *wineTray) waitFor(what string, ok func([]entry) bool, labels ...string)
 	return entries
 }
 
-// labels writes the entries of a menu, one a line.
+// labels returns the entries of a menu as text, one a line.
 func labels(entries []entry) string {
 	var b strings.Builder
 	for _, e := range entries {
@@ -408,7 +411,7 @@ func labels(entries []entry) string {
 	return b.String()
 }
 
-// quit ends the program by its menu.
+// quit ends the program by the entry Quit.
 func (t *wineTray) quit() {
 	t.t.Helper()
 	t.choose("Quit")
@@ -420,7 +423,7 @@ func (t *wineTray) quit() {
 	}
 }
 
-// killExplorer ends Wine's explorer, without which there is no taskbar.
+// killExplorer kills Wine's explorer, and with it the taskbar.
 func (w *wine) killExplorer() {
 	w.t.Helper()
 	for _, pid := range w.explorer() {

@@ -34,7 +34,7 @@ func TestSection(t *testing.T) {
 		name           string
 		pinned, hidden []mark
 		rule           settings.Rule
-		by             watcher.Section // where it would be
+		by             watcher.Section // the section without any wish
 		want           watcher.Section
 	}{
 		{"nothing is wished", nil, nil, settings.Rule{}, watcher.Other, watcher.Other},
@@ -123,7 +123,7 @@ func TestAbsent(t *testing.T) {
 	}
 }
 
-// TestLoopPinsAndHides pins a server, has it end and come back, hides it and shows it again.
+// TestLoopPinsAndHides pins a server that ends and comes back. It also hides a server and shows it again.
 func TestLoopPinsAndHides(t *testing.T) {
 	perform(t, func(s *stage) {
 		shop, blog := shopAndBlog()
@@ -153,7 +153,7 @@ func TestLoopPinsAndHides(t *testing.T) {
 		if s.menu.root.find("5173  blog") == nil || s.menu.root.find("Other") != nil {
 			t.Errorf("the menu is\n%s", s.menu.root.text())
 		}
-		s.click("3000", "Hide") // which it is no longer pinned then
+		s.click("3000", "Hide") // this unpins it
 		last := saved[len(saved)-1]
 		if len(last.Pinned) != 0 || len(last.Hidden) != 1 || last.Hidden[0].Port != 3000 {
 			t.Errorf("kept %+v", last)
@@ -166,7 +166,8 @@ func TestLoopPinsAndHides(t *testing.T) {
 	})
 }
 
-// TestLoopPinsByRule has a rule without a port pin a server, and one with a port pin what never ran.
+// TestLoopPinsByRule has two rules with pin. One has no port and pins a running server. The other has a port and pins a
+// server that never ran.
 func TestLoopPinsByRule(t *testing.T) {
 	perform(t, func(s *stage) {
 		shop, blog := shopAndBlog()
@@ -180,11 +181,11 @@ func TestLoopPinsByRule(t *testing.T) {
 		s.list(shop)
 		for _, row := range []string{"3000  shop", "○ 5173  not running"} {
 			if pin := s.menu.root.find(row, "Pinned by the settings file"); pin == nil || !pin.disabled || !pin.checked {
-				t.Errorf("%s: nothing says what pins it:\n%s", row, s.menu.root.text())
+				t.Errorf("%s: no entry says that the settings pin it:\n%s", row, s.menu.root.text())
 			}
 		}
 		if s.menu.root.find("○ 81") != nil {
-			t.Errorf("what is never to be shown has a row:\n%s", s.menu.root.text())
+			t.Errorf("a server with show = never has a row:\n%s", s.menu.root.text())
 		}
 		s.list(blog)
 		s.wait(time.Minute)
@@ -198,7 +199,7 @@ func TestLoopPinsByRule(t *testing.T) {
 		s.list()
 		s.wait(time.Minute)
 		if s.menu.root.find("○") != nil {
-			t.Errorf("what was hidden has rows when it does not run:\n%s", s.menu.root.text())
+			t.Errorf("hidden servers have rows while they do not run:\n%s", s.menu.root.text())
 		}
 		if last := saved[len(saved)-1]; len(last.Pinned) != 0 || len(last.Hidden) != 2 {
 			t.Errorf("kept %+v", last)
@@ -206,7 +207,7 @@ func TestLoopPinsByRule(t *testing.T) {
 	})
 }
 
-// TestLoopShowsAllThatIsHidden hides more servers than close lately, and shows the one again that was hidden first.
+// TestLoopShowsAllThatIsHidden hides more than maxRecent servers, and shows the first one again.
 func TestLoopShowsAllThatIsHidden(t *testing.T) {
 	perform(t, func(s *stage) {
 		var all []watcher.Listener
@@ -224,7 +225,7 @@ func TestLoopShowsAllThatIsHidden(t *testing.T) {
 	})
 }
 
-// TestLoopSettlesLoginAtTheClick clicks faster than the desktop answers, which the race detector looks at.
+// TestLoopSettlesLoginAtTheClick clicks faster than the desktop answers. The race detector checks it.
 func TestLoopSettlesLoginAtTheClick(t *testing.T) {
 	perform(t, func(s *stage) {
 		s.loop.do.login = func(bool) error { return nil }
@@ -235,7 +236,7 @@ func TestLoopSettlesLoginAtTheClick(t *testing.T) {
 	})
 }
 
-// TestIgnored has a server that a rule keeps quiet left out of what a sleep took.
+// TestIgnored checks that the notice after a sleep leaves out a server with notify = never.
 func TestIgnored(t *testing.T) {
 	shop, blog := shopAndBlog()
 	l := newLoop("v1", "linux")
@@ -245,7 +246,7 @@ func TestIgnored(t *testing.T) {
 	}
 }
 
-// TestLoopConfigures gives the loop settings, wrong ones, and none again.
+// TestLoopConfigures sends the loop settings, then an error, then no settings.
 func TestLoopConfigures(t *testing.T) {
 	perform(t, func(s *stage) {
 		shop, blog := shopAndBlog()
@@ -283,7 +284,7 @@ func TestLoopConfigures(t *testing.T) {
 	})
 }
 
-// TestLoopPreferences clicks the entries under Settings, and the one for a terminal.
+// TestLoopPreferences clicks the entries under Settings, and Open terminal.
 func TestLoopPreferences(t *testing.T) {
 	perform(t, func(s *stage) {
 		shop, _ := shopAndBlog()
@@ -325,7 +326,7 @@ func TestTerminals(t *testing.T) {
 	}
 }
 
-// TestOpenConsole has a script for a terminal, which says where it was started.
+// TestOpenConsole uses a script as the terminal. The script writes down its directory.
 func TestOpenConsole(t *testing.T) {
 	if runtime.GOOS == "windows" {
 		t.Skip("there a script is no program")
@@ -369,7 +370,7 @@ func TestToggled(t *testing.T) {
 	}
 }
 
-// heard returns what was said.
+// heard returns all notices so far.
 func (s *stage) heard() []notice {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -11,29 +11,29 @@ import (
 	"github.com/godbus/dbus/v5"
 )
 
-// A witness remembers what was said on the bus about the tray and about notifications. It asks for nothing itself:
-// another reader of the menu would change what the program tells the panel.
+// A witness records the messages on the bus about the tray and notifications. It does not read the menu itself: a second
+// reader would change the messages between program and panel.
 type witness struct {
 	d    *desktop
-	conn *dbus.Conn // for questions about who is who
+	conn *dbus.Conn // asks the bus for the PIDs of connections
 
-	mu   sync.Mutex // guards what follows
+	mu   sync.Mutex // guards the field below
 	said []*exchange
 }
 
-// An exchange is a call with its answer, or a signal.
+// An exchange is a method call with its answer, or a signal.
 type exchange struct {
 	signal   bool
 	from     string // the unique bus name of its sender
 	member   string
 	args     []any
-	answered bool // without an error
+	answered bool // it got an answer that is not an error
 	answer   []any
 	serial   uint32
 }
 
-// topics are the messages that a witness hears. KWin's calls for pictures are not among them: each holds a file, and
-// nobody would close the copy for the witness.
+// topics are the match rules of a witness. They exclude KWin's calls for pictures: each has a file descriptor, and the
+// witness would have to close its copy.
 var topics = []string{
 	"type='method_call',interface='" + hostName + "',member='RegisterStatusNotifierItem'",
 	"type='method_call',interface='" + menuName + "'",
@@ -42,7 +42,7 @@ var topics = []string{
 	"type='method_return'",
 }
 
-// startWitness listens from now on.
+// startWitness starts to record.
 func (d *desktop) startWitness() *witness {
 	d.t.Helper()
 	w := &witness{d: d, conn: d.connect(func(*dbus.Signal) {})}
@@ -50,7 +50,7 @@ func (d *desktop) startWitness() *witness {
 	if _, err := call(ear.BusObject(), "org.freedesktop.DBus.Monitoring.BecomeMonitor", topics, uint32(0)); err != nil {
 		d.t.Fatal(err)
 	}
-	messages := make(chan *dbus.Message, 1<<16) // what does not fit is lost
+	messages := make(chan *dbus.Message, 1<<16) // if it is full, godbus drops messages
 	ear.Eavesdrop(messages)
 	ctx, cancel := context.WithCancel(context.Background())
 	d.t.Cleanup(func() {
@@ -91,7 +91,7 @@ func (w *witness) hear(msg *dbus.Message) {
 	}
 }
 
-// all returns what was said of some members, oldest first.
+// all returns the exchanges with these members, oldest first.
 func (w *witness) all(members ...string) []exchange {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -104,14 +104,14 @@ func (w *witness) all(members ...string) []exchange {
 	return found
 }
 
-// by returns what a process has said of some members.
+// by returns the exchanges with these members that a process began.
 func (w *witness) by(p *process, members ...string) []exchange {
 	w.d.t.Helper()
 	names := map[string]bool{}
 	return slices.DeleteFunc(w.all(members...), func(e exchange) bool {
 		is, asked := names[e.from]
 		if !asked {
-			// One that has left meanwhile is not the process, which still runs.
+			// A connection that has left meanwhile is not of the process, which still runs.
 			pid, err := call(w.conn.BusObject(), "org.freedesktop.DBus.GetConnectionUnixProcessID", e.from)
 			is = err == nil && pid[0] == uint32(p.pid())
 			names[e.from] = is
@@ -120,15 +120,15 @@ func (w *witness) by(p *process, members ...string) []exchange {
 	})
 }
 
-// A known item is what a panel knows of a menu entry.
+// A known is a menu entry as a panel knows it.
 type known struct {
 	id       int32
 	label    string
-	submenu  bool // as it was first told, which is what counts for Plasma
+	submenu  bool // the first value that the panel got; Plasma ignores later ones
 	children []int32
 }
 
-// menu returns what a panel knows of the menu from answers and signals, by the numbers of the items.
+// menu returns the menu as a panel knows it from answers and signals, by item ID.
 func (w *witness) menu(panel *process) map[int32]*known {
 	w.d.t.Helper()
 	items := map[int32]*known{}
@@ -163,7 +163,7 @@ func (w *witness) menu(panel *process) map[int32]*known {
 		case e.signal:
 			w.properties(e.args[0], func(l layout) *known {
 				if items[l.ID] == nil {
-					return nil // the panel does not know it
+					return nil // unknown to the panel
 				}
 				return learn(l)
 			})
@@ -182,7 +182,7 @@ func (w *witness) menu(panel *process) map[int32]*known {
 	return items
 }
 
-// properties learns from a list of items with their properties.
+// properties calls learn for each item of a list with properties.
 func (w *witness) properties(list any, learn func(layout) *known) {
 	w.d.t.Helper()
 	var items []itemProperties
@@ -194,7 +194,7 @@ func (w *witness) properties(list any, learn func(layout) *known) {
 	}
 }
 
-// find returns the entry below an item whose label starts so, nil if a panel does not know it.
+// find returns the entry below an item with that label prefix, nil if the panel does not know it.
 func find(items map[int32]*known, below int32, label string) *known {
 	if items[below] == nil {
 		return nil
@@ -207,7 +207,7 @@ func find(items map[int32]*known, below int32, label string) *known {
 	return nil
 }
 
-// A menuEvent is what a panel says that a person did with an item.
+// A menuEvent is a panel's report about an action of the user on an item.
 type menuEvent struct {
 	ID    int32
 	Event string
@@ -215,7 +215,7 @@ type menuEvent struct {
 	At    uint32
 }
 
-// events returns the events that a panel has told, alone or in groups.
+// events returns the events that a panel has sent, singly or in groups.
 func (w *witness) events(panel *process) (told []menuEvent) {
 	w.d.t.Helper()
 	for _, e := range w.by(panel, "Event", "EventGroup") {
