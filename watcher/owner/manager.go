@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// unitOf returns the systemd unit that /proc/PID/cgroup (cgroups(7)) puts a process in, or none.
+// unitOf returns the systemd unit in the text of /proc/PID/cgroup (cgroups(7)), or none.
 func unitOf(cgroups []byte) Manager {
 	var unified, systemd string
 	for line := range strings.Lines(string(cgroups)) {
@@ -20,7 +20,7 @@ func unitOf(cgroups []byte) Manager {
 			unified = fields[2]
 		}
 	}
-	if systemd != "" { // its own hierarchy, beside those of version 1: the unified one may then be left empty
+	if systemd != "" { // a hierarchy of version 1; then the unified one may be empty
 		return unitIn(systemd)
 	}
 	return unitIn(unified)
@@ -28,14 +28,14 @@ func unitOf(cgroups []byte) Manager {
 
 var userManager = regexp.MustCompile(`^user@[0-9]+\.service$`)
 
-// unitIn returns the service that a process in this cgroup belongs to. From the root down, such a path has slices, then perhaps the
-// user manager with slices of its own, then the service, then groups that the service made for itself. In any other path the
-// service is that of another systemd, inside a container or virtual machine, or there is none: scopes (a session, a terminal's
-// tab, a container) hold what others have started, and nothing starts it again.
+// unitIn returns the service of a process in this cgroup. Such a path starts with slices, perhaps followed by the user
+// manager with its own slices. Then come the service and the groups that it made for itself. Any other path belongs to
+// another systemd, in a container or virtual machine, or has no service. A scope (a session, a terminal's tab, a
+// container) holds programs of others, and nothing restarts it.
 func unitIn(cgroup string) Manager {
 	m := Manager{System: true}
 	for element := range strings.SplitSeq(strings.Trim(cgroup, "/"), "/") {
-		unit := strings.TrimPrefix(element, "_") // which systemd puts before a name that the kernel could mistake for its own
+		unit := strings.TrimPrefix(element, "_") // systemd's prefix for names that the kernel could take for its own
 		switch kind := path.Ext(unit); {
 		case m.Name == "" && kind == ".slice":
 		case m.Name == "" && m.System && userManager.MatchString(unit):
@@ -54,7 +54,7 @@ func unitIn(cgroup string) Manager {
 
 var unitEscape = regexp.MustCompile(`\\x[0-9a-f]{2}`)
 
-// unescapeUnit puts back the characters that systemd writes as \x2d in the name of a unit (systemd-escape(1)).
+// unescapeUnit restores the characters that systemd writes as \x2d in a unit's name (systemd-escape(1)).
 func unescapeUnit(unit string) string {
 	return unitEscape.ReplaceAllStringFunc(unit, func(escape string) string {
 		c, _ := strconv.ParseUint(escape[2:], 16, 8) // the pattern allows nothing else
@@ -62,38 +62,43 @@ func unescapeUnit(unit string) string {
 	})
 }
 
-// launchingServices are services that run programs which people or other programs asked for, in their own cgroup. That systemd would
-// start the launcher again says nothing about those. Instances of a template go by its name.
+// launchingServices are services that run programs for people or other programs, in the service's own cgroup. systemd
+// would restart the service but not those programs. Instances of a template go by the template's name.
 var launchingServices = map[string]bool{
-	// They run a job when its time has come, and at boot.
+	// They run jobs at set times or at boot.
 	"cron": true, "crond": true, "cronie": true, "fcron": true, "anacron": true, "atd": true, "rc-local": true,
-	// They log people in, who stay in there where no session manager moves them to a session's scope.
+	// They log people in. Without a session manager, people's programs stay in the service's cgroup.
 	"ssh": true, "sshd": true, "dropbear": true, "getty": true, "serial-getty": true, "console-getty": true, "container-getty": true,
 	"display-manager": true, "gdm": true, "gdm3": true, "sddm": true, "lightdm": true, "greetd": true,
 	"xrdp": true, "xrdp-sesman": true, "vncserver": true, "tigervncserver": true,
-	// They start programs that somebody wants to talk to or opens.
-	"dbus": true, "dbus-daemon": true, "dbus-broker": true, "at-spi-dbus-bus": true, "org.gnome.Shell": true, "plasma-plasmashell": true,
+	// They start programs on demand.
+	"dbus": true, "dbus-daemon": true, "dbus-broker": true, "at-spi-dbus-bus": true, "org.gnome.Shell": true,
+	"plasma-plasmashell": true,
 	// Shells run in them: terminals, editors.
-	"gnome-terminal-server": true, "tmux": true, "screen": true, "emacs": true, "ttyd": true, "code-server": true, "openvscode-server": true,
-	// What runs in their cgroup, or in one below it, runs for a container, which has its own rules for starting again.
-	"docker": true, "containerd": true, "podman": true, "crio": true, "k3s": true, "kubelet": true, "snap.docker.dockerd": true,
+	"gnome-terminal-server": true, "tmux": true, "screen": true, "emacs": true, "ttyd": true, "code-server": true,
+	"openvscode-server": true,
+	// They run containers in their cgroup or in one below it. A container has its own restart rules.
+	"docker": true, "containerd": true, "podman": true, "crio": true, "k3s": true, "kubelet": true,
+	"snap.docker.dockerd": true,
 }
 
-// Services that systemd makes up for one program, and forgets when it ends: for systemd-run(1); for a program on the D-Bus that
-// something wanted to talk to, or that a desktop started for this user (systemd.io/DESKTOP_ENVIRONMENTS).
+// systemd creates these services for one program and forgets them when it ends. systemd-run(1) asks for transient ones.
+// onDemand ones belong to a D-Bus program, or to a program that a desktop started for this user
+// (systemd.io/DESKTOP_ENVIRONMENTS).
 var (
 	transient = regexp.MustCompile(`^run-(u[0-9]+|r[0-9a-f]{32}|p[0-9]+-i[0-9]+)\.service$`)
 	onDemand  = regexp.MustCompile(`^(dbus-:.*|app-.*@.*)\.service$`)
 )
 
-// launches reports whether m starts programs without being there for them.
+// launches reports whether m starts unrelated programs.
 func launches(m Manager) bool {
 	name, _, _ := strings.Cut(strings.TrimSuffix(m.Name, ".service"), "@")
 	return launchingServices[name] || transient.MatchString(m.Name) || !m.System && onDemand.MatchString(m.Name)
 }
 
-// jobLabel returns the label of the launchd job that runs as this process, or nothing. Jobs is what "launchctl list" prints: a
-// heading, then the PID or a dash, the last exit status and the label of each job (launchctl(1)), between tabs.
+// jobLabel returns the label of the launchd job with this PID, or nothing. jobs is the output of "launchctl list": a
+// heading, then one line for each job. A line has the PID or a dash, the last exit status and the label, between tabs
+// (launchctl(1)).
 func jobLabel(jobs []byte, pid int32) string {
 	for line := range strings.Lines(string(jobs)) {
 		fields := strings.SplitN(strings.TrimRight(line, "\r\n"), "\t", 3)
@@ -109,19 +114,19 @@ func jobLabel(jobs []byte, pid int32) string {
 	return ""
 }
 
-// openedJob matches the labels that macOS makes up for a program which somebody opened, or which started itself: launchd knows it, but
-// does not start it again.
+// openedJob matches labels that macOS makes up for a program that somebody opened or that started itself. launchd lists
+// it, but does not restart it.
 var openedJob = regexp.MustCompile(`^(application\.|\[0x|0x[0-9a-f]+\.|com\.apple\.xpc\.launchd\.(oneshot|unmanaged)\.)`)
 
-// A service is one of the running Windows services.
+// A service is a running Windows service.
 type service struct {
 	name string
 	pid  uint32
-	user bool // it runs for one person who is logged in
+	user bool // it runs for one logged-in user
 }
 
-// serviceOf returns the service that runs in this process, or none if there are several, of which nobody can tell whose a
-// listener is.
+// serviceOf returns the service in this process. It returns none if there are several, because the listener's service
+// is unknown then.
 func serviceOf(services []service, pid int32) Manager {
 	var m Manager
 	for _, s := range services {

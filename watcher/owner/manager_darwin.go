@@ -9,19 +9,19 @@ import (
 	"time"
 )
 
-// manager is described in manager_linux.go. It starts launchctl, for processes of launchd alone.
+// manager is described in manager_linux.go. It runs launchctl only for direct children of launchd.
 func manager(ctx context.Context, p Process) Manager {
 	if v, err := readVitals(p.PID); !p.Known() || err != nil || v.start != p.Start || v.parent != 1 {
 		return Manager{}
 	}
 	m := Manager{Name: jobLabel(launchdJobs(ctx), p.PID), System: os.Geteuid() == 0}
-	if m.Name == "" || p.Gone() { // then the PID may have been another's
+	if m.Name == "" || p.Gone() { // the PID may have been another process's
 		return Manager{}
 	}
 	return m
 }
 
-// launchdJobs returns what "launchctl list" prints within two seconds, up to a megabyte.
+// launchdJobs returns the output of "launchctl list": two seconds and a megabyte at most.
 func launchdJobs(ctx context.Context) []byte {
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
 	defer cancel()
@@ -30,8 +30,8 @@ func launchdJobs(ctx context.Context) []byte {
 	if err != nil || cmd.Start() != nil {
 		return nil
 	}
-	jobs, _ := io.ReadAll(io.LimitReader(out, large)) // whatever ends it: each whole line stands for itself
+	jobs, _ := io.ReadAll(io.LimitReader(out, large)) // after an error too, each whole line is good
 	cancel()
-	_ = cmd.Wait() // killed or not, what it had to say is read
+	_ = cmd.Wait() // its output is read, so its status does not matter
 	return jobs[:bytes.LastIndexByte(jobs, '\n')+1]
 }

@@ -7,12 +7,12 @@ import (
 	"strconv"
 )
 
-// manager returns what would start p again if it were stopped, or none.
+// manager returns the service manager's unit that would restart p after its end, or none.
 //
-// On Linux it is the systemd service that p's cgroup belongs to. On macOS it is the launchd job whose process p is: one of this
-// user's jobs, or one of the system's when root asks. On Windows it is the service that runs in p, if p runs just one. None is
-// named that only started p. Whether the service is set to start again is not known: a person who stops one ought to ask its
-// manager in any case.
+// On Linux it is the systemd service of p's cgroup. On macOS it is the launchd job with p's PID, from this user's jobs
+// or, for root, the system's jobs. On Windows it is the service in p, if p runs just one. A manager that only started p
+// does not count. Nobody knows whether the service is set to restart. In any case a person should use its manager to
+// stop p.
 func manager(_ context.Context, p Process) Manager {
 	if !p.Known() {
 		return Manager{}
@@ -27,7 +27,7 @@ func manager(_ context.Context, p Process) Manager {
 		return Manager{}
 	}
 	m := unitOf(cgroups)
-	if m != (Manager{}) && p.Gone() { // then the PID may have been another's
+	if m != (Manager{}) && p.Gone() { // the PID may have been another process's
 		return Manager{}
 	}
 	return m

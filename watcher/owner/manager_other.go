@@ -4,5 +4,5 @@ package owner
 
 import "context"
 
-// manager is described in manager_linux.go. It knows of no service manager on this system.
+// manager is described in manager_linux.go. It supports no service manager on this system.
 func manager(context.Context, Process) Manager { return Manager{} }

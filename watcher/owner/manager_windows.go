@@ -14,20 +14,20 @@ func manager(_ context.Context, p Process) Manager {
 		return Manager{}
 	}
 	m := serviceOf(runningServices(), p.PID)
-	if m != (Manager{}) && p.Gone() { // then the PID may have been another's
+	if m != (Manager{}) && p.Gone() { // the PID may have been another process's
 		return Manager{}
 	}
 	return m
 }
 
-// runningServices asks the service control manager, which answers ordinary users too.
+// runningServices lists the running services. The service control manager answers ordinary users too.
 func runningServices() []service {
 	scm, err := windows.OpenSCManager(nil, nil, windows.SC_MANAGER_CONNECT|windows.SC_MANAGER_ENUMERATE_SERVICE)
 	if err != nil {
 		return nil
 	}
 	defer windows.CloseServiceHandle(scm)
-	// More than this it does not take at a time; it is room for a thousand services.
+	// The API takes no larger buffer. This one has room for a thousand services.
 	buf := make([]byte, 256<<10)
 	var missing, n, next uint32
 	err = windows.EnumServicesStatusEx(scm, windows.SC_ENUM_PROCESS_INFO, windows.SERVICE_WIN32, windows.SERVICE_ACTIVE,

@@ -20,7 +20,7 @@ import (
 type marker struct {
 	file string
 	max  int64                    // a larger one is not read
-	name func(text []byte) string // what the file calls the project, if anything; nil if such files name nothing
+	name func(text []byte) string // returns the project's name in the file, or nothing; nil for nameless kinds
 }
 
 const (
@@ -28,8 +28,7 @@ const (
 	large = 1 << 20
 )
 
-// markers are in the order in which they count within one directory: the first that is there speaks for it. A .git, which
-// names nothing, counts after them.
+// markers are in order of precedence: the first one in a directory decides. A .git comes last, because it has no name.
 var markers = []marker{
 	{"package.json", large, jsonName},
 	{"go.mod", small, modName},
@@ -47,21 +46,22 @@ var markers = []marker{
 	{"Gemfile", 0, nil},
 }
 
-// jsonName returns the name in a package.json or composer.json. Package json does not descend further than 10,000 levels.
+// jsonName returns the name in a package.json or composer.json. Package json limits the depth to 10,000 levels.
 func jsonName(text []byte) string {
 	var fields map[string]json.RawMessage // a struct would take "Name" too
 	var name string
-	if json.Unmarshal(bytes.TrimPrefix(text, []byte("\ufeff")), &fields) != nil || json.Unmarshal(fields["name"], &name) != nil {
+	text = bytes.TrimPrefix(text, []byte("\ufeff"))
+	if json.Unmarshal(text, &fields) != nil || json.Unmarshal(fields["name"], &name) != nil {
 		return ""
 	}
 	return name
 }
 
-// denoName returns the name in a deno.json, which may hold comments and trailing commas.
+// denoName returns the name in a deno.json. Such a file may have comments and trailing commas.
 func denoName(text []byte) string { return jsonName(withoutTrailingCommas(withoutComments(text, `"`))) }
 
-// withoutComments returns text with // and /* */ comments turned into spaces. Quotes are the characters that strings are written
-// between; a backslash in a string takes its meaning from the next character.
+// withoutComments returns text with spaces in place of // and /* */ comments. quotes are the characters that delimit
+// strings. A backslash in a string escapes the next character.
 func withoutComments(text []byte, quotes string) []byte {
 	out := slices.Clone(text)
 	for i := 0; i < len(out); {
@@ -81,7 +81,7 @@ func withoutComments(text []byte, quotes string) []byte {
 	return out
 }
 
-// stringLen returns the length of the string literal that text begins with, quotes included.
+// stringLen returns the length of the string literal at the start of text, quotes included.
 func stringLen(text []byte) int {
 	for i := 1; i < len(text); i++ {
 		switch text[i] {
@@ -94,7 +94,7 @@ func stringLen(text []byte) int {
 	return len(text)
 }
 
-// lenUntil returns the length of text up to and with the first end behind its first skip bytes.
+// lenUntil returns the length of text up to and with the first end after skip bytes.
 func lenUntil(text []byte, end string, skip int) int {
 	if i := bytes.Index(text[skip:], []byte(end)); i >= 0 {
 		return skip + i + len(end)
@@ -111,10 +111,10 @@ func blank(text []byte) {
 	}
 }
 
-// withoutTrailingCommas returns JSON with the commas turned into spaces after which an array or object ends.
+// withoutTrailingCommas returns JSON with spaces in place of commas before the end of an array or object.
 func withoutTrailingCommas(text []byte) []byte {
 	out := slices.Clone(text)
-	comma := -1 // the last thing but space
+	comma := -1 // the last token, if it is a comma
 	for i := 0; i < len(out); {
 		n := 1
 		switch c := out[i]; c {
@@ -170,8 +170,8 @@ func unquoted(text string) string {
 	return text
 }
 
-// moduleName returns the last element of a module path. The element that stands for a major version is part
-// of the path but not of the name (go.dev/ref/mod#major-version-suffixes).
+// moduleName returns the last element of a module path. It skips an element for the major version, which belongs to the
+// path but not to the name (go.dev/ref/mod#major-version-suffixes).
 func moduleName(module string) string {
 	version := majorElement
 	if strings.HasPrefix(module, "gopkg.in/") {
@@ -184,8 +184,8 @@ func moduleName(module string) string {
 	return ""
 }
 
-// tomlName returns the string at the first of keys that holds one. It reads expression by expression: toml.Unmarshal compares
-// every key with every other, and takes half a minute of CPU for a megabyte of keys.
+// tomlName returns the string at the first of keys that has one. It reads one expression after another. toml.Unmarshal
+// compares every key with every other, and needs half a minute of CPU for a megabyte of keys.
 func tomlName(text []byte, keys ...[]string) string {
 	names := make([]string, len(keys))
 	var parser unstable.Parser
@@ -196,7 +196,7 @@ func tomlName(text []byte, keys ...[]string) string {
 		case unstable.Table:
 			table = keyOf(e)
 		case unstable.ArrayTable:
-			table = []string{""} // one of several such tables, and none that keys name
+			table = []string{""} // keys never name an array of tables
 		case unstable.KeyValue:
 			for i, key := range keys {
 				if name, ok := tomlString(e, table, key); ok {
@@ -211,7 +211,7 @@ func tomlName(text []byte, keys ...[]string) string {
 	return ""
 }
 
-// tomlString returns the string that e, found in table, gives to key, perhaps in a table between braces.
+// tomlString returns the string that e gives to key. table is the current table. The string may be in an inline table.
 func tomlString(e *unstable.Node, table, key []string) (string, bool) {
 	at := append(slices.Clip(table), keyOf(e)...)
 	if len(at) > len(key) || !slices.Equal(at, key[:len(at)]) {
@@ -230,7 +230,7 @@ func tomlString(e *unstable.Node, table, key []string) (string, bool) {
 	return "", false
 }
 
-// keyOf returns the parts of the key of a table or value, as many as tell it from the short keys that are looked for.
+// keyOf returns the parts of a table's or value's key, up to four. The keys to find are shorter.
 func keyOf(e *unstable.Node) []string {
 	var parts []string
 	for k := e.Key(); k.Next() && len(parts) < 4; {
@@ -239,8 +239,8 @@ func keyOf(e *unstable.Node) []string {
 	return parts
 }
 
-// pomName returns the artifactId of the project in a pom.xml; its parent, dependencies and plugins have one too. Package xml knows
-// no entities but the five of XML itself. What follows the artifactId is not read.
+// pomName returns the project's artifactId in a pom.xml. It ignores those of the parent, dependencies and plugins.
+// Package xml knows only XML's own five entities. Text after the artifactId is not read.
 func pomName(text []byte) string {
 	d := xml.NewDecoder(bytes.NewReader(text))
 	d.CharsetReader = latin1
@@ -268,7 +268,7 @@ func pomName(text []byte) string {
 	}
 }
 
-// latin1 reads the encodings that give a character the number of its byte. It is an xml.Decoder's CharsetReader.
+// latin1 reads encodings in which each byte is its character's number. It is an xml.Decoder's CharsetReader.
 func latin1(encoding string, text io.Reader) (io.Reader, error) {
 	switch strings.ToLower(encoding) {
 	case "iso-8859-1", "latin1", "us-ascii", "ascii":
@@ -286,7 +286,7 @@ func latin1(encoding string, text io.Reader) (io.Reader, error) {
 	return strings.NewReader(string(runes)), nil
 }
 
-// unlessComputed returns name, or nothing if it names variables in place of which their values would have to stand.
+// unlessComputed returns name, or nothing if it contains variables.
 func unlessComputed(name string) string {
 	if strings.Contains(name, "$") {
 		return ""
@@ -296,7 +296,7 @@ func unlessComputed(name string) string {
 
 var gradleRoot = regexp.MustCompile(`(?m)^[ \t]*rootProject\.name[ \t]*=[ \t]*(?:'([^'\\\n]*)'|"([^"\\\n]*)")[ \t\r;]*$`)
 
-// gradleName returns what a settings.gradle or settings.gradle.kts assigns to rootProject.name, if that is a plain string.
+// gradleName returns the plain string assigned to rootProject.name in a settings.gradle or settings.gradle.kts.
 func gradleName(text []byte) string {
 	m := gradleRoot.FindSubmatch(withoutComments(text, `'"`))
 	if m == nil {
@@ -310,7 +310,7 @@ func gradleName(text []byte) string {
 
 var mixApp = regexp.MustCompile(`(?m)^[^#\n]*\bapp:[ \t]*:([A-Za-z_][A-Za-z0-9_@]*)`)
 
-// mixName returns the application that a mix.exs describes.
+// mixName returns the application's name in a mix.exs.
 func mixName(text []byte) string {
 	if m := mixApp.FindSubmatch(text); m != nil {
 		return string(m[1])
@@ -318,8 +318,8 @@ func mixName(text []byte) string {
 	return ""
 }
 
-// gitDir returns the repository that a .git file in dir names, or nothing. A path to another machine, which Windows would connect
-// to and offer the user's credentials, is none.
+// gitDir returns the repository named by a .git file in dir, or nothing. It rejects a path to another machine, because
+// Windows would connect to it and offer the user's credentials.
 func gitDir(dir string, text []byte) string {
 	name, ok := strings.CutPrefix(string(text), "gitdir: ")
 	name = filepath.FromSlash(strings.TrimRight(name, "\r\n"))
@@ -335,8 +335,8 @@ func gitDir(dir string, text []byte) string {
 	return filepath.Clean(name)
 }
 
-// headBranch returns the branch that the HEAD of a repository names. A HEAD that is detached names none, and one whose branch
-// could not be called so (git-check-ref-format(1)) is not to be taken at its word: with reftables it says ".invalid".
+// headBranch returns the branch in a repository's HEAD. A detached HEAD has none. headBranch also ignores invalid
+// branch names (git-check-ref-format(1)): with reftables HEAD says ".invalid".
 func headBranch(head []byte) string {
 	ref, ok := strings.CutPrefix(string(head), "ref:")
 	branch, ok2 := strings.CutPrefix(strings.TrimSpace(ref), "refs/heads/")

@@ -8,22 +8,22 @@ import (
 	"unicode"
 )
 
-// A NamedPort is a port that a command line names, and what that port is for.
+// A NamedPort is a port in a command line, with its role.
 type NamedPort struct {
 	Port uint16
 	Role string // as RoleAt returns it; empty for the server's own port
 }
 
-// maxNamed is how many ports of a command line are remembered.
+// maxNamed is the maximum number of ports kept from a command line.
 const maxNamed = 6
 
-// An optionRole says what a port is for by a word in the name of its option.
+// An optionRole gives a port the role of a word in its option's name.
 type optionRole struct {
 	role  string
 	words string
 }
 
-// optionRoles are the words that make a port a further one. The first that fits counts.
+// optionRoles are the words for further ports. The first match counts.
 var optionRoles = []optionRole{
 	{DebuggerRole, "debug debugger debugging inspect inspector jdwp agentlib vmservice observatory"},
 	{"JMX", "jmx jmxremote"},
@@ -41,14 +41,14 @@ var optionRoles = []optionRole{
 	{"cluster", "cluster gossip raft peer serf"},
 }
 
-// The words of an option that takes a port or an address to listen at, and those of one whose value is a secret.
+// portWords occur in options for a port or an address, secretWords in options for secrets.
 const (
 	portWords   = "port listen bind addr address url urls http https socket stats smtp pop3 pprof metrics p l b s h"
 	secretWords = "password passwd pass token secret key credential credentials auth"
 )
 
-// portsNamed returns the ports that a command line names as those to listen at, in its order. It keeps nothing but their numbers.
-// Numbers that are no ports may be among them: what counts is whether the process listens there.
+// portsNamed returns the listening ports in a command line, in its order. It keeps only numbers. Some may be no ports,
+// so callers must check whether the process listens there.
 func portsNamed(args []string) (named [maxNamed]NamedPort) {
 	args = titleWords(args) // "puma 6.4 (tcp://localhost:3000) [shop]"
 	n := 0
@@ -84,7 +84,7 @@ func portsNamed(args []string) (named [maxNamed]NamedPort) {
 	return named
 }
 
-// roleOfOption returns what the port of an option is for by the words of its name. It is empty for the server's own.
+// roleOfOption returns a port's role by the words of its option. It is empty for the server's own port.
 func roleOfOption(words []string) string {
 	for _, r := range optionRoles {
 		if anyAmong(r.words, words) {
@@ -94,8 +94,8 @@ func roleOfOption(words []string) string {
 	return ""
 }
 
-// optionWords returns the words of an option's name in lower case: "metrics", "bind" and "address" for --metrics-bind-address,
-// "admin" and "port" for --adminPort, "server" and "port" for -Dserver.port.
+// optionWords returns the words in an option's name in lower case: "metrics", "bind" and "address" for
+// --metrics-bind-address, "admin" and "port" for --adminPort, "server" and "port" for -Dserver.port.
 func optionWords(option string) []string {
 	if property, ok := strings.CutPrefix(option, "-D"); ok && property != "" {
 		option = property
@@ -114,13 +114,13 @@ func optionWords(option string) []string {
 	return strings.Fields(spaced.String())
 }
 
-// anyAmong reports whether one of the words is in a list that is separated by spaces.
+// anyAmong reports whether one of the words is in a space-separated list.
 func anyAmong(list string, words []string) bool {
 	return slices.ContainsFunc(words, func(w string) bool { return among(list, w) })
 }
 
-// portIn returns the port in a text: "8000", ":8000", "127.0.0.1:8000", "tcp://[::]:8000", or "8000:80" of a forwarding. It is 0
-// where there is none, or one at an address that cannot be this computer's.
+// portIn returns the port in a text: "8000", ":8000", "127.0.0.1:8000", "tcp://[::]:8000", or "8000:80" for a
+// forwarding. It returns 0 if there is none, or if the address cannot be this computer's.
 func portIn(text string) uint16 {
 	if _, rest, ok := strings.Cut(text, "://"); ok {
 		text, _, _ = strings.Cut(rest, "/")
@@ -139,7 +139,7 @@ func portIn(text string) uint16 {
 	return port
 }
 
-// portNumber reads a port, or returns 0.
+// portNumber parses a port. It returns 0 for anything else.
 func portNumber(text string) uint16 {
 	port, err := strconv.ParseUint(text, 10, 16)
 	if err != nil {

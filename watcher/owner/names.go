@@ -7,18 +7,18 @@ import (
 	"strings"
 )
 
-// lastElement returns what stands last in a path, of whichever system.
+// lastElement returns the last element of a path of any system.
 func lastElement(path string) string {
 	return path[strings.LastIndexAny(path, `/\`)+1:]
 }
 
-// elements returns the elements of a path, of whichever system.
+// elements returns the elements of a path of any system.
 func elements(path string) []string {
 	return strings.FieldsFunc(path, func(r rune) bool { return r == '/' || r == '\\' })
 }
 
-// programName returns the name of a program by its path or by what somebody called it: "gunicorn:" in a title, "vite@latest"
-// for npx, "npm:vite" for Deno. A package with a scope keeps it: "@angular/cli".
+// programName returns a program's name from its path or from a person's name for it: "gunicorn:" in a title,
+// "vite@latest" for npx, "npm:vite" for Deno. A scoped package keeps its scope: "@angular/cli".
 func programName(s string) string {
 	s = strings.ToLower(strings.TrimPrefix(s, "npm:"))
 	if strings.HasPrefix(s, "@") {
@@ -35,8 +35,8 @@ func programName(s string) string {
 	return s
 }
 
-// calledName returns the name of a program by what another one was told to run. A path leads to what was installed or to what
-// somebody wrote, as scriptName tells; else the program was looked up.
+// calledName returns the name of a program that another one was told to run. scriptName handles a path, because it
+// leads to an installed program or to a person's script. Any other name was looked up in the PATH.
 func calledName(s string) string {
 	if !strings.HasPrefix(s, "@") && strings.ContainsAny(s, `/\`) {
 		return scriptName(s)
@@ -44,8 +44,8 @@ func calledName(s string) string {
 	return programName(s)
 }
 
-// calledAs returns the name of a program by its path or its address, as people say it: programName in the case that was
-// given. An address may hold a secret before and behind its path.
+// calledAs returns a program's usual name from its path or URL: programName without the change to lower case. A URL may
+// hold a secret before and after its path.
 func calledAs(s string) string {
 	if strings.Contains(s, "://") {
 		u, err := url.Parse(s)
@@ -68,18 +68,18 @@ func calledAs(s string) string {
 	return strings.TrimPrefix(s, "-") // a shell at a login
 }
 
-// withoutVersion returns an interpreter's name without the version that systems append to it: python3.12, php8.2.
+// withoutVersion returns an interpreter's name without the system's version suffix: python3.12, php8.2.
 func withoutVersion(name string) string {
 	return strings.TrimRight(strings.TrimRight(name, "0123456789."), "-")
 }
 
-// scriptExtensions are those of files that an interpreter runs.
+// scriptExtensions are the extensions of files for interpreters.
 var scriptExtensions = []string{
 	".js", ".mjs", ".cjs", ".ts", ".mts", ".cts", ".jsx", ".tsx", ".py", ".pyz", ".rb", ".ru", ".php", ".phar", ".sh", ".pl", ".lua",
 	".dart", ".exs",
 }
 
-// scriptExtension returns the extension of a script, or nothing for what is none.
+// scriptExtension returns the extension of a script, or nothing for other files.
 func scriptExtension(file string) string {
 	if dot := strings.LastIndexByte(file, '.'); dot > 0 && slices.Contains(scriptExtensions, file[dot:]) {
 		return file[dot:]
@@ -87,8 +87,9 @@ func scriptExtension(file string) string {
 	return ""
 }
 
-// scriptName returns the name of a script by its file, as command describes it. It was installed if it lies among installed
-// packages, or in a directory for programs and has no extension; then it has the name of its package if its own says nothing.
+// scriptName returns a script's name by its file, as command describes it. A script counts as installed in two cases:
+// it lies among installed packages, or it lies in a directory for programs and has no extension. In the first case it
+// takes its package's name, unless its own name is that of a tool or launcher.
 func scriptName(file string) string {
 	file = strings.TrimSuffix(strings.ToLower(file), ".exe")
 	path := elements(file)
@@ -110,7 +111,7 @@ func scriptName(file string) string {
 	return "./" + base
 }
 
-// lastPackages returns where the last directory of installed packages stands among the elements of a path, or -1.
+// lastPackages returns the index of the last directory of installed packages in a path, or -1.
 func lastPackages(path []string) int {
 	for i, e := range slices.Backward(path[:len(path)-1]) {
 		if among("node_modules site-packages dist-packages .yarn", e) {
@@ -120,8 +121,7 @@ func lastPackages(path []string) int {
 	return -1
 }
 
-// packageName returns the name of the package that a path below a directory of packages belongs to, or nothing for the
-// programs that packages put there.
+// packageName returns the package's name from a path below a packages directory, or nothing for programs of packages.
 func packageName(path []string) string {
 	switch {
 	case len(path) < 2 || path[0] == ".bin" || path[0] == "releases":
@@ -144,7 +144,8 @@ func archiveName(file string) string { return strings.ToLower(unversioned(lastEl
 func unversioned(name string) string {
 	dot := strings.LastIndexByte(name, '.')
 	for i := 0; i+1 < dot; i++ {
-		if digit := '0' <= name[i+1] && name[i+1] <= '9'; digit && (name[i] == '-' || name[i] == '_' && strings.Contains(name[i:dot], ".")) {
+		digit := '0' <= name[i+1] && name[i+1] <= '9'
+		if digit && (name[i] == '-' || name[i] == '_' && strings.Contains(name[i:dot], ".")) {
 			return name[:i] + name[dot:]
 		}
 	}

@@ -1,7 +1,7 @@
-// Package owner tells who listens: the facts about the process behind a listener, whether it may be signalled, and how to
-// end it without hitting any other process.
+// Package owner identifies the process behind a listener. It finds the facts about it, says whether it may be
+// signalled, and ends it without hitting any other process.
 //
-// A process is known by its PID together with its start, never by the PID alone, because systems reuse PIDs.
+// A PID together with the start identifies a process, never a PID alone, because systems reuse PIDs.
 package owner
 
 import (
@@ -19,35 +19,36 @@ import (
 	"github.com/shirou/gopsutil/v3/process"
 )
 
-// A Process is what is known about the process that owns a listener. The zero value is an unknown owner: one that this user
-// may not see, or a socket held by the kernel itself. Any other fact may be missing as well; a missing fact is never guessed.
+// A Process holds the known facts about a listener's owner. The zero value is an unknown owner: a process that this
+// user may not see, or the kernel itself. Any other fact may be missing too. No fact is ever guessed.
 type Process struct {
 	PID   int32
-	Start uint64 // together with PID identifies the process; comparable only on the same running system
+	Start uint64 // with PID it identifies the process, until the system's next start
 
-	Name  string    // short name of the program, as the process gives it: untrusted text
-	Exe   string    // the file that it runs: untrusted text
-	Dir   string    // working directory: untrusted text; empty in a container or a sandbox, whose directories are others
+	Name  string    // short name of the program, from the process: untrusted text
+	Exe   string    // program file: untrusted text
+	Dir   string    // working directory: untrusted text; empty in a container or a sandbox
 	Since time.Time // when the process started, for people; Start is the exact value
-	// User is who it runs as: a user id, on Windows a name. That can be known where nothing else is, as can Foreign. See UserName.
+	// User is the process's user: a user ID, on Windows a name. User and Foreign may be known even if nothing else is.
+	// See UserName.
 	User string
 
-	// Foreign says that it is another user's.
+	// Foreign says that the process is another user's.
 	Foreign bool
-	// Refusal is the reason why the process must not be signalled, in a few plain words; empty when it may be.
+	// Refusal says in a few plain words why the process must not be signalled. It is empty if it may be.
 	Refusal string
 }
 
-// ID returns what identifies the process.
+// ID returns p's identity.
 func (p Process) ID() ID { return ID{p.PID, p.Start} }
 
 // Known reports whether the owner is known at all.
 func (p Process) Known() bool { return p.PID > 0 }
 
-// Is reports whether p and q are the same process, whatever else is known about them.
+// Is reports whether p and q are the same process, regardless of other facts.
 func (p Process) Is(q Process) bool { return p.PID == q.PID && p.Start == q.Start }
 
-// Gone reports whether p is known to have ended. It is false when that cannot be told, and for an unknown owner.
+// Gone reports whether p is known to have ended. It is false for an unknown owner, and when nobody can tell.
 func (p Process) Gone() bool {
 	if !p.Known() {
 		return false
@@ -59,7 +60,7 @@ func (p Process) Gone() bool {
 	return v.ended || v.start != p.Start
 }
 
-// vitals is what identifies a process at one instant.
+// vitals identifies a process at one instant.
 type vitals struct {
 	name   string // only on Linux
 	start  uint64
@@ -67,11 +68,11 @@ type vitals struct {
 	ended  bool // exited, but not yet reaped by its parent
 }
 
-// Identify returns the process that now has this PID with nothing but its identity filled in. The error wraps
-// os.ErrProcessDone when there is no such process.
+// Identify returns the process that now has this PID, with only its identity filled in. The error wraps
+// os.ErrProcessDone if there is no such process.
 //
-// No later process has the same identity: where two could begin at what counts as the same time, and one that has just begun could be
-// followed by another with its PID, Identify waits until that time is over, 10 ms at most.
+// No later process has the same identity. Start times have a limited resolution, so a new process could end and another
+// one with its PID could get the same start. Then Identify waits until that is impossible, 10 ms at most.
 func Identify(pid int32) (Process, error) {
 	for range identifyTries {
 		v, err := readVitals(pid)
@@ -85,12 +86,12 @@ func Identify(pid int32) (Process, error) {
 	return Process{}, fmt.Errorf("identify process %d: it is replaced again and again: %w", pid, os.ErrProcessDone)
 }
 
-// identifyTries is how often a PID is looked at that has another process each time.
+// identifyTries is the limit of attempts if a PID has another process each time.
 const identifyTries = 5
 
-// Parent returns the identity of p's parent process, or false when p has ended, has no parent or may not be seen. Windows keeps
-// the PID of a parent that has ended; a process that started after p is not the parent but has its PID. A service manager does
-// not count as a parent: it passes sockets on to the servers that it starts, and they are the servers' then.
+// Parent returns the identity of p's parent process. It returns false if p has ended, has no parent or is hidden.
+// Windows keeps the PID of an ended parent. A process with that PID that started after p is not the parent. A service
+// manager does not count as a parent, because it passes its sockets on to the servers that it starts.
 func Parent(p Process) (Process, bool) {
 	v, err := readVitals(p.PID)
 	if err != nil || v.start != p.Start || v.parent <= 0 {
@@ -106,27 +107,27 @@ func Parent(p Process) (Process, bool) {
 // managers are the programs that start services, for the system or for a user.
 var managers = map[string]bool{"systemd": true, "launchd": true, "init": true, "runit": true, "s6-svscan": true}
 
-// OutOfFiles reports whether an error says that this program or the whole system may not open another file, or has no memory left: what
-// cannot be read for that can be read later.
+// OutOfFiles reports whether err means that this program or the system has no more open files or memory. A failed read
+// can succeed later then.
 func OutOfFiles(err error) bool {
 	return errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE) || errors.Is(err, syscall.ENOMEM)
 }
 
-// Read returns the facts about the process that now has this PID. The error wraps os.ErrProcessDone when there is no such
-// process; a single fact that cannot be read stays empty, unless that is for OutOfFiles.
+// Read returns the facts about the process that now has this PID. The error wraps os.ErrProcessDone if there is no such
+// process. An unreadable fact stays empty, but OutOfFiles is an error.
 func Read(ctx context.Context, pid int32) (Process, error) {
 	p, err := Identify(pid)
 	if err != nil {
 		return Process{}, err
 	}
-	// A literal rather than process.NewProcess, which leaves a pidfd open until the garbage collector runs.
+	// A literal, because process.NewProcess leaves a pidfd open until the garbage collector runs.
 	ps := &process.Process{Pid: pid}
 	var errs []error
 	name, err := ps.NameWithContext(ctx)
 	if errs = append(errs, err); err == nil {
 		p.Name = strings.TrimSuffix(name, ".exe")
 	}
-	p.Exe, _ = ps.ExeWithContext(ctx) // not readable for other users' processes; then only the name counts
+	p.Exe, _ = ps.ExeWithContext(ctx) // unreadable for other users' processes; then only the name counts
 	if p.Exe != "" && threadNames[p.Name] {
 		p.Name = filepath.Base(p.Exe)
 	}
@@ -150,7 +151,7 @@ func Read(ctx context.Context, pid int32) (Process, error) {
 	}
 	p.Refusal, err = refusal(ctx, p, ps, mine)
 	errs = append(errs, err)
-	// All of the above was read by PID: it counts only if that was one and the same process throughout.
+	// All of the above was read by PID, so it counts only if one process had that PID throughout.
 	again, err := Identify(pid)
 	if err := errors.Join(append(errs, err)...); OutOfFiles(err) {
 		return Process{}, fmt.Errorf("read process %d: %w", pid, err)
@@ -161,11 +162,11 @@ func Read(ctx context.Context, pid int32) (Process, error) {
 	return p, nil
 }
 
-// threadNames are names that a runtime gives to the main thread, where Linux then shows them instead of the program's.
+// threadNames are names that runtimes give to the main thread. Linux shows them instead of the program's name.
 var threadNames = map[string]bool{"MainThread": true, "node-MainThread": true}
 
-// untitled returns the name of a process by the one that Linux tells, which is the beginning of a title if the process
-// has written one: "puma" for "puma 6.4.2 (tcp".
+// untitled returns a process's name without its title. Linux reports the start of a title as the name: "puma 6.4.2
+// (tcp" becomes "puma".
 func untitled(name string, args []string, exe string) string {
 	if !isTitle(args, exe) || !strings.HasPrefix(args[0], name) && !strings.HasPrefix(lastElement(args[0]), name) {
 		return name
@@ -174,5 +175,5 @@ func untitled(name string, args []string, exe string) string {
 	return cmp.Or(calledAs(first), name)
 }
 
-// CanStop reports whether this system can ask a process to end; where it cannot, a process can only be killed.
+// CanStop reports whether this system can ask a process to end. Otherwise it can only kill.
 func CanStop() bool { return runtime.GOOS != "windows" }

@@ -12,24 +12,24 @@ import (
 )
 
 const (
-	// maxPins bounds how many processes are pinned at once; each takes a file descriptor.
+	// maxPins is the maximum number of pinned processes. Each takes a file descriptor.
 	maxPins = 512
-	// linger is how long a process stays pinned that is not to be kept, so that its end and its exit status can still be seen.
+	// linger is how long a loose process stays pinned, so that its end and exit status can still be seen.
 	linger = 7 * time.Second
-	// reaping is how long it is worth to wait for a parent that has not reaped its child yet. Most do within a millisecond.
+	// reaping is the limit for waiting until a parent reaps its child. Most do within a millisecond.
 	reaping = 300 * time.Millisecond
 )
 
-// Pins hold on to processes by one pidfd each (pidfd_open(2)), which tells the instant at which the process ends, and then how it
-// ended. All methods belong to one goroutine.
+// Pins hold one pidfd for each process (pidfd_open(2)). A pidfd reports the end of its process at once, and then how it
+// ended. One goroutine must make all method calls.
 type Pins struct {
 	held  map[int32]pin
-	loose int // how many of them are
+	loose int // number of loose pins in held
 	epoll *os.File
-	fd    int // of epoll, whose own Fd method would make it block
-	// Ended receives the PID of each pinned process that ends. Somebody must receive.
+	fd    int // of epoll; its own Fd method would make it block
+	// Ended receives the PID of each pinned process that ends. Somebody must receive from it.
 	Ended chan int32
-	// Wake receives a value when there is something new in Ended.
+	// Wake receives a value when Ended has something new.
 	Wake chan struct{}
 	done chan struct{}
 }
@@ -37,13 +37,13 @@ type Pins struct {
 type pin struct {
 	fd    int
 	start uint64
-	since time.Time // when it became loose or, after that, a zombie; zero if it is to be kept
-	ended bool      // as a zombie
+	since time.Time // when it became loose or, later, a zombie; zero while it is kept
+	ended bool      // it is a zombie
 }
 
 func (p pin) loose() bool { return !p.since.IsZero() }
 
-// NewPins returns an empty set. The error wraps errors.ErrUnsupported before Linux 5.3.
+// NewPins returns an empty set. Before Linux 5.3 the error wraps errors.ErrUnsupported.
 func NewPins() (*Pins, error) {
 	if !ownView() {
 		return nil, errors.New("pin a process: the PIDs that are seen are those of another container")
@@ -78,7 +78,7 @@ func NewPins() (*Pins, error) {
 	return p, nil
 }
 
-// Hold pins a process. It reports whether the process is pinned now: it is not if it has ended, or if there is no room.
+// Hold pins a process and reports whether it is pinned now. It is not if it has ended, or if there is no room.
 func (p *Pins) Hold(q Process) bool {
 	if old, ok := p.held[q.PID]; ok {
 		if old.start == q.Start {
@@ -101,7 +101,7 @@ func (p *Pins) Hold(q Process) bool {
 		unix.Close(fd)
 		return false
 	}
-	// The PID may have become another process's just before it was pinned.
+	// The PID may have passed to another process just before it was pinned.
 	event := unix.EpollEvent{Events: unix.EPOLLIN | unix.EPOLLONESHOT, Fd: q.PID}
 	if q.Gone() || unix.EpollCtl(p.fd, unix.EPOLL_CTL_ADD, fd, &event) != nil {
 		unix.Close(fd)
@@ -111,8 +111,8 @@ func (p *Pins) Hold(q Process) bool {
 	return true
 }
 
-// room returns how many descriptors may be in use for pins to take further ones. They leave some, because without any no owner can be
-// looked for, and nothing can be opened or stopped.
+// fdLimit returns the file descriptor number from which on nothing more is pinned. Pins leave some descriptors free.
+// Without any, porttray could not find owners, open servers or stop them.
 func fdLimit() int {
 	const spare = 64
 	var limit unix.Rlimit
@@ -123,7 +123,7 @@ func fdLimit() int {
 	return most - min(spare, most/2)
 }
 
-// Keep makes all pinned processes loose that are not among pids, which is sorted. Exits lets go of those.
+// Keep makes all pinned processes loose except those among pids, which must be sorted. Exits releases loose ones.
 func (p *Pins) Keep(pids []int32, now time.Time) {
 	for pid, held := range p.held {
 		if _, ok := slices.BinarySearch(pids, pid); !ok && !held.loose() {
@@ -134,8 +134,9 @@ func (p *Pins) Keep(pids []int32, now time.Time) {
 	}
 }
 
-// Exits returns how loose processes ended, as far as that has come to be known since the last call, and whether it is about to be
-// known of others. It lets go of these processes, and of those that have been loose for long. With none it costs nothing.
+// Exits returns how loose processes ended, as far as it became known since the last call. waiting says that more will
+// be known soon. Exits releases these processes, and those that have been loose for long. Without loose processes it
+// costs nothing.
 func (p *Pins) Exits(now time.Time) (exits map[ID]Exit, waiting bool) {
 	if p.loose == 0 {
 		return nil, false
@@ -164,7 +165,7 @@ func (p *Pins) Exits(now time.Time) (exits map[ID]Exit, waiting bool) {
 	return exits, waiting
 }
 
-// makeRoom lets go of the process that has been loose for longest, if any is.
+// makeRoom releases the process that has been loose for longest, if there is one.
 func (p *Pins) makeRoom() bool {
 	oldest, found := int32(0), false
 	for pid, held := range p.held {
@@ -180,14 +181,14 @@ func (p *Pins) makeRoom() bool {
 
 func (p *Pins) drop(pid int32) {
 	held := p.held[pid]
-	unix.Close(held.fd) // which also takes it out of the epoll set
+	unix.Close(held.fd) // this also removes it from the epoll set
 	delete(p.held, pid)
 	if held.loose() {
 		p.loose--
 	}
 }
 
-// Close lets go of all processes.
+// Close releases all processes.
 func (p *Pins) Close() {
 	for pid := range p.held {
 		p.drop(pid)
@@ -215,7 +216,7 @@ func (p *Pins) collect(raw syscall.RawConn) {
 				continue
 			default:
 			}
-			p.wake() // so that somebody makes room
+			p.wake() // so that somebody receives
 			select {
 			case p.Ended <- e.Fd:
 			case <-p.done:

@@ -8,11 +8,11 @@ import (
 	"strings"
 )
 
-// maxProgram bounds Facts.Program, in bytes.
+// maxProgram is the limit of Facts.Program, in bytes.
 const maxProgram = 256
 
-// programOf tells what a process runs, by its lineage: see Facts.Program. A worker that an interpreter started with
-// code in its arguments runs what the nearest ancestor in that language does.
+// programOf returns Facts.Program for a lineage. An interpreter's worker may have only code in its arguments. Then it
+// runs the same program as the nearest ancestor in that language.
 func programOf(line []member, projectDir string) string {
 	program, bare := line[0].program(projectDir)
 	for _, m := range line[1:] {
@@ -32,14 +32,14 @@ func programOf(line []member, projectDir string) string {
 	if Printable(program, 0) == "" {
 		return ""
 	}
-	return strings.Clone(program) // it may be a piece of a long command line
+	return strings.Clone(program) // it may be part of a long command line
 }
 
-// language returns the language of what the process runs, if it is an interpreter.
+// language returns the language of an interpreter, or nothing for other programs.
 func (m member) language() string { return launchers[withoutVersion(m.commands[0].name)].lang }
 
-// program tells what the process itself runs. It is empty for a tool and for a process that has renamed itself, and bare
-// says that it is an interpreter that names no file.
+// program returns the process's own program. It is empty for a tool and for a process that has renamed itself. bare
+// says that it is an interpreter without a file.
 func (m member) program(projectDir string) (program string, bare bool) {
 	at := len(m.commands) - 1
 	for at > 0 && m.commands[at].called == "" && m.commands[at].file == "" {
@@ -60,7 +60,7 @@ func (m member) program(projectDir string) (program string, bare bool) {
 	case strings.HasPrefix(c.name, "./") && !m.isScript(c.file):
 		return first.called, true
 	}
-	if script := m.script(c, projectDir); script != "." { // "node ." runs what the package says
+	if script := m.script(c, projectDir); script != "." { // "node ." runs the package's main file
 		return script, false
 	}
 	return first.called, true
@@ -68,8 +68,8 @@ func (m member) program(projectDir string) (program string, bare bool) {
 
 var extension = regexp.MustCompile(`\.[A-Za-z][A-Za-z0-9_]{0,7}$`)
 
-// isScript reports whether a file that an interpreter is said to run is one. Otherwise it may be the value of an option
-// that is not known here, and such values can be secrets.
+// isScript reports whether an interpreter's supposed file is a script. Otherwise it may be the value of an unknown
+// option, and such values can be secrets.
 func (m member) isScript(file string) bool {
 	if strings.Contains(file, "://") {
 		return m.commands[0].name == "deno"
@@ -86,7 +86,7 @@ func (m member) isScript(file string) bool {
 	return false
 }
 
-// script returns the path of a script or an archive, or the name of one that was installed.
+// script returns the path of a script or an archive, or the name of an installed script.
 func (m member) script(c command, projectDir string) string {
 	path := elements(c.file)
 	switch isArchive := archive(c.file); {
@@ -104,7 +104,7 @@ func (m member) script(c command, projectDir string) string {
 	return m.within(c.file, projectDir)
 }
 
-// ownProgram returns the path of a program in the project, or the name of any other one.
+// ownProgram returns the path of a program in the project, or the name of any other program.
 func (m member) ownProgram(projectDir string) string {
 	name := m.commands[0].called
 	if ownFile(m.exe, projectDir) {
@@ -113,20 +113,20 @@ func (m member) ownProgram(projectDir string) string {
 	if name == "" {
 		name = strings.TrimSuffix(m.name, ".exe")
 	}
-	// Delve numbers the programs that it builds anew each time.
+	// Delve adds a new number to the program at each build.
 	if rest := strings.TrimRight(name, "0123456789"); strings.HasSuffix(rest, "__debug_bin") {
 		return rest
 	}
 	return name
 }
 
-// renamed reports whether the process has given itself a name other than that of its program. Linux cuts off both after 15
-// bytes. Such a name may hold slashes and is no path.
+// renamed reports whether the process has given itself another name than its program's. Linux cuts off both after 15
+// bytes. Such a name may hold slashes and is not a path.
 func (m member) renamed() bool {
 	if m.name == "" || threadNames[m.name] || len(m.args) == 0 {
 		return false
 	}
-	if strings.Contains(m.name, "/") && !strings.ContainsRune("/.", rune(m.name[0])) { // a program's name holds none
+	if strings.Contains(m.name, "/") && !strings.ContainsRune("/.", rune(m.name[0])) { // a program's name has no slash
 		return true
 	}
 	return !slices.ContainsFunc([]string{m.args[0], lastElement(m.args[0]), lastElement(m.exe)}, func(known string) bool {
@@ -134,7 +134,7 @@ func (m member) renamed() bool {
 	})
 }
 
-// within returns the path of a file with slashes, from the project's directory if it lies there.
+// within returns a file's path with slashes, relative to the project's directory if it lies there.
 func (m member) within(file, projectDir string) string {
 	if full := absolute(m.dir, file); full != "" {
 		file = full
@@ -146,7 +146,7 @@ func (m member) within(file, projectDir string) string {
 	return strings.ReplaceAll(file, `\`, "/")
 }
 
-// withoutBuilds returns a path within a project without the directories that builds make.
+// withoutGenericDirs returns a path within a project without the directories that builds make.
 func withoutGenericDirs(path string) string {
 	if strings.HasPrefix(path, "/") || strings.Contains(path, ":") {
 		return path
