@@ -18,30 +18,30 @@ import (
 )
 
 const (
-	searchTime  = 500 * time.Millisecond // for the whole look-up of a project
-	maxSearches = 4                      // look-ups at work at once, those that hang included
-	maxLevels   = 40                     // directories looked at, from the working directory upward
-	maxName     = 128                    // bytes of a name that are kept
+	searchTime  = 500 * time.Millisecond // for finding one project
+	maxSearches = 4                      // concurrent searches, hanging ones included
+	maxLevels   = 40                     // directories searched, from the working directory upward
+	maxName     = 128                    // bytes kept of a name
 )
 
-// project returns the project of a process that works in dir, an absolute path; homes are the spellings of this user's
-// home directory, as from homeDirs. The project is the nearest directory from dir upward that holds one of markers, and
-// is called what that file says, else what the directory is called. Where no directory is marked, dir itself is the
-// project, provided that it lies below this user's home; else there is none. A directory whose name namesNothing is
-// passed by for the next one. Home directories and roots of file systems are not looked into: a stray package.json or
-// the git repository of somebody's dot files says nothing about all that lies below.
+// project returns the project of a process that works in dir, an absolute path. homes are the spellings of this user's
+// home directory, as from homeDirs. The project is the nearest directory from dir upward that holds one of markers. Its
+// name comes from that file, or else from the directory. Without a marked directory, dir itself is the project if it
+// lies below this user's home. Otherwise there is none. A directory with a generic name (isGenericName) gives way to
+// the next one above. Home directories and file system roots are not searched: a stray package.json or a git repository
+// of dot files there says nothing about the directories below.
 //
-// A dead network file system can hold a call for ever, and such a call cannot be cancelled. It is left behind after half a
-// second, at most four times: while that many hang, project returns nothing, at once.
+// A dead network file system can block a call for ever, and nothing can cancel it. project abandons such a call after
+// half a second. While four calls hang, project returns nothing at once.
 func project(ctx context.Context, dir string, homes ...string) Project {
 	return disk.project(ctx, dir, homes)
 }
 
-// disk is the one survey of the real file systems, because its limit counts for the whole program.
+// disk is the only survey of the real file systems, because its limit counts for the whole program.
 var disk = newSurvey(os.Stat, openFile)
 
-// homeDirs returns this user's home directory the way it is named and, if that differs, the way the system names the working
-// directories of processes, with symbolic links followed: some systems keep /home elsewhere.
+// homeDirs returns this user's home directory. If it leads through symbolic links, the resolved path comes second,
+// because systems report working directories in that form. Some systems keep /home elsewhere.
 func homeDirs() []string {
 	home, err := os.UserHomeDir()
 	if err != nil || !filepath.IsAbs(home) {
@@ -54,10 +54,10 @@ func homeDirs() []string {
 	return []string{home}
 }
 
-// A survey looks projects up in a file system, never more than maxLooks at once.
+// A survey finds projects in a file system, with at most maxSearches searches at once.
 type survey struct {
 	stat func(name string) (fs.FileInfo, error) // follows symbolic links
-	open func(name string) (fs.File, error)     // does not wait for the other end of a FIFO
+	open func(name string) (fs.File, error)     // does not wait for a FIFO's other end
 
 	*guard
 }
@@ -66,7 +66,7 @@ func newSurvey(stat func(string) (fs.FileInfo, error), open func(string) (fs.Fil
 	return &survey{stat, open, newGuard(maxSearches)}
 }
 
-// openFile opens a file for reading. O_NONBLOCK is for a FIFO or a leased file that took the name of a regular one just now.
+// openFile opens a file for reading. O_NONBLOCK helps if a FIFO or a leased file has just replaced a regular one.
 func openFile(name string) (fs.File, error) {
 	f, err := os.OpenFile(name, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {
@@ -79,11 +79,12 @@ func (s *survey) project(ctx context.Context, dir string, homes []string) Projec
 	if !filepath.IsAbs(dir) {
 		return Project{}
 	}
-	p, _ := guarded(ctx, s.guard, searchTime, func(ctx context.Context) Project { return s.find(ctx, filepath.Clean(dir), homes) })
+	find := func(ctx context.Context) Project { return s.find(ctx, filepath.Clean(dir), homes) }
+	p, _ := guarded(ctx, s.guard, searchTime, find)
 	return p
 }
 
-// look returns the project of dir, however long that takes.
+// find returns the project of dir, without a time limit.
 func (s *survey) find(ctx context.Context, dir string, homes []string) Project {
 	var p Project
 	dir = s.outside(dir, homes)
@@ -114,7 +115,7 @@ func (s *survey) find(ctx context.Context, dir string, homes []string) Project {
 	case !below(dir, homes):
 		return Project{}
 	default:
-		// The directory of a process may be deleted, or be one inside a container, of which this path says nothing.
+		// The working directory may be deleted, or be inside a container. Then its path means nothing here.
 		if info, err := s.stat(dir); err != nil || !info.IsDir() {
 			return Project{}
 		}
@@ -127,7 +128,7 @@ func (s *survey) find(ctx context.Context, dir string, homes []string) Project {
 	return p
 }
 
-// nearestName returns the nearest directory from dir upward whose name may be that of a project, or nothing.
+// nearestName returns the nearest directory from dir upward without a generic name, or nothing.
 func nearestName(dir string, homes []string) (name, root string) {
 	for d := range upward(dir, homes) {
 		if base := filepath.Base(d); !isGenericName(base) {
@@ -137,7 +138,7 @@ func nearestName(dir string, homes []string) (name, root string) {
 	return "", ""
 }
 
-// builds are the directories that builds, deployments and experiments make.
+// genericDirs are names of directories that builds, deployments and experiments make.
 const genericDirs = "build dist out bin obj target debug release releases tmp temp _build publish x64 x86 coverage " +
 	"bazel-bin bazel-out zig-out node_modules venv virtualenv env __pycache__"
 
@@ -145,15 +146,15 @@ var versionNumber = regexp.MustCompile(`(?i)^(v?\d+(\.\d+)+` +
 	`([-.+_]?(alpha|beta|rc|snapshot|final|release|dev|pre|ga|x|m|a|b)[-.]?\d*)*` +
 	`|v\d+|\d{8,}|net(coreapp|standard)?\d\.\d)$`)
 
-// namesNothing reports whether a directory's name says nothing about the project in it: it is hidden, a version number,
-// or the name that every project gives to what was built.
+// isGenericName reports whether a directory's name says nothing about the project: it is hidden, a version number, or a
+// usual name for build output.
 func isGenericName(base string) bool {
-	return strings.HasPrefix(base, ".") || strings.HasPrefix(base, "cmake-build-") || among(genericDirs, strings.ToLower(base)) ||
-		versionNumber.MatchString(base)
+	return strings.HasPrefix(base, ".") || strings.HasPrefix(base, "cmake-build-") ||
+		among(genericDirs, strings.ToLower(base)) || versionNumber.MatchString(base)
 }
 
-// outsideHidden returns the directory that holds the outermost hidden one in dir's path, or dir when there is none.
-// Tools keep their own files there.
+// outsideHidden returns the parent of the outermost hidden directory in dir's path, or dir if there is none. Tools keep
+// their own files in hidden directories.
 func outsideHidden(dir string, homes []string) string {
 	out := dir
 	for d := range upward(dir, homes) {
@@ -164,7 +165,7 @@ func outsideHidden(dir string, homes []string) string {
 	return out
 }
 
-// upward yields dir and the directories above it that may be looked into, the nearest first.
+// upward yields dir and the directories above it, the nearest first. It ends below a root or a home directory.
 func upward(dir string, homes []string) iter.Seq[string] {
 	return func(yield func(string) bool) {
 		for range maxLevels {
@@ -176,21 +177,21 @@ func upward(dir string, homes []string) iter.Seq[string] {
 	}
 }
 
-// stops reports whether dir is a root or the home directory of any user.
+// isRootOrHome reports whether dir is a root or any user's home directory.
 func isRootOrHome(dir string, homes []string) bool {
 	parent := filepath.Dir(dir)
 	return parent == dir || holdsHomes(parent) || slices.ContainsFunc(homes, func(h string) bool { return samePath(h, dir) })
 }
 
-// holdsHomes reports whether people's home directories lie in dir. They do in C:\Users on Windows, which WSL mounts, and in
-// /var/home where /home is a symbolic link to it.
+// holdsHomes reports whether dir holds people's home directories. Examples are C:\Users on Windows, also as mounted by
+// WSL, and /var/home, the target of /home on some systems.
 func holdsHomes(dir string) bool {
 	dir = filepath.ToSlash(dir[len(filepath.VolumeName(dir)):])
 	mounted, _ := path.Match("/mnt/?/Users", dir)
 	return mounted || dir == "/home" || dir == "/var/home" || samePath(dir, "/Users")
 }
 
-// below reports whether dir lies somewhere below one of homes.
+// below reports whether dir lies below one of homes.
 func below(dir string, homes []string) bool {
 	return slices.ContainsFunc(homes, func(h string) bool {
 		h = strings.TrimSuffix(h, string(filepath.Separator)) + string(filepath.Separator)
@@ -198,7 +199,7 @@ func below(dir string, homes []string) bool {
 	})
 }
 
-// samePath reports whether a and b are the same path to systems of this kind.
+// samePath reports whether a and b are the same path on this system.
 func samePath(a, b string) bool {
 	if runtime.GOOS == "windows" || runtime.GOOS == "darwin" {
 		return strings.EqualFold(a, b)
@@ -206,9 +207,9 @@ func samePath(a, b string) bool {
 	return a == b
 }
 
-// foreign are directories that tools fill with other people's code, or with code that they made of the project's. It has marker
-// files too, but a server that works there belongs to the project around it. A name that people use for their own directories
-// counts only beside one of the files listed with it.
+// dependencyDirs are directories that tools fill with other people's code, or with code made from the project's. They
+// have marker files too, but a server there belongs to the project around it. Some names are also used for people's own
+// directories. These count only beside one of the listed files.
 var dependencyDirs = map[string][]string{
 	"node_modules": nil, "bower_components": nil, ".npm": nil, ".yarn": nil, ".next": nil, ".nuxt": nil, ".output": nil,
 	"site-packages": nil, "dist-packages": nil, ".venv": nil, ".tox": nil, ".nox": nil,
@@ -217,7 +218,7 @@ var dependencyDirs = map[string][]string{
 	"deps":   {"mix.exs"},
 }
 
-// outside returns the directory that holds the outermost foreign one in dir's path, or dir when there is none.
+// outside returns the parent of the outermost dependency directory in dir's path, or dir if there is none.
 func (s *survey) outside(dir string, homes []string) string {
 	out := dir
 	for d := range upward(dir, homes) {
@@ -235,8 +236,8 @@ func (s *survey) outside(dir string, homes []string) string {
 	return out
 }
 
-// marked returns what dir is called as a project, and whether it holds a marker. A marker that cannot be read still
-// marks the directory. The name is empty if the marker says none and that of the directory namesNothing.
+// marked returns dir's name as a project, and whether dir holds a marker. An unreadable marker still counts. The name
+// is empty if the marker has none and the directory's name is generic.
 func (s *survey) marked(dir string) (name string, ok bool) {
 	for _, m := range markers {
 		file := filepath.Join(dir, m.file)
@@ -256,11 +257,11 @@ func (s *survey) marked(dir string) (name string, ok bool) {
 	return "", false
 }
 
-// shortName returns the beginning of name that is kept, or nothing if there is nothing in it to see.
+// shortName returns the start of name, up to maxName bytes. It returns nothing if name has nothing visible.
 func shortName(name string) string {
 	if len(name) > maxName {
 		end := maxName
-		for end > maxName-4 && name[end]&0xC0 == 0x80 { // within a UTF-8 sequence
+		for end > maxName-4 && name[end]&0xC0 == 0x80 { // inside a UTF-8 sequence
 			end--
 		}
 		name = name[:end]
@@ -268,12 +269,12 @@ func shortName(name string) string {
 	if Printable(name, 0) == "" {
 		return ""
 	}
-	return strings.Clone(name) // it may be a piece of a large file
+	return strings.Clone(name) // it may be part of a large file
 }
 
-// checkout returns the branch of the git working tree in dir, if it is on one, and whether that tree is a linked one; git is
-// its .git: the repository, or a file that names it (gitrepository-layout(5)). Submodules have such a file too, but only a linked
-// working tree shares a repository with others.
+// checkout returns the branch of the git working tree in dir, if any, and whether the tree is a linked one. git is its
+// .git: the repository, or a file that names it (gitrepository-layout(5)). Submodules have such a file too, but only
+// linked working trees share a repository.
 func (s *survey) checkout(dir string, git fs.FileInfo) (branch string, linked bool) {
 	repository := filepath.Join(dir, ".git")
 	if !git.IsDir() {
@@ -293,9 +294,9 @@ func (s *survey) regular(name string) bool {
 	return err == nil && info.Mode().IsRegular()
 }
 
-// read returns the content of a regular file, or false if it has more than max bytes or cannot be read.
+// read returns the content of a regular file. It returns false if the file is larger than max bytes or unreadable.
 func (s *survey) read(name string, max int64) ([]byte, bool) {
-	// Only opening it may have effects on what is no regular file, so that is asked before, and again of what was opened.
+	// Opening another kind of file may have side effects. So the kind is checked before and after opening.
 	if !s.regular(name) {
 		return nil, false
 	}

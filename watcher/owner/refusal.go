@@ -14,21 +14,21 @@ import (
 	"github.com/shirou/gopsutil/v3/process"
 )
 
-// forwarding is the reason not to signal a forwarder.
+// forwarding is the refusal for a forwarder.
 const forwarding = "forwards for a container or VM"
 
-// Forwards reports whether the process is a forwarder: one that holds listeners on behalf of a container or VM.
+// Forwards reports whether the process is a forwarder. It holds listeners for a container or VM.
 func (p Process) Forwards() bool { return p.Refusal == forwarding }
 
-// ForPodman reports whether the process is a forwarder of Podman.
+// ForPodman reports whether the process is one of Podman's forwarders.
 func (p Process) ForPodman() bool {
 	return p.Forwards() && slices.ContainsFunc([]string{"rootlessport", "conmon", "pasta", "passt"}, func(name string) bool {
 		return strings.HasPrefix(p.Name, name)
 	})
 }
 
-// refusal returns why p, which is this user's or not, must not be signalled, or nothing if it may be. The order is from the
-// gravest reason down. The error tells that it cannot be known.
+// refusal returns why p must not be signalled, or nothing if it may be. mine says whether p is this user's. The gravest
+// reason comes first. An error means that the answer is unknown.
 func refusal(ctx context.Context, p Process, ps *process.Process, mine bool) (string, error) {
 	above, err := isAncestor(p)
 	if err != nil {
@@ -52,7 +52,7 @@ func refusalOf(ctx context.Context, p Process, ps *process.Process, mine, above 
 	case isPM2(p.Name):
 		return "runs several apps; end one of them by pm2"
 	}
-	// Lima and Colima forward through ssh processes of their own; an ssh that somebody else started is theirs to stop.
+	// Lima and Colima forward through their own ssh processes. The user may stop any other ssh.
 	if p.Name == "ssh" {
 		if args, err := ps.CmdlineSliceWithContext(ctx); err != nil || limaArgs(args) {
 			return forwarding
@@ -64,8 +64,8 @@ func refusalOf(ctx context.Context, p Process, ps *process.Process, mine, above 
 	return ""
 }
 
-// Self returns the PID by which processes that are looked at see this one: in a container with the /proc of another, that is not the
-// one by which the system knows it here (pid_namespaces(7)). It is 0 where this process cannot be seen.
+// Self returns this process's PID as other processes' PIDs are seen here. It differs from os.Getpid in a container with
+// the /proc of another one (pid_namespaces(7)). It is 0 if this process cannot be seen.
 func Self() int32 {
 	if runtime.GOOS != "linux" {
 		return int32(os.Getpid())
@@ -78,16 +78,15 @@ func Self() int32 {
 // Porttray reports whether the process is a porttray, by its name.
 func (p Process) Porttray() bool { return p.Name == "porttray" }
 
-// ownView reports whether processes are seen by the PIDs that system calls take. Those of another PID namespace are other processes'
-// in this one.
+// ownView reports whether the PIDs seen here are those for system calls. PIDs of another PID namespace would hit other
+// processes.
 func ownView() bool { return int(Self()) == os.Getpid() }
 
-// isAncestor reports whether p is a parent of this process, at any distance. Where parents cannot be read for OutOfFiles, that is the
-// error.
+// isAncestor reports whether p is an ancestor of this process. Its only error is OutOfFiles.
 func isAncestor(p Process) (bool, error) {
 	child, err := readVitals(int32(os.Getpid()))
 	if err == nil && p.Start > child.start {
-		return false, nil // most are younger, and then the parents need not be looked at
+		return false, nil // most processes are younger than this one
 	}
 	for err == nil && child.parent > 0 {
 		var parent vitals
@@ -105,8 +104,8 @@ func isAncestor(p Process) (bool, error) {
 	return false, nil
 }
 
-// forwarders hold listeners on behalf of a container or VM: signalling one breaks its engine and not the server that the
-// person means. A name that ends in an asterisk stands for all names that begin so.
+// forwarders hold listeners for a container or VM. Signalling one breaks its engine instead of the server. A name with
+// an asterisk at the end is a prefix.
 var forwarders = []string{
 	"docker-proxy", "rootlesskit*", "rootlessport*", "com.docker.*", "vpnkit*", "docker desktop*", "dockerd",
 	"slirp4netns", "pasta*", "passt*", "gvproxy*", "conmon*", "podman",
@@ -124,7 +123,7 @@ func forwards(name string) bool {
 	})
 }
 
-// limaArgs reports whether an ssh command line works on files in the directories of Lima or Colima.
+// limaArgs reports whether an ssh command line uses files in the directories of Lima or Colima.
 func limaArgs(args []string) bool {
 	return slices.ContainsFunc(args, func(arg string) bool {
 		elements := strings.FieldsFunc(arg, func(r rune) bool { return r == '/' || r == '"' || r == '=' || r == '\'' })
@@ -132,7 +131,7 @@ func limaArgs(args []string) bool {
 	})
 }
 
-// runsAs returns who the process runs as, and whether that is the user of this program. The error tells that it cannot be read.
+// runsAs returns the process's user, and whether that is this program's user. An error means that it is unreadable.
 func runsAs(ctx context.Context, ps *process.Process) (who string, mine bool, err error) {
 	if runtime.GOOS == "windows" {
 		me, err := user.Current()
@@ -150,8 +149,8 @@ func runsAs(ctx context.Context, ps *process.Process) (who string, mine bool, er
 	return strconv.Itoa(uid), uid == os.Geteuid(), nil
 }
 
-// UserName returns the name of the user that Process.User stands for, or what stands for it where there is no name. On a machine
-// that asks a directory service for its users that can take seconds.
+// UserName returns the user's name for Process.User, or who itself if there is none. With a directory service for users
+// it can take seconds.
 func UserName(who string) string {
 	if runtime.GOOS == "windows" || who == "" {
 		return who

@@ -6,11 +6,11 @@ import (
 	"unicode"
 )
 
-// restartCommand returns the line for a shell by which a process is started again as it was: in its directory, with its arguments.
-// It is empty where those are not known, or not all of them, or where the process has written a title over them, and where they
-// hold control characters, which a terminal could take for commands when the line is pasted, or such as turn the direction of writing, by
-// which the line would look like another one. It may hold secrets: it is for the
-// person alone, and is neither shown nor written down.
+// restartCommand returns the shell line that starts a process again in its directory with its arguments. It is empty if
+// these are unknown or incomplete, or if the process has written a title over them. It is also empty if they have
+// control characters, because a terminal could run a pasted one as a command. The same holds for characters that change
+// the direction of writing, because they could disguise the line. The line may hold secrets. It is for the person only
+// and is neither shown nor logged.
 func restartCommand(m member, dir string) string {
 	if len(m.args) == 0 || len(m.args) == maxArgs || isTitle(m.args, m.exe) || dir == "" {
 		return ""
@@ -28,7 +28,7 @@ func restartCommand(m member, dir string) string {
 	return commandLine(runtime.GOOS, dir, m.args)
 }
 
-// commandLine returns the line by which a system's shell runs a command in a directory.
+// commandLine returns the line for a system's shell that runs a command in a directory.
 func commandLine(goos, dir string, args []string) string {
 	quote, enter := quoting(goos), "cd "
 	if goos == "windows" {
@@ -41,7 +41,7 @@ func commandLine(goos, dir string, args []string) string {
 	return enter + quote(dir) + " && " + strings.Join(words, " ")
 }
 
-// Quote quotes a word for this system's shell, if that is necessary.
+// Quote quotes a word for this system's shell, if necessary.
 func Quote(word string) string { return quoting(runtime.GOOS)(word) }
 
 func quoting(goos string) func(word string) string {
@@ -51,7 +51,7 @@ func quoting(goos string) func(word string) string {
 	return quoteForShell
 }
 
-// quoteForShell quotes a word for sh(1), if that is necessary.
+// quoteForShell quotes a word for sh(1), if necessary.
 func quoteForShell(word string) string {
 	const plain = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789%+,-./:=@_"
 	if word != "" && strings.Trim(word, plain) == "" && !strings.Contains(word, "=") {
@@ -60,7 +60,7 @@ func quoteForShell(word string) string {
 	return "'" + strings.ReplaceAll(word, "'", `'\''`) + "'"
 }
 
-// quoteForWindows quotes a word for cmd and for programs that read their command line as Microsoft's C runtime does.
+// quoteForWindows quotes a word for cmd and for programs that split their command line like Microsoft's C runtime.
 func quoteForWindows(word string) string {
 	if word != "" && !strings.ContainsAny(word, " \t\"&|<>^%()!;,") {
 		return word
@@ -73,7 +73,7 @@ func quoteForWindows(word string) string {
 		case '\\':
 			slashes++
 		case '"':
-			b.WriteString(strings.Repeat(`\`, slashes+1)) // those before a quote count twice
+			b.WriteString(strings.Repeat(`\`, slashes+1)) // backslashes before a quote count double
 			slashes = 0
 		default:
 			slashes = 0

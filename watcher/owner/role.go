@@ -2,18 +2,18 @@ package owner
 
 import "strings"
 
-// DebuggerRole is the role of a port at which something waits for a debugger.
+// DebuggerRole is the role of a port for a debugger.
 const DebuggerRole = "debugger"
 
-// A portRole says what the ports of a server are for that are not the one its user means.
+// A portRole is the role of further ports of some tools.
 type portRole struct {
 	role string
-	// who has such ports: tools by their names, separated by commas.
+	// tools are the tools with such ports, separated by commas.
 	tools string
 	ports string // as in the table of servers
 }
 
-// portRoles are the ports of a fixed meaning. A port that the command line names as the server's own has none.
+// portRoles are ports with a fixed role. A port that the command line names as the server's own has no role.
 var portRoles = []portRole{
 	{"admin", "Caddy", "2019"},
 	{"admin", "Envoy", "9901"},
@@ -69,9 +69,9 @@ var portRoles = []portRole{
 	{"sampling", "Jaeger", "5778"},
 }
 
-// RoleAt tells what a port of a process is for, if it is not the one that people mean when they name the server: "admin",
-// "debugger", "SMTP", "metrics", "HMR", "shutdown". It is empty for all others. It comes from tables, so it is fit to show. For a
-// container the facts are those about it, and the port is its own where that is known.
+// RoleAt returns the role of a process's further port: "admin", "debugger", "SMTP", "metrics", "HMR", "shutdown". It is
+// empty for the port that people mean. The text comes from tables, so it is fit to show. For a container, f holds the
+// facts about the container, and port is the container's own port if known.
 func RoleAt(p Process, f Facts, port uint16) string {
 	if s := ServingAt(p, f, port); s.Risk == Debugger && s.Speaks != "" {
 		return DebuggerRole
@@ -88,11 +88,11 @@ func RoleAt(p Process, f Facts, port uint16) string {
 	return ""
 }
 
-// hmrPorts are where pages are told to reload, whichever tool does it, with the programs that it works in: the port of Vite, and
-// that of LiveReload.
+// hmrPorts maps ports for reloading pages to their programs: the ports of Vite and of LiveReload. Several tools share
+// them.
 var hmrPorts = map[uint16]string{24678: jsRuntimes, 35729: jsRuntimes + " java ruby python python3"}
 
-// NamedAt returns what the command line says of a port, if it names that.
+// NamedAt returns the command line's entry for a port, if there is one.
 func (f Facts) NamedAt(port uint16) (NamedPort, bool) {
 	for _, n := range f.Named {
 		if n.Port == port && port != 0 {
@@ -102,7 +102,7 @@ func (f Facts) NamedAt(port uint16) (NamedPort, bool) {
 	return NamedPort{}, false
 }
 
-// Own returns the tool that the process itself is: what works for a tool is none.
+// Own returns the tool of the process itself. It is none for a process that only works for a tool.
 func (f Facts) Own() Tool {
 	if f.Inherited {
 		return f.Self
@@ -110,10 +110,10 @@ func (f Facts) Own() Tool {
 	return f.Tool
 }
 
-// ManyProcesses reports whether a tool is one that consists of several processes beside each other, which listen.
+// ManyProcesses reports whether a tool consists of several listening processes side by side.
 func ManyProcesses(tool string) bool { return tool == "MCP Inspector" }
 
-// rolesByTool is the table of roles by tool and port.
+// rolesByTool holds the roles by tool and port.
 var rolesByTool = readRoles()
 
 func readRoles() map[string]map[uint16]string {

@@ -1,6 +1,6 @@
 package owner
 
-// The risks: what a server is that other machines had better not reach.
+// The risks: kinds of server that other machines should not reach.
 const (
 	Database        = "database"
 	Cache           = "cache"
@@ -10,20 +10,20 @@ const (
 	ContainerEngine = "container engine"
 )
 
-// A serverKind is one line of what is known about servers beyond their names.
+// A serverKind is a line of the table of servers.
 type serverKind struct {
-	name string // as in the table of tools, or that of a protocol
-	risk string // empty if nothing is wrong with it in a network
-	// programs are the processes that it is known by, separated by spaces, unless it is in the table of tools.
+	name string // as in the table of tools, or a protocol
+	risk string // empty if it may be reached from the network
+	// programs are its process names, separated by spaces, unless it is in the table of tools.
 	programs string
-	// known are the ports at which it is expected where the process is hidden, or passes connections on.
+	// known are its usual ports. They decide if the process is hidden or passes connections on.
 	known string
-	// other are the ports at which a browser is of no use. An asterisk stands for all ports but those with an exclamation mark:
-	// "* !8222".
+	// other are the ports that are useless in a browser. An asterisk means all ports except those with an exclamation
+	// mark: "* !8222".
 	other string
 }
 
-// serverKinds is what is known about servers. A tool that is not here is taken for a web server, without a risk.
+// serverKinds is the table of servers. A tool that is not listed counts as a web server without a risk.
 var serverKinds = []serverKind{
 	// Databases
 	{"PostgreSQL", Database, "", "5432", "*"},
@@ -138,8 +138,8 @@ var serverKinds = []serverKind{
 
 const jsRuntimes = "node nodejs bun deno workerd"
 
-// A debugPort is where a runtime waits for a debugger unless its command line says otherwise. Some take one of the next ports if
-// the first is taken.
+// A debugPort is a runtime's default port for a debugger. Some runtimes take one of the next ports if the first is
+// taken.
 type debugPort struct {
 	name        string // of the server kind
 	programs    string // the runtimes
@@ -152,10 +152,10 @@ var debugPorts = []debugPort{
 	{"Chrome DevTools", "chrome chromium msedge brave", 9222, 9222},
 }
 
-// A debugOption is an option that says where a process waits for a debugger.
+// A debugOption is a command-line option with the port for a debugger.
 type debugOption struct {
 	name    string // of the server kind
-	program string // that takes the option, with the port as the next argument, too; empty for a runtime
+	program string // its program; then the port may be the next argument; empty for runtimes
 	options string // separated by spaces
 	usual   string // port without a value
 }
@@ -170,6 +170,6 @@ var debugOptions = []debugOption{
 	{"Chrome DevTools", "", "--remote-debugging-port", ""},
 }
 
-// passers are the tools and programs that pass connections on to something else. Linux cuts the names of programs off.
+// relays are tools and programs that pass connections on. Linux cuts off the names of programs.
 var relays = map[string]bool{"ssh tunnel": true, "kubectl port-forward": true, "socat": true, "systemd-socket-": true,
 	"systemd-socket-proxyd": true, "cloud-sql-proxy": true, "cloud_sql_proxy": true}

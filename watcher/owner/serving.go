@@ -9,22 +9,22 @@ import (
 	"strings"
 )
 
-// A Serving is what a server is known to be at a port. The zero value stands for all others: most likely they are web servers.
+// A Serving says what a server is at a port. The zero value stands for all others, most likely web servers.
 type Serving struct {
-	// Speaks is the name of what it speaks, where that is nothing for a browser: "PostgreSQL", "SSH". Else it is empty.
+	// Speaks is the protocol's name if a browser is of no use: "PostgreSQL", "SSH". Otherwise it is empty.
 	Speaks string
-	// Risk is what it is that other machines had better not reach, or empty. It does not say whether they can.
+	// Risk is the kind of server that other machines should not reach, or empty. It does not say whether they can.
 	Risk string
 }
 
-// ServingAt tells what a process serves at a port. What is known about the process counts first: Vite at PostgreSQL's port is
-// Vite. The port decides where the process is hidden or passes connections on, as a container's forwarder does. For a container
-// the facts are those about it, and the port is its own where that is known.
+// ServingAt returns the service of a process at a port. Facts about the process count first: Vite at PostgreSQL's port
+// is Vite. The port decides if the process is hidden or passes connections on, like a container's forwarder. For a
+// container, f holds the facts about the container, and port is the container's own port if known.
 func ServingAt(p Process, f Facts, port uint16) Serving {
 	if name := debuggerAt(p, f, port); name != "" {
 		return kindsByName[name].at(port)
 	}
-	self := f.Own() // a program that Delve runs is no debugger
+	self := f.Own() // a program under Delve is no debugger
 	if s, ok := kindsByName[self.Name]; ok || self.Kind == Server && !relays[self.Name] {
 		return s.at(port)
 	}
@@ -39,7 +39,7 @@ func ServingAt(p Process, f Facts, port uint16) Serving {
 	return Serving{}
 }
 
-// debuggerAt returns the kind of debugger that a runtime waits for at a port, or nothing.
+// debuggerAt returns the kind of debugger for which a runtime waits at a port, or nothing.
 func debuggerAt(p Process, f Facts, port uint16) string {
 	if f.Debugger.Port == port && port != 0 {
 		return f.Debugger.Name
@@ -52,16 +52,17 @@ func debuggerAt(p Process, f Facts, port uint16) string {
 	return ""
 }
 
-// waits returns where a process with these arguments waits for a debugger. A port of the system's choice is not known.
+// findDebugger returns the debugger's port in these arguments. A port that the system chooses is unknown.
 func findDebugger(args []string) DebuggerPort {
 	args = titleWords(args)
 	for i, arg := range args {
-		if settings, ok := strings.CutPrefix(arg, "-Xrunjdwp:"); ok { // as old versions of Java call it
+		if settings, ok := strings.CutPrefix(arg, "-Xrunjdwp:"); ok { // in old versions of Java
 			arg = "-agentlib:jdwp=" + settings
 		}
 		option, value, valued := strings.Cut(arg, "=")
 		for _, d := range debugOptions {
-			if !among(d.options, option) || d.program != "" && !slices.ContainsFunc(args[:i], func(a string) bool { return lastElement(a) == d.program }) {
+			isProgram := func(a string) bool { return lastElement(a) == d.program }
+			if !among(d.options, option) || d.program != "" && !slices.ContainsFunc(args[:i], isProgram) {
 				continue
 			}
 			if d.program != "" && !valued && i+1 < len(args) {
@@ -79,7 +80,7 @@ func findDebugger(args []string) DebuggerPort {
 	return DebuggerPort{}
 }
 
-// titleWords returns the arguments of a command line. One that is a title holds them all.
+// titleWords returns the arguments of a command line. It splits a single argument, because that may be a title.
 func titleWords(args []string) []string {
 	if len(args) == 1 {
 		return strings.Fields(args[0])
@@ -87,7 +88,7 @@ func titleWords(args []string) []string {
 	return args
 }
 
-// jdwpAddress returns the address among the settings of the Java Debug Wire Protocol: "server=y,suspend=n,address=*:5005".
+// jdwpAddress returns the address in settings of the Java Debug Wire Protocol: "server=y,suspend=n,address=*:5005".
 func jdwpAddress(settings string) string {
 	for setting := range strings.SplitSeq(settings, ",") {
 		if address, ok := strings.CutPrefix(setting, "address="); ok {
@@ -106,7 +107,7 @@ func debuggerPort(name, address string) DebuggerPort {
 	return DebuggerPort{name, uint16(port)}
 }
 
-// passesOn reports whether a process says nothing about what it serves: it is hidden, or holds the port for others.
+// portDecides reports whether only the port can tell the service: the process is hidden or holds the port for others.
 func portDecides(p Process) bool {
 	if p.Name == "" && p.Exe == "" || p.Forwards() || managers[p.Name] {
 		return true
@@ -114,13 +115,13 @@ func portDecides(p Process) bool {
 	return relays[p.Name]
 }
 
-// runs reports whether the process runs one of the programs, whose names are separated by spaces.
+// runs reports whether the process runs one of the space-separated programs.
 func (p Process) runs(programs string) bool {
 	names := p.names()
 	return among(programs, names[0]) || among(programs, names[1])
 }
 
-// names returns the names that the process may be known by: its own, and that of its program.
+// names returns the process's own name and its program's name.
 func (p Process) names() [2]string {
 	var names [2]string
 	for i, name := range [2]string{p.Name, filepath.Base(p.Exe)} {
@@ -129,14 +130,14 @@ func (p Process) names() [2]string {
 	return names
 }
 
-// A preparedKind is a line of the table that is ready to be asked about a port.
+// A preparedKind is a line of the table of servers with parsed ports.
 type preparedKind struct {
 	serverKind
-	all           bool // other ports than those below
+	all           bool // all ports except those in except
 	other, except map[uint16]bool
 }
 
-// at returns what the server serves at a port.
+// at returns the Serving at a port.
 func (k preparedKind) at(port uint16) Serving {
 	s := Serving{Risk: k.risk}
 	if k.other[port] || k.all && !k.except[port] {
@@ -145,10 +146,10 @@ func (k preparedKind) at(port uint16) Serving {
 	return s
 }
 
-// The table of kinds, by their names, programs and known ports.
+// The table of servers by name, program and known port.
 var kindsByName, kindsByProgram, kindsByPort = readKinds()
 
-// readKinds reads the table of kinds.
+// readKinds parses the table of servers.
 func readKinds() (names, programs map[string]preparedKind, ports map[uint16]preparedKind) {
 	names, programs, ports = map[string]preparedKind{}, map[string]preparedKind{}, map[uint16]preparedKind{}
 	for _, s := range serverKinds {
@@ -179,7 +180,7 @@ func readKinds() (names, programs map[string]preparedKind, ports map[uint16]prep
 	return names, programs, ports
 }
 
-// addPorts adds a port or a range of ports. What is neither adds none; the tests find it.
+// addPorts adds a port or a range of ports. It ignores invalid text; the tests find that.
 func addPorts(set map[uint16]bool, text string) {
 	from, to, isRange := strings.Cut(text, "-")
 	if !isRange {

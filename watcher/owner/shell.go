@@ -2,19 +2,19 @@ package owner
 
 import "strings"
 
-// shells are the command interpreters that people type into, and that run scripts.
+// shells are command interpreters. People type into them, and they run scripts.
 var shells = map[string]bool{
 	"sh": true, "bash": true, "zsh": true, "dash": true, "ash": true, "ksh": true, "mksh": true, "rbash": true, "fish": true,
 	"csh": true, "tcsh": true, "nu": true, "elvish": true, "pwsh": true, "powershell": true, "cmd": true,
 }
 
-// shellWork is what a shell was told to do: neither a line nor a script means that it asks a person or reads its input.
+// shellWork is a shell's task. Without a line and a script the shell is interactive or reads its input.
 type shellWork struct {
 	line   string // after -c
 	script []string
 }
 
-// readShell reads the arguments of a shell of this name.
+// readShell reads the arguments of the named shell.
 func readShell(name string, args []string) shellWork {
 	switch name {
 	case "cmd":
@@ -47,20 +47,20 @@ func readShell(name string, args []string) shellWork {
 	return shellWork{}
 }
 
-// readCmd reads the arguments of the Windows command interpreter, which takes the rest of its line as it is.
+// readCmd reads the arguments of the Windows command interpreter. It takes the rest of its line unchanged.
 func readCmd(args []string) shellWork {
 	for i, a := range args {
 		switch strings.ToLower(a) {
 		case "/c":
 			return shellWork{line: strings.ReplaceAll(strings.Join(args[i+1:], " "), `\`, "/")}
 		case "/k":
-			return shellWork{} // asks a person afterwards
+			return shellWork{} // interactive afterwards
 		}
 	}
 	return shellWork{}
 }
 
-// readPowerShell reads the arguments of PowerShell as far as to tell whether it asks a person.
+// readPowerShell reads PowerShell's arguments only to find out whether it is interactive.
 func readPowerShell(args []string) shellWork {
 	var w shellWork
 	for i := 0; i < len(args); i++ {
@@ -70,14 +70,14 @@ func readPowerShell(args []string) shellWork {
 		case among("-executionpolicy -ep -windowstyle -version -configurationname -workingdirectory -wd", a):
 			i++
 		case among("-command -c -file -f -encodedcommand -e -enc", a), a != "" && a[0] != '-':
-			w.script = []string{"./powershell"} // in its own language, which is not read
+			w.script = []string{"./powershell"} // PowerShell's own language is not parsed
 		}
 	}
 	return w
 }
 
-// simpleWords splits a line for a shell into words. It reports false if the line is more than a simple command, or if it takes
-// a shell to tell.
+// simpleWords splits a shell line into words. It reports false if only a shell can split it, or if it is not a simple
+// command.
 func simpleWords(line string) (words []string, ok bool) {
 	for line = strings.TrimSpace(line); line != ""; line = strings.TrimLeft(line, " \t") {
 		end := strings.IndexAny(line, " \t")

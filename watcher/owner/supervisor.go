@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// supervisors are the programs that start another one again, by name: mostly when its files change.
+// supervisors are the names of programs that restart another one, mostly after file changes.
 var supervisors = map[string]bool{
 	"nodemon": true, "node-dev": true, "ts-node-dev": true, "tsc-watch": true, "pm2": true, "forever": true,
 	"air": true, "reflex": true, "gow": true, "wgo": true, "compiledaemon": true, "fresh": true, "realize": true, "modd": true,
@@ -14,11 +14,10 @@ var supervisors = map[string]bool{
 	"supervisord": true, "runit": true, "dotnet-watch": true,
 }
 
-// watching are the words by which programs that do other things too are told to start another one again: what must come first, apart
-// from options.
+// watching maps programs to their word for restarting another program. Only options may come before it.
 var watching = map[string]string{"node": "--watch", "bun": "--watch", "tsx": "watch", "cargo": "watch", "dotnet": "watch"}
 
-// supervises returns the name of the supervisor that the process is, or nothing.
+// supervises returns the supervisor's name if the process is one, or nothing.
 func (m member) supervises() string {
 	for _, c := range m.commands {
 		if supervisors[c.name] {
@@ -26,7 +25,8 @@ func (m member) supervises() string {
 		}
 		word := watching[c.name]
 		at := slices.Index(c.args, word)
-		if word != "" && at >= 0 && !slices.ContainsFunc(c.args[:at], func(a string) bool { return !strings.HasPrefix(a, "-") }) {
+		notOption := func(a string) bool { return !strings.HasPrefix(a, "-") }
+		if word != "" && at >= 0 && !slices.ContainsFunc(c.args[:at], notOption) {
 			return c.name + " watch"
 		}
 	}

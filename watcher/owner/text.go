@@ -10,14 +10,13 @@ import (
 	"unicode/utf8"
 )
 
-// maxMarks is how many combining marks a character may have: as many as any language needs.
+// maxMarks is the maximum number of combining marks on a character. No language needs more.
 const maxMarks = 3
 
-// Printable makes text that came from a process fit to show on one line. Runs of space, line breaks and controls become one
-// space; format characters (invisible ones and those that turn the direction of writing) are dropped, and so is whatever else shows
-// nothing, and all but the first few of the marks on a character, which would otherwise cover the lines around or the text before;
-// what is no character at all becomes U+FFFD; and what is longer than max characters ends in an ellipsis. A max of 0 or less
-// means no limit.
+// Printable makes untrusted text fit to show on one line. Runs of space, line breaks and controls become one space. It
+// drops invisible characters, among them all that change the direction of writing. It keeps only the first few marks on
+// a character, because more would cover other text. Invalid characters become U+FFFD. Text longer than max characters
+// ends in an ellipsis. A max of 0 or less means no limit.
 func Printable(s string, max int) string {
 	if isPlain(s, max) {
 		return s
@@ -27,7 +26,7 @@ func Printable(s string, max int) string {
 	for _, r := range s {
 		switch {
 		case isSpace(r):
-			space, marks = n > 0, maxMarks // nothing to put a mark on
+			space, marks = n > 0, maxMarks // a space takes no marks
 			continue
 		case isInvisible(r):
 			continue
@@ -55,7 +54,7 @@ func Printable(s string, max int) string {
 	return shorten(b.String(), max)
 }
 
-// isPlain reports whether Printable has nothing to do, of text that most names are: visible ASCII.
+// isPlain reports whether s is visible ASCII within max, like most names. Then Printable has nothing to do.
 func isPlain(s string, max int) bool {
 	if max > 0 && len(s) > max {
 		return false
@@ -68,19 +67,20 @@ func isPlain(s string, max int) bool {
 	return true
 }
 
-// isSpace reports whether a character stands for nothing but space, if for anything.
+// isSpace reports whether a character shows as space or not at all.
 func isSpace(r rune) bool {
 	const emptyBraille = 0x2800 // a pattern without a dot
 	return unicode.IsSpace(r) || unicode.IsControl(r) || r == emptyBraille
 }
 
-// isInvisible reports whether a character shows nothing by itself, see https://www.unicode.org/reports/tr44/#Default_Ignorable_Code_Point.
+// isInvisible reports whether a character shows nothing by itself. See
+// https://www.unicode.org/reports/tr44/#Default_Ignorable_Code_Point.
 func isInvisible(r rune) bool {
 	return unicode.In(r, unicode.Cf, unicode.Other_Default_Ignorable_Code_Point, unicode.Variation_Selector)
 }
 
-// Numbered names a process by its name, which must be fit to show, and its PID: "node (PID 4242)". A name that looks as if it had one
-// already is set off: “node (PID 1)” (PID 4242).
+// Numbered returns a process's name and PID: "node (PID 4242)". The name must be fit to show. A name with parentheses
+// is quoted: “node (PID 1)” (PID 4242).
 func Numbered(name string, pid int32) string {
 	if strings.ContainsAny(name, "()") {
 		name = "“" + strings.NewReplacer("“", "'", "”", "'").Replace(name) + "”"
@@ -88,7 +88,7 @@ func Numbered(name string, pid int32) string {
 	return fmt.Sprintf("%s (PID %d)", name, pid)
 }
 
-// NumberedAll names processes, as many as fit on a line: "node (PID 1), node (PID 2) and 7 more".
+// NumberedAll names the first few processes: "node (PID 1), node (PID 2) and 7 more".
 func NumberedAll(list []Process) string {
 	const few = 4
 	var names []string
@@ -102,7 +102,7 @@ func NumberedAll(list []Process) string {
 	return text
 }
 
-// shorten cuts s to max characters, the last of which is then an ellipsis.
+// shorten cuts s to max characters, including an ellipsis.
 func shorten(s string, max int) string {
 	if max <= 0 || utf8.RuneCountInString(s) <= max {
 		return s
@@ -111,7 +111,7 @@ func shorten(s string, max int) string {
 	return strings.TrimRightFunc(string(runes[:max-1]), unicode.IsSpace) + "…"
 }
 
-// ShortDir returns dir as people write it, with ~ for this user's home directory.
+// ShortDir returns dir with ~ for this user's home directory.
 func ShortDir(dir string) string {
 	home, err := os.UserHomeDir()
 	if home = filepath.Clean(home); err != nil || home == string(filepath.Separator) {

@@ -6,18 +6,18 @@ import (
 	"strings"
 )
 
-// A hint says that a command of some name is a tool.
+// A hint maps a command's name and arguments to a tool.
 type hint struct {
 	Tool
 	lang  string
-	words []string // which the arguments must hold
+	words []string // required in the arguments
 }
 
-// toolNames holds the hints in the table of tools by the name of the command, imageNames the tools by the name of an image, and
-// appDirs the programs by directories of their own, all in lower case.
+// toolNames holds the hints by command name, imageNames the tools by image name, and appDirs the desktop programs by
+// their directories. All keys are in lower case.
 var toolNames, imageNames, appDirs = readTools()
 
-// readTools reads the table of tools.
+// readTools parses the table of tools.
 func readTools() (names map[string][]hint, images, dirs map[string]Tool) {
 	names, images, dirs = map[string][]hint{}, map[string]Tool{}, map[string]Tool{}
 	for _, e := range slices.Concat(daemons, tools) {
@@ -28,7 +28,7 @@ func readTools() (names map[string][]hint, images, dirs map[string]Tool) {
 				dirs[strings.ReplaceAll(dir, "~", " ")] = t
 			} else if how != "" {
 				name, words, _ := strings.Cut(how, " ")
-				name = strings.ReplaceAll(name, "~", " ") // of a program with a space in its name
+				name = strings.ReplaceAll(name, "~", " ") // a program with a space in its name
 				names[name] = append(names[name], hint{t, e.lang, strings.Fields(words)})
 			}
 		}
@@ -39,9 +39,9 @@ func readTools() (names map[string][]hint, images, dirs map[string]Tool) {
 	return names, images, dirs
 }
 
-// toolOf tells the tool of a process by its lineage: the nearest one that serves, else that runs what the person wrote, else
-// that helps. The lineage ends at a desktop program: what that started is a part of it, unless it runs a file of the project in
-// the given directory. Then it is the person's own program, started from an editor.
+// toolOf returns the tool of a process by its lineage: the nearest Server, else the nearest Runner, else the nearest
+// Helper. The lineage ends at a desktop program. Its child processes are part of it, unless one runs a file of the
+// project in projectDir. Such a process is the person's own program, started from an editor.
 func toolOf(line []member, projectDir string) Tool {
 	var best Tool
 	for i, m := range line {
@@ -60,7 +60,7 @@ func toolOf(line []member, projectDir string) Tool {
 	return best
 }
 
-// stronger returns the tool that says more about a listener, the first of two that say as much.
+// stronger returns the tool that says more about a listener, or a if both say as much.
 func stronger(a, b Tool) Tool {
 	if a.Kind == 0 || b.Kind != 0 && b.Kind < a.Kind {
 		return b
@@ -68,7 +68,7 @@ func stronger(a, b Tool) Tool {
 	return a
 }
 
-// ownFile reports whether a file belongs to what a person wrote in a project, rather than to packages installed below it.
+// ownFile reports whether a file is the person's code in a project, rather than part of an installed package.
 func ownFile(file, projectDir string) bool {
 	if !isInside(file, projectDir) {
 		return false
@@ -79,7 +79,7 @@ func ownFile(file, projectDir string) bool {
 	})
 }
 
-// lies reports whether a file lies in a directory. Neither may be known.
+// isInside reports whether a file lies in dir. It is false if either is unknown.
 func isInside(file, dir string) bool {
 	if file == "" || dir == "" {
 		return false
@@ -91,7 +91,7 @@ func isInside(file, dir string) bool {
 // isTool reports whether a program of this name may be a tool.
 func isTool(name string) bool { return len(toolNames[name]) > 0 || languageServer(name).Kind != 0 }
 
-// tool returns the tool that the process itself is. What runs innermost says most.
+// tool returns the process's own tool. Of equally strong commands the innermost counts.
 func (m member) tool() Tool {
 	best := calledDaemon(m.name)
 	for _, c := range slices.Backward(m.commands) {
@@ -110,7 +110,7 @@ func (m member) tool() Tool {
 	return Tool{}
 }
 
-// tool returns the tool that the command is. Of several hints that fit the one with the most words says most.
+// tool returns the command's tool. Among matching hints the one with the most words counts.
 func (c command) tool() Tool {
 	name := c.name
 	if app, _, ok := strings.Cut(name, " helper"); ok {
@@ -128,8 +128,8 @@ func (c command) tool() Tool {
 	return best.Tool
 }
 
-// fits reports whether the command is what the hint is about. A word that begins with a dash is an option; any other one must
-// come first among the arguments, apart from options and their values. After an asterisk words may stand anywhere.
+// fits reports whether the command matches the hint. Other words than options must come first among the arguments,
+// after options and their values. Words after an asterisk may be anywhere.
 func (h hint) fits(c command) bool {
 	if c.lang != h.lang && c.lang != anyLang {
 		return false
@@ -149,7 +149,7 @@ func (h hint) fits(c command) bool {
 	return true
 }
 
-// isWord reports whether an argument is a word of a hint. Options of one letter may be several in one argument, with a value.
+// isWord reports whether arg matches a hint's word. One argument may combine several one-letter options and a value.
 func isWord(arg, word string) bool {
 	if len(word) != 2 || word[0] != '-' {
 		return arg == word
@@ -169,8 +169,8 @@ func optionsOnly(args []string) bool {
 	return true
 }
 
-// ImageTool tells the tool in a container by the reference of its image: "docker.io/library/postgres:16-alpine". It is known by
-// the last element of the repository, or by the last two. The zero value means that none is known.
+// ImageTool returns the tool in a container by its image reference: "docker.io/library/postgres:16-alpine". It compares
+// the last element of the repository, or the last two. The zero value means that none is known.
 func ImageTool(image string) Tool {
 	image, _, _ = strings.Cut(image, "@")
 	path := strings.Split(image, "/")
@@ -182,7 +182,7 @@ func ImageTool(image string) Tool {
 	return imageNames[path[last-1]+"/"+path[last]]
 }
 
-// ToolNames returns the names of all tools that are known.
+// ToolNames returns the names of all known tools.
 func ToolNames() map[string]bool {
 	names := make(map[string]bool, len(tools))
 	for _, e := range slices.Concat(daemons, tools) {

@@ -1,18 +1,18 @@
 package owner
 
-// An entry of the table of tools says how one of them is recognised.
+// An entry of the table of tools describes how to recognise one tool.
 type entry struct {
 	name string
 	kind Kind
-	lang string // of the interpreter that runs it; native for a program that runs by itself
-	// how lists command lines, in lower case as far as the name of the program goes, separated by commas: a name alone, or one with
-	// words that its arguments must hold (see hint.fits). A tilde stands for a space in a name. "./" comes before a file of the
-	// person's own, a slash after a directory that the program lies in.
+	lang string // of its interpreter; native for a program that needs none
+	// how lists command lines, separated by commas: a program's name in lower case, perhaps with required arguments
+	// (see hint.fits). A tilde stands for a space in a name. "./" marks a person's own file. A slash at the end marks a
+	// directory of the program.
 	how    string
-	images string // container images by the last element of their repository, or the last two
+	images string // container images by the last one or two elements of their repository
 }
 
-// tools is all that is known about tools. A new one is a line here and a command line in tools_test.go.
+// tools lists all known tools. For a new one, add a line here and a command line in tools_test.go.
 var tools = []entry{
 	// Web front ends
 	{"Vite", Server, node, "vite, rolldown-vite", ""},
@@ -52,7 +52,8 @@ var tools = []entry{
 	{"Wrangler", Server, node, "wrangler", ""},
 	{"Netlify", Server, node, "netlify dev, ntl dev, netlify-cli dev", ""},
 	{"Vercel", Server, node, "vercel dev, vc dev", ""},
-	{"Firebase", Server, node, "firebase emulators:start, firebase emulators:exec, firebase serve, firebase-tools emulators:start", ""},
+	{"Firebase", Server, node, "firebase emulators:start, firebase emulators:exec, firebase serve, " +
+		"firebase-tools emulators:start", ""},
 	{"Kibana", Server, node, "", "kibana"},
 	{"NestJS", Runner, node, "nest start, @nestjs/cli start", ""},
 	{"Nx", Runner, node, "nx", ""},
@@ -63,8 +64,8 @@ var tools = []entry{
 	{"workerd", Helper, native, "workerd", ""},
 
 	// Python
-	{"Django", Server, python, "./manage.py runserver, ./manage.py runserver_plus, ./manage.py testserver, django-admin runserver, " +
-		"django runserver", ""},
+	{"Django", Server, python, "./manage.py runserver, ./manage.py runserver_plus, ./manage.py testserver, " +
+		"django-admin runserver, django runserver", ""},
 	{"Flask", Server, python, "flask run", ""},
 	{"FastAPI", Server, python, "fastapi dev, fastapi run", ""},
 	{"Uvicorn", Server, python, "uvicorn", ""},
@@ -75,10 +76,10 @@ var tools = []entry{
 	{"Waitress", Server, python, "waitress-serve, waitress", ""},
 	{"uWSGI", Server, native, "uwsgi", ""},
 	{"Flower", Server, python, "flower, celery flower, celery * flower", "flower"},
-	{"debugpy", Helper, python, "debugpy --for-server", ""}, // its adapter, for which debuggers look
+	{"debugpy", Helper, python, "debugpy --for-server", ""}, // its adapter for debuggers
 	{"Celery", Runner, python, "celery, celeryd", ""},
-	{"Jupyter", Server, python, "jupyter, jupyter-lab, jupyter-notebook, jupyter-server, jupyterlab, notebook, jupyter_server, jupyterhub, " +
-		"jupyterhub-singleuser",
+	{"Jupyter", Server, python, "jupyter, jupyter-lab, jupyter-notebook, jupyter-server, jupyterlab, notebook, " +
+		"jupyter_server, jupyterhub, jupyterhub-singleuser",
 		"base-notebook minimal-notebook scipy-notebook datascience-notebook jupyterhub"},
 	{"Streamlit", Server, python, "streamlit run", ""},
 	{"Gradio", Server, python, "gradio", ""},
@@ -123,15 +124,18 @@ var tools = []entry{
 	{"Micronaut", Server, java, "micronaut-http-server.jar, micronaut-http-server-netty.jar", ""},
 	{"Ktor", Server, java, "ktor-server-core.jar, ktor-server-core-jvm.jar, io.ktor.server.netty.enginemain", ""},
 	{"Tomcat", Server, java, "org.apache.catalina.startup.bootstrap", "tomcat"},
-	{"Jetty", Server, java, "org.eclipse.jetty.start.main, org.codehaus.plexus.classworlds.launcher.launcher * jetty:run", "jetty"},
-	{"WildFly", Server, java, "jboss-modules.jar * org.jboss.as.standalone, org.jboss.modules.main * org.jboss.as.standalone", "wildfly"},
+	{"Jetty", Server, java, "org.eclipse.jetty.start.main, " +
+		"org.codehaus.plexus.classworlds.launcher.launcher * jetty:run", "jetty"},
+	{"WildFly", Server, java, "jboss-modules.jar * org.jboss.as.standalone, " +
+		"org.jboss.modules.main * org.jboss.as.standalone", "wildfly"},
 	{"Play", Server, java, "play.core.server.prodserverstart, play.core.server.nettyserver", ""},
 	{"Jenkins", Server, java, "jenkins.war", "jenkins"},
 	{"Keycloak", Server, java, "org.keycloak.quarkus.runtime.keycloakmain", "keycloak"},
 	{"sbt", Runner, java, "sbt-launch.jar, xsbt.boot.boot", ""},
-	{"Gradle", Runner, java, "org.gradle.launcher.daemon.bootstrap.gradledaemon, org.gradle.wrapper.gradlewrappermain, gradle-wrapper.jar, " +
-		"org.gradle.launcher.gradlemain", "gradle"},
-	{"Maven", Runner, java, "org.codehaus.plexus.classworlds.launcher.launcher, org.apache.maven.wrapper.mavenwrappermain", "maven"},
+	{"Gradle", Runner, java, "org.gradle.launcher.daemon.bootstrap.gradledaemon, " +
+		"org.gradle.wrapper.gradlewrappermain, gradle-wrapper.jar, org.gradle.launcher.gradlemain", "gradle"},
+	{"Maven", Runner, java, "org.codehaus.plexus.classworlds.launcher.launcher, " +
+		"org.apache.maven.wrapper.mavenwrappermain", "maven"},
 	{"ASP.NET", Server, dotnet, "microsoft.aspnetcore.app", "aspnet"},
 	{".NET", Runner, native, "dotnet run, dotnet watch, dotnet-watch", ""},
 
@@ -139,7 +143,8 @@ var tools = []entry{
 	{"Go", Runner, native, "go run", "golang"},
 	{"Air", Runner, native, "air", ""},
 	{"Delve", Runner, native, "dlv", ""},
-	{"Cargo", Runner, native, "cargo run, cargo watch, cargo leptos, cargo shuttle, cargo-watch, cargo-leptos, cargo-shuttle", ""},
+	{"Cargo", Runner, native, "cargo run, cargo watch, cargo leptos, cargo shuttle, cargo-watch, cargo-leptos, " +
+		"cargo-shuttle", ""},
 	{"bacon", Runner, native, "bacon", ""},
 	{"Trunk", Server, native, "trunk serve", ""},
 	{"Hugo", Server, native, "hugo", "hugo"},
@@ -162,7 +167,8 @@ var tools = []entry{
 	{"ssh tunnel", Server, native, "ssh * -L, ssh * -D, ssh * -R", ""},
 
 	// Data
-	{"PostgreSQL", Server, native, "postgres, postmaster", "postgres postgresql postgis pgvector timescaledb timescaledb-ha"},
+	{"PostgreSQL", Server, native, "postgres, postmaster",
+		"postgres postgresql postgis pgvector timescaledb timescaledb-ha"},
 	{"MySQL", Server, native, "mysqld", "mysql mysql-server"},
 	{"MariaDB", Server, native, "mariadbd", "mariadb"},
 	{"Redis", Server, native, "redis-server, redis-sentinel", "redis redis-stack redis-stack-server"},
@@ -178,7 +184,8 @@ var tools = []entry{
 	{"Cassandra", Server, java, "org.apache.cassandra.service.cassandradaemon", "cassandra"},
 	{"Neo4j", Server, java, "org.neo4j.server.neo4jcommunity, org.neo4j.server.communityentrypoint, " +
 		"com.neo4j.server.enterprise.enterpriseentrypoint", "neo4j"},
-	{"DynamoDB Local", Server, java, "dynamodblocal.jar, com.amazonaws.services.dynamodbv2.local.main.serverrunner", "dynamodb-local"},
+	{"DynamoDB Local", Server, java, "dynamodblocal.jar, com.amazonaws.services.dynamodbv2.local.main.serverrunner",
+		"dynamodb-local"},
 	{"RabbitMQ", Server, native, "beam.smp * rabbit boot, beam.smp * -s rabbit", "rabbitmq"},
 	{"CouchDB", Server, native, "beam.smp * -progname couchdb", "couchdb"},
 	{"NATS", Server, native, "nats-server", "nats"},
@@ -210,13 +217,15 @@ var tools = []entry{
 	{"Alertmanager", Server, native, "alertmanager", "alertmanager"},
 	{"Loki", Server, native, "loki", "loki"},
 	{"Jaeger", Server, native, "jaeger, jaeger-all-in-one", "jaeger jaegertracing/all-in-one"},
-	{"OpenTelemetry Collector", Server, native, "otelcol, otelcol-contrib", "opentelemetry-collector opentelemetry-collector-contrib"},
+	{"OpenTelemetry Collector", Server, native, "otelcol, otelcol-contrib",
+		"opentelemetry-collector opentelemetry-collector-contrib"},
 	{"Mailpit", Server, native, "mailpit", "mailpit"},
 	{"MailHog", Server, native, "mailhog", "mailhog"},
 	{"MailDev", Server, node, "maildev", "maildev"},
 	{"MailCatcher", Server, ruby, "mailcatcher", "mailcatcher"},
 	{"Inbucket", Server, native, "inbucket", "inbucket"},
-	{"Selenium", Server, java, "selenium-server.jar, org.openqa.selenium.grid.main", "standalone-chrome standalone-firefox standalone-chromium"},
+	{"Selenium", Server, java, "selenium-server.jar, org.openqa.selenium.grid.main",
+		"standalone-chrome standalone-firefox standalone-chromium"},
 	{"pgAdmin", Server, python, "pgadmin4", "pgadmin4"},
 	{"Adminer", Server, native, "", "adminer"},
 	{"phpMyAdmin", Server, php, "", "phpmyadmin"},
@@ -226,7 +235,8 @@ var tools = []entry{
 	{"Erlang port mapper", Helper, native, "epmd", ""},
 
 	// Desktop programs
-	{"Visual Studio Code", App, native, "code, code-insiders, codium, code-tunnel, visual~studio~code.app/, .vscode-server/", ""},
+	{"Visual Studio Code", App, native, "code, code-insiders, codium, code-tunnel, visual~studio~code.app/, " +
+		".vscode-server/", ""},
 	{"Cursor", App, native, "cursor, cursor.app/, .cursor-server/", ""},
 	{"Windsurf", App, native, "windsurf, windsurf.app/, .windsurf-server/", ""},
 	{"Zed", App, native, "zed, zed-editor, zed.app/", ""},

@@ -8,8 +8,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// ExitsUntold returns why this system does not tell how a process ended that another program started; nil where it does. It asks
-// the kernel about this process, and starts and ends none.
+// ExitsUntold returns why this system does not report exits of other programs' child processes, or nil if it does. It
+// asks the kernel about this process. It neither starts nor ends a process.
 func ExitsUntold() error {
 	if !ownView() {
 		return errors.New("processes cannot be seen by the PIDs that they have here")
@@ -29,8 +29,8 @@ func ExitsUntold() error {
 	return checkRelease(unix.ByteSliceToString(uname.Release[:]))
 }
 
-// untoldBefore615 says what the version of a kernel means that answers about pinned processes. While a process runs, the answer
-// is the same from Linux 6.13 on; only from 6.15 on there is one about a process that is reaped.
+// checkRelease checks a kernel version. All versions from Linux 6.13 on give the same answer about a running process.
+// Only 6.15 and later answer for a reaped one.
 func checkRelease(release string) error {
 	var major, minor int
 	if _, err := fmt.Sscanf(release, "%d.%d", &major, &minor); err != nil {
