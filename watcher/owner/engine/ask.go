@@ -12,12 +12,12 @@ import (
 	"syscall"
 )
 
-// What an engine may say at most.
+// Limits for an engine's answer.
 const (
 	maxHeader     = 64 << 10
 	maxAnswer     = 8 << 20
 	maxContainers = 8192
-	maxPorts      = 1 << 17 // of all containers, most of which are not published
+	maxPorts      = 1 << 17 // of all containers; most are not published
 	maxPublished  = 4096
 	maxText       = 256
 )
@@ -27,7 +27,7 @@ var (
 	errNotAList = errors.New("not a list of containers")
 )
 
-// ask returns what one engine publishes, and its containers that publish nothing. The error is in plain words.
+// ask returns one engine's published ports, and its containers without any. The error is in plain words.
 func (e *Engines) ask(ctx context.Context, socket string) ([]Published, []Container, error) {
 	if dormant(socket) {
 		return nil, nil, explain(socket, ErrNotRunning)
@@ -44,24 +44,24 @@ func (e *Engines) ask(ctx context.Context, socket string) ([]Published, []Contai
 	if err == nil {
 		return e.joinPods(ctx, socket, published), others, nil
 	}
-	if ctx.Err() == nil && !errors.Is(err, io.ErrUnexpectedEOF) { // else it broke off
+	if ctx.Err() == nil && !errors.Is(err, io.ErrUnexpectedEOF) { // otherwise the answer was cut off
 		err = fmt.Errorf("%w: %w", errNotAList, err)
 	}
 	return nil, nil, explain(socket, err)
 }
 
-// do sends one request to the engine at socket, on a connection of its own that ends with the answer's body. The path names
-// no version of the API, so that every engine takes it for its newest.
+// do sends one request to the engine at socket, on its own connection. The connection ends with the answer's body. The
+// path names no API version, so every engine uses its newest.
 func (e *Engines) do(ctx context.Context, socket, method, path string) (*http.Response, error) {
-	req, err := http.NewRequestWithContext(ctx, method, "http://localhost"+path, nil) // engines want a host, any will do
+	req, err := http.NewRequestWithContext(ctx, method, "http://localhost"+path, nil) // engines require a host, but any will do
 	if err != nil {
 		return nil, err
 	}
-	// No http.Client: nothing is redirected.
+	// No http.Client, so no redirects.
 	return e.transport(socket).RoundTrip(req)
 }
 
-// transport connects to the engine at socket, wherever a request goes, and through no proxy.
+// transport always connects to the engine at socket, whatever the request's host, and through no proxy.
 func (e *Engines) transport(socket string) *http.Transport {
 	dial := e.dial
 	if dial == nil {
@@ -75,7 +75,7 @@ func (e *Engines) transport(socket string) *http.Transport {
 	}
 }
 
-// A problem is an error in plain words with its cause behind it.
+// A problem is an error in plain words that wraps its cause.
 type problem struct {
 	words string
 	cause error
@@ -84,7 +84,7 @@ type problem struct {
 func (p *problem) Error() string { return p.words }
 func (p *problem) Unwrap() error { return p.cause }
 
-// explain says in plain words what err means for the engine at socket.
+// explain returns err in plain words about the engine at socket.
 func explain(socket string, err error) error {
 	var words string
 	switch {
@@ -102,12 +102,12 @@ func explain(socket string, err error) error {
 	return &problem{engineName(socket) + " " + words, err}
 }
 
-// statusError makes an error of an answer that is none. Engines say more in a message; it is untrusted text.
+// statusError returns the error for an HTTP status. It includes the engine's message, which is untrusted text.
 func statusError(resp *http.Response) error {
 	var body struct {
 		Message string `json:"message"`
 	}
-	_ = json.NewDecoder(io.LimitReader(resp.Body, maxHeader)).Decode(&body) // the status is known without
+	_ = json.NewDecoder(io.LimitReader(resp.Body, maxHeader)).Decode(&body) // the message is optional
 	cause := errNotAList
 	if resp.StatusCode == http.StatusUnauthorized || resp.StatusCode == http.StatusForbidden {
 		cause = fs.ErrPermission

@@ -12,7 +12,7 @@ import (
 	"unicode/utf8"
 )
 
-// container is the part of an engine's answer to /containers/json that counts here. Podman answers in the same way.
+// container holds the needed parts of an answer to /containers/json. Podman answers in the same form.
 type container struct {
 	ID     string `json:"Id"`
 	Names  []string
@@ -28,13 +28,13 @@ type container struct {
 	}
 }
 
-// houses reports whether people work in the container as if it were the computer, as in those of Toolbx and Distrobox.
+// isWorkspace reports whether people work in the container like on the computer itself, as in Toolbx and Distrobox.
 func (raw container) isWorkspace() bool {
 	return raw.Labels.Toolbox == "true" || raw.Labels.Manager == "distrobox"
 }
 
-// decode reads the answer to /containers/json: what is published, and the containers that publish nothing. Every part of it must
-// have the right form; an entry of the right form that makes no sense, such as an address that is none, is left out.
+// decode reads the answer to /containers/json. It returns the published ports, and the containers without any. Every
+// part must have the right form. An entry with a senseless value, such as an invalid address, is left out.
 func decode(answer io.Reader, socket string) (all []Published, others []Container, err error) {
 	containers, ports := 0, 0
 	err = each(answer, func(dec *json.Decoder) error {
@@ -73,7 +73,7 @@ func decode(answer io.Reader, socket string) (all []Published, others []Containe
 	return all, others, nil
 }
 
-// each calls do before every element of the array that r holds, which do is to decode. Nothing at all and null are empty arrays.
+// each calls do, which must decode one element, for all of the array in r. Empty input and null are empty arrays.
 func each(r io.Reader, do func(*json.Decoder) error) error {
 	dec := json.NewDecoder(r)
 	switch token, err := dec.Token(); {
@@ -89,11 +89,11 @@ func each(r io.Reader, do func(*json.Decoder) error) error {
 			return err
 		}
 	}
-	_, err := dec.Token() // the end, or what is there instead of it
+	_, err := dec.Token() // the end of the array, or an error
 	return err
 }
 
-// clean returns the container with what may be taken over as it is. An ID that is none stays empty: it is to be part of a path.
+// clean returns the container with trimmed texts. An invalid ID becomes empty, because IDs go into paths.
 func (raw container) clean(socket string) Container {
 	c := Container{
 		Name:     clip(name(raw.Names)),
@@ -108,7 +108,7 @@ func (raw container) clean(socket string) Container {
 	return c
 }
 
-// name returns the container's own name. Names begin with a slash; the name that a linked container knows it by has two.
+// name returns the container's own name. Names begin with a slash. A name from a link to another container has two.
 func name(names []string) string {
 	for _, name := range names {
 		if name = strings.TrimPrefix(name, "/"); name != "" && !strings.Contains(name, "/") {
@@ -118,7 +118,7 @@ func name(names []string) string {
 	return ""
 }
 
-// clip cuts s to maxText bytes, not within a character.
+// clip cuts s to maxText bytes, between characters.
 func clip(s string) string {
 	if len(s) <= maxText {
 		return s
@@ -130,7 +130,7 @@ func clip(s string) string {
 	return strings.Clone(s[:n])
 }
 
-// port is a port of a container. One that is not published has no PublicPort.
+// port is a port of a container. PublicPort is 0 if it is not published.
 type port struct {
 	IP          string
 	PublicPort  int
@@ -138,7 +138,7 @@ type port struct {
 	Type        string
 }
 
-// published returns p as a port that c publishes, or false when it is none.
+// published returns p as a published TCP port of c. It returns false if p is not one.
 func (p port) published(c Container) (Published, bool) {
 	addr := netip.IPv6Unspecified()
 	if p.IP != "" {

@@ -12,27 +12,30 @@ import (
 	"syscall"
 )
 
-// dormant reports whether to connect to Docker's socket could start the engine: systemd holds the socket while the unit
-// docker.socket is active, whether the engine runs or not, and nothing tells the two apart without connecting. So where systemd
-// runs and has such a unit, the engine counts as running only when its PID file names a process that is dockerd. The file is
-// beside the socket, where dockerd puts it by default, with root's rights and without.
+// dormant reports whether connecting to Docker's socket could start the engine. While the unit docker.socket is active,
+// systemd holds the socket even if no engine runs. Without connecting, the two cases look the same. So if systemd has
+// such a unit, the engine counts as running only if its PID file names a dockerd. By default dockerd puts that file
+// beside the socket, rootless or not.
 //
-// Everywhere else whoever made the socket serves it, and connecting starts nothing: in WSL, from a snap, in a virtual machine,
-// in a directory of the person's own. A unit that was given another name is not recognized.
+// In all other cases the socket's creator serves it, and connecting starts nothing: in WSL, from a snap, in a virtual
+// machine, in a person's own directory. A unit of another name is not recognized.
 func dormant(socket string) bool {
-	return runtime.GOOS == "linux" && ofUnit(socket) && activated("/") && !running(filepath.Join(filepath.Dir(socket), "docker.pid"))
+	pidFile := filepath.Join(filepath.Dir(socket), "docker.pid")
+	return runtime.GOOS == "linux" && ofUnit(socket) && activated("/") && !running(pidFile)
 }
 
-// ofUnit reports whether a socket is where the unit docker.socket has it: that of the system, or of this user.
+// ofUnit reports whether a socket has the path of the unit docker.socket, the system's or this user's.
 func ofUnit(socket string) bool {
-	return slices.Contains([]string{"/run/docker.sock", "/var/run/docker.sock", filepath.Join(os.Getenv("XDG_RUNTIME_DIR"), "docker.sock")}, socket)
+	rootless := filepath.Join(os.Getenv("XDG_RUNTIME_DIR"), "docker.sock")
+	return socket == "/run/docker.sock" || socket == "/var/run/docker.sock" || socket == rootless
 }
 
-// activated reports whether systemd runs (sd_booted(3)) and has the unit docker.socket (systemd.unit(5)), in the file system
-// below root.
+// activated reports whether systemd runs (sd_booted(3)) and has the unit docker.socket (systemd.unit(5)). It looks in
+// the file system below root.
 func activated(root string) bool {
-	return exists(root, "run/systemd/system") && slices.ContainsFunc([]string{"etc", "run", "usr/local/lib", "usr/lib", "lib"},
-		func(dir string) bool { return exists(root, dir, "systemd/system/docker.socket") })
+	hasUnit := func(dir string) bool { return exists(root, dir, "systemd/system/docker.socket") }
+	dirs := []string{"etc", "run", "usr/local/lib", "usr/lib", "lib"}
+	return exists(root, "run/systemd/system") && slices.ContainsFunc(dirs, hasUnit)
 }
 
 func exists(elements ...string) bool {
@@ -40,7 +43,7 @@ func exists(elements ...string) bool {
 	return err == nil
 }
 
-// running reports whether the PID file names a process that is dockerd. A file that outlived its engine may name another one.
+// running reports whether the PID file names a dockerd. The file may be old and its PID reused.
 func running(pidFile string) bool {
 	data, err := readFile(pidFile)
 	if err != nil {
@@ -53,7 +56,7 @@ func running(pidFile string) bool {
 	if name, err := os.ReadFile("/proc/" + strconv.FormatUint(pid, 10) + "/comm"); err == nil {
 		return string(name) == "dockerd\n"
 	}
-	// Where /proc is mounted with hidepid, another user's process has no directory there, but it still is one not to signal.
+	// With hidepid, /proc hides another user's process. Such a process exists if signalling it is forbidden.
 	p, err := os.FindProcess(int(pid))
 	if err != nil {
 		return false

@@ -12,14 +12,14 @@ import (
 	"time"
 )
 
-// An End says how a container ended. The zero value says no more than that it did. It is comparable.
+// An End says how a container ended. The zero value means only that it ended. It is comparable.
 type End struct {
-	Status      int  // the exit status of its main process; 128 and a number for a signal
-	OutOfMemory bool // the kernel killed a process of it at its memory limit
+	Status      int  // the main process's exit status; 128 plus the number for a signal
+	OutOfMemory bool // the kernel killed one of its processes at the memory limit
 	Asked       Asked
 }
 
-// Asked says whether somebody had the engine stop or kill a container.
+// Asked says whether somebody asked the engine to stop or kill a container.
 type Asked int
 
 // The answers.
@@ -29,7 +29,7 @@ const (
 	No
 )
 
-// String says it in a few words that follow "container": "stopped", "exited with status 1".
+// String describes the end in a few words that follow "container": "stopped", "exited with status 1".
 func (e End) String() string {
 	exited := fmt.Sprintf("exited with status %d", e.Status)
 	switch {
@@ -43,13 +43,13 @@ func (e End) String() string {
 	return exited
 }
 
-// Crashed reports whether the container failed: it ran out of memory, or nobody asked it to end and its status is not 0. A
-// program that ends by a signal which people send to end it in good order has not crashed either.
+// Crashed reports whether the container failed. It failed if it ran out of memory, or if nobody asked it to end and its
+// status is not 0. Common signals for an orderly end are not failures either.
 func (e End) Crashed() bool {
 	return e.OutOfMemory || e.Asked == No && !slices.Contains([]int{0, hungUp, interrupted, terminated}, e.Status)
 }
 
-// The statuses of a main process that a signal ended.
+// Exit statuses for a main process that a signal ended.
 const (
 	hungUp      = 128 + 1
 	interrupted = 128 + 2
@@ -58,23 +58,23 @@ const (
 )
 
 const (
-	// endWithin is the time that an engine has for saying how a container ended. Docker tells it some hundred milliseconds after it
-	// took the container's ports away.
+	// endWithin is how long an engine may take to say how a container ended. Docker says so some hundred milliseconds
+	// after it removed the container's ports.
 	endWithin = 3 * time.Second
-	// endedWithin is how long ago a container has ended at most when somebody asks how.
+	// endedWithin is the maximum age of an end in Ended.
 	endedWithin = 10 * time.Second
-	// askedWithin is how long before its end somebody asked for that at most. An engine kills a container that does not end in time,
-	// 10 seconds mostly; that kill counts by itself.
+	// askedWithin is the maximum time from a stop request to the end. An engine kills a container that does not end in
+	// time, mostly after 10 seconds. That kill counts as a request too.
 	askedWithin = time.Minute
-	// stateAfter is how long to wait for a container's state where the engine tells no events.
+	// stateAfter is the delay before asking for a container's state if the engine sends no events.
 	stateAfter = 500 * time.Millisecond
 )
 
-// Ended asks c's engine how c ended after a moment at which c ran. It takes some seconds at most. False means that the engine does
-// not tell. Pods are not asked about: they have several containers.
+// Ended asks c's engine how c ended after the given time, at which c still ran. It takes some seconds at most. It
+// returns false if the engine does not tell, and for pods, because they have several containers.
 //
-// The engine's events of the last minute come first. They tell of removed containers, and whether somebody asked for the end. They
-// are read until the end is among them. The container's state adds whether it ran out of memory, or stands in for the events.
+// Ended first reads the engine's events of the last minute, up to the end. They include removed containers, and
+// requests to stop. The container's state adds whether it ran out of memory. It also replaces missing events.
 func (e *Engines) Ended(ctx context.Context, c Container, after time.Time) (End, bool) {
 	if c.Pod || c.ID == "" || !isID(c.ID) || dormant(c.Endpoint) {
 		return End{}, false
@@ -92,13 +92,13 @@ func (e *Engines) Ended(ctx context.Context, c Container, after time.Time) (End,
 	switch {
 	case !found:
 		return state, known
-	case known && end.Asked != Yes: // else it may have been long ago
+	case known && end.Asked != Yes: // otherwise it may be an old flag
 		end.OutOfMemory = end.OutOfMemory || state.OutOfMemory
 	}
 	return end, true
 }
 
-// endByEvents reads the events of a container until its end after that moment.
+// endByEvents reads a container's events until its end after that time.
 func (e *Engines) endByEvents(ctx context.Context, c Container, after time.Time) (End, bool) {
 	ctx, cancel := context.WithTimeout(ctx, endWithin)
 	defer cancel()
@@ -117,7 +117,7 @@ func (e *Engines) endByEvents(ctx context.Context, c Container, after time.Time)
 	return readEnd(http.MaxBytesReader(nil, resp.Body, maxAnswer), after, engineName(c.Endpoint) != "Podman")
 }
 
-// An event is the part of an engine's event that counts here.
+// An event holds the needed parts of an engine's event.
 type event struct {
 	Action string
 	Nano   int64 `json:"timeNano"`
@@ -129,8 +129,8 @@ type event struct {
 	}
 }
 
-// readEnd reads the events of one container up to the first end after that moment. Not all engines tell when they are asked to end
-// a container. From others silence means that nobody asked.
+// readEnd reads one container's events up to the first end after that time. tellsAsked says that the engine reports
+// stop requests. If it does and reports none, nobody asked.
 func readEnd(events io.Reader, after time.Time, tellsAsked bool) (End, bool) {
 	dec, began := json.NewDecoder(events), End{}
 	if tellsAsked {
@@ -160,10 +160,10 @@ func readEnd(events io.Reader, after time.Time, tellsAsked bool) (End, bool) {
 	}
 }
 
-// endingSignals are those that end a container: SIGINT, SIGQUIT, SIGKILL and SIGTERM. Others mostly tell a program to do something.
+// endingSignals end a container: SIGINT, SIGQUIT, SIGKILL and SIGTERM. Others are mostly requests to a program.
 var endingSignals = []string{"2", "3", "9", "15"}
 
-// endByState asks for the state of a container that ended after that moment.
+// endByState asks for the state of a container that ended after that time.
 func (e *Engines) endByState(ctx context.Context, c Container, after time.Time) (End, bool) {
 	ctx, cancel := context.WithTimeout(ctx, answerWithin)
 	defer cancel()

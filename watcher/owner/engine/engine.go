@@ -1,10 +1,10 @@
-// Package engine asks the container engines of this computer (Docker, Podman and what speaks like them) which container
-// publishes a port, and stops a container. It speaks the Docker Engine API over local sockets only, and hides where those are.
+// Package engine asks this computer's container engines (Docker, Podman and compatible ones) which container publishes
+// a port, and stops containers. It speaks the Docker Engine API over local sockets only, and hides their paths.
 //
-// Who looks must not wake what sleeps. On Linux systemd may hold an engine's socket and start the engine as soon as somebody
-// connects; Docker Desktop stops its virtual machine when no container runs and may start it again when it is asked for
-// containers. So [Engines.Watch] connects only to engines that run already, and [Engines.List] is to be called when there is a
-// reason: a listener that some container's forwarder holds, or word from Watch.
+// Asking must not start an engine. On Linux systemd may hold an engine's socket and start the engine at the first
+// connection. Docker Desktop stops its virtual machine when no container runs, and may start it again when somebody
+// asks for containers. So [Engines.Watch] connects only to running engines. Call [Engines.List] only for a reason: a
+// listener of a forwarder, or a signal from Watch.
 package engine
 
 import (
@@ -19,21 +19,22 @@ import (
 	"time"
 )
 
-// A Container is a running container, or a pod of Podman, whose containers share their ports. It is comparable. All texts are what its engine says: untrusted, at most 256 bytes each.
+// A Container is a running container, or a Podman pod, whose containers share their ports. It is comparable. All texts
+// come from its engine: untrusted, at most 256 bytes each.
 type Container struct {
 	ID    string // hexadecimal
 	Name  string
 	Image string
 
-	Project string // of Compose, from the container's labels; may be empty
-	Service string // in that project
+	Project string // Compose project, from the container's labels; may be empty
+	Service string // Compose service in that project
 
-	Pod bool // it is a pod
+	Pod bool // it is a pod rather than a container
 
 	Endpoint string // the socket of its engine
 }
 
-// Kind returns what the container is called: "container", or "pod".
+// Kind returns "container" or "pod".
 func (c Container) Kind() string {
 	if c.Pod {
 		return "pod"
@@ -41,34 +42,34 @@ func (c Container) Kind() string {
 	return "container"
 }
 
-// A Published is one TCP port of this computer that a container publishes.
+// A Published is a TCP port of this computer that a container publishes.
 type Published struct {
-	// Addr is the address that the port is published on. An unspecified one stands for all addresses of its family; when the
-	// engine names none, as Podman does, it is ::, which then stands for those of IPv4 as well. An engine in a virtual machine
-	// means that machine's addresses: what it publishes on all of them may be a listener on 127.0.0.1 here.
+	// Addr is the address of the published port. An unspecified address stands for all addresses of its family. If the
+	// engine names none, like Podman, Addr is :: and stands for IPv4 too. An engine in a virtual machine means that
+	// machine's addresses. A port on all of them may be a listener on 127.0.0.1 here.
 	Addr      netip.Addr
 	Port      uint16
-	Inside    uint16 // the container's own port, to which it leads; 0 if the engine does not say
+	Inside    uint16 // the container's own port; 0 if the engine does not say
 	Container Container
 }
 
-// A List is what the engines answered.
+// A List holds the engines' answers.
 type List struct {
-	// Published is sorted by port and address. A port that several containers publish comes several times; a container that is
-	// seen through several sockets counts once.
+	// Published is sorted by port and address. A port of several containers has several entries. A container seen
+	// through several sockets counts once.
 	Published []Published
-	// Others are the running containers that publish nothing. They may use the computer's own network.
+	// Others are the running containers without published ports. They may use the computer's own network.
 	Others []Container
-	// Answered are the sockets of the engines that gave a whole answer: what is not in Published, they do not publish.
+	// Answered are the sockets of engines with a complete answer. They publish nothing that is not in Published.
 	Answered []string
-	// Failed are the others. What their containers publish is not known, whatever it was before.
+	// Failed are the other engines. Their published ports are unknown, whatever they were before.
 	Failed []Failure
-	// Spared are the sockets that were not asked, because asking would start an engine.
+	// Spared are the sockets that List did not ask, because asking would start an engine.
 	Spared []string
 }
 
-// A Failure is an engine that did not answer, and why, in a few plain words. The error wraps the cause: fs.ErrPermission when
-// this user may not ask, ErrNotRunning when there is a socket and no engine.
+// A Failure is an engine that did not answer, with the reason in a few plain words. The error wraps the cause:
+// fs.ErrPermission if this user may not ask, ErrNotRunning if a socket has no engine.
 type Failure struct {
 	Endpoint string
 	Err      error
@@ -77,8 +78,8 @@ type Failure struct {
 // ErrNotRunning says that no engine answers because none runs.
 var ErrNotRunning = errors.New("no container engine is running")
 
-// Err says in plain words why containers may be missing from l. It is nil when every engine that runs has answered, and at
-// least one does. It is ErrNotRunning when none runs or none is found, else the first engine's reason.
+// Err says in plain words why containers may be missing from l. It is nil if at least one engine runs and all running
+// ones answered. It is ErrNotRunning if none runs or none is found. Otherwise it is the first engine's reason.
 func (l List) Err() error {
 	for _, f := range l.Failed {
 		if !errors.Is(f.Err, ErrNotRunning) {
@@ -100,8 +101,8 @@ func (l List) Podman() bool {
 	return slices.ContainsFunc(sockets, func(socket string) bool { return engineName(socket) == "Podman" })
 }
 
-// PodmanSocket returns the command that has systemd hold Podman's socket until the next start of the system: that of the system, or of
-// this user. Podman itself runs without, and then tells nobody of its containers.
+// PodmanSocket returns the command for a Podman socket held by systemd, the system's or this user's, until the next
+// boot. Podman works without this socket, but then nobody can ask for its containers.
 func PodmanSocket(system bool) string {
 	if system {
 		return "systemctl start podman.socket"
@@ -109,9 +110,9 @@ func PodmanSocket(system bool) string {
 	return "systemctl --user start podman.socket"
 }
 
-// Engines are the container engines of this computer. The zero value is ready to use; nothing is kept between calls.
+// Engines are this computer's container engines. The zero value is ready to use. Calls share no state.
 type Engines struct {
-	// Sockets are the engines' sockets; nil means those that are found in the usual places, anew each time.
+	// Sockets are the engines' sockets. If nil, each call searches the usual places.
 	Sockets []string
 
 	dial dialer // nil means dialSocket; the test seam
@@ -120,12 +121,12 @@ type Engines struct {
 // A dialer connects to an engine's socket.
 type dialer func(ctx context.Context, socket string) (net.Conn, error)
 
-// answerWithin is the time that engines have for saying what they publish.
+// answerWithin is how long engines may take to answer.
 const answerWithin = time.Second
 
-// List asks every engine at once, and returns within a second or so. A Docker engine that systemd would only start is not
-// asked. Podman has no engine that runs beside its containers: asking starts one, which ends again after some seconds. So it is
-// asked only with wake, which says that some forwarder is known to be there.
+// List asks all engines at once and returns within about a second. It does not ask a Docker engine that systemd would
+// first have to start. Asking Podman starts a service that ends again after some seconds. So List asks Podman only with
+// wake, which says that a forwarder exists.
 func (e *Engines) List(ctx context.Context, wake bool) List {
 	ctx, cancel := context.WithTimeout(ctx, answerWithin)
 	defer cancel()
@@ -165,13 +166,13 @@ func (e *Engines) sockets() []string {
 	return distinct(candidates())
 }
 
-// tidy sorts what several engines publish. One engine may have several sockets; of what comes twice the first is kept.
+// tidy sorts the published ports of all engines, and drops duplicates from an engine with several sockets.
 func tidy(published []Published) []Published {
 	slices.SortStableFunc(published, order)
 	return slices.CompactFunc(published, func(a, b Published) bool { return order(a, b) == 0 })
 }
 
-// order sorts by port, address and container, whatever socket the container was seen through.
+// order compares by port, address and container, regardless of the socket.
 func order(a, b Published) int {
 	return cmp.Or(cmp.Compare(a.Port, b.Port), a.Addr.Compare(b.Addr), strings.Compare(a.Container.ID, b.Container.ID))
 }

@@ -10,21 +10,21 @@ import (
 	"strings"
 )
 
-// podsPath lists Podman's pods. Docker's part of its API does not tell which container is in which pod.
+// podsPath lists Podman's pods. The Docker part of its API does not show pods.
 const podsPath = "/v4.0.0/libpod/pods/json"
 
-// A pod is the part of Podman's answer that counts here.
+// A pod holds the needed parts of Podman's answer.
 type pod struct {
 	ID         string `json:"Id"`
 	Name       string
-	InfraID    string `json:"InfraId"` // of the container that holds the pod together
+	InfraID    string `json:"InfraId"` // of the pod's infra container
 	Containers []struct {
 		ID string `json:"Id"`
 	}
 }
 
-// joinPods puts the pod in the place of each container in one. All containers of a pod share its ports, and Podman gives the ports
-// to each of them. Podman is asked only if there seems to be a pod. Where it does not tell, the containers stay.
+// joinPods replaces each container in a pod by the pod. All containers of a pod share its ports, and Podman lists the
+// ports for each of them. joinPods asks Podman only if there seems to be a pod. Without an answer the containers stay.
 func (e *Engines) joinPods(ctx context.Context, socket string, published []Published) []Published {
 	if !mayHavePods(published) {
 		return published
@@ -33,7 +33,7 @@ func (e *Engines) joinPods(ctx context.Context, socket string, published []Publi
 	if err != nil {
 		return published
 	}
-	images := map[string]string{} // of the one container beside infra; empty if there are several
+	images := map[string]string{} // of the pod's only other container; empty if there are several
 	for i, p := range published {
 		in, ok := pods[p.Container.ID]
 		if !ok {
@@ -84,8 +84,8 @@ func (e *Engines) pods(ctx context.Context, socket string) (map[string]pod, erro
 	return by, err
 }
 
-// shared reports whether some of the containers seem to be in a pod: two publish one port, or one has the name of what holds a
-// pod together. That begins with the first twelve digits of the pod's ID.
+// mayHavePods reports whether some containers seem to be in a pod. Then two publish the same port, or one has the name
+// of an infra container. That name begins with the first twelve digits of the pod's ID.
 func mayHavePods(published []Published) bool {
 	by := map[netip.AddrPort]string{}
 	return slices.ContainsFunc(published, func(p Published) bool {
@@ -97,5 +97,5 @@ func mayHavePods(published []Published) bool {
 	})
 }
 
-// isID reports whether a text is hexadecimal, so that it can be part of a path.
+// isID reports whether a text is hexadecimal and short enough for an ID, so that it is safe in a path.
 func isID(text string) bool { return len(text) <= 64 && strings.Trim(text, "0123456789abcdef") == "" }

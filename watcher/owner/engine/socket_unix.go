@@ -11,8 +11,8 @@ import (
 	"syscall"
 )
 
-// distinct returns those of the sockets that exist, each once and by the path where it really is. On Windows, where looking at
-// a pipe means to connect to it, only the names are compared.
+// distinct returns the existing sockets, each once and with its real path. On Windows it compares only the names,
+// because checking a pipe means connecting to it.
 func distinct(sockets []string) []string {
 	var found []string
 	var infos []os.FileInfo
@@ -33,7 +33,7 @@ func distinct(sockets []string) []string {
 	return found
 }
 
-// dialSocket connects to an engine's socket, if it belongs to the system or to this user: another user's could tell anything.
+// dialSocket connects to an engine's socket. It rejects another user's socket, because that user could answer anything.
 func dialSocket(ctx context.Context, socket string) (net.Conn, error) {
 	info, err := os.Stat(socket)
 	if err != nil {

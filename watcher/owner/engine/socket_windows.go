@@ -31,7 +31,7 @@ func dialSocket(ctx context.Context, socket string) (net.Conn, error) {
 		return nil, fmt.Errorf("open %q: %w", socket, err)
 	}
 	for {
-		// Without the last two flags, whoever serves the pipe could act as this user.
+		// Without the last two flags, the pipe's server could act as this user.
 		h, err := windows.CreateFile(name, windows.GENERIC_READ|windows.GENERIC_WRITE, 0, nil, windows.OPEN_EXISTING,
 			windows.FILE_FLAG_OVERLAPPED|windows.SECURITY_SQOS_PRESENT|windows.SECURITY_ANONYMOUS, 0)
 		if err == nil {
@@ -40,14 +40,14 @@ func dialSocket(ctx context.Context, socket string) (net.Conn, error) {
 		if !errors.Is(err, windows.ERROR_PIPE_BUSY) {
 			return nil, fmt.Errorf("open %q: %w", socket, err)
 		}
-		// The server has not got round to offering its next instance of the pipe.
+		// The server has no free instance of the pipe yet.
 		if !sleep(ctx, 10*time.Millisecond) {
 			return nil, ctx.Err()
 		}
 	}
 }
 
-// newPipe makes a connection of an open pipe, or closes it when it is not one to trust.
+// newPipe makes a connection from an open pipe. It closes the pipe if it is not trustworthy.
 func newPipe(h windows.Handle, socket string) (net.Conn, error) {
 	if err := trust(h); err != nil {
 		windows.CloseHandle(h)
@@ -56,7 +56,7 @@ func newPipe(h windows.Handle, socket string) (net.Conn, error) {
 	return pipe{os.NewFile(uintptr(h), socket)}, nil
 }
 
-// trust returns nothing when the pipe belongs to the system, to its administrators or to this user.
+// trust returns nil if the pipe belongs to the system, its administrators or this user.
 func trust(h windows.Handle) error {
 	sd, err := windows.GetSecurityInfo(h, windows.SE_KERNEL_OBJECT, windows.OWNER_SECURITY_INFORMATION)
 	if err != nil {
@@ -70,7 +70,8 @@ func trust(h windows.Handle) error {
 	if err != nil {
 		return fmt.Errorf("this user: %w", err)
 	}
-	if owner.IsWellKnown(windows.WinLocalSystemSid) || owner.IsWellKnown(windows.WinBuiltinAdministratorsSid) || owner.Equals(me.User.Sid) {
+	if owner.IsWellKnown(windows.WinLocalSystemSid) || owner.IsWellKnown(windows.WinBuiltinAdministratorsSid) ||
+		owner.Equals(me.User.Sid) {
 		return nil
 	}
 	return errForeign

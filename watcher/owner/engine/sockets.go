@@ -15,10 +15,10 @@ import (
 	"strings"
 )
 
-// candidates returns where this computer's engines may listen: first what this user told the docker and podman commands to
-// use, then the places where engines listen by themselves. Most are usually not there, and several may be the same.
+// candidates returns the possible sockets of this computer's engines. The settings of the docker and podman commands
+// come first, then the usual places. Most do not exist, and several may be the same.
 func candidates() []string {
-	home, _ := os.UserHomeDir() // without one nothing is looked for in it
+	home, _ := os.UserHomeDir() // without a home, its places are skipped
 	config := cmp.Or(os.Getenv("DOCKER_CONFIG"), filepath.Join(home, ".docker"))
 	all := []string{
 		localSocket(runtime.GOOS, os.Getenv("DOCKER_HOST")),
@@ -29,7 +29,7 @@ func candidates() []string {
 	return slices.DeleteFunc(all, func(socket string) bool { return socket == "" })
 }
 
-// usual returns where engines listen unless they are told otherwise.
+// usual returns the engines' default sockets.
 func usual(goos, home, runtimeDir string) []string {
 	if goos == "windows" {
 		return []string{`\\.\pipe\docker_engine`, `\\.\pipe\podman-machine-default`}
@@ -48,9 +48,9 @@ func usual(goos, home, runtimeDir string) []string {
 	return slices.DeleteFunc(all, func(socket string) bool { return !path.IsAbs(socket) })
 }
 
-// localSocket returns the socket that a host in the notation of DOCKER_HOST stands for, or nothing when it is not on this
-// computer: the listeners here are not those of a remote engine. An engine that is reached over TCP is left out, even on
-// loopback: nothing tells whose it is, and what it forwards to.
+// localSocket returns the socket for a host in the notation of DOCKER_HOST. It returns nothing for a remote engine,
+// because its listeners are not here. It also skips TCP, even on loopback, because nobody can tell the owner or the
+// target of such a port.
 func localSocket(goos, host string) string {
 	if pipe, ok := strings.CutPrefix(host, "npipe://"); ok && goos == "windows" {
 		pipe = strings.ReplaceAll(pipe, "/", `\`)
@@ -64,8 +64,8 @@ func localSocket(goos, host string) string {
 	return ""
 }
 
-// contextHost returns the host of the current context of the docker command, whose configuration is in the directory config.
-// The context named default has none of its own. Docker keeps a context under the SHA-256 of its name.
+// contextHost returns the host of the docker command's current context. config is its configuration directory. The
+// context named default has no host. Docker stores a context under the SHA-256 of its name.
 func contextHost(config string) string {
 	if !filepath.IsAbs(config) {
 		return ""
@@ -88,14 +88,14 @@ func contextHost(config string) string {
 	return meta.Endpoints.Docker.Host
 }
 
-// readJSON fills v from a file. What cannot be read stays empty.
+// readJSON fills v from a file. Unreadable parts stay empty.
 func readJSON(name string, v any) {
 	if data, err := readFile(name); err == nil {
-		_ = json.Unmarshal(data, v) // a part that fits is as good as the whole
+		_ = json.Unmarshal(data, v) // a part will do
 	}
 }
 
-// readFile reads at most 1 MB of a file, and only of a plain one: opening a named pipe could wait for ever.
+// readFile reads at most 1 MB of a regular file. Opening a named pipe could block for ever.
 func readFile(name string) ([]byte, error) {
 	if info, err := os.Stat(name); err != nil {
 		return nil, err
@@ -110,7 +110,7 @@ func readFile(name string) ([]byte, error) {
 	return io.ReadAll(io.LimitReader(f, 1<<20))
 }
 
-// maker names the engine behind a socket the way people know it.
+// engineName returns the usual name of the engine behind a socket.
 func engineName(socket string) string {
 	switch name := strings.ToLower(socket); {
 	case strings.Contains(name, "podman"):

@@ -7,15 +7,16 @@ import (
 	"slices"
 )
 
-// ErrGone says that there is nothing left to stop: the container has ended, or does not publish the port any more.
+// ErrGone says that there is nothing to stop: the container has ended or no longer publishes the port.
 var ErrGone = errors.New("the container has ended or does not publish the port any more")
 
-// Stop asks c's engine to stop it: with the container's stop signal, and by force after the time to end that the container was
-// given, 10 seconds unless it says otherwise. Of a pod all containers are stopped. It returns when the container has ended. When
-// ctx is done before, the engine may still go on.
+// Stop asks c's engine to stop it. The engine sends the container's stop signal, and kills it after the container's
+// stop timeout, by default 10 seconds. A pod stops with all its containers. Stop returns when the container has ended.
+// If ctx is done earlier, the engine may still go on.
 //
-// The engine is asked first whether this very container still publishes the port or, for port 0, runs and publishes nothing. If not,
-// nothing is stopped and the error is ErrGone. Any other error is in plain words, and wraps fs.ErrPermission when this user may not stop it.
+// First Stop asks whether this very container still publishes the port or, for port 0, still runs and publishes
+// nothing. Otherwise it stops nothing and returns ErrGone. Any other error is in plain words. It wraps fs.ErrPermission
+// if this user may not stop it.
 func Stop(ctx context.Context, c Container, port uint16) error {
 	var e Engines
 	return e.stop(ctx, c, port)
@@ -34,7 +35,7 @@ func (e *Engines) stop(ctx context.Context, c Container, port uint16) error {
 	if !publishes && !runs {
 		return ErrGone
 	}
-	// The ID can go into the path: an engine's answer held it, and decode lets only hexadecimal ones through.
+	// The ID is safe in a path, because decode accepts only hexadecimal IDs.
 	path := "/containers/" + c.ID + "/stop"
 	if c.Pod {
 		path = "/v4.0.0/libpod/pods/" + c.ID + "/stop"
@@ -48,7 +49,7 @@ func (e *Engines) stop(ctx context.Context, c Container, port uint16) error {
 	}
 	defer resp.Body.Close()
 	switch resp.StatusCode {
-	case http.StatusOK, http.StatusNoContent, http.StatusNotModified: // the last when it has stopped meanwhile
+	case http.StatusOK, http.StatusNoContent, http.StatusNotModified: // the last if it has stopped meanwhile
 		return nil
 	case http.StatusNotFound:
 		return ErrGone

@@ -11,28 +11,28 @@ import (
 )
 
 const (
-	// settle is the time from an engine's event to the word of it. Docker tells that a container died up to some hundred
-	// milliseconds before it takes it off its list. Events are read no faster than this, so that a flood of them costs nothing.
+	// eventDelay is the time from an engine's event to the send. Docker reports a container's end up to some hundred
+	// milliseconds before it updates its list. Events are also read no faster, so that a flood of them costs nothing.
 	eventDelay = 250 * time.Millisecond
-	// again is the time after which an engine that does not run is looked for again, and the longest between two connections.
+	// searchInterval is the time between searches for engines that now run, and the maximum wait before reconnecting.
 	searchInterval = 30 * time.Second
-	// headersWithin is the time that an engine has for beginning its stream of events.
+	// headersWithin is how long an engine may take to begin its stream of events.
 	headersWithin = 10 * time.Second
 )
 
-// events asks for those events that can change a published port or its container's name. A network that a running container
-// joins or leaves can move its ports; pausing one, or changing its limits, cannot.
+// events requests the events that can change a published port or its container's name. Joining or leaving a network can
+// move a running container's ports. Pausing a container or changing its limits cannot.
 var events = "/events?filters=" + url.QueryEscape(
 	`{"type":["container","network"],"event":["start","die","stop","rename","connect","disconnect"]}`)
 
-// Watch sends on changed, which should have room for one, whenever what the engines publish may have changed, and blocks until
-// ctx is done. It listens to the events of the engines that run, several events may become one send, and a send that finds no
-// room is dropped. Otherwise it is silent, and looks every 30 seconds whether another engine runs by now.
+// Watch sends on changed whenever the published ports may have changed, and blocks until ctx is done. changed should
+// have room for one value. Watch follows the events of running engines. It may merge several events into one send, and
+// drops a send if there is no room. It also searches every 30 seconds for engines that have started.
 //
-// That a Docker engine on this computer begins to tell its events counts as a change, since what happened before is not known.
-// An engine in a virtual machine makes no such start: it may only pass by on the way to sleep, its ports are listeners that
-// appear here anyway, and asking what it publishes would wake it up. Podman is not listened to: the service that would tell its
-// events ends when nobody talks to it, and listening would keep it running for ever.
+// The first contact with a Docker engine on this computer counts as a change, because earlier events are unknown. For
+// an engine in a virtual machine it does not. Such an engine may be about to sleep, and asking it for its ports would
+// wake it up. Its ports appear here as listeners anyway. Watch does not follow Podman, because a connection would keep
+// Podman's service running for ever.
 func (e *Engines) Watch(ctx context.Context, changed chan<- struct{}) {
 	var followers sync.WaitGroup
 	defer followers.Wait()
@@ -54,7 +54,7 @@ func (e *Engines) Watch(ctx context.Context, changed chan<- struct{}) {
 	}
 }
 
-// follow listens to one engine whenever it runs. When the stream ends it tries again soon, then ever more rarely.
+// follow listens to one engine while it runs. When the stream ends, it retries soon, then at growing intervals.
 func (e *Engines) follow(ctx context.Context, socket string, changed chan<- struct{}) {
 	if engineName(socket) == "Podman" {
 		return
@@ -73,7 +73,7 @@ func (e *Engines) follow(ctx context.Context, socket string, changed chan<- stru
 	}
 }
 
-// listen sends on changed for the events of one engine, until the stream ends. What the events say does not matter.
+// listen sends on changed for each event of one engine, until the stream ends. It ignores the events' content.
 func (e *Engines) listen(ctx context.Context, socket string, changed chan<- struct{}) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -104,7 +104,7 @@ func (e *Engines) listen(ctx context.Context, socket string, changed chan<- stru
 	}
 }
 
-// tell sends on changed, unless an earlier send has not been received yet: one stands for both.
+// notify sends on changed, unless an earlier value is still unreceived.
 func notify(changed chan<- struct{}) {
 	select {
 	case changed <- struct{}{}:
@@ -112,7 +112,7 @@ func notify(changed chan<- struct{}) {
 	}
 }
 
-// sleep waits for d and reports whether ctx was still not done then.
+// sleep waits for d. It reports false if ctx was done before.
 func sleep(ctx context.Context, d time.Duration) bool {
 	select {
 	case <-ctx.Done():
@@ -122,7 +122,7 @@ func sleep(ctx context.Context, d time.Duration) bool {
 	}
 }
 
-// sleeps reports whether the engine at socket works in a virtual machine, which may be asleep while its socket is there.
+// inVM reports whether the engine at socket runs in a virtual machine, perhaps a stopped one.
 func inVM(goos, socket string) bool {
 	return goos != "linux" || strings.Contains(socket, "/.docker/desktop/")
 }

@@ -1,5 +1,5 @@
-// Server answers every request until it is told to end. TestDocker puts it into a container. With a status as its argument it ends
-// with that after a second, and with "hog" it takes ever more memory then.
+// Server answers every request until it is told to end. TestDocker puts it into a container. With a status as its
+// argument it exits with that status after a second. With "hog" it then takes ever more memory.
 package main
 
 import (
