@@ -74,7 +74,7 @@ func TestLongAnswersAreTakenOver(t *testing.T) {
 	}
 }
 
-// The queue keeps at most maxCalls waiting calls of one sender and refuses the next one at once.
+// The queue keeps at most maxCalls waiting calls per sender and refuses the next one at once.
 func TestTooManyCallsAreRefused(t *testing.T) {
 	q := newBusQueue(nil)
 	m, icon := newBusMenu(q, nil), busIcon{queue: q}
@@ -103,7 +103,7 @@ func TestTooManyCallsAreRefused(t *testing.T) {
 	}
 }
 
-// An answer from before a change is sent before the signal of that change, because a panel believes the last message.
+// An answer from before a change is sent before the signal for the change, because a panel believes the last message.
 func TestAnswersComeBeforeNews(t *testing.T) {
 	ours, theirs := net.Pipe()
 	defer theirs.Close()

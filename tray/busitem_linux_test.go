@@ -55,7 +55,7 @@ func TestFewPanelsAreRemembered(t *testing.T) {
 	}
 }
 
-// An answer leaves out repeated and unknown items. A request without items stands for all of them.
+// An answer leaves out repeated and unknown items. A request without items means all items.
 func TestPropertiesOnce(t *testing.T) {
 	m := newBusMenu(newBusQueue(nil), nil)
 	m.root.Add("1", branch).Add("2", plain)

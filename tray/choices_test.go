@@ -219,7 +219,7 @@ func exists(file string) bool {
 	return err == nil
 }
 
-// Choices of one run hold in the next one.
+// Choices from one run hold in the next one.
 func TestLoopKeepsChoices(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "state.toml")
 	perform(t, func(s *stage) {

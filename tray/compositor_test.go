@@ -61,8 +61,8 @@ func (c *compositor) write(path, text string) {
 	}
 }
 
-// run starts a program of the session itself outside the network of the tests, which can be in its own user namespace.
-// In there KWin could not tell which program moves the pointer, and would refuse it.
+// run starts a program of the session itself, outside the network of the tests. That network can be in its own user
+// namespace. In there KWin could not tell which program moves the pointer, and would refuse it.
 func (c *compositor) run(path string, args ...string) *process {
 	c.t.Helper()
 	cmd := exec.Command(path, args...)

@@ -26,13 +26,13 @@ func TestManyListeners(t *testing.T) {
 	s.flood(300)
 	second := s.tray.loadWithin(t, before.files+5)
 	t.Logf("before: %v; after the first flood: %v; after the second: %v", before, first, second)
-	// What a flood leaves is removed a minute later, and memory returns to the system later still: 22 to 43 MB were seen.
+	// A flood's leftovers go a minute later, and memory returns to the system later still. Runs have shown 22 to 43 MB.
 	if second.files > first.files+5 || second.tasks > first.tasks+5 || second.memory > first.memory+80e6 {
 		t.Error("the second flood left too much")
 	}
 }
 
-// flood starts n servers, more than are shown at the top level, makes sure that all have their row, and ends them.
+// flood starts n servers, more than the top level shows. It makes sure that each has its row, and ends them.
 func (s *session) flood(n int) {
 	s.t.Helper()
 	v := s.startVictim(victimOptions{apart: true}, slices.Repeat([]string{"127.0.0.1:0"}, n)...)
@@ -58,7 +58,7 @@ func (s *session) flood(n int) {
 	}
 }
 
-// redrawn waits until the menu has that header and all that comes with it, and returns it.
+// redrawn waits for a menu with that header and all its entries, and returns it.
 func (s *session) redrawn(header string) *node {
 	s.t.Helper()
 	begin, before := time.Now(), s.item.signals()
@@ -68,7 +68,7 @@ func (s *session) redrawn(header string) *node {
 	return s.item.menu()
 }
 
-// A load is what a process has of the system's resources.
+// A load is a process's use of system resources.
 type load struct {
 	memory       int // resident, in bytes
 	files, tasks int
@@ -90,8 +90,8 @@ func (p *process) load(t testing.TB) load {
 	return load{pages * os.Getpagesize(), len(files), len(tasks)}
 }
 
-// loadWithin waits until a process has no more open files than that, because those that held on to other processes are closed a while
-// after these have ended, and returns its load.
+// loadWithin waits until a process has at most that many open files, and returns its load. The program closes files
+// about other processes a while after those have ended.
 func (p *process) loadWithin(t *testing.T, files int) (l load) {
 	t.Helper()
 	poll(patience, func() bool {
@@ -105,7 +105,7 @@ func (l load) String() string {
 	return fmt.Sprintf("%.1f MB, %d files, %d threads", float64(l.memory)/1e6, l.files, l.tasks)
 }
 
-// count returns how many entries there are below n.
+// count returns the number of entries below n.
 func (n *node) count() int {
 	sum := len(n.children)
 	for _, c := range n.children {
@@ -114,8 +114,8 @@ func (n *node) count() int {
 	return sum
 }
 
-// TestNothingLeaks lets many listeners come and go, and looks at what the program has left of them a minute later. Until
-// then it keeps them, because a panel may still show them.
+// TestNothingLeaks lets many listeners come and go, and counts the leftovers a minute later. Until then the program
+// keeps the entries, because a panel may still show them.
 func TestNothingLeaks(t *testing.T) {
 	if testing.Short() {
 		t.Skip("this takes over a minute")
@@ -127,10 +127,10 @@ func TestNothingLeaks(t *testing.T) {
 	s.flood(120)
 	full := s.item.allNodes().count()
 	begin := time.Now()
-	const rows = 48 * 10 // at most: the places for rows at the top level stay, with what has been in a row
+	const rows = 48 * 10 // at most: the items of rows at the top level stay, with their submenus
 	looked, left := s.item.settle(), full
 	if !poll(2*patience, func() bool {
-		// Reading such a menu is work, which only a change is worth.
+		// Reading such a menu takes long, so read only after a change.
 		if now := s.item.signals(); now > looked {
 			looked, left = s.item.settle(), s.item.allNodes().count()
 		}
@@ -146,7 +146,7 @@ func TestNothingLeaks(t *testing.T) {
 	}
 }
 
-// goroutines ends the program and returns how many goroutines it had: they are the last words of a Go program after SIGQUIT.
+// goroutines ends the program by SIGQUIT and returns its number of goroutines. A Go program lists them then.
 func (s *session) goroutines() int {
 	s.t.Helper()
 	s.tray.signal(syscall.SIGQUIT)
@@ -154,6 +154,6 @@ func (s *session) goroutines() int {
 		s.t.Fatal(err)
 	}
 	last := s.tray.output()
-	os.Truncate(s.tray.log, 0) // a failed test shows the output, and this is much
+	os.Truncate(s.tray.log, 0) // a failed test shows the output, and this one is long
 	return len(regexp.MustCompile(`(?m)^goroutine \d+ `).FindAllString(last, -1))
 }

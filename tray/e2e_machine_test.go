@@ -11,11 +11,11 @@ import (
 	"time"
 )
 
-// These are the promises about a machine in trouble: the session bus dies, the program is stopped for a while, the disk is full,
+// These tests put the machine in trouble: the session bus dies, the program is stopped for a while, the disk is full,
 // files cannot be opened, memory is scarce.
 
-// The end of the session bus is the end of the program, whatever it is about to draw. What was chosen before is kept, and nothing
-// is left behind.
+// The program ends with the session bus, even in the middle of a redraw. It keeps earlier choices and leaves nothing
+// behind.
 func TestBusDies(t *testing.T) {
 	parallel(t)
 	for _, name := range []string{"while nothing happens", "1", "2", "3", "4"} {
@@ -26,11 +26,11 @@ func TestBusDies(t *testing.T) {
 			v := d.startVictim(victimOptions{}, "127.0.0.1:0")
 			s := d.startTray()
 			s.row(v, v.ports[0])
-			if len(name) == 1 { // at the moment when the icon is to ask for attention
+			if len(name) == 1 { // when the icon is about to ask for attention
 				v.signal(os.Kill)
 				s.noRow(v.ports[0])
 				s.tray.halt(t)
-				time.Sleep(7 * time.Second) // until the crash is to be told
+				time.Sleep(7 * time.Second) // until a notice of the crash is due
 			} else {
 				s.item.click(s.item.menu().find("Notifications", "Off"))
 			}

@@ -14,11 +14,11 @@ import (
 	"testing"
 )
 
-// A memoryGroup is a control group that bounds the memory of the processes in it, all that the system holds for them included. See
-// cgroups(7); both versions serve.
+// A memoryGroup is a control group with a memory limit for its processes, including kernel memory for them. It works
+// with both versions of cgroups(7).
 type memoryGroup struct{ dir, limit, kills string }
 
-// newMemoryGroup makes a control group below the test's own. It is skipped where there can be none.
+// newMemoryGroup makes a control group below the test's own. It skips the test if that is impossible.
 func newMemoryGroup(t *testing.T, bytes int) memoryGroup {
 	t.Helper()
 	self, err := os.ReadFile("/proc/self/cgroup")
@@ -48,7 +48,7 @@ func newMemoryGroup(t *testing.T, bytes int) memoryGroup {
 	return memoryGroup{}
 }
 
-// killed returns what the kernel says about having killed somebody for want of memory.
+// killed returns the kernel's count of processes killed in the group for lack of memory.
 func (g memoryGroup) killed() string {
 	text, err := os.ReadFile(filepath.Join(g.dir, g.kills))
 	for line := range strings.Lines(string(text)) {
@@ -59,7 +59,7 @@ func (g memoryGroup) killed() string {
 	return fmt.Sprint(err)
 }
 
-// With 64 MB for all that it does the program neither dies nor stalls, with many servers that come and go.
+// With 64 MB in all, the program neither dies nor stalls while many servers come and go.
 func TestScarceMemory(t *testing.T) {
 	for _, n := range []int{50, 300} {
 		t.Run(fmt.Sprint(n), func(t *testing.T) {

@@ -13,13 +13,13 @@ import (
 	"github.com/godbus/dbus/v5"
 )
 
-// These are the promises about what a notification can do on the screen: it opens its server, gives way to newer ones, and
-// nobody but the service that shows it has a say in that.
+// These tests are about notifications on the screen. A click opens the server, newer ones replace older ones, and only
+// the service that shows them can act on them.
 
-// startKeeping starts the program with a service on which notifications stay.
+// startKeeping starts the program with a service that keeps notifications on the screen.
 func startKeeping(t *testing.T) *session {
 	d := newDesktop(t)
-	d.needNetwork() // else other ports may be in the same notification
+	d.needNetwork() // without it, other ports may share the notification
 	return d.startTrayWith(d.startNotifier(notifierKeeps))
 }
 
@@ -31,7 +31,7 @@ func (s *session) told() (*victim, note) {
 	return v, s.notes.waitFor(patience, func(n note) bool { return n.summary == fmt.Sprintf("victim (:%d) is up", v.ports[0]) })
 }
 
-// opens waits until the browser was opened, and makes sure that it was opened with just these addresses of servers so far.
+// opens waits for the browser, and makes sure that it got exactly the addresses of these servers so far.
 func (s *session) opens(servers ...*victim) {
 	s.t.Helper()
 	var want []string
@@ -55,10 +55,10 @@ func TestNoticeOpensServer(t *testing.T) {
 	}
 	s.notes.click(note, "default")
 	s.opens(first)
-	s.notes.click(note, "default") // each opens once
+	s.notes.click(note, "default") // only the first click counts
 
 	second, note := s.told()
-	s.notes.click(note, "settings") // which was not offered
+	s.notes.click(note, "settings") // this action was not offered
 	s.notes.click(note, "open")
 	s.opens(first, second)
 }
@@ -112,7 +112,7 @@ func TestNoticeGivesWay(t *testing.T) {
 	}
 }
 
-// Any program can send signals that look like those of the service, and the service can be a strange one.
+// Any program can forge the signals of the service, and the service itself may be strange.
 func TestHostileNoticeSignals(t *testing.T) {
 	parallel(t)
 	s := startKeeping(t)
@@ -121,7 +121,7 @@ func TestHostileNoticeSignals(t *testing.T) {
 	for _, to := range []string{note.sender, ""} {
 		sendSignal(forger, to, "ActionInvoked", note.id, "default")
 		sendSignal(forger, to, "NotificationClosed", note.id, uint32(1))
-		sendSignal(s.notes.conn, to, "ActionInvoked", note.id+7, "default") // somebody else's notification
+		sendSignal(s.notes.conn, to, "ActionInvoked", note.id+7, "default") // a notification of another program
 		for _, from := range []*dbus.Conn{forger, s.notes.conn} {
 			for _, member := range []string{"ActionInvoked", "NotificationClosed"} {
 				for _, body := range [][]any{{}, {note.id}, {"x"}, {"default", note.id}, {int32(-1), "open"}, {note.id, ""}, {note.id, []string{"open"}},
@@ -132,7 +132,7 @@ func TestHostileNoticeSignals(t *testing.T) {
 			}
 		}
 	}
-	// All of it has passed the bus before what follows it.
+	// The bus passes all of this on before any later message.
 	for _, from := range []*dbus.Conn{forger, s.notes.conn} {
 		if _, err := call(from.BusObject(), "org.freedesktop.DBus.GetId"); err != nil {
 			t.Fatal(err)
@@ -141,11 +141,11 @@ func TestHostileNoticeSignals(t *testing.T) {
 	second, later := s.told()
 	s.notes.click(later, "default")
 	s.opens(second)
-	s.notes.click(note, "default") // it is neither closed nor used up
+	s.notes.click(note, "default") // the notification still works
 	s.opens(second, first)
 }
 
-// A flood costs no memory that it does not give back, and nothing but notifications.
+// A flood of signals takes memory only for a while, and costs notifications at most.
 func TestFloodOfNoticeSignals(t *testing.T) {
 	parallel(t)
 	d := newDesktop(t)
@@ -155,11 +155,11 @@ func TestFloodOfNoticeSignals(t *testing.T) {
 	n := s.notes.waitFor(patience, func(note) bool { return true })
 	before := s.tray.load(t)
 	forger := d.connect(func(*dbus.Signal) {})
-	for _, from := range []*dbus.Conn{forger, s.notes.conn} { // the service itself can be the one
+	for _, from := range []*dbus.Conn{forger, s.notes.conn} { // the service itself can send a flood
 		for i := range uint32(20_000) {
 			sendSignal(from, n.sender, "NotificationClosed", n.id+1+i, uint32(1))
 		}
-		// The program has seen all of it; until then it would see no answer of a service either.
+		// The answer proves that the program has read all signals.
 		if _, err := call(from.Object(n.sender, "/"), "org.freedesktop.DBus.Peer.Ping"); err != nil {
 			t.Fatal(err)
 		}

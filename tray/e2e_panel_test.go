@@ -14,10 +14,10 @@ import (
 	"github.com/godbus/dbus/v5"
 )
 
-// These are the promises about panels that break: that die again and again, make way for others, are two at a time, or never stop
+// These tests are about misbehaving panels. They die again and again, replace each other, run in pairs, or never stop
 // asking and clicking.
 
-// matches returns how many match rules and names all connections to the bus have together.
+// matches returns the numbers of match rules and names of all connections to the bus together.
 func (d *desktop) matches() map[string]uint32 {
 	d.t.Helper()
 	conn := d.connect(func(*dbus.Signal) {})
@@ -35,7 +35,8 @@ func (d *desktop) matches() map[string]uint32 {
 	return found
 }
 
-// A panel that dies has the icon and the whole menu back each time, once, and nothing is left of all the deaths.
+// A panel that dies and returns gets the icon and the whole menu each time, exactly once. The deaths leave nothing
+// behind.
 func TestPanelDiesAgainAndAgain(t *testing.T) {
 	parallel(t)
 	const rounds = 50
@@ -94,7 +95,7 @@ func TestPanelDiesAgainAndAgain(t *testing.T) {
 	}
 }
 
-// Another tray host takes the name over without a gap in which nobody has it.
+// Another tray host takes over the name without a gap.
 func TestPanelMakesWay(t *testing.T) {
 	parallel(t)
 	for name, over := range map[string]func(d *desktop, old, next *host){
@@ -127,7 +128,7 @@ func TestPanelMakesWay(t *testing.T) {
 	}
 }
 
-// request asks the bus for the name of the tray host, which must answer so.
+// request asks the bus for the name of the tray host and checks the answer.
 func request(d *desktop, h *host, flags dbus.RequestNameFlags, want dbus.RequestNameReply) {
 	d.t.Helper()
 	reply, err := call(h.conn.BusObject(), "org.freedesktop.DBus.RequestName", hostName, uint32(flags))
@@ -159,7 +160,7 @@ func TestTwoPanels(t *testing.T) {
 	for _, at := range []*item{other, s.item} {
 		at.waitFor("empty menu", patience, func(menu *node) bool { return len(menu.rows()) == 0 })
 	}
-	// Both clicked both, late.
+	// Both panels click both entries again, too late.
 	for _, at := range []*item{other, s.item} {
 		for _, stop := range stops {
 			at.clickID(stop.id)
@@ -170,7 +171,7 @@ func TestTwoPanels(t *testing.T) {
 	}
 }
 
-// A panel that never stops asking, for what there is and what there is not, gets answers, and keeps nobody else from them.
+// A panel that endlessly asks for known and unknown items gets answers. Other panels still get theirs.
 func TestPanelAsksWithoutEnd(t *testing.T) {
 	parallel(t)
 	d := newDesktop(t)
@@ -233,7 +234,7 @@ func TestPanelAsksWithoutEnd(t *testing.T) {
 	s.mustEnd()
 }
 
-// A question is a call of a method of the icon or of its menu.
+// A question is a call to the icon or its menu.
 type question struct {
 	path   dbus.ObjectPath
 	method string
@@ -241,7 +242,7 @@ type question struct {
 	mute   bool // systray has no answer to it
 }
 
-// questions returns what a panel may ask, and what none should.
+// questions returns valid and invalid calls from a panel.
 func questions(item, menu dbus.ObjectPath) []question {
 	const properties = "org.freedesktop.DBus.Properties."
 	ids := make([]int32, 5000)

@@ -13,10 +13,10 @@ import (
 	"github.com/godbus/dbus/v5"
 )
 
-// These are the promises about notification services that break or lie: what is said reaches the next one, nothing is left of the
-// troubles, and all that such a service can bring about is what it was offered.
+// These tests are about notification services that break or lie. Later notifications reach the next service, and
+// failures leave nothing behind. A lying service can trigger only offered actions.
 
-// A service that ends in the middle of a call costs that notification, and nothing is left of it.
+// A service that ends during a call loses that notification, and leaves nothing behind.
 func TestServiceEndsMidCall(t *testing.T) {
 	parallel(t)
 	var goroutines [2]int
@@ -26,7 +26,7 @@ func TestServiceEndsMidCall(t *testing.T) {
 		s := d.startTrayWith(d.startNotifier(notifierHangs))
 		for range rounds {
 			about := s.item.menu().find("Settings", "About porttray")
-			// One click does, unless there are more of them than anybody makes.
+			// One click is enough, below the limit on clicks.
 			if !poll(patience, func() bool { s.item.click(about); return len(s.notes.all()) > 0 }) {
 				t.Fatal("the service is not asked")
 			}
@@ -48,8 +48,7 @@ func TestServiceEndsMidCall(t *testing.T) {
 	}
 }
 
-// startLiar starts a notification service that answers with these methods, whatever they return. Each call of Notify gives the
-// notifications to whoever asks for them at asked.
+// startLiar starts a notification service with these methods. They may return anything.
 func (d *desktop) startLiar(methods map[string]any) *dbus.Conn {
 	d.t.Helper()
 	conn := d.connect(func(*dbus.Signal) {})
@@ -60,7 +59,7 @@ func (d *desktop) startLiar(methods map[string]any) *dbus.Conn {
 	return conn
 }
 
-// Whatever a service answers, the tray goes on, and the next service that answers as it should hears what happens then.
+// After any answer of a service the tray runs on, and the next correct service gets the new notifications.
 func TestServiceAnswersNonsense(t *testing.T) {
 	parallel(t)
 	d := newDesktop(t)
@@ -114,8 +113,7 @@ func TestServiceAnswersNonsense(t *testing.T) {
 	s.opens(v)
 }
 
-// A service can bring about what it was offered, once, and nothing else: whatever numbers it gives out again, and whatever it says
-// was clicked.
+// A service can trigger each offered action once, and nothing else. It may reuse numbers and report any click.
 func TestServiceThatLies(t *testing.T) {
 	parallel(t)
 	d := newDesktop(t)
@@ -123,7 +121,7 @@ func TestServiceThatLies(t *testing.T) {
 	innocent := d.startVictim(victimOptions{name: "innocent"}, "127.0.0.1:0")
 	s := d.startTrayWith(nil)
 	s.row(innocent, innocent.ports[0])
-	const number = uint32(7) // of every notification
+	const number = uint32(7) // the number of every notification
 	var told atomic.Int32
 	var sender atomic.Value
 	liar := d.startLiar(map[string]any{
@@ -164,7 +162,7 @@ func TestServiceThatLies(t *testing.T) {
 	for range 50 {
 		say("ActionInvoked", number, "open")
 	}
-	// Both were given the same number, so it is that of the second.
+	// Both notifications got the same number, so it means the second.
 	s.opens(second)
 	say("NotificationClosed", number, uint32(2))
 	say("ActionInvoked", number, "open")

@@ -20,8 +20,8 @@ import (
 	"porttray/assets"
 )
 
-// These are the promises about the session around the program: what it asks of the bus, how it gets along with panels and
-// notification services that come, go or hang, what it does where there is no tray, and how it ends.
+// These tests are about the session around the program: its bus traffic, panels and notification services that come, go
+// or hang, a missing tray, and the end of the program.
 
 func TestStartup(t *testing.T) {
 	parallel(t)
@@ -53,7 +53,7 @@ func TestStartup(t *testing.T) {
 	}
 }
 
-// TestQuietBus counts every message: none while nothing changes, and few for a change, beside what the panel asks for.
+// TestQuietBus counts the messages beside the panel's requests: none without a change, and few for one.
 func TestQuietBus(t *testing.T) {
 	parallel(t)
 	d := newDesktop(t)
@@ -86,7 +86,7 @@ func TestQuietBus(t *testing.T) {
 	}
 }
 
-// The icon tells the count and the alarm, in pictures, in words and by its status, until somebody opens the menu.
+// The icon shows the count and the alarm in its picture, its words and its status, until somebody opens the menu.
 func TestIconTells(t *testing.T) {
 	parallel(t)
 	d := newDesktop(t)
@@ -116,7 +116,7 @@ func TestIconTells(t *testing.T) {
 		}
 	}
 	told(2, false, "porttray, 2 servers", "Active")
-	time.Sleep(2 * time.Second) // an end before that is no alarm
+	time.Sleep(2 * time.Second) // an earlier end raises no alarm
 	v.signal(os.Kill)
 	told(1, true, "porttray, 1 server, alarm", "NeedsAttention")
 	s.item.opened()
@@ -126,7 +126,7 @@ func TestIconTells(t *testing.T) {
 	told(0, false, "porttray, 0 servers", "Active")
 }
 
-// The open menu stays as it is until the host says that it is closed.
+// An open menu does not change until the host reports that it is closed.
 func TestOpenedMenuIsHeld(t *testing.T) {
 	parallel(t)
 	d := newDesktop(t)
@@ -137,9 +137,9 @@ func TestOpenedMenuIsHeld(t *testing.T) {
 		"an event":    s.item.opened,
 		"AboutToShow": func() { s.item.aboutToShow(0) },
 	}
-	for _, how := range []string{"AboutToShow", "an event"} { // a host that once sent the event does not mean the call
+	for _, how := range []string{"AboutToShow", "an event"} { // after a host's first event its calls count no more
 		for _, closes := range []bool{false, true} {
-			time.Sleep(2 * time.Second) // until then a host may call AboutToShow by itself
+			time.Sleep(2 * time.Second) // earlier, a host may call AboutToShow without a click
 			s.item.settle()
 			before := s.item.menu().String()
 			opening[how]()
@@ -150,7 +150,7 @@ func TestOpenedMenuIsHeld(t *testing.T) {
 			if closes {
 				s.item.event(0, "closed")
 			} else {
-				opening[how]() // it was closed unheard
+				opening[how]() // opening again means that it was closed
 			}
 			s.row(v, v.ports[0])
 			s.item.event(0, "closed")
@@ -158,7 +158,7 @@ func TestOpenedMenuIsHeld(t *testing.T) {
 	}
 }
 
-// Panels read the kind of an item once.
+// Panels read the kind of an item once, so it must not change.
 func TestItemsKeepTheirKind(t *testing.T) {
 	parallel(t)
 	d := newDesktop(t)
@@ -186,7 +186,7 @@ func TestItemsKeepTheirKind(t *testing.T) {
 		menu := s.item.waitFor("rows of all", patience, func(menu *node) bool { return menu.row(many.ports[3]) != nil })
 		s.item.click(menu.row(many.ports[3]).find("Hide"))
 		look()
-		time.Sleep(2 * time.Second) // what lives shorter leaves nothing behind
+		time.Sleep(2 * time.Second) // a shorter life leaves no entry
 		v.signal(os.Kill)
 		many.signal(os.Kill)
 		s.redrawn("No servers")
@@ -198,8 +198,8 @@ func TestItemsKeepTheirKind(t *testing.T) {
 	}
 }
 
-// A panel that reads a level at a time reads nothing when a server comes. When the menu is opened it is told of the submenus that it does
-// not know, so that each is complete before it is shown.
+// A panel that reads one level at a time need not read anything when a server comes. Opening the menu announces the
+// submenus that it has not read, so that each is complete when shown.
 func TestPanelReadsALevelAtATime(t *testing.T) {
 	parallel(t)
 	d := newDesktop(t)
@@ -279,7 +279,7 @@ func TestHostRestarts(t *testing.T) {
 	sender := s.item.sender
 	var slowest time.Duration
 	for round := range 20 {
-		// Each notification brings the signal that it was closed. One entry is not clicked as often as only a panel can.
+		// Each notification also brings a closed signal. Every other round clicks, below the limit on clicks.
 		if closed := s.notes.closed(); round%2 == 0 {
 			s.item.click(s.item.menu().find("Settings", "About porttray"))
 			if !poll(patience, func() bool { return s.notes.closed() > closed }) {
@@ -343,7 +343,7 @@ func TestNotificationTrouble(t *testing.T) {
 			d := newDesktop(t)
 			s := d.startTrayWith(start(d))
 			about := s.item.menu().find("Settings", "About porttray")
-			for range 12 { // more than the program lets wait
+			for range 12 { // more than the program's queue holds
 				s.item.click(about)
 			}
 			v := d.startVictim(victimOptions{}, "127.0.0.1:0")
@@ -367,7 +367,7 @@ func TestNotificationTrouble(t *testing.T) {
 	}
 }
 
-// mustEnd waits for the end of the program, which must be quick and without complaint.
+// mustEnd waits for the end of the program. It must be quick and without complaint.
 func (s *session) mustEnd() {
 	s.t.Helper()
 	begin := time.Now()
@@ -452,7 +452,7 @@ func TestNoTray(t *testing.T) {
 	}
 }
 
-// A bus that takes the connection and says nothing counts as none after a while, and does not keep the program from ending.
+// A bus that accepts the connection but never answers counts as missing after a while. The program can still end.
 func TestSilentBus(t *testing.T) {
 	parallel(t)
 	program := buildProgram(t)
@@ -471,7 +471,7 @@ func TestSilentBus(t *testing.T) {
 	}
 
 	p := d.start(program, "tray")
-	if _, err := silent.Accept(); err != nil { // the first program's
+	if _, err := silent.Accept(); err != nil { // from the first program
 		t.Fatal(err)
 	}
 	if _, err := silent.Accept(); err != nil {
@@ -516,8 +516,8 @@ func TestTerminal(t *testing.T) {
 	})
 }
 
-// watches runs the program and makes sure that it says the reason in the first line, if there is one, and then watches in the
-// terminal until SIGINT.
+// watches runs the program. Its first line must give the reason, if any. Then it must watch in the terminal until
+// SIGINT.
 func (d *desktop) watches(reason string, args ...string) {
 	d.t.Helper()
 	before := d.startVictim(victimOptions{name: "\x1b[31mred"}, "127.0.0.1:0")

@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-// TestSecondCopy starts the program beside itself, and again after the first one was killed.
+// TestSecondCopy starts the program a second time, and once more after the first one was killed.
 func TestSecondCopy(t *testing.T) {
 	parallel(t)
 	d := newDesktop(t)
@@ -36,7 +36,7 @@ func TestSecondCopy(t *testing.T) {
 	s.host.item(patience)
 }
 
-// TestSettingsFile writes settings, wrong ones, and right ones again, while the program runs.
+// TestSettingsFile writes valid, invalid and again valid settings while the program runs.
 func TestSettingsFile(t *testing.T) {
 	parallel(t)
 	d := newDesktop(t)
@@ -84,7 +84,7 @@ func TestSettingsFile(t *testing.T) {
 	})
 }
 
-// TestPinsLast pins a server, and has the program remember that in its next run.
+// TestPinsLast pins a server. The next run must remember it.
 func TestPinsLast(t *testing.T) {
 	parallel(t)
 	d := newDesktop(t)
@@ -123,7 +123,7 @@ func TestPinsLast(t *testing.T) {
 	s.item.waitFor("no row any more", patience, func(menu *node) bool { return absent(menu) == nil })
 }
 
-// TestStartAtLogin has the desktop start the program at login, and no longer.
+// TestStartAtLogin turns the start at login on and off.
 func TestStartAtLogin(t *testing.T) {
 	parallel(t)
 	d := newDesktop(t)
@@ -144,7 +144,7 @@ func TestStartAtLogin(t *testing.T) {
 	}
 }
 
-// TestBrokenState starts the program with a state file that makes no sense.
+// TestBrokenState starts the program with an invalid state file.
 func TestBrokenState(t *testing.T) {
 	parallel(t)
 	d := newDesktop(t)

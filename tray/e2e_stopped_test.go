@@ -14,7 +14,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A program that was stopped for a minute knows at once what is there, tells together what has really gone, and nothing else.
+// A program that was stopped for a minute knows the servers at once. It reports the ones that are really gone together,
+// and nothing else.
 func TestStoppedForAMinute(t *testing.T) {
 	if testing.Short() {
 		t.Skip("this takes over a minute")
@@ -58,8 +59,7 @@ func TestStoppedForAMinute(t *testing.T) {
 	}
 }
 
-// Where no file can be opened, the list stays as it was, nothing counts as closed, and all is right again as soon as files can be
-// opened.
+// While no file can be opened, the list stays and nothing counts as closed. Afterwards everything recovers at once.
 func TestNoFilesLeft(t *testing.T) {
 	parallel(t)
 	d := newDesktop(t)
@@ -79,7 +79,7 @@ func TestNoFilesLeft(t *testing.T) {
 	if err := unix.Prlimit(s.tray.pid(), unix.RLIMIT_NOFILE, nil, &before); err != nil {
 		t.Fatal(err)
 	}
-	limit(3) // those that are open stay open
+	limit(3) // open files stay open
 	late := d.startVictim(victimOptions{name: "late"}, "127.0.0.1:0")
 	if !stays(8*time.Second, func() bool {
 		menu := s.item.menu()
@@ -107,7 +107,7 @@ func TestNoFilesLeft(t *testing.T) {
 	s.mustEnd()
 }
 
-// Where only few files can be open, more servers than that are watched all the same.
+// With a low limit on open files, the tray still watches more servers than that.
 func TestFewFiles(t *testing.T) {
 	parallel(t)
 	d := newDesktop(t)
@@ -117,7 +117,7 @@ func TestFewFiles(t *testing.T) {
 	s.tray = d.start("sh", "-c", `ulimit -n 32 && exec "$0" tray`, program)
 	s.item = s.host.item(patience)
 	v := d.startVictim(victimOptions{apart: true}, slices.Repeat([]string{"127.0.0.1:0"}, 60)...)
-	// Not waitFor, which would show the whole of it.
+	// waitFor would print the whole menu.
 	all := func() bool { return len(s.item.menu().rows()) == len(v.ports) && s.item.menu().find("Other") == nil }
 	if !poll(patience, all) || !stays(5*time.Second, all) {
 		t.Fatalf("the menu begins with %q and has %d rows", s.item.menu().children[0].label, len(s.item.menu().rows()))

@@ -13,8 +13,8 @@ import (
 	"time"
 )
 
-// These tests state what the program promises to the person in front of it. The first of the files has the promises about
-// one listener: that it is seen, opened, copied, stopped, and missed when it is gone.
+// These tests state the program's promises to the person in front of it. This file is about one listener: the tray
+// shows it, opens it, copies its address, stops it, and reports its end.
 
 func TestListenerAppears(t *testing.T) {
 	parallel(t)
@@ -32,7 +32,7 @@ func TestListenerAppears(t *testing.T) {
 	if want := fmt.Sprintf("%d  project · web", v.ports[0]); row.label != want {
 		t.Errorf("the row is labelled %q, want %q", row.label, want)
 	}
-	// The kernel counts the start from boot on, so it can be a second off.
+	// The kernel counts the start time from boot on, so it can be a second off.
 	for _, off := range []time.Duration{0, -2 * time.Second, 2 * time.Second} {
 		want := fmt.Sprintf(`Open in browser
 Copy address
@@ -52,7 +52,7 @@ Kill web (PID %[1]d)
 			t.Errorf("the submenu is\n%swant\n%s", row, want)
 		}
 	}
-	if d.network != nil { // else other ports may be in the same notification
+	if d.network != nil { // without it, other ports may share the notification
 		s.hear(fmt.Sprintf("project (web :%d) is up", v.ports[0]), "in ~/project")
 	}
 
@@ -60,7 +60,7 @@ Kill web (PID %[1]d)
 	exposed := d.startVictim(victimOptions{}, ":0")
 	want := []uint16{v.ports[0], several.ports[0], exposed.ports[0]}
 	slices.Sort(want)
-	var got []uint16 // those of the test, in the order of the rows
+	var got []uint16 // the ports of the test, in row order
 	menu := s.item.waitFor("menu of 3 servers", patience, func(menu *node) bool {
 		got = nil
 		for _, row := range menu.rows() {
@@ -117,7 +117,7 @@ func TestOpen(t *testing.T) {
 		victims[test.name] = d.startVictim(victimOptions{tls: test.tls}, test.addr)
 	}
 	s := d.startTray()
-	// One that is opened under the eyes of the program, which by the notification has had time for everything.
+	// This server opens while the program runs. After its notification the program has had time for everything.
 	late := d.startVictim(victimOptions{name: "late"}, "127.0.0.1:0")
 	victims["late"] = late
 	s.notes.waitFor(patience, func(n note) bool { return strings.Contains(n.summary+n.body, fmt.Sprint(late.ports[0])) })
@@ -163,7 +163,7 @@ func TestCopyAddress(t *testing.T) {
 		s.item.click(s.row(test.v, test.v.ports[0]).find("Copy address"))
 		var got string
 		if !poll(patience, func() bool {
-			// xclip waits for ever where the owner of the selection changes just then.
+			// xclip hangs if the selection changes owner meanwhile.
 			read := d.start("timeout", "2", xclip, "-selection", "clipboard", "-o")
 			if _, err := read.wait(patience); err != nil {
 				t.Fatal(err)
@@ -212,7 +212,7 @@ func TestStopAndKill(t *testing.T) {
 	s.hear(fmt.Sprintf("Port %d is free", port), stubborn.who()+" killed")
 	s.noRow(port)
 
-	// Whatever else there is to say about these ports is said within the time in which a restart is waited for.
+	// Any further notice about these ports comes before the wait for a restart is over.
 	want := map[*victim]string{
 		stopped:  fmt.Sprintf("[Port %d is free]", stopped.ports[0]),
 		killed:   fmt.Sprintf("[Port %d is free]", killed.ports[0]),
@@ -232,7 +232,7 @@ func TestStaleClickHitsNobody(t *testing.T) {
 	parallel(t)
 	tests := []struct {
 		name string
-		wait bool // until the new listener has a row of its own
+		wait bool // for the row of the new listener
 	}{
 		{"before the program has noticed", false},
 		{"after the program has noticed", true},
@@ -270,7 +270,7 @@ func TestRefusedTargetLives(t *testing.T) {
 	d := newDesktop(t)
 	proxy := d.startVictim(victimOptions{name: "docker-proxy"}, "127.0.0.1:0")
 	h, n := d.startHost(), d.startNotifier(notifierShows)
-	// The parent of the program, which runs its child with the environment that it has itself.
+	// parent runs the program in its own environment.
 	parent := d.startVictim(victimOptions{name: "terminal", child: buildProgram(t)}, "127.0.0.1:0")
 	s := &session{desktop: d, host: h, notes: n, item: h.item(patience)}
 	for v, reason := range map[*victim]string{proxy: "forwards for a container or VM", parent: "porttray runs in it"} {
@@ -322,7 +322,7 @@ func TestClosed(t *testing.T) {
 	}
 }
 
-// A server that is back within the time that is given to it has restarted, which is nothing to tell.
+// A server that is back in time has restarted. No notification reports that.
 func TestRestart(t *testing.T) {
 	parallel(t)
 	d := newDesktop(t)
@@ -348,7 +348,7 @@ func TestRestart(t *testing.T) {
 	}
 }
 
-// What ended unexpectedly is told with the reason, and then in the menu: in the first row and under Recently closed.
+// An unexpected end is reported with its reason. The first row and Recently closed show it, too.
 func TestCrash(t *testing.T) {
 	parallel(t)
 	d := newDesktop(t)
@@ -358,7 +358,7 @@ func TestCrash(t *testing.T) {
 	s.row(v, v.ports[0])
 	v.signal(syscall.SIGSEGV)
 	s.noRow(v.ports[0])
-	s.hear(fmt.Sprintf("server (:%d) crashed after ", v.ports[0]), "exited with status 2") // as Go programs do for this signal
+	s.hear(fmt.Sprintf("server (:%d) crashed after ", v.ports[0]), "exited with status 2") // a Go program exits so on SIGSEGV
 	menu := s.item.waitFor("what closed", patience, func(menu *node) bool { return menu.find("Recently closed", "server", "Copy address") != nil })
 	if first := menu.children[1].label; !strings.HasSuffix(first, "  server crashed: exited with status 2") {
 		t.Errorf("the first row is %q", first)
@@ -369,7 +369,7 @@ func TestCrash(t *testing.T) {
 	}
 }
 
-// The choice of what is told lasts.
+// The choice of notifications survives a restart.
 func TestModes(t *testing.T) {
 	parallel(t)
 	d := newDesktop(t)

@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// TestTrayWithoutDisplay starts the tray as a unit of systemd often starts: with a bus that leads to a tray host, and
-// no display in the environment. What it opens gets the display, where there is just one.
+// TestTrayWithoutDisplay starts the tray as a unit of systemd often does: on a bus with a tray host, but without a
+// display in the environment. If there is just one display, opened programs get it.
 func TestTrayWithoutDisplay(t *testing.T) {
 	parallel(t)
 	for name, want := range map[string]string{"no display": "", "Wayland": "wayland-1"} {

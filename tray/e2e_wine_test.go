@@ -15,8 +15,8 @@ import (
 	"time"
 )
 
-// These are the promises for Windows, as far as Wine can tell. It lists listeners without their owners, so all are under Other, and
-// whether a process is ended by its handle is seen in the tests of owner.
+// These are the promises for Windows, as far as Wine can check them. Wine lists listeners without owners, so all are
+// under Other. The tests of owner check that a process is ended by its handle.
 
 func TestWine(t *testing.T) {
 	parallel(t)
@@ -37,11 +37,12 @@ func TestWine(t *testing.T) {
 	t.Run("packages", func(t *testing.T) {
 		w := w.in(t)
 		for _, pkg := range []string{"assets", "watcher", "watcher/owner", "watcher/owner/engine", "watcher/port", "watcher/terminal", "tray"} {
-			// Wine before 9.0 says that it makes a symbolic link, and makes none.
+			// Wine before 9.0 reports success for a symbolic link, but makes none.
 			const skip = "^TestWriteChoicesThroughALink$"
 			run := w.testPackage(pkg, skip)
 			if len(run.failed) > 0 {
-				// Under load Wine now and then fails to start a process ("Internal error"). What fails twice is the test's own.
+				// Under load, Wine sometimes fails to start a process ("Internal error"). A test that fails twice has
+				// failed itself.
 				step("tests of %s that failed, which are run again: %q", pkg, slices.Sorted(maps.Keys(run.failed)))
 				again := w.testPackage(pkg, skip)
 				maps.DeleteFunc(run.failed, func(test, _ string) bool { return again.failed[test] == "" })
@@ -68,7 +69,7 @@ func TestWine(t *testing.T) {
 	t.Run("login", func(t *testing.T) { w.in(t).testLogin(step) })
 }
 
-// in returns the same Windows for a subtest: what the subtest starts ends with it.
+// in returns the same Windows for a subtest. Processes of the subtest end with it.
 func (w *wine) in(t *testing.T) *wine {
 	d := *w.desktop
 	d.t = t
@@ -77,7 +78,7 @@ func (w *wine) in(t *testing.T) *wine {
 	return &wine{&s, w.prefix, w.program}
 }
 
-// testTerminal has the commands write through pipes, and events appear there.
+// testTerminal runs the commands with pipes, and makes sure that events arrive.
 func (w *wine) testTerminal(step func(string, ...any), victim string) {
 	w.t.Helper()
 	out, errs, code := w.run("wine", w.program, "version")
@@ -108,7 +109,7 @@ func (w *wine) testTerminal(step func(string, ...any), victim string) {
 	step("watch:\n%s", watch.output())
 }
 
-// testTray goes through the menu.
+// testTray uses the menu.
 func (w *wine) testTray(step func(string, ...any), victim string) {
 	w.t.Helper()
 	if at, ok := w.icon(); ok {
@@ -147,7 +148,7 @@ func (w *wine) testTray(step func(string, ...any), victim string) {
 
 	entries := tray.open()
 	late := w.startVictim(victimOptions{}, "127.0.0.1:0")
-	time.Sleep(10 * time.Second) // in which it would get its row, also where looks are rare
+	time.Sleep(10 * time.Second) // time for its row, even with slow scans
 	if text := labels(tray.enter(entries, "Other")); strings.Contains(text, row(late.ports[0])) {
 		w.t.Errorf("the open menu changed to\n%s", text)
 	}
@@ -177,7 +178,7 @@ func (w *wine) testTray(step func(string, ...any), victim string) {
 	}
 	step("the state file: %q", text)
 
-	// There is no Windows Runtime here, so this is a balloon, and no reason to complain.
+	// Wine has no Windows Runtime, so this is a balloon. That is no error.
 	tray.choose("Settings", "About porttray")
 	if !stays(2*time.Second, func() bool { return !strings.Contains(tray.output(), "notifications do not arrive") }) {
 		w.t.Error("notifications do not arrive")
@@ -189,7 +190,7 @@ func (w *wine) testTray(step func(string, ...any), victim string) {
 	step("it has ended by its menu")
 }
 
-// ownLines returns what the program itself has written, not Wine.
+// ownLines returns the program's own log lines, without those of Wine.
 func ownLines(log string) string {
 	var own []string
 	for line := range strings.Lines(log) {
@@ -200,12 +201,12 @@ func ownLines(log string) string {
 	return strings.Join(own, "")
 }
 
-// testLogin starts the program while there is no taskbar, as it can happen at login. That a taskbar has been restarted, Wine does not
-// tell programs, so that is not seen here.
+// testLogin starts the program without a taskbar, as can happen at login. Wine does not report a restarted taskbar to
+// programs, so this test leaves that out.
 func (w *wine) testLogin(step func(string, ...any)) {
 	w.t.Helper()
-	w.down() // the last subtest's
-	// A first program, so that Wine has its desktop, but not what draws it.
+	w.down() // waits for the end of the last subtest's Windows
+	// A first program starts Wine's desktop. Then the test kills the taskbar.
 	first := w.startTray()
 	if !poll(patience, func() bool { _, ok := w.icon(); return ok }) {
 		w.t.Fatalf("no icon:\n%s", first.output())

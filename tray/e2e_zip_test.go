@@ -18,7 +18,7 @@ import (
 	"unicode/utf16"
 )
 
-// TestWindowsPackage packages the commit for Windows, twice, and looks at what is in it.
+// TestWindowsPackage packages the commit for Windows twice and checks the contents.
 func TestWindowsPackage(t *testing.T) {
 	t.Parallel()
 	archive := windowsPackage(t)
@@ -47,7 +47,7 @@ func TestWindowsPackage(t *testing.T) {
 		t.Fatal(err)
 	}
 	for what, want := range map[string]string{
-		"name":     wide("FileDescription\x00\x00porttray\x00"), // the second zero is for alignment
+		"name":     wide("FileDescription\x00\x00porttray\x00"), // the second zero is padding
 		"manifest": `level="asInvoker"`,
 		"scale":    ">PerMonitorV2<",
 		"icon":     "\x89PNG\r\n",
@@ -61,7 +61,7 @@ func TestWindowsPackage(t *testing.T) {
 	}
 }
 
-// windowsPackage packages the commit and returns the archive, whose checksum is right.
+// windowsPackage packages the commit, checks the checksum and returns the archive.
 func windowsPackage(t *testing.T) []byte {
 	t.Helper()
 	tool(t, "git")
@@ -109,7 +109,7 @@ func unzip(t *testing.T, archive []byte) map[string][]byte {
 	return files
 }
 
-// wide returns text as Windows writes it.
+// wide returns text in UTF-16LE, the encoding of Windows.
 func wide(text string) string {
 	var b []byte
 	for _, unit := range utf16.Encode([]rune(text)) {

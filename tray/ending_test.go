@@ -10,7 +10,7 @@ import (
 	"porttray/watcher/owner/engine"
 )
 
-// happens delivers an update in which one thing happened.
+// happens delivers an update with one event.
 func (s *stage) happens(e watcher.Event, now ...watcher.Listener) {
 	s.t.Helper()
 	s.loop.updates <- watcher.Update{Snapshot: lists(now...), Events: []watcher.Event{e}}
@@ -19,7 +19,7 @@ func (s *stage) happens(e watcher.Event, now ...watcher.Listener) {
 
 var byTERM = watcher.Reason{Cause: watcher.OwnerEnded, Exit: owner.Exit{How: owner.Killed, Signal: "SIGTERM"}}
 
-// What a Stop ended is no death, also where nothing could say in time that it did.
+// After a Stop the end of the server gives no notice, even if the Stop had no answer in time.
 func TestEndingWithoutAnAnswer(t *testing.T) {
 	perform(t, func(s *stage) {
 		l := server(3000, 1)
@@ -36,7 +36,8 @@ func TestEndingWithoutAnAnswer(t *testing.T) {
 	})
 }
 
-// Scans that fail for a while after a Stop make its closing no death, and whoever has the port by then is no heir.
+// Scans may fail for a while after a Stop. The end still counts as our Stop, and a new owner of the port counts as a
+// new server.
 func TestEndingSeenLate(t *testing.T) {
 	perform(t, func(s *stage) {
 		l, m := server(3000, 1), server(4000, 2)
@@ -54,7 +55,7 @@ func TestEndingSeenLate(t *testing.T) {
 	})
 }
 
-// Right after "is back" has its time, a server that the person stopped is one that comes up again.
+// Just after the time for "is back", a server stopped by the person counts as newly up.
 func TestEndingAndBackALittleLater(t *testing.T) {
 	perform(t, func(s *stage) {
 		l, again := server(3000, 1), server(3000, 2)
@@ -69,7 +70,7 @@ func TestEndingAndBackALittleLater(t *testing.T) {
 	})
 }
 
-// A container keeps its ID when it starts again: what it does after it was back is its own doing.
+// A container keeps its ID when it starts again. Its next end after the restart counts as unexpected.
 func TestEndingOfAContainerThatIsBack(t *testing.T) {
 	perform(t, func(s *stage) {
 		first, second, third := server(3000, 1), server(3000, 2), server(3000, 3)
@@ -93,7 +94,7 @@ func TestEndingOfAContainerThatIsBack(t *testing.T) {
 	})
 }
 
-// A server that crashed and is back while a Stop was under way is not told of as one that ended.
+// A server that crashes and comes back during a Stop does not count as ended.
 func TestEndingOfWhatIsBackMeanwhile(t *testing.T) {
 	perform(t, func(s *stage) {
 		l, again := server(3000, 1), server(3000, 2)
@@ -110,7 +111,7 @@ func TestEndingOfWhatIsBackMeanwhile(t *testing.T) {
 	})
 }
 
-// Who has the port now is told once.
+// The new owner of the port is reported once.
 func TestEndingOfWhatIsTakenOver(t *testing.T) {
 	perform(t, func(s *stage) {
 		l, again := server(3000, 1), server(3000, 2)
@@ -125,7 +126,8 @@ func TestEndingOfWhatIsTakenOver(t *testing.T) {
 	})
 }
 
-// What ended by itself during a Stop that came to nothing is told of as of when it ended; and not if it was never told of that it was there.
+// A server that ends by itself during a failed Stop is reported with the real time of its end, but only if its start
+// was reported.
 func TestEndingByItselfMeanwhile(t *testing.T) {
 	perform(t, func(s *stage) {
 		l, brief := server(3000, 1), server(4000, 2)
@@ -153,7 +155,7 @@ func TestEndingByItselfMeanwhile(t *testing.T) {
 	})
 }
 
-// How a process ended that had closed its port before may become known while a Stop is under way.
+// During a Stop the exit of a process that had closed its port before may become known.
 func TestEndingExplainedMeanwhile(t *testing.T) {
 	perform(t, func(s *stage) {
 		l := server(3000, 1)

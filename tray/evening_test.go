@@ -18,52 +18,52 @@ import (
 	"porttray/watcher/owner/engine"
 )
 
-// An evening is a stage to which a real Watcher delivers what a scripted computer does.
+// An evening is a stage with a real Watcher that scans a scripted computer.
 type evening struct {
 	*stage
-	began time.Time // of the script
+	began time.Time // when the script began
 	told  []told
 	host  computer
 }
 
-// A told is a notice that was given.
+// A told is a notice and its time.
 type told struct {
 	notice
 	at time.Time
 }
 
-// A computer is what a scan reads.
+// A computer is the source of the scans.
 type computer struct {
 	mu      sync.Mutex
 	runs    map[watcher.Key][]watcher.Listener // the listeners of its processes and containers, by key
 	pids    map[watcher.Key]owner.ID           // the latest process of each
 	exits   map[owner.ID]owner.Exit
-	broken  error         // why scans fail
-	clock   time.Duration // what the wall clock is off
-	wakes   time.Time     // until then it sleeps
-	started int32         // processes so far
+	broken  error         // the error of scans
+	clock   time.Duration // the error of the wall clock
+	wakes   time.Time     // the end of its sleep
+	started int32         // number of processes so far
 }
 
-// A program is what can be started on it. The owner, and since when it runs, are filled in then.
+// A program is a template for the listeners of one server. The start fills in the owner and its start time.
 type program []watcher.Listener
 
-// key returns the name of a program's server, also before it has a process.
+// key returns the key of a program's server, even before the start.
 func (p program) key() watcher.Key {
 	l := p[0]
 	l.Owner.PID = 1
 	return l.Key()
 }
 
-// warmUp is how long the computer runs before a script begins: long enough for the watcher to have slowed down.
+// warmUp is how long the computer runs before a script begins. The watcher slows down within it.
 const warmUp = 90 * time.Second
 
-// An act is one thing that happens in a script, after so many seconds.
+// An act is one step of a script, with its time in seconds.
 type act struct {
 	after float64
 	do    func(*evening)
 }
 
-// play has a script played to its end and, unless it plays longer by itself, a minute longer.
+// play plays a script to its end and waits another minute. It returns the notices.
 func play(t *testing.T, baseline []program, script []act) (got []string) {
 	perform(t, func(s *stage) {
 		e := newEvening(s, baseline)
@@ -78,7 +78,7 @@ func play(t *testing.T, baseline []program, script []act) (got []string) {
 	return got
 }
 
-// newEvening has a computer run with these programs until its script begins.
+// newEvening runs a computer with these programs until its script can begin.
 func newEvening(s *stage, baseline []program) *evening {
 	e := &evening{stage: s, host: computer{runs: map[watcher.Key][]watcher.Listener{}, pids: map[watcher.Key]owner.ID{}, exits: map[owner.ID]owner.Exit{}, started: 5_000_000}}
 	s.loop.do.say = func(n notice) {
@@ -104,14 +104,14 @@ func newEvening(s *stage, baseline []program) *evening {
 	s.t.Cleanup(func() {
 		cancel()
 		<-ended
-		time.Sleep(time.Second) // a scan that was under way ends
+		time.Sleep(time.Second) // for the end of a running scan
 	})
 	s.wait(warmUp)
 	e.began = time.Now()
 	return e
 }
 
-// A night is a context that stops whoever looks at it for as long as the computer sleeps.
+// A night is a context that blocks its readers while the computer sleeps.
 type night struct {
 	context.Context
 	host *computer
@@ -126,7 +126,7 @@ func (n night) Done() <-chan struct{} {
 }
 
 func (c *computer) scan(context.Context) (watcher.Snapshot, error) {
-	time.Sleep(1013 * time.Microsecond) // so that no scan is at the very time of an act
+	time.Sleep(1013 * time.Microsecond) // so that no scan falls on the time of an act
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	seen := watcher.Snapshot{Time: time.Now().Add(c.clock), Source: "script", Exits: map[owner.ID]owner.Exit{}}
@@ -159,7 +159,7 @@ func (c *computer) start(p program) {
 	c.runs[p.key()], c.pids[p.key()] = mine, mine[0].Owner.ID()
 }
 
-// stop ends the process of a listener, or closes the ports of one that lives on if there is no way in which it ended.
+// stop ends the process of a listener. With an unknown exit it only closes the ports, and the process lives on.
 func (c *computer) stop(l watcher.Listener, how owner.Exit) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -174,7 +174,7 @@ func (c *computer) stop(l watcher.Listener, how owner.Exit) {
 	}
 }
 
-// notices returns what was told and when, in seconds after the script began.
+// notices returns the notices, each with its time in seconds since the script began.
 func (e *evening) notices() (lines []string) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -194,7 +194,7 @@ func served(name, tool string, port uint16) program {
 	return program{l}
 }
 
-// many returns a program that listens on further ports.
+// many adds further ports to a program.
 func (p program) many(ports ...uint16) program {
 	all := slices.Clone(p)
 	for _, port := range ports {
@@ -205,7 +205,7 @@ func (p program) many(ports ...uint16) program {
 	return all
 }
 
-// workers returns n processes that a master forked, each with a socket of its own on one port.
+// workers returns n forked processes of a master. Each has its own socket on one port.
 func workers(n int, p program) (all program) {
 	for i := range n {
 		l := p[0]
@@ -216,14 +216,14 @@ func workers(n int, p program) (all program) {
 	return all
 }
 
-// script returns a program of a project that is no known tool.
+// script returns a program of a project without a known tool.
 func script(project, file string, port uint16) program {
 	p := served(project, "", port)
 	p[0].Facts.Program = file
 	return p
 }
 
-// but returns a program that differs from p in its listeners.
+// but returns a copy of p with changed listeners.
 func (p program) but(change func(*watcher.Listener)) program {
 	changed := slices.Clone(p)
 	for i := range changed {
@@ -255,13 +255,13 @@ var (
 	stranger = served("", "", 631).but(func(l *watcher.Listener) { l.Owner, l.Facts = owner.Process{Foreign: true}, owner.Facts{} })
 )
 
-// supervised returns the program as nodemon's, which is this very process: it runs on.
+// supervised returns the program under a nodemon with the PID of this very process, so the supervisor stays alive.
 func supervised(p program) program {
 	self, _ := owner.Identify(int32(os.Getpid()))
 	return p.but(func(l *watcher.Listener) { l.Facts.Supervisor = owner.Supervisor{ID: self.ID(), Name: "nodemon"} })
 }
 
-// lasting returns the program as this very process: its port can close, and it runs on.
+// lasting returns the program with the PID of this very process: it lives on after its port closes.
 func lasting(p program) program {
 	self, _ := owner.Identify(int32(os.Getpid()))
 	return p.but(func(l *watcher.Listener) {
@@ -287,7 +287,7 @@ func up(programs ...program) func(*evening) {
 	}
 }
 
-// down ends processes. Like on Linux, the watcher looks at once.
+// down ends processes and wakes the watcher at once, as on Linux.
 func down(how owner.Exit, programs ...program) func(*evening) {
 	return func(e *evening) {
 		for _, p := range programs {
@@ -301,7 +301,7 @@ func status(n int) owner.Exit { return owner.Exit{How: owner.Exited, Status: n} 
 
 func signal(name string) owner.Exit { return owner.Exit{How: owner.Killed, Signal: name} }
 
-// closes has programs close their ports, and nothing tells of it.
+// closes makes programs close their ports without a wake-up.
 func closes(programs ...program) func(*evening) {
 	return func(e *evening) {
 		for _, p := range programs {
@@ -310,7 +310,7 @@ func closes(programs ...program) func(*evening) {
 	}
 }
 
-// drops has a program close some of its ports, in that order, so many seconds apart. Then it ends.
+// drops makes a program close these ports in order, apart seconds after each other, and then end.
 func drops(p program, apart float64, how owner.Exit, ports ...uint16) (all []act) {
 	for i, port := range ports {
 		all = append(all, act{apart * float64(i), turns(func(c *computer) {
@@ -325,7 +325,7 @@ func drops(p program, apart float64, how owner.Exit, ports ...uint16) (all []act
 	}})
 }
 
-// adds has a program listen on further ports.
+// adds makes a program listen on further ports.
 func adds(p program, ports ...uint16) func(*evening) {
 	return turns(func(c *computer) {
 		mine := c.runs[p.key()]
@@ -333,7 +333,7 @@ func adds(p program, ports ...uint16) func(*evening) {
 	})
 }
 
-// forks has another process of a program go on with its sockets, as daemons do, and the first one end.
+// forks moves a program's sockets to another process and ends the first one, as daemons do.
 func forks(p program) func(*evening) {
 	return turns(func(c *computer) {
 		mine := slices.Clone(c.runs[p.key()])
@@ -344,7 +344,7 @@ func forks(p program) func(*evening) {
 	})
 }
 
-// binds has a program listen at another address.
+// binds moves a program to another address.
 func binds(p program, addr string) func(*evening) {
 	return func(e *evening) {
 		e.host.mu.Lock()
@@ -355,7 +355,7 @@ func binds(p program, addr string) func(*evening) {
 	}
 }
 
-// turns changes something else about the computer.
+// turns changes the computer.
 func turns(change func(*computer)) func(*evening) {
 	return func(e *evening) {
 		e.host.mu.Lock()
@@ -364,7 +364,7 @@ func turns(change func(*computer)) func(*evening) {
 	}
 }
 
-// sleeps has the computer sleep between two scans.
+// sleeps makes the computer sleep between two scans.
 func sleeps(d time.Duration) func(*evening) {
 	return func(e *evening) {
 		turns(func(c *computer) { c.wakes = time.Now().Add(d) })(e)
@@ -382,20 +382,20 @@ func clicks(path ...string) func(*evening) {
 func opensMenu(e *evening)  { e.loop.signs <- menuOpened }
 func closesMenu(e *evening) { e.loop.signs <- menuClosed }
 
-// pausedAsOf has a pause be until when it is if the wall clock jumps by d, which that of a test cannot.
+// pausedAsOf moves the end of a pause as if the wall clock jumped by d. The clock of a test cannot jump.
 func pausedAsOf(d time.Duration) func(*evening) {
 	return func(e *evening) {
 		e.loop.model.paused = e.loop.model.paused.Add(-d)
-		e.loop.hosts <- true // the loop goes on after the change of its model
+		e.loop.hosts <- true // the loop runs only after this change of its model
 	}
 }
 
-// stopsWith has a Stop come to that result, and nothing else.
+// stopsWith makes every Stop return that result and do nothing else.
 func stopsWith(r owner.Result) func(*evening) {
 	return func(e *evening) { e.end = func(watcher.Listener, bool) owner.Result { return r } }
 }
 
-// shows expects a line of the menu, without the time that some begin with.
+// shows expects an entry of the menu. The path omits a time at the start of its label.
 func shows(path ...string) func(*evening) {
 	return func(e *evening) {
 		e.t.Helper()
@@ -414,7 +414,7 @@ func hides(path ...string) func(*evening) {
 	}
 }
 
-// finds looks for an entry at a path of labels, each a prefix, once as it is and once as of one of the minutes so far.
+// finds looks for an entry at a path of label prefixes, with and without one of the past minutes in front.
 func (e *evening) finds(path ...string) bool {
 	for ago := time.Duration(0); ago <= time.Since(e.began)+warmUp; ago += time.Minute {
 		stamped := slices.Clone(path)
@@ -432,11 +432,11 @@ func attention(want bool) func(*evening) {
 		if got := e.loop.model.attention; got != want {
 			e.t.Errorf("after %v, attention is %v", time.Since(e.began), got)
 		}
-		e.loop.hosts <- true // the loop goes on after the look at its model
+		e.loop.hosts <- true // the loop runs only after this read of its model
 	}
 }
 
-// also joins acts that happen at the same time.
+// also joins acts at the same time.
 func also(acts ...func(*evening)) func(*evening) {
 	return func(e *evening) {
 		for _, do := range acts {
@@ -446,7 +446,7 @@ func also(acts ...func(*evening)) func(*evening) {
 	}
 }
 
-// again repeats a script n times, one every so many seconds.
+// again repeats a script n times, every so many seconds.
 func again(n int, every float64, script ...act) (all []act) {
 	for i := range n {
 		for _, a := range script {
@@ -456,7 +456,7 @@ func again(n int, every float64, script ...act) (all []act) {
 	return all
 }
 
-// eachOf plays a script for each program, one every so many seconds.
+// eachOf plays a script for each program, starting one every so many seconds.
 func eachOf(programs []program, every float64, script func(program) []act) (all []act) {
 	for i, p := range programs {
 		for _, a := range script(p) {

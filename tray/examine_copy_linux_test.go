@@ -74,7 +74,7 @@ func TestOnlyWayland(t *testing.T) {
 	want("")
 	listen("bus")
 	old := listen("wayland-0").(*net.UnixListener)
-	old.SetUnlinkOnClose(false) // as a crash leaves it behind
+	old.SetUnlinkOnClose(false) // as after a crash
 	old.Close()
 	if err := os.WriteFile(filepath.Join(dir, "wayland-1.lock"), nil, 0o600); err != nil {
 		t.Fatal(err)
@@ -89,7 +89,7 @@ func TestOnlyWayland(t *testing.T) {
 	}
 }
 
-// A Wayland display can answer anything, and nothing.
+// A Wayland display may send any answer, or none.
 func TestWaylandInterfaces(t *testing.T) {
 	const name = "\x02\x00\x00\x00\x00\x00\x1c\x00" + "\x01\x00\x00\x00\x07\x00\x00\x00wl_shm\x00\x00\x01\x00\x00\x00"
 	const done = "\x03\x00\x00\x00\x00\x00\x0c\x00\x00\x00\x00\x00"

@@ -25,9 +25,9 @@ func TestExamineChoices(t *testing.T) {
 	}
 	tests := []struct {
 		name  string
-		begin func(t *testing.T, dir string) // below which porttray/state.toml is
+		begin func(t *testing.T, dir string) // dir holds porttray/state.toml
 		state doctor.State
-		says  string // DIR stands for that
+		says  string // DIR stands for dir
 		fix   string
 	}{
 		{"first start", func(*testing.T, string) {}, doctor.Works, "what you choose in the menu is kept in DIR/porttray/state.toml, which is not there yet", ""},
@@ -90,9 +90,9 @@ func TestExamineElsewhere(t *testing.T) {
 	tests := []struct {
 		goos      string
 		remote    bool
-		installed string // the program
+		installed string // the notifier program in PATH
 		session   string
-		notices   string // how they are shown
+		notices   string // the text on notifications
 	}{
 		{"windows", false, "", "a desktop of Windows", "shown as toasts; a click opens the server."},
 		{"windows", true, "", "a desktop of Windows" + lacks, "shown as toasts; a click opens the server."},

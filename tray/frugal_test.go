@@ -23,7 +23,7 @@ import (
 var frugalFor = flag.Duration("frugal.for", 30*time.Second, "how long BenchmarkFrugal measures a program while nothing changes")
 
 const (
-	// calming is longer than the program takes, after it has started, to look less often.
+	// calming is more than the time from the start until the scans slow down.
 	calming = 40 * time.Second
 	// changeEvery is the pause between two changes.
 	changeEvery = time.Minute
@@ -74,14 +74,14 @@ func BenchmarkFrugal(b *testing.B) {
 	})
 }
 
-// A frugal is a program in the tray of a real panel.
+// A frugal is a program under measurement in the tray of a real panel.
 type frugal struct {
 	desktop *desktop
 	program *process
 	bus     *monitor
 }
 
-// startFrugal starts a program on a desktop with so many listeners, and waits until its icon is there and its menu shows them.
+// startFrugal starts a program on a desktop with so many listeners. It waits for the icon and the complete menu.
 func startFrugal(b *testing.B, pkg string, listeners int) *frugal {
 	b.Helper()
 	d := newDesktop(b)
@@ -112,7 +112,7 @@ func shipped(b *testing.B, pkg string) string {
 	return file
 }
 
-// panelItem waits for an icon in the tray of a panel that is a program of its own.
+// panelItem waits for an icon in the tray of a panel in another process.
 func (d *desktop) panelItem() *item {
 	d.t.Helper()
 	h := &host{d: d, conn: d.connect(func(*dbus.Signal) {})}
@@ -135,7 +135,7 @@ func (f *frugal) unchanged(b *testing.B) {
 		for range parts {
 			time.Sleep(*frugalFor / parts)
 			if now := f.program.usage(b); *frugalFor >= 10*time.Minute {
-				// Not only to the log of the benchmark, which comes at its end.
+				// The log of the benchmark would come only at its end.
 				fmt.Fprintf(os.Stderr, "after %v: %v\n", now.at.Sub(m.usage.at).Round(time.Second), now)
 			}
 		}
@@ -146,7 +146,7 @@ func (f *frugal) unchanged(b *testing.B) {
 // changing measures while a server comes or goes once a minute.
 func (f *frugal) changing(b *testing.B) {
 	d := *f.desktop
-	d.t = b // what is started here ends with this part
+	d.t = b // these programs end with this part
 	server := d.startVictim(victimOptions{}, "127.0.0.1:0")
 	time.Sleep(changeEvery)
 	m := f.begin(b)
@@ -160,7 +160,7 @@ func (f *frugal) changing(b *testing.B) {
 	m.end(b)
 }
 
-// A measurement is what a program costs from a moment on.
+// A measurement is the state at the start of a measured part.
 type measurement struct {
 	of      *frugal
 	usage   usage
@@ -173,13 +173,13 @@ func (f *frugal) begin(b *testing.B) *measurement {
 	return &measurement{of: f, usage: f.program.usage(b), bus: f.bus.traffic()}
 }
 
-// end reports what was measured.
+// end reports the results.
 func (m *measurement) end(b *testing.B) {
 	b.Helper()
 	before, after, bus := m.usage, m.of.program.usage(b), m.of.bus.traffic().minus(m.bus)
 	took := after.at.Sub(before.at)
 	cpu := (after.cpu - before.cpu).Seconds()
-	b.ReportMetric(0, "ns/op") // that is only how long it was measured
+	b.ReportMetric(0, "ns/op") // it would be the length of the measurement
 	b.ReportMetric(100*cpu/took.Seconds(), "%core")
 	b.ReportMetric(cpu/took.Hours(), "cpu-s/h")
 	b.ReportMetric(float64(after.wakeups-before.wakeups)/took.Seconds(), "wakeups/s")
@@ -197,11 +197,11 @@ func (m *measurement) end(b *testing.B) {
 	b.Logf("%v: %v", took.Round(time.Second), after)
 }
 
-// A usage is what a process has used of the system so far, and its memory now.
+// A usage is a process's use of the system so far, and its memory now.
 type usage struct {
 	at                  time.Time
-	cpu                 time.Duration // user and system, of all threads that it ever had
-	wakeups             int           // of the threads that it has
+	cpu                 time.Duration // user and system, of all threads, ended ones too
+	wakeups             int           // of the present threads
 	resident, anonymous int           // in bytes
 	peak                int           // of resident
 }
@@ -214,7 +214,7 @@ func (u usage) String() string {
 func (p *process) usage(b *testing.B) usage {
 	b.Helper()
 	u := usage{at: time.Now()}
-	// The clock of a process's CPU time (clock_getcpuclockid(3)). What /proc tells of it comes in ticks of 10 ms.
+	// This reads the clock of a process's CPU time (clock_getcpuclockid(3)). /proc counts it in ticks of 10 ms only.
 	const sched = 2
 	var cpu unix.Timespec
 	if err := unix.ClockGettime(int32(^p.pid()<<3|sched), &cpu); err != nil {

@@ -27,13 +27,13 @@ type host struct {
 	conn  *dbus.Conn
 	props *prop.Properties
 
-	mu      sync.Mutex // guards what follows
+	mu      sync.Mutex // guards the fields below
 	items   []*item    // oldest first
-	calls   int        // of RegisterStatusNotifierItem
+	calls   int        // number of RegisterStatusNotifierItem calls
 	signals map[string]int
 }
 
-// startHost starts the panel. There can be one at a time; stop it and start another to restart the panel.
+// startHost starts the panel. Only one runs at a time; to restart it, stop it and start another.
 func (d *desktop) startHost() *host {
 	d.t.Helper()
 	h := d.newHost()
@@ -42,7 +42,7 @@ func (d *desktop) startHost() *host {
 	return h
 }
 
-// newHost returns a panel that has yet to become the one of the session.
+// newHost returns a panel without the name of the tray host.
 func (d *desktop) newHost() *host {
 	d.t.Helper()
 	h := &host{d: d, signals: map[string]int{}}
@@ -69,25 +69,25 @@ func (d *desktop) newHost() *host {
 	return h
 }
 
-// stop ends the panel as one that leaves does: its name is free when stop returns.
+// stop ends the panel in an orderly way. Its name is free when stop returns.
 func (h *host) stop() { leave(h.conn, hostName) }
 
-// crash ends the panel as its death does, which the bus finds out about, and returns when the bus has.
+// crash ends the panel without a farewell. It returns when the bus has noticed.
 func (h *host) crash() {
 	h.d.t.Helper()
 	h.conn.Close()
 	h.d.free(hostName)
 }
 
-// at is the item as another panel sees it, also one that is not the one of the session.
+// at returns the item as seen by another panel, with or without the name of the tray host.
 func (i *item) at(h *host) *item { return &item{h: h, sender: i.sender, name: i.name, path: i.path} }
 
-// emit broadcasts a signal. Nothing but the end of the connection can go wrong.
+// emit broadcasts a signal. It fails only if the connection has ended.
 func (h *host) emit(signal string, args ...any) {
 	h.conn.Emit(hostPath, hostName+"."+signal, args...)
 }
 
-// register is RegisterStatusNotifierItem. An item names its object path, or its bus name and means the usual path.
+// register is RegisterStatusNotifierItem. An item passes its object path, or its bus name for the usual path.
 func (h *host) register(service string, sender dbus.Sender) *dbus.Error {
 	i := &item{h: h, sender: string(sender), name: service + "/StatusNotifierItem", path: "/StatusNotifierItem"}
 	if strings.HasPrefix(service, "/") {
@@ -104,7 +104,7 @@ func (h *host) register(service string, sender dbus.Sender) *dbus.Error {
 	return nil
 }
 
-// publish makes the list of items what it is. The caller holds mu.
+// publish updates the property with the list of items. The caller holds mu.
 func (h *host) publish() {
 	names := []string{}
 	for _, i := range h.items {
@@ -113,7 +113,7 @@ func (h *host) publish() {
 	h.props.SetMust(hostName, "RegisteredStatusNotifierItems", names)
 }
 
-// see counts the signals of everybody and drops the items of those who leave the bus.
+// see counts all signals and drops the items of connections that leave the bus.
 func (h *host) see(s *dbus.Signal) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -132,7 +132,7 @@ func (h *host) see(s *dbus.Signal) {
 	}
 }
 
-// registrations returns how often an item asked to be shown.
+// registrations returns the number of calls that register an item.
 func (h *host) registrations() int {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -146,7 +146,7 @@ func (h *host) shown() []*item {
 	return slices.Clone(h.items)
 }
 
-// item waits until there is an item in the tray and returns the newest.
+// item waits for an item in the tray and returns the newest.
 func (h *host) item(timeout time.Duration) *item {
 	h.d.t.Helper()
 	var items []*item
@@ -156,7 +156,7 @@ func (h *host) item(timeout time.Duration) *item {
 	return items[len(items)-1]
 }
 
-// An item is an icon in the tray of one host; it cannot be used after that host has stopped.
+// An item is an icon in the tray of one host. After that host has stopped it cannot be used.
 type item struct {
 	h      *host
 	sender string // the unique bus name of its connection
@@ -176,7 +176,7 @@ func (i *item) call(dest []any, path dbus.ObjectPath, method string, args ...any
 	}
 }
 
-// property stores a property of the item, whose type is in the specification, in dest.
+// property stores a property of the item in dest. The specification gives its type.
 func (i *item) property(name string, dest any) {
 	i.h.d.t.Helper()
 	var v dbus.Variant
@@ -186,7 +186,7 @@ func (i *item) property(name string, dest any) {
 	}
 }
 
-// id is the name by which panels remember the item.
+// id returns the name under which panels remember the item.
 func (i *item) id() (id string) {
 	i.h.d.t.Helper()
 	i.property("Id", &id)
@@ -199,7 +199,7 @@ type pixmap struct {
 	Pix  []byte
 }
 
-// icon returns the icon, the first if there are several sizes.
+// icon returns the icon, the first one of several sizes.
 func (i *item) icon() (w, h int, pix []byte) {
 	i.h.d.t.Helper()
 	var icons []pixmap
@@ -210,7 +210,7 @@ func (i *item) icon() (w, h int, pix []byte) {
 	return int(icons[0].W), int(icons[0].H), icons[0].Pix
 }
 
-// tooltip returns title and text of the tooltip, on lines of their own if there are both.
+// tooltip returns title and text of the tooltip, on two lines if both are there.
 func (i *item) tooltip() string {
 	i.h.d.t.Helper()
 	var tip struct {
@@ -228,8 +228,7 @@ func (i *item) menuPath() (path dbus.ObjectPath) {
 	return path
 }
 
-// menu reads the whole menu as a person sees it, without the invisible entries. The returned node is the menu itself and
-// has no label.
+// menu reads the menu without its invisible entries. The returned node is the menu itself and has no label.
 func (i *item) menu() *node {
 	i.h.d.t.Helper()
 	return i.read(false)
@@ -252,14 +251,14 @@ func (i *item) read(hidden bool) *node {
 		if err != nil {
 			i.h.d.t.Fatal(err)
 		}
-		// Each panel gets the submenus only when it asks again.
+		// A panel gets the submenus only on its second read.
 		if again || !menu.stunted() {
 			return menu
 		}
 	}
 }
 
-// waitFor reads the menu until ok holds for it, and returns that menu.
+// waitFor reads the menu until ok accepts it, and returns it.
 func (i *item) waitFor(what string, timeout time.Duration, ok func(menu *node) bool) *node {
 	i.h.d.t.Helper()
 	var menu *node
@@ -269,7 +268,7 @@ func (i *item) waitFor(what string, timeout time.Duration, ok func(menu *node) b
 	return menu
 }
 
-// click chooses a menu entry. Only what a person could choose can be clicked.
+// click clicks a menu entry. The entry must be visible and enabled.
 func (i *item) click(n *node) {
 	i.h.d.t.Helper()
 	if n == nil || n.separator || !n.enabled || !n.visible {
@@ -278,7 +277,7 @@ func (i *item) click(n *node) {
 	i.clickID(n.id)
 }
 
-// clickID chooses the menu entry with that id whether or not there is one, as a panel with an outdated menu does.
+// clickID clicks the entry with that id, even if it does not exist, as a panel with an outdated menu does.
 func (i *item) clickID(id int32) {
 	i.h.d.t.Helper()
 	i.event(id, "clicked")
@@ -297,7 +296,7 @@ func (i *item) aboutToShow(id int32) (update bool) {
 	return update
 }
 
-// event reports to the item what the person did. The item may end without an answer, as it should after a click on Quit.
+// event sends the item an event of its menu. The item may end without an answer, as it should after a click on Quit.
 func (i *item) event(id int32, event string) {
 	i.h.d.t.Helper()
 	menu := i.h.conn.Object(i.sender, i.menuPath())
@@ -310,7 +309,7 @@ func (i *item) event(id int32, event string) {
 	}
 }
 
-// signals returns how many signals the item has sent since the host started: changes of the menu, the icon, the tooltip or
+// signals returns the number of signals from the item since the host started: for the menu, the icon, the tooltip or
 // any property.
 func (i *item) signals() int {
 	i.h.mu.Lock()
@@ -318,11 +317,11 @@ func (i *item) signals() int {
 	return i.h.signals[i.sender]
 }
 
-// quiet is how long an item that has settled has sent no signal.
+// quiet is the pause without signals that settle waits for.
 const quiet = 500 * time.Millisecond
 
-// settle waits until the item has sent no signal for a while and returns signals(). It is needed before signals are
-// compared, because systray sends some of its own 150 ms after the menu was first read.
+// settle waits until the item has been quiet and returns signals(). Call it before comparing signals: systray sends
+// some 150 ms after the first read of the menu.
 func (i *item) settle() int {
 	i.h.d.t.Helper()
 	last, since := i.signals(), time.Now()

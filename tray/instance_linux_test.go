@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// TestOpenInstance has a second instance ask the first one to show itself, and then one that cannot.
+// TestOpenInstance has a second instance ask the first one to show itself. The last one cannot ask.
 func TestOpenInstance(t *testing.T) {
 	dir := t.TempDir()
 	t.Setenv("XDG_RUNTIME_DIR", dir)
@@ -26,7 +26,7 @@ func TestOpenInstance(t *testing.T) {
 	if err := os.Remove(only.bell); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.Mkdir(only.bell, 0o700); err != nil { // which no file can take the place of
+	if err := os.Mkdir(only.bell, 0o700); err != nil { // no file can replace a directory
 		t.Fatal(err)
 	}
 	want := "porttray runs already, and cannot be asked to show itself: open " + filepath.Join(dir, "porttray", "show") + ": file exists"
@@ -35,7 +35,7 @@ func TestOpenInstance(t *testing.T) {
 	}
 }
 
-// TestReadChoicesFromAPipe has a pipe where the choices should be, to which nobody ever writes.
+// TestReadChoicesFromAPipe reads choices from a pipe without a writer.
 func TestReadChoicesFromAPipe(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "state.toml")
 	if err := syscall.Mkfifo(file, 0o600); err != nil {
@@ -46,7 +46,8 @@ func TestReadChoicesFromAPipe(t *testing.T) {
 	}
 }
 
-// TestOpenInstanceIsNotMisled has other things where the lock and the bell should be: nothing waits, and nothing is written elsewhere.
+// TestOpenInstanceIsNotMisled puts other files in place of the lock and the bell. Nothing blocks, and nothing is
+// written elsewhere.
 func TestOpenInstanceIsNotMisled(t *testing.T) {
 	runtime := t.TempDir()
 	t.Setenv("XDG_RUNTIME_DIR", runtime)
@@ -95,7 +96,8 @@ func TestOpenInstanceIsNotMisled(t *testing.T) {
 	}
 }
 
-// TestOthersChooseNothing has files of another user's, and links, where the choices should be: they are neither taken nor written over.
+// TestOthersChooseNothing puts another user's files and links in place of the choices. They are neither read nor
+// overwritten.
 func TestOthersChooseNothing(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("only root can make files of another user's")
@@ -108,7 +110,7 @@ func TestOthersChooseNothing(t *testing.T) {
 	if c, err := readChoices(file, noon); !errors.Is(err, errKept) || c.Mode != myServers {
 		t.Errorf("by another user's link: %+v, %v", c, err)
 	}
-	if err := writeChoices(file, choices{Mode: noNotices}); err != nil { // as when the link is put there later
+	if err := writeChoices(file, choices{Mode: noNotices}); err != nil { // as if the link came later
 		t.Error(err)
 	}
 	if text, err := os.ReadFile(precious); string(text) != "# mine\n" {

@@ -8,7 +8,7 @@ import (
 	"porttray/watcher/owner"
 )
 
-// What a process did after it had closed its port is told as the reason, and a Ctrl-C is not told at all.
+// The exit of a process after it closed its port is given as the reason. A Ctrl-C gives no notice.
 func TestJudgeExplains(t *testing.T) {
 	l := server(3000, 1)
 	s := watcher.Server{Listener: l}
@@ -33,7 +33,7 @@ func TestJudgeExplains(t *testing.T) {
 	}
 }
 
-// A supervisor that ended together with what it watched does not wait.
+// A supervisor that ended together with its server does not wait for a restart.
 func TestJudgeForgetsASupervisor(t *testing.T) {
 	l := server(3000, 1)
 	l.Facts.Supervisor = owner.Supervisor{ID: owner.ID{PID: 9}, Name: "nodemon"}
@@ -46,7 +46,7 @@ func TestJudgeForgetsASupervisor(t *testing.T) {
 	}
 }
 
-// A server whose owner became known only a while after it was back has not ended.
+// A server that is back has not ended, even if its owner becomes known later.
 func TestJudgeSeesThatAServerIsBack(t *testing.T) {
 	was, is := server(3000, 1), server(3000, 2)
 	unseen := is
@@ -60,7 +60,7 @@ func TestJudgeSeesThatAServerIsBack(t *testing.T) {
 	}
 }
 
-// What the person ended, or whose owner became known, closes without a word to the judge.
+// The judge gets no event when the person stops a server or its owner becomes known. It must forget those, too.
 func TestJudgeForgetsWhatWasExposed(t *testing.T) {
 	j := newJudge()
 	for i := range int32(1000) {
@@ -72,7 +72,7 @@ func TestJudgeForgetsWhatWasExposed(t *testing.T) {
 	}
 }
 
-// What opened right before a sleep did not open in it.
+// A server that opened right before a sleep did not open during the sleep.
 func TestJudgeTellsOfWhatOpenedBeforeASleep(t *testing.T) {
 	servers := []watcher.Server{{Listener: server(3000, 1)}}
 	j := newJudge()
@@ -84,7 +84,7 @@ func TestJudgeTellsOfWhatOpenedBeforeASleep(t *testing.T) {
 	}
 }
 
-// A server that becomes a daemon goes on with its socket as another process. It is told all the same.
+// A server that becomes a daemon passes its socket to another process. It still gets its notice.
 func TestJudgeFollowsADaemon(t *testing.T) {
 	first, daemon := server(3000, 1), server(3000, 2)
 	j := newJudge()

@@ -7,8 +7,8 @@ import (
 	"porttray/watcher"
 )
 
-// A ledger holds what really happened to each actor, as far as the loop was told of it, and what was said. What has to be said
-// follows from the whole of it, with all that came later in view.
+// A ledger records the real history of each actor, as delivered to the loop, and the notices. It derives the due
+// notices from the complete history, including later events.
 type ledger struct {
 	said   []told
 	lives  map[*actor][]*life
@@ -17,14 +17,14 @@ type ledger struct {
 	slept  []span
 }
 
-// A life is the time that one process of an actor was there.
+// A life is the lifetime of one process of an actor.
 type life struct {
 	of           *actor
 	run          *incarnation
-	began, ended time.Time   // as the loop was told; zero if it was there from the start, or is still there
-	widened      []time.Time // when it came within reach of other machines
-	born, wide   bool        // whether it was so from the start, and is so
-	unknown      time.Time   // until then it was not known whose it is
+	began, ended time.Time   // as the loop learned; zero if it ran from the start, or still runs
+	widened      []time.Time // when other machines could first reach it
+	born, wide   bool        // whether other machines could reach it at first, and now
+	unknown      time.Time   // until then its owner was unknown
 }
 
 type span struct{ from, to time.Time }
@@ -38,7 +38,7 @@ func (b *ledger) begin(actors []*actor, w taste) {
 
 func (b *ledger) wish(w taste) { b.wants = append(b.wants, wanting{time.Now(), w}) }
 
-// look notes what the loop is about to be told.
+// look records the next update for the loop.
 func (b *ledger) look(now time.Time, actors []*actor, slept bool) {
 	if last := len(b.slept) - 1; slept && last >= 0 && !now.After(b.slept[last].to) {
 		b.slept[last].to = now.Add(waking)
@@ -78,7 +78,7 @@ func (b *ledger) look(now time.Time, actors []*actor, slept bool) {
 	}
 }
 
-// A verdict says whether something is to be told.
+// A verdict says whether a notice is due.
 type verdict int
 
 const (
@@ -89,7 +89,7 @@ const (
 
 func (v verdict) String() string { return [...]string{"never", "perhaps", "must"}[v] }
 
-// stable returns whether the person wants to be told of an actor during all that time; perhaps, if they changed their mind.
+// stable returns whether the person wants notices of an actor all that time: perhaps, if they changed their mind.
 func (b *ledger) stable(a *actor, interrupted bool, from, to time.Time) verdict {
 	var during []wanting
 	for i, w := range b.wants {
@@ -98,8 +98,8 @@ func (b *ledger) stable(a *actor, interrupted bool, from, to time.Time) verdict 
 		}
 	}
 	yes, no := false, false
-	for _, then := range during { // when it happened
-		for _, now := range during { // when it is told
+	for _, then := range during { // the settings when it happened
+		for _, now := range during { // the settings when the notice is due
 			cares := now.cares(a, then.section(a), interrupted, later(from, now.from))
 			yes, no = yes || cares, no || !cares
 		}
@@ -121,13 +121,13 @@ func later(a, b time.Time) time.Time {
 }
 
 const (
-	// tellWithin is how long after it was decided something is told at the latest.
+	// tellWithin is the longest time from a decision to its notice.
 	tellWithin = together + apart
-	// crowded is how long two actors that want one port are in each other's way.
+	// crowded is how long two actors on one port affect each other's notices.
 	crowded = 2*watcher.RestartGrace + tellWithin
 )
 
-// contended reports whether another actor had the port in that time.
+// contended reports whether another actor had the port during that time.
 func (b *ledger) contended(a *actor, from, to time.Time) bool {
 	return slices.ContainsFunc(b.actors, func(o *actor) bool {
 		return o != a && o.ports[0] == a.ports[0] && slices.ContainsFunc(b.lives[o], func(l *life) bool {
@@ -136,7 +136,7 @@ func (b *ledger) contended(a *actor, from, to time.Time) bool {
 	})
 }
 
-// stoppedBefore reports whether the person tried to end what had the port of l right before.
+// stoppedBefore reports whether the person tried to stop the previous owner of l's port just before.
 func (b *ledger) stoppedBefore(l *life) bool {
 	return slices.ContainsFunc(b.actors, func(o *actor) bool {
 		return o.ports[0] == l.of.ports[0] && slices.ContainsFunc(b.lives[o], func(before *life) bool {
@@ -145,7 +145,7 @@ func (b *ledger) stoppedBefore(l *life) bool {
 	})
 }
 
-// asleep returns the sleep, with the time after it, in which something happened.
+// asleep returns the sleep at time t, including the time to wake up.
 func (b *ledger) asleep(t time.Time) (span, bool) {
 	i := slices.IndexFunc(b.slept, func(s span) bool { return s.has(t) })
 	if i < 0 {
@@ -154,35 +154,35 @@ func (b *ledger) asleep(t time.Time) (span, bool) {
 	return b.slept[i], true
 }
 
-// runs reports whether an actor is there at that time.
+// runs reports whether an actor runs at that time.
 func (b *ledger) runs(a *actor, at time.Time) bool {
 	return slices.ContainsFunc(b.lives[a], func(l *life) bool { return !l.began.After(at) && (l.ended.IsZero() || l.ended.After(at)) })
 }
 
-// familiar reports whether the i-th life of an actor was long enough to be told of, together with those that it continues. It is
-// perhaps, where another actor came in between.
+// familiar returns whether the person knows an actor's i-th life. The life and the lives that it continues must have
+// lasted long enough for a notice. The result is perhaps if another actor came in between.
 func (b *ledger) familiar(lives []*life, i int) verdict {
 	l := lives[i]
 	switch {
 	case l.began.IsZero(), l.ended.IsZero(), l.ended.Sub(l.began) > settled:
 		return must
 	case b.stoppedBefore(l), l.ended.Sub(l.began) == settled:
-		return perhaps // the person was told that it has the port, or it ended as it became known
+		return perhaps // the outcome named it, or it ended at the deadline
 	case i == 0 || l.began.Sub(lives[i-1].ended) > watcher.RestartGrace:
 		return never
 	case b.contended(l.of, lives[i-1].ended, l.began):
 		return perhaps
 	}
 	if lives[i-1].run.own || lives[i-1].run.maybe {
-		return perhaps // the person knows it at any rate
+		return perhaps // the person knows it anyway
 	}
 	if sleep, slept := b.asleep(lives[i-1].ended); slept && !l.began.Before(sleep.to) {
-		return min(perhaps, b.familiar(lives, i-1)) // it was told that it is gone, and this is another beginning
+		return min(perhaps, b.familiar(lives, i-1)) // its end was reported, so this is a new start
 	}
 	return b.familiar(lives, i-1)
 }
 
-// endOf returns what is to be said of the end of an actor's i-th life, and between when and when it is said.
+// endOf returns whether the end of an actor's i-th life needs a notice, and when.
 func (b *ledger) endOf(lives []*life, i int) (verdict, span) {
 	l := lives[i]
 	interrupted := watcher.Reason{Exit: l.run.exit}.Interrupted() && !l.run.vague
@@ -194,17 +194,17 @@ func (b *ledger) endOf(lives []*life, i int) (verdict, span) {
 		when = span{sleep.to, sleep.to.Add(tellWithin + time.Millisecond)}
 		interrupted = false
 	}
-	if l.run.clicked { // what came of that may be awaited
+	if l.run.clicked { // the notice may wait for the outcome
 		when.to = when.to.Add(actionPatience)
 	}
 	back := i+1 < len(lives) && lives[i+1].began.Sub(l.ended) <= watcher.RestartGrace
 	crowd := b.contended(l.of, l.ended, l.ended.Add(watcher.RestartGrace))
 	switch {
 	case l.run.own && (l.run.open || l.of.kind == 'c') && !l.ended.Before(later(l.run.asked, l.run.hoped)):
-		v = min(v, perhaps) // it is seen too late
+		v = min(v, perhaps) // the end is noticed too late
 	case l.run.own:
 		return never, when
-	case l.run.clicked && (back || crowd): // that it is back, or another one there, is an outcome
+	case l.run.clicked && (back || crowd): // the outcome reports the return or the new owner
 		v = min(v, perhaps)
 	case l.of.kind == 'c' && slices.ContainsFunc(lives[:i], func(o *life) bool { return o.run.hoped.After(l.ended) }):
 		v = min(v, perhaps) // a Stop is still under way
@@ -216,10 +216,10 @@ func (b *ledger) endOf(lives []*life, i int) (verdict, span) {
 		}
 		return never, when
 	case slept:
-		// However often it ended in that time, it is gone once.
+		// Several ends during one sleep count once.
 		for j := i + 1; j < len(lives); j++ {
 			if lives[j].run.clicked && sleep.has(lives[j].began) {
-				v = min(v, perhaps) // the outcome tells that it is gone
+				v = min(v, perhaps) // the outcome reports the end
 			}
 			if lives[j].ended.IsZero() || !sleep.has(lives[j].ended) {
 				continue
@@ -232,18 +232,18 @@ func (b *ledger) endOf(lives []*life, i int) (verdict, span) {
 			}
 		}
 	case back && l.of.kind == 'u':
-		v = min(v, perhaps) // that it was back may have been known too late
+		v = min(v, perhaps) // its return may have become known too late
 	case back && !crowd:
 		return never, when
 	case crowd && i+1 < len(lives) && lives[i+1].began.Sub(l.ended) <= 2*watcher.RestartGrace:
-		v = min(v, perhaps) // another one had the port for a moment
+		v = min(v, perhaps) // another actor had the port briefly
 	}
 	if crowd && !slept {
 		when = span{l.ended.Add(settled), l.ended.Add(crowded)}
 	}
 	wants := b.stable(l.of, interrupted, l.ended, when.to)
 	if crowd && wants == never {
-		wants = perhaps // of who has the port now the person wants to hear
+		wants = perhaps // the person wants notices of the new owner
 	}
 	if l.unknown.After(l.ended) {
 		wants = min(wants, perhaps)
@@ -254,8 +254,8 @@ func (b *ledger) endOf(lives []*life, i int) (verdict, span) {
 	return min(v, wants), when
 }
 
-// crashed returns which of an actor's lives ended by a crash of which it was decided to tell, and whether that came to looping, or
-// to silence about what crashes all the time. It is not known where others had the port.
+// crashed returns the lives with a crash that completed a loop, and the ones with a crash left out after a loop.
+// Without sure the result is unknown, for example because other actors had the port.
 func (b *ledger) crashed(lives []*life) (looped, silent map[*life]bool, sure bool) {
 	looped, silent, sure = map[*life]bool{}, map[*life]bool{}, true
 	var at []time.Time
@@ -290,16 +290,16 @@ func (b *ledger) crashed(lives []*life) (looped, silent map[*life]bool, sure boo
 	return looped, silent, sure
 }
 
-// startOf returns what is to be said of the beginning of an actor's i-th life, and when.
+// startOf returns whether the start of an actor's i-th life needs a notice, and when.
 func (b *ledger) startOf(lives []*life, i int) (verdict, span) {
 	l := lives[i]
 	when := span{l.began.Add(settled), l.began.Add(settled + tellWithin + time.Millisecond)}
-	if wait := l.unknown.Sub(l.began); l.unknown != (time.Time{}) && wait > 0 { // it waits for its owner
+	if wait := l.unknown.Sub(l.began); l.unknown != (time.Time{}) && wait > 0 { // the notice waits for the owner
 		when.to = when.to.Add(wait)
 	}
 	stays := l.ended.IsZero() || l.ended.Sub(l.began) > settled+tellWithin+time.Millisecond
 	_, slept := b.asleep(l.began)
-	if !slept { // the owner of one that was there before may have been found only then
+	if !slept { // it may be older, with an owner found only then
 		_, slept = b.asleep(l.unknown)
 	}
 	v := must
@@ -310,7 +310,7 @@ func (b *ledger) startOf(lives []*life, i int) (verdict, span) {
 		return never, when
 	case slept, !stays, l.unknown.After(l.began.Add(settled)), l.of.kind == 'u' && i > 0 && l.began.Sub(lives[i-1].ended) <= watcher.RestartGrace:
 		v = perhaps
-	case b.stoppedBefore(l): // that another one is there at once is an outcome
+	case b.stoppedBefore(l): // the outcome reports the new owner
 		v = perhaps
 	case i > 0 && b.contended(l.of, lives[i-1].ended, l.began) && l.began.Sub(lives[i-1].ended) <= crowded:
 		v = perhaps
@@ -319,10 +319,10 @@ func (b *ledger) startOf(lives []*life, i int) (verdict, span) {
 	case i > 0 && !lives[i-1].run.own && l.began.Sub(lives[i-1].ended) <= watcher.RestartGrace:
 		v = never
 		if b.familiar(lives, i-1) != must || !lives[i-1].began.IsZero() && lives[i-1].ended.Sub(lives[i-1].began) < crowded {
-			v = perhaps // it was not told before
+			v = perhaps // its earlier start had no notice
 		}
 		if sleep, slept := b.asleep(lives[i-1].ended); slept && !l.began.Before(sleep.to) {
-			v = perhaps // it was told that it is gone
+			v = perhaps // its end was reported
 		}
 	}
 	crashes := 0
@@ -336,7 +336,7 @@ func (b *ledger) startOf(lives []*life, i int) (verdict, span) {
 	}
 	wants := b.stable(l.of, false, l.began, when.to)
 	if wants == never && l.unknown.After(when.from) {
-		wants = perhaps // it is not known what the person wants of it
+		wants = perhaps // the settings for it are not known yet
 	}
 	if wants == never && b.contended(l.of, l.began.Add(-crowded), l.began) {
 		wants = perhaps

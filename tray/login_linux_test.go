@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// TestLogin turns the start at login on and off, by ourselves and as the person or a desktop does.
+// TestLogin turns the start at login on and off, as we do and as the person or a desktop does.
 func TestLogin(t *testing.T) {
 	config := t.TempDir()
 	t.Setenv("XDG_CONFIG_HOME", config)
@@ -53,8 +53,8 @@ func TestLogin(t *testing.T) {
 	}
 }
 
-// TestLoginIsNotMisled has things where the entry should be of which reading would never end, and turns the start at login on: the
-// entry takes their place, and nothing is written elsewhere.
+// TestLoginIsNotMisled puts endless files in place of the entry and turns the start at login on. The entry replaces
+// them, and nothing is written elsewhere.
 func TestLoginIsNotMisled(t *testing.T) {
 	config := t.TempDir()
 	t.Setenv("XDG_CONFIG_HOME", config)

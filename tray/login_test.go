@@ -36,7 +36,7 @@ func TestExecKey(t *testing.T) {
 	}
 }
 
-// parseExec reads the value of Exec as a desktop does: first as any string, then as a command line.
+// parseExec reads an Exec value like a desktop: first as a string, then as a command line.
 func parseExec(value string) []string {
 	line := strings.NewReplacer(`\\`, `\`, `\n`, "\n", `\t`, "\t", `\r`, "\r").Replace(value)
 	quoted, rest, _ := strings.Cut(strings.TrimPrefix(line, `"`), `" `)
@@ -82,7 +82,7 @@ func TestLaunchAgent(t *testing.T) {
 	}
 }
 
-// TestAppID compares the identifier with the one that the program is packaged with.
+// TestAppID compares the identifier with the one in the package.
 func TestAppID(t *testing.T) {
 	text, err := os.ReadFile("../FyneApp.toml")
 	if err != nil {
@@ -107,7 +107,7 @@ func TestRunCommand(t *testing.T) {
 	}
 }
 
-// TestWriteWhole replaces a file that somebody reads, and leaves nothing behind where it cannot be written.
+// TestWriteWhole replaces a file while it is read. A failed write leaves nothing behind.
 func TestWriteWhole(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "new")
 	file := filepath.Join(dir, "entry")

@@ -9,8 +9,8 @@ import (
 	"golang.org/x/sys/windows/registry"
 )
 
-// TestLogin turns the start at login on and off, by ourselves and as the Task Manager does. It is the real registry, so what was
-// there comes back afterwards.
+// TestLogin turns the start at login on and off, as we do and as the Task Manager does. It uses the real registry and
+// restores the old values.
 func TestLogin(t *testing.T) {
 	keep(t, runKey)
 	keep(t, approvedKey)
@@ -65,7 +65,7 @@ func openKey(t *testing.T, key string) registry.Key {
 	return k
 }
 
-// keep puts this program's value of a key back at the end of the test.
+// keep restores this program's value of a key at the end of the test.
 func keep(t *testing.T, key string) {
 	t.Helper()
 	k := openKey(t, key)

@@ -17,25 +17,25 @@ import (
 	"porttray/watcher/owner/engine"
 )
 
-// A stage is a loop with a recorded menu and recorded deeds, inside a synctest bubble.
+// A stage is a loop in a synctest bubble, with a recorded menu and recorded actions.
 type stage struct {
 	t       *testing.T
 	loop    *loop
 	menu    *recorder
-	ended   chan struct{}   // the loop has returned
-	clicked chan watcher.ID // notices
+	ended   chan struct{}   // closed when the loop has returned
+	clicked chan watcher.ID // clicks on notices
 
 	mu      sync.Mutex
 	said    []notice
 	opened  []string
 	copied  []string
 	signals []string
-	seen    []watcher.Event // what was recorded
+	seen    []watcher.Event // recorded for the history
 	end     func(watcher.Listener, bool) owner.Result
-	fail    error // what open and copy return
+	fail    error // the result of open and copy
 }
 
-// perform runs a test on a stage, in fake time, and takes the stage down afterwards.
+// perform runs a test on a stage in fake time, and then stops the loop.
 func perform(t *testing.T, test func(s *stage)) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
@@ -80,13 +80,13 @@ func (s *stage) note(list *[]string, text string) {
 	*list = append(*list, text)
 }
 
-// lists returns a snapshot of listeners and the servers that they belong to. Ports from 32768 on are dynamic.
+// lists returns a snapshot of listeners and their servers. Ports from 32768 on are dynamic.
 func lists(listeners ...watcher.Listener) watcher.Snapshot {
 	servers := watcher.Servers(listeners, func(port uint16) bool { return port >= 32768 })
 	return watcher.Snapshot{Time: time.Now(), Listeners: listeners, Servers: servers}
 }
 
-// list delivers an update with these listeners, with the events that lead there.
+// list delivers an update with these listeners and the events from the last one.
 func (s *stage) list(listeners ...watcher.Listener) {
 	s.t.Helper()
 	synctest.Wait()
@@ -114,7 +114,7 @@ func (s *stage) clickItem(i *fakeItem) {
 	synctest.Wait()
 }
 
-// use tells the loop what somebody does with the menu.
+// use sends the loop a sign of menu use.
 func (s *stage) use(what sign) {
 	s.loop.signs <- what
 	synctest.Wait()
@@ -125,14 +125,14 @@ func (s *stage) wait(d time.Duration) {
 	synctest.Wait()
 }
 
-// forget drops what was said so far.
+// forget drops the recorded notices.
 func (s *stage) forget() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.said = nil
 }
 
-// expect compares what was said since the last call.
+// expect compares the titles of the notices since the last call.
 func (s *stage) expect(titles ...string) {
 	s.t.Helper()
 	s.mu.Lock()
@@ -151,7 +151,7 @@ func TestLoopTellsWhatHappens(t *testing.T) {
 	perform(t, func(s *stage) {
 		s.list(server(80, 1))
 		s.wait(time.Minute)
-		s.expect() // the baseline is no news
+		s.expect() // the baseline gives no notice
 
 		s.list(server(80, 1), server(3000, 2))
 		s.wait(settled - 1)
@@ -173,11 +173,11 @@ func TestLoopTellsWhatHappens(t *testing.T) {
 		s.list(server(3000, 3))
 		s.list()
 		s.wait(time.Minute)
-		s.expect() // gone before it was told
+		s.expect() // closed before the notice was due
 	})
 }
 
-// Where two servers have one port, each is opened and copied by an address that leads to it alone.
+// If two servers share a port, each is opened and copied by an address of its own.
 func TestLoopOpensTheServerOfItsRow(t *testing.T) {
 	perform(t, func(s *stage) {
 		s.list(server(5173, 1), server(5173, 2, "::1"), server(8000, 3, "0.0.0.0"), server(8000, 4))
@@ -229,8 +229,8 @@ func TestLoopTellsTheOutcomeOfAStopOnly(t *testing.T) {
 			return owner.Result{Outcome: owner.Freed, Ended: true}
 		}
 		s.click("3000", "Stop")
-		s.click("3000", "Stop") // once is enough
-		s.list(other)           // both its ports close, before the outcome is known
+		s.click("3000", "Stop") // the second click does nothing
+		s.list(other)           // both its ports close before the outcome
 		s.wait(10 * time.Second)
 		s.expect()
 		close(release)
@@ -252,7 +252,7 @@ func TestLoopTellsTheOutcomeOfAStopOnly(t *testing.T) {
 	})
 }
 
-// Whatever happens is recorded, also what the person did and is told nothing of.
+// All events are recorded, even without a notice.
 func TestLoopRecordsWhatHappens(t *testing.T) {
 	perform(t, func(s *stage) {
 		s.list(server(3000, 1), server(8080, 2))
@@ -272,7 +272,7 @@ func TestLoopRecordsWhatHappens(t *testing.T) {
 	})
 }
 
-// What a process closes besides the port that it gave up on request, and lives on, is told.
+// A Stop that frees the ports of a living process reports its outcome only, even for further ports of the server.
 func TestLoopTellsWhatElseCloses(t *testing.T) {
 	perform(t, func(s *stage) {
 		s.list(server(3000, 1), server(9229, 1))
@@ -291,7 +291,7 @@ func TestLoopTellsWhatElseCloses(t *testing.T) {
 	})
 }
 
-// An action that hangs is given up: its place is free for others, and the person is told.
+// A hanging action is given up: others can run again, and the person is notified.
 func TestLoopGivesUpOnActions(t *testing.T) {
 	perform(t, func(s *stage) {
 		s.list(server(3000, 1))
@@ -306,7 +306,7 @@ func TestLoopGivesUpOnActions(t *testing.T) {
 	})
 }
 
-// A Stop that did not succeed does not hide that the process ends later.
+// After a failed Stop, a later end of the process is still reported.
 func TestLoopTellsALaterEnd(t *testing.T) {
 	perform(t, func(s *stage) {
 		s.list(server(3000, 1))
@@ -320,7 +320,7 @@ func TestLoopTellsALaterEnd(t *testing.T) {
 	})
 }
 
-// A Kill while a Stop still waits is told once.
+// A Kill during a Stop gives one notice.
 func TestLoopKillsWhileStopping(t *testing.T) {
 	perform(t, func(s *stage) {
 		s.list(server(3000, 1))
@@ -341,7 +341,7 @@ func TestLoopKillsWhileStopping(t *testing.T) {
 	})
 }
 
-// A Kill that finds nothing left to do, because the Stop before it has worked meanwhile, tells that.
+// A Kill may find nothing to do because an earlier Stop has worked meanwhile. The notice says so.
 func TestLoopTellsTheStopThatWorked(t *testing.T) {
 	perform(t, func(s *stage) {
 		s.list(server(3000, 1))
@@ -360,7 +360,7 @@ func TestLoopTellsTheStopThatWorked(t *testing.T) {
 	})
 }
 
-// Every awkward moment for a click: its listener gone, another on the same port, the row in another place, the items hidden.
+// A click may come when its listener is gone, another one has the port, the row has moved or its items are hidden.
 func TestLoopHitsOnlyWhatWasShown(t *testing.T) {
 	for name, after := range map[string][]watcher.Listener{
 		"nothing there":               nil,
@@ -384,7 +384,7 @@ func TestLoopHitsOnlyWhatWasShown(t *testing.T) {
 					if len(s.signals) > 0 {
 						t.Errorf("signalled %q", s.signals)
 					}
-					s.clickItem(openItem) // the slot may be another row's by now, which is then opened
+					s.clickItem(openItem) // the item may belong to another row by now; then that one opens
 					if len(after) == 0 {
 						s.expect("Port 3000: nothing was opened or copied")
 					}
@@ -443,7 +443,7 @@ func TestLoopHoldsTheMenuStill(t *testing.T) {
 	}
 }
 
-// A host that tells when the menu is closed tells that after a click, too. Until then it may be open.
+// A host that reports the closing of the menu reports it after a click, too. Until then the menu may be open.
 func TestLoopHoldsTheMenuAfterAClick(t *testing.T) {
 	perform(t, func(s *stage) {
 		s.list(server(3000, 1))
@@ -462,7 +462,7 @@ func TestLoopHoldsTheMenuAfterAClick(t *testing.T) {
 	})
 }
 
-// What a click hits is judged by the state, not by what the held menu shows.
+// A click acts on the current state, not on the outdated menu.
 func TestLoopClicksInAHeldMenu(t *testing.T) {
 	perform(t, func(s *stage) {
 		s.list(server(3000, 1), server(4000, 2))
@@ -476,7 +476,7 @@ func TestLoopClicksInAHeldMenu(t *testing.T) {
 	})
 }
 
-// A panel that gives signs all the time cannot keep the menu as it is for ever.
+// A panel that sends signs all the time cannot delay the redraw for ever.
 func TestLoopHoldsTheMenuNotForEver(t *testing.T) {
 	for _, flood := range []sign{menuOpened, menuUsed} {
 		perform(t, func(s *stage) {
@@ -492,7 +492,7 @@ func TestLoopHoldsTheMenuNotForEver(t *testing.T) {
 	}
 }
 
-// Where the system does not tell that the menu is open, the loop looks by itself while that matters.
+// If the system does not report an open menu, the loop polls for it while that matters.
 func TestLoopPeeks(t *testing.T) {
 	perform(t, func(s *stage) {
 		var open, looks atomic.Int32
@@ -516,7 +516,7 @@ func TestLoopPeeks(t *testing.T) {
 	})
 }
 
-// Behind one forwarder, or a hidden one, another container can take the port: a Stop that was shown for the first is not for it.
+// Behind one forwarder, or a hidden one, another container can take the port. A Stop for the first one must not hit it.
 func TestLoopStopsOnlyTheContainerThatWasShown(t *testing.T) {
 	contained := func(p owner.Process, id string) watcher.Listener {
 		l := server(3000, 1)
@@ -543,7 +543,7 @@ func TestLoopStopsOnlyTheContainerThatWasShown(t *testing.T) {
 	}
 }
 
-// A Stop that was shown for some workers is not for others that have come since.
+// A Stop for some workers must not hit workers that came later.
 func TestLoopStopsOnlyTheWorkersThatWereShown(t *testing.T) {
 	perform(t, func(s *stage) {
 		s.list(prefork(3000, 0, 10, 11)...)
@@ -560,7 +560,7 @@ func TestLoopStopsOnlyTheWorkersThatWereShown(t *testing.T) {
 	})
 }
 
-// Workers that end one after the other because of a Stop are no news.
+// Workers that end one after the other because of a Stop give no notices.
 func TestLoopTellsOnceOfWorkersThatEnd(t *testing.T) {
 	for _, order := range [][]int32{{11, 12}, {10, 12}, {12}, {10}, nil} {
 		perform(t, func(s *stage) {
@@ -669,7 +669,8 @@ func TestLoopBoundsItsActions(t *testing.T) {
 	})
 }
 
-// A panel that clicks without end opens, copies and tells no more than somebody with quick fingers does; and what others click counts.
+// A panel that clicks without end opens, copies and notifies no more than a person with quick fingers. Clicks of others
+// still count.
 func TestLoopOutlastsAWildPanel(t *testing.T) {
 	perform(t, func(s *stage) {
 		s.list(server(3000, 1), server(4000, 2))
@@ -706,7 +707,7 @@ func TestLoopOutlastsAWildPanel(t *testing.T) {
 	})
 }
 
-// A click on a notice may come long after it, and leaves an open menu open.
+// A click on a notice may come long after it. It does not close an open menu.
 func TestLoopOpensFromNotices(t *testing.T) {
 	perform(t, func(s *stage) {
 		s.list(server(3000, 1))
@@ -736,7 +737,7 @@ func TestLoopAboutAndQuit(t *testing.T) {
 	})
 }
 
-// A service that hangs costs notices, and nothing else.
+// A hanging service loses notices and nothing else.
 func TestOutboxNeverBlocks(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
@@ -763,7 +764,7 @@ func TestOutboxNeverBlocks(t *testing.T) {
 	})
 }
 
-// A process that takes longer to obey than an outcome waits has still been stopped by the person.
+// If a process ends after the outcome was reported, the person has still stopped it.
 func TestLoopKnowsALateObedience(t *testing.T) {
 	perform(t, func(s *stage) {
 		l := server(3000, 1)
@@ -782,7 +783,7 @@ func TestLoopKnowsALateObedience(t *testing.T) {
 	})
 }
 
-// A server of many ports that comes back after a Stop is told of once, and is one of those that closed.
+// A server of many ports that comes back after a Stop is reported once, and has one row under Recently closed.
 func TestLoopTellsOnceThatAServerIsBack(t *testing.T) {
 	perform(t, func(s *stage) {
 		var before, after []watcher.Listener
@@ -811,7 +812,7 @@ func TestLoopTellsOnceThatAServerIsBack(t *testing.T) {
 	})
 }
 
-// A click on what was told opens the server, also when it has restarted meanwhile.
+// A click on a notice opens the server, even after a restart.
 func TestLoopOpensASuccessor(t *testing.T) {
 	perform(t, func(s *stage) {
 		s.list()
@@ -834,7 +835,7 @@ func TestLoopOpensASuccessor(t *testing.T) {
 	})
 }
 
-// A pause ends by the wall clock, and one that was kept is no longer than one that is chosen.
+// A pause ends by the wall clock. A saved pause is no longer than a chosen one.
 func TestLoopPauses(t *testing.T) {
 	perform(t, func(s *stage) {
 		s.list()
@@ -892,7 +893,7 @@ func TestNetworkAddress(t *testing.T) {
 		}
 	}
 	got, err := networkAddress(server(3000, 1, "0.0.0.0"))
-	if err == nil && !got.IsGlobalUnicast() { // a machine without a network has none
+	if err == nil && !got.IsGlobalUnicast() { // none without a network
 		t.Errorf("on all interfaces: got %v", got)
 	}
 }
