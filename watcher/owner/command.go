@@ -228,7 +228,8 @@ func javaCommands(args []string) []command {
 		case a == "-jar" && len(value) > 0:
 			return append(libs, command{lang: java, name: archiveName(value[0]), args: value[1:], file: value[0]})
 		case (a == "-m" || a == "--module") && len(value) > 0:
-			return append(libs, command{lang: java, name: programName(value[0]), args: value[1:], called: lastElement(value[0])})
+			c := command{lang: java, name: programName(value[0]), args: value[1:], called: lastElement(value[0])}
+			return append(libs, c)
 		case isPath:
 			root, libs = classPath(path)
 		case among("-cp -classpath --class-path", a) && len(value) > 0:
@@ -246,8 +247,8 @@ func javaCommands(args []string) []command {
 	return nil
 }
 
-const javaValues = "-p --module-path --upgrade-module-path --add-modules --limit-modules --add-reads --add-exports --add-opens " +
-	"--patch-module --source --enable-native-access"
+const javaValues = "-p --module-path --upgrade-module-path --add-modules --limit-modules --add-reads --add-exports " +
+	"--add-opens --patch-module --source --enable-native-access"
 
 // classPath returns the first entry of a class path, and the libraries of known tools in it.
 func classPath(path string) (first string, libs []command) {
@@ -283,5 +284,6 @@ func among(list, word string) bool {
 // cluster reports whether arg combines several one-letter options and ends in this one: "-um" is "-u -m".
 func cluster(arg string, option byte) bool {
 	flags, ok := strings.CutPrefix(arg, "-")
-	return ok && len(flags) > 1 && flags[len(flags)-1] == option && strings.Trim(flags, "BEIOPRSbdisuvx"+string(option)) == ""
+	return ok && len(flags) > 1 && flags[len(flags)-1] == option &&
+		strings.Trim(flags, "BEIOPRSbdisuvx"+string(option)) == ""
 }

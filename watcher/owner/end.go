@@ -101,7 +101,8 @@ const Wait = 5 * time.Second
 // (execve(2)) no longer counts as the same. A master is signalled only if each worker on the port is its child and runs
 // its program. With force End also signals the master's other children on the port that run its program, because they
 // replaced a worker.
-func End(ctx context.Context, g Group, force bool, wait time.Duration, holders func(context.Context) ([]Process, error)) Result {
+func End(ctx context.Context, g Group, force bool, wait time.Duration,
+	holders func(context.Context) ([]Process, error)) Result {
 	if !force && !CanStop() {
 		return Result{Outcome: Refused, Reason: "this system can only kill"}
 	}
@@ -358,7 +359,8 @@ func living(group []Process) []Process {
 // Judge compares the holders of a port before and after an action on a group.
 func Judge(group, before, after []Process) Result {
 	among := func(list []Process, is bool) []Process {
-		return slices.DeleteFunc(slices.Clone(after), func(p Process) bool { return slices.ContainsFunc(list, p.Is) != is })
+		other := func(p Process) bool { return slices.ContainsFunc(list, p.Is) != is }
+		return slices.DeleteFunc(slices.Clone(after), other)
 	}
 	if left := among(group, true); len(left) > 0 {
 		return Result{Outcome: StillRunning, Left: left}

@@ -144,7 +144,8 @@ func tell(ctx context.Context, p Process) (f Facts, sure bool) {
 	}
 	own := line[0].tool()
 	f.Tool = toolOf(line, f.Project.Dir)
-	f.Inherited, f.Helper, f.Debugger = f.Tool != own, own.Kind == Helper || own.Kind == Daemon, findDebugger(line[0].args)
+	f.Inherited, f.Helper = f.Tool != own, own.Kind == Helper || own.Kind == Daemon
+	f.Debugger = findDebugger(line[0].args)
 	f.Background = line[0].background(own, f.Project.Dir)
 	f.Named = portsNamed(line[0].args)
 	if f.Inherited {

@@ -22,11 +22,11 @@ type launcher struct {
 const projectScripts = "serve start dev build preview test watch"
 
 const (
-	nodeValues = "-r --require --import --loader --experimental-loader -C --conditions --title --input-type --watch-path " +
-		"--env-file --tsconfig -P --project -O --compiler-options"
+	nodeValues = "-r --require --import --loader --experimental-loader -C --conditions --title --input-type " +
+		"--watch-path --env-file --tsconfig -P --project -O --compiler-options"
 	npxValues = "-p --package -w --workspace --prefix --cache"
-	uvValues  = "--from --with --with-editable --with-requirements -p --python --directory --project --env-file --extra " +
-		"--group --package --index"
+	uvValues  = "--from --with --with-editable --with-requirements -p --python --directory --project --env-file " +
+		"--extra --group --package --index"
 	debugpyTakes = "--listen --connect --configure-qt --adapter-access-token --parent-session-pid --log-to"
 )
 
@@ -34,8 +34,9 @@ const (
 var launchers = map[string]launcher{
 	"node": {lang: node, files: true, bare: true, verbs: "inspect", values: nodeValues,
 		inline: "-e --eval -p --print -pe -c --check"},
-	"nodejs":      {lang: node, files: true, values: nodeValues, inline: "-e --eval -p --print"},
-	"tsx":         {lang: node, files: true, bare: true, verbs: "watch", values: nodeValues, inline: "-e --eval -p --print"},
+	"nodejs": {lang: node, files: true, values: nodeValues, inline: "-e --eval -p --print"},
+	"tsx": {lang: node, files: true, bare: true, verbs: "watch", values: nodeValues,
+		inline: "-e --eval -p --print"},
 	"ts-node":     {lang: node, files: true, values: nodeValues, inline: "-e --eval -p --print"},
 	"ts-node-dev": {lang: node, files: true, values: nodeValues},
 	"vite-node":   {lang: node, files: true, values: "-c --config -r --root -m --mode"},
@@ -44,39 +45,41 @@ var launchers = map[string]launcher{
 	"deno": {lang: node, verbs: "run serve", values: "-c --config --import-map --lock --port --host"},
 	"bun": {lang: node, bare: true, scripts: true, verbs: "run x", inline: "-e --eval -p --print",
 		values: "-r --preload --cwd -c --config --port -d --define"},
-	"bunx":        {values: npxValues},
-	"npx":         {values: npxValues, line: "-c --call"},
-	"npx-cli":     {values: npxValues, line: "-c --call"},
-	"npm":         {verbs: "exec x", values: npxValues, line: "-c --call"},
-	"pnpm":        {bare: true, scripts: true, verbs: "exec dlx run", values: "-C --dir --filter -F --prefix --package"},
-	"pnpx":        {values: npxValues},
-	"yarn":        {bare: true, scripts: true, verbs: "exec dlx run", values: "--cwd -p --package"},
-	"corepack":    {},
-	"cross-env":   {assigns: true},
-	"dotenv":      {bare: true, verbs: "run", values: "-e -v -p -c -f --file"},
-	"python":      {lang: python, files: true, cluster: true, values: "-W -X -Q", inline: "-c", module: "-m"},
-	"pythonw":     {lang: python, files: true, cluster: true, values: "-W -X -Q", inline: "-c", module: "-m"},
-	"pypy":        {lang: python, files: true, cluster: true, values: "-W -X", inline: "-c", module: "-m"},
-	"debugpy":     {lang: python, files: true, values: debugpyTakes, inline: "-c --pid", module: "-m"},
-	"./pydevd.py": {lang: python, files: true, start: "--file", values: "--client --port --vm_type --qt-support --path"},
-	"uv":          {lang: python, verbs: "run", values: uvValues, module: "-m --module"},
-	"uvx":         {lang: python, values: uvValues},
-	"poetry":      {lang: python, verbs: "run", values: "-C --directory -P --project"},
-	"pipenv":      {lang: python, verbs: "run"},
-	"pdm":         {lang: python, verbs: "run", values: "-p --project"},
-	"rye":         {lang: python, verbs: "run"},
-	"hatch":       {lang: python, verbs: "run", values: "-e --env -p --project"},
-	"pixi":        {lang: python, verbs: "run", values: "-e --environment --manifest-path"},
-	"conda":       {lang: python, verbs: "run", values: "-n --name -p --prefix --cwd"},
-	"ruby":        {lang: ruby, files: true, values: "-I -r -C -E", inline: "-e", module: "-S"},
-	"bundle":      {lang: ruby, verbs: "exec"},
-	"rdbg":        {lang: ruby, files: true, values: "--port --host --sock-path --cookie -x -e"},
-	"rdebug-ide":  {lang: ruby, files: true, values: "-p --port -h --host --dispatcher-port -I"},
-	"php":         {lang: php, files: true, values: "-c -d -z", inline: "-r -S -s -w -l -a -i -m -v", start: "-f"},
-	"perl":        {lang: other, files: true, values: "-I -M", inline: "-e -E"},
-	"raku":        {lang: other, files: true, values: "-I -M", inline: "-e"},
-	"rscript":     {lang: other, files: true, inline: "-e"},
-	"r":           {lang: other, files: true, start: "-f --file", inline: "-e --args"}, // Rscript runs it
+	"bunx":    {values: npxValues},
+	"npx":     {values: npxValues, line: "-c --call"},
+	"npx-cli": {values: npxValues, line: "-c --call"},
+	"npm":     {verbs: "exec x", values: npxValues, line: "-c --call"},
+	"pnpm": {bare: true, scripts: true, verbs: "exec dlx run",
+		values: "-C --dir --filter -F --prefix --package"},
+	"pnpx":      {values: npxValues},
+	"yarn":      {bare: true, scripts: true, verbs: "exec dlx run", values: "--cwd -p --package"},
+	"corepack":  {},
+	"cross-env": {assigns: true},
+	"dotenv":    {bare: true, verbs: "run", values: "-e -v -p -c -f --file"},
+	"python":    {lang: python, files: true, cluster: true, values: "-W -X -Q", inline: "-c", module: "-m"},
+	"pythonw":   {lang: python, files: true, cluster: true, values: "-W -X -Q", inline: "-c", module: "-m"},
+	"pypy":      {lang: python, files: true, cluster: true, values: "-W -X", inline: "-c", module: "-m"},
+	"debugpy":   {lang: python, files: true, values: debugpyTakes, inline: "-c --pid", module: "-m"},
+	"./pydevd.py": {lang: python, files: true, start: "--file",
+		values: "--client --port --vm_type --qt-support --path"},
+	"uv":         {lang: python, verbs: "run", values: uvValues, module: "-m --module"},
+	"uvx":        {lang: python, values: uvValues},
+	"poetry":     {lang: python, verbs: "run", values: "-C --directory -P --project"},
+	"pipenv":     {lang: python, verbs: "run"},
+	"pdm":        {lang: python, verbs: "run", values: "-p --project"},
+	"rye":        {lang: python, verbs: "run"},
+	"hatch":      {lang: python, verbs: "run", values: "-e --env -p --project"},
+	"pixi":       {lang: python, verbs: "run", values: "-e --environment --manifest-path"},
+	"conda":      {lang: python, verbs: "run", values: "-n --name -p --prefix --cwd"},
+	"ruby":       {lang: ruby, files: true, values: "-I -r -C -E", inline: "-e", module: "-S"},
+	"bundle":     {lang: ruby, verbs: "exec"},
+	"rdbg":       {lang: ruby, files: true, values: "--port --host --sock-path --cookie -x -e"},
+	"rdebug-ide": {lang: ruby, files: true, values: "-p --port -h --host --dispatcher-port -I"},
+	"php":        {lang: php, files: true, values: "-c -d -z", inline: "-r -S -s -w -l -a -i -m -v", start: "-f"},
+	"perl":       {lang: other, files: true, values: "-I -M", inline: "-e -E"},
+	"raku":       {lang: other, files: true, values: "-I -M", inline: "-e"},
+	"rscript":    {lang: other, files: true, inline: "-e"},
+	"r":          {lang: other, files: true, start: "-f --file", inline: "-e --args"}, // Rscript runs it
 	"elixir": {lang: other, files: true, inline: "-e --eval --rpc-eval",
 		values: "-r -pr -pa -pz --app --erl --cookie --name --sname --boot --logger-otp-reports"},
 	"dart":    {lang: other, files: true, bare: true, verbs: "run"},

@@ -103,22 +103,22 @@ func (m member) isShell(name string) bool {
 // timers, containers. Shells and service managers are listed elsewhere. A long name is also listed in the form that
 // Linux truncates.
 var starters = readStarters(`
-	gnome-terminal-server gnome-terminal kgx gnome-console ptyxis ptyxis-agent konsole yakuake xfce4-terminal mate-terminal lxterminal
-	qterminal terminator tilix guake tilda terminology sakura roxterm xterm uxterm urxvt urxvtd rxvt st kitty alacritty wezterm
-	wezterm-gui wezterm-mux-server foot footclient ghostty rio contour hyper tabby warp warp-terminal blackbox deepin-terminal
-	io.elementary.terminal terminal iterm2 itermserver windowsterminal openconsole conhost mintty conemu64 wt
-	tmux tmux:~server screen zellij dtach abduco mosh-server ttyd gotty script
-	login sshd sshd-session sshd-auth dropbear cron crond anacron atd su runuser
-	systemd systemd-executor (sd-pam) s6-supervise runsvdir runsv dinit openrc-run start-stop-daemon supervisord services svchost wininit
-	containerd-shim containerd-shim-runc-v1 containerd-shim-runc-v2 runc crun conmon tini dumb-init docker-init catatonit
-	sessionleader snapd dbus-daemon dbus-broker dbus-broker-launch
-	gnome-shell gnome-session-binary gnome-session-service gnome-session-init-worker gdm-x-session gdm-wayland-session gsd-media-keys
-	kwin_x11 kwin_wayland kwin_wayland_wrapper plasmashell plasma_session startplasma-x11 startplasma-wayland ksmserver krunner kded5
-	kded6 kdeinit5 xfce4-session xfce4-panel xfdesktop xfwm4 cinnamon cinnamon-session mate-session mate-panel marco lxqt-session
-	lxqt-panel lxsession lxpanel pcmanfm openbox i3 sway hyprland river niri wayfire labwc weston awesome bspwm dwm budgie-panel
-	budgie-wm cosmic-session cosmic-panel cosmic-comp xorg xwayland sddm sddm-helper lightdm xinit startx rofi wofi dmenu_run
-	launchd loginwindow finder dock windowserver systemuiserver spotlight raycast alfred
-	explorer sihost winlogon userinit taskhostw startmenuexperiencehost`)
+	gnome-terminal-server gnome-terminal kgx gnome-console ptyxis ptyxis-agent konsole yakuake xfce4-terminal
+	mate-terminal lxterminal qterminal terminator tilix guake tilda terminology sakura roxterm xterm uxterm urxvt urxvtd
+	rxvt st kitty alacritty wezterm wezterm-gui wezterm-mux-server foot footclient ghostty rio contour hyper tabby warp
+	warp-terminal blackbox deepin-terminal io.elementary.terminal terminal iterm2 itermserver windowsterminal
+	openconsole conhost mintty conemu64 wt tmux tmux:~server screen zellij dtach abduco mosh-server ttyd gotty script
+	login sshd sshd-session sshd-auth dropbear cron crond anacron atd su runuser systemd systemd-executor (sd-pam)
+	s6-supervise runsvdir runsv dinit openrc-run start-stop-daemon supervisord services svchost wininit containerd-shim
+	containerd-shim-runc-v1 containerd-shim-runc-v2 runc crun conmon tini dumb-init docker-init catatonit sessionleader
+	snapd dbus-daemon dbus-broker dbus-broker-launch gnome-shell gnome-session-binary gnome-session-service
+	gnome-session-init-worker gdm-x-session gdm-wayland-session gsd-media-keys kwin_x11 kwin_wayland
+	kwin_wayland_wrapper plasmashell plasma_session startplasma-x11 startplasma-wayland ksmserver krunner kded5 kded6
+	kdeinit5 xfce4-session xfce4-panel xfdesktop xfwm4 cinnamon cinnamon-session mate-session mate-panel marco
+	lxqt-session lxqt-panel lxsession lxpanel pcmanfm openbox i3 sway hyprland river niri wayfire labwc weston awesome
+	bspwm dwm budgie-panel budgie-wm cosmic-session cosmic-panel cosmic-comp xorg xwayland sddm sddm-helper lightdm
+	xinit startx rofi wofi dmenu_run launchd loginwindow finder dock windowserver systemuiserver spotlight raycast
+	alfred explorer sihost winlogon userinit taskhostw startmenuexperiencehost`)
 
 func readStarters(names string) map[string]bool {
 	starters := map[string]bool{}

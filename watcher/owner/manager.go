@@ -68,9 +68,9 @@ var launchingServices = map[string]bool{
 	// They run jobs at set times or at boot.
 	"cron": true, "crond": true, "cronie": true, "fcron": true, "anacron": true, "atd": true, "rc-local": true,
 	// They log people in. Without a session manager, people's programs stay in the service's cgroup.
-	"ssh": true, "sshd": true, "dropbear": true, "getty": true, "serial-getty": true, "console-getty": true, "container-getty": true,
-	"display-manager": true, "gdm": true, "gdm3": true, "sddm": true, "lightdm": true, "greetd": true,
-	"xrdp": true, "xrdp-sesman": true, "vncserver": true, "tigervncserver": true,
+	"ssh": true, "sshd": true, "dropbear": true, "getty": true, "serial-getty": true, "console-getty": true,
+	"container-getty": true, "display-manager": true, "gdm": true, "gdm3": true, "sddm": true, "lightdm": true,
+	"greetd": true, "xrdp": true, "xrdp-sesman": true, "vncserver": true, "tigervncserver": true,
 	// They start programs on demand.
 	"dbus": true, "dbus-daemon": true, "dbus-broker": true, "at-spi-dbus-bus": true, "org.gnome.Shell": true,
 	"plasma-plasmashell": true,
@@ -116,7 +116,8 @@ func jobLabel(jobs []byte, pid int32) string {
 
 // openedJob matches labels that macOS makes up for a program that somebody opened or that started itself. launchd lists
 // it, but does not restart it.
-var openedJob = regexp.MustCompile(`^(application\.|\[0x|0x[0-9a-f]+\.|com\.apple\.xpc\.launchd\.(oneshot|unmanaged)\.)`)
+var openedJob = regexp.MustCompile(`^(application\.|\[0x|0x[0-9a-f]+\.|` +
+	`com\.apple\.xpc\.launchd\.(oneshot|unmanaged)\.)`)
 
 // A service is a running Windows service.
 type service struct {

@@ -137,7 +137,7 @@ func withoutTrailingCommas(text []byte) []byte {
 	return out
 }
 
-// modName returns the last element of the module path in a go.mod (go.dev/ref/mod#go-mod-file), without the major version.
+// modName returns the last element of a go.mod's module path without the major version (go.dev/ref/mod#go-mod-file).
 func modName(text []byte) string { return moduleName(modulePath(text)) }
 
 // modulePath returns the module path in a go.mod.
@@ -294,7 +294,8 @@ func unlessComputed(name string) string {
 	return name
 }
 
-var gradleRoot = regexp.MustCompile(`(?m)^[ \t]*rootProject\.name[ \t]*=[ \t]*(?:'([^'\\\n]*)'|"([^"\\\n]*)")[ \t\r;]*$`)
+var gradleRoot = regexp.MustCompile(`(?m)^[ \t]*rootProject\.name[ \t]*=[ \t]*` +
+	`(?:'([^'\\\n]*)'|"([^"\\\n]*)")[ \t\r;]*$`)
 
 // gradleName returns the plain string assigned to rootProject.name in a settings.gradle or settings.gradle.kts.
 func gradleName(text []byte) string {

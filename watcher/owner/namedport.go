@@ -69,7 +69,8 @@ func portsNamed(args []string) (named [maxNamed]NamedPort) {
 			}
 			continue
 		}
-		if letter := strings.TrimRight(option, "0123456789"); dashed && !valued && len(letter) == 2 && letter != option {
+		letter := strings.TrimRight(option, "0123456789")
+		if dashed && !valued && len(letter) == 2 && letter != option {
 			option, value, valued = letter, option[2:], true // -p3000
 		}
 		words := optionWords(option)

@@ -75,8 +75,8 @@ func withoutVersion(name string) string {
 
 // scriptExtensions are the extensions of files for interpreters.
 var scriptExtensions = []string{
-	".js", ".mjs", ".cjs", ".ts", ".mts", ".cts", ".jsx", ".tsx", ".py", ".pyz", ".rb", ".ru", ".php", ".phar", ".sh", ".pl", ".lua",
-	".dart", ".exs",
+	".js", ".mjs", ".cjs", ".ts", ".mts", ".cts", ".jsx", ".tsx", ".py", ".pyz", ".rb", ".ru", ".php", ".phar",
+	".sh", ".pl", ".lua", ".dart", ".exs",
 }
 
 // scriptExtension returns the extension of a script, or nothing for other files.

@@ -129,7 +129,8 @@ func (m member) renamed() bool {
 	if strings.Contains(m.name, "/") && !strings.ContainsRune("/.", rune(m.name[0])) { // a program's name has no slash
 		return true
 	}
-	return !slices.ContainsFunc([]string{m.args[0], lastElement(m.args[0]), lastElement(m.exe)}, func(known string) bool {
+	names := []string{m.args[0], lastElement(m.args[0]), lastElement(m.exe)}
+	return !slices.ContainsFunc(names, func(known string) bool {
 		return strings.HasPrefix(known, m.name) || strings.HasPrefix(m.name, known) && known != ""
 	})
 }

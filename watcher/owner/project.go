@@ -180,7 +180,8 @@ func upward(dir string, homes []string) iter.Seq[string] {
 // isRootOrHome reports whether dir is a root or any user's home directory.
 func isRootOrHome(dir string, homes []string) bool {
 	parent := filepath.Dir(dir)
-	return parent == dir || holdsHomes(parent) || slices.ContainsFunc(homes, func(h string) bool { return samePath(h, dir) })
+	isDir := func(home string) bool { return samePath(home, dir) }
+	return parent == dir || holdsHomes(parent) || slices.ContainsFunc(homes, isDir)
 }
 
 // holdsHomes reports whether dir holds people's home directories. Examples are C:\Users on Windows, also as mounted by

@@ -22,9 +22,8 @@ func (p Process) Forwards() bool { return p.Refusal == forwarding }
 
 // ForPodman reports whether the process is one of Podman's forwarders.
 func (p Process) ForPodman() bool {
-	return p.Forwards() && slices.ContainsFunc([]string{"rootlessport", "conmon", "pasta", "passt"}, func(name string) bool {
-		return strings.HasPrefix(p.Name, name)
-	})
+	isPrefix := func(name string) bool { return strings.HasPrefix(p.Name, name) }
+	return p.Forwards() && slices.ContainsFunc([]string{"rootlessport", "conmon", "pasta", "passt"}, isPrefix)
 }
 
 // refusal returns why p must not be signalled, or nothing if it may be. mine says whether p is this user's. The gravest
@@ -127,7 +126,7 @@ func forwards(name string) bool {
 func limaArgs(args []string) bool {
 	return slices.ContainsFunc(args, func(arg string) bool {
 		elements := strings.FieldsFunc(arg, func(r rune) bool { return r == '/' || r == '"' || r == '=' || r == '\'' })
-		return slices.ContainsFunc(elements, func(e string) bool { return e == ".lima" || e == "_lima" || e == ".colima" })
+		return slices.ContainsFunc(elements, func(e string) bool { return among(".lima _lima .colima", e) })
 	})
 }
 

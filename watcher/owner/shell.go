@@ -4,8 +4,8 @@ import "strings"
 
 // shells are command interpreters. People type into them, and they run scripts.
 var shells = map[string]bool{
-	"sh": true, "bash": true, "zsh": true, "dash": true, "ash": true, "ksh": true, "mksh": true, "rbash": true, "fish": true,
-	"csh": true, "tcsh": true, "nu": true, "elvish": true, "pwsh": true, "powershell": true, "cmd": true,
+	"sh": true, "bash": true, "zsh": true, "dash": true, "ash": true, "ksh": true, "mksh": true, "rbash": true,
+	"fish": true, "csh": true, "tcsh": true, "nu": true, "elvish": true, "pwsh": true, "powershell": true, "cmd": true,
 }
 
 // shellWork is a shell's task. Without a line and a script the shell is interactive or reads its input.

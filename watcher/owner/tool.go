@@ -47,7 +47,8 @@ func toolOf(line []member, projectDir string) Tool {
 	for i, m := range line {
 		t := m.tool()
 		if t.Kind == App {
-			if best.Kind == 0 && !slices.ContainsFunc(line[:max(i, 1)], func(m member) bool { return ownFile(m.file, projectDir) }) {
+			ownCode := func(m member) bool { return ownFile(m.file, projectDir) }
+			if best.Kind == 0 && !slices.ContainsFunc(line[:max(i, 1)], ownCode) {
 				return t
 			}
 			return best

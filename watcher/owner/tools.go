@@ -116,9 +116,9 @@ var tools = []entry{
 
 	// Java, .NET
 	{"Spring Boot", Server, java, "spring-boot.jar, org.springframework.boot.loader.launch.jarlauncher, " +
-		"org.springframework.boot.loader.launch.warlauncher, org.springframework.boot.loader.launch.propertieslauncher, " +
-		"org.springframework.boot.loader.jarlauncher, org.springframework.boot.loader.warlauncher, " +
-		"org.springframework.boot.loader.propertieslauncher", ""},
+		"org.springframework.boot.loader.launch.warlauncher, " +
+		"org.springframework.boot.loader.launch.propertieslauncher, org.springframework.boot.loader.jarlauncher, " +
+		"org.springframework.boot.loader.warlauncher, org.springframework.boot.loader.propertieslauncher", ""},
 	{"Quarkus", Server, java, "quarkus-run.jar, quarkus-core.jar, io.quarkus.bootstrap.runner.quarkusentrypoint, " +
 		"io.quarkus.deployment.dev.devmodemain, quarkus dev", ""},
 	{"Micronaut", Server, java, "micronaut-http-server.jar, micronaut-http-server-netty.jar", ""},

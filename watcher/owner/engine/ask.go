@@ -53,7 +53,7 @@ func (e *Engines) ask(ctx context.Context, socket string) ([]Published, []Contai
 // do sends one request to the engine at socket, on its own connection. The connection ends with the answer's body. The
 // path names no API version, so every engine uses its newest.
 func (e *Engines) do(ctx context.Context, socket, method, path string) (*http.Response, error) {
-	req, err := http.NewRequestWithContext(ctx, method, "http://localhost"+path, nil) // engines require a host, but any will do
+	req, err := http.NewRequestWithContext(ctx, method, "http://localhost"+path, nil) // engines accept any host
 	if err != nil {
 		return nil, err
 	}

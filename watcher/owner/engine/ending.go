@@ -104,8 +104,8 @@ func (e *Engines) endByEvents(ctx context.Context, c Container, after time.Time)
 	defer cancel()
 	now := time.Now()
 	// Whole seconds, because Podman takes no fractions. The stream ends by itself.
-	path := fmt.Sprintf("/events?since=%d&until=%d&filters=%s", now.Add(-askedWithin).Unix(), now.Add(endWithin).Unix()+1,
-		url.QueryEscape(`{"container":["`+c.ID+`"]}`))
+	path := fmt.Sprintf("/events?since=%d&until=%d&filters=%s",
+		now.Add(-askedWithin).Unix(), now.Add(endWithin).Unix()+1, url.QueryEscape(`{"container":["`+c.ID+`"]}`))
 	resp, err := e.do(ctx, c.Endpoint, http.MethodGet, path)
 	if err != nil {
 		return End{}, false

@@ -30,7 +30,8 @@ func (e *Engines) stop(ctx context.Context, c Container, port uint16) error {
 	if err != nil {
 		return err
 	}
-	publishes := slices.ContainsFunc(published, func(p Published) bool { return p.Port == port && p.Container.ID == c.ID })
+	matches := func(p Published) bool { return p.Port == port && p.Container.ID == c.ID }
+	publishes := slices.ContainsFunc(published, matches)
 	runs := port == 0 && slices.ContainsFunc(others, func(o Container) bool { return o.ID == c.ID })
 	if !publishes && !runs {
 		return ErrGone
