@@ -15,9 +15,9 @@ import (
 	"porttray/watcher/settings"
 )
 
-// A machine simulates a computer and its user. The bytes of a story drive both. It sends a loop the updates that a Watcher
-// would send, and records the real events in a ledger. It has no menu, and it scans only when something happens. So hours
-// take milliseconds.
+// A machine simulates a computer and its user. The bytes of a story drive both. It sends a loop the updates that a
+// Watcher would send, and records the real events in a ledger. It has no menu, and it scans only when something
+// happens. So hours take milliseconds.
 type machine struct {
 	t      *testing.T
 	loop   *loop
@@ -68,13 +68,17 @@ type errand struct {
 
 // newMachine returns a computer with a new loop. Some of the actors run.
 func newMachine(t *testing.T) *machine {
-	m := &machine{t: t, loop: newLoop("v1", "linux"), known: map[owner.ID]owner.Exit{}, vague: map[owner.ID]watcher.Server{}, wishes: newTaste(), actors: []*actor{
+	m := &machine{t: t, loop: newLoop("v1", "linux"), wishes: newTaste()}
+	m.known, m.vague = map[owner.ID]owner.Exit{}, map[owner.ID]watcher.Server{}
+	m.actors = []*actor{
 		{name: "a", ports: []uint16{3000}}, {name: "b", ports: []uint16{3000}}, {name: "c", ports: []uint16{4000}},
 		{name: "d", ports: []uint16{5000}, kind: 'c'}, {name: "e", ports: []uint16{50123}, kind: 'e'},
-		{name: "f", ports: []uint16{7000, 7001}}, {name: "g", ports: []uint16{8000}, kind: 'u'}, {name: "a", ports: []uint16{3001}},
-	}}
+		{name: "f", ports: []uint16{7000, 7001}}, {name: "g", ports: []uint16{8000}, kind: 'u'},
+		{name: "a", ports: []uint16{3001}},
+	}
 	m.loop.drawer = &drawer{clicks: make(chan click)}
-	m.loop.do = deeds{record: func(watcher.Update) {}, say: func(n notice) { m.book.said = append(m.book.said, told{n, time.Now()}) },
+	m.loop.do = deeds{record: func(watcher.Update) {},
+		say: func(n notice) { m.book.said = append(m.book.said, told{n, time.Now()}) },
 		end: func(ctx context.Context, _ watcher.Server, _ bool, _ time.Duration) owner.Result {
 			answer := make(chan owner.Result, 1)
 			m.waiting = append(m.waiting, answer) // here it is the machine that waits
@@ -133,8 +137,8 @@ func (m *machine) start(a *actor) {
 		}
 	}
 	m.pids++
-	a.run = &incarnation{known: a.kind != 'u', Process: owner.Process{PID: 5_000_000 + m.pids, Start: uint64(m.pids), Name: a.name,
-		Exe: "/usr/bin/" + a.name, Dir: "/srv/" + a.name, Since: time.Now()}}
+	a.run = &incarnation{known: a.kind != 'u', Process: owner.Process{PID: 5_000_000 + m.pids, Start: uint64(m.pids),
+		Name: a.name, Exe: "/usr/bin/" + a.name, Dir: "/srv/" + a.name, Since: time.Now()}}
 }
 
 // end ends an actor's process. Its exit becomes known after late. If how is zero, the process only closed its ports.
@@ -197,7 +201,8 @@ func (m *machine) look() {
 	if len(m.book.lives) > 0 {
 		unseen := func(l watcher.Listener) bool { return !l.Owner.Known() }
 		events := watcher.Diff(lists(slices.DeleteFunc(slices.Clone(m.seen), unseen)...), u.Snapshot)
-		events = slices.DeleteFunc(events, func(e watcher.Event) bool { return unseen(e.Listener) }) // reported once their owners are known
+		// reported once their owners are known
+		events = slices.DeleteFunc(events, func(e watcher.Event) bool { return unseen(e.Listener) })
 		u.Events = append(m.relate(events), m.explained()...)
 		if len(u.Events) == 0 && slices.EqualFunc(m.seen, all, watcher.Listener.Equal) {
 			return
@@ -236,7 +241,8 @@ func (m *machine) relate(events []watcher.Event) (related []watcher.Event) {
 		same := func(c watcher.Event) bool { return c.Listener.Key() == e.Listener.Key() }
 		for _, kind := range []watcher.Kind{watcher.Restarted, watcher.Replaced} {
 			i := slices.IndexFunc(closings, func(c watcher.Event) bool {
-				return c.Listener.Port == e.Listener.Port && c.Listener.Owner.Known() && e.Listener.Owner.Known() && same(c) == (kind == watcher.Restarted)
+				return c.Listener.Port == e.Listener.Port && c.Listener.Owner.Known() && e.Listener.Owner.Known() &&
+					same(c) == (kind == watcher.Restarted)
 			})
 			if e.Kind == watcher.Opened && i >= 0 && !taken[i] {
 				taken[i] = true
@@ -254,7 +260,8 @@ func (m *machine) relate(events []watcher.Event) (related []watcher.Event) {
 			continue
 		}
 		m.closings, m.closedAt = append(m.closings, c), append(m.closedAt, at[i])
-		if at[i].Equal(now) && slices.ContainsFunc(events, func(e watcher.Event) bool { return e.Kind == watcher.Closed && e.Listener.ID() == c.Listener.ID() }) {
+		if at[i].Equal(now) && slices.ContainsFunc(events,
+			func(e watcher.Event) bool { return e.Kind == watcher.Closed && e.Listener.ID() == c.Listener.ID() }) {
 			alone = append(alone, c)
 		}
 	}
@@ -293,7 +300,8 @@ func (m *machine) click(c click) {
 }
 
 // ways are the exits of processes. The zero Exit stands for a process that only closes its ports.
-var ways = []owner.Exit{status(0), status(1), signal("SIGINT"), signal("SIGKILL"), signal("SIGTERM"), {}, status(1), status(130)}
+var ways = []owner.Exit{status(0), status(1), signal("SIGINT"), signal("SIGKILL"), signal("SIGTERM"), {}, status(1),
+	status(130)}
 
 // stop makes the user click Stop or Kill in the row of an actor. The system answers in one of several ways.
 func (m *machine) stop(a *actor, way byte) {

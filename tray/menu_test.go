@@ -22,7 +22,8 @@ var noon = time.Date(2026, time.March, 4, 12, 0, 0, 0, time.Local)
 
 // server returns a listener of a node process. Start equals the PID.
 func server(port uint16, pid int32, addrs ...string) watcher.Listener {
-	l := watcher.Listener{Port: port, Owner: owner.Process{PID: pid, Start: uint64(pid), Name: "node", Dir: "/srv/shop", Since: noon.Add(-time.Hour)}}
+	l := watcher.Listener{Port: port, Owner: owner.Process{PID: pid, Start: uint64(pid), Name: "node", Dir: "/srv/shop",
+		Since: noon.Add(-time.Hour)}}
 	if len(addrs) == 0 {
 		addrs = []string{"127.0.0.1"}
 	}
@@ -86,7 +87,8 @@ func TestViewRow(t *testing.T) {
 	// The entries of an ordinary row.
 	const since, dir = "(node, PID 4242, since 11:00)", "(/srv/shop)"
 	const stop, kill, network = "Stop node (PID 4242)", "Kill node (PID 4242)", "Copy network address"
-	const unseen = "(Cannot stop: its owner is unknown)|(Its owner cannot be seen by this user)|(Cannot kill: its owner is unknown)"
+	const unseen = "(Cannot stop: its owner is unknown)|(Its owner cannot be seen by this user)|" +
+		"(Cannot kill: its owner is unknown)"
 	lines := func(lines ...string) string { return strings.Join(lines, "|") }
 	for _, c := range []struct {
 		name     string
@@ -94,51 +96,78 @@ func TestViewRow(t *testing.T) {
 		goos     string
 		want     string
 	}{
-		{"an ordinary one", server(3000, 4242, "127.0.0.1", "::1"), "linux", lines("3000  node", stop, since, dir, kill)},
+		{"an ordinary one", server(3000, 4242, "127.0.0.1", "::1"), "linux",
+			lines("3000  node", stop, since, dir, kill)},
 		{"of a project, with a tool", with(server(3000, 4242), func(l *watcher.Listener) {
-			l.Facts = owner.Facts{Project: owner.Project{Name: "shop", Dir: "/home/ann/shop"}, Tool: owner.Tool{Name: "Vite", Kind: owner.Server}}
+			l.Facts = owner.Facts{Project: owner.Project{Name: "shop", Dir: "/home/ann/shop"},
+				Tool: owner.Tool{Name: "Vite", Kind: owner.Server}}
 		}), "linux", lines("3000  shop · Vite", stop, since, "(/home/ann/shop)", kill)},
 		{"of a linked working tree", with(server(3000, 4242), func(l *watcher.Listener) {
 			l.Facts.Project = owner.Project{Name: "shop", Dir: "/home/ann/cart", Branch: "cart", Worktree: true}
 		}), "linux", lines("3000  shop · node", stop, since, "(/home/ann/cart, branch cart)", kill)},
 		{"with a manager, restarted", with(server(3000, 4242), func(l *watcher.Listener) {
 			l.Facts.Manager, l.Restarts = owner.Manager{Name: "shop.service"}, 3
-		}), "linux", lines("3000  node", stop, "(node, PID 4242, since 11:00, managed by shop.service)", "(Restarted ×3 · /srv/shop)", kill)},
-		{"of another user", with(server(3000, 4242), func(l *watcher.Listener) { l.Owner.Foreign, l.Owner.Refusal = true, "another user's process" }), "linux",
-			lines("3000  node", "(Cannot stop node: another user's process)", "(node, PID 4242 of another user, since 11:00)", dir, "(Cannot kill node: another user's process)")},
-		{"without a directory, started on another day", with(server(3000, 4242), func(l *watcher.Listener) { l.Owner.Dir, l.Owner.Since = "", noon.AddDate(0, 0, -1) }), "linux",
+		}), "linux", lines("3000  node", stop, "(node, PID 4242, since 11:00, managed by shop.service)",
+			"(Restarted ×3 · /srv/shop)", kill)},
+		{"of another user", with(server(3000, 4242), func(l *watcher.Listener) {
+			l.Owner.Foreign, l.Owner.Refusal = true, "another user's process"
+		}), "linux",
+			lines("3000  node", "(Cannot stop node: another user's process)",
+				"(node, PID 4242 of another user, since 11:00)", dir, "(Cannot kill node: another user's process)")},
+		{"without a directory, started on another day",
+			with(server(3000, 4242), func(l *watcher.Listener) {
+				l.Owner.Dir, l.Owner.Since = "", noon.AddDate(0, 0, -1)
+			}), "linux",
 			lines("3000  node", stop, "(node, PID 4242, since 3 Mar 12:00)", kill)},
-		{"started in another year", with(server(3000, 4242), func(l *watcher.Listener) { l.Owner.Since = noon.AddDate(-1, 0, 0) }), "linux",
+		{"started in another year", with(server(3000, 4242),
+			func(l *watcher.Listener) { l.Owner.Since = noon.AddDate(-1, 0, 0) }), "linux",
 			lines("3000  node", stop, "(node, PID 4242, since 4 Mar 2025)", dir, kill)},
 		{"start unknown", with(server(3000, 4242), func(l *watcher.Listener) { l.Owner.Since = time.Time{} }), "linux",
 			lines("3000  node", stop, "(node, PID 4242)", dir, kill)},
-		{"on all interfaces", server(3000, 4242, "0.0.0.0", "127.0.0.1"), "linux", lines("3000  node · network", stop, network, since, dir, kill)},
-		{"on one more interface", server(3000, 4242, "127.0.0.1", "192.0.2.7"), "linux", lines("3000  node · network", stop, network, since, dir, kill)},
-		{"owner unknown", watcher.Listener{Port: 631, Addrs: []netip.Addr{netip.IPv6Loopback()}}, "linux", "631  unknown owner|" + unseen},
-		{"another user's hidden process", watcher.Listener{Port: 631, Addrs: []netip.Addr{netip.IPv6Loopback()}, Owner: owner.Process{Foreign: true}}, "linux",
+		{"on all interfaces", server(3000, 4242, "0.0.0.0", "127.0.0.1"), "linux",
+			lines("3000  node · network", stop, network, since, dir, kill)},
+		{"on one more interface", server(3000, 4242, "127.0.0.1", "192.0.2.7"), "linux",
+			lines("3000  node · network", stop, network, since, dir, kill)},
+		{"owner unknown", watcher.Listener{Port: 631, Addrs: []netip.Addr{netip.IPv6Loopback()}}, "linux",
+			"631  unknown owner|" + unseen},
+		{"another user's hidden process", watcher.Listener{Port: 631, Addrs: []netip.Addr{netip.IPv6Loopback()},
+			Owner: owner.Process{Foreign: true}}, "linux",
 			"631  another user's process|" + unseen},
 		{"never signalled", with(server(3000, 4242), refused("com.docker.backend", forwards)), "linux",
-			lines("3000  container (com.docker.backend)", "(Cannot stop com.docker.back…: forwards for a container or VM)",
-				"(com.docker.backend, PID 4242, since 11:00)", dir, "(Cannot kill com.docker.back…: forwards for a container or VM)")},
+			lines("3000  container (com.docker.backend)",
+				"(Cannot stop com.docker.back…: forwards for a container or VM)",
+				"(com.docker.backend, PID 4242, since 11:00)", dir,
+				"(Cannot kill com.docker.back…: forwards for a container or VM)")},
 		{"a container of a compose project", with(server(3000, 4242), contained(web)), "linux",
-			lines("3000  web (container)", "Stop container shop-web-1", "(Container shop-web-1, image acme/web:3)", "(Service web of compose project shop)")},
+			lines("3000  web (container)", "Stop container shop-web-1", "(Container shop-web-1, image acme/web:3)",
+				"(Service web of compose project shop)")},
 		{"a pod", with(server(3000, 4242), contained(engine.Container{ID: "c1", Name: "shop", Pod: true})), "linux",
 			lines("3000  shop (pod)", "Stop pod shop", "(Pod shop)")},
-		{"a container by itself", with(server(3000, 4242), contained(engine.Container{ID: "b2", Name: "tesla", Image: "nginx"})), "linux",
+		{"a container by itself", with(server(3000, 4242),
+			contained(engine.Container{ID: "b2", Name: "tesla", Image: "nginx"})), "linux",
 			lines("3000  tesla (container)", "Stop container tesla", "(Container tesla, image nginx)")},
 		{"a container that cannot be asked for", with(server(3000, 4242), func(l *watcher.Listener) {
 			refused("docker-proxy", forwards)(l)
 			l.Untold = "not permitted"
-		}), "linux", lines("3000  container (docker-proxy)", "(Cannot stop the container: not permitted)", "(docker-proxy, PID 4242, since 11:00)",
+		}), "linux", lines("3000  container (docker-proxy)", "(Cannot stop the container: not permitted)",
+			"(docker-proxy, PID 4242, since 11:00)",
 			dir, "(Cannot kill the container: not permitted)")},
-		{"a redirected port", watcher.Listener{Port: 3000, Addrs: server(1, 1, "0.0.0.0").Addrs, Container: web, Redirected: true}, "linux",
-			lines("3000  web (container) · network", "Stop container shop-web-1", network, "(Container shop-web-1, image acme/web:3)",
+		{"a redirected port", watcher.Listener{Port: 3000, Addrs: server(1, 1, "0.0.0.0").Addrs, Container: web,
+			Redirected: true}, "linux",
+			lines("3000  web (container) · network", "Stop container shop-web-1", network,
+				"(Container shop-web-1, image acme/web:3)",
 				"(Service web of compose project shop)")},
-		{"on Windows", server(3000, 4242), "windows", lines("3000  node", "(Stop: Windows can only kill)", since, dir, kill)},
-		{"hostile", with(server(3000, 4242), func(l *watcher.Listener) { l.Owner.Name, l.Owner.Dir = "a\n\x1b[31mb\u202ec\xff_d", "" }), "linux",
-			lines("3000  a [31mbc\uFFFD_d", "Stop a [31mbc\uFFFD_d (PID 4242)", "(a [31mbc\uFFFD_d, PID 4242, since 11:00)", "Kill a [31mbc\uFFFD_d (PID 4242)")},
-		{"nameless", with(server(3000, 4242), func(l *watcher.Listener) { l.Owner.Name, l.Owner.Dir = "", "" }), "linux",
-			lines("3000  unnamed process", "Stop unnamed process (PID 4242)", "(unnamed process, PID 4242, since 11:00)", "Kill unnamed process (PID 4242)")},
+		{"on Windows", server(3000, 4242), "windows",
+			lines("3000  node", "(Stop: Windows can only kill)", since, dir, kill)},
+		{"hostile", with(server(3000, 4242), func(l *watcher.Listener) {
+			l.Owner.Name, l.Owner.Dir = "a\n\x1b[31mb\u202ec\xff_d", ""
+		}), "linux",
+			lines("3000  a [31mbc\uFFFD_d", "Stop a [31mbc\uFFFD_d (PID 4242)",
+				"(a [31mbc\uFFFD_d, PID 4242, since 11:00)", "Kill a [31mbc\uFFFD_d (PID 4242)")},
+		{"nameless", with(server(3000, 4242), func(l *watcher.Listener) { l.Owner.Name, l.Owner.Dir = "", "" }),
+			"linux",
+			lines("3000  unnamed process", "Stop unnamed process (PID 4242)",
+				"(unnamed process, PID 4242, since 11:00)", "Kill unnamed process (PID 4242)")},
 	} {
 		if got := rowText(rowOf(t, c.goos, c.listener)); got != c.want {
 			t.Errorf("%s:\n got %s\nwant %s", c.name, got, c.want)
@@ -159,8 +188,8 @@ func prefork(port uint16, master int32, pids ...int32) (workers []watcher.Listen
 	return workers
 }
 
-// TestRowOfAGroup has servers of several processes, and processes of several servers. The label of Stop names all that it
-// ends.
+// TestRowOfAGroup has servers of several processes, and processes of several servers. The label of Stop names all that
+// it ends.
 func TestRowOfAGroup(t *testing.T) {
 	holds := func(port uint16, name string) watcher.Listener {
 		l := server(port, 7)
@@ -177,19 +206,27 @@ func TestRowOfAGroup(t *testing.T) {
 		listeners  []watcher.Listener
 		stop, kill string
 	}{
-		{"a master", prefork(3000, 9, 10, 11, 12, 13), "Stop python3 (PID 9) and 4 workers", "Kill python3 (PID 9) and 4 workers"},
-		{"workers", prefork(3000, 0, 10, 11, 12), "Stop python3 (PID 10) and 2 workers", "Kill python3 (PID 10) and 2 workers"},
-		{"two workers", prefork(3000, 0, 10, 11), "Stop python3 (PID 10) and 1 worker", "Kill python3 (PID 10) and 1 worker"},
-		{"a worker that is never signalled", foreign, "(Cannot stop python3: another user's process)", "(Cannot kill python3: another user's process)"},
-		{"a master that has another server", beside, "Stop python3 (PID 10) and 1 worker", "Kill python3 (PID 10) and 1 worker"},
+		{"a master", prefork(3000, 9, 10, 11, 12, 13), "Stop python3 (PID 9) and 4 workers",
+			"Kill python3 (PID 9) and 4 workers"},
+		{"workers", prefork(3000, 0, 10, 11, 12), "Stop python3 (PID 10) and 2 workers",
+			"Kill python3 (PID 10) and 2 workers"},
+		{"two workers", prefork(3000, 0, 10, 11), "Stop python3 (PID 10) and 1 worker",
+			"Kill python3 (PID 10) and 1 worker"},
+		{"a worker that is never signalled", foreign, "(Cannot stop python3: another user's process)",
+			"(Cannot kill python3: another user's process)"},
+		{"a master that has another server", beside, "Stop python3 (PID 10) and 1 worker",
+			"Kill python3 (PID 10) and 1 worker"},
 		{"one of two apps of a process", []watcher.Listener{holds(5601, "shop"), holds(5602, "blog")},
-			"(Cannot stop alone: also serves blog · PM2 v7: God :5602)", "(Cannot kill alone: also serves blog · PM2 v7: God :5602)"},
+			"(Cannot stop alone: also serves blog · PM2 v7: God :5602)",
+			"(Cannot kill alone: also serves blog · PM2 v7: God :5602)"},
 		{"the only app of a process", []watcher.Listener{holds(5601, "shop")},
-			"(Cannot stop PM2 v7: God: runs several apps; end one of them…", "(Cannot kill PM2 v7: God: runs several apps; end one of them…"},
+			"(Cannot stop PM2 v7: God: runs several apps; end one of them…",
+			"(Cannot kill PM2 v7: God: runs several apps; end one of them…"},
 	} {
 		m := modelOf(c.listeners...)
 		r := viewRow(m.servers[0], m)
-		if got := texts([]line{r.below[2], r.below[11]}); !strings.HasPrefix(got[0], c.stop) || !strings.HasPrefix(got[1], c.kill) {
+		if got := texts([]line{r.below[2], r.below[11]}); !strings.HasPrefix(got[0], c.stop) ||
+			!strings.HasPrefix(got[1], c.kill) {
 			t.Errorf("%s: %q, want %q and %q", c.name, got, c.stop, c.kill)
 		}
 	}
@@ -203,8 +240,10 @@ func TestRowOfADatabase(t *testing.T) {
 		want  []string
 	}{
 		{"127.0.0.1", nil, []string{"5432  PostgreSQL", "Copy address", "Stop postgres (PID 7)"}},
-		{"0.0.0.0", nil, []string{"5432  PostgreSQL  ⚠ network", "Copy address", "Stop postgres (PID 7)", "Copy network address"}},
-		{"127.0.0.1", []settings.Rule{{Path: "/admin"}}, []string{"5432  PostgreSQL", "Open in browser", "Copy address", "Stop postgres (PID 7)"}},
+		{"0.0.0.0", nil, []string{"5432  PostgreSQL  ⚠ network", "Copy address", "Stop postgres (PID 7)",
+			"Copy network address"}},
+		{"127.0.0.1", []settings.Rule{{Path: "/admin"}}, []string{"5432  PostgreSQL", "Open in browser", "Copy address",
+			"Stop postgres (PID 7)"}},
 	} {
 		l := server(5432, 7, c.addr)
 		l.Owner.Name, l.Owner.Dir, l.Facts.Tool = "postgres", "", owner.Tool{Name: "PostgreSQL", Kind: owner.Server}
@@ -214,7 +253,8 @@ func TestRowOfADatabase(t *testing.T) {
 		if got := texts(append([]line{r}, r.below[:4]...)); !slices.Equal(got, c.want) {
 			t.Errorf("at %s: %q, want %q", c.addr, got, c.want)
 		}
-		if danger := "(A database is open to the network)"; slices.Contains(texts(r.below), danger) != (c.addr == "0.0.0.0") {
+		const danger = "(A database is open to the network)"
+		if slices.Contains(texts(r.below), danger) != (c.addr == "0.0.0.0") {
 			t.Errorf("at %s: %q", c.addr, texts(r.below))
 		}
 	}
@@ -250,10 +290,12 @@ func texts(lines []line) (all []string) {
 // The most frequent actions come first, and Kill comes last. Few entries lie between.
 func TestSubmenuOrder(t *testing.T) {
 	l := server(3000, 1, "0.0.0.0")
-	l.Facts.Project, l.Facts.Manager, l.Restarts = owner.Project{Name: "shop", Dir: "/srv/shop"}, owner.Manager{Name: "x.service"}, 2
+	l.Facts.Project, l.Facts.Manager, l.Restarts = owner.Project{Name: "shop", Dir: "/srv/shop"},
+		owner.Manager{Name: "x.service"}, 2
 	got := texts(rowOf(t, "linux", l, server(9229, 1)).below)
-	want := []string{"Open in browser", "Copy address", "Stop node (PID 1)", "Copy network address", "Also 9229", "Open terminal in its directory",
-		"Pin", "Mute notifications", "Hide", "(node, PID 1, since 11:00, managed by x.service)", "(Restarted ×2 · /srv/shop)", "Kill node (PID 1)"}
+	want := []string{"Open in browser", "Copy address", "Stop node (PID 1)", "Copy network address", "Also 9229",
+		"Open terminal in its directory", "Pin", "Mute notifications", "Hide",
+		"(node, PID 1, since 11:00, managed by x.service)", "(Restarted ×2 · /srv/shop)", "Kill node (PID 1)"}
 	if !slices.Equal(got, want) || len(got) > 14 {
 		t.Errorf("got\n%q\nwant\n%q", got, want)
 	}
@@ -303,10 +345,12 @@ func TestFurtherPorts(t *testing.T) {
 		t.Errorf("the row reads %q, want %q", r.label, want)
 	}
 	also := r.below[4]
-	if want := []string{"Also 9229, 24678", "Copy address of 9229 (debugger)", "Open 24678 in browser (HMR) · network"}; !slices.Equal(texts(append([]line{also}, also.below...)), want) {
+	if want := []string{"Also 9229, 24678", "Copy address of 9229 (debugger)",
+		"Open 24678 in browser (HMR) · network"}; !slices.Equal(texts(append([]line{also}, also.below...)), want) {
 		t.Errorf("its further ports are %v, want %q", also, want)
 	}
-	if want := (click{action: copyAddress, id: watcher.ID{Port: 9229, PID: 1, Start: 1}, who: "node (PID 1)"}); also.below[0].click != want {
+	if want := (click{action: copyAddress, id: watcher.ID{Port: 9229, PID: 1, Start: 1},
+		who: "node (PID 1)"}); also.below[0].click != want {
 		t.Errorf("a click on the first does %v, want %v", also.below[0].click, want)
 	}
 	var many []watcher.Listener
@@ -314,14 +358,17 @@ func TestFurtherPorts(t *testing.T) {
 		many = append(many, server(3000+port, 1))
 	}
 	r = rowOf(t, "linux", many...)
-	if also := r.below[4]; r.label != "3000  node  +299" || also.label != "Also 3001–3299" || len(also.below) != maxPorts {
+	if also := r.below[4]; r.label != "3000  node  +299" || also.label != "Also 3001–3299" ||
+		len(also.below) != maxPorts {
 		t.Errorf("300 ports: %q, %q, %d entries", r.label, also.label, len(also.below))
 	}
 }
 
 func TestLabelsAreShort(t *testing.T) {
-	l := server(65535, 4194304, "127.0.0.1", "2001:db8:1111:2222:3333:4444:5555:6666", "2001:db8:1111:2222:3333:4444:5555:7777")
-	l.Facts.Project = owner.Project{Name: strings.Repeat("プロ", 50), Dir: "/" + strings.Repeat("深い/", 100), Branch: strings.Repeat("b", 99), Worktree: true}
+	l := server(65535, 4194304, "127.0.0.1", "2001:db8:1111:2222:3333:4444:5555:6666",
+		"2001:db8:1111:2222:3333:4444:5555:7777")
+	l.Facts.Project = owner.Project{Name: strings.Repeat("プロ", 50), Dir: "/" + strings.Repeat("深い/", 100),
+		Branch: strings.Repeat("b", 99), Worktree: true}
 	l.Facts.Manager.Name = strings.Repeat("m", 99)
 	l.Owner.Name = strings.Repeat("名", 200)
 	l.Owner.Dir = "/" + strings.Repeat("深い/", 100)
@@ -404,7 +451,8 @@ func FuzzViewRow(f *testing.F) {
 		r := rowOf(t, "linux", l)
 		for _, l := range append(r.below, r, line{label: r.below[0].click.who}) {
 			label := l.label
-			if !utf8.ValidString(label) || utf8.RuneCountInString(label) > maxLabel || strings.ContainsFunc(label, func(r rune) bool { return r < ' ' || r >= 0x202a && r <= 0x202e }) {
+			if !utf8.ValidString(label) || utf8.RuneCountInString(label) > maxLabel ||
+				strings.ContainsFunc(label, func(r rune) bool { return r < ' ' || r >= 0x202a && r <= 0x202e }) {
 				t.Errorf("name %q, directory %q: label %q", name, dir, label)
 			}
 		}

@@ -17,7 +17,8 @@ import (
 
 // A network is a network namespace of the tests' own. Its listeners are visible only inside, and only they are visible
 // there. The value is the command prefix that runs a program inside. It is nil if the system does not allow a new
-// network; then everything runs in the present one. Root may make one. Others may if the system allows them user namespaces.
+// network; then everything runs in the present one. Root may make one. Others may if the system allows them user
+// namespaces.
 type network []string
 
 // networkRole is the environment variable that makes the test binary keep a new network. Its value is the duration.
@@ -70,7 +71,8 @@ var networkRefused = sync.OnceValue(func() error {
 		return err
 	}
 	if out, err := networkKeeper("0s").CombinedOutput(); err != nil {
-		return fmt.Errorf("cannot make a network of the test's own (root can): %w %s", err, strings.TrimSpace(string(out)))
+		return fmt.Errorf("cannot make a network of the test's own (root can): %w %s", err,
+			strings.TrimSpace(string(out)))
 	}
 	return nil
 })
@@ -92,7 +94,8 @@ func beNetwork(duration string) error {
 		flags uint16
 		_     [22]byte
 	}{name: [syscall.IFNAMSIZ]byte{'l', 'o'}, flags: syscall.IFF_UP}
-	if _, _, err := syscall.Syscall(syscall.SYS_IOCTL, uintptr(fd), syscall.SIOCSIFFLAGS, uintptr(unsafe.Pointer(&up))); err != 0 {
+	if _, _, err := syscall.Syscall(syscall.SYS_IOCTL, uintptr(fd), syscall.SIOCSIFFLAGS,
+		uintptr(unsafe.Pointer(&up))); err != 0 {
 		return os.NewSyscallError("bring up loopback", err)
 	}
 	fmt.Println("up")

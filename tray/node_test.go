@@ -72,8 +72,8 @@ func (n *node) stunted() bool {
 	return n.submenu && n.id != 0 && len(n.children) == 0 || slices.ContainsFunc(n.children, (*node).stunted)
 }
 
-// find follows labels down the menu and returns the entry at the end, nil if there is none. On each level it prefers the
-// entry with exactly that label, then the first one with that prefix, then the first one that contains the label.
+// find follows labels down the menu and returns the entry at the end, nil if there is none. On each level it prefers
+// the entry with exactly that label, then the first one with that prefix, then the first one that contains the label.
 func (n *node) find(path ...string) *node {
 	for _, label := range path {
 		n = n.child(label)

@@ -22,7 +22,8 @@ func TestAnnounce(t *testing.T) {
 	}
 	at := func(h happening) happening { h.at = noon; return h }
 	shop := func(l *watcher.Listener) {
-		l.Facts = owner.Facts{Project: owner.Project{Name: "shop", Dir: "/srv/shop"}, Tool: owner.Tool{Name: "Vite", Kind: owner.Server}}
+		l.Facts = owner.Facts{Project: owner.Project{Name: "shop", Dir: "/srv/shop"},
+			Tool: owner.Tool{Name: "Vite", Kind: owner.Server}}
 		l.Owner.Since = noon.Add(-2*time.Hour - 14*time.Minute)
 	}
 	admin := func(l *watcher.Listener) {
@@ -50,26 +51,41 @@ func TestAnnounce(t *testing.T) {
 		title, body string
 	}{
 		{one(happening{kind: opened, on: on(l(5173, shop))}), "shop (Vite :5173) is up", "in /srv/shop"},
-		{one(happening{kind: opened, on: on(server(8080, 1, "0.0.0.0"))}), "node (:8080) is up", "in /srv/shop, open to the network"},
-		{one(happening{kind: opened, on: on(l(5432, db))}), "db (PostgreSQL container :5432) is up", "image postgres:16"},
+		{one(happening{kind: opened, on: on(server(8080, 1, "0.0.0.0"))}), "node (:8080) is up",
+			"in /srv/shop, open to the network"},
+		{one(happening{kind: opened, on: on(l(5432, db))}), "db (PostgreSQL container :5432) is up",
+			"image postgres:16"},
 		{one(happening{kind: opened, on: on(l(3000, hostile))}), "a <b> [1m (:3000) is up", "in /tmp/x y"},
-		{one(happening{kind: closed, on: on(l(5173, shop)), reason: exit(0)}), "shop (Vite :5173) stopped after 2 h 14 min", "exited with status 0"},
-		{one(happening{kind: closed, on: on(l(5173, shop)), reason: exit(1)}), "shop (Vite :5173) crashed after 2 h 14 min", "exited with status 1"},
-		{one(happening{kind: closed, on: on(l(5173, shop)), reason: watcher.Reason{Cause: watcher.OwnerGoesOn}}), "shop (Vite :5173) stopped after 2 h 14 min", "still running, no longer listening"},
-		{one(happening{kind: closed, on: on(l(5432, db)), reason: watcher.Reason{Cause: watcher.ContainerStopped}}), "db (PostgreSQL container :5432) stopped", "container stopped"},
-		{one(happening{kind: closed, on: on(watcher.Listener{Port: 80})}), "unknown owner (:80) stopped", "why is not known"},
-		{one(happening{kind: replaced, on: on(l(3000, admin)), before: on(l(3000, shop)), reason: exit(1)}), "3000 is now admin (was shop)", "shop (Vite :3000): exited with status 1"},
-		{one(happening{kind: exposed, on: on(server(3000, 1, "0.0.0.0")), port: server(3000, 1, "0.0.0.0")}), "node is now reachable from the network", "port 3000, bound to 0.0.0.0"},
-		{one(happening{kind: looping, on: on(l(3000, shop)), reason: exit(1), count: 5, span: loopSpan}), "shop keeps restarting", "port 3000: 5 times within 1 min; the last time it exited with status 1"},
-		{one(happening{kind: moved, on: on(l(5174, shop)), before: on(l(5173, admin))}), "shop is on 5174: 5173 is held by admin (PID 5173, 3 days)", "in /srv/shop"},
+		{one(happening{kind: closed, on: on(l(5173, shop)), reason: exit(0)}),
+			"shop (Vite :5173) stopped after 2 h 14 min", "exited with status 0"},
+		{one(happening{kind: closed, on: on(l(5173, shop)), reason: exit(1)}),
+			"shop (Vite :5173) crashed after 2 h 14 min", "exited with status 1"},
+		{one(happening{kind: closed, on: on(l(5173, shop)), reason: watcher.Reason{Cause: watcher.OwnerGoesOn}}),
+			"shop (Vite :5173) stopped after 2 h 14 min", "still running, no longer listening"},
+		{one(happening{kind: closed, on: on(l(5432, db)), reason: watcher.Reason{Cause: watcher.ContainerStopped}}),
+			"db (PostgreSQL container :5432) stopped", "container stopped"},
+		{one(happening{kind: closed, on: on(watcher.Listener{Port: 80})}), "unknown owner (:80) stopped",
+			"why is not known"},
+		{one(happening{kind: replaced, on: on(l(3000, admin)), before: on(l(3000, shop)), reason: exit(1)}),
+			"3000 is now admin (was shop)", "shop (Vite :3000): exited with status 1"},
+		{one(happening{kind: exposed, on: on(server(3000, 1, "0.0.0.0")), port: server(3000, 1, "0.0.0.0")}),
+			"node is now reachable from the network", "port 3000, bound to 0.0.0.0"},
+		{one(happening{kind: looping, on: on(l(3000, shop)), reason: exit(1), count: 5, span: loopSpan}),
+			"shop keeps restarting", "port 3000: 5 times within 1 min; the last time it exited with status 1"},
+		{one(happening{kind: moved, on: on(l(5174, shop)), before: on(l(5173, admin))}),
+			"shop is on 5174: 5173 is held by admin (PID 5173, 3 days)", "in /srv/shop"},
 		{one(happening{kind: slept, on: on(l(5173, shop))}), "shop (Vite :5173) is gone since the computer slept", ""},
 		{one(happening{kind: slept, on: on(l(5173, shop)), more: []watcher.Server{on(l(3000, admin))}}),
 			"2 servers are gone since the computer slept", "5173 shop · Vite, 3000 admin · node"},
-		{many(closed, db, 1, 2, 3, 4, 5), "5 ports closed (compose project shop)", "1 PostgreSQL · db (container), 2 PostgreSQL · db (container), 3 PostgreSQL · db (container), 4 PostgreSQL · db (contain…"},
+		{many(closed, db, 1, 2, 3, 4, 5), "5 ports closed (compose project shop)",
+			"1 PostgreSQL · db (container), 2 PostgreSQL · db (container), 3 PostgreSQL · db (container), " +
+				"4 PostgreSQL · db (contain…"},
 		{many(opened, shop, 1, 2), "2 ports opened (shop)", "1 shop · Vite, 2 shop · Vite"},
-		{append(many(opened, nil, 1), happening{kind: slept, on: on(l(2, shop)), more: []watcher.Server{on(l(3, admin))}}),
+		{append(many(opened, nil, 1), happening{kind: slept, on: on(l(2, shop)),
+			more: []watcher.Server{on(l(3, admin))}}),
 			"2 ports closed, 1 opened", "2 shop · Vite, 3 admin · node, 1 node"},
-		{append(many(opened, nil, 1), many(closed, shop, 2, 3)...), "2 ports closed, 1 opened", "2 shop · Vite, 3 shop · Vite, 1 node"},
+		{append(many(opened, nil, 1), many(closed, shop, 2, 3)...), "2 ports closed, 1 opened",
+			"2 shop · Vite, 3 shop · Vite, 1 node"},
 	} {
 		if got := announce(c.all); got.title != c.title || got.body != c.body {
 			t.Errorf("got %q / %q, want %q / %q", got.title, got.body, c.title, c.body)
@@ -105,14 +121,17 @@ func TestNoticesTellServersApart(t *testing.T) {
 		{happening{kind: opened, on: both[0]}, "frontend in shopmono (Vite :4100) is up", "in /srv/shopmono/frontend"},
 		{happening{kind: opened, on: both[1]}, "frontend in blogmono (Vite :4101) is up", "in /srv/blogmono/frontend"},
 		{happening{kind: closed, on: both[1]}, "frontend in blogmono (Vite :4101) stopped", "why is not known"},
-		{happening{kind: exposed, on: both[1], port: both[1].Listener}, "frontend in blogmono is now reachable from the network", "port 4101, bound to 127.0.0.1"},
-		{happening{kind: looping, on: both[1], count: 5, span: loopSpan}, "frontend in blogmono keeps restarting", "port 4101: 5 times within 1 min"},
+		{happening{kind: exposed, on: both[1], port: both[1].Listener},
+			"frontend in blogmono is now reachable from the network", "port 4101, bound to 127.0.0.1"},
+		{happening{kind: looping, on: both[1], count: 5, span: loopSpan}, "frontend in blogmono keeps restarting",
+			"port 4101: 5 times within 1 min"},
 		{happening{kind: opened, on: lone}, "frontend (Vite :4100) is up", "in /srv/shopmono/frontend"},
 		{happening{kind: opened, on: labelled}, "Shop (Vite :4100) is up", "in /srv/shopmono/frontend"},
 		{happening{kind: replaced, on: lone, before: watcher.Alone(frontend(4100, "blogmono"))},
 			"4100 is now frontend in shopmono (was frontend in blogmono)", "frontend in blogmono (Vite :4100)"},
 		{happening{kind: moved, on: lone, before: watcher.Alone(frontend(4101, "blogmono"))},
-			"frontend in shopmono is on 4100: 4101 is held by frontend in blogmono (PID 4101)", "in /srv/shopmono/frontend"},
+			"frontend in shopmono is on 4100: 4101 is held by frontend in blogmono (PID 4101)",
+			"in /srv/shopmono/frontend"},
 		{happening{kind: opened, on: scripts[0]}, "shop (server.js :4100) is up", "in /srv/shop"},
 		{happening{kind: opened, on: scripts[1]}, "shop (api.js :4101) is up", "in /srv/shop"},
 		{happening{kind: slept, on: both[0]}, "frontend in shopmono (Vite :4100) is gone since the computer slept", ""},
@@ -130,8 +149,8 @@ func TestNoticesTellServersApart(t *testing.T) {
 
 func TestDuration(t *testing.T) {
 	for d, want := range map[time.Duration]string{
-		0: "0 s", 59 * time.Second: "59 s", 60 * time.Second: "1 min", 59*time.Minute + 59*time.Second: "59 min", time.Hour: "1 h",
-		2*time.Hour + 14*time.Minute: "2 h 14 min", 24 * time.Hour: "1 day", 80 * time.Hour: "3 days",
+		0: "0 s", 59 * time.Second: "59 s", 60 * time.Second: "1 min", 59*time.Minute + 59*time.Second: "59 min",
+		time.Hour: "1 h", 2*time.Hour + 14*time.Minute: "2 h 14 min", 24 * time.Hour: "1 day", 80 * time.Hour: "3 days",
 	} {
 		if got := duration(d); got != want {
 			t.Errorf("%v: got %q, want %q", d, got, want)
@@ -152,33 +171,53 @@ func TestOutcome(t *testing.T) {
 	}{
 		{false, owner.Result{Outcome: owner.Freed, Ended: true}, "Port 3000 is free", "node (PID 4242) stopped", nil},
 		{true, owner.Result{Outcome: owner.Freed, Ended: true}, "Port 3000 is free", "node (PID 4242) killed", nil},
-		{false, owner.Result{Outcome: owner.Freed, Ended: true}, "Port 3000 is free", "node (PID 4242) stopped, which closed 3001, 9229 as well",
+		{false, owner.Result{Outcome: owner.Freed, Ended: true}, "Port 3000 is free",
+			"node (PID 4242) stopped, which closed 3001, 9229 as well",
 			[]watcher.Listener{server(3001, 4242), server(9229, 4242)}},
-		{false, owner.Result{Outcome: owner.StillRunning, Ended: true}, "Port 3000 is still in use", "node (PID 4242) has ended, but something holds the port still", nil},
-		{false, owner.Result{Outcome: owner.Freed}, "Port 3000 is free", "node (PID 4242) runs on, but no longer listens there", nil},
-		{false, owner.Result{Outcome: owner.Taken, Ended: true, Left: []owner.Process{{PID: 9, Name: "ruby"}}}, "Port 3000 was taken over", "node (PID 4242) let it go, and now ruby (PID 9) has it", nil},
-		{true, owner.Result{Outcome: owner.Taken, Left: []owner.Process{{}}}, "Port 3000 was taken over", "node (PID 4242) let it go, and now a process that this user cannot see has it", nil},
-		{false, owner.Result{Outcome: owner.StillRunning}, "Port 3000 is still in use", "node (PID 4242) did not stop within 5 seconds; Kill would force it", nil},
-		{true, owner.Result{Outcome: owner.StillRunning}, "Port 3000 is still in use", "node (PID 4242) is still there 5 seconds after Kill", nil},
-		{false, owner.Result{Outcome: owner.Freed, Ended: true}, "Port 3000 is free", "node (PID 4242) and 1 worker stopped", []watcher.Listener{worker}},
+		{false, owner.Result{Outcome: owner.StillRunning, Ended: true}, "Port 3000 is still in use",
+			"node (PID 4242) has ended, but something holds the port still", nil},
+		{false, owner.Result{Outcome: owner.Freed}, "Port 3000 is free",
+			"node (PID 4242) runs on, but no longer listens there", nil},
+		{false, owner.Result{Outcome: owner.Taken, Ended: true, Left: []owner.Process{{PID: 9, Name: "ruby"}}},
+			"Port 3000 was taken over", "node (PID 4242) let it go, and now ruby (PID 9) has it", nil},
+		{true, owner.Result{Outcome: owner.Taken, Left: []owner.Process{{}}}, "Port 3000 was taken over",
+			"node (PID 4242) let it go, and now a process that this user cannot see has it", nil},
+		{false, owner.Result{Outcome: owner.StillRunning}, "Port 3000 is still in use",
+			"node (PID 4242) did not stop within 5 seconds; Kill would force it", nil},
+		{true, owner.Result{Outcome: owner.StillRunning}, "Port 3000 is still in use",
+			"node (PID 4242) is still there 5 seconds after Kill", nil},
+		{false, owner.Result{Outcome: owner.Freed, Ended: true}, "Port 3000 is free",
+			"node (PID 4242) and 1 worker stopped", []watcher.Listener{worker}},
 		{false, owner.Result{Outcome: owner.StillRunning, Left: both}, "Port 3000 is still in use",
-			"node (PID 4242) and 1 worker did not stop within 5 seconds; left: node (PID 4242), node (PID 4243); Kill would force it", []watcher.Listener{worker}},
+			"node (PID 4242) and 1 worker did not stop within 5 seconds; left: node (PID 4242), " +
+				"node (PID 4243); Kill would force it", []watcher.Listener{worker}},
 		{true, owner.Result{Outcome: owner.StillRunning, Left: both[1:]}, "Port 3000 is still in use",
-			"node (PID 4242) and 1 worker is still there 5 seconds after Kill; left: node (PID 4243)", []watcher.Listener{worker}},
-		{false, owner.Result{Outcome: owner.Shared, Ended: true, Left: []owner.Process{beside.Owner}}, "Port 3000 is still in use",
+			"node (PID 4242) and 1 worker is still there 5 seconds after Kill; left: node (PID 4243)",
+			[]watcher.Listener{worker}},
+		{false, owner.Result{Outcome: owner.Shared, Ended: true, Left: []owner.Process{beside.Owner}},
+			"Port 3000 is still in use",
 			"node (PID 4242) stopped; blog still listens there", nil},
 		{false, owner.Result{Outcome: owner.Shared, Left: []owner.Process{{}}}, "Port 3000 is still in use",
-			"node (PID 4242) runs on, but no longer listens there; a process that this user cannot see still listens there", nil},
-		{false, owner.Result{Outcome: owner.Unclear}, "Port 3000 cannot be looked at", "node (PID 4242) was asked to end; what came of it cannot be seen", nil},
-		{true, owner.Result{Outcome: owner.Unclear, Ended: true}, "Port 3000 cannot be looked at", "node (PID 4242) has ended; whether the port is free cannot be seen", nil},
-		{false, owner.Result{Outcome: owner.AlreadyGone}, "Port 3000: nothing was stopped", "node (PID 4242) no longer listens there", nil},
-		{true, owner.Result{Outcome: owner.NotPermitted}, "Not permitted to kill node", "The system does not let this user kill node (PID 4242)", nil},
-		{false, owner.Result{Outcome: owner.Refused, Reason: "part of the system"}, "Port 3000: nothing was stopped", "node (PID 4242): part of the system", nil},
-		{false, owner.Result{Err: errors.New("list TCP sockets: no memory")}, "Could not stop node", "list TCP sockets: no memory", nil},
+			"node (PID 4242) runs on, but no longer listens there; " +
+				"a process that this user cannot see still listens there", nil},
+		{false, owner.Result{Outcome: owner.Unclear}, "Port 3000 cannot be looked at",
+			"node (PID 4242) was asked to end; what came of it cannot be seen", nil},
+		{true, owner.Result{Outcome: owner.Unclear, Ended: true}, "Port 3000 cannot be looked at",
+			"node (PID 4242) has ended; whether the port is free cannot be seen", nil},
+		{false, owner.Result{Outcome: owner.AlreadyGone}, "Port 3000: nothing was stopped",
+			"node (PID 4242) no longer listens there", nil},
+		{true, owner.Result{Outcome: owner.NotPermitted}, "Not permitted to kill node",
+			"The system does not let this user kill node (PID 4242)", nil},
+		{false, owner.Result{Outcome: owner.Refused, Reason: "part of the system"}, "Port 3000: nothing was stopped",
+			"node (PID 4242): part of the system", nil},
+		{false, owner.Result{Err: errors.New("list TCP sockets: no memory")}, "Could not stop node",
+			"list TCP sockets: no memory", nil},
 	} {
 		on := watcher.Server{Listener: l, Parts: append([]watcher.Listener{l}, c.others...)}
-		if got := outcome(on, []watcher.Server{on, beside}, c.force, c.result); got != (notice{title: c.title, body: c.body}) {
-			t.Errorf("outcome %d (force %v): got %q / %q, want %q / %q", c.result.Outcome, c.force, got.title, got.body, c.title, c.body)
+		want := notice{title: c.title, body: c.body}
+		if got := outcome(on, []watcher.Server{on, beside}, c.force, c.result); got != want {
+			t.Errorf("outcome %d (force %v): got %q / %q, want %q / %q", c.result.Outcome, c.force, got.title, got.body,
+				c.title, c.body)
 		}
 	}
 }

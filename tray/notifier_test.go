@@ -54,7 +54,8 @@ type note struct {
 func (n note) String() string { return fmt.Sprintf("%q: %q", n.summary, n.body) }
 
 // startNotifier starts the service. Only one can run at a time. Its capabilities are caps, by default body, body-markup
-// and actions. Like dunst it sends NotificationClosed shortly after each note, and only to the program that called Notify.
+// and actions. Like dunst it sends NotificationClosed shortly after each note, and only to the program that called
+// Notify.
 func (d *desktop) startNotifier(mode notifierMode, caps ...string) *notifier {
 	d.t.Helper()
 	if caps == nil {

@@ -96,12 +96,14 @@ func TestRequest(t *testing.T) {
 
 // The connection never blocks on signals of other programs. If the queue is full, a signal is dropped.
 func TestSignalsAreBounded(t *testing.T) {
-	s := &session{hosts: make(chan struct{}, 1), heard: make(chan func(), 1), clicked: make(chan watcher.ID, 1), shown: shown{by: ":1.5"}}
+	s := &session{hosts: make(chan struct{}, 1), heard: make(chan func(), 1), clicked: make(chan watcher.ID, 1),
+		shown: shown{by: ":1.5"}}
 	s.service.Store(":1.5")
 	hosts := []string{nameOwnerChanged, watcherName + ".StatusNotifierHostRegistered"}
 	for _, name := range append(hosts, actionInvoked, noticeClosed, "a.b", "") {
 		for _, sender := range []string{busName, ":1.5", ""} {
-			for _, body := range [][]any{nil, {1}, {"", "", ""}, {watcherName, "", ":1.1"}, {notifierName, ":1.5", ""}, {nil, nil, nil}, {uint32(1), nil}} {
+			for _, body := range [][]any{nil, {1}, {"", "", ""}, {watcherName, "", ":1.1"}, {notifierName, ":1.5", ""},
+				{nil, nil, nil}, {uint32(1), nil}} {
 				for range 3 {
 					s.DeliverSignal("", "", &dbus.Signal{Sender: sender, Name: name, Body: body})
 				}
@@ -124,7 +126,8 @@ func TestArrivalIsNotLost(t *testing.T) {
 	shout := func() {
 		for range 100 {
 			s.DeliverSignal("", "", &dbus.Signal{Sender: ":1.9", Name: watcherName + ".StatusNotifierHostRegistered"})
-			s.DeliverSignal("", "", &dbus.Signal{Sender: ":1.9", Name: nameOwnerChanged, Body: []any{watcherName, "", ":1.9"}})
+			s.DeliverSignal("", "", &dbus.Signal{Sender: ":1.9", Name: nameOwnerChanged,
+				Body: []any{watcherName, "", ":1.9"}})
 		}
 	}
 	if shout(); s.arrived.Load() {

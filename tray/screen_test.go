@@ -23,7 +23,8 @@ type screen struct {
 func (d *desktop) startScreen(width, height int) *screen {
 	d.t.Helper()
 	dir := d.t.TempDir()
-	x := d.start(tool(d.t, "Xvfb"), "-displayfd", "1", "-screen", "0", fmt.Sprintf("%dx%dx24", width, height), "-fbdir", dir, "-nolisten", "tcp")
+	x := d.start(tool(d.t, "Xvfb"), "-displayfd", "1", "-screen", "0", fmt.Sprintf("%dx%dx24", width, height),
+		"-fbdir", dir, "-nolisten", "tcp")
 	var display string
 	if !poll(patience, func() bool {
 		display = strings.TrimSpace(regexp.MustCompile(`(?m)^\d+\n`).FindString(x.output()))
@@ -42,8 +43,8 @@ func (s *screen) picture() *image.RGBA {
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	// XWDFileHeader in X11/XWDFile.h: numbers of four bytes, then a name. The first number is the size of both together.
-	// Then come the colours of twelve bytes, then the pixels of four bytes: blue, green, red, unused.
+	// XWDFileHeader in X11/XWDFile.h: numbers of four bytes, then a name. The first number is the size of both
+	// together. Then come the colours of twelve bytes, then the pixels of four bytes: blue, green, red, unused.
 	field := func(i int) int { return int(binary.BigEndian.Uint32(dump[4*i:])) }
 	const size, width, height, stride, colours = 0, 4, 5, 12, 19
 	pixels := dump[field(size)+12*field(colours):]

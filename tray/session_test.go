@@ -31,7 +31,9 @@ func (d *desktop) startTrayWith(n *notifier) *session {
 	s := &session{desktop: d, host: d.startHost(), notes: n}
 	s.tray = d.start(program, "tray")
 	s.item = s.host.item(patience)
-	s.item.waitFor("list of ports", patience, func(menu *node) bool { return !strings.HasPrefix(menu.children[0].label, "Looking") })
+	s.item.waitFor("list of ports", patience, func(menu *node) bool {
+		return !strings.HasPrefix(menu.children[0].label, "Looking")
+	})
 	return s
 }
 
@@ -50,7 +52,8 @@ func (s *session) row(v *victim, port uint16) *node {
 // noRow waits until the menu has no row of a port.
 func (s *session) noRow(port uint16) {
 	s.t.Helper()
-	s.item.waitFor(fmt.Sprintf("menu without port %d", port), patience, func(menu *node) bool { return menu.row(port) == nil })
+	s.item.waitFor(fmt.Sprintf("menu without port %d", port), patience,
+		func(menu *node) bool { return menu.row(port) == nil })
 }
 
 // hear waits for a notification by the beginning of its title, and compares its body.

@@ -27,12 +27,12 @@ type figure struct {
 	unit  int // the report divides by this
 }
 
-// measured lists the figures. They differ a little after each busy time. The slack is less than a leak in each step would
-// add in an hour.
+// measured lists the figures. They differ a little after each busy time. The slack is less than a leak in each step
+// would add in an hour.
 //
 // The program keeps menu entries once it has used them: 64 places for rows with some 27 entries each, and some hundred
-// others. The 27 include the entries for further ports and for servers that do not run. At the start a third to a half of
-// all entries exist, and all of them only after hours. So their limit is the largest possible number.
+// others. The 27 include the entries for further ports and for servers that do not run. At the start a third to a half
+// of all entries exist, and all of them only after hours. So their limit is the largest possible number.
 var measured = []figure{
 	{"goroutines", 6, 1},
 	{"heap in use, kB", 2_000_000, 1000}, // includes the menu entries
@@ -124,7 +124,8 @@ func (s *soak) measure() (map[string]int, string) {
 func (s *soak) matchRules() (rules, conns int) {
 	s.t.Helper()
 	bus := s.host.conn.BusObject()
-	reply, err := call(s.host.conn.Object("org.freedesktop.DBus", "/org/freedesktop/DBus"), "org.freedesktop.DBus.Debug.Stats.GetAllMatchRules")
+	reply, err := call(s.host.conn.Object("org.freedesktop.DBus", "/org/freedesktop/DBus"),
+		"org.freedesktop.DBus.Debug.Stats.GetAllMatchRules")
 	if err != nil {
 		lack(s.t, fmt.Errorf("the bus does not tell its match rules: %w", err))
 	}
@@ -157,8 +158,8 @@ func size(dir string) (sum int) {
 	return sum
 }
 
-// checkpoint compares the figures with those of the start; if first is set, it records them as such. Figures that are too
-// high have some time to sink.
+// checkpoint compares the figures with those of the start; if first is set, it records them as such. Figures that are
+// too high have some time to sink.
 func (s *soak) checkpoint(what string, first bool) {
 	s.t.Helper()
 	f := &s.figures
@@ -171,7 +172,8 @@ func (s *soak) checkpoint(what string, first bool) {
 	more := func() (list []string) {
 		for _, m := range measured {
 			if now[m.name] > f.allowed(m) {
-				list = append(list, fmt.Sprintf("%s: %d, and %d at the start", m.name, now[m.name]/m.unit, f.start[m.name]/m.unit))
+				list = append(list, fmt.Sprintf("%s: %d, and %d at the start", m.name, now[m.name]/m.unit,
+					f.start[m.name]/m.unit))
 			}
 		}
 		return list
@@ -196,7 +198,8 @@ func (f *figures) table() string {
 	w := tabwriter.NewWriter(&b, 0, 0, 2, ' ', tabwriter.AlignRight)
 	fmt.Fprintln(w, "\tstart\tleast\tmost\tend\tallowed\t")
 	for _, m := range measured {
-		fmt.Fprintf(w, "%s\t%d\t%d\t%d\t%d\t%d\t\n", m.name, f.start[m.name]/m.unit, f.least[m.name]/m.unit, f.most[m.name]/m.unit, f.end[m.name]/m.unit,
+		fmt.Fprintf(w, "%s\t%d\t%d\t%d\t%d\t%d\t\n", m.name, f.start[m.name]/m.unit, f.least[m.name]/m.unit,
+			f.most[m.name]/m.unit, f.end[m.name]/m.unit,
 			f.allowed(m)/m.unit)
 	}
 	w.Flush()

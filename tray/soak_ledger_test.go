@@ -12,8 +12,8 @@ import (
 	"time"
 )
 
-// A ledger holds the changes that the test made. It checks that each change has its notice, and that each notice has its
-// change. It never waits: review looks at a change once its time is up.
+// A ledger holds the changes that the test made. It checks that each change has its notice, and that each notice has
+// its change. It never waits: review looks at a change once its time is up.
 type ledger struct {
 	changes []*change
 	lag     time.Duration // time that does not count, because the machine was busy
@@ -41,8 +41,8 @@ const (
 )
 
 const (
-	// toldWithin is the longest time from a change to its notice. The wait for a restart, the gathering of notices and the
-	// pause between two notices make 13 seconds. The rest is for busy machines.
+	// toldWithin is the longest time from a change to its notice. The wait for a restart, the gathering of notices and
+	// the pause between two notices make 13 seconds. The rest is for busy machines.
 	toldWithin = time.Minute
 	// toldAtAll is how long after a change hear still accepts a notice about it.
 	toldAtAll = 90 * time.Second
@@ -69,7 +69,8 @@ type change struct {
 }
 
 func (c *change) String() string {
-	return fmt.Sprintf("%s step %d: port %d, may %q, must %v, excuse %q, silent %q, told %v", c.at.Format("15:04:05.000"), c.step, c.port, c.may, c.must, c.excuse,
+	return fmt.Sprintf("%s step %d: port %d, may %q, must %v, excuse %q, silent %q, told %v",
+		c.at.Format("15:04:05.000"), c.step, c.port, c.may, c.must, c.excuse,
 		c.silent, c.told)
 }
 
@@ -125,7 +126,8 @@ func (l *ledger) hear(n note, now time.Time) error {
 	}
 	for _, c := range claims {
 		l.counts[c.what]++
-		if c.port == 0 && (c.what == isDown || c.what == isUp || c.what == isReplaced || c.what == isExposed || c.what == isLooping) {
+		if c.port == 0 && (c.what == isDown || c.what == isUp || c.what == isReplaced || c.what == isExposed ||
+			c.what == isLooping) {
 			l.wild = append(l.wild, wildcard{c.what, now})
 			continue
 		}
@@ -176,7 +178,8 @@ func (c *change) denies(told claim, n note) error {
 		return fmt.Errorf("%v is told although %s (%v)", n, c.silent, c)
 	case told.what == isDown && single && !truthful(n.body, c.reason):
 		return fmt.Errorf("%v is told, but it %s (%v)", n, c.reason, c)
-	case single && c.names != "" && !strings.Contains(n.summary, c.names) && !strings.HasPrefix(n.summary, c.of.name+" (:"):
+	case single && c.names != "" && !strings.Contains(n.summary, c.names) &&
+		!strings.HasPrefix(n.summary, c.of.name+" (:"):
 		return fmt.Errorf("%v does not name %q (%v)", n, c.names, c)
 	}
 	return nil
@@ -246,10 +249,12 @@ var titles = []struct {
 
 // gathered matches the title of a notice about several servers.
 var (
-	gathered  = regexp.MustCompile(`^(\d+) ports? (.*)$`)
-	counted   = regexp.MustCompile(`(?:(\d+) )?(closed|opened|taken over|open to the network|restarting again and again)`)
+	gathered = regexp.MustCompile(`^(\d+) ports? (.*)$`)
+	counted  = regexp.MustCompile(`(?:(\d+) )?(closed|opened|taken over|open to the network|` +
+		`restarting again and again)`)
 	ofBody    = regexp.MustCompile(`^port (\d+)\b`)
-	gatherers = map[string]what{"closed": isDown, "opened": isUp, "taken over": isReplaced, "open to the network": isExposed, "restarting again and again": isLooping}
+	gatherers = map[string]what{"closed": isDown, "opened": isUp, "taken over": isReplaced,
+		"open to the network": isExposed, "restarting again and again": isLooping}
 )
 
 // claimsOf returns the claims of a notice.

@@ -15,8 +15,8 @@ import (
 	"testing"
 )
 
-// This file finds the listeners in a slow but independent way. It reads the text of /proc/PID/net/tcp and tcp6 and the open
-// files of every process, and shares no code with the scans of the program.
+// This file finds the listeners in a slow but independent way. It reads the text of /proc/PID/net/tcp and tcp6 and the
+// open files of every process, and shares no code with the scans of the program.
 
 // A holding is a process with the ports that it listens on.
 type holding struct {
@@ -26,8 +26,8 @@ type holding struct {
 	ports map[uint16][]netip.Addr
 }
 
-// readHoldings returns the listening processes in the network of a process. If a process and its child share a socket, the
-// parent has it.
+// readHoldings returns the listening processes in the network of a process. If a process and its child share a socket,
+// the parent has it.
 func readHoldings(t testing.TB, inside int) []*holding {
 	t.Helper()
 	sockets := map[uint64]netip.AddrPort{} // by inode
@@ -82,8 +82,8 @@ func readHoldings(t testing.TB, inside int) []*holding {
 	return all
 }
 
-// parseAddress reads "0100007F:1F90": an address of four or sixteen bytes and the port. Each group of four bytes has the
-// byte order of the machine.
+// parseAddress reads "0100007F:1F90": an address of four or sixteen bytes and the port. Each group of four bytes has
+// the byte order of the machine.
 func parseAddress(t testing.TB, text string) netip.AddrPort {
 	t.Helper()
 	host, port, _ := strings.Cut(text, ":")

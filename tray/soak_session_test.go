@@ -102,7 +102,8 @@ func (s *soak) setNotifier(kind string) {
 	// Notices that are on their way now may get lost.
 	s.trouble = "the notification service was another one"
 	s.ledger.excuse(s.trouble, func(c *change) bool { return c.silent == "" })
-	modes := map[string]notifierMode{"shows": notifierShows, "keeps": notifierKeeps, "hangs": notifierHangs, "fails": notifierFails}
+	modes := map[string]notifierMode{"shows": notifierShows, "keeps": notifierKeeps, "hangs": notifierHangs,
+		"fails": notifierFails}
 	mode, ok := modes[kind]
 	if ok {
 		s.notes = s.startNotifier(mode)
@@ -194,14 +195,16 @@ func (s *soak) stepContainerEnds() string {
 }
 
 func (s *soak) endBox(v *server) {
-	s.enter(&change{port: v.head(), of: subject{v.head(), "", forwarder}, may: []what{isDown}, must: v.settled(), reason: "container stopped", names: v.box.name})
+	s.enter(&change{port: v.head(), of: subject{v.head(), "", forwarder}, may: []what{isDown}, must: v.settled(),
+		reason: "container stopped", names: v.box.name})
 	s.engine.remove(v.box.id)
 	v.end(exits[1])
 	s.drop(v)
 }
 
 func (s *soak) endRedirected(c container) string {
-	s.enter(&change{port: c.port, of: subject{port: c.port}, may: []what{isDown}, reason: "container stopped", names: c.name})
+	s.enter(&change{port: c.port, of: subject{port: c.port}, may: []what{isDown}, reason: "container stopped",
+		names: c.name})
 	s.engine.remove(c.id)
 	s.redirected = slices.DeleteFunc(s.redirected, func(d container) bool { return d.id == c.id })
 	return "redirected container " + c.name + " ends"

@@ -55,8 +55,8 @@ func (s *soak) right() bool {
 	return true
 }
 
-// await waits until the program has redrawn the menu and then paused, for a second at most: there may be nothing left to
-// draw. A poll of the menu would be too much work for the program.
+// await waits until the program has redrawn the menu and then paused, for a second at most: there may be nothing left
+// to draw. A poll of the menu would be too much work for the program.
 func (s *soak) await() {
 	const atMost, still = time.Second, 30 * time.Millisecond
 	begin, last, since := time.Now(), s.signalled, time.Now()
@@ -98,7 +98,8 @@ func (s *soak) shown(menu *node) {
 		return !slices.ContainsFunc(s.servers, func(v *server) bool { return v.pid == e.pid })
 	}
 	s.stale = slices.DeleteFunc(s.stale, func(e staleEntry) bool { return !ended(e) })
-	s.stale = append(s.stale, slices.DeleteFunc(slices.Clone(s.leaves), func(e staleEntry) bool { return !ended(e) })...)
+	s.stale = append(s.stale, slices.DeleteFunc(slices.Clone(s.leaves),
+		func(e staleEntry) bool { return !ended(e) })...)
 	s.stale = s.stale[max(0, len(s.stale)-20):]
 	s.leaves = s.leaves[:0]
 	for _, row := range allRows(menu) {

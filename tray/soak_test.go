@@ -15,7 +15,8 @@ import (
 )
 
 var (
-	soakFor  = flag.Duration("soak.for", 5*time.Minute, "how long TestSoak goes on: 90s, 5m, 1h; it takes nearly four minutes at the least")
+	soakFor = flag.Duration("soak.for", 5*time.Minute,
+		"how long TestSoak goes on: 90s, 5m, 1h; it takes nearly four minutes at the least")
 	soakSeed = flag.Uint64("soak.seed", 0, "the seed of TestSoak's schedule; 0 takes one from the clock")
 )
 
@@ -115,17 +116,20 @@ type step struct {
 
 // churn are the steps that change servers, containers and wishes.
 var churn = []step{
-	{26, (*soak).stepStart}, {2, (*soak).stepStartMany}, {14, (*soak).stepEnd}, {10, (*soak).stepRestart}, {2, (*soak).stepFlap}, {4, (*soak).stepRevive},
-	{6, (*soak).stepReplace}, {5, (*soak).stepHandOver}, {5, (*soak).stepExpose}, {8, (*soak).stepFurther}, {3, (*soak).stepPair},
-	{4, (*soak).stepBurst}, {2, (*soak).stepUDP}, {2, (*soak).stepStubborn}, {10, (*soak).stepStop}, {3, (*soak).stepStopAndBack},
+	{26, (*soak).stepStart}, {2, (*soak).stepStartMany}, {14, (*soak).stepEnd}, {10, (*soak).stepRestart},
+	{2, (*soak).stepFlap}, {4, (*soak).stepRevive}, {6, (*soak).stepReplace}, {5, (*soak).stepHandOver},
+	{5, (*soak).stepExpose}, {8, (*soak).stepFurther}, {3, (*soak).stepPair}, {4, (*soak).stepBurst},
+	{2, (*soak).stepUDP}, {2, (*soak).stepStubborn}, {10, (*soak).stepStop}, {3, (*soak).stepStopAndBack},
 	{5, (*soak).stepContainer}, {4, (*soak).stepContainerEnds}, {1, (*soak).stepEngine},
 	{3, (*soak).stepSettings}, {1, (*soak).stepWrongSettings}, {1, (*soak).stepNoSettings},
-	{2, (*soak).stepMode}, {1, (*soak).stepPause}, {3, (*soak).stepMute}, {3, (*soak).stepPin}, {2, (*soak).stepUnpin}, {2, (*soak).stepHide}, {2, (*soak).stepShow},
+	{2, (*soak).stepMode}, {1, (*soak).stepPause}, {3, (*soak).stepMute}, {3, (*soak).stepPin}, {2, (*soak).stepUnpin},
+	{2, (*soak).stepHide}, {2, (*soak).stepShow},
 }
 
 // around are the steps that change the surroundings of the program. stepNotifier has to be the first.
 var around = []step{
-	{3, (*soak).stepNotifier}, {10, (*soak).stepPanel}, {4, (*soak).stepReader}, {1, (*soak).stepOpened}, {3, (*soak).stepAbout}, {8, (*soak).stepNoteClick}, {10, (*soak).stepStale},
+	{3, (*soak).stepNotifier}, {10, (*soak).stepPanel}, {4, (*soak).stepReader}, {1, (*soak).stepOpened},
+	{3, (*soak).stepAbout}, {8, (*soak).stepNoteClick}, {10, (*soak).stepStale},
 }
 
 // report logs the history and the state of a failed test.
@@ -149,7 +153,8 @@ func (s *soak) report(seed uint64) {
 			fmt.Fprintln(&b, c)
 		}
 	}
-	fmt.Fprintf(&b, "\nwishes: rules %+v, wrong %q, pinned %v, hidden %v, muted %v, mode %q, paused %v, notices %q\n", s.rules, s.wrong, s.pinnedKeys(), s.hidden, s.muted,
+	fmt.Fprintf(&b, "\nwishes: rules %+v, wrong %q, pinned %v, hidden %v, muted %v, mode %q, paused %v, notices %q\n",
+		s.rules, s.wrong, s.pinnedKeys(), s.hidden, s.muted,
 		s.mode, s.paused, s.trouble)
 	s.t.Log(b.String())
 }
@@ -167,7 +172,8 @@ func startSoak(t *testing.T, seed uint64) *soak {
 	d := newDesktop(t)
 	d.needNetwork()
 	s := &soak{session: &session{desktop: d}, rng: rand.New(rand.NewPCG(seed, 1)), qrng: rand.New(rand.NewPCG(seed, 2)),
-		restarts: map[string][]time.Time{}, crashes: map[string][]time.Time{}, pinned: map[string]*mark{}, muted: map[string]bool{}, mode: "My servers"}
+		restarts: map[string][]time.Time{}, crashes: map[string][]time.Time{}, pinned: map[string]*mark{},
+		muted: map[string]bool{}, mode: "My servers"}
 	s.ledger.counts = map[what]int{}
 	t.Cleanup(func() { s.report(seed) })
 	s.heedSIGINT()
@@ -179,7 +185,9 @@ func startSoak(t *testing.T, seed uint64) *soak {
 	s.host, s.notes = d.startHost(), d.startNotifier(notifierShows)
 	s.tray = d.start(program, "tray")
 	s.item = s.host.item(patience)
-	s.item.waitFor("list of ports", patience, func(menu *node) bool { return !strings.HasPrefix(menu.children[0].label, "Looking") })
+	s.item.waitFor("list of ports", patience, func(menu *node) bool {
+		return !strings.HasPrefix(menu.children[0].label, "Looking")
+	})
 	return s
 }
 
@@ -193,23 +201,24 @@ func startSoak(t *testing.T, seed uint64) *soak {
 // builds the program without it in any case. It needs the same tools as the other tests of this package, and a network
 // namespace of its own.
 //
-// The program is the shipped one. One file added at build time answers with internal figures (testdata/soak/figures.go).
-// The servers are processes that obey the test (testdata/soak/server).
+// The program is the shipped one. One file added at build time answers with internal figures
+// (testdata/soak/figures.go). The servers are processes that obey the test (testdata/soak/server).
 //
-//   - Steps: soak_steps_test.go and soak_restarts_test.go (servers), soak_session_test.go (panels, notification services,
-//     containers and their engine, and signals of hosts), soak_wishes_test.go (the settings file and choices in the menu).
+//   - Steps: soak_steps_test.go and soak_restarts_test.go (servers), soak_session_test.go (panels, notification
+//     services, containers and their engine, and signals of hosts), soak_wishes_test.go (the settings file and choices
+//     in the menu).
 //   - After every step the menu has to become right. soak_picture_test.go computes the expected menu from the listeners
 //     (soak_reading_test.go) and the user's choices. It has each row in its order and section, with its marks, further
 //     ports and the process of Stop and Kill. It also has the header, the tooltip, and the badge on the icon.
-//   - Meanwhile the ledger (soak_ledger_test.go) compares each notice with the changes. Each notice needs a change of that
-//     kind on that port, tells it once, and gives the true reason. There must be no notice about muted, hidden or excluded
-//     servers, restarts or bursts of short-lived listeners. After a Stop there may be only its outcome. All other changes
-//     need a notice within a minute. It may be missing if the notification service was away, hung or refused, or if the
-//     user changed the choices meanwhile.
+//   - Meanwhile the ledger (soak_ledger_test.go) compares each notice with the changes. Each notice needs a change of
+//     that kind on that port, tells it once, and gives the true reason. There must be no notice about muted, hidden or
+//     excluded servers, restarts or bursts of short-lived listeners. After a Stop there may be only its outcome. All
+//     other changes need a notice within a minute. It may be missing if the notification service was away, hung or
+//     refused, or if the user changed the choices meanwhile.
 //   - The test takes the figures (soak_figures_test.go) a minute after all servers have ended, when the program has
 //     released old menu entries. It does so first after each place of the menu has been used, then every ten minutes at
-//     most, and at the end. The figures have to return to the first ones, plus a slack. A leak in each step would exceed
-//     the slack. The resident memory may grow by 10 MB, because Go returns memory to the system with delay.
+//     most, and at the end. The figures have to return to the first ones, plus a slack. A leak in each step would
+//     exceed the slack. The resident memory may grow by 10 MB, because Go returns memory to the system with delay.
 //
 // A failed test prints the seed, the last steps, the menu, the expected menu, the listeners, and the latest changes.
 func TestSoak(t *testing.T) {
@@ -235,9 +244,11 @@ func TestSoak(t *testing.T) {
 			break
 		}
 	}
-	t.Logf("%d steps in %v; the menu was right after %v at the latest", s.step, time.Since(begin).Round(time.Second), s.slowest.Round(time.Millisecond))
+	t.Logf("%d steps in %v; the menu was right after %v at the latest", s.step, time.Since(begin).Round(time.Second),
+		s.slowest.Round(time.Millisecond))
 	t.Logf("%d menus had a server whose owner was not known yet", s.strangers)
-	t.Logf("notices: %v; %d of the changes that had to be told were, %d others needed not be in the end", s.ledger.counts, s.ledger.checked, s.ledger.excused)
+	t.Logf("notices: %v; %d changes had their notice, %d others were excused from it",
+		s.ledger.counts, s.ledger.checked, s.ledger.excused)
 	t.Log(s.figures.table())
 	s.tray.signal(syscall.SIGTERM)
 	s.mustEnd()
@@ -287,8 +298,8 @@ func (s *soak) relieve() {
 	}
 }
 
-// calmFor is how long nothing listens before checkpoint compares figures. A minute after an entry has left the menu, the
-// next change of the menu releases it.
+// calmFor is how long nothing listens before checkpoint compares figures. A minute after an entry has left the menu,
+// the next change of the menu releases it.
 const calmFor = 64 * time.Second
 
 // calm ends all servers and undoes all choices. Then a minute passes, and only the surroundings of the program change.
@@ -360,7 +371,8 @@ func (s *soak) looksTidy() {
 			s.t.Fatal(err)
 		}
 		for _, e := range entries {
-			if name := e.Name(); name != "state.toml" && name != "seen.json" && name != "config.toml" && !strings.HasSuffix(name, ".lock") {
+			if name := e.Name(); name != "state.toml" && name != "seen.json" && name != "config.toml" &&
+				!strings.HasSuffix(name, ".lock") {
 				s.t.Errorf("the program has left %s in %s", name, dir)
 			}
 		}

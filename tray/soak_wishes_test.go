@@ -12,8 +12,8 @@ import (
 
 // This file has the settings file and the user's choices in the menu, as the test knows them.
 
-// markerPort is the port of a server that never runs. Each settings file pins it under another name. So the menu shows the
-// settings file in force.
+// markerPort is the port of a server that never runs. Each settings file pins it under another name. So the menu shows
+// the settings file in force.
 const markerPort = 7
 
 // rules holds the rules in force.
@@ -226,7 +226,10 @@ func (s *soak) stepPause() string {
 
 // plain returns the servers with a row of their own, so that the test can choose its entries.
 func (s *soak) plain() []*server {
-	return slices.DeleteFunc(slices.Clone(s.servers), func(v *server) bool { return v.reuse || s.section(v.subject()) == "hidden" })
+	return slices.DeleteFunc(slices.Clone(s.servers), func(v *server) bool {
+		return v.reuse ||
+			s.section(v.subject()) == "hidden"
+	})
 }
 
 // stepMute mutes or unmutes a server.

@@ -14,11 +14,11 @@ import (
 )
 
 // pauses are the waiting times before a step acts.
-var pauses = []time.Duration{0, 131 * time.Millisecond, 617 * time.Millisecond, 1373 * time.Millisecond, 2903 * time.Millisecond,
-	6301 * time.Millisecond, 17011 * time.Millisecond, 101113 * time.Millisecond}
+var pauses = []time.Duration{0, 131 * time.Millisecond, 617 * time.Millisecond, 1373 * time.Millisecond,
+	2903 * time.Millisecond, 6301 * time.Millisecond, 17011 * time.Millisecond, 101113 * time.Millisecond}
 
-// step does one thing. The low three bits of the first byte select the actor, its high bits the action. The low three bits
-// of the second byte select the pause before it, its high bits the way.
+// step does one thing. The low three bits of the first byte select the actor, its high bits the action. The low three
+// bits of the second byte select the pause before it, its high bits the way.
 func (m *machine) step(first, second byte) {
 	m.wait(pauses[second&7])
 	a, way := m.actors[first&7], second>>3
@@ -131,9 +131,11 @@ func tellStory(t *testing.T, story []byte) (told string) {
 func (m *machine) atRest() {
 	j := &m.loop.judge
 	if at, ok := j.next(); ok || len(j.fresh)+len(j.waiting)+len(j.due)+len(j.news)+len(j.lost) > 0 {
-		m.t.Errorf("after two quiet hours, something is left to do at %v: fresh %v, waiting %v, due %v, lost %v", at, j.fresh, j.waiting, j.due, j.lost)
+		m.t.Errorf("after two quiet hours, something is left to do at %v: fresh %v, waiting %v, due %v, lost %v", at,
+			j.fresh, j.waiting, j.due, j.lost)
 	}
-	for name, n := range map[string]int{"restarts": len(j.restarts), "crashes": len(j.crashes), "looping": len(j.looping), "exposed": len(j.exposed)} {
+	for name, n := range map[string]int{"restarts": len(j.restarts), "crashes": len(j.crashes),
+		"looping": len(j.looping), "exposed": len(j.exposed)} {
 		if n > len(m.actors)+1 {
 			m.t.Errorf("the judge remembers %d %s for only %d servers", n, name, len(m.actors))
 		}
@@ -185,7 +187,8 @@ func storyOf(seed uint64) []byte {
 }
 
 func FuzzStory(f *testing.F) {
-	for _, story := range [][]byte{{}, slices.Repeat([]byte{0xd8, 0x87}, 6), []byte("the quick brown fox jumps over the lazy dog"), storyOf(1), storyOf(2)} {
+	for _, story := range [][]byte{{}, slices.Repeat([]byte{0xd8, 0x87}, 6),
+		[]byte("the quick brown fox jumps over the lazy dog"), storyOf(1), storyOf(2)} {
 		f.Add(story)
 	}
 	f.Fuzz(func(t *testing.T, story []byte) { tellStory(t, story) })

@@ -26,8 +26,9 @@ type taste struct {
 }
 
 // rules are the rules that a machine chooses from.
-var rules = []settings.Rule{{}, {Project: "b", Notify: settings.NotifyNever}, {Project: "c", Notify: settings.NotifyAlways},
-	{Project: "a", Show: settings.ShowNever}, {Project: "a", Pin: true}, {Project: "f", Show: settings.ShowOther}, {Process: "e", Show: settings.ShowMain}}
+var rules = []settings.Rule{{}, {Project: "b", Notify: settings.NotifyNever},
+	{Project: "c", Notify: settings.NotifyAlways}, {Project: "a", Show: settings.ShowNever},
+	{Project: "a", Pin: true}, {Project: "f", Show: settings.ShowOther}, {Process: "e", Show: settings.ShowMain}}
 
 func newTaste() taste {
 	return taste{mode: myServers, muted: map[string]bool{}, pinned: map[string]bool{}, hidden: map[string]bool{}}
@@ -58,7 +59,8 @@ func without(marks map[string]bool, a *actor) map[string]bool {
 
 // ruleOf returns the rule if it matches an actor, else the zero rule.
 func (w taste) ruleOf(a *actor) settings.Rule {
-	if r := w.rule; r.Project != "" && string(r.Project) == a.name && a.kind == 0 || r.Process != "" && string(r.Process) == a.name {
+	if r := w.rule; r.Project != "" && string(r.Project) == a.name && a.kind == 0 ||
+		r.Process != "" && string(r.Process) == a.name {
 		return r
 	}
 	return settings.Rule{}
@@ -99,7 +101,8 @@ func (w taste) cares(a *actor, shown watcher.Section, interrupted bool, at time.
 func (m *machine) wish(a *actor, which byte) {
 	switch which % 6 {
 	case 0:
-		if a.run == nil || !a.run.known || !slices.ContainsFunc(m.seen, func(l watcher.Listener) bool { return l.ID() == a.listener(0).ID() }) {
+		if a.run == nil || !a.run.known ||
+			!slices.ContainsFunc(m.seen, func(l watcher.Listener) bool { return l.ID() == a.listener(0).ID() }) {
 			return
 		}
 		m.wishes.toggle(&m.wishes.muted, a)
@@ -110,7 +113,8 @@ func (m *machine) wish(a *actor, which byte) {
 		}
 		run := a.run
 		if run == nil {
-			a.run = &incarnation{Process: owner.Process{Name: a.name, PID: 1, Exe: "/usr/bin/" + a.name, Dir: "/srv/" + a.name}, known: true}
+			a.run = &incarnation{known: true, Process: owner.Process{Name: a.name, PID: 1, Exe: "/usr/bin/" + a.name,
+				Dir: "/srv/" + a.name}}
 		}
 		marks := mark{Key: a.listener(0).Key(), Port: a.ports[0], Name: a.name}
 		a.run = run

@@ -21,7 +21,8 @@ func FuzzMnemonics(f *testing.F) {
 		f.Add(label)
 	}
 	f.Fuzz(func(t *testing.T, label string) {
-		for _, host := range []struct{ goos, desktop, mark string }{{"linux", "KDE", "_"}, {"linux", "Budgie:GNOME", "_"}, {"windows", "", "&"}} {
+		for _, host := range []struct{ goos, desktop, mark string }{{"linux", "KDE", "_"},
+			{"linux", "Budgie:GNOME", "_"}, {"windows", "", "&"}} {
 			text := mnemonics(label, host.goos, host.desktop)
 			if shown := strings.ReplaceAll(text, host.mark+host.mark, host.mark); shown != label {
 				t.Errorf("%+v: %q is shown as %q", host, label, shown)
@@ -31,7 +32,8 @@ func FuzzMnemonics(f *testing.F) {
 			}
 		}
 		// GNOME's extension looks only at the first underscore and the character after it.
-		if text := mnemonics(label, "linux", "ubuntu:GNOME"); strings.Replace(text, "__", "_", 1) != label && strings.Contains(label, "_") {
+		if text := mnemonics(label, "linux", "ubuntu:GNOME"); strings.Replace(text, "__", "_", 1) != label &&
+			strings.Contains(label, "_") {
 			t.Errorf("GNOME: %q is given as %q", label, text)
 		}
 		if text := mnemonics(label, "darwin", ""); text != label {
@@ -47,34 +49,43 @@ var kinds = []what{opened, closed, replaced, exposed, looping, moved, slept}
 func FuzzNotice(f *testing.F) {
 	f.Add("node", "shop", "Vite", "web", "/srv/shop", "SIGSEGV", byte(0))
 	f.Add("a\n<b>\x1b[1m", "</text><audio/>]]>", "&amp;$(calc)`", "\u202eQuit", "/tmp/\xff\x00", "<i>", byte(9))
-	f.Add(strings.Repeat("x", 500), strings.Repeat("ä", 300), strings.Repeat("\U0001f600", 80), "a\u0301\u200b", "", "\ufffe\ud7ff", byte(12))
+	f.Add(strings.Repeat("x", 500), strings.Repeat("ä", 300), strings.Repeat("\U0001f600", 80), "a\u0301\u200b", "",
+		"\ufffe\ud7ff", byte(12))
 	f.Fuzz(func(t *testing.T, name, project, tool, service, dir, signal string, which byte) {
 		l := server(3000, 1)
 		l.Owner.Name, l.Owner.Dir = name, dir
 		l.Facts = owner.Facts{Project: owner.Project{Name: project, Dir: dir}, Tool: owner.Tool{Name: tool}}
 		m := l
-		m.Container.ID, m.Container.Service, m.Container.Name, m.Container.Image, m.Container.Project = "id", service, name, tool, project
+		m.Container.ID, m.Container.Service, m.Container.Name = "id", service, name
+		m.Container.Image, m.Container.Project = tool, project
 		n := m
 		n.Label = service
-		reason := watcher.Reason{Cause: watcher.OwnerEnded, Exit: owner.Exit{How: owner.Killed, Signal: owner.Printable(signal, 20)}}
+		reason := watcher.Reason{Cause: watcher.OwnerEnded, Exit: owner.Exit{How: owner.Killed,
+			Signal: owner.Printable(signal, 20)}}
 		var all []happening
 		for i, on := range []watcher.Listener{l, m, n} {
 			kind := kinds[(int(which)+i)%len(kinds)]
-			all = append(all, happening{kind: kind, at: noon, on: watcher.Server{Listener: on, Also: []watcher.Listener{m}}, before: watcher.Alone(m), reason: reason, port: l})
+			all = append(all, happening{kind: kind, at: noon,
+				on: watcher.Server{Listener: on, Also: []watcher.Listener{m}}, before: watcher.Alone(m), reason: reason,
+				port: l})
 		}
-		say := []notice{announce(all[:1]), announce(all[1:2]), announce(all[2:]), announce(all), backAgain(watcher.Event{Server: watcher.Alone(l)})}
+		say := []notice{announce(all[:1]), announce(all[1:2]), announce(all[2:]), announce(all),
+			backAgain(watcher.Event{Server: watcher.Alone(l)})}
 		worker := l
 		worker.Owner.PID++
 		on := watcher.Server{Listener: l, Title: l.Name(), Parts: []watcher.Listener{l, worker, m}}
-		for _, r := range []owner.Outcome{owner.Freed, owner.Taken, owner.Shared, owner.StillRunning, owner.NotPermitted} {
-			say = append(say, outcome(on, []watcher.Server{on}, which&1 == 0, owner.Result{Outcome: r, Left: []owner.Process{l.Owner, {}}}))
+		for _, r := range []owner.Outcome{owner.Freed, owner.Taken, owner.Shared, owner.StillRunning,
+			owner.NotPermitted} {
+			say = append(say, outcome(on, []watcher.Server{on}, which&1 == 0,
+				owner.Result{Outcome: r, Left: []owner.Process{l.Owner, {}}}))
 		}
 		for _, n := range say {
 			for _, text := range []string{n.title, n.body} {
 				if text != owner.Printable(text, 2*maxTitle) {
 					t.Errorf("%q is unfit to be shown, or too long", text)
 				}
-				if markup := html.EscapeString(text); strings.ContainsAny(markup, "<>\"'") || html.UnescapeString(markup) != text {
+				if markup := html.EscapeString(text); strings.ContainsAny(markup, "<>\"'") ||
+					html.UnescapeString(markup) != text {
 					t.Errorf("%q is marked up as %q", text, markup)
 				}
 			}
@@ -84,8 +95,10 @@ func FuzzNotice(f *testing.F) {
 			checkToast(t, n)
 		}
 		for _, h := range all {
-			for _, label := range []string{latestText(h), viewRecents(model{recent: [maxRecent]gone{{noon, h.on, reason.String()}}}).below[0].label} {
-				if text, ok := strings.CutPrefix(label, "12:00  "); !ok || text != clean(text) || utf8.RuneCountInString(label) > maxLabel {
+			for _, label := range []string{latestText(h),
+				viewRecents(model{recent: [maxRecent]gone{{noon, h.on, reason.String()}}}).below[0].label} {
+				if text, ok := strings.CutPrefix(label, "12:00  "); !ok || text != clean(text) ||
+					utf8.RuneCountInString(label) > maxLabel {
 					t.Errorf("%q is unfit for a menu", label)
 				}
 			}
@@ -134,7 +147,8 @@ func xmlRune(r rune) rune {
 
 // A file of choices is rejected, or it survives being written and read again.
 func FuzzChoices(f *testing.F) {
-	f.Add([]byte("notifications = 'pinned'\npaused-until = 2026-03-04T11:00:00.5+02:00\nmuted = [\"3000\\u0000project\\u0000/srv/shop\"]\n[[pinned]]\nkey = 'x'\nport = 3000\nname = 'shop'\n"))
+	f.Add([]byte("notifications = 'pinned'\npaused-until = 2026-03-04T11:00:00.5+02:00\n" +
+		"muted = [\"3000\\u0000project\\u0000/srv/shop\"]\n[[pinned]]\nkey = 'x'\nport = 3000\nname = 'shop'\n"))
 	f.Add([]byte("notifications = 'off'\n[[hidden]]\nkey = \"\\u001b\"\nport = 65535\nname = \"\\U0010ffff\""))
 	f.Add([]byte("paused-until = 1979-05-27\nmuted = []"))
 	f.Add([]byte("\xff"))
@@ -155,7 +169,9 @@ func FuzzChoices(f *testing.F) {
 			t.Fatalf("%q: kept as %q, which is %+v, %v", text, written, again, err)
 		}
 		again.Paused, c.Paused = time.Time{}, time.Time{}
-		if third, err := toml.Marshal(again); err != nil || len(c.Muted) > 0 && !reflect.DeepEqual(again.Muted, c.Muted) || len(again.Pinned) != len(c.Pinned) || len(again.Hidden) != len(c.Hidden) {
+		if third, err := toml.Marshal(again); err != nil ||
+			len(c.Muted) > 0 && !reflect.DeepEqual(again.Muted, c.Muted) ||
+			len(again.Pinned) != len(c.Pinned) || len(again.Hidden) != len(c.Hidden) {
 			t.Errorf("%q: kept as %q, and then as %q, %v", text, written, third, err)
 		}
 		for i := range c.Pinned {

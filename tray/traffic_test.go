@@ -28,7 +28,8 @@ func (t traffic) own() int { return t.sent + t.answers }
 func (t traffic) all() int { return t.own() + t.asked + t.replies }
 
 func (t traffic) minus(before traffic) traffic {
-	d := traffic{t.sent - before.sent, t.answers - before.answers, t.asked - before.asked, t.replies - before.replies, map[string]int{}}
+	d := traffic{t.sent - before.sent, t.answers - before.answers, t.asked - before.asked, t.replies - before.replies,
+		map[string]int{}}
 	for what, n := range t.messages {
 		if n -= before.messages[what]; n > 0 {
 			d.messages[what] = n
@@ -73,7 +74,8 @@ func (d *desktop) monitorOf(p *process) *monitor {
 	if len(m.names) == 0 {
 		d.t.Fatalf("process %d is not on the bus", p.pid())
 	}
-	if _, err := call(conn.BusObject(), "org.freedesktop.DBus.Monitoring.BecomeMonitor", []string{}, uint32(0)); err != nil {
+	if _, err := call(conn.BusObject(), "org.freedesktop.DBus.Monitoring.BecomeMonitor", []string{},
+		uint32(0)); err != nil {
 		d.t.Fatal(err)
 	}
 	messages := make(chan *dbus.Message, 1<<16) // if it is full, godbus drops messages

@@ -42,8 +42,8 @@ type victimOptions struct {
 	apart      bool   // each listener belongs to a process of its own, named sleep
 }
 
-// victimRole is the environment variable that makes the test binary a victim. It holds the addresses. Variables with this
-// prefix hold the options.
+// victimRole is the environment variable that makes the test binary a victim. It holds the addresses. Variables with
+// this prefix hold the options.
 const victimRole = "PORTTRAY_TEST_VICTIM"
 
 // startVictim returns a victim once it listens on all addresses. They have the form of net.Listen: "127.0.0.1:0", ":0".
@@ -61,15 +61,16 @@ func (d *desktop) startVictim(o victimOptions, addrs ...string) *victim {
 		}
 	}
 	v := &victim{name: cmp.Or(o.name, "victim"), since: time.Now(), seen: filepath.Join(d.t.TempDir(), "seen")}
-	// Linux has two names for a process: its file name, and its comm. The file name can be longer, but only comm can hold a
-	// slash.
+	// Linux has two names for a process: its file name, and its comm. The file name can be longer, but only comm can
+	// hold a slash.
 	path := filepath.Join(d.t.TempDir(), strings.ReplaceAll(v.name, "/", "-"))
 	if err := os.Symlink(self, path); err != nil {
 		d.t.Fatal(err)
 	}
 	cmd := d.command(path)
 	cmd.Dir = cmp.Or(o.dir, cmd.Dir)
-	for key, value := range map[string]string{"": strings.Join(addrs, ","), "_NAME": v.name, "_SEEN": v.seen, "_CHILD": o.child} {
+	for key, value := range map[string]string{"": strings.Join(addrs, ","), "_NAME": v.name, "_SEEN": v.seen,
+		"_CHILD": o.child} {
 		cmd.Env = append(cmd.Env, victimRole+key+"="+value)
 	}
 	if o.ignoreTerm {

@@ -55,7 +55,8 @@ func (s *screen) startWine() *wine {
 	library := w.drive("windows/system32/bcryptprimitives.dll")
 	if _, err := os.Stat(library); errors.Is(err, fs.ErrNotExist) {
 		gcc := tool(s.t, "x86_64-w64-mingw32-gcc-win32")
-		if out, err := exec.Command(gcc, "-shared", "-O1", "-s", "-o", library, "../.ci/bcryptprimitives.c", "-ladvapi32").CombinedOutput(); err != nil {
+		if out, err := exec.Command(gcc, "-shared", "-O1", "-s", "-o", library, "../.ci/bcryptprimitives.c",
+			"-ladvapi32").CombinedOutput(); err != nil {
 			s.t.Fatalf("%v\n%s", err, out)
 		}
 	}
@@ -66,8 +67,8 @@ func (s *screen) startWine() *wine {
 	return w
 }
 
-// down waits until Wine has shut down. It does so after its last program has ended. A program that starts meanwhile gets no
-// desktop.
+// down waits until Wine has shut down. It does so after its last program has ended. A program that starts meanwhile
+// gets no desktop.
 func (w *wine) down() {
 	w.t.Helper()
 	if _, errs, code := w.run(tool(w.t, "wineserver"), "-w"); code != 0 {
@@ -88,8 +89,8 @@ func (w *wine) home(file string) string {
 	return filepath.Join(filepath.Dir(homes[0]), file)
 }
 
-// startListener starts a listening Windows program and returns it with its port. path is the test binary of owner, in the
-// role "obedient".
+// startListener starts a listening Windows program and returns it with its port. path is the test binary of owner, in
+// the role "obedient".
 func (w *wine) startListener(path string) (*process, uint16) {
 	w.t.Helper()
 	cmd := w.command("wine", path)
@@ -173,8 +174,8 @@ func (w *wine) testPackage(pkg, skip string) testRun {
 	return judgeTests(w.t, events)
 }
 
-// judgeTests reads the events of test2json. Wine before 9.0 does not support the first way in which os.RemoveAll removes
-// files, so tests fail when they remove their directory. A test without another failure counts as passed.
+// judgeTests reads the events of test2json. Wine before 9.0 does not support the first way in which os.RemoveAll
+// removes files, so tests fail when they remove their directory. A test without another failure counts as passed.
 func judgeTests(t testing.TB, events []byte) testRun {
 	t.Helper()
 	run := testRun{failed: map[string]string{}}
@@ -198,7 +199,8 @@ func judgeTests(t testing.TB, events []byte) testRun {
 			run.passed = append(run.passed, e.Test)
 		case e.Action == "skip":
 			run.skipped = append(run.skipped, e.Test)
-		case e.Action == "fail" && slices.IndexFunc(said[e.Test], func(line string) bool { return !unclean.MatchString(line) }) < 0:
+		case e.Action == "fail" && slices.IndexFunc(said[e.Test],
+			func(line string) bool { return !unclean.MatchString(line) }) < 0:
 			// A test that fails only because of its subtests has no output either. The subtests count by themselves.
 			run.passed = append(run.passed, e.Test)
 			run.cleaned++
@@ -223,7 +225,8 @@ func (w *wine) startTray() *wineTray {
 	w.t.Helper()
 	// At times Wine gets into a loop and logs gigabytes of useless lines.
 	const lines = `^[0-9a-f]+:trace:menu:(show_popup|calc_menu_item_size) |^time=|^panic|^fatal`
-	cmd := w.command(tool(w.t, "bash"), "-c", `exec "${@:2}" > >(exec grep --line-buffered -E "$1") 2>&1`, "bash", lines, "wine", w.program)
+	cmd := w.command(tool(w.t, "bash"), "-c", `exec "${@:2}" > >(exec grep --line-buffered -E "$1") 2>&1`, "bash",
+		lines, "wine", w.program)
 	cmd.Env = append(cmd.Env, "WINEDEBUG=-all,+menu")
 	return &wineTray{w, startProcess(w.t, cmd)}
 }
@@ -329,15 +332,16 @@ func (t *wineTray) tryOpen() ([]entry, bool) {
 	}
 	_, menus := t.shown()
 	move := func(x, y int) []string { return []string{"mousemove", strconv.Itoa(x), strconv.Itoa(y), "sleep", ".2"} }
-	args := slices.Concat(move(at.X, at.Y), []string{"mousedown", "3", "sleep", ".2", "mouseup", "3", "sleep", ".3"}, move(at.X+6, 8))
+	args := slices.Concat(move(at.X, at.Y), []string{"mousedown", "3", "sleep", ".2", "mouseup", "3", "sleep", ".3"},
+		move(at.X+6, 8))
 	if _, errs, code := t.run(tool(t.t, "xdotool"), args...); code != 0 {
 		t.t.Fatal(errs)
 	}
 	return t.nextWithin(5*time.Second, menus)
 }
 
-// choose opens the menu and follows label prefixes down to an entry. It returns the submenu of the entry. If the entry has
-// none, choose clicks it.
+// choose opens the menu and follows label prefixes down to an entry. It returns the submenu of the entry. If the entry
+// has none, choose clicks it.
 func (t *wineTray) choose(labels ...string) []entry {
 	t.t.Helper()
 	return t.enter(t.open(), labels...)
@@ -369,8 +373,8 @@ func (t *wineTray) dismiss() {
 	t.press("Escape", "Escape", "Escape")
 }
 
-// waitFor opens the menu repeatedly until ok accepts the entries of the submenu with these labels. Wine does not log changes
-// of an open menu.
+// waitFor opens the menu repeatedly until ok accepts the entries of the submenu with these labels. Wine does not log
+// changes of an open menu.
 func (t *wineTray) waitFor(what string, ok func([]entry) bool, labels ...string) []entry {
 	t.t.Helper()
 	var entries []entry

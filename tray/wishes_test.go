@@ -22,7 +22,8 @@ import (
 // shopAndBlog are two servers of different projects.
 func shopAndBlog() (shop, blog watcher.Listener) {
 	shop, blog = server(3000, 1), server(5173, 2)
-	shop.Facts.Project, blog.Facts.Project = owner.Project{Name: "shop", Dir: "/code/shop"}, owner.Project{Name: "blog", Dir: "/code/blog"}
+	shop.Facts.Project, blog.Facts.Project = owner.Project{Name: "shop", Dir: "/code/shop"},
+		owner.Project{Name: "blog", Dir: "/code/blog"}
 	return shop, blog
 }
 
@@ -44,7 +45,8 @@ func TestSection(t *testing.T) {
 		{"pinned, and never by a rule", one, nil, settings.Rule{Show: settings.ShowNever}, watcher.Other, watcher.Main},
 		{"hidden, and main by a rule", nil, one, settings.Rule{Show: settings.ShowMain}, watcher.Main, watcher.Hidden},
 		{"never", nil, nil, settings.Rule{Show: settings.ShowNever}, watcher.Main, watcher.Hidden},
-		{"never, and pinned by the rule", nil, nil, settings.Rule{Show: settings.ShowNever, Pin: true}, watcher.Main, watcher.Hidden},
+		{"never, and pinned by the rule", nil, nil, settings.Rule{Show: settings.ShowNever, Pin: true}, watcher.Main,
+			watcher.Hidden},
 		{"other", nil, nil, settings.Rule{Show: settings.ShowOther}, watcher.Main, watcher.Other},
 		{"main", nil, nil, settings.Rule{Show: settings.ShowMain}, watcher.Other, watcher.Main},
 		{"pinned by a rule", nil, nil, settings.Rule{Pin: true}, watcher.Other, watcher.Main},
@@ -55,7 +57,8 @@ func TestSection(t *testing.T) {
 			tt.rule.Port = on
 			m.settings.Rules = []settings.Rule{tt.rule}
 		}
-		u := m.settings.Applied(watcher.Update{Snapshot: watcher.Snapshot{Servers: []watcher.Server{{Listener: shop, Section: tt.by}}}})
+		servers := []watcher.Server{{Listener: shop, Section: tt.by}}
+		u := m.settings.Applied(watcher.Update{Snapshot: watcher.Snapshot{Servers: servers}})
 		if got := m.section(u.Snapshot.Servers[0]); got != tt.want {
 			t.Errorf("%s: %v, want %v", tt.name, got, tt.want)
 		}
@@ -66,7 +69,8 @@ func TestWantedByWish(t *testing.T) {
 	shop, _ := shopAndBlog()
 	key := shop.Key()
 	on := settings.Ports{First: 3000, Last: 3000}
-	always, never := settings.Rule{Port: on, Notify: settings.NotifyAlways}, settings.Rule{Port: on, Notify: settings.NotifyNever}
+	always, never := settings.Rule{Port: on, Notify: settings.NotifyAlways},
+		settings.Rule{Port: on, Notify: settings.NotifyNever}
 	pinning := settings.Rule{Port: on, Pin: true}
 	for _, tt := range []struct {
 		name    string
@@ -78,13 +82,19 @@ func TestWantedByWish(t *testing.T) {
 		{"a server of mine", myServers, watcher.Main, func(*model) {}, true},
 		{"pinned only, and it is not", pinnedOnly, watcher.Main, func(*model) {}, false},
 		{"pinned only, and it is", pinnedOnly, watcher.Main, func(m *model) { m.pinned = []mark{{Key: key}} }, true},
-		{"pinned only, and it is by a rule", pinnedOnly, watcher.Main, func(m *model) { m.settings.Rules = []settings.Rule{pinning} }, true},
-		{"pinned and muted", pinnedOnly, watcher.Main, func(m *model) { m.pinned = []mark{{Key: key}}; m.muted = map[watcher.Key]bool{key: true} }, false},
+		{"pinned only, and it is by a rule", pinnedOnly, watcher.Main,
+			func(m *model) { m.settings.Rules = []settings.Rule{pinning} }, true},
+		{"pinned and muted", pinnedOnly, watcher.Main,
+			func(m *model) { m.pinned = []mark{{Key: key}}; m.muted = map[watcher.Key]bool{key: true} }, false},
 		{"hidden, and all are told", allPorts, watcher.Hidden, func(*model) {}, false},
-		{"always, and pinned only", pinnedOnly, watcher.Other, func(m *model) { m.settings.Rules = []settings.Rule{always} }, true},
-		{"always, and off", noNotices, watcher.Main, func(m *model) { m.settings.Rules = []settings.Rule{always} }, false},
-		{"always, and paused", myServers, watcher.Main, func(m *model) { m.settings.Rules = []settings.Rule{always}; m.paused = noon.Add(time.Hour) }, false},
-		{"never, and all are told", allPorts, watcher.Main, func(m *model) { m.settings.Rules = []settings.Rule{never} }, false},
+		{"always, and pinned only", pinnedOnly, watcher.Other,
+			func(m *model) { m.settings.Rules = []settings.Rule{always} }, true},
+		{"always, and off", noNotices, watcher.Main, func(m *model) { m.settings.Rules = []settings.Rule{always} },
+			false},
+		{"always, and paused", myServers, watcher.Main,
+			func(m *model) { m.settings.Rules = []settings.Rule{always}; m.paused = noon.Add(time.Hour) }, false},
+		{"never, and all are told", allPorts, watcher.Main,
+			func(m *model) { m.settings.Rules = []settings.Rule{never} }, false},
 	} {
 		m := model{mode: tt.mode}
 		tt.change(&m)
@@ -102,7 +112,8 @@ func TestAbsent(t *testing.T) {
 	m.pinned = []mark{{blog.Key(), 5173, "blog · Vite"}, {shop.Key(), 3000, "shop"}}
 	one := func(port uint16) settings.Ports { return settings.Ports{First: port, Last: port} }
 	m.settings.Rules = []settings.Rule{
-		{Port: one(5432), Label: "Database", Pin: true}, {Port: one(3000), Pin: true}, {Port: one(5173), Pin: true}, {Project: "x", Pin: true}, {Port: one(80), Label: "no pin"}, {Port: one(81), Pin: true},
+		{Port: one(5432), Label: "Database", Pin: true}, {Port: one(3000), Pin: true}, {Port: one(5173), Pin: true},
+		{Project: "x", Pin: true}, {Port: one(80), Label: "no pin"}, {Port: one(81), Pin: true},
 	}
 	var got []string
 	for _, r := range view(m).rows {
@@ -114,7 +125,8 @@ func TestAbsent(t *testing.T) {
 		}
 		got = append(got, r.label+"|"+restart)
 	}
-	want := []string{"○ 81  not running|", "3000  shop · node  ★|", "○ 5173  blog · Vite, not running|cd /code/blog && vite", "○ 5432  Database, not running|"}
+	want := []string{"○ 81  not running|", "3000  shop · node  ★|",
+		"○ 5173  blog · Vite, not running|cd /code/blog && vite", "○ 5432  Database, not running|"}
 	if !slices.Equal(got, want) {
 		t.Errorf("the rows are\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
 	}
@@ -134,7 +146,8 @@ func TestLoopPinsAndHides(t *testing.T) {
 		s.click("3000", "Pin")
 		s.list(blog)
 		s.wait(time.Minute)
-		if s.menu.root.find("○ 3000  shop", "Copy restart command") == nil || s.menu.root.find("○ 3000", "Open") != nil {
+		if s.menu.root.find("○ 3000  shop", "Copy restart command") == nil ||
+			s.menu.root.find("○ 3000", "Open") != nil {
 			t.Errorf("the menu is\n%s", s.menu.root.text())
 		}
 		s.click("○ 3000", "Copy restart command")
@@ -180,7 +193,8 @@ func TestLoopPinsByRule(t *testing.T) {
 		}}}
 		s.list(shop)
 		for _, row := range []string{"3000  shop", "○ 5173  not running"} {
-			if pin := s.menu.root.find(row, "Pinned by the settings file"); pin == nil || !pin.disabled || !pin.checked {
+			if pin := s.menu.root.find(row, "Pinned by the settings file"); pin == nil || !pin.disabled ||
+				!pin.checked {
 				t.Errorf("%s: no entry says that the settings pin it:\n%s", row, s.menu.root.text())
 			}
 		}
@@ -256,7 +270,8 @@ func TestLoopConfigures(t *testing.T) {
 			synctest.Wait()
 		}
 		one := settings.Ports{First: 3000, Last: 3000}
-		rules := []settings.Rule{{Port: one, Label: "The shop", Path: "/admin", Scheme: "https"}, {Project: "blog", Show: settings.ShowOther}}
+		rules := []settings.Rule{{Port: one, Label: "The shop", Path: "/admin", Scheme: "https"},
+			{Project: "blog", Show: settings.ShowOther}}
 		change(settings.Change{Settings: settings.Settings{Interval: settings.Interval(5 * time.Second), Rules: rules}})
 		if got := <-s.loop.pace; got != 5*time.Second {
 			t.Errorf("the watcher is told %v", got)
@@ -271,14 +286,16 @@ func TestLoopConfigures(t *testing.T) {
 		wrong := &settings.Error{File: "/x/config.toml", Line: 7, Problem: "there is no \"shwo\""}
 		change(settings.Change{Err: wrong})
 		change(settings.Change{Err: wrong})
-		if s.menu.root.find("Open config.toml line 7: there is no \"shwo\"") == nil || s.menu.root.find("3000  The shop") == nil {
+		if s.menu.root.find("Open config.toml line 7: there is no \"shwo\"") == nil ||
+			s.menu.root.find("3000  The shop") == nil {
 			t.Errorf("the menu is\n%s", s.menu.root.text())
 		}
 		if said := s.heard(); len(said) != 1 || said[0].body != wrong.Error() {
 			t.Errorf("said %+v", said)
 		}
 		change(settings.Change{})
-		if s.menu.root.find("2 servers") == nil || s.menu.root.find("3000  shop") == nil || s.menu.root.find("5173  blog") == nil {
+		if s.menu.root.find("2 servers") == nil || s.menu.root.find("3000  shop") == nil ||
+			s.menu.root.find("5173  blog") == nil {
 			t.Errorf("the menu is\n%s", s.menu.root.text())
 		}
 	})
@@ -292,7 +309,10 @@ func TestLoopPreferences(t *testing.T) {
 		fail := error(nil)
 		s.loop.do.login = func(on bool) error { did = append(did, fmt.Sprint("login ", on)); return fail }
 		s.loop.do.edit = func(context.Context) error { did = append(did, "edit"); return fail }
-		s.loop.do.console = func(terminal, dir string) error { did = append(did, "terminal "+terminal+" in "+dir); return fail }
+		s.loop.do.console = func(terminal, dir string) error {
+			did = append(did, "terminal "+terminal+" in "+dir)
+			return fail
+		}
 		s.list(shop)
 		s.loop.changes <- settings.Change{Settings: settings.Settings{Terminal: "kitty -1"}}
 		s.click("Settings", "Start at login")
@@ -304,7 +324,8 @@ func TestLoopPreferences(t *testing.T) {
 			t.Errorf("did %q, want %q; said %+v", did, want, s.heard())
 		}
 		fail = errors.New("no such thing")
-		for _, path := range [][]string{{"Settings", "Start at login"}, {"Settings", "Open settings file"}, {"3000", "Open terminal"}} {
+		for _, path := range [][]string{{"Settings", "Start at login"}, {"Settings", "Open settings file"},
+			{"3000", "Open terminal"}} {
 			s.click(path...)
 		}
 		for _, n := range s.heard() {
@@ -319,7 +340,8 @@ func TestLoopPreferences(t *testing.T) {
 }
 
 func TestTerminals(t *testing.T) {
-	for goos, want := range map[string][]string{"windows": {"wt.exe", "-d", "/x"}, "darwin": {"open", "-a", "Terminal", "/x"}, "linux": {"foot", "-F"}} {
+	for goos, want := range map[string][]string{"windows": {"wt.exe", "-d", "/x"},
+		"darwin": {"open", "-a", "Terminal", "/x"}, "linux": {"foot", "-F"}} {
 		if got := terminals(goos, "foot -F", "/x")[0]; !slices.Equal(got, want) {
 			t.Errorf("%s: %q", goos, got)
 		}
@@ -333,7 +355,8 @@ func TestOpenConsole(t *testing.T) {
 	}
 	dir := t.TempDir()
 	script, out := filepath.Join(dir, "terminal"), filepath.Join(dir, "out")
-	if err := os.WriteFile(script, []byte("#!/bin/sh\npwd > \"$1.part\" && mv \"$1.part\" \"$1\"\n"), 0o755); err != nil {
+	if err := os.WriteFile(script, []byte("#!/bin/sh\npwd > \"$1.part\" && mv \"$1.part\" \"$1\"\n"),
+		0o755); err != nil {
 		t.Fatal(err)
 	}
 	if err := openConsole(script+" "+out, dir); err != nil {
@@ -349,7 +372,8 @@ func TestOpenConsole(t *testing.T) {
 	if strings.TrimSpace(string(got)) != dir {
 		t.Errorf("started in %q, want %q", got, dir)
 	}
-	if err := openConsole("no-such-terminal-at-all", dir); err == nil || !strings.Contains(err.Error(), `"no-such-terminal-at-all"`) {
+	if err := openConsole("no-such-terminal-at-all", dir); err == nil ||
+		!strings.Contains(err.Error(), `"no-such-terminal-at-all"`) {
 		t.Error(err)
 	}
 	if err := openConsole("", script); err == nil {

@@ -11,8 +11,8 @@ import (
 	"github.com/godbus/dbus/v5"
 )
 
-// A witness records the messages on the bus about the tray and notifications. It does not read the menu itself: a second
-// reader would change the messages between program and panel.
+// A witness records the messages on the bus about the tray and notifications. It does not read the menu itself: a
+// second reader would change the messages between program and panel.
 type witness struct {
 	d    *desktop
 	conn *dbus.Conn // asks the bus for the PIDs of connections
