@@ -9,9 +9,9 @@ import (
 )
 
 // A kinship is that of a process and its parent, if it has one that counts.
-type kinship struct {
-	self, parent owner.Process
-	child        bool // it has one
+type processAndParent struct {
+	process, parent owner.Process
+	hasParent       bool // it has one
 }
 
 // attribute looks for the owners of the sockets that have none, where that is due, and reports whether it found any.
@@ -30,7 +30,7 @@ func (s *fastScanner) attribute(ctx context.Context, now time.Time) (found bool)
 	if len(want) == 0 {
 		return false
 	}
-	s.held, s.kin = map[int32]map[uint32]int{}, map[int32]kinship{}
+	s.descriptors, s.parents = map[int32]map[uint32]int{}, map[int32]processAndParent{}
 	vain, err := s.search.run(want, everywhere, func(so *sock, pid int32, fd int) bool {
 		p, fd := s.topmost(ctx, so, pid, fd)
 		if p == nil {
@@ -41,7 +41,7 @@ func (s *fastScanner) attribute(ctx context.Context, now time.Time) (found bool)
 		found = true
 		return true
 	})
-	s.held, s.kin = nil, nil
+	s.descriptors, s.parents = nil, nil
 	if err != nil {
 		for _, so := range want {
 			so.retry = now.Add(retryAtFirst)
@@ -60,19 +60,19 @@ func (s *fastScanner) attribute(ctx context.Context, now time.Time) (found bool)
 // topmost climbs from a process that holds a socket to its ancestors for as long as they hold it too, and returns the last with
 // its descriptor. It returns nil when the process has ended meanwhile.
 func (s *fastScanner) topmost(ctx context.Context, so *sock, pid int32, fd int) (*program, int) {
-	of, ok := s.kinOf(pid)
+	of, ok := s.parentOf(pid)
 	if !ok {
 		return nil, 0
 	}
-	for of.child {
+	for of.hasParent {
 		parentFD, holds := s.find(of.parent.PID, so.inode, fd)
-		above, ok := s.kinOf(of.parent.PID)
-		if !holds || !ok || !above.self.Is(of.parent) {
+		above, ok := s.parentOf(of.parent.PID)
+		if !holds || !ok || !above.process.Is(of.parent) {
 			break
 		}
 		of, fd = above, parentFD
 	}
-	p := s.program(ctx, of.self)
+	p := s.program(ctx, of.process)
 	if p == nil || !s.holdsAt(p.PID, fd, so.inode) {
 		return nil, 0
 	}
@@ -99,17 +99,17 @@ func (s *fastScanner) partnersOf(ctx context.Context, so *sock) (partners []*pro
 }
 
 // kinOf returns whose child a process is, which is read once in a search; false when it has ended.
-func (s *fastScanner) kinOf(pid int32) (kinship, bool) {
-	if of, known := s.kin[pid]; known {
-		return of, of.self.Known()
+func (s *fastScanner) parentOf(pid int32) (processAndParent, bool) {
+	if of, known := s.parents[pid]; known {
+		return of, of.process.Known()
 	}
-	of := kinship{}
-	if self, err := owner.Identify(pid); err == nil {
-		of.self = self
-		of.parent, of.child = owner.Parent(self)
+	of := processAndParent{}
+	if process, err := owner.Identify(pid); err == nil {
+		of.process = process
+		of.parent, of.hasParent = owner.Parent(process)
 	}
-	s.kin[pid] = of
-	return of, of.self.Known()
+	s.parents[pid] = of
+	return of, of.process.Known()
 }
 
 // find returns the descriptor by which a process holds a socket. A child has its parent's descriptors under the same numbers,
@@ -118,7 +118,7 @@ func (s *fastScanner) find(pid int32, inode uint32, likely int) (fd int, ok bool
 	if s.holdsAt(pid, likely, inode) {
 		return likely, true
 	}
-	held, listed := s.held[pid]
+	held, listed := s.descriptors[pid]
 	if !listed {
 		held = map[uint32]int{}
 		// A process whose files may not be seen does not count as a holder.
@@ -126,7 +126,7 @@ func (s *fastScanner) find(pid int32, inode uint32, likely int) (fd int, ok bool
 			held[inode] = fd
 			return true
 		})
-		s.held[pid] = held
+		s.descriptors[pid] = held
 	}
 	fd, ok = held[inode]
 	return fd, ok

@@ -11,7 +11,7 @@ import (
 )
 
 // A held is a container that has listeners.
-type held struct {
+type listeningContainer struct {
 	engine.Container
 	by    []ID      // its listeners
 	since time.Time // when the scan began that saw the first of them, or of those that they followed one by one
@@ -29,7 +29,7 @@ const rootGrace = 2 * time.Second
 // note notes which containers the listeners of a scan belong to, and which may be those of a container that is not known. What is known of how a
 // container ended is forgotten when it ends again.
 func (n *naming) note(named []Listener, began time.Time) {
-	now, waiting := map[string]held{}, map[ID]expected{}
+	now, waiting := map[string]listeningContainer{}, map[ID]expected{}
 	for _, l := range named {
 		id := l.ID()
 		if forwardable(l) && l.Container.ID == "" {
@@ -46,31 +46,31 @@ func (n *naming) note(named []Listener, began time.Time) {
 		if c := l.Container.ID; c != "" {
 			h, noted := now[c]
 			if !noted {
-				h = held{Container: l.Container, since: began}
+				h = listeningContainer{Container: l.Container, since: began}
 			}
-			if before := n.held[c]; slices.Contains(before.by, id) {
+			if before := n.listening[c]; slices.Contains(before.by, id) {
 				h.since = before.since
 			}
 			h.by = append(h.by, id)
 			now[c] = h
 		}
 	}
-	for id, h := range n.held {
+	for id, h := range n.listening {
 		if _, still := now[id]; !still {
-			n.gone = append(n.gone, h)
+			n.toAsk = append(n.toAsk, h)
 			n.ends.forget(id)
 		}
 	}
-	n.held, n.waiting = now, waiting
+	n.listening, n.waiting = now, waiting
 }
 
 // askEnds asks the engines how the containers ended whose listeners are gone, a few at a time.
 func (n *naming) askEnds(ctx context.Context) {
-	if n.ending || n.ended == nil || len(n.gone) == 0 {
+	if n.askingEnds || n.ended == nil || len(n.toAsk) == 0 {
 		return
 	}
-	about := n.gone
-	n.gone, n.ending = nil, true
+	about := n.toAsk
+	n.toAsk, n.askingEnds = nil, true
 	go func() { n.answers <- answer{ends: askAll(ctx, n.ended, about)} }()
 }
 
@@ -78,7 +78,7 @@ func (n *naming) askEnds(ctx context.Context) {
 const maxAsked = 8
 
 // askAll asks how containers ended.
-func askAll(ctx context.Context, ended func(context.Context, engine.Container, time.Time) (engine.End, bool), about []held) map[string]engine.End {
+func askAll(ctx context.Context, ended func(context.Context, engine.Container, time.Time) (engine.End, bool), about []listeningContainer) map[string]engine.End {
 	var (
 		mu   sync.Mutex
 		wg   sync.WaitGroup
@@ -115,7 +115,7 @@ func (n *naming) awaits(l Listener) bool {
 const awaitPause = 500 * time.Millisecond
 
 // askAgain sees to it that the engines are asked again while a container is awaited.
-func (n *naming) askAgain() {
+func (n *naming) scheduleAsk() {
 	if n.asking || n.retry != nil || len(n.answered.Answered) == 0 {
 		return
 	}

@@ -20,7 +20,7 @@ func (n *naming) settle(t *testing.T, listeners []Listener) []Listener {
 	n.name(listeners, time.Now())
 	for n.begin(t.Context(), listeners); n.busy(); n.begin(t.Context(), listeners) {
 		select {
-		case told := <-n.told:
+		case told := <-n.results:
 			n.learn(told)
 		case a := <-n.answers:
 			n.hear(a)

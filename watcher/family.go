@@ -9,31 +9,31 @@ import (
 
 // A kin is a group key that all listeners of one process or container share. Forwarders of an unknown container, and unknown
 // owners, share a key on their port. A process that holds sockets for several servers has a key for each port.
-type kin struct {
+type groupKey struct {
 	process owner.ID
 	name    string // of the container or, with a port, of the forwarder
 	port    uint16
 }
 
-func kinOf(l Listener) kin {
+func groupKeyOf(l Listener) groupKey {
 	switch {
 	case l.Container.ID != "":
-		return kin{name: l.Container.ID}
+		return groupKey{name: l.Container.ID}
 	case l.Owner.Forwards():
-		return kin{name: l.Owner.Name, port: l.Port} // one process may forward IPv4, and another one IPv6
+		return groupKey{name: l.Owner.Name, port: l.Port} // one process may forward IPv4, and another one IPv6
 	case !l.Owner.Known():
-		return kin{port: l.Port}
+		return groupKey{port: l.Port}
 	case l.Facts.Holder:
-		return kin{process: l.Owner.ID(), port: l.Port}
+		return groupKey{process: l.Owner.ID(), port: l.Port}
 	}
-	return kin{process: l.Owner.ID()}
+	return groupKey{process: l.Owner.ID()}
 }
 
 // families returns sorted listeners by the servers that they belong to, the main process's first.
 func families(listeners []Listener, dynamic func(uint16) bool) [][]Listener {
-	order, members := make([]kin, 0, len(listeners)), make(map[kin][]Listener, len(listeners))
+	order, members := make([]groupKey, 0, len(listeners)), make(map[groupKey][]Listener, len(listeners))
 	for i, l := range listeners {
-		k := kinOf(l)
+		k := groupKeyOf(l)
 		if members[k] == nil {
 			order = append(order, k)
 			members[k] = listeners[i : i+1 : i+1] // most have one, which need not be copied
@@ -42,7 +42,7 @@ func families(listeners []Listener, dynamic func(uint16) bool) [][]Listener {
 		}
 	}
 	heads := headsOf(order, members, dynamic)
-	families, at := make([][]Listener, 0, len(order)), make(map[kin]int, len(order))
+	families, at := make([][]Listener, 0, len(order)), make(map[groupKey]int, len(order))
 	for _, k := range order {
 		if _, folded := heads[k]; !folded {
 			at[k] = len(families)
@@ -58,11 +58,11 @@ func families(listeners []Listener, dynamic func(uint16) bool) [][]Listener {
 }
 
 // headsOf returns for the kin that are part of another server which one that is.
-func headsOf(order []kin, members map[kin][]Listener, dynamic func(uint16) bool) map[kin]kin {
+func headsOf(order []groupKey, members map[groupKey][]Listener, dynamic func(uint16) bool) map[groupKey]groupKey {
 	heads := folds{}
 	for _, k := range order {
 		for _, id := range members[k][0].Facts.Ancestors {
-			parent := kin{process: id}
+			parent := groupKey{process: id}
 			if id == (owner.ID{}) || members[parent] == nil {
 				continue
 			}
@@ -86,10 +86,10 @@ func headsOf(order []kin, members map[kin][]Listener, dynamic func(uint16) bool)
 }
 
 // folds are the kin that are part of another server, each with one that is nearer to its main process.
-type folds map[kin]kin
+type folds map[groupKey]groupKey
 
 // root returns the main process of the server that a kin belongs to.
-func (f folds) root(k kin) kin {
+func (f folds) root(k groupKey) groupKey {
 	for {
 		head, folded := f[k]
 		if !folded {
@@ -100,7 +100,7 @@ func (f folds) root(k kin) kin {
 }
 
 // fold makes one server of two.
-func (f folds) fold(k, head kin) {
+func (f folds) fold(k, head groupKey) {
 	if k, head = f.root(k), f.root(head); k != head {
 		f[k] = head
 	}
@@ -109,7 +109,7 @@ func (f folds) fold(k, head kin) {
 // A bond is what processes share that are one server although none descends from another one. There are two kinds. Each worker
 // of a pre-fork server has a socket of its own at one address (SO_REUSEPORT), and runs the same program in the same directory.
 // A few tools consist of several processes beside each other.
-type bond struct {
+type siblingKey struct {
 	port           uint16
 	addr           netip.Addr
 	exe, dir, user string
@@ -124,24 +124,24 @@ type bond struct {
 }
 
 // bonds returns all bonds that a process may have to others.
-func bonds(listeners []Listener) (all []bond) {
+func siblingKeys(listeners []Listener) (all []siblingKey) {
 	p, f := listeners[0].Owner, listeners[0].Facts
 	if owner.ManyProcesses(f.Tool.Name) {
-		all = appendRelations(all, bond{tool: f.Tool.Name}, p, f)
+		all = appendRelations(all, siblingKey{tool: f.Tool.Name}, p, f)
 	}
 	if p.Exe == "" {
 		return all
 	}
 	for _, l := range listeners {
 		for _, addr := range l.Addrs {
-			all = appendRelations(all, bond{port: l.Port, addr: addr, exe: p.Exe, dir: p.Dir, user: p.User, program: f.Program}, p, f)
+			all = appendRelations(all, siblingKey{port: l.Port, addr: addr, exe: p.Exe, dir: p.Dir, user: p.User, program: f.Program}, p, f)
 		}
 	}
 	return all
 }
 
 // appendRelations appends a bond for each relation that a process may have to others.
-func appendRelations(all []bond, b bond, p owner.Process, f owner.Facts) []bond {
+func appendRelations(all []siblingKey, b siblingKey, p owner.Process, f owner.Facts) []siblingKey {
 	for _, id := range append([]owner.ID{p.ID()}, f.Ancestors[:]...) {
 		if b.relative = id; id != (owner.ID{}) {
 			all = append(all, b)
@@ -155,13 +155,13 @@ func appendRelations(all []bond, b bond, p owner.Process, f owner.Facts) []bond 
 }
 
 // foldSiblings makes one server of the processes that have a bond.
-func foldSiblings(heads folds, order []kin, members map[kin][]Listener) {
-	first := map[bond]kin{}
+func foldSiblings(heads folds, order []groupKey, members map[groupKey][]Listener) {
+	first := map[siblingKey]groupKey{}
 	for _, k := range order {
 		if k.process == (owner.ID{}) || k.port != 0 {
 			continue
 		}
-		for _, b := range bonds(members[k]) {
+		for _, b := range siblingKeys(members[k]) {
 			if earlier, ok := first[b]; ok {
 				heads.fold(k, earlier)
 			} else {
@@ -173,10 +173,10 @@ func foldSiblings(heads folds, order []kin, members map[kin][]Listener) {
 
 // foldAdapters finds the programs that debugpy's adapters wait for debuggers of. An adapter leaves its program as soon as it has
 // started, and stays in its directory. The program may name its port.
-func foldAdapters(heads folds, order []kin, members map[kin][]Listener) {
-	type place struct{ dir, exe string }
-	var adapters []kin
-	naming, at := map[uint16]kin{}, map[place][]kin{}
+func foldAdapters(heads folds, order []groupKey, members map[groupKey][]Listener) {
+	type dirAndExe struct{ dir, exe string }
+	var adapters []groupKey
+	naming, at := map[uint16]groupKey{}, map[dirAndExe][]groupKey{}
 	for _, k := range order {
 		p, f := members[k][0].Owner, members[k][0].Facts
 		switch {
@@ -185,7 +185,7 @@ func foldAdapters(heads folds, order []kin, members map[kin][]Listener) {
 		case f.Own().Name == "debugpy":
 			adapters = append(adapters, k)
 		case p.Dir != "":
-			at[place{p.Dir, p.Exe}] = append(at[place{p.Dir, p.Exe}], k)
+			at[dirAndExe{p.Dir, p.Exe}] = append(at[dirAndExe{p.Dir, p.Exe}], k)
 		}
 		if _, named := naming[f.Debugger.Port]; !named && f.Debugger.Name == "debugpy" {
 			naming[f.Debugger.Port] = k
@@ -193,8 +193,8 @@ func foldAdapters(heads folds, order []kin, members map[kin][]Listener) {
 	}
 	for _, k := range adapters {
 		adapter := members[k][0]
-		near := at[place{adapter.Owner.Dir, adapter.Owner.Exe}]
-		head, found := kin{}, false
+		near := at[dirAndExe{adapter.Owner.Dir, adapter.Owner.Exe}]
+		head, found := groupKey{}, false
 		for _, l := range members[k] {
 			if !found {
 				head, found = naming[l.Port]

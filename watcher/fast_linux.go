@@ -29,24 +29,24 @@ const (
 // its owner can become another program. So a few remembered facts are checked on each tick, all of them within recheckWithin,
 // and those of a process at once when it ends.
 type fastScanner struct {
-	how    listing
-	fs     *procfs
-	search search
-	pins   *owner.Pins // nil without pidfds
-	rows   []row
-	tick   uint64
-	socks  map[rowKey]*sock
-	order  []*sock // for the checks in turn
-	turn   int
-	round  int
-	last   time.Time
-	owners map[int32]*program
-	held   map[int32]map[uint32]int // descriptors of sockets, of processes looked at in the search under way
-	kin    map[int32]kinship        // of those processes
-	exits  exits
-	found  Snapshot
-	boot   func() (time.Time, bool) // when the computer was started, by the clock as it is set
-	booted time.Time                // the same when the clock was looked at last
+	how         listing
+	fs          *procfs
+	search      search
+	pins        *owner.Pins // nil without pidfds
+	rows        []row
+	tick        uint64
+	socks       map[rowKey]*sock
+	order       []*sock // for the checks in turn
+	turn        int
+	round       int
+	last        time.Time
+	owners      map[int32]*program
+	descriptors map[int32]map[uint32]int   // descriptors of sockets, of processes looked at in the search under way
+	parents     map[int32]processAndParent // of those processes
+	exits       exits
+	found       Snapshot
+	boot        func() (time.Time, bool) // when the computer was started, by the clock as it is set
+	booted      time.Time                // the same when the clock was looked at last
 
 	everywhere bool // what other interfaces alone lead to is listed, too
 }
@@ -136,7 +136,7 @@ func (s *fastScanner) scan(ctx context.Context) (Snapshot, error) {
 	changed = s.check(ctx, now) || changed
 	if s.attribute(ctx, now) || changed {
 		s.found.Listeners = s.listeners()
-		s.letGo(now)
+		s.dropFormerOwners(now)
 	}
 	waiting := s.reap(now)
 	s.last = now
@@ -426,7 +426,7 @@ func (s *fastScanner) reap(now time.Time) (waiting bool) {
 }
 
 // letGo forgets the processes that own nothing any longer.
-func (s *fastScanner) letGo(now time.Time) {
+func (s *fastScanner) dropFormerOwners(now time.Time) {
 	var pids []int32
 	for _, so := range s.order {
 		if so.owner != nil {

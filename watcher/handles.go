@@ -7,7 +7,7 @@ import (
 )
 
 // lingering is how long a process is still held on to that owns nothing any more: it may be about to end.
-const lingering = 2 * time.Second
+const handleGrace = 2 * time.Second
 
 // A handle is one on a process that owns listeners, or did.
 type handle struct {
@@ -24,27 +24,27 @@ func (h handles) keep(owners map[int32]owner.Process, now time.Time) map[owner.I
 		if !p.Known() {
 			continue
 		}
-		held, ok := h[p.ID()]
+		kept, ok := h[p.ID()]
 		if !ok {
-			held.Handle = owner.Grip(p)
+			kept.Handle = owner.Grip(p)
 		}
-		held.seen = now
-		h[p.ID()] = held
+		kept.seen = now
+		h[p.ID()] = kept
 	}
 	var ended map[owner.ID]owner.Exit
-	for id, held := range h {
-		if held.seen.Equal(now) {
+	for id, kept := range h {
+		if kept.seen.Equal(now) {
 			continue
 		}
-		exit, settled := held.Exit()
+		exit, final := kept.Exit()
 		if exit.How != owner.Unknown {
 			if ended == nil {
 				ended = map[owner.ID]owner.Exit{}
 			}
 			ended[id] = exit
 		}
-		if settled || now.Sub(held.seen) >= lingering {
-			held.Close()
+		if final || now.Sub(kept.seen) >= handleGrace {
+			kept.Close()
 			delete(h, id)
 		}
 	}
@@ -53,8 +53,8 @@ func (h handles) keep(owners map[int32]owner.Process, now time.Time) map[owner.I
 
 // close lets go of all.
 func (h handles) close() {
-	for id, held := range h {
-		held.Close()
+	for id, kept := range h {
+		kept.Close()
 		delete(h, id)
 	}
 }

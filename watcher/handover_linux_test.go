@@ -140,13 +140,13 @@ type order struct {
 
 // A handOver is a kind of round. Every process but the victim is innocent.
 type handOver struct {
-	name   string
-	set    []order                                 // before the scan; the victim listens already
-	share  bool                                    // the victim listens with SO_REUSEPORT
-	attack func(pid, free int32, port int) []order // between the scan and the signal; free is an unused PID
-	spare  bool                                    // do not hit the victim if the attack comes before the last scan
-	mates  []string                                // shown together with the victim
-	leads  bool                                    // the victim does not listen, and is the master of its mates
+	name     string
+	set      []order                                 // before the scan; the victim listens already
+	share    bool                                    // the victim listens with SO_REUSEPORT
+	attack   func(pid, free int32, port int) []order // between the scan and the signal; free is an unused PID
+	spare    bool                                    // do not hit the victim if the attack comes before the last scan
+	partners []string                                // shown together with the victim
+	leads    bool                                    // the victim does not listen, and is the master of its partners
 }
 
 const nowhere = -1
@@ -198,27 +198,27 @@ var handOverScenes = []handOver{
 		return []order{{Do: "end", Who: "victim"}, {Do: "start", Who: "forwarder", PID: pid, Port: port},
 			{Do: "disguise", Who: "forwarder"}}
 	}},
-	{name: "two share the work", share: true, mates: mate, set: withMate},
-	{name: "one of two who share the work hands over its PID", share: true, mates: mate, set: withMate,
+	{name: "two share the work", share: true, partners: mate, set: withMate},
+	{name: "one of two who share the work hands over its PID", share: true, partners: mate, set: withMate,
 		attack: func(pid, _ int32, port int) []order {
 			return []order{{Do: "end", Who: "victim"},
 				{Do: "start", Who: "innocent", PID: pid, Port: port, Share: true}}
 		}},
-	{name: "one of two who share the work runs another program", share: true, spare: true, mates: mate, set: withMate,
-		attack: func(_, _ int32, _ int) []order {
+	{name: "one of two who share the work runs another program", share: true, spare: true, partners: mate,
+		set: withMate, attack: func(_, _ int32, _ int) []order {
 			return []order{{Do: "transform", Who: "victim"}}
 		}},
-	{name: "a master and its worker", share: true, leads: true, mates: mate, set: asMaster},
-	{name: "a master hands over its PID", share: true, leads: true, mates: mate, set: asMaster,
+	{name: "a master and its worker", share: true, leads: true, partners: mate, set: asMaster},
+	{name: "a master hands over its PID", share: true, leads: true, partners: mate, set: asMaster,
 		attack: func(pid, _ int32, port int) []order {
 			return []order{{Do: "end", Who: "victim"}, {Do: "start", Who: "innocent", PID: pid, Port: nowhere}}
 		}},
-	{name: "a master hands over its PID to one who shares the port", share: true, leads: true, mates: mate,
+	{name: "a master hands over its PID to one who shares the port", share: true, leads: true, partners: mate,
 		set: asMaster, attack: func(pid, _ int32, port int) []order {
 			return []order{{Do: "end", Who: "victim"},
 				{Do: "start", Who: "innocent", PID: pid, Port: port, Share: true}}
 		}},
-	{name: "a master runs another program", share: true, spare: true, leads: true, mates: mate, set: asMaster,
+	{name: "a master runs another program", share: true, spare: true, leads: true, partners: mate, set: asMaster,
 		attack: func(_, _ int32, _ int) []order {
 			return []order{{Do: "transform", Who: "victim"}}
 		}},
@@ -353,7 +353,7 @@ func (l *lane) round(scene handOver, moment string, force bool) error {
 		if err != nil {
 			return err
 		}
-		if a.Port = victim.Port; slices.Contains(scene.mates, cmp.Or(o.To, o.Who)) {
+		if a.Port = victim.Port; slices.Contains(scene.partners, cmp.Or(o.To, o.Who)) {
 			others = append(others, a)
 		}
 	}
@@ -480,7 +480,7 @@ func (l *lane) judge(scene handOver, moment string, force bool, result owner.Res
 	hit := false
 	for who, how := range cleared.Ended {
 		switch {
-		case how == "status 0", slices.Contains(scene.mates, who) && (how == "terminated" || how == "killed"):
+		case how == "status 0", slices.Contains(scene.partners, who) && (how == "terminated" || how == "killed"):
 		case who == "victim" && (how == "terminated" || how == "killed"):
 			l.Ended++
 			hit = true
@@ -492,7 +492,7 @@ func (l *lane) judge(scene handOver, moment string, force bool, result owner.Res
 			wrong(who + " ended by " + how)
 		}
 	}
-	if ends := !scene.share || scene.mates != nil && (!scene.leads || force); scene.attack == nil &&
+	if ends := !scene.share || scene.partners != nil && (!scene.leads || force); scene.attack == nil &&
 		(!hit || ends && result.Outcome != owner.Freed) {
 		wrong("the victim was not ended")
 	}

@@ -20,7 +20,7 @@ const (
 
 // enough asks for a list that has about n bytes, with room enough for it. The list may have grown meanwhile, so it counts only if
 // it leaves some room. It stands at the beginning of the returned buffer, which is a new one where the given one was too small.
-func enough(buf []byte, n int, ask func(room []byte) (used int, err error)) (list, _ []byte, err error) {
+func readList(buf []byte, n int, ask func(room []byte) (used int, err error)) (list, _ []byte, err error) {
 	const spare = 256
 	for n += spare; ; n = 2 * len(buf) {
 		if len(buf) < n {

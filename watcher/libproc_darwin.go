@@ -42,12 +42,12 @@ func openXNU() (xnu, error) {
 
 // listProcesses asks how much room the list needs, and then for the list.
 func (p *libproc) listProcesses() (list []byte, err error) {
-	n, err := said(purego.SyscallN(p.listpids, procAllPIDs, 0, 0, 0))
+	n, err := checked(purego.SyscallN(p.listpids, procAllPIDs, 0, 0, 0))
 	if err != nil {
 		return nil, err
 	}
-	list, p.processes, err = enough(p.processes, n, func(room []byte) (int, error) {
-		return said(purego.SyscallN(p.listpids, procAllPIDs, 0, uintptr(unsafe.Pointer(&room[0])), uintptr(len(room))))
+	list, p.processes, err = readList(p.processes, n, func(room []byte) (int, error) {
+		return checked(purego.SyscallN(p.listpids, procAllPIDs, 0, uintptr(unsafe.Pointer(&room[0])), uintptr(len(room))))
 	})
 	return list, err
 }
@@ -55,11 +55,11 @@ func (p *libproc) listProcesses() (list []byte, err error) {
 // listFiles does the same. The room that is needed is never 0, so the first answer tells whether the process may be looked at. In
 // the second, 0 means that it has no files, or no longer any because it ends.
 func (p *libproc) listFiles(pid int32) (list []byte, err error) {
-	n, err := said(purego.SyscallN(p.pidinfo, uintptr(pid), procPIDListFDs, 0, 0, 0))
+	n, err := checked(purego.SyscallN(p.pidinfo, uintptr(pid), procPIDListFDs, 0, 0, 0))
 	if err != nil {
 		return nil, err
 	}
-	list, p.files, err = enough(p.files, n, func(room []byte) (int, error) {
+	list, p.files, err = readList(p.files, n, func(room []byte) (int, error) {
 		r, _, _ := purego.SyscallN(p.pidinfo, uintptr(pid), procPIDListFDs, 0, uintptr(unsafe.Pointer(&room[0])), uintptr(len(room)))
 		return int(int32(r)), nil
 	})
@@ -68,7 +68,7 @@ func (p *libproc) listFiles(pid int32) (list []byte, err error) {
 
 // aboutSocket fails for a file that is no socket.
 func (p *libproc) aboutSocket(pid, fd int32) ([]byte, error) {
-	n, err := said(purego.SyscallN(p.pidfdinfo, uintptr(pid), uintptr(fd), procPIDFDSocketInfo,
+	n, err := checked(purego.SyscallN(p.pidfdinfo, uintptr(pid), uintptr(fd), procPIDFDSocketInfo,
 		uintptr(unsafe.Pointer(&p.about[0])), uintptr(len(p.about))))
 	if err != nil {
 		return nil, err
@@ -78,7 +78,7 @@ func (p *libproc) aboutSocket(pid, fd int32) ([]byte, error) {
 
 // said makes sense of what such a function returns: a number of bytes, or 0 when it failed. Only then errno says something. Both
 // are of type int, so the upper halves of the registers mean nothing.
-func said(result, _, errno uintptr) (int, error) {
+func checked(result, _, errno uintptr) (int, error) {
 	if n := int32(result); n > 0 {
 		return int(n), nil
 	}

@@ -41,8 +41,8 @@ func TestParseSocket(t *testing.T) {
 	}
 	for _, tt := range tests {
 		got, listens, err := parseSocket(tt.info)
-		if got.place.String() != tt.want || got.gen != tt.gen || listens != tt.listens || (err != nil) != tt.fails {
-			t.Errorf("%s: got %v#%d, %v, %v, want %s#%d, %v", tt.name, got.place, got.gen, listens, err, tt.want,
+		if got.addrPort.String() != tt.want || got.gen != tt.gen || listens != tt.listens || (err != nil) != tt.fails {
+			t.Errorf("%s: got %v#%d, %v, %v, want %s#%d, %v", tt.name, got.addrPort, got.gen, listens, err, tt.want,
 				tt.gen, tt.listens)
 		}
 	}
@@ -71,7 +71,7 @@ func TestEnough(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			asked := 0
-			list, buf, err := enough(make([]byte, tt.buf), tt.n, func(room []byte) (int, error) {
+			list, buf, err := readList(make([]byte, tt.buf), tt.n, func(room []byte) (int, error) {
 				asked++
 				for i := range min(tt.bytes, len(room)) {
 					room[i] = byte(i)
@@ -90,7 +90,7 @@ func TestEnough(t *testing.T) {
 			}
 		})
 	}
-	if _, _, err := enough(nil, 100, func([]byte) (int, error) { return 1 << 20, nil }); err == nil {
+	if _, _, err := readList(nil, 100, func([]byte) (int, error) { return 1 << 20, nil }); err == nil {
 		t.Error("more bytes than the buffer holds: no error")
 	}
 }
@@ -125,7 +125,7 @@ func FuzzParseSocket(f *testing.F) {
 	f.Add(listeningAt("[fe80:4::1]:3000", 5).info())
 	f.Fuzz(func(t *testing.T, info []byte) {
 		so, listens, err := parseSocket(info)
-		if listens != so.place.IsValid() || listens && (err != nil || so.place.Addr().Is4In6()) {
+		if listens != so.addrPort.IsValid() || listens && (err != nil || so.addrPort.Addr().Is4In6()) {
 			t.Errorf("got %v, %v, %v", so, listens, err)
 		}
 	})

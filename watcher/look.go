@@ -58,7 +58,7 @@ func lookUp(ctx context.Context, n naming, listeners, about []Listener) []Listen
 	n.begin(ctx, about)
 	for n.busy() {
 		select {
-		case t := <-n.told:
+		case t := <-n.results:
 			n.learn(t)
 		case a := <-n.answers:
 			n.hear(a)

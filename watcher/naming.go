@@ -20,11 +20,11 @@ type naming struct {
 	watch      func(context.Context, chan<- struct{}) // tells when the engines have something new to tell, until its context is done
 	ended      func(ctx context.Context, c engine.Container, after time.Time) (engine.End, bool)
 
-	told    chan told   // has room for the only one under way
-	answers chan answer // has room for one of each kind
-	telling bool        // told is awaited
-	asking  bool        // an answer is awaited that has a list
-	ending  bool        // an answer is awaited that has ends
+	results      chan factResult // has room for the only one under way
+	answers      chan answer     // has room for one of each kind
+	readingFacts bool            // told is awaited
+	asking       bool            // an answer is awaited that has a list
+	askingEnds   bool            // an answer is awaited that has ends
 
 	known   map[owner.Process]owner.Facts
 	unclear map[owner.Process]bool // those that took too long; asked about again at retry
@@ -37,10 +37,10 @@ type naming struct {
 	outdated bool                  // they have something new to tell
 	failing  bool                  // some of them did not answer, and may later
 
-	waiting map[ID]expected // the listeners whose container is not known
-	held    map[string]held // the containers that have listeners, by ID
-	gone    []held          // those that have none any more, and about whose end nobody was asked yet
-	ends    ends
+	waiting   map[ID]expected               // the listeners whose container is not known
+	listening map[string]listeningContainer // the containers that have listeners, by ID
+	toAsk     []listeningContainer          // those that have none any more, and about whose end nobody was asked yet
+	ends      ends
 
 	retry <-chan time.Time // when what failed is to be tried again; nil if nothing did
 	pause time.Duration    // before that
@@ -53,14 +53,14 @@ const (
 )
 
 // told is what was found out about some processes; for some of them it took too long.
-type told struct {
+type factResult struct {
 	facts   map[owner.Process]owner.Facts
 	unclear []owner.Process
 	cost    time.Duration // of CPU time, about
 }
 
 // tellCost is the CPU time that it takes to find out the facts about a process, at most: mostly it is a tenth of that.
-const tellCost = 3 * time.Millisecond
+const factsCost = 3 * time.Millisecond
 
 // An answer is what the engines said, and for which listeners they were asked. Or it is how containers ended.
 type answer struct {
@@ -78,27 +78,27 @@ func systemNaming() naming {
 
 // start makes the naming ready for use.
 func (n *naming) start() {
-	n.told, n.answers = make(chan told, 1), make(chan answer, 2)
-	n.waiting, n.held = map[ID]expected{}, map[string]held{}
+	n.results, n.answers = make(chan factResult, 1), make(chan answer, 2)
+	n.waiting, n.listening = map[ID]expected{}, map[string]listeningContainer{}
 	n.known, n.unclear, n.by = map[owner.Process]owner.Facts{}, map[owner.Process]bool{}, map[publication]means{}
 	n.ports = map[owner.Process]int{}
 }
 
 // busy reports whether something is being found out.
-func (n *naming) busy() bool { return n.telling || n.asking || n.ending }
+func (n *naming) busy() bool { return n.readingFacts || n.asking || n.askingEnds }
 
 // begin starts to find out what is not known yet about the listeners, as far as that is not under way.
 func (n *naming) begin(ctx context.Context, listeners []Listener) {
 	if n.facts == nil {
 		return
 	}
-	if unknown := n.unknown(listeners); !n.telling && len(unknown) > 0 {
-		n.telling = true
+	if unknown := n.unknown(listeners); !n.readingFacts && len(unknown) > 0 {
+		n.readingFacts = true
 		ports := portsOf(listeners)
 		for _, p := range unknown {
 			n.ports[p] = ports[p]
 		}
-		go func() { n.told <- tellAll(ctx, n.facts, unknown) }()
+		go func() { n.results <- readFacts(ctx, n.facts, unknown) }()
 	}
 	if asked, news := n.forwarded(listeners); !n.asking && news {
 		n.asking, n.outdated = true, false
@@ -106,13 +106,13 @@ func (n *naming) begin(ctx context.Context, listeners []Listener) {
 		go func() { n.answers <- answer{list: n.containers(ctx, wake), asked: asked, at: time.Now()} }()
 	}
 	n.askEnds(ctx)
-	n.askAgain()
+	n.scheduleAsk()
 }
 
 // tellAll finds out the facts about processes.
-func tellAll(ctx context.Context, facts func(context.Context, owner.Process) (owner.Facts, bool), about []owner.Process) told {
+func readFacts(ctx context.Context, facts func(context.Context, owner.Process) (owner.Facts, bool), about []owner.Process) factResult {
 	start := time.Now()
-	t := told{facts: make(map[owner.Process]owner.Facts, len(about))}
+	t := factResult{facts: make(map[owner.Process]owner.Facts, len(about))}
 	for _, p := range about {
 		if f, ok := facts(ctx, p); ok {
 			t.facts[p] = f
@@ -120,7 +120,7 @@ func tellAll(ctx context.Context, facts func(context.Context, owner.Process) (ow
 			t.unclear = append(t.unclear, p)
 		}
 	}
-	t.cost = min(time.Since(start), time.Duration(len(about))*tellCost)
+	t.cost = min(time.Since(start), time.Duration(len(about))*factsCost)
 	return t
 }
 
@@ -177,19 +177,19 @@ func (n *naming) forwarded(listeners []Listener) (forwarded map[ID]bool, news bo
 func forwardable(l Listener) bool { return !l.Owner.Known() || l.Owner.Forwards() }
 
 // learn takes in what was told about owners.
-func (n *naming) learn(t told) {
-	n.telling = false
+func (n *naming) learn(t factResult) {
+	n.readingFacts = false
 	maps.Copy(n.known, t.facts)
 	for _, p := range t.unclear {
 		n.unclear[p] = true
 	}
-	n.again()
+	n.scheduleRetry()
 }
 
 // hear takes in an answer of the engines.
 func (n *naming) hear(a answer) {
 	if a.ends != nil {
-		n.ending = false
+		n.askingEnds = false
 		n.ends.add(a.ends, time.Now())
 		return
 	}
@@ -206,12 +206,12 @@ func (n *naming) hear(a answer) {
 		return !slices.ContainsFunc(a.list.Published, func(p engine.Published) bool { return h == publication{p.Container.ID, p.Port} })
 	})
 	n.failing = slices.ContainsFunc(a.list.Failed, func(f engine.Failure) bool { return passes(f.Err) })
-	n.again()
+	n.scheduleRetry()
 }
 
 // vanished returns the engines that had containers when they were asked last, and of which nothing is heard any more: one that
 // ends in good order takes its socket away.
-func (n *naming) vanished(now engine.List) (gone []engine.Failure) {
+func (n *naming) vanished(now engine.List) (lost []engine.Failure) {
 	heard := slices.Concat(now.Answered, now.Spared)
 	for _, f := range now.Failed {
 		heard = append(heard, f.Endpoint)
@@ -223,10 +223,10 @@ func (n *naming) vanished(now engine.List) (gone []engine.Failure) {
 	for _, c := range before {
 		if !slices.Contains(heard, c.Endpoint) {
 			heard = append(heard, c.Endpoint)
-			gone = append(gone, engine.Failure{Endpoint: c.Endpoint, Err: engine.ErrNotRunning})
+			lost = append(lost, engine.Failure{Endpoint: c.Endpoint, Err: engine.ErrNotRunning})
 		}
 	}
-	return gone
+	return lost
 }
 
 // failed returns why an engine did not answer, or nil.
@@ -245,7 +245,7 @@ func passes(err error) bool {
 }
 
 // again sees to it that what failed is tried again.
-func (n *naming) again() {
+func (n *naming) scheduleRetry() {
 	switch {
 	case !n.failing && len(n.unclear) == 0:
 		n.retry, n.pause = nil, 0

@@ -147,10 +147,11 @@ func TestPaceSpent(t *testing.T) {
 		asked  time.Duration // pause before a scan that the system requests then; a person always waits 20 ms
 	}{
 		{"nothing", nil, 3, "1s×3", 20 * ms},
-		{"what is saved", []time.Duration{savings}, 3, "1s×4", 20 * ms},
-		{"a little more", []time.Duration{savings / 2, savings / 2, 5 * ms}, 3, "1s×6", 20 * ms},
-		{"much more", []time.Duration{savings, 40 * ms, 40 * ms}, 6, "1s 4s*×5 1s×3", 4 * time.Second},
-		{"more each time", []time.Duration{savings, 60 * ms, 60 * ms, 60 * ms, 60 * ms}, 3, "1s 8s*×5 2s×2", 20 * ms},
+		{"what is saved", []time.Duration{cpuBudget}, 3, "1s×4", 20 * ms},
+		{"a little more", []time.Duration{cpuBudget / 2, cpuBudget / 2, 5 * ms}, 3, "1s×6", 20 * ms},
+		{"much more", []time.Duration{cpuBudget, 40 * ms, 40 * ms}, 6, "1s 4s*×5 1s×3", 4 * time.Second},
+		{"more each time", []time.Duration{cpuBudget, 60 * ms, 60 * ms, 60 * ms, 60 * ms}, 3, "1s 8s*×5 2s×2",
+			20 * ms},
 		{"without any measure", []time.Duration{time.Hour}, 3, "16s*×2 2s×2", 16 * time.Second},
 	}
 	for _, tt := range tests {
@@ -198,7 +199,7 @@ func TestPaceSaves(t *testing.T) {
 			p.scanned(0, true)
 			all += each
 		}
-		if most := savings + time.Hour/share + each; all > most || all < most/2 {
+		if most := cpuBudget + time.Hour/share + each; all > most || all < most/2 {
 			t.Errorf("spent %v, want no more than %v", all, most)
 		}
 	})

@@ -9,8 +9,8 @@ import (
 
 // A kernelSocket is a listening TCP socket as the kernel of macOS describes it.
 type kernelSocket struct {
-	place netip.AddrPort
-	gen   uint64 // of the socket's control block: each that was ever made has another one
+	addrPort netip.AddrPort
+	gen      uint64 // of the socket's control block: each that was ever made has another one
 }
 
 // A tableSocket is one in the kernel's table, which does not say for sure whose it is.
@@ -77,7 +77,7 @@ func parseTable(table []byte, self int32) (sockets []tableSocket, others bool, e
 			if err != nil {
 				return nil, false, err
 			}
-			if so.place.Port() != 0 {
+			if so.addrPort.Port() != 0 {
 				sockets = append(sockets, so)
 			}
 		}

@@ -12,7 +12,7 @@ import (
 func formatTable(sockets []tableSocket) string {
 	var list []string
 	for _, so := range sockets {
-		list = append(list, fmt.Sprintf("%v#%d by %d", so.place, so.gen, so.uid))
+		list = append(list, fmt.Sprintf("%v#%d by %d", so.addrPort, so.gen, so.uid))
 	}
 	return strings.Join(list, ", ")
 }
@@ -29,7 +29,7 @@ func TestParseTable(t *testing.T) {
 	unbound := listeningAt("0.0.0.0:0", 11)
 	connection := listeningAt("127.0.0.1:3000", 12)
 	connection.state = 4
-	timeWait := openSocket{place: connection.place, gen: 13, state: 10} // without a process
+	timeWait := openSocket{addrPort: connection.addrPort, gen: 13, state: 10} // without a process
 	tests := []struct {
 		name    string
 		sockets []openSocket
@@ -156,8 +156,8 @@ func FuzzParseTable(f *testing.F) {
 			t.Errorf("got %d sockets from %d bytes", len(sockets), len(table))
 		}
 		for _, so := range sockets {
-			if !so.place.IsValid() || so.place.Port() == 0 || so.place.Addr().Is4In6() {
-				t.Errorf("got a socket at %v", so.place)
+			if !so.addrPort.IsValid() || so.addrPort.Port() == 0 || so.addrPort.Addr().Is4In6() {
+				t.Errorf("got a socket at %v", so.addrPort)
 			}
 		}
 	})

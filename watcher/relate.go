@@ -17,22 +17,22 @@ const (
 )
 
 // A closing is the end of a server, as it was delivered.
-type closing struct {
+type recentClosing struct {
 	Event
 	at   time.Time
 	left []uint16 // its ports that have not come back, and that no other server has taken
 }
 
 // closingOf returns the end of the server that an event replaced, or nothing for other events.
-func closingOf(e Event, now time.Time) (closing, bool) {
+func closingOf(e Event, now time.Time) (recentClosing, bool) {
 	switch e.Kind {
 	case Restarted, Replaced:
 		e = Event{Kind: Closed, Server: e.Before, Reason: e.Reason}
 	case Closed:
 	default:
-		return closing{}, false
+		return recentClosing{}, false
 	}
-	c := closing{Event: e, at: now}
+	c := recentClosing{Event: e, at: now}
 	for _, l := range e.Parts {
 		c.left = append(c.left, l.Port)
 	}
@@ -41,7 +41,7 @@ func closingOf(e Event, now time.Time) (closing, bool) {
 
 // take reports whether a server opened where one closed: whether it is the same one, or has taken its head port. Each port of
 // a closing is taken once.
-func (c *closing) take(e Event) (Kind, bool) {
+func (c *recentClosing) take(e Event) (Kind, bool) {
 	was := c.Listener
 	was.Port = e.Port
 	switch {
@@ -59,8 +59,8 @@ func (c *closing) take(e Event) (Kind, bool) {
 
 // relate turns each server that opened where one has just closed into a restart or a replacement of that one. What closed may be
 // among the events, which then loses the closing, or was delivered before.
-func relate(events []Event, delivered []closing, now time.Time) []Event {
-	var all []*closing // the latest last
+func relate(events []Event, delivered []recentClosing, now time.Time) []Event {
+	var all []*recentClosing // the latest last
 	for _, c := range delivered {
 		if now.Sub(c.at) <= RestartGrace {
 			all = append(all, &c)
@@ -71,7 +71,7 @@ func relate(events []Event, delivered []closing, now time.Time) []Event {
 			all = append(all, &c)
 		}
 	}
-	onPort := map[uint16][]*closing{}
+	onPort := map[uint16][]*recentClosing{}
 	for _, c := range all {
 		for _, port := range c.left {
 			if at := onPort[port]; len(at) == 0 || at[len(at)-1] != c {
@@ -95,7 +95,7 @@ func relate(events []Event, delivered []closing, now time.Time) []Event {
 
 // takenFrom returns the closing that an opened server belongs to. That it is the same server counts more than that it has the
 // port of another one.
-func takenFrom(closings []*closing, e Event) (Kind, *closing) {
+func takenFrom(closings []*recentClosing, e Event) (Kind, *recentClosing) {
 	for _, want := range []Kind{Restarted, Replaced} {
 		for _, c := range closings {
 			trial := *c
@@ -164,18 +164,18 @@ func withPasts(listeners []Listener, pasts map[ID]past) []Listener {
 	if len(pasts) == 0 {
 		return listeners
 	}
-	told := slices.Clone(listeners)
-	for i, l := range told {
+	result := slices.Clone(listeners)
+	for i, l := range result {
 		if p, ok := pasts[l.ID()]; ok {
-			told[i].Restarts, told[i].Widened = p.restarts, p.widened && l.Exposed()
+			result[i].Restarts, result[i].Widened = p.restarts, p.widened && l.Exposed()
 		}
 	}
-	return told
+	return result
 }
 
 // A recollection is what Run remembers of the events that it delivered, as far as later ones may belong to them.
 type recollection struct {
-	closings []closing
+	closings []recentClosing
 	late     []Event          // reasons that became known since
 	pasts    map[ID]past      // of listeners
 	rest     map[ID]time.Time // the further ports of servers that closed, and when those did
@@ -185,7 +185,7 @@ type recollection struct {
 // explain looks for reasons that were not known when the closings were delivered: a server may close its ports a while before it
 // ends. It forgets the closings that are too long ago for anything.
 func (m *recollection) explain(better func(Event) (Reason, bool)) (news bool) {
-	m.closings = slices.DeleteFunc(m.closings, func(c closing) bool {
+	m.closings = slices.DeleteFunc(m.closings, func(c recentClosing) bool {
 		wait := RestartGrace
 		if c.Reason.Lacks() {
 			wait = reasonWait
@@ -215,13 +215,13 @@ func (m *recollection) remember(u Update, now time.Time) {
 	for _, e := range u.Events {
 		m.usual.note(e)
 		if e.Kind == Opened { // how the same process ends later says nothing about its closing before
-			m.closings = slices.DeleteFunc(m.closings, func(c closing) bool { return c.ID() == e.ID() })
+			m.closings = slices.DeleteFunc(m.closings, func(c recentClosing) bool { return c.ID() == e.ID() })
 		}
 		c, ok := closingOf(e, now)
 		if ok {
 			closed[c.ID()] = true
 		}
-		if !ok || e.Kind != Closed && m.took(e) {
+		if !ok || e.Kind != Closed && m.noteSuccessor(e) {
 			continue
 		}
 		if e.Kind != Closed {
@@ -235,8 +235,8 @@ func (m *recollection) remember(u Update, now time.Time) {
 	} else {
 		maps.Copy(m.rest, rest)
 	}
-	gone := func(id ID) bool { return !hasID(onPort(u.Snapshot.Listeners, id.Port), id) }
-	maps.DeleteFunc(m.rest, func(id ID, since time.Time) bool { return now.Sub(since) > restWait || gone(id) })
+	absent := func(id ID) bool { return !hasID(onPort(u.Snapshot.Listeners, id.Port), id) }
+	maps.DeleteFunc(m.rest, func(id ID, since time.Time) bool { return now.Sub(since) > restWait || absent(id) })
 	pasts := pastsOf(u.Events, m.pasts)
 	maps.DeleteFunc(m.pasts, func(id ID, _ past) bool { return closed[id] }) // the next one of that name is another server
 	if m.pasts == nil {
@@ -245,12 +245,12 @@ func (m *recollection) remember(u Update, now time.Time) {
 		maps.Copy(m.pasts, pasts)
 	}
 	if len(m.pasts) > 2*len(u.Snapshot.Listeners) {
-		maps.DeleteFunc(m.pasts, func(id ID, _ past) bool { return gone(id) })
+		maps.DeleteFunc(m.pasts, func(id ID, _ past) bool { return absent(id) })
 	}
 }
 
 // took notes that a server came back, or was replaced, after its closing was delivered. It is false if that was not.
-func (m *recollection) took(e Event) bool {
+func (m *recollection) noteSuccessor(e Event) bool {
 	for i := range m.closings {
 		if c := &m.closings[i]; c.ID() == e.Before.ID() {
 			if _, ok := c.take(e); ok {

@@ -230,7 +230,7 @@ func TestReason(t *testing.T) {
 func TestExplained(t *testing.T) {
 	l := serves(80, 7)
 	exit := owner.Exit{How: owner.Killed, Signal: "SIGINT"}
-	s := state{memory: recollection{closings: []closing{{Event: Event{Kind: Closed, Server: Alone(l),
+	s := state{memory: recollection{closings: []recentClosing{{Event: Event{Kind: Closed, Server: Alone(l),
 		Reason: Reason{Cause: OwnerGoesOn}}, at: time.Now(), left: []uint16{l.Port}}}}}
 	explained := func() bool { return s.memory.explain(s.better) }
 	if explained() {

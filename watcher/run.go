@@ -25,12 +25,12 @@ const (
 	// share is the part of the time that scans may take: one hundredth.
 	share = 100
 	// waking is how long after a sleep what changes belongs to it.
-	waking = 15 * time.Second
+	wakeWindow = 15 * time.Second
 	// lateBirth is how long the opening of a server waits while its owner is looked for, and of one that has only a debugger's port.
-	lateBirth = time.Minute
+	maxPostpone = time.Minute
 	// holdLimit is how long an update waits for the owners of its listeners and the facts about them, so that those need not
 	// follow in another one.
-	holdLimit = 500 * time.Millisecond
+	maxDelay = 500 * time.Millisecond
 	// scanLimit is how long one scan may take. Half a second is slow; this is a machine in trouble.
 	scanLimit = 10 * time.Second
 )
@@ -134,12 +134,12 @@ func (w *Watcher) Run(ctx context.Context, updates chan<- Update) {
 			late   <-chan time.Time
 			news   bool
 		)
-		if left := state.hold(); left > 0 {
+		if left := state.delay(); left > 0 {
 			late = time.After(left)
 		} else if state.changed {
 			pace.spent(cpuOf(func() { update, news = state.update() }))
 		} else {
-			state.held = time.Time{}
+			state.delayedSince = time.Time{}
 		}
 		if news {
 			out = updates
@@ -157,7 +157,7 @@ func (w *Watcher) Run(ctx context.Context, updates chan<- Update) {
 		case <-engines:
 			state.naming.outdated = true
 			ask(bySystem) // first, because most containers' ports have sockets
-		case t := <-state.naming.told:
+		case t := <-state.naming.results:
 			pace.spent(t.cost)
 			state.naming.learn(t)
 			state.rename()

@@ -15,12 +15,12 @@ import (
 
 // A look is the result of one scan of a machine.
 type look struct {
-	sees    string // the listeners, as parse reads them
-	witness bool   // sees the real listeners of this process, too
-	err     error
-	takes   time.Duration
-	deaf    bool // ignores the end of its context
-	search  bool // the search continues in the next look
+	sees          string // the listeners, as parse reads them
+	witness       bool   // sees the real listeners of this process, too
+	err           error
+	takes         time.Duration
+	ignoresCancel bool // ignores the end of its context
+	search        bool // the search continues in the next look
 }
 
 // A machine is a system under a Watcher. Each scan returns the next look; the last one repeats.
@@ -42,7 +42,7 @@ func newMachine(t *testing.T, looks ...look) *machine {
 func (m *machine) scan(ctx context.Context) (Snapshot, error) {
 	now := m.begin(ctx)
 	defer m.end()
-	if now.deaf {
+	if now.ignoresCancel {
 		time.Sleep(now.takes)
 	} else if now.takes > 0 {
 		select {
@@ -266,12 +266,12 @@ func TestRun(t *testing.T) {
 			looks: []look{{sees: "80/7"}, {takes: time.Hour}, {sees: "80/7"}},
 			want:  []string{"0s [80/7]", "10.25s [80/7] stale: " + errSlow.Error(), "11.25s [80/7]"},
 		}, {
-			name:  "too slow and deaf: what it returns in the end is not believed",
-			looks: []look{{sees: "80/7"}, {sees: "90/8", takes: 15 * time.Second, deaf: true}, {sees: "80/7"}},
+			name:  "too slow, and ignores its context: its late result is not believed",
+			looks: []look{{sees: "80/7"}, {sees: "90/8", takes: 15 * time.Second, ignoresCancel: true}, {sees: "80/7"}},
 			want:  []string{"0s [80/7]", "10.25s [80/7] stale: " + errSlow.Error(), "16.25s [80/7]"},
 		}, {
 			name:  "too slow at first",
-			looks: []look{{sees: "80/7", takes: 15 * time.Second, deaf: true}, {sees: "80/7"}},
+			looks: []look{{sees: "80/7", takes: 15 * time.Second, ignoresCancel: true}, {sees: "80/7"}},
 			want:  []string{"10s [] stale: " + errSlow.Error(), "16s [80/7]"},
 		}, {
 			name:  "expensive for a while",
@@ -533,7 +533,7 @@ func TestRunEnds(t *testing.T) {
 	}{
 		{"between scans", look{sees: "80/7"}, true},
 		{"while it scans", look{takes: 5 * time.Second}, true},
-		{"while it scans and the scan is deaf", look{takes: 5 * time.Second, deaf: true}, true},
+		{"while it scans and the scan ignores its context", look{takes: 5 * time.Second, ignoresCancel: true}, true},
 		{"while it delivers", look{sees: "80/7"}, false},
 	}
 	for _, tt := range tests {
@@ -559,7 +559,7 @@ func TestRunEnds(t *testing.T) {
 				if !ended {
 					t.Error("Run is still running after the end of its context")
 				}
-				time.Sleep(tt.look.takes) // a deaf scan ends after this time
+				time.Sleep(tt.look.takes) // a scan that ignores its context ends after this time
 				if len(updates) > 1 || len(updates) == 1 && (<-updates).Err != nil {
 					t.Error("the end was delivered as an error")
 				}

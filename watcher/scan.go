@@ -70,15 +70,15 @@ func sure(scan func(context.Context) (Snapshot, error)) func(context.Context) (S
 // or returns a source that is s if the first scan of s succeeds, and otherwise the second one, for good. Never does it change
 // from one to the other later: they need not see the same, and what only one of them sees would seem to close. Nothing wakes it.
 func (s source) or(second func() source) source {
-	settled := false
+	decided := false
 	return source{close: func() { s.close() }, scan: func(ctx context.Context) (Snapshot, error) {
 		seen, err := s.scan(ctx)
-		if err == nil || settled || ctx.Err() != nil {
-			settled = settled || err == nil
+		if err == nil || decided || ctx.Err() != nil {
+			decided = decided || err == nil
 			return seen, err
 		}
 		s.close()
-		s, settled = second(), true
+		s, decided = second(), true
 		return s.scan(ctx)
 	}}
 }
@@ -126,7 +126,7 @@ type socket struct {
 }
 
 // place is the address and port of a socket, whoever owns it.
-func (s socket) place() netip.AddrPort { return netip.AddrPortFrom(s.addr, s.port) }
+func (s socket) addrPort() netip.AddrPort { return netip.AddrPortFrom(s.addr, s.port) }
 
 func (s *scanner) scan(ctx context.Context) (Snapshot, error) {
 	sockets, err := s.list(ctx, 0)
@@ -153,7 +153,7 @@ func (s *scanner) scan(ctx context.Context) (Snapshot, error) {
 	for _, so := range sockets {
 		top, known := s.tops[so]
 		if known && top.PID != so.pid {
-			known = s.holds(ctx, top.PID, so.place(), sockets)
+			known = s.holds(ctx, top.PID, so.addrPort(), sockets)
 		}
 		p, alive := read(top.PID)
 		if !known || !alive || !p.Is(top) {
@@ -239,7 +239,7 @@ func (s *scanner) topmost(ctx context.Context, so socket, all []socket) (owner.P
 	}
 	for {
 		parent, ok := owner.Parent(top)
-		if !ok || !s.holds(ctx, parent.PID, so.place(), all) {
+		if !ok || !s.holds(ctx, parent.PID, so.addrPort(), all) {
 			return top, true
 		}
 		top = parent
@@ -257,7 +257,7 @@ func (s *scanner) holds(ctx context.Context, pid int32, at netip.AddrPort, all [
 		s.own[pid] = own
 		all = own
 	}
-	return slices.ContainsFunc(all, func(so socket) bool { return so.pid == pid && so.place() == at })
+	return slices.ContainsFunc(all, func(so socket) bool { return so.pid == pid && so.addrPort() == at })
 }
 
 // sameNetwork reports whether a process is in this process's network namespace, as far as that may be seen. In another one the
@@ -277,10 +277,10 @@ func (s *scanner) restore(ctx context.Context, sockets []socket) []socket {
 	listed := make(map[socket]bool, len(sockets))
 	places := make(map[netip.AddrPort]bool, len(sockets))
 	for _, so := range sockets {
-		listed[so], places[so.place()] = true, true
+		listed[so], places[so.addrPort()] = true, true
 	}
 	for so, top := range s.tops {
-		if so.pid <= 0 || listed[so] || !places[so.place()] || top.Gone() {
+		if so.pid <= 0 || listed[so] || !places[so.addrPort()] || top.Gone() {
 			continue
 		}
 		if own, err := s.list(ctx, so.pid); err == nil && slices.Contains(own, so) {

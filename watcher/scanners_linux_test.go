@@ -31,8 +31,8 @@ func seemingXNU() xnu {
 			clear(listeners)
 			var sockets []openSocket
 			for _, r := range rows {
-				so := openSocket{place: netip.AddrPortFrom(r.addr, r.port), gen: uint64(r.inode), uid: r.uid, user: 1,
-					state: tcpsListen}
+				so := openSocket{addrPort: netip.AddrPortFrom(r.addr, r.port), gen: uint64(r.inode), uid: r.uid,
+					user: 1, state: tcpsListen}
 				listeners[r.inode] = so
 				sockets = append(sockets, so)
 			}
@@ -60,7 +60,7 @@ func seemingXNU() xnu {
 			}
 			so, ok := listeners[inode]
 			if !ok {
-				so = openSocket{place: netip.MustParseAddrPort("127.0.0.1:1"), state: 4}
+				so = openSocket{addrPort: netip.MustParseAddrPort("127.0.0.1:1"), state: 4}
 			}
 			return so.info(), nil
 		},

@@ -42,7 +42,7 @@ type search struct {
 // for the first, a run stops when its time is up, and the next one goes on from there. It returns the sockets that have been
 // looked for to the end, in vain. The error tells that nobody could be looked at, for now; that takes hardly any time.
 func (s *search) run(want map[uint32]*sock, everywhere bool, found func(so *sock, pid int32, fd int) bool) (vain []*sock, err error) {
-	h := hunt{search: s, want: maps.Clone(want), found: found, seen: map[int32]bool{}}
+	h := searchRun{search: s, want: maps.Clone(want), found: found, seen: map[int32]bool{}}
 	before := s.pids
 	if before != nil {
 		h.until = time.Now().Add(searchBudget)
@@ -59,15 +59,15 @@ func (s *search) run(want map[uint32]*sock, everywhere bool, found func(so *sock
 			return old
 		})
 		slices.Reverse(young) // the newest first, as far as PIDs tell
-		h.look(young)
-		h.look(s.mates(h.want))
-		h.look(s.former)
+		h.visit(young)
+		h.visit(s.cgroupMembers(h.want))
+		h.visit(s.former)
 	}
 	if len(h.want) > 0 {
 		if s.rest == nil {
 			s.rest, s.sought, s.everywhere = s.likely(pids, h.want, everywhere), maps.Clone(h.want), everywhere
 		}
-		if s.rest = h.look(s.rest); len(s.rest) > 0 && len(h.want) > 0 && h.err == nil {
+		if s.rest = h.visit(s.rest); len(s.rest) > 0 && len(h.want) > 0 && h.err == nil {
 			return nil, nil
 		}
 	}
@@ -126,7 +126,7 @@ func (s *search) likely(pids []int32, want map[uint32]*sock, everywhere bool) []
 }
 
 // mates returns the processes in the cgroups of the wanted sockets, where those are small.
-func (s *search) mates(want map[uint32]*sock) []int32 {
+func (s *search) cgroupMembers(want map[uint32]*sock) []int32 {
 	var pids []int32
 	done := map[uint64]bool{}
 	for _, so := range want {
@@ -139,7 +139,7 @@ func (s *search) mates(want map[uint32]*sock) []int32 {
 }
 
 // A hunt is one run of a search.
-type hunt struct {
+type searchRun struct {
 	*search
 	want  map[uint32]*sock
 	found func(so *sock, pid int32, fd int) bool
@@ -149,7 +149,7 @@ type hunt struct {
 }
 
 // look looks at processes until nothing is wanted any more or time is up, and returns those that it did not get to.
-func (h *hunt) look(pids []int32) (left []int32) {
+func (h *searchRun) visit(pids []int32) (left []int32) {
 	type match struct {
 		so *sock
 		fd int

@@ -152,18 +152,18 @@ func TestSearchInSteps(t *testing.T) {
 		}
 	}
 	holders := map[uint16]int32{}
-	h := hunt{search: &s.search, want: want, seen: map[int32]bool{}, found: func(so *sock, pid int32, _ int) bool {
+	h := searchRun{search: &s.search, want: want, seen: map[int32]bool{}, found: func(so *sock, pid int32, _ int) bool {
 		holders[so.port] = pid
 		return true
 	}}
 	steps := 0
 	for left := s.search.likely(s.search.pids, want, true); len(left) > 0; steps++ {
 		h.until = time.Now() // expires at once
-		if again := h.look(left); !slices.Equal(again, left) {
+		if again := h.visit(left); !slices.Equal(again, left) {
 			t.Fatalf("after the time limit, %v of %v remain", again, left)
 		}
 		h.until = time.Time{}
-		if again := h.look(left[:1]); len(again) > 0 && len(h.want) > 0 {
+		if again := h.visit(left[:1]); len(again) > 0 && len(h.want) > 0 {
 			t.Fatalf("%v remains", again)
 		}
 		left = left[1:]

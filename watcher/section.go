@@ -18,7 +18,7 @@ func (s Section) String() string {
 }
 
 // A placing is all that decides about a server's section.
-type placing struct {
+type traits struct {
 	container bool // it is published by a container, or by something that forwards to one
 	unseen    bool // its owner is not known
 	foreign   bool // it is another user's
@@ -31,8 +31,8 @@ type placing struct {
 	tools     bool // so it does if the system picked its port: a build tool, a helper, a debugger
 }
 
-func placingOf(l Listener, dynamic func(port uint16) bool) placing {
-	return placing{
+func traitsOf(l Listener, dynamic func(port uint16) bool) traits {
+	return traits{
 		container: l.Container.ID != "" || l.Owner.Forwards(),
 		unseen:    !l.Owner.Known(),
 		foreign:   l.Owner.Foreign,
@@ -50,7 +50,7 @@ func placingOf(l Listener, dynamic func(port uint16) bool) placing {
 // daemon, and a build tool or a helper on a port that the system picked. Of other users' and the system's processes only known servers
 // are in the main list. A desktop program's own ports are not, but a project's program is, also when it was started from an editor. On
 // a port that the system picked, only a project's program or a known server is.
-func (p placing) section() Section {
+func (p traits) section() Section {
 	known := p.tool == owner.Server || p.tool == owner.Runner
 	desktop := p.desktop || p.tool == owner.App
 	switch {

@@ -176,17 +176,17 @@ func nameParts(l Listener, add addition) (project, runs string) {
 	if project != "" && l.Facts.Tool.Name == "" && isProjects(l.Facts.Project.Name, runs) { // the project's own binary
 		runs = ""
 	}
-	place := ""
+	inDir := ""
 	if dir := part(add.directory); dir != "" && !isProjects(l.Facts.Project.Name, dir) {
-		place = " in " + dir
+		inDir = " in " + dir
 	}
 	if project == "" {
-		return "", runs + place
+		return "", runs + inDir
 	}
 	if branch := part(l.Facts.Project.Branch); add.project && branch != "" {
 		project += "@" + branch
 	}
-	return project + place, runs
+	return project + inDir, runs
 }
 
 // isProjects reports whether a name is that of a project: "shop" for shop and for acme/shop.

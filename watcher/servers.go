@@ -86,7 +86,7 @@ func serversSince(listeners []Listener, dynamic func(port uint16) bool, preferre
 	for _, family := range all {
 		first, also := merged(family, dynamic, preferred)
 		servers = append(servers, Server{Listener: first, Also: also, Parts: family, Master: masterOf(first, family, started),
-			Section: placingOf(first, dynamic).section(), rank: rankOfPort(first, family[0].Owner.ID(), dynamic)})
+			Section: traitsOf(first, dynamic).section(), rank: rankOfPort(first, family[0].Owner.ID(), dynamic)})
 	}
 	slices.SortFunc(servers, func(a, b Server) int { return a.compare(b.Listener) })
 	markShared(servers)

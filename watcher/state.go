@@ -21,17 +21,17 @@ type state struct {
 	slow    time.Duration
 	doubted map[ID]doubt
 
-	changed bool // since the last delivery, perhaps
-	told    Update
-	base    Snapshot         // what was told, without the servers whose events are still to come
-	unborn  map[ID]bool      // those servers
-	since   map[ID]time.Time // when what was unborn at the last delivery, or is now, was seen first
-	birth   time.Time        // when the first of the unborn has waited for long enough; zero if there is none
-	heads   map[ID]int       // the heads of its servers, as preferences
-	formed  []Server         // of named; nil if they are to be formed
-	began   bool             // a good snapshot has been delivered
-	held    time.Time        // since when there is an update that waits; zero if none does
-	woke    time.Time        // when somebody looked again after a while in which nobody did
+	changed        bool // since the last delivery, perhaps
+	last           Update
+	base           Snapshot         // what was told, without the servers whose events are still to come
+	postponed      map[ID]bool      // those servers
+	since          map[ID]time.Time // when what was unborn at the last delivery, or is now, was seen first
+	postponedUntil time.Time        // when the first of the unborn has waited for long enough; zero if there is none
+	heads          map[ID]int       // the heads of its servers, as preferences
+	formed         []Server         // of named; nil if they are to be formed
+	began          bool             // a good snapshot has been delivered
+	delayedSince   time.Time        // since when there is an update that waits; zero if none does
+	woke           time.Time        // when somebody looked again after a while in which nobody did
 
 	silent  []Event // closings that are not told, since the last delivery
 	memory  recollection
@@ -51,7 +51,7 @@ func (s *state) take(r result) (news bool) {
 	early := s.naming.premature(before, s.scanned)
 	s.err, s.scanned = nil, time.Now().Add(-r.took)
 	s.now.Time, s.now.Source, s.now.Searching, s.now.Exits = r.Time, r.Source, r.Searching, r.Exits
-	s.changed = s.memory.explain(s.better) || s.changed || !s.birth.IsZero() && !time.Now().Before(s.birth)
+	s.changed = s.memory.explain(s.better) || s.changed || !s.postponedUntil.IsZero() && !time.Now().Before(s.postponedUntil)
 	if len(s.doubted) == 0 && same(before, r.Listeners) {
 		if early {
 			s.rename()
@@ -68,7 +68,7 @@ func (s *state) take(r result) (news bool) {
 
 // rename brings the names in line with what is known.
 func (s *state) rename() {
-	s.memory.inherit(s.told.Snapshot.Listeners, s.now.Listeners)
+	s.memory.inherit(s.last.Snapshot.Listeners, s.now.Listeners)
 	s.named, s.formed = withPasts(s.naming.name(s.now.Listeners, s.scanned), s.memory.pasts), nil
 	s.changed = true
 }
@@ -99,7 +99,7 @@ func (s *state) update() (Update, bool) {
 	if !s.began {
 		return u, true
 	}
-	u.Slept = time.Since(s.woke) < waking
+	u.Slept = time.Since(s.woke) < wakeWindow
 	u.Events = s.events(u.Snapshot)
 	pasts, rest := pastsOf(u.Events, s.memory.pasts), restOf(u.Events, time.Now())
 	if len(pasts)+len(rest) > 0 {
@@ -107,10 +107,10 @@ func (s *state) update() (Update, bool) {
 		u.Snapshot.Servers = s.form(u.Snapshot.Listeners)
 		markRest(u.Snapshot.Servers, rest)
 	}
-	s.changed = len(u.Events) > 0 || u.Slow != s.told.Slow || text(u.Err) != text(s.told.Err) ||
-		!same(s.told.Snapshot.Listeners, s.named)
+	s.changed = len(u.Events) > 0 || u.Slow != s.last.Slow || text(u.Err) != text(s.last.Err) ||
+		!same(s.last.Snapshot.Listeners, s.named)
 	if !s.changed {
-		s.held = time.Time{}
+		s.delayedSince = time.Time{}
 	}
 	return u, s.changed
 }
@@ -154,7 +154,7 @@ func (s *state) preferred(listeners []Listener) map[ID]int {
 // events returns what happened since the last delivery. The same servers closed as when it was called before, so why they did is
 // looked at once only.
 func (s *state) events(now Snapshot) []Event {
-	events := s.born(Diff(s.base, now))
+	events := s.postponeUnclear(Diff(s.base, now))
 	reasons, gone := map[ID]Reason{}, once(s.gone)
 	for i, e := range events {
 		if e.Kind != Closed {
@@ -187,27 +187,27 @@ func (s *state) events(now Snapshot) []Event {
 func (s *state) behindDebuggers(events []Event) []Event {
 	return slices.DeleteFunc(events, func(e Event) bool {
 		only := e.Kind == Opened && !e.Exposed() && !slices.ContainsFunc(e.Parts, isNoInspector)
-		return only && s.waits(e.ID(), lateBirth)
+		return only && s.postpone(e.ID(), maxPostpone)
 	})
 }
 
 // waits notes that the opening of a server is to come later. It is false if it has waited for long enough.
-func (s *state) waits(id ID, limit time.Duration) bool {
+func (s *state) postpone(id ID, limit time.Duration) bool {
 	since, known := s.since[id]
 	if !known {
 		since = time.Now()
 		s.since[id] = since
 	}
 	due := since.Add(limit)
-	if s.unborn[id] = time.Now().Before(due); s.unborn[id] && (s.birth.IsZero() || due.Before(s.birth)) {
-		s.birth = due
+	if s.postponed[id] = time.Now().Before(due); s.postponed[id] && (s.postponedUntil.IsZero() || due.Before(s.postponedUntil)) {
+		s.postponedUntil = due
 	}
-	return s.unborn[id]
+	return s.postponed[id]
 }
 
 // born returns the events without the openings of servers about which too little is known to say what they are.
-func (s *state) born(events []Event) []Event {
-	s.unborn, s.birth = map[ID]bool{}, time.Time{}
+func (s *state) postponeUnclear(events []Event) []Event {
+	s.postponed, s.postponedUntil = map[ID]bool{}, time.Time{}
 	if s.since == nil {
 		s.since = map[ID]time.Time{}
 	}
@@ -217,9 +217,9 @@ func (s *state) born(events []Event) []Event {
 		limit := RestartGrace
 		searching := s.now.Searching || s.slow > 0 && runtime.GOOS == "linux" // elsewhere each scan tells the owners or never will
 		if sought && searching {
-			limit = lateBirth
+			limit = maxPostpone
 		}
-		return e.Kind == Opened && unclear && s.waits(e.ID(), limit)
+		return e.Kind == Opened && unclear && s.postpone(e.ID(), limit)
 	})
 }
 
@@ -244,17 +244,17 @@ func text(err error) string {
 }
 
 // hold returns how long an update must still wait because something about its listeners is being found out.
-func (s *state) hold() time.Duration {
+func (s *state) delay() time.Duration {
 	if s.dynamic == nil {
 		return scanLimit
 	}
 	if !s.changed || !s.naming.busy() && !(s.now.Searching && s.err == nil) && !s.naming.premature(s.now.Listeners, s.scanned) {
 		return 0
 	}
-	if s.held.IsZero() {
-		s.held = time.Now()
+	if s.delayedSince.IsZero() {
+		s.delayedSince = time.Now()
 	}
-	return holdLimit - time.Since(s.held)
+	return maxDelay - time.Since(s.delayedSince)
 }
 
 // delivered notes that the reader has u.
@@ -264,32 +264,32 @@ func (s *state) delivered(u Update) {
 		all.Events = append(slices.Clone(u.Events), s.silent...)
 		s.memory.remember(all, time.Now())
 	}
-	s.told, s.named, s.formed = u, u.Snapshot.Listeners, nil
-	s.told.Events = nil // the reader's alone, and perhaps thousands
+	s.last, s.named, s.formed = u, u.Snapshot.Listeners, nil
+	s.last.Events = nil // the reader's alone, and perhaps thousands
 	s.base, s.heads = s.baseOf(u.Snapshot), make(map[ID]int, len(u.Snapshot.Servers))
 	for _, on := range s.base.Servers {
 		if !on.Rest {
 			s.heads[on.ID()] = 1
 		}
 	}
-	maps.DeleteFunc(s.since, func(id ID, _ time.Time) bool { return !s.unborn[id] })
+	maps.DeleteFunc(s.since, func(id ID, _ time.Time) bool { return !s.postponed[id] })
 	s.changed = false
-	s.held = time.Time{}
+	s.delayedSince = time.Time{}
 	s.began = s.began || !u.Snapshot.Time.IsZero()
 }
 
 // baseOf returns the snapshot to compare the next one with.
 func (s *state) baseOf(now Snapshot) Snapshot {
-	if len(s.unborn) == 0 {
+	if len(s.postponed) == 0 {
 		return now
 	}
 	parts := map[ID]bool{}
 	now.Servers = slices.DeleteFunc(slices.Clone(now.Servers), func(on Server) bool {
-		unborn := s.unborn[on.ID()]
+		postponed := s.postponed[on.ID()]
 		for _, l := range on.Parts {
-			parts[l.ID()] = parts[l.ID()] || unborn
+			parts[l.ID()] = parts[l.ID()] || postponed
 		}
-		return unborn
+		return postponed
 	})
 	now.Listeners = slices.DeleteFunc(slices.Clone(now.Listeners), func(l Listener) bool { return parts[l.ID()] })
 	return now

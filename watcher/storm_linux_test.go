@@ -213,7 +213,7 @@ func TestStormBomb(t *testing.T) {
 
 	const span = 8 * time.Second
 	// The rest of the budget may be spent first.
-	for end := began.Add(8 * span); cpuTime()-atRest < savings && l.read(end); {
+	for end := began.Add(8 * span); cpuTime()-atRest < cpuBudget && l.read(end); {
 	}
 
 	// The limit is a hundredth of the CPU. A tenth is above it on any machine, and below the use without it.

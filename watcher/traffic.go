@@ -96,7 +96,7 @@ type end struct {
 type use int
 
 const (
-	unheeded use = iota // half of a handshake, which a listener answers for
+	ignored  use = iota // half of a handshake, which a listener answers for
 	listens             // connections are accepted from it
 	connects            // it has been told to connect and has no answer yet
 	connected
@@ -237,5 +237,5 @@ func portableUse(state string, held bool) use {
 	case "CLOSE", "CLOSED":
 		return bound
 	}
-	return unheeded
+	return ignored
 }

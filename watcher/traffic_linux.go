@@ -239,5 +239,5 @@ func (so inetSocket) use() use {
 	case tcpClose:
 		return bound
 	}
-	return unheeded
+	return ignored
 }

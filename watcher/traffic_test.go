@@ -168,7 +168,7 @@ func TestTally(t *testing.T) {
 	for i := range maxStrays + 10 {
 		crowd = append(crowd, fmt.Sprintf("connected 10.0.0.1 %d", i+1))
 	}
-	uses := map[string]use{"unheeded": unheeded, "listens": listens, "connects": connects, "connected": connected,
+	uses := map[string]use{"ignored": ignored, "listens": listens, "connects": connects, "connected": connected,
 		"lingers": lingers, "bound": bound, "datagrams": datagrams}
 	tests := []struct {
 		name   string
@@ -177,7 +177,7 @@ func TestTally(t *testing.T) {
 		owners string // indexes of the ends whose owners count
 	}{
 		{name: "nothing"},
-		{name: "half of a handshake", ends: "unheeded 127.0.0.1 1"},
+		{name: "half of a handshake", ends: "ignored 127.0.0.1 1"},
 		{name: "queues in order", ends: "listens ::1 2,listens 127.0.0.1 3,listens 0.0.0.0 0,listens 127.0.0.1 1",
 			want: "queue:0.0.0.0:0/5 queue:127.0.0.1:3/5 queue:127.0.0.1:1/5 queue:::1:2/5"},
 		{name: "connections of a listener", ends: "connected 127.0.0.1 8,listens 127.0.0.1 0,connected 127.0.0.1 9",
@@ -274,8 +274,8 @@ func TestPortableEnd(t *testing.T) {
 		{"connection with zones", tcp(six, six, "ESTABLISHED", 7), connected, "fe80::1 [fe80::1]:80"},
 		{"closed by the other side", tcp(four, mapped, "CLOSE_WAIT", 7), connected, "127.0.0.1 127.0.0.1:443"},
 		{"about to be made", tcp(four, mapped, "SYN_SENT", 7), connects, "127.0.0.1 127.0.0.1:443"},
-		{"half of a handshake", tcp(four, mapped, "SYN_RECV", 0), unheeded, "127.0.0.1 127.0.0.1:443"},
-		{"half of a handshake on Windows", tcp(four, mapped, "SYN_RECEIVED", 0), unheeded, "127.0.0.1 127.0.0.1:443"},
+		{"half of a handshake", tcp(four, mapped, "SYN_RECV", 0), ignored, "127.0.0.1 127.0.0.1:443"},
+		{"half of a handshake on Windows", tcp(four, mapped, "SYN_RECEIVED", 0), ignored, "127.0.0.1 127.0.0.1:443"},
 		{"closed for writing", tcp(four, mapped, "FIN_WAIT2", 7), connected, "127.0.0.1 127.0.0.1:443"},
 		{"closed", tcp(four, mapped, "FIN_WAIT2", 0), lingers, "127.0.0.1 127.0.0.1:443"},
 		{"closed for writing on Windows", tcp(four, mapped, "FIN_WAIT_1", 7), connected, "127.0.0.1 127.0.0.1:443"},
@@ -285,7 +285,7 @@ func TestPortableEnd(t *testing.T) {
 		{"lingering", tcp(four, mapped, "TIME_WAIT", 0), lingers, "127.0.0.1 127.0.0.1:443"},
 		{"bound", tcp(four, none, "CLOSE", 7), bound, "127.0.0.1 invalid AddrPort"},
 		{"bound on macOS", tcp(four, none, "CLOSED", 7), bound, "127.0.0.1 invalid AddrPort"},
-		{"state that nobody knows", tcp(four, none, "DELETE", 7), unheeded, "127.0.0.1 invalid AddrPort"},
+		{"state that nobody knows", tcp(four, none, "DELETE", 7), ignored, "127.0.0.1 invalid AddrPort"},
 		{"UDP", datagram, datagrams, ":: invalid AddrPort"},
 	}
 	for _, tt := range tests {

@@ -60,14 +60,14 @@ func (w *walker) list(ctx context.Context, pid int32) ([]socket, error) {
 		}
 		return heldSockets(held), nil
 	}
-	if err := w.look(ctx); err != nil {
+	if err := w.refresh(ctx); err != nil {
 		return nil, fmt.Errorf("list TCP sockets: %w", err)
 	}
 	return w.sockets, nil
 }
 
 // look brings sockets up to date.
-func (w *walker) look(ctx context.Context) error {
+func (w *walker) refresh(ctx context.Context) error {
 	now := time.Now()
 	before, whole, err := w.readTable()
 	if err != nil {
@@ -211,12 +211,12 @@ func (w *walker) holds() bool {
 func (w *walker) hidden(before, after []tableSocket, held []holding) []socket {
 	places := make(map[netip.AddrPort]bool, len(held))
 	for _, h := range held {
-		places[h.place] = true
+		places[h.addrPort] = true
 	}
 	var hidden []socket
 	for _, so := range before {
-		if !places[so.place] && slices.Contains(after, so) {
-			hidden = append(hidden, socket{addr: so.place.Addr(), port: so.place.Port(), foreign: so.uid != w.uid})
+		if !places[so.addrPort] && slices.Contains(after, so) {
+			hidden = append(hidden, socket{addr: so.addrPort.Addr(), port: so.addrPort.Port(), foreign: so.uid != w.uid})
 		}
 	}
 	return hidden
@@ -247,7 +247,7 @@ func heldSockets(held []holding) []socket {
 	}
 	sockets := make([]socket, 0, len(order))
 	for _, so := range order {
-		sockets = append(sockets, socket{addr: so.place.Addr(), port: so.place.Port(), pid: holders[so]})
+		sockets = append(sockets, socket{addr: so.addrPort.Addr(), port: so.addrPort.Port(), pid: holders[so]})
 	}
 	return sockets
 }

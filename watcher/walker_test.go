@@ -156,7 +156,7 @@ func formatSockets(sockets []socket) string {
 		if so.foreign {
 			mark = "!"
 		}
-		list = append(list, fmt.Sprintf("%d@%v%s", so.pid, so.place(), mark))
+		list = append(list, fmt.Sprintf("%d@%v%s", so.pid, so.addrPort(), mark))
 	}
 	slices.Sort(list)
 	return strings.Join(list, " ")

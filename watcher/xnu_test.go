@@ -7,22 +7,22 @@ import (
 
 // An openSocket is a TCP socket of a simulated macOS kernel.
 type openSocket struct {
-	place netip.AddrPort
-	gen   uint64
-	uid   uint32
-	user  int32 // the last process that used it
-	state uint32
-	flags byte // the IP versions; 0 for that of its address
+	addrPort netip.AddrPort
+	gen      uint64
+	uid      uint32
+	user     int32 // the last process that used it
+	state    uint32
+	flags    byte // the IP versions; 0 for that of its address
 }
 
 // listeningAt returns a listening socket with generation gen at an address and port.
 func listeningAt(place string, gen uint64) openSocket {
-	return openSocket{place: netip.MustParseAddrPort(place), gen: gen, uid: 501, user: 77, state: 1}
+	return openSocket{addrPort: netip.MustParseAddrPort(place), gen: gen, uid: 501, user: 77, state: 1}
 }
 
 // ip returns the flags and the address field of the socket.
 func (s openSocket) ip() (flags byte, addr [16]byte) {
-	if ip := s.place.Addr(); ip.Is4() {
+	if ip := s.addrPort.Addr(); ip.Is4() {
 		flags = 1
 		copy(addr[12:], ip.AsSlice())
 	} else {
@@ -98,7 +98,7 @@ func (s openSocket) inpcb() []byte {
 	flags, addr := s.ip()
 	return record(structure(4,
 		uint32(0), uint32(xsoInpcb), uint64(0xa1), // xi_len, xi_kind, xi_inpp
-		uint16(0), networkOrder(s.place.Port()), // inp_fport, inp_lport
+		uint16(0), networkOrder(s.addrPort.Port()), // inp_fport, inp_lport
 		uint64(0xa2), s.gen, uint32(0xa3), uint32(0xa4), // inp_ppcb, inp_gencnt, inp_flags, inp_flow
 		flags, uint8(64), uint8(6), // inp_vflag, inp_ip_ttl, inp_ip_p
 		[16]byte{}, addr, // inp_dependfaddr, inp_dependladdr
@@ -182,7 +182,7 @@ func (s openSocket) info() []byte {
 		reserved(24), reserved(24), // soi_rcv, soi_snd
 		uint32(sockinfoTCP), uint32(0), // soi_kind, rfu_1
 		// soi_proto.pri_tcp.tcpsi_ini: insi_fport, insi_lport, insi_gencnt
-		aligned(8), uint32(0), uint32(networkOrder(s.place.Port())), s.gen,
+		aligned(8), uint32(0), uint32(networkOrder(s.addrPort.Port())), s.gen,
 		uint32(0xe4), uint32(0), flags, uint8(64), uint32(0), // insi_flags, insi_flow, insi_vflag, insi_ip_ttl, rfu_1
 		[16]byte{}, addr, // insi_faddr, insi_laddr
 		uint8(0), aligned(4), uint8(0), uint32(0), uint16(0), uint16(0), // insi_v4, insi_v6
