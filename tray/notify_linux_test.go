@@ -116,7 +116,7 @@ func TestSignalsAreBounded(t *testing.T) {
 		}
 	}
 	if len(s.clicked) > 0 {
-		t.Error("a click on nothing")
+		t.Error("a signal counts as a click on a notice that was never shown")
 	}
 }
 
@@ -131,7 +131,7 @@ func TestArrivalIsNotLost(t *testing.T) {
 		}
 	}
 	if shout(); s.arrived.Load() {
-		t.Error("a stranger can say that a tray host has come")
+		t.Error("any program can report the arrival of a tray host")
 	}
 	s.DeliverSignal("", "", &dbus.Signal{Sender: busName, Name: nameOwnerChanged, Body: []any{watcherName, "", ":1.5"}})
 	shout()
@@ -155,7 +155,7 @@ func TestClickIsNotLost(t *testing.T) {
 	s.DeliverSignal("", "", &dbus.Signal{Sender: ":1.9", Name: nameOwnerChanged, Body: []any{notifierName, ":1.5", ""}})
 	s.DeliverSignal("", "", &dbus.Signal{Sender: ":1.5", Name: actionInvoked, Body: []any{uint32(3), "default"}})
 	if len(s.heard) != 1 {
-		t.Fatal("nothing was heard")
+		t.Fatal("the signal of the click was dropped")
 	}
 	(<-s.heard)()
 	if len(s.clicked) != 1 || <-s.clicked != want {

@@ -66,7 +66,7 @@ func TestArrangeKeepsTheOrder(t *testing.T) {
 		}
 		got := arrange(slots, want, noon)
 		if len(got) != len(want) || !slices.IsSorted(got) || len(slices.Compact(slices.Clone(got))) != len(got) {
-			t.Fatalf("%d rows went to %v", len(want), got)
+			t.Fatalf("%d rows got the places %v", len(want), got)
 		}
 		next := make([]place, slotCount)
 		for i, at := range got {
@@ -81,6 +81,6 @@ func TestArrangeKeepsTheOrder(t *testing.T) {
 		slots = next
 	}
 	if moved > came/5 {
-		t.Errorf("%d rows moved for %d that came", moved, came)
+		t.Errorf("%d rows moved for %d new rows", moved, came)
 	}
 }

@@ -131,7 +131,7 @@ func tellStory(t *testing.T, story []byte) (told string) {
 func (m *machine) atRest() {
 	j := &m.loop.judge
 	if at, ok := j.next(); ok || len(j.fresh)+len(j.waiting)+len(j.due)+len(j.news)+len(j.lost) > 0 {
-		m.t.Errorf("after two quiet hours, something is left to do at %v: fresh %v, waiting %v, due %v, lost %v", at,
+		m.t.Errorf("after two quiet hours, the judge has tasks for %v: fresh %v, waiting %v, due %v, lost %v", at,
 			j.fresh, j.waiting, j.due, j.lost)
 	}
 	for name, n := range map[string]int{"restarts": len(j.restarts), "crashes": len(j.crashes),

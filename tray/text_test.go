@@ -34,10 +34,10 @@ func FuzzMnemonics(f *testing.F) {
 		// GNOME's extension looks only at the first underscore and the character after it.
 		if text := mnemonics(label, "linux", "ubuntu:GNOME"); strings.Replace(text, "__", "_", 1) != label &&
 			strings.Contains(label, "_") {
-			t.Errorf("GNOME: %q is given as %q", label, text)
+			t.Errorf("GNOME: %q becomes %q", label, text)
 		}
 		if text := mnemonics(label, "darwin", ""); text != label {
-			t.Errorf("macOS: %q is given as %q", label, text)
+			t.Errorf("macOS: %q becomes %q", label, text)
 		}
 	})
 }

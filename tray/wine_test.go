@@ -84,7 +84,7 @@ func (w *wine) home(file string) string {
 	w.t.Helper()
 	homes, err := filepath.Glob(w.drive("users/*/AppData"))
 	if err != nil || len(homes) != 1 {
-		w.t.Fatalf("the users have %q, %v", homes, err)
+		w.t.Fatalf("want one user directory, got %q, %v", homes, err)
 	}
 	return filepath.Join(filepath.Dir(homes[0]), file)
 }
@@ -294,7 +294,7 @@ func (t *wineTray) next(menus int) []entry {
 	t.t.Helper()
 	entries, ok := t.nextWithin(10*time.Second, menus)
 	if !ok {
-		t.t.Fatalf("no menu beyond %d", menus)
+		t.t.Fatalf("no new menu after the first %d", menus)
 	}
 	return entries
 }

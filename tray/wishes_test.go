@@ -274,7 +274,7 @@ func TestLoopConfigures(t *testing.T) {
 			{Project: "blog", Show: settings.ShowOther}}
 		change(settings.Change{Settings: settings.Settings{Interval: settings.Interval(5 * time.Second), Rules: rules}})
 		if got := <-s.loop.pace; got != 5*time.Second {
-			t.Errorf("the watcher is told %v", got)
+			t.Errorf("the watcher gets the interval %v", got)
 		}
 		if s.menu.root.find("3000  The shop") == nil || s.menu.root.find("Other", "5173  blog") == nil {
 			t.Errorf("the menu is\n%s", s.menu.root.text())
@@ -334,7 +334,7 @@ func TestLoopPreferences(t *testing.T) {
 			}
 		}
 		if n := len(s.heard()); n != 3 || s.loop.model.atLogin {
-			t.Errorf("said %d times that it failed; at login %t", n, s.loop.model.atLogin)
+			t.Errorf("%d notices of failure, want 3; at login %t, want false", n, s.loop.model.atLogin)
 		}
 	})
 }
@@ -351,7 +351,7 @@ func TestTerminals(t *testing.T) {
 // TestOpenConsole uses a script as the terminal. The script writes down its directory.
 func TestOpenConsole(t *testing.T) {
 	if runtime.GOOS == "windows" {
-		t.Skip("there a script is no program")
+		t.Skip("Windows cannot run a script as a program")
 	}
 	dir := t.TempDir()
 	script, out := filepath.Join(dir, "terminal"), filepath.Join(dir, "out")
@@ -377,7 +377,7 @@ func TestOpenConsole(t *testing.T) {
 		t.Error(err)
 	}
 	if err := openConsole("", script); err == nil {
-		t.Error("a terminal is opened in a file")
+		t.Error("openConsole accepts a file as the directory")
 	}
 }
 
