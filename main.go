@@ -1,5 +1,5 @@
-// Porttray shows in the system tray what listens on this computer's loopback ports, opens it in the browser, stops it, and tells
-// when a port appears or closes. Its commands give the same answers in a terminal.
+// Porttray lists the servers on this computer's loopback ports in the system tray. It opens them in the browser, stops
+// them, and reports when one opens or closes. Its commands give the same answers in a terminal.
 package main
 
 import (
@@ -22,7 +22,7 @@ import (
 func main() {
 	slog.SetDefault(slog.New(slog.NewTextHandler(terminal.Attach(), nil)))
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	context.AfterFunc(ctx, stop) // a second signal ends the program as if it were not caught
+	context.AfterFunc(ctx, stop) // a second signal ends the program at once
 	code := terminal.Run(ctx, terminal.Program{
 		Version: version(),
 		Main:    trayOrWatch,
@@ -34,7 +34,7 @@ func main() {
 	os.Exit(code)
 }
 
-// showTray runs the tray. That this user has one already is no error: it shows itself.
+// showTray runs the tray. If this user already runs one, that tray shows itself, and showTray returns no error.
 func showTray(ctx context.Context, out io.Writer) error {
 	err := tray.Run(ctx, &watcher.Watcher{}, version())
 	if errors.Is(err, tray.ErrRunning) {
@@ -43,7 +43,7 @@ func showTray(ctx context.Context, out io.Writer) error {
 	return err
 }
 
-// trayOrWatch runs the tray or, where there is none, says why and watches in the terminal.
+// trayOrWatch runs the tray. Without a tray it says why, and watches in the terminal.
 func trayOrWatch(ctx context.Context, out, errs io.Writer) error {
 	var err error
 	if tray.Remote() {
@@ -52,13 +52,13 @@ func trayOrWatch(ctx context.Context, out, errs io.Writer) error {
 		err = showTray(ctx, out)
 	}
 	if errors.Is(err, tray.ErrNoTray) {
-		fmt.Fprintf(errs, "porttray: %v; watching here instead, Ctrl-C ends it\n", err)
+		fmt.Fprintf(errs, "porttray: %v; watching in this terminal instead; Ctrl-C ends it\n", err)
 		err = terminal.Watch(ctx, &watcher.Watcher{}, out)
 	}
 	return err
 }
 
-// version returns the version that the go command recorded: a tag, or a commit's date and hash.
+// version returns the version recorded by the go command: a tag, or the date and hash of a commit.
 func version() string {
 	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" {
 		return info.Main.Version

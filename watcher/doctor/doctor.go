@@ -21,52 +21,52 @@ import (
 )
 
 const (
-	askLimit  = 2 * time.Second  // for what answers at once, or hangs
-	scanLimit = 10 * time.Second // for two scans: a computer in trouble is slow
-	maxSays   = 300              // characters of what others say
+	askLimit  = 2 * time.Second  // for checks that normally take milliseconds
+	scanLimit = 10 * time.Second // for two scans on an overloaded computer
+	maxSays   = 300              // characters of an untrusted text
 	maxPorts  = 6                // named in one finding
 )
 
-// System looks at what is below the desktop: the system, how it lists its listeners, whose owners stay hidden, whether it tells how
-// processes end, and the container engines. The findings come in that order, the latter one by one. It returns within scanLimit,
-// and soon after ctx is done.
+// System checks everything below the desktop: the system, its list of listeners, hidden owners, its reports of process
+// exits, and the container engines. The findings have this order, with one finding or more for the engines. System
+// returns within scanLimit, and soon after ctx is done.
 func System(ctx context.Context) []Finding {
 	var engines engine.Engines
-	return looks{
+	return checks{
 		system:  system,
 		try:     watcher.Try,
 		hidepid: hidepid,
-		untold:  owner.ExitsUntold,
+		exits:   owner.ExitsUntold,
 		engines: func(ctx context.Context) engine.List { return engines.List(ctx, false) },
 		root:    os.Geteuid() == 0,
 		goos:    runtime.GOOS,
 	}.findings(ctx)
 }
 
-// looks are the ways in which the system is looked at.
-type looks struct {
+// checks are the functions that check the system.
+type checks struct {
 	system  func() string
 	try     func(context.Context) (watcher.Trial, error)
 	hidepid func() string
-	untold  func() error // why the system does not tell how processes end
+	exits   func() error // why the system does not report how processes end
 	engines func(context.Context) engine.List
 	root    bool
 	goos    string
 }
 
-// facts are what can be read at once.
+// facts are read without a scan.
 type facts struct {
 	system, hidepid string
-	untold          error
+	exits           error
 }
 
-// scans are what came of the scans.
+// scans are the results of the scans.
 type scans struct {
 	watcher.Trial
 	err error
 }
 
-func (l looks) findings(ctx context.Context) []Finding {
+func (c checks) findings(ctx context.Context) []Finding {
 	var (
 		facts   facts
 		scans   scans
@@ -75,9 +75,9 @@ func (l looks) findings(ctx context.Context) []Finding {
 		read, scanned, asked bool
 		wg                   sync.WaitGroup
 	)
-	wg.Go(func() { facts, read = Within(ctx, askLimit, l.facts) })
-	wg.Go(func() { scans, scanned = Within(ctx, scanLimit, l.scan) })
-	wg.Go(func() { engines, asked = Within(ctx, askLimit, l.engines) })
+	wg.Go(func() { facts, read = Within(ctx, askLimit, c.facts) })
+	wg.Go(func() { scans, scanned = Within(ctx, scanLimit, c.scan) })
+	wg.Go(func() { engines, asked = Within(ctx, askLimit, c.engines) })
 	wg.Wait()
 
 	all := []Finding{{Topic: "system", Says: clean(facts.system) + ", " + runtime.GOARCH}}
@@ -85,17 +85,17 @@ func (l looks) findings(ctx context.Context) []Finding {
 		all[0] = Unfinished(ctx, "system", askLimit)
 	}
 	if scanned {
-		all = append(all, l.listeners(scans))
+		all = append(all, c.listeners(scans))
 	} else {
 		f := Unfinished(ctx, "listeners", scanLimit)
 		f.Fatal = f.State == Broken
 		all = append(all, f)
 	}
 	if scanned && scans.err == nil {
-		all = append(all, l.owners(scans.Snapshot, engines.Published, facts.hidepid))
+		all = append(all, c.owners(scans.Snapshot, engines.Published, facts.hidepid))
 	}
 	if read {
-		all = append(all, l.endings(facts.untold, scans.Snapshot.Source))
+		all = append(all, c.endings(facts.exits, scans.Snapshot.Source))
 	}
 	if asked {
 		all = append(all, containers(engines)...)
@@ -107,61 +107,63 @@ func (l looks) findings(ctx context.Context) []Finding {
 	return append(all, Unfinished(ctx, "containers", askLimit))
 }
 
-func (l looks) facts(context.Context) facts {
-	return facts{system: l.system(), hidepid: l.hidepid(), untold: l.untold()}
+func (c checks) facts(context.Context) facts {
+	return facts{system: c.system(), hidepid: c.hidepid(), exits: c.exits()}
 }
 
-func (l looks) scan(ctx context.Context) scans {
-	t, err := l.try(ctx)
+func (c checks) scan(ctx context.Context) scans {
+	t, err := c.try(ctx)
 	return scans{t, err}
 }
 
-// listeners tells how the listeners are listed, and what that costs.
-func (l looks) listeners(s scans) Finding {
+// listeners reports the method and the time of the scans.
+func (c checks) listeners(s scans) Finding {
 	f := Finding{Topic: "listeners"}
 	if s.err != nil {
 		f.State, f.Fatal = Broken, true
-		f.Says, f.Fix = "cannot be listed: "+clean(s.err.Error()), l.listFix(s.err)
+		f.Says, f.Fix = "cannot be listed: "+clean(s.err.Error()), c.listFix(s.err)
 		return f
 	}
-	f.Says = fmt.Sprintf("%s on %s, listed by %s: in %s at first, in %s right after that", count(len(s.Snapshot.Listeners), "listener"),
-		count(s.Snapshot.Ports(), "port"), s.Snapshot.Source, short(s.First), short(s.Again))
+	f.Says = fmt.Sprintf("%s on %s, listed by %s; the first scan took %s, the next one %s",
+		count(len(s.Snapshot.Listeners), "listener"), count(s.Snapshot.Ports(), "port"),
+		s.Snapshot.Source, short(s.First), short(s.Again))
 	if s.Detour != nil {
 		f.State, f.Fix = Lacks, detourFix(s.Detour, s.Snapshot.Source)
-		f.Says += ". There is a quicker way, which fails here: " + clean(s.Detour.Error())
+		f.Says += ". A faster method fails here: " + clean(s.Detour.Error())
 	}
 	return f
 }
 
-// listFix says what helps where the listeners cannot be listed.
-func (l looks) listFix(err error) string {
+// listFix returns the fix for a failed scan.
+func (c checks) listFix(err error) string {
 	switch {
-	case l.goos == "linux" && (errors.Is(err, fs.ErrPermission) || errors.Is(err, fs.ErrNotExist)):
-		return "let this program read /proc/net/tcp, or use netlink sockets: a sandbox keeps it from both"
-	case l.goos == "darwin":
-		return "see whether lsof -nP -iTCP -sTCP:LISTEN works in a terminal: porttray asks by it"
+	case c.goos == "linux" && (errors.Is(err, fs.ErrPermission) || errors.Is(err, fs.ErrNotExist)):
+		return "let this program read /proc/net/tcp or use netlink sockets; a sandbox blocks both"
+	case c.goos == "darwin":
+		return "check that lsof -nP -iTCP -sTCP:LISTEN works in a terminal; porttray uses it"
 	}
-	return "ask again; if it stays like this, the computer is overloaded, or a sandbox keeps this program from the list"
+	return "try again; if it still fails, the computer is overloaded, or a sandbox blocks the list"
 }
 
-// detourFix says what helps where the listeners are not listed in the quickest way. In all cases porttray works without.
+// detourFix returns the fix for a slow scan. porttray also works without it.
 func detourFix(err error, source string) string {
 	switch {
 	case source == "gopsutil":
-		return "let this program read /proc/net/tcp and use netlink sockets; without, it only takes more time"
+		return "let this program read /proc/net/tcp and use netlink sockets; without them, scans are only slower"
 	case errors.Is(err, fs.ErrPermission):
-		return "run porttray outside of the sandbox (Snap, Flatpak, a container's filter) that forbids netlink sockets; inside, it only takes more time"
+		return "run porttray outside the sandbox (Snap, Flatpak, a container's filter) that forbids netlink sockets; " +
+			"inside it, scans are only slower"
 	case errors.Is(err, syscall.ENOENT):
-		return "load the kernel module tcp_diag (sudo modprobe tcp_diag); without, it only takes more time"
+		return "load the kernel module tcp_diag (sudo modprobe tcp_diag); without it, scans are only slower"
 	}
-	return "a kernel with sock_diag, which WSL 1 and gVisor are without; it only takes more time like this"
+	return "use a kernel with sock_diag (WSL 1 and gVisor have none); without it, scans are only slower"
 }
 
-// The listeners whose owners stay hidden, by why they do.
+// hidden holds the ports with hidden owners, by the reason.
 type hidden struct {
 	others    []uint16 // held by another user's process
-	nobody    []uint16 // held by no process that can be seen
-	container []uint16 // published by a container, which is known instead
+	nobody    []uint16 // held by no visible process
+	container []uint16 // published by a known container
 }
 
 // hiddenOwners sorts the listeners without a visible owner.
@@ -181,83 +183,84 @@ func hiddenOwners(listeners []watcher.Listener, published []engine.Published) hi
 	return h
 }
 
-// publishes reports whether a listener can be the one by which a container's port is published.
+// publishes reports whether a listener can be the published port of a container.
 func publishes(p engine.Published, l watcher.Listener) bool {
-	return p.Port == l.Port && slices.ContainsFunc(l.Addrs, func(a netip.Addr) bool { return a == p.Addr || a.IsUnspecified() })
+	return p.Port == l.Port &&
+		slices.ContainsFunc(l.Addrs, func(a netip.Addr) bool { return a == p.Addr || a.IsUnspecified() })
 }
 
-// owners tells whose owners stay hidden, and why.
-func (l looks) owners(s watcher.Snapshot, published []engine.Published, hides string) Finding {
+// owners reports the hidden owners and the reasons.
+func (c checks) owners(s watcher.Snapshot, published []engine.Published, hides string) Finding {
 	f := Finding{Topic: "owners"}
 	h := hiddenOwners(s.Listeners, published)
 	var says []string
 	if len(h.container) > 0 {
-		says = append(says, "held for containers, which are known: "+ports(h.container))
+		says = append(says, "held for known containers: "+ports(h.container))
 	}
 	if len(h.others) > 0 {
 		says = append(says, "held by other users' processes: "+ports(h.others))
 	}
 	if len(h.nobody) > 0 {
-		says = append(says, l.nobody(s.Source)+": "+ports(h.nobody))
+		says = append(says, c.nobody(s.Source)+": "+ports(h.nobody))
 	}
 	if len(says) == 0 {
-		f.Says = "the owner of every listener can be seen"
+		f.Says = "the owner of every listener is visible"
 		return f
 	}
-	n := len(h.container) + len(h.others) + len(h.nobody)
-	f.Says = fmt.Sprintf("the owners of %d of %s stay hidden; %s", n, count(len(s.Listeners), "listener"), strings.Join(says, "; "))
+	n, all := len(h.container)+len(h.others)+len(h.nobody), count(len(s.Listeners), "listener")
+	f.Says = fmt.Sprintf("the owners of %d of %s are hidden; %s", n, all, strings.Join(says, "; "))
 	if len(h.others)+len(h.nobody) == 0 {
 		return f
 	}
-	f.State, f.Fix = Lacks, l.ownersFix()
+	f.State, f.Fix = Lacks, c.ownersFix()
 	if hides != "" {
 		f.Says += "; /proc hides processes (" + clean(hides) + ")"
 	}
 	return f
 }
 
-// nobody says what is known of the holders that are neither visible nor known to be another user's.
-func (l looks) nobody(source string) string {
+// nobody describes hidden holders that are not known to belong to another user.
+func (c checks) nobody(source string) string {
 	switch {
 	case source == "gopsutil":
 		return "held by processes that this system does not show"
-	case l.root:
-		return "held by no process that can be seen, but by the kernel itself or from another container"
+	case c.root:
+		return "held by the kernel, or by a process in another container"
 	}
-	return "held under this user's name by no process that can be seen: one that hides its files, or is in another container"
+	return "held by a process of this user that hides its files or runs in another container"
 }
 
-// ownersFix says how the owners can be seen. The tray is never to be run as root: it can stop processes.
-func (l looks) ownersFix() string {
+// ownersFix says how to see the owners. It never suggests to run the tray as root, because the tray can stop processes.
+func (c checks) ownersFix() string {
 	switch {
-	case l.goos == "windows":
-		return "for a look only: porttray list --all in a terminal that was opened as administrator; the tray does not need it"
-	case l.root:
-		return "look where they run, on the host or in the other container; what the kernel itself serves has no process"
+	case c.goos == "windows":
+		return "to see them, run porttray list --all in a terminal of an administrator; the tray does not need it"
+	case c.root:
+		return "run porttray on the host or in the other container; the kernel's own listeners have no process"
 	}
-	return "for a look only: sudo porttray list --all, or porttray list --all as the other user; the tray needs no root"
+	return "to see them, run sudo porttray list --all, or porttray list --all as the other user; the tray needs no root"
 }
 
-// endings tells whether the reason of a stop can be told.
-func (l looks) endings(untold error, source string) Finding {
+// endings reports whether porttray can know why a server ended. The error exits says why it cannot.
+func (c checks) endings(exits error, source string) Finding {
 	f := Finding{Topic: "endings"}
-	if l.goos == "linux" && source == "gopsutil" && untold == nil {
-		untold = errors.New("listeners are not listed in the usual way")
+	if c.goos == "linux" && source == "gopsutil" && exits == nil {
+		exits = errors.New("listeners are not listed in the usual way")
 	}
-	if untold == nil {
-		f.Says = "how a server ended can be told, whoever started it"
+	if exits == nil {
+		f.Says = "porttray can see why any server ended"
 		return f
 	}
 	f.State = Lacks
-	f.Says = "why a server ended cannot be told: " + clean(untold.Error())
-	f.Fix = "none that is known: this system does not tell; that a server ended is noticed all the same"
-	if l.goos == "linux" {
-		f.Fix = "Linux 6.15 or newer, outside of a sandbox, tells it; that a server ended is noticed all the same"
+	f.Says = "porttray cannot see why a server ended: " + clean(exits.Error())
+	f.Fix = "none is known for this system; porttray still notices that a server ended"
+	if c.goos == "linux" {
+		f.Fix = "use Linux 6.15 or newer, outside a sandbox; porttray still notices that a server ended"
 	}
 	return f
 }
 
-// containers tells which engines answered, and which did not.
+// containers reports the engines that answered, failed or were not asked.
 func containers(l engine.List) []Finding {
 	const topic = "containers"
 	var all []Finding
@@ -268,7 +271,8 @@ func containers(l engine.List) []Finding {
 				n++
 			}
 		}
-		all = append(all, Finding{Topic: topic, Says: fmt.Sprintf("the engine at %s answers and publishes %s", clean(socket), count(n, "port"))})
+		says := fmt.Sprintf("the engine at %s answers and publishes %s", clean(socket), count(n, "port"))
+		all = append(all, Finding{Topic: topic, Says: says})
 	}
 	for _, failure := range l.Failed {
 		f := Finding{Topic: topic, Says: clean(failure.Err.Error() + " (" + failure.Endpoint + ")")}
@@ -278,7 +282,8 @@ func containers(l engine.List) []Finding {
 		all = append(all, f)
 	}
 	for _, socket := range l.Spared {
-		all = append(all, Finding{Topic: topic, Says: "the engine at " + clean(socket) + " was not asked, because that would start it"})
+		says := "the engine at " + clean(socket) + " was not asked, because that would start it"
+		all = append(all, Finding{Topic: topic, Says: says})
 	}
 	if len(all) == 0 {
 		all = append(all, Finding{Topic: topic, Says: "there is no container engine in the usual places"})
@@ -286,28 +291,31 @@ func containers(l engine.List) []Finding {
 	return all
 }
 
-// podman says how Podman, which has no socket, tells of the containers that these listeners forward to.
+// podman reports that Podman forwards these listeners but has no socket for their names.
 func podman(listeners []watcher.Listener) []Finding {
 	i := slices.IndexFunc(listeners, func(l watcher.Listener) bool { return l.Owner.ForPodman() && !l.Owner.Foreign })
 	if i < 0 {
 		return nil
 	}
 	start := engine.PodmanSocket(listeners[i].Owner.User == "0")
-	return []Finding{{Topic: "containers", State: Lacks, Says: "Podman forwards ports to containers, and has no socket through which it would tell their names",
-		Fix: start + "; for good, with enable --now instead of start"}}
+	return []Finding{{Topic: "containers", State: Lacks,
+		Says: "Podman forwards ports to containers, but has no socket to report their names",
+		Fix:  start + "; to keep it, use enable --now instead of start"}}
 }
 
-// engineFix says what helps where an engine runs and does not tell about its containers.
+// engineFix returns the fix for an engine that runs but does not list its containers.
 func engineFix(err error) string {
 	if errors.Is(err, fs.ErrPermission) {
-		return "have this user join the group of its socket (mostly docker) and log in again, which gives as much power as root has; without, its containers' names stay unknown"
+		return "add this user to the group of the socket (usually docker) and log in again; this gives the user the power " +
+			"of root; without it, the names of its containers are unknown"
 	}
-	return "see whether docker ps works, and whether the engine is yours or the system's; without an answer, its containers' names stay unknown"
+	return "check that docker ps works, and whether the engine is yours or the system's; " +
+		"without an answer, the names of its containers are unknown"
 }
 
-// ports names the first of the ports.
+// ports lists the first maxPorts of sorted ports.
 func ports(all []uint16) string {
-	all = slices.Compact(all) // they are sorted
+	all = slices.Compact(all)
 	var names []string
 	for _, port := range all[:min(len(all), maxPorts)] {
 		names = append(names, strconv.Itoa(int(port)))
@@ -326,7 +334,7 @@ func count(n int, what string) string {
 	return fmt.Sprintf("%d %s", n, what)
 }
 
-// short rounds a duration to two digits or so.
+// short rounds a duration to about two digits.
 func short(d time.Duration) string {
 	switch {
 	case d >= time.Second:

@@ -98,7 +98,7 @@ func TestSystemStranger(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	const quick, detour = "works 1 listener on 1 port, listed by sock_diag: ", "lacks 1 listener on 1 port, listed by /proc/net/tcp: "
+	const quick, detour = "works 1 listener on 1 port, listed by sock_diag; ", "lacks 1 listener on 1 port, listed by /proc/net/tcp; "
 	tests := []struct {
 		role      string
 		listeners string
@@ -107,7 +107,7 @@ func TestSystemStranger(t *testing.T) {
 		{"network", quick, "", "the tray needs no root"},
 		{"hidden", quick, "; /proc hides processes (hidepid=", "the tray needs no root"},
 		{"no /proc", quick, "; /proc hides processes (it is not mounted)", "the tray needs no root"},
-		{"sandbox", detour, "There is a quicker way, which fails here: open a sock_diag socket: operation not permitted", "outside of the sandbox"},
+		{"sandbox", detour, "A faster method fails here: open a sock_diag socket: operation not permitted", "outside the sandbox"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.role, func(t *testing.T) {
@@ -131,7 +131,7 @@ func TestSystemStranger(t *testing.T) {
 			}
 			want := map[string]string{
 				"listeners": tt.listeners,
-				"owners":    fmt.Sprintf("lacks the owners of 1 of 1 listener stay hidden; held by other users' processes: %d", found.Port),
+				"owners":    fmt.Sprintf("lacks the owners of 1 of 1 listener are hidden; held by other users' processes: %d", found.Port),
 			}
 			said := false
 			for _, f := range found.Findings {

@@ -78,7 +78,7 @@ func TestUnfinished(t *testing.T) {
 	}
 	cancel()
 	broken := Unfinished(ctx, "listeners", 2*time.Second)
-	if want := "not looked at to the end, because it was interrupted"; broken.State != Lacks || broken.Says != want {
+	if want := "the check was interrupted"; broken.State != Lacks || broken.Says != want {
 		t.Errorf("%+v, want %q", broken, want)
 	}
 	wellFormed(t, []Finding{late, broken})

@@ -6,21 +6,21 @@ import (
 	"strings"
 )
 
-// hidepid returns how /proc keeps other users' processes from this one, as it was mounted: "hidepid=2", or nothing if it does
-// not. See proc(5).
+// hidepid returns the mount option of /proc that hides other users' processes, such as "hidepid=2", or nothing if there
+// is none. See proc(5).
 func hidepid() string {
 	if _, err := os.Lstat("/proc/self"); err != nil && runtime.GOOS == "linux" {
 		return "it is not mounted"
 	}
 	mounts, err := os.ReadFile("/proc/self/mountinfo")
 	if err != nil {
-		return "" // there is no /proc on this system, or none that could be asked
+		return "" // this system has no /proc, or it cannot be read
 	}
 	return parseHidepid(string(mounts))
 }
 
-// parseHidepid reads the mounts as they are in /proc/PID/mountinfo (proc_pid_mountinfo(5)). Of several mounts in one place the
-// last is the one that is seen.
+// parseHidepid parses the text of /proc/PID/mountinfo (proc_pid_mountinfo(5)). If several mounts share a place, the last
+// one counts.
 func parseHidepid(mounts string) string {
 	hides := ""
 	for line := range strings.Lines(mounts) {

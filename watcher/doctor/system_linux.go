@@ -10,7 +10,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// system names the operating system and its kernel with their versions: untrusted text. What cannot be read is left out.
+// system returns the names and versions of the operating system and its kernel. The text is untrusted, and omits
+// unreadable parts.
 func system() string {
 	name, kernel := "", runtime.GOOS
 	for _, file := range []string{"/etc/os-release", "/usr/lib/os-release"} { // os-release(5)
@@ -23,18 +24,18 @@ func system() string {
 	return strings.TrimPrefix(name+", "+kernel, ", ")
 }
 
-// head returns the beginning of a file, which is as much as an os-release file has by far.
+// head returns at most the first 64 kB of a file. An os-release file is much shorter.
 func head(name string) string {
 	f, err := os.Open(name)
 	if err != nil {
 		return ""
 	}
 	defer f.Close()
-	text, _ := io.ReadAll(io.LimitReader(f, 64<<10)) // a part is as good
+	text, _ := io.ReadAll(io.LimitReader(f, 64<<10)) // on an error, use the part read so far
 	return string(text)
 }
 
-// prettyName returns PRETTY_NAME of an os-release file, whose values are written as a shell takes them.
+// prettyName returns PRETTY_NAME of an os-release file. Its values have the quotes of a shell.
 func prettyName(text string) string {
 	name := ""
 	for line := range strings.Lines(text) {
@@ -46,7 +47,8 @@ func prettyName(text string) string {
 		if inner, ok := strings.CutPrefix(value, "'"); ok {
 			name = strings.TrimSuffix(inner, "'")
 		} else if inner, ok := strings.CutPrefix(value, `"`); ok {
-			name = strings.NewReplacer(`\\`, `\`, `\"`, `"`, `\$`, `$`, "\\`", "`").Replace(strings.TrimSuffix(inner, `"`))
+			unescape := strings.NewReplacer(`\\`, `\`, `\"`, `"`, `\$`, `$`, "\\`", "`")
+			name = unescape.Replace(strings.TrimSuffix(inner, `"`))
 		}
 	}
 	return name

@@ -4,5 +4,5 @@ package doctor
 
 import "runtime"
 
-// system is described in system_linux.go. How this one tells its version is not known.
+// system is described in system_linux.go. On other systems it returns no version.
 func system() string { return runtime.GOOS }

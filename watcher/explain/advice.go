@@ -15,14 +15,14 @@ import (
 	"porttray/watcher/port"
 )
 
-// trouble tells what is wrong for somebody who wants to get to the address.
+// trouble returns the problem for a person who wants to reach the address.
 func (a *Answer) trouble() Trouble {
 	at := a.at()
 	if a.Address.Kind == Elsewhere {
-		return None // that can be told of
+		return None // porttray cannot judge another machine
 	}
 	if len(at) == 0 {
-		if len(a.servers) == 0 && a.heldOtherwise() {
+		if len(a.servers) == 0 && a.inUse() {
 			return InUse
 		}
 		return NotRunning
@@ -31,7 +31,7 @@ func (a *Answer) trouble() Trouble {
 		return InUse
 	}
 	for _, c := range a.Connects {
-		if !c.Listens || !a.asks(c.Address) {
+		if !c.Listens || !a.includes(c.Address) {
 			continue
 		}
 		switch {
@@ -44,18 +44,18 @@ func (a *Answer) trouble() Trouble {
 	return None
 }
 
-// asks reports whether an address is one that was asked about. A wildcard stands for all, and so does a port alone.
-func (a *Answer) asks(addr netip.Addr) bool {
+// includes reports whether the question includes an address. A wildcard or a port alone includes all addresses.
+func (a *Answer) includes(addr netip.Addr) bool {
 	return a.anywhere || a.Address.Kind == Wildcard || slices.Contains(a.Address.Addresses, addr)
 }
 
-// heldOtherwise reports whether a program cannot bind the port although nothing listens on it.
-func (a *Answer) heldOtherwise() bool {
+// inUse reports whether the system refused to bind the port because it is in use.
+func (a *Answer) inUse() bool {
 	return slices.ContainsFunc(a.Binds, func(b Bind) bool { return b.state == port.InUse })
 }
 
-// ambiguous reports whether several servers listen where was asked, so that it is open which one answers: at one address, or at
-// those of the name localhost, of which a browser may take either.
+// ambiguous reports whether it is unclear which of several servers answers. They share one address, or the addresses of
+// the name localhost: a browser may take either one.
 func (a *Answer) ambiguous() bool {
 	shared := func(addrs ...netip.Addr) bool {
 		return len(distinct(slices.DeleteFunc(slices.Clone(a.servers), func(l watcher.Listener) bool {
@@ -68,18 +68,19 @@ func (a *Answer) ambiguous() bool {
 	return slices.ContainsFunc(a.Address.Addresses, func(addr netip.Addr) bool { return shared(addr) })
 }
 
-// distinct returns the servers that sorted listeners on one port amount to: the workers of one, or the forwarders of a container
-// for IPv4 and IPv6, are one server.
+// distinct groups sorted listeners on one port into servers. The workers of a server are one server, and so are the
+// forwarders of a container for IPv4 and IPv6.
 func distinct(listeners []watcher.Listener) []watcher.Server {
 	return watcher.Servers(listeners, func(uint16) bool { return false })
 }
 
-// full reports whether connections wait in vain to be accepted.
+// full reports whether the queue of a listener is full.
 func (a *Answer) full() bool {
 	return slices.ContainsFunc(a.Listeners, func(h Holder) bool { return h.Queue != nil && h.Queue.Full })
 }
 
-// advise returns what to do about the trouble or, if there is none, about another program that wants the port.
+// advise returns the steps against the trouble. Without trouble, it returns steps for another program that wants the
+// port.
 func (a *Answer) advise(ctx context.Context) []Advice {
 	if a.Address.Kind == Elsewhere {
 		return a.adviseElsewhere()
@@ -90,28 +91,30 @@ func (a *Answer) advise(ctx context.Context) []Advice {
 	case Filtered:
 		return a.adviseFiltered(runtime.GOOS)
 	case Hangs:
-		return append([]Advice{{Says: "The server is there, but accepts no connections: it hangs, is overloaded, or is stopped in a debugger. " +
-			"Look at what it says in its terminal; if it does not come back, end it and start it again."}}, a.adviseStop()...)
+		hangs := "The server listens, but accepts no connections. It hangs, is overloaded, or is stopped in a debugger. " +
+			"Check its output. If it does not recover, end it and start it again."
+		return append([]Advice{{Says: hangs}}, a.adviseStop()...)
 	case InUse:
 		if len(a.servers) == 0 {
-			return append([]Advice{{Says: "Nothing listens, but the port is taken: " + a.takenBy() + "."}}, a.adviseOtherPort(ctx)...)
+			taken := Advice{Says: "Nothing listens, but the port is taken: " + a.takenBy() + "."}
+			return append([]Advice{taken}, a.adviseOtherPort(ctx)...)
 		}
-		return slices.Concat([]Advice{{Says: "Several servers share the port, so which one answers depends on the address that is taken, or on chance. End the one that should not be there."}},
-			a.adviseStop(), a.adviseOtherPort(ctx))
+		shared := "Several servers share the port. The address, or chance, decides which one answers. End the wrong one."
+		return slices.Concat([]Advice{{Says: shared}}, a.adviseStop(), a.adviseOtherPort(ctx))
 	}
 	return slices.Concat(a.adviseVisit(), a.adviseStop(), a.adviseOtherPort(ctx))
 }
 
-// adviseElsewhere says what to ask instead of an address that is not this computer's.
+// adviseElsewhere advises about an address that is not this computer's.
 func (a *Answer) adviseElsewhere() []Advice {
-	text := "What listens at an address of another machine has to be asked there."
+	text := "The address is not on this computer. Run porttray on the computer that has it."
 	if len(a.servers) > 0 {
-		return []Advice{{text + " About the same port of this computer:", fmt.Sprintf("porttray explain %d", a.Port.Number)}}
+		return []Advice{{text + " For the same port on this computer:", fmt.Sprintf("porttray explain %d", a.Port.Number)}}
 	}
 	return []Advice{{Says: text}}
 }
 
-// takenBy says what holds a port on which nothing listens.
+// takenBy names the holder of a port without a listener.
 func (a *Answer) takenBy() string {
 	by := func(p []Process) string {
 		if len(p) > 0 && p[0].PID != 0 {
@@ -121,14 +124,14 @@ func (a *Answer) takenBy() string {
 	}
 	switch {
 	case len(a.Bound) > 0:
-		return by(a.Bound) + " has bound it and does not listen"
+		return by(a.Bound) + " has bound it, but does not listen"
 	case len(a.Outgoing) > 0, a.Connections > 0:
-		return "it is the near end of a connection that " + by(a.Outgoing) + " has"
+		return by(a.Outgoing) + " uses it for a connection"
 	}
-	return "some program has bound it and does not listen"
+	return "some program has bound it, but does not listen"
 }
 
-// adviseNotRunning says how to get a server that is not there, or to one that is elsewhere.
+// adviseNotRunning says how to start the server, or how to reach it at its address.
 func (a *Answer) adviseNotRunning() []Advice {
 	var advice []Advice
 	if len(a.servers) > 0 {
@@ -146,7 +149,7 @@ func (a *Answer) adviseNotRunning() []Advice {
 		if a.Last.Reason != "" {
 			text += " (" + a.Last.Reason + ")"
 		}
-		start := Advice{Says: text + ". Start it again; where, is here:"}
+		start := Advice{Says: text + ". Start it again in its directory:"}
 		if a.Last.Directory != "" {
 			start.Command = "cd " + owner.Quote(a.Last.Directory)
 		} else {
@@ -154,14 +157,16 @@ func (a *Answer) adviseNotRunning() []Advice {
 		}
 		advice = append(advice, start)
 	} else {
-		advice = append(advice, Advice{Says: "Start the server, or ask it which port it took: it says so when it starts."})
+		advice = append(advice, Advice{Says: "Start the server. If it runs already, its output names its port."})
 	}
-	advice = append(advice, Advice{"To be told as soon as it listens:", fmt.Sprintf("porttray wait %d", a.Port.Number)})
+	advice = append(advice, Advice{"To wait until it listens:", fmt.Sprintf("porttray wait %d", a.Port.Number)})
 	if a.lingers() {
-		advice = append(advice, Advice{Says: "If it cannot start because the port is in use: ended connections keep it for about a minute from a program that does not set SO_REUSEADDR."})
+		advice = append(advice, Advice{Says: "If it cannot start because the port is in use, wait a minute. " +
+			"Ended connections block the port for programs that do not set SO_REUSEADDR."})
 	}
 	if len(a.UDP) > 0 {
-		advice = append(advice, Advice{Says: fmt.Sprintf("What is on UDP port %d is not reached by TCP: the two have nothing in common but the number.", a.Port.Number)})
+		advice = append(advice, Advice{Says: fmt.Sprintf("A program uses UDP port %d. TCP does not reach it: "+
+			"the two ports share only the number.", a.Port.Number)})
 	}
 	if a.forbidden() {
 		advice = append(advice, a.adviseForbidden(runtime.GOOS))
@@ -169,7 +174,7 @@ func (a *Answer) adviseNotRunning() []Advice {
 	return advice
 }
 
-// addressAt returns the address of a listener at an IP address, as one gives it to a browser or to another client.
+// addressAt returns the address of a listener for its clients: a URL for a browser, else an address and port.
 func addressAt(at netip.Addr, l watcher.Listener) string {
 	if !l.Web() {
 		return browser.AddressAt(at, l.Port)
@@ -177,13 +182,13 @@ func addressAt(at netip.Addr, l watcher.Listener) string {
 	return browser.URLAt(at, l.Port, "http")
 }
 
-// first returns the first of the listeners at an address at which something listens.
+// first returns the first listener at an address. Something must listen there.
 func (a *Answer) first(at netip.Addr) watcher.Listener {
 	i := slices.IndexFunc(a.servers, func(l watcher.Listener) bool { return a.covers(l, at) })
 	return a.servers[max(i, 0)]
 }
 
-// reachable returns the address to go to in order to get to what is bound to addr.
+// reachable returns the address to connect to for the bind address addr.
 func reachable(addr netip.Addr) netip.Addr {
 	switch addr {
 	case netip.IPv4Unspecified():
@@ -199,37 +204,38 @@ func (a *Answer) forbidden() bool {
 	return slices.ContainsFunc(a.Binds, func(b Bind) bool { return b.state == port.NotPermitted || b.state == port.Reserved })
 }
 
-// lingers reports whether connections that have ended keep the port from some programs.
+// lingers reports whether ended connections block the port for some programs.
 func (a *Answer) lingers() bool {
 	return slices.ContainsFunc(a.Binds, func(b Bind) bool { return b.state == port.Lingering })
 }
 
-// adviseForbidden says what to do about a port that this user may not bind.
+// adviseForbidden advises about a port that this user may not bind.
 func (a *Answer) adviseForbidden(goos string) Advice {
 	n := a.Port.Number
 	switch {
 	case a.Port.Reserved:
-		return Advice{"Windows reserves this port, often for Hyper-V or WSL; a server must take another one. The reserved ranges:",
+		return Advice{"Windows reserves this port, often for Hyper-V or WSL. Use another port. To list the reserved ranges:",
 			"netsh interface ipv4 show excludedportrange protocol=tcp"}
 	case goos == "linux":
-		return Advice{fmt.Sprintf("A server that you start may not listen on %d. Let it take a port from 1024 up, or lower the limit until the next start of the system:", n),
-			fmt.Sprintf("sudo sysctl net.ipv4.ip_unprivileged_port_start=%d", n)}
+		text := "Your servers may not listen on %d. Use a port from 1024 up, or lower the limit until the next reboot:"
+		return Advice{fmt.Sprintf(text, n), fmt.Sprintf("sudo sysctl net.ipv4.ip_unprivileged_port_start=%d", n)}
 	}
-	return Advice{Says: fmt.Sprintf("A server that you start may not listen on %d here. Let it take a port from 1024 up.", n)}
+	return Advice{Says: fmt.Sprintf("Your servers may not listen on %d here. Use a port from 1024 up.", n)}
 }
 
-// adviseFiltered says where to look for what keeps connections from a listener.
+// adviseFiltered says how to find the filter that blocks connections to a listener.
 func (a *Answer) adviseFiltered(goos string) []Advice {
-	text := "Something listens, but connections to it are dropped or turned away: a firewall or a filter is in the way."
+	text := "Something listens, but connections to it are dropped or rejected. A firewall or filter blocks them."
 	if goos != "linux" {
-		text = "Something listens, but connections to it get no answer: a firewall or a filter is in the way, or the server hangs."
+		text = "Something listens, but connections to it get no answer. " +
+			"A firewall or filter blocks them, or the server hangs."
 	}
 	advice := []Advice{{Says: text}}
 	switch goos {
 	case "linux":
 		advice = append(advice,
 			Advice{"To see the rules:", "sudo nft list ruleset"},
-			Advice{"or, where iptables is used:", "sudo iptables -S; sudo ip6tables -S"})
+			Advice{"If iptables is used:", "sudo iptables -S; sudo ip6tables -S"})
 	case "windows":
 		advice = append(advice, Advice{"To see the rules:", "netsh advfirewall firewall show rule name=all"})
 	case "darwin":
@@ -238,26 +244,28 @@ func (a *Answer) adviseFiltered(goos string) []Advice {
 	return advice
 }
 
-// adviseVisit says where a server that is well answers, if that is not where everybody would look.
+// adviseVisit advises about a server that accepts connections. It gives the address if that is not 127.0.0.1.
 func (a *Answer) adviseVisit() []Advice {
 	for _, c := range a.Connects {
 		switch {
 		case c.Result != Accepted || !c.Listens:
 		case a.Probe != nil && a.Probe.silent():
-			return []Advice{{Says: "It takes connections, and says nothing: it hangs or is stopped, or it speaks what porttray does not."}}
+			return []Advice{{Says: "It accepts connections, but does not answer. It hangs, is stopped, " +
+				"or uses a protocol that porttray does not know."}}
 		case a.Risk != "":
-			return []Advice{{Says: "It listens, and takes connections, and so it may do from the network. If that is not meant, start it again bound to 127.0.0.1."}}
+			return []Advice{{Says: "It listens and accepts connections, maybe from the network too. " +
+				"If you do not want that, bind it to 127.0.0.1 and start it again."}}
 		case c.Address == v4Loopback || !a.anywhere:
-			return []Advice{{Says: "Nothing is wrong: it listens, and takes connections."}}
+			return []Advice{{Says: "Nothing is wrong: it listens and accepts connections."}}
 		default:
-			return []Advice{{"Nothing is wrong: it listens, and takes connections, though not at 127.0.0.1. Use its address:",
+			return []Advice{{"Nothing is wrong: it listens and accepts connections, but not at 127.0.0.1. Use its address:",
 				addressAt(c.Address, a.first(c.Address))}}
 		}
 	}
 	return []Advice{{Says: "Nothing is wrong: it listens."}}
 }
 
-// adviseStop says how to end what has the port.
+// adviseStop says how to end the servers on the port.
 func (a *Answer) adviseStop() []Advice {
 	servers := distinct(a.servers)
 	if len(servers) > 1 {
@@ -268,33 +276,33 @@ func (a *Answer) adviseStop() []Advice {
 				if at := l.Literal(servers); at.IsValid() {
 					command = "porttray stop " + netip.AddrPortFrom(at, l.Port).String()
 				}
-				advice = append(advice, Advice{"To end " + owner.Numbered(l.Name(), l.Owner.PID) + ":", command})
+				text := "To end " + owner.Numbered(l.Name(), l.Owner.PID) + ":"
+				advice = append(advice, Advice{text, command})
 			}
 		}
 		return advice
 	}
 	l := servers[0]
-	const begin = "If a program says that the port is already in use, it is by this one. To end it:"
+	const begin = "If another program reports that the port is in use, this one is the cause. "
 	switch manager := l.Facts.Manager; {
 	case l.Container.ID != "":
-		return []Advice{{begin, fmt.Sprintf("porttray stop %d", l.Port)}}
+		return []Advice{{begin + "To end it:", fmt.Sprintf("porttray stop %d", l.Port)}}
 	case manager.Name != "":
-		return []Advice{{begin, managerCommand(runtime.GOOS, manager)}}
+		return []Advice{{begin + "To end it:", managerCommand(runtime.GOOS, manager)}}
 	case !l.Owner.Known() && l.Owner.User != "":
-		return []Advice{{"If a program says that the port is already in use, it is by this one. It is another user's; to see more:",
-			fmt.Sprintf("sudo porttray explain %d", l.Port)}}
+		return []Advice{{begin + "It belongs to another user. To see more:", fmt.Sprintf("sudo porttray explain %d", l.Port)}}
 	case !l.Owner.Known():
 		return nil
 	case l.PodmanSocket() != "":
-		return []Advice{{"It is a container of Podman, which tells of its containers through a socket only. To start that (with enable --now instead of start for good):",
-			l.PodmanSocket()}}
+		return []Advice{{"It is a Podman container. Podman reports its containers only through a socket. " +
+			"To start the socket (to keep it, use enable --now instead of start):", l.PodmanSocket()}}
 	case l.Owner.Refusal != "":
-		return []Advice{{Says: "If a program says that the port is already in use, it is by this one, which porttray does not stop: " + l.Owner.Refusal + "."}}
+		return []Advice{{Says: begin + "porttray does not stop it: " + l.Owner.Refusal + "."}}
 	}
-	return []Advice{{begin, fmt.Sprintf("porttray stop %d", l.Port)}}
+	return []Advice{{begin + "To end it:", fmt.Sprintf("porttray stop %d", l.Port)}}
 }
 
-// managerCommand returns the command that has a service manager stop a service.
+// managerCommand returns the command that stops a service.
 func managerCommand(goos string, m owner.Manager) string {
 	name := owner.Quote(m.Name)
 	switch {
@@ -308,13 +316,13 @@ func managerCommand(goos string, m owner.Manager) string {
 	return "systemctl --user stop " + name
 }
 
-// adviseOtherPort says which ports are free and, where it is known, how such a server is told to take one.
+// adviseOtherPort lists free ports. If it knows the tool, it gives the command to use one.
 func (a *Answer) adviseOtherPort(ctx context.Context) []Advice {
 	next := a.Port.Number + 1
 	if next < 1024 {
-		next = 8000 // what everybody may bind
+		next = 8000 // any user may bind it
 	}
-	free, _ := port.FreeFrom(next, 3) // as many as could be tried
+	free, _ := port.FreeFrom(next, 3) // on an error, use the ports found so far
 	if len(free) == 0 {
 		return nil
 	}
@@ -322,10 +330,10 @@ func (a *Answer) adviseOtherPort(ctx context.Context) []Advice {
 	for _, p := range free {
 		names = append(names, fmt.Sprint(p))
 	}
-	advice := Advice{Says: "Free instead: " + strings.Join(names, ", ") + "."}
+	advice := Advice{Says: "Free ports: " + strings.Join(names, ", ") + "."}
 	for _, l := range a.servers {
 		if command := otherPort(l, free[0]); command != "" {
-			advice = Advice{strings.TrimSuffix(advice.Says, ".") + ". Another " + toolName(l) + " takes one by:", command}
+			advice = Advice{advice.Says + " To start another " + toolName(l) + " there:", command}
 			break
 		}
 	}
@@ -339,7 +347,7 @@ func toolName(l watcher.Listener) string {
 	return l.Facts.Tool.Name
 }
 
-// where names what was asked about.
+// where returns the name or the addresses in question.
 func (a *Answer) where() string {
 	if a.Address.Name != "" {
 		return a.Address.Name
@@ -347,7 +355,7 @@ func (a *Answer) where() string {
 	return JoinAddrs(a.Address.Addresses, " and ")
 }
 
-// JoinAddrs returns addresses as text, with a separator between them.
+// JoinAddrs joins addresses as text.
 func JoinAddrs(addrs []netip.Addr, separator string) string {
 	texts := make([]string, len(addrs))
 	for i, a := range addrs {

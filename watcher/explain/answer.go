@@ -1,5 +1,5 @@
-// Package explain gathers all that can be said about one address and port of this computer: the answer to "what is on
-// 127.0.0.1:62893, is it safe, and why can't I reach it or bind it?", as data.
+// Package explain gathers all facts about one address and port of this computer. It answers, as data, the question
+// "what is on 127.0.0.1:62893, is it safe, and why can't I reach it or bind it?"
 package explain
 
 import (
@@ -11,47 +11,47 @@ import (
 	"porttray/watcher/port"
 )
 
-// An Answer is all that can be said about an address and port. Its names in JSON stay as they are; what is not known is absent.
+// An Answer holds all facts about an address and port. Its JSON names are stable. Unknown facts are absent.
 type Answer struct {
-	Asked   string  `json:"asked"`   // the address and port that were asked about
+	Asked   string  `json:"asked"`   // the address and port in question
 	Listens bool    `json:"listens"` // something listens there
 	Address Address `json:"address"`
 	Port    Port    `json:"port"`
-	// Listeners are what listens on the port, at whatever address, in the order of their PIDs.
+	// Listeners are the listeners on the port at any address, in the order of their PIDs.
 	Listeners []Holder `json:"listeners"`
-	// UDP are the sockets that are bound to the UDP port of the same number, which is another port than the TCP one.
+	// UDP are the sockets bound to the UDP port of the same number. It is separate from the TCP port.
 	UDP []Datagram `json:"udp,omitempty"`
-	// Bound are the processes that have bound the port and do not listen on it, as far as the system tells; Outgoing those with
-	// connections from it, or left over on it, where nothing listens.
+	// Bound are the processes that have bound the port without listening, as far as the system reports them. Outgoing
+	// are the processes with other connections on the port while nothing listens.
 	Bound       []Process `json:"bound,omitempty"`
 	Outgoing    []Process `json:"outgoing,omitempty"`
-	Connections int       `json:"connections"`         // that are open at the port
-	Lingering   *int      `json:"lingering,omitempty"` // connections that have ended and keep their port for about a minute (TIME_WAIT)
+	Connections int       `json:"connections"`         // open at the port
+	Lingering   *int      `json:"lingering,omitempty"` // ended, but they keep the port for about a minute (TIME_WAIT)
 	Last        *Past     `json:"last,omitempty"`
-	// Reachable are the addresses by which other machines may reach the port; a firewall may stand in between.
+	// Reachable are the addresses for other machines, unless a firewall blocks them.
 	Reachable []Interface `json:"reachable,omitempty"`
-	Risk      string      `json:"risk,omitempty"` // what the network can reach, and better could not
+	Risk      string      `json:"risk,omitempty"` // the kind of server that the network should not reach, but can
 	Connects  []Connect   `json:"connects,omitempty"`
 	Binds     []Bind      `json:"binds,omitempty"`
-	Probe     *Probe      `json:"probe,omitempty"` // what it speaks, only if asked
+	Probe     *Probe      `json:"probe,omitempty"` // only if asked for
 	Trouble   Trouble     `json:"trouble"`
 	Advice    []Advice    `json:"advice,omitempty"`
-	Untold    []string    `json:"untold,omitempty"` // what could not be found out, and why
+	Untold    []string    `json:"untold,omitempty"` // facts that could not be read, and the reasons
 
 	servers  []watcher.Listener // on the port
-	anywhere bool               // the port alone was asked about
+	anywhere bool               // the question is a port without an address
 }
 
-// An Address is what was asked about, as an address.
+// An Address describes the address in question.
 type Address struct {
 	Name      string       `json:"name,omitempty"`
 	Addresses []netip.Addr `json:"addresses"`
 	Kind      Kind         `json:"kind"`
-	Interface string       `json:"interface,omitempty"` // that has the address
-	Localhost []netip.Addr `json:"localhost"`           // what the name localhost means here, in the order in which programs try it
+	Interface string       `json:"interface,omitempty"` // the owner of the address
+	Localhost []netip.Addr `json:"localhost"`           // of the name localhost, in the order that programs try
 }
 
-// A Kind tells addresses apart by where they lead.
+// A Kind says where an address leads.
 type Kind string
 
 // The kinds.
@@ -62,42 +62,42 @@ const (
 	Elsewhere Kind = "elsewhere" // none has it now
 )
 
-// A Port is what the number means, and to this system.
+// A Port describes a port number in general and on this system.
 type Port struct {
 	Number         uint16 `json:"number"`
 	Class          string `json:"class"`
 	First          uint16 `json:"class_first"` // of the class
 	Last           uint16 `json:"class_last"`
 	Service        string `json:"service,omitempty"`
-	Ephemeral      bool   `json:"ephemeral"`                 // this system hands it out itself
-	EphemeralFirst uint16 `json:"ephemeral_first,omitempty"` // the range that it hands out; absent if it does not tell
+	Ephemeral      bool   `json:"ephemeral"`                 // this system assigns it itself
+	EphemeralFirst uint16 `json:"ephemeral_first,omitempty"` // the range of such ports; absent if unknown
 	EphemeralLast  uint16 `json:"ephemeral_last,omitempty"`
-	Privileged     *bool  `json:"privileged,omitempty"` // an ordinary user may not bind it; absent if that is not known
+	Privileged     *bool  `json:"privileged,omitempty"` // an ordinary user may not bind it; absent if unknown
 	Reserved       bool   `json:"reserved"`             // the system excludes it from use
 }
 
-// A Holder is a listener with what only matters when somebody asks about it.
+// A Holder is a listener with more details.
 type Holder struct {
 	Listener
 	Name       string    `json:"name"`                  // as the menu names it
-	Parents    []Process `json:"parents,omitempty"`     // its parent first, up to the terminal, desktop, service manager or container
-	Also       []uint16  `json:"also,omitempty"`        // further ports of the same process or container
-	NotEndable string    `json:"not_endable,omitempty"` // why porttray would not end it
-	Queue      *Queue    `json:"queue,omitempty"`       // absent where the system does not tell
+	Parents    []Process `json:"parents,omitempty"`     // parent first, up to the terminal, desktop, manager or container
+	Also       []uint16  `json:"also,omitempty"`        // further ports of the same server
+	NotEndable string    `json:"not_endable,omitempty"` // why porttray does not end it
+	Queue      *Queue    `json:"queue,omitempty"`       // absent if the system does not report it
 }
 
-// A Process is one by its name.
+// A Process identifies a process or its user.
 type Process struct {
 	PID     int32  `json:"pid,omitempty"`
 	Process string `json:"process,omitempty"`
 	User    string `json:"user,omitempty"`
 }
 
-// A Queue tells how many connections wait until a server accepts them.
+// A Queue counts the connections that wait until the server accepts them.
 type Queue struct {
 	Waiting int  `json:"waiting"`
 	Limit   int  `json:"limit"`
-	Full    bool `json:"full"` // further ones get no answer
+	Full    bool `json:"full"` // new connections get no answer
 }
 
 // A Datagram is a UDP socket.
@@ -106,7 +106,7 @@ type Datagram struct {
 	Process
 }
 
-// A Past is the server that closed last on the port, as porttray saw it.
+// A Past is the last server that porttray saw close on the port.
 type Past struct {
 	Name      string    `json:"name"`
 	Project   string    `json:"project,omitempty"`
@@ -124,7 +124,7 @@ type Connect struct {
 	Error   string        `json:"error,omitempty"`
 }
 
-// A ConnectResult says what came of an attempt to connect.
+// A ConnectResult is the result of an attempt to connect.
 type ConnectResult string
 
 // The results.
@@ -132,41 +132,41 @@ const (
 	Accepted    ConnectResult = "accepted"
 	Refused     ConnectResult = "refused"
 	NoAnswer    ConnectResult = "no answer"
-	Forbidden   ConnectResult = "not permitted" // a filter on this computer does not let it out
-	Unreachable ConnectResult = "unreachable"   // this computer has no such address, or not that family
+	Forbidden   ConnectResult = "not permitted" // a filter on this computer blocks it
+	Unreachable ConnectResult = "unreachable"   // this computer lacks the address or its family
 )
 
 // A Bind is an attempt to bind.
 type Bind struct {
 	Address netip.Addr `json:"address"`
 	Result  string     `json:"result"` // free, lingering, in use, not permitted, reserved, unavailable, unknown
-	// Reusable says that a program can have it all the same that sets SO_REUSEADDR, as most servers do.
+	// Reusable says that a program that sets SO_REUSEADDR can still bind the address. Most servers set it.
 	Reusable bool      `json:"reusable,omitempty"`
-	By       []Process `json:"by,omitempty"` // what holds it
+	By       []Process `json:"by,omitempty"` // the processes that hold it
 	Error    string    `json:"error,omitempty"`
 
 	state port.State
 }
 
-// A Trouble is what is wrong.
+// A Trouble names a problem with reaching or binding the address.
 type Trouble string
 
-// The troubles: the three classic ones, and a server that hangs.
+// The troubles.
 const (
 	None       Trouble = "none"
 	InUse      Trouble = "port in use"
-	Filtered   Trouble = "filtered"    // a listener is there, and connections to it are dropped or rejected on their way
+	Filtered   Trouble = "filtered"    // connections to the listener are dropped or rejected on their way
 	NotRunning Trouble = "not running" // nothing listens at the address
-	Hangs      Trouble = "hangs"       // a listener is there, and accepts nothing
+	Hangs      Trouble = "hangs"       // the listener accepts no connections
 )
 
-// An Advice is something to do.
+// An Advice is one step to take, with an optional command.
 type Advice struct {
 	Says    string `json:"says"`
 	Command string `json:"command,omitempty"`
 }
 
-// processOf returns what is told of a process.
+// processOf returns the process in its JSON form.
 func processOf(p owner.Process) Process {
 	return Process{PID: p.PID, Process: p.Name, User: owner.UserName(p.User)}
 }

@@ -12,12 +12,15 @@ import (
 	"porttray/watcher/port"
 )
 
-// Explain finds out all about what was asked. It connects to the port on this computer's own addresses, sends nothing and closes
-// again; with probe it speaks with what listens. It binds the port for an instant, without listening. Nothing leaves this
-// computer. It takes some ten milliseconds, 50 more where a server does not close in turn, a second more where connections get no
-// answer, and three more with probe.
+// Explain answers the question. It connects to the port on this computer's own addresses, sends nothing and closes
+// again. With probe it talks to the server. It binds the port for an instant, without listening. No packet leaves this
+// computer.
 //
-// The error is that of the list of listeners; what else cannot be found out is missing, and Untold says why.
+// It takes about ten milliseconds. It takes 50 ms more if a server does not close in turn, a second more if connections
+// get no answer, and up to three seconds more with probe.
+//
+// Explain returns an error only if it cannot list the listeners. Other unknown facts are missing from the answer, and
+// Untold gives the reason.
 func Explain(ctx context.Context, q Question, probe bool) (Answer, error) {
 	system, own := port.Read(), interfaces()
 	a := Answer{Asked: q.String(), Address: addressOf(ctx, q, own), Port: portOf(q.Port, system), anywhere: len(q.Addrs) == 0}
@@ -32,22 +35,22 @@ func Explain(ctx context.Context, q Question, probe bool) (Answer, error) {
 	}
 	seen, err := history.Read()
 	if err != nil {
-		a.Untold = append(a.Untold, "what was seen before: "+err.Error())
+		a.Untold = append(a.Untold, "earlier servers: "+err.Error())
 	}
 	a.bind(q.Port, traffic, system)
 	a.connect(ctx, q.Port)
-	a.hold(ctx, now, traffic, seen, system)
+	a.fillListeners(ctx, now, traffic, seen, system)
 	a.judgeReach(own)
 	a.Listens = len(a.at()) > 0
 	if probe && len(a.servers) > 0 {
-		a.Probe = a.speak(ctx)
+		a.Probe = a.probe(ctx)
 	}
 	a.Trouble = a.trouble()
 	a.Advice = a.advise(ctx)
 	return a, nil
 }
 
-// addressOf tells what the addresses in question are. Own are this computer's.
+// addressOf describes the addresses in question. The interfaces are this computer's.
 func addressOf(ctx context.Context, q Question, own []Interface) Address {
 	a := Address{Name: q.Name, Addresses: q.Addrs, Localhost: resolve(ctx, localhost)}
 	if len(a.Addresses) == 0 {
@@ -57,7 +60,7 @@ func addressOf(ctx context.Context, q Question, own []Interface) Address {
 	return a
 }
 
-// kindOf tells where an address leads.
+// kindOf returns the kind of an address, and the interface that has it.
 func kindOf(addr netip.Addr, own []Interface) (Kind, string) {
 	switch {
 	case addr.IsLoopback():
@@ -73,7 +76,7 @@ func kindOf(addr netip.Addr, own []Interface) (Kind, string) {
 	return Elsewhere, ""
 }
 
-// portOf tells what a port means.
+// portOf describes a port number.
 func portOf(number uint16, system port.System) Port {
 	class := port.ClassOf(number)
 	first, last := class.Range()
@@ -86,8 +89,8 @@ func portOf(number uint16, system port.System) Port {
 	return p
 }
 
-// targets are the addresses to try: this computer's loopback addresses, those that were asked about and are its own, and those that
-// something listens on, without link-local ones of IPv6, which no list of listeners gives the zone of.
+// targets returns the addresses to try: this computer's loopback addresses, its own addresses in the question, and all
+// bind addresses. It skips IPv6 link-local bind addresses, because the list of listeners has no zones.
 func (a *Answer) targets() []netip.Addr {
 	targets := []netip.Addr{v4Loopback, v6Loopback}
 	add := func(addr netip.Addr) {
@@ -125,11 +128,14 @@ func (a *Answer) bind(number uint16, t watcher.Traffic, system port.System) {
 	}
 }
 
-// inTheWay returns whose listeners keep an address from being bound or, where there are none, whose other sockets do.
+// inTheWay returns the owners of the listeners that block an address. Without listeners, it returns the owners of
+// other sockets that block it.
 func (a *Answer) inTheWay(addr netip.Addr, t watcher.Traffic) []Process {
 	if len(a.servers) == 0 {
-		others := slices.Concat(t.Bound, t.Strays)
-		return processesOf(slices.DeleteFunc(others, func(s watcher.Socket) bool { return !s.Owner.Known() || !conflict(addr, s.Local) }))
+		others := slices.DeleteFunc(slices.Concat(t.Bound, t.Strays), func(s watcher.Socket) bool {
+			return !s.Owner.Known() || !conflict(addr, s.Local)
+		})
+		return processesOf(others)
 	}
 	var by []Process
 	for _, l := range a.servers {
@@ -140,8 +146,7 @@ func (a *Answer) inTheWay(addr netip.Addr, t watcher.Traffic) []Process {
 	return by
 }
 
-// conflict reports whether sockets bound to two addresses are in each other's way, if the system lets only one have a port. An IPv6
-// wildcard may take IPv4 as well.
+// conflict reports whether two bind addresses exclude each other on one port. An IPv6 wildcard may take IPv4 as well.
 func conflict(a, b netip.Addr) bool {
 	if a == netip.IPv6Unspecified() || b == netip.IPv6Unspecified() {
 		return true
@@ -154,10 +159,9 @@ func (a *Answer) listensAt(addr netip.Addr) bool {
 	return slices.ContainsFunc(a.servers, func(l watcher.Listener) bool { return a.covers(l, addr) })
 }
 
-// covers reports whether what is sent to an address gets to a listener. Whether an IPv6 wildcard takes IPv4 as well shows when
-// somebody wants to bind an IPv4 address beside it.
+// covers reports whether a listener receives connections to an address.
 func (a *Answer) covers(l watcher.Listener, addr netip.Addr) bool {
-	addr = addr.WithZone("") // bind addresses have none
+	addr = addr.WithZone("") // bind addresses have no zone
 	for _, b := range l.Addrs {
 		if b == addr || b.IsUnspecified() && b.Is4() == addr.Is4() || addr.IsUnspecified() && addr.Is4() == b.Is4() {
 			return true
@@ -166,7 +170,8 @@ func (a *Answer) covers(l watcher.Listener, addr netip.Addr) bool {
 	return slices.Contains(l.Addrs, netip.IPv6Unspecified()) && addr.Is4() && a.dualStack(l)
 }
 
-// dualStack reports whether the IPv6 wildcard of a listener takes IPv4 as well.
+// dualStack reports whether the IPv6 wildcard of a listener takes IPv4 as well. If it does, nobody else can bind an
+// IPv4 address on the port.
 func (a *Answer) dualStack(l watcher.Listener) bool {
 	other := slices.ContainsFunc(a.servers, func(m watcher.Listener) bool {
 		return m.ID() != l.ID() && slices.ContainsFunc(m.Addrs, netip.Addr.Is4)
@@ -176,7 +181,8 @@ func (a *Answer) dualStack(l watcher.Listener) bool {
 	})
 }
 
-// at returns what listens where was asked; for a port alone that is anywhere. A wildcard is at no address of another computer.
+// at returns the listeners at the addresses in question. A port alone matches all addresses. A wildcard does not cover
+// an address of another computer.
 func (a *Answer) at() []watcher.Listener {
 	switch {
 	case a.anywhere:
@@ -189,8 +195,9 @@ func (a *Answer) at() []watcher.Listener {
 	})
 }
 
-// hold fills in who listens and what else happens on the port.
-func (a *Answer) hold(ctx context.Context, now watcher.Snapshot, t watcher.Traffic, seen history.History, system port.System) {
+// fillListeners fills in the listeners and the other sockets on the port.
+func (a *Answer) fillListeners(ctx context.Context, now watcher.Snapshot, t watcher.Traffic,
+	seen history.History, system port.System) {
 	a.Listeners = []Holder{}
 	for _, l := range a.servers {
 		l.Restarts = max(l.Restarts, seen.Restarts(l))
@@ -208,8 +215,8 @@ func (a *Answer) hold(ctx context.Context, now watcher.Snapshot, t watcher.Traff
 				h.Further = append(h.Further, furtherOf(Of(m, s.Section, system)))
 			}
 		}
-		if untold := "the container: " + l.Untold; l.Untold != "" && !slices.Contains(a.Untold, untold) {
-			a.Untold = append(a.Untold, untold)
+		if why := "the container: " + l.Untold; l.Untold != "" && !slices.Contains(a.Untold, why) {
+			a.Untold = append(a.Untold, why)
 		}
 		slices.Sort(h.Also)
 		h.Queue = queueOf(l, t)
@@ -220,17 +227,18 @@ func (a *Answer) hold(ctx context.Context, now watcher.Snapshot, t watcher.Traff
 		a.Lingering = &t.Lingering
 	}
 	for _, u := range t.UDP {
-		if !u.Remote.IsValid() { // else it hears nobody but the other end
+		if !u.Remote.IsValid() { // a connected socket receives only from its peer
 			a.UDP = append(a.UDP, Datagram{u.Local, processOf(u.Owner)})
 		}
 	}
 	a.Bound, a.Outgoing = processesOf(t.Bound), processesOf(t.Strays)
 	if past, ok := seen.Last(a.Port.Number); ok {
-		a.Last = &Past{past.Name, past.Project, past.Tool, past.Directory, past.Closed.Truncate(time.Second), past.Reason}
+		closed := past.Closed.Truncate(time.Second)
+		a.Last = &Past{past.Name, past.Project, past.Tool, past.Directory, closed, past.Reason}
 	}
 }
 
-// serverOf returns the server that a listener is part of.
+// serverOf returns the server of a listener.
 func serverOf(servers []watcher.Server, l watcher.Listener) watcher.Server {
 	for _, s := range servers {
 		if slices.ContainsFunc(s.Parts, func(part watcher.Listener) bool { return part.ID() == l.ID() }) {
@@ -240,7 +248,7 @@ func serverOf(servers []watcher.Server, l watcher.Listener) watcher.Server {
 	return watcher.Alone(l)
 }
 
-// processesOf returns whose the sockets are, each process once.
+// processesOf returns the owners of sockets, each process once.
 func processesOf(sockets []watcher.Socket) []Process {
 	var all []Process
 	for _, s := range sockets {

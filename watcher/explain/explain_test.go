@@ -29,8 +29,8 @@ func TestParse(t *testing.T) {
 		{"localhost:62893", "localhost:62893"},
 		{"LocalHost.:62893", "localhost:62893"},
 		{"[::1.]:62893", "[::1]:62893"},
-		{"http://%1b[2J:80", "error: not a URL; one looks like http://localhost:3000"},
-		{"[fe80::1%\x1b[2J]:80", "error: not an address with a port; one looks like 127.0.0.1:3000 or [::1]:3000"},
+		{"http://%1b[2J:80", "error: not a URL, such as http://localhost:3000"},
+		{"[fe80::1%\x1b[2J]:80", "error: not an address with a port, such as 127.0.0.1:3000 or [::1]:3000"},
 		{"app.localhost:3000", "app.localhost:3000"},
 		{"[::1]:62893", "[::1]:62893"},
 		{"[fe80::1%lo]:62893", "[fe80::1%lo]:62893"},
@@ -38,7 +38,7 @@ func TestParse(t *testing.T) {
 		{"*:80", "*:80"},
 		{"localhost:3000/admin?x=1", "localhost:3000"},
 		{"3000/tcp", "port 3000"},
-		{"localhost/admin", "error: a port is missing; give it behind a colon: localhost:3000"},
+		{"localhost/admin", "error: the port is missing; add it after a colon: localhost:3000"},
 		{"http://localhost:3000/admin", "localhost:3000"},
 		{"http://user:secret@127.0.0.1:3000", "127.0.0.1:3000"},
 		{"http://localhost", "localhost:80"},
@@ -49,14 +49,14 @@ func TestParse(t *testing.T) {
 		{"0", "error: a port is a number from 1 to 65535"},
 		{"65536", "error: a port is a number from 1 to 65535"},
 		{"+80", "error: a port is a number from 1 to 65535"},
-		{"localhost", "error: a port is missing; give it behind a colon: localhost:3000"},
-		{"127.0.0.1", "error: a port is missing; give it behind a colon: 127.0.0.1:3000"},
-		{"::1", "error: a port is missing; an IPv6 address with one looks like [::1]:3000"},
-		{"fe80::1:2:3000", "error: a port is missing; an IPv6 address with one looks like [fe80::1:2]:3000"},
-		{"a:b:c", "error: not an address with a port; one looks like 127.0.0.1:3000 or [::1]:3000"},
+		{"localhost", "error: the port is missing; add it after a colon: localhost:3000"},
+		{"127.0.0.1", "error: the port is missing; add it after a colon: 127.0.0.1:3000"},
+		{"::1", "error: the port is missing; write an IPv6 address with a port as [::1]:3000"},
+		{"fe80::1:2:3000", "error: the port is missing; write an IPv6 address with a port as [fe80::1:2]:3000"},
+		{"a:b:c", "error: not an address with a port, such as 127.0.0.1:3000 or [::1]:3000"},
 		{"localhost:", "error: a port is a number from 1 to 65535"},
-		{"http://:80", "error: not a URL; one looks like http://localhost:3000"},
-		{"http://%zz", "error: not a URL; one looks like http://localhost:3000"},
+		{"http://:80", "error: not a URL, such as http://localhost:3000"},
+		{"http://%zz", "error: not a URL, such as http://localhost:3000"},
 		{"example.invalid:80", `error: "example.invalid" is not a name of this computer; give an address and a port, such as 127.0.0.1:80`},
 	} {
 		q, err := Parse(t.Context(), tt.text)
@@ -181,7 +181,7 @@ func TestAdviceElsewhere(t *testing.T) {
 func TestAdviceOfRefused(t *testing.T) {
 	a := Answer{servers: []watcher.Listener{{Port: 3000, Owner: owner.Process{PID: 7, Start: 1, Name: "node", Refusal: "another user's process"}}}}
 	got := a.adviseStop()
-	if len(got) != 1 || got[0].Command != "" || !strings.HasSuffix(got[0].Says, "does not stop: another user's process.") {
+	if len(got) != 1 || got[0].Command != "" || !strings.HasSuffix(got[0].Says, "does not stop it: another user's process.") {
 		t.Errorf("the advice is %+v", got)
 	}
 }

@@ -110,7 +110,7 @@ func TestSpeakToHostileServer(t *testing.T) {
 			var before, after runtime.MemStats
 			runtime.ReadMemStats(&before)
 			start := time.Now()
-			p := speakTo(t.Context(), at)
+			p := probeAt(t.Context(), at)
 			took := time.Since(start)
 			runtime.ReadMemStats(&after)
 			if n := after.TotalAlloc - before.TotalAlloc; n > memory || took > patience {

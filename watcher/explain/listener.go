@@ -10,34 +10,34 @@ import (
 	"porttray/watcher/port"
 )
 
-// A Listener is what is told of a listener, under the names that it has in JSON. What is not known is absent. All texts are as
-// their process or engine gives them: untrusted. The names of fields stay as they are.
+// A Listener describes a listener or a server in JSON. Its JSON names are stable. Unknown facts are absent. All texts
+// are untrusted: they come unchanged from the process or the engine.
 type Listener struct {
 	Port      uint16       `json:"port"`
-	Name      string       `json:"name,omitempty"`    // of a server, as the menu has it
-	Role      string       `json:"role,omitempty"`    // what the port is for, where that is not what people mean by the server
+	Name      string       `json:"name,omitempty"`    // of a server, as in the menu
+	Role      string       `json:"role,omitempty"`    // the purpose of the port, if it is not the main one of the server
 	Addresses []netip.Addr `json:"addresses"`         // bind addresses, sorted
-	Exposed   bool         `json:"exposed"`           // other machines can reach it, as far as its addresses tell
-	Risk      string       `json:"risk,omitempty"`    // what it is that they had better not reach, if they can
-	Widened   bool         `json:"widened,omitempty"` // they can, and could not before
-	Speaks    string       `json:"speaks,omitempty"`  // what, where that is known to be nothing for a browser
+	Exposed   bool         `json:"exposed"`           // other machines can reach it, judging by its addresses
+	Risk      string       `json:"risk,omitempty"`    // the kind of server that they should not reach, but can
+	Widened   bool         `json:"widened,omitempty"` // they can reach it now, but could not before
+	Speaks    string       `json:"speaks,omitempty"`  // its protocol, if that is not for a browser
 	Class     string       `json:"class"`             // of the port: well-known, registered or dynamic (RFC 6335)
-	Service   string       `json:"service,omitempty"` // which the system's list of services gives the port to
+	Service   string       `json:"service,omitempty"` // the name of the port in the system's list of services
 	PID       int32        `json:"pid,omitempty"`
-	Process   string       `json:"process,omitempty"`       // its name
-	User      string       `json:"user,omitempty"`          // who it runs as
-	Project   string       `json:"project,omitempty"`       // its name, for a container that of its compose project
+	Process   string       `json:"process,omitempty"`       // name
+	User      string       `json:"user,omitempty"`          // name of the process's user
+	Project   string       `json:"project,omitempty"`       // name; for a container, of its compose project
 	Directory string       `json:"directory,omitempty"`     // the project's, else the process's working directory
 	Tool      string       `json:"tool,omitempty"`          // Vite, PostgreSQL
-	Label     string       `json:"label,omitempty"`         // what the person calls it
-	Container string       `json:"container,omitempty"`     // its name
+	Label     string       `json:"label,omitempty"`         // the name in the person's settings
+	Container string       `json:"container,omitempty"`     // name
 	Manager   string       `json:"manager,omitempty"`       // the service that would start it again
 	Started   time.Time    `json:"started,omitzero"`        // in RFC 3339
 	Section   string       `json:"section"`                 // main, other or hidden
-	Restarts  int          `json:"restarts,omitempty"`      // how many were seen
+	Restarts  int          `json:"restarts,omitempty"`      // since porttray first saw it
 	Further   []Further    `json:"further_ports,omitempty"` // of a server, in port order
-	Stale     bool         `json:"stale,omitempty"`         // it is as it was when the list could last be read
-	Command   string       `json:"command,omitempty"`       // that starts it again, only if it was asked for: it may hold secrets
+	Stale     bool         `json:"stale,omitempty"`         // from the last good scan, because the list cannot be read now
+	Command   string       `json:"command,omitempty"`       // starts it again; only on request, because it may hold secrets
 
 	Place, Runs string `json:"-"` // the parts of the name
 }
@@ -54,25 +54,25 @@ type Further struct {
 	Process   string       `json:"process,omitempty"`
 }
 
-// OfServer tells of a server: of its head, and of its further ports.
+// OfServer describes a server: its head port and its further ports.
 func OfServer(s watcher.Server, system port.System) Listener {
-	told := Of(s.Listener, s.Section, system)
-	told.Name, told.Place, told.Runs = s.Title, s.Place, s.Runs
+	head := Of(s.Listener, s.Section, system)
+	head.Name, head.Place, head.Runs = s.Title, s.Place, s.Runs
 	for _, l := range s.Also {
-		told.Further = append(told.Further, furtherOf(Of(l, s.Section, system)))
+		head.Further = append(head.Further, furtherOf(Of(l, s.Section, system)))
 	}
-	return told
+	return head
 }
 
-// furtherOf returns what is told of a further port.
+// furtherOf describes a further port.
 func furtherOf(l Listener) Further {
 	return Further{l.Port, l.Role, l.Addresses, l.Exposed, l.Risk, l.Speaks, l.PID, l.Process}
 }
 
-// Of returns what is told of a listener that is a server or a further port of one in that section.
+// Of describes a single listener of a server in the section.
 func Of(l watcher.Listener, section watcher.Section, system port.System) Listener {
 	p, facts := l.Owner, l.Facts
-	told := Listener{
+	out := Listener{
 		Port:      l.Port,
 		Role:      l.Role(),
 		Addresses: l.Addrs,
@@ -94,19 +94,19 @@ func Of(l watcher.Listener, section watcher.Section, system port.System) Listene
 		Restarts:  l.Restarts,
 	}
 	if l.Exposed() {
-		told.Risk = l.Risk()
+		out.Risk = l.Risk()
 	}
-	if l.Container.ID != "" { // what forwards to it says nothing about it
-		told.Project = l.Container.Project
+	if l.Container.ID != "" { // the forwarder's own facts do not describe the container
+		out.Project = l.Container.Project
 		if !l.Hosted() {
-			told.Started = time.Time{}
+			out.Started = time.Time{}
 		}
-		told.Container = cmp.Or(l.Container.Name, l.Container.ID)
+		out.Container = cmp.Or(l.Container.Name, l.Container.ID)
 	}
-	return told
+	return out
 }
 
-// Servers returns what is told of the servers of a snapshot, in port order.
+// Servers describes the servers of a snapshot, in port order.
 func Servers(s watcher.Snapshot, system port.System) []Listener {
 	all := make([]Listener, 0, len(s.Servers))
 	for _, server := range s.Servers {

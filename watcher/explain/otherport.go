@@ -7,7 +7,7 @@ import (
 	"porttray/watcher"
 )
 
-// otherPort returns the command by which a server like l is told to take a port, or nothing if that is not known.
+// otherPort returns the command that starts a server like l on another port, or nothing if it is unknown.
 func otherPort(l watcher.Listener, port uint16) string {
 	option := portOptions[l.Facts.Tool.Name]
 	if l.Container.ID != "" && !l.Hosted() {
@@ -16,7 +16,8 @@ func otherPort(l watcher.Listener, port uint16) string {
 	return strings.ReplaceAll(option, "{}", strconv.Itoa(int(port)))
 }
 
-// portOptions are from the documentation of the tools. {} stands for the port. The names are those of the table of tools.
+// portOptions maps tools to commands from their documentation. {} stands for the port. The keys are the names in the
+// tool table of package facts.
 var portOptions = map[string]string{
 	"Vite":          "vite --port {}",
 	"Next.js":       "next dev -p {}",

@@ -17,23 +17,24 @@ import (
 	"porttray/watcher/owner"
 )
 
-// A Probe is what a server says to somebody who talks to it. All texts are its own, without what cannot be shown, and shortened.
+// A Probe holds the answers of a server to a probe. All texts come from the server, shortened and without control
+// characters.
 type Probe struct {
-	Address netip.AddrPort `json:"address"` // that was talked to
-	// Unasked is what listens there where that is known to be no web server. Nothing was sent to it: a database would log an
-	// attack.
+	Address netip.AddrPort `json:"address"` // of the server
+	// Unasked is the protocol of a server that is not for a browser. The probe sent nothing to it, because a database
+	// would log an attack.
 	Unasked string       `json:"unasked,omitempty"`
 	TLS     *Certificate `json:"tls,omitempty"`
 	HTTP    *Page        `json:"http,omitempty"`
-	Banner  string       `json:"banner,omitempty"` // the first bytes of a server that speaks first, or neither
+	Banner  string       `json:"banner,omitempty"` // the first bytes of a server without TLS and HTTP
 }
 
-// silent reports whether the server was asked and said nothing at all.
+// silent reports whether the server answered nothing.
 func (p Probe) silent() bool {
 	return p.TLS == nil && p.HTTP == nil && p.Banner == "" && p.Unasked == ""
 }
 
-// A Certificate is what a server shows in a TLS handshake. Whether somebody trusts it is not looked into: some systems ask the
+// A Certificate describes the certificate from a TLS handshake. It is not verified, because some systems ask the
 // network for that.
 type Certificate struct {
 	Names      []string  `json:"names"`
@@ -42,32 +43,30 @@ type Certificate struct {
 	SelfSigned bool      `json:"self_signed"`
 }
 
-// A Page is what a server answers to GET / of HTTP.
+// A Page describes the answer to the HTTP request GET /.
 type Page struct {
 	Status   string `json:"status"` // 200 OK
 	Server   string `json:"server,omitempty"`
-	Location string `json:"location,omitempty"` // where it sends the browser; nobody goes there
+	Location string `json:"location,omitempty"` // the target of a redirect, which the probe does not follow
 	Title    string `json:"title,omitempty"`
 }
 
 const (
-	// eachTalk is how long each of three ways to talk to a server may take.
-	eachTalk = time.Second
-	// speaksFirst is how long a server has that says something before it is asked: databases, mail, SSH.
-	speaksFirst = 250 * time.Millisecond
+	talkTimeout   = time.Second            // for a TLS handshake or an HTTP request
+	bannerTimeout = 250 * time.Millisecond // for a server that speaks first: databases, mail, SSH
 
-	maxPage   = 128 << 10 // bytes that are read of an answer
+	maxPage   = 128 << 10 // bytes of an answer
 	maxBanner = 128       // bytes of a banner
-	maxSaid   = 100       // characters of any text
+	maxText   = 100       // characters of any text
 	maxNames  = 8
 )
 
-// speak talks to what listens where was asked, or else wherever it does: first it is heard, then it gets a TLS handshake, and then an
-// HTTP request. What is known not to be for a browser is only heard.
-func (a *Answer) speak(ctx context.Context) *Probe {
+// probe talks to a server at an address in question, or else at any other address. It waits for a banner, then tries a
+// TLS handshake and an HTTP request. If the server is not for a browser, it only waits for the banner.
+func (a *Answer) probe(ctx context.Context) *Probe {
 	var to netip.Addr
 	for _, c := range a.Connects {
-		if c.Result == Accepted && c.Listens && (!to.IsValid() || a.asks(c.Address) && !a.asks(to)) {
+		if c.Result == Accepted && c.Listens && (!to.IsValid() || a.includes(c.Address) && !a.includes(to)) {
 			to = c.Address
 		}
 	}
@@ -77,20 +76,20 @@ func (a *Answer) speak(ctx context.Context) *Probe {
 	at := netip.AddrPortFrom(to, a.Port.Number)
 	for _, l := range a.servers {
 		if !l.Web() && a.covers(l, to) {
-			return &Probe{Address: at, Unasked: l.Speaks(), Banner: hear(ctx, at)}
+			return &Probe{Address: at, Unasked: l.Speaks(), Banner: readBanner(ctx, at)}
 		}
 	}
-	p := speakTo(ctx, at)
+	p := probeAt(ctx, at)
 	return &p
 }
 
-func speakTo(ctx context.Context, to netip.AddrPort) Probe {
+func probeAt(ctx context.Context, to netip.AddrPort) Probe {
 	p := Probe{Address: to}
-	if p.Banner = hear(ctx, to); p.Banner != "" {
+	if p.Banner = readBanner(ctx, to); p.Banner != "" {
 		return p
 	}
 	if p.TLS = handshake(ctx, to); p.TLS != nil {
-		config := &tls.Config{InsecureSkipVerify: true, ServerName: localhost, MinVersion: tls.VersionTLS10} // as for the handshake
+		config := &tls.Config{InsecureSkipVerify: true, ServerName: localhost, MinVersion: tls.VersionTLS10}
 		p.HTTP, p.Banner = ask(ctx, to, func(c net.Conn) net.Conn { return tls.Client(c, config) })
 		return p
 	}
@@ -98,7 +97,7 @@ func speakTo(ctx context.Context, to netip.AddrPort) Probe {
 	return p
 }
 
-// dial connects for one talk.
+// dial connects. The limit covers the connection and everything sent over it.
 func dial(ctx context.Context, to netip.AddrPort, limit time.Duration) (net.Conn, error) {
 	conn, err := (&net.Dialer{Timeout: limit}).DialContext(ctx, "tcp", to.String())
 	if err != nil {
@@ -111,21 +110,21 @@ func dial(ctx context.Context, to netip.AddrPort, limit time.Duration) (net.Conn
 	return conn, nil
 }
 
-// hear returns what a server says by itself.
-func hear(ctx context.Context, to netip.AddrPort) string {
-	conn, err := dial(ctx, to, speaksFirst)
+// readBanner returns the first bytes of a server that speaks first.
+func readBanner(ctx context.Context, to netip.AddrPort) string {
+	conn, err := dial(ctx, to, bannerTimeout)
 	if err != nil {
 		return ""
 	}
 	defer conn.Close()
 	buf := make([]byte, maxBanner)
-	n, _ := conn.Read(buf) // mostly the time is up
-	return said(string(buf[:n]))
+	n, _ := conn.Read(buf) // usually a timeout
+	return printable(string(buf[:n]))
 }
 
-// handshake returns the certificate of a server that speaks TLS, whatever that is worth.
+// handshake returns the unverified certificate of a server that speaks TLS.
 func handshake(ctx context.Context, to netip.AddrPort) *Certificate {
-	conn, err := dial(ctx, to, eachTalk)
+	conn, err := dial(ctx, to, talkTimeout)
 	if err != nil {
 		return nil
 	}
@@ -139,24 +138,24 @@ func handshake(ctx context.Context, to netip.AddrPort) *Certificate {
 		return nil
 	}
 	leaf := chain[0]
-	c := &Certificate{Issuer: said(leaf.Issuer.String()), Expires: leaf.NotAfter.UTC(),
+	c := &Certificate{Issuer: printable(leaf.Issuer.String()), Expires: leaf.NotAfter.UTC(),
 		SelfSigned: bytes.Equal(leaf.RawSubject, leaf.RawIssuer)}
 	for _, name := range leaf.DNSNames {
-		c.Names = append(c.Names, said(name))
+		c.Names = append(c.Names, printable(name))
 	}
 	for _, ip := range leaf.IPAddresses {
 		c.Names = append(c.Names, ip.String())
 	}
 	if len(c.Names) == 0 {
-		c.Names = []string{said(leaf.Subject.CommonName)}
+		c.Names = []string{printable(leaf.Subject.CommonName)}
 	}
 	c.Names = c.Names[:min(len(c.Names), maxNames)]
 	return c
 }
 
-// ask sends an HTTP request and returns the answer, or the first bytes of what is none.
+// ask sends an HTTP request and returns the page. If the answer is not HTTP, ask returns its first bytes instead.
 func ask(ctx context.Context, to netip.AddrPort, wrap func(net.Conn) net.Conn) (*Page, string) {
-	raw, err := dial(ctx, to, eachTalk)
+	raw, err := dial(ctx, to, talkTimeout)
 	if err != nil {
 		return nil, ""
 	}
@@ -164,25 +163,29 @@ func ask(ctx context.Context, to netip.AddrPort, wrap func(net.Conn) net.Conn) (
 	stop := context.AfterFunc(ctx, func() { raw.Close() })
 	defer stop()
 	conn := wrap(raw)
-	// Development servers turn away hosts that they do not know; localhost they do.
-	_, err = fmt.Fprintf(conn, "GET / HTTP/1.1\r\nHost: localhost:%d\r\nUser-Agent: porttray\r\nAccept: text/html, */*\r\nConnection: close\r\n\r\n", to.Port())
+	// Development servers reject unknown hosts, but accept localhost.
+	_, err = fmt.Fprintf(conn, "GET / HTTP/1.1\r\nHost: localhost:%d\r\nUser-Agent: porttray\r\n"+
+		"Accept: text/html, */*\r\nConnection: close\r\n\r\n", to.Port())
 	if err != nil {
 		return nil, ""
 	}
 	in := bufio.NewReaderSize(io.LimitReader(conn, maxPage), maxPage)
 	if first, _ := in.Peek(5); !bytes.Equal(first, []byte("HTTP/")) {
 		first, _ = in.Peek(min(in.Buffered(), maxBanner))
-		return nil, said(string(first))
+		return nil, printable(string(first))
 	}
 	answer, err := http.ReadResponse(in, nil)
 	if err != nil {
-		return nil, "HTTP that makes no sense"
+		return nil, "invalid HTTP"
 	}
 	defer answer.Body.Close()
-	page := &Page{Status: said(answer.Status), Server: said(answer.Header.Get("Server")), Location: said(answer.Header.Get("Location"))}
-	text, _ := io.ReadAll(answer.Body) // as much as there is in time
+	page := &Page{
+		Status: printable(answer.Status), Server: printable(answer.Header.Get("Server")),
+		Location: printable(answer.Header.Get("Location")),
+	}
+	text, _ := io.ReadAll(answer.Body) // on an error, use the part read so far
 	if m := title.FindSubmatch(text); m != nil {
-		page.Title = said(html.UnescapeString(string(m[1])))
+		page.Title = printable(html.UnescapeString(string(m[1])))
 	}
 	return page, ""
 }
@@ -190,5 +193,5 @@ func ask(ctx context.Context, to netip.AddrPort, wrap func(net.Conn) net.Conn) (
 // title finds the title of an HTML page.
 var title = regexp.MustCompile(`(?is)<title[^>]*>(.*?)</title`)
 
-// said makes what a server says fit to show.
-func said(text string) string { return owner.Printable(text, maxSaid) }
+// printable shortens a server's text and removes its control characters.
+func printable(text string) string { return owner.Printable(text, maxText) }

@@ -17,15 +17,15 @@ import (
 	"porttray/watcher/owner"
 )
 
-// A Question is an address and a port to be explained.
+// A Question is an address and a port to explain.
 type Question struct {
-	Name string // the host by name, if it was given by one
-	// Addrs are the addresses that were asked about, several for a name. Without any, the port alone was.
+	Name string // the host name, if the person gave one
+	// Addrs are the addresses in question. A name may have several. It is empty for a port alone.
 	Addrs []netip.Addr
 	Port  uint16
 }
 
-// String returns what was asked about: "127.0.0.1:62893", "localhost:3000", "port 5432".
+// String returns the question as text: "127.0.0.1:62893", "localhost:3000", "port 5432".
 func (q Question) String() string {
 	number := strconv.Itoa(int(q.Port))
 	switch {
@@ -39,10 +39,10 @@ func (q Question) String() string {
 	return netip.AddrPortFrom(q.Addrs[0], q.Port).String()
 }
 
-// ErrPort says what a port is.
+// ErrPort reports an invalid port number.
 var ErrPort = errors.New("a port is a number from 1 to 65535")
 
-// ParsePort reads a port. The error is in plain words.
+// ParsePort parses a port. Its error is plain text for people.
 func ParsePort(s string) (uint16, error) {
 	n, err := strconv.ParseUint(s, 10, 16)
 	if err != nil || n == 0 || s[0] == '+' {
@@ -51,14 +51,14 @@ func ParsePort(s string) (uint16, error) {
 	return uint16(n), nil
 }
 
-// Parse reads what a person has at hand: a port, alone or behind a colon, an address or a name with a port, or a URL. The error is in
-// plain words. Only names that this computer itself knows are known here: nothing is asked of the network.
+// Parse parses a port with or without a leading colon, an address or name with a port, or a URL. Its error is plain
+// text for people. Parse resolves only names of this computer, and asks no name server.
 func Parse(ctx context.Context, s string) (Question, error) {
 	host, number, err := split(strings.TrimSpace(s))
-	if err != nil { // what is pasted may hold anything, and a terminal is to show it
+	if err != nil { // it may quote control characters from s
 		return Question{}, errors.New(owner.Printable(err.Error(), 0))
 	}
-	if host != owner.Printable(host, 0) { // a URL may hold anything, too, and the zone of an address
+	if host != owner.Printable(host, 0) { // the host of a URL and the zone of an address may hold any character
 		return Question{}, errNoAddress
 	}
 	p, err := ParsePort(number)
@@ -81,36 +81,37 @@ func Parse(ctx context.Context, s string) (Question, error) {
 	q.Name = strings.ToLower(host)
 	q.Addrs = resolve(ctx, q.Name)
 	if len(q.Addrs) == 0 {
-		return Question{}, fmt.Errorf("%q is not a name of this computer; give an address and a port, such as 127.0.0.1:%d", host, p)
+		return Question{}, fmt.Errorf("%q is not a name of this computer; give an address and a port, such as 127.0.0.1:%d",
+			host, p)
 	}
 	return q, nil
 }
 
-var errNoAddress = errors.New("not an address with a port; one looks like 127.0.0.1:3000 or [::1]:3000")
+var errNoAddress = errors.New("not an address with a port, such as 127.0.0.1:3000 or [::1]:3000")
 
-// split returns the host, which may be empty, and the port in what a person typed.
+// split splits the input of a person into host and port. The host may be empty.
 func split(s string) (host, number string, err error) {
 	if strings.Contains(s, "://") {
 		u, err := url.Parse(s)
 		if err != nil || u.Hostname() == "" {
-			return "", "", errors.New("not a URL; one looks like http://localhost:3000")
+			return "", "", errors.New("not a URL, such as http://localhost:3000")
 		}
 		return u.Hostname(), cmp.Or(u.Port(), map[string]string{"https": "443", "wss": "443"}[u.Scheme], "80"), nil
 	}
 	s, _, _ = strings.Cut(s, "/") // localhost:3000/admin, 3000/tcp
 	if !strings.Contains(s, ":") {
 		if _, err := netip.ParseAddr(s); err == nil || s != "" && strings.Trim(s, "0123456789+-") != "" {
-			return "", "", fmt.Errorf("a port is missing; give it behind a colon: %s:3000", s)
+			return "", "", fmt.Errorf("the port is missing; add it after a colon: %s:3000", s)
 		}
 		return "", s, nil
 	}
 	if addr, err := netip.ParseAddr(s); err == nil {
 		example := fmt.Sprintf("[%s]:3000", addr)
 		last := strings.LastIndexByte(s, ':')
-		if front, err := netip.ParseAddr(s[:last]); err == nil { // probably it is that
+		if front, err := netip.ParseAddr(s[:last]); err == nil { // the last part is probably the port
 			example = fmt.Sprintf("[%s]:%s", front, s[last+1:])
 		}
-		return "", "", fmt.Errorf("a port is missing; an IPv6 address with one looks like %s", example)
+		return "", "", fmt.Errorf("the port is missing; write an IPv6 address with a port as %s", example)
 	}
 	host, number, err = net.SplitHostPort(s)
 	if err != nil {
@@ -119,14 +120,15 @@ func split(s string) (host, number string, err error) {
 	return host, number, nil
 }
 
-// resolve returns the addresses of a name, in the order in which programs try them, as far as this computer knows it by itself:
-// from its list of hosts, and because localhost and names below it always are loopback (RFC 6761, section 6.3).
+// resolve returns the addresses of a name, in the order that programs try. It uses only this computer's hosts file and
+// host name. The name localhost and names below it are always loopback (RFC 6761, section 6.3).
 func resolve(ctx context.Context, name string) []netip.Addr {
 	ctx, cancel := context.WithTimeout(ctx, 500*time.Millisecond)
 	defer cancel()
-	resolver := &net.Resolver{PreferGo: true, Dial: func(context.Context, string, string) (net.Conn, error) { return nil, errNetwork }}
+	noDial := func(context.Context, string, string) (net.Conn, error) { return nil, errNetwork }
+	resolver := &net.Resolver{PreferGo: true, Dial: noDial}
 	if runtime.GOOS == "windows" && name == localhost {
-		resolver = net.DefaultResolver // Windows answers for localhost itself, and has it in no file
+		resolver = net.DefaultResolver // Windows resolves localhost itself, without a hosts file
 	}
 	addrs, err := resolver.LookupNetIP(ctx, "ip", name)
 	if err == nil {
@@ -168,14 +170,14 @@ func ownAddrs() []netip.Addr {
 	return own
 }
 
-// An Interface is one address of this computer, and the interface that has it.
+// An Interface is one address of this computer, and the name of its interface.
 type Interface struct {
 	Name    string     `json:"name"`
-	Address netip.Addr `json:"address"` // a link-local one of IPv6 with its zone
+	Address netip.Addr `json:"address"` // with a zone if it is IPv6 link-local
 }
 
-// interfaces returns the addresses by which this computer can be reached from others: those of its interfaces that are up, without
-// loopback. It is empty when the system does not tell.
+// interfaces returns the addresses of all interfaces that are up, without loopback. It returns nothing if the system
+// does not list its interfaces.
 func interfaces() []Interface {
 	up, err := net.Interfaces()
 	if err != nil {

@@ -15,8 +15,8 @@ import (
 	"porttray/watcher"
 )
 
-// connectLimit is how long a connection may take that goes nowhere but to this computer. A request that is dropped is sent again
-// after a second, so that nothing comes later than that which did not come before.
+// connectLimit is the time limit for a connection inside this computer. The system repeats a dropped request only after
+// a second, so a longer limit would not help.
 const connectLimit = time.Second
 
 // connect tries to connect to each of the targets at the same time.
@@ -38,7 +38,7 @@ func connectTo(ctx context.Context, to netip.AddrPort) Connect {
 	c := Connect{Address: to.Addr()}
 	conn, err := (&net.Dialer{Timeout: connectLimit}).DialContext(ctx, "tcp", to.String())
 	if err == nil {
-		leave(conn.(*net.TCPConn))
+		closeCleanly(conn.(*net.TCPConn))
 	}
 	var timeout net.Error
 	switch {
@@ -59,22 +59,22 @@ func connectTo(ctx context.Context, to netip.AddrPort) Connect {
 	return c
 }
 
-// leave closes a connection in good order: a server that writes to one that was reset, or closed under its hands, gets an error, and
-// quite a few end by one (a net.Server of Node.js without a listener for errors does). So it is told first that nothing comes, and
-// has farewell to finish. The connection that then lingers (TIME_WAIT) has its port at this end, not the server's.
-func leave(conn *net.TCPConn) {
+// closeCleanly closes its own direction first, and gives the server closeTimeout to close in turn. A server that writes
+// to a reset connection gets an error. Some servers end on that error, such as a net.Server of Node.js without an error
+// listener. The connection lingers (TIME_WAIT) on the local port of this end, not on the server's port.
+func closeCleanly(conn *net.TCPConn) {
 	defer conn.Close()
-	if conn.CloseWrite() == nil && conn.SetReadDeadline(time.Now().Add(farewell)) == nil {
-		_, _ = io.Copy(io.Discard, io.LimitReader(conn, maxFarewell)) // whatever it says is not looked at
+	if conn.CloseWrite() == nil && conn.SetReadDeadline(time.Now().Add(closeTimeout)) == nil {
+		_, _ = io.Copy(io.Discard, io.LimitReader(conn, maxDrain)) // the data and the error do not matter
 	}
 }
 
 const (
-	farewell    = 50 * time.Millisecond
-	maxFarewell = 1 << 20 // bytes
+	closeTimeout = 50 * time.Millisecond
+	maxDrain     = 1 << 20 // bytes
 )
 
-// What Windows says of a connection (Windows Sockets error codes); package syscall has its own numbers for these there.
+// Windows Sockets error codes of a connection. On Windows, package syscall has other numbers for these errors.
 const (
 	wsaAccess       syscall.Errno = 10013
 	wsaAddrNotAvail syscall.Errno = 10049
@@ -93,22 +93,24 @@ func reason(err error) string {
 	}
 }
 
-// judgeReach tells from where other machines may reach the port, and what is at stake. Link-local addresses, of which each bridge of a
-// container engine has one, are told where there is no other.
+// judgeReach fills in the addresses for other machines, and the risk. It lists link-local addresses only if there are
+// no others, because each bridge of a container engine has one.
 func (a *Answer) judgeReach(own []Interface) {
-	var near []Interface
+	var linkLocal []Interface
 	for _, i := range own {
-		exposed := slices.ContainsFunc(a.servers, func(l watcher.Listener) bool { return l.Exposed() && a.covers(l, i.Address) })
+		exposed := slices.ContainsFunc(a.servers, func(l watcher.Listener) bool {
+			return l.Exposed() && a.covers(l, i.Address)
+		})
 		switch {
 		case !exposed:
 		case i.Address.IsLinkLocalUnicast():
-			near = append(near, i)
+			linkLocal = append(linkLocal, i)
 		case !slices.Contains(a.Reachable, i):
 			a.Reachable = append(a.Reachable, i)
 		}
 	}
 	if len(a.Reachable) == 0 {
-		a.Reachable = near
+		a.Reachable = linkLocal
 	}
 	for _, l := range a.servers {
 		if l.Exposed() {
@@ -117,7 +119,7 @@ func (a *Answer) judgeReach(own []Interface) {
 	}
 }
 
-// queueOf returns how many connections wait for a listener, that of its sockets where most do for their limit.
+// queueOf returns the fullest queue among the sockets of a listener.
 func queueOf(l watcher.Listener, t watcher.Traffic) *Queue {
 	var fullest *Queue
 	for _, q := range t.Queues {

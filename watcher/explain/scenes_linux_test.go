@@ -65,7 +65,7 @@ var scenes = map[string]scene{
 	"nothing is there": {ask: "3000", want: all(trouble(NotRunning), connects("127.0.0.1 refused, ::1 refused"),
 		binds("127.0.0.1 free, ::1 free, 0.0.0.0 free, :: free"), advises("porttray wait 3000"))},
 	"a server": {set: serve("tcp", "127.0.0.1:3000"), ask: "3000", want: all(trouble(None), connects("127.0.0.1 accepted listening, ::1 refused"),
-		binds("127.0.0.1 in use by server, ::1 free, 0.0.0.0 in use by server, :: in use by server"), advises("porttray stop 3000"), says("Free instead: 3001, 3002, 3003"))},
+		binds("127.0.0.1 in use by server, ::1 free, 0.0.0.0 in use by server, :: in use by server"), advises("porttray stop 3000"), says("Free ports: 3001, 3002, 3003"))},
 	"on ::1 only, asked as 127.0.0.1": {set: serve("tcp", "[::1]:3000"), ask: "127.0.0.1:3000",
 		want: all(trouble(NotRunning), listeners("server at ::1"), advises("http://[::1]:3000"), connects("127.0.0.1 refused, ::1 accepted listening"))},
 	"on 127.0.0.2 only": {set: serve("tcp", "127.0.0.2:3000"), ask: "3000",
@@ -138,12 +138,12 @@ var scenes = map[string]scene{
 	})},
 	"the near end of a connection": {set: func(s *stage) error {
 		return errors.Join(s.serve("tcp", "127.0.0.1:4000"), s.serve("client", "127.0.0.1:3000 127.0.0.1:4000"))
-	}, ask: "3000", want: all(trouble(InUse), binds("127.0.0.1 in use by server, ::1 free, 0.0.0.0 in use by server, :: in use by server"), says("near end of a connection that server (PID"), says("Free instead: 3001"))},
+	}, ask: "3000", want: all(trouble(InUse), binds("127.0.0.1 in use by server, ::1 free, 0.0.0.0 in use by server, :: in use by server"), says("server (PID"), says("uses it for a connection"), says("Free ports: 3001"))},
 	"bound and not listening": {set: serve("bound", "127.0.0.1:3000"), ask: "3000", want: all(trouble(InUse), says("server (PID"),
 		binds("127.0.0.1 in use by server, ::1 free, 0.0.0.0 in use by server, :: in use by server"))},
 	"open to the network": {set: func(s *stage) error {
 		return errors.Join(run("ip", "addr", "add", "192.0.2.7/32", "dev", "lo"), s.serveAs("redis-server", "tcp", "0.0.0.0:6379"))
-	}, ask: "6379", want: all(trouble(None), says("bound to 127.0.0.1"), func(a Answer) error {
+	}, ask: "6379", want: all(trouble(None), says("bind it to 127.0.0.1"), func(a Answer) error {
 		if len(a.Reachable) != 1 || a.Reachable[0].Name != "lo" || a.Reachable[0].Address.String() != "192.0.2.7" || a.Risk != owner.Database {
 			return fmt.Errorf("reachable at %v, risk %q", a.Reachable, a.Risk)
 		}
@@ -184,7 +184,7 @@ var scenes = map[string]scene{
 	"a server that ends by an error":  {set: serve("touchy", "127.0.0.1:3000"), ask: "3000", probe: true, want: probed(Probe{Banner: "220 hello"})},
 	"a server that is shy":            {set: serve("echo", "127.0.0.1:3000"), ask: "3000", probe: true, want: probed(Probe{Banner: "GET / HTTP/1.1 Host: localhost:3000 User-Agent: porttray Accept: text/html, */* Connection: close"})},
 	"a server that sends without end": {set: serve("flood", "127.0.0.1:3000"), ask: "3000", probe: true, want: probed(Probe{HTTP: &Page{Status: "200 OK"}})},
-	"a server that says nothing":      {set: serve("tcp", "127.0.0.1:3000"), ask: "3000", probe: true, want: all(probed(Probe{}), says("says nothing"))},
+	"a server that says nothing":      {set: serve("tcp", "127.0.0.1:3000"), ask: "3000", probe: true, want: all(probed(Probe{}), says("does not answer"))},
 	"a database that speaks first": {set: func(s *stage) error { return s.serveAs("mysqld", "banner", "127.0.0.1:3000") }, ask: "3000", probe: true,
 		want: all(trouble(None), probed(Probe{Unasked: "MySQL", Banner: "SSH-2.0-made up [2J"}))},
 	"a debugger's port": {set: func(s *stage) error { return s.serveAs("gdbserver", "answers", "127.0.0.1:3000") }, ask: "3000", probe: true,

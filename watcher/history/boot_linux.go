@@ -5,10 +5,10 @@ import (
 	"os"
 )
 
-// boot returns what tells this start of the computer from all others, or nothing if that cannot be read. On Linux, where the start
-// of a process is counted from the computer's (proc_pid_stat(5)), it is the kernel's own name for it (random(4)). Elsewhere processes
-// start at a time, by which they differ from those of earlier days; so all starts of the computer have one name there.
+// boot identifies this start of the computer, or is empty if it is unknown. Linux counts the start times of processes
+// from the start of the computer (proc_pid_stat(5)), so boot returns the kernel's boot ID (random(4)). Other systems
+// have absolute start times, so boot returns the same text for every start of the computer.
 func boot() string {
-	id, _ := os.ReadFile("/proc/sys/kernel/random/boot_id") // nothing if it cannot be read
+	id, _ := os.ReadFile("/proc/sys/kernel/random/boot_id") // empty on an error
 	return string(bytes.TrimSpace(id))
 }

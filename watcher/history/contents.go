@@ -12,53 +12,54 @@ import (
 )
 
 const (
-	maxPorts = 100 // the latest closings are remembered, one for each port
-	// maxHandedOut of them may be on ports that the system hands out. Whatever opens thousands of those, such as a test suite,
-	// takes no place from servers that have a port of their own.
+	maxPorts = 100 // the latest closings, one for each port
+	// maxHandedOut limits the entries on system-assigned ports. A test suite may open thousands of these ports, and must
+	// not displace servers with fixed ports.
 	maxHandedOut = 25
 	maxAge       = 30 * 24 * time.Hour
-	// skew is how far from now in the future a time may lie: clocks are put right.
+	// skew is how far in the future a time may lie, because clocks are adjusted.
 	skew = time.Minute
 
 	maxText = 120 // characters
 	maxDir  = 512
-	maxID   = 256 // bytes of a container's ID, as package engine has it
+	maxID   = 256 // bytes of a container's ID, as in package engine
 )
 
-// contents are what the file holds. They are sorted, the latest first, and there is one closing for each port.
+// contents are the contents of the file. They are sorted, the latest first, with one closing for each port.
 type contents struct {
-	Boot   string `json:"boot,omitempty"` // the start of the computer to which Live belongs
+	Boot   string `json:"boot,omitempty"` // identifies the start of the computer that Live belongs to
 	Closed []Past `json:"closed"`
 	Live   []live `json:"live,omitempty"`
 }
 
-// A live is a server that listens, or did when that was last seen, and has restarted before.
+// A live is a server that has restarted. It still listened when a watcher last saw it.
 type live struct {
 	Port      uint16    `json:"port"`
 	PID       int32     `json:"pid,omitempty"`
 	Start     uint64    `json:"start,omitempty"`
 	Container string    `json:"container,omitempty"`
 	Restarts  int       `json:"restarts"`
-	Seen      time.Time `json:"seen"` // when it restarted last
+	Seen      time.Time `json:"seen"` // the last restart
 }
 
 func (l live) id() watcher.ID {
 	return watcher.ID{Port: l.Port, PID: l.PID, Start: l.Start, Container: l.Container}
 }
 
-// decode reads the file's text. It accepts nothing that could be no record of this program: a wrong fact is worse than none. What
-// is too old is left out, and so is what lies in the future, which a clock that went wrong can have left.
+// decode parses the file's text. It rejects records that this program cannot have written, because a wrong fact is worse
+// than none. It drops old entries, and moves times in the future to now.
 func decode(text []byte, now time.Time) (contents, error) {
 	var c *contents
 	if err := json.Unmarshal(text, &c); err != nil {
 		return contents{}, err
 	}
 	if c == nil {
-		return contents{}, errors.New("it holds nothing")
+		return contents{}, errors.New("it is empty")
 	}
 	for i, p := range c.Closed {
 		if p.Port == 0 || p.PID < 0 || p.Restarts < 0 || p.Closed.IsZero() {
-			return contents{}, fmt.Errorf("closing %d cannot be: port %d, PID %d, %d restarts, at %v", i, p.Port, p.PID, p.Restarts, p.Closed)
+			return contents{}, fmt.Errorf("closing %d is impossible: port %d, PID %d, %d restarts, at %v",
+				i, p.Port, p.PID, p.Restarts, p.Closed)
 		}
 		c.Closed[i] = p.clean()
 	}
@@ -66,7 +67,8 @@ func decode(text []byte, now time.Time) (contents, error) {
 		known := l.PID > 0 || l.PID == 0 && l.Container != ""
 		named := len(l.Container) <= maxID && l.Container == owner.Printable(l.Container, 0)
 		if l.Port == 0 || !known || !named || l.Restarts < 1 || l.Seen.IsZero() {
-			return contents{}, fmt.Errorf("live server %d cannot be: port %d, PID %d, %d restarts, at %v", i, l.Port, l.PID, l.Restarts, l.Seen)
+			return contents{}, fmt.Errorf("live server %d is impossible: port %d, PID %d, %d restarts, at %v",
+				i, l.Port, l.PID, l.Restarts, l.Seen)
 		}
 		c.Live[i].Seen = stamp(l.Seen)
 	}
@@ -75,32 +77,32 @@ func decode(text []byte, now time.Time) (contents, error) {
 	return *c, nil
 }
 
-// encode returns the text for the file. It has no more than maxFile bytes.
+// encode returns the text for the file, at most maxFile bytes.
 func (c contents) encode() ([]byte, error) {
 	text, err := json.MarshalIndent(c, "", " ")
 	return append(text, '\n'), err
 }
 
-// clean makes the texts of p fit to show and brings its times into the form that is written.
+// clean removes control characters from the texts of p, shortens them, and rounds its times as the file does.
 func (p Past) clean() Past {
 	for _, text := range []*string{&p.Name, &p.Project, &p.Tool, &p.Process, &p.Container, &p.Reason} {
 		*text = owner.Printable(*text, maxText)
 	}
 	p.Directory = owner.Printable(p.Directory, maxDir)
 	if p.Closed = stamp(p.Closed); p.Started.After(p.Closed) || p.Started.Unix() <= 0 {
-		p.Started = time.Time{} // no fact: the clock was put right, or there is none
+		p.Started = time.Time{} // unknown, or wrong after a change of the clock
 	} else {
 		p.Started = stamp(p.Started)
 	}
 	return p
 }
 
-// stamp returns a time as it is read back from the file.
+// stamp returns a time in the precision and zone of the file.
 func stamp(t time.Time) time.Time { return t.UTC().Truncate(time.Millisecond) }
 
-// putRight brings what was written before the clock was put back to now, the latest that it can have been. Left in the future it would
-// stand in the way of whatever closes until then.
-func (c *contents) putRight(now time.Time) {
+// limitTimes moves times in the future to now. They were written before the clock was set back. In the future they would
+// hide all later closings until that time.
+func (c *contents) limitTimes(now time.Time) {
 	for i := range c.Closed {
 		if p := &c.Closed[i]; p.Closed.Sub(now) > skew {
 			p.Closed = stamp(now)
@@ -116,10 +118,10 @@ func (c *contents) putRight(now time.Time) {
 	}
 }
 
-// tidy sorts what is remembered and forgets what there is no room for, or what cannot be true any more.
+// tidy sorts the contents, and drops old entries and those beyond the limits.
 func (c *contents) tidy(now time.Time, handedOut func(port uint16) bool) {
 	outdated := func(t time.Time) bool { return now.Sub(t) > maxAge }
-	c.putRight(now)
+	c.limitTimes(now)
 	slices.SortStableFunc(c.Closed, func(a, b Past) int { return b.Closed.Compare(a.Closed) })
 	ports, room := map[uint16]bool{}, maxHandedOut
 	fits := func(port uint16) bool {
@@ -145,7 +147,7 @@ func (c contents) closedOn(port uint16) int {
 	return slices.IndexFunc(c.Closed, func(p Past) bool { return p.Port == port })
 }
 
-// restarts returns how often the server of that name was seen to restart.
+// restarts returns the number of restarts of a server.
 func (c contents) restarts(id watcher.ID) int {
 	if i := slices.IndexFunc(c.Live, func(l live) bool { return l.id() == id }); i >= 0 {
 		return c.Live[i].Restarts
@@ -153,8 +155,8 @@ func (c contents) restarts(id watcher.ID) int {
 	return 0
 }
 
-// add takes in a closing. It may be there already, because another porttray has seen it too, or because more has come to be known
-// about it since: then it counts once, as what is known of it altogether.
+// add adds a closing. The same closing may be there already: from another porttray, or without its reason. Then add
+// merges both into one.
 func (c *contents) add(n closing) {
 	p, at := n.past.clean(), c.closedOn(n.past.Port)
 	again := at >= 0 && c.Closed[at].is(p)
@@ -177,12 +179,13 @@ func (c *contents) add(n closing) {
 	}
 }
 
-// is reports whether p and q tell of one closing: two that watch do not see it at the same instant.
+// is reports whether p and q describe the same closing. Two watchers see it at different instants.
 func (p Past) is(q Past) bool {
-	return p.Port == q.Port && p.PID == q.PID && p.Container == q.Container && p.Closed.Sub(q.Closed).Abs() <= watcher.RestartGrace
+	return p.Port == q.Port && p.PID == q.PID && p.Container == q.Container &&
+		p.Closed.Sub(q.Closed).Abs() <= watcher.RestartGrace
 }
 
-// with returns what p and q together tell of one closing. The reason in q counts if it is sure, or if p has none.
+// with merges two records of one closing. The reason in q counts if it is sure, or if p has none.
 func (p Past) with(q Past, sure bool) Past {
 	q.Restarts = max(p.Restarts, q.Restarts)
 	if p.Closed.Before(q.Closed) {

@@ -14,16 +14,15 @@ import (
 
 const (
 	name = "seen.json"
-	// maxFile is how large the file may be. This program never comes to write so much.
+	// maxFile is the maximum size of the file in bytes. This program always writes less.
 	maxFile   = 1 << 20
 	tmpPrefix = "." + name + "-"
 )
 
-// errBroken says that a file of this user's makes no sense.
-var errBroken = errors.New("it is not understood")
+// errBroken reports that a file of this user has invalid contents.
+var errBroken = errors.New("it is invalid")
 
-// Dir returns the directory in which porttray keeps what it has to know in its next run, and which need not exist yet: below
-// $XDG_STATE_HOME, or what the system has for it.
+// Dir returns the directory of porttray's state: below $XDG_STATE_HOME, or the system's equivalent. It need not exist.
 func Dir() (string, error) {
 	if dir := os.Getenv("XDG_STATE_HOME"); runtime.GOOS == "linux" && filepath.IsAbs(dir) {
 		return filepath.Join(dir, "porttray"), nil
@@ -31,25 +30,25 @@ func Dir() (string, error) {
 	if runtime.GOOS == "linux" {
 		home, err := os.UserHomeDir()
 		if err != nil {
-			return "", fmt.Errorf("find a directory for what is kept: %w", err)
+			return "", fmt.Errorf("find the state directory: %w", err)
 		}
 		return filepath.Join(home, ".local", "state", "porttray"), nil
 	}
 	dir, err := os.UserConfigDir()
 	if err != nil {
-		return "", fmt.Errorf("find a directory for what is kept: %w", err)
+		return "", fmt.Errorf("find the state directory: %w", err)
 	}
 	return filepath.Join(dir, "porttray"), nil
 }
 
-// File returns where the file is; it need not exist yet.
+// File returns the path of the history file. The file need not exist.
 func File() (string, error) {
 	dir, err := Dir()
 	return filepath.Join(dir, name), err
 }
 
-// load reads the file, whose text it returns as well. The restarts in it count only if they are of this start of the computer.
-// Where there is no file, there are no contents. The error wraps errBroken if the file could be read and makes no sense.
+// load reads the file, and returns its contents and its text. It keeps the restarts only if they belong to this start of
+// the computer. A missing file has no contents. The error wraps errBroken if the file is readable but invalid.
 func load(file, boot string, now time.Time) (contents, []byte, error) {
 	text, err := readFile(file)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -62,7 +61,7 @@ func load(file, boot string, now time.Time) (contents, []byte, error) {
 		}
 	}
 	if err != nil {
-		return contents{}, nil, fmt.Errorf("read what was seen in %s: %w; if it is removed, a new one is begun", file, err)
+		return contents{}, nil, fmt.Errorf("read the history file %s: %w; delete it to start a new one", file, err)
 	}
 	if boot == "" || c.Boot != boot {
 		c.Live = nil
@@ -70,7 +69,7 @@ func load(file, boot string, now time.Time) (contents, []byte, error) {
 	return c, text, nil
 }
 
-// readFile returns the text of a file, if it is a regular one of this user's and not too large.
+// readFile returns the text of a regular file of this user with at most maxFile bytes.
 func readFile(file string) ([]byte, error) {
 	text, err := trusted.ReadOwn(file, maxFile)
 	switch {
@@ -82,9 +81,9 @@ func readFile(file string) ([]byte, error) {
 	return text, err
 }
 
-// replace writes the file as a whole: whoever reads it, and whenever this program is killed, it is the old one or the new one. After
-// a failure of the whole computer it may be neither, because nothing waits for the disk: that is worth no wear and no delay for
-// what is merely convenient, and what is broken then is put aside by the next one to write.
+// replace writes the file as a whole. Readers see the old file or the new one, even if this program is killed. After a
+// power failure it may be neither, because replace does not sync. The file is only a convenience, so the delay and the
+// wear of a sync are not worth it. The next write renames an invalid file.
 func replace(file string, text []byte) error {
 	if err := makeDir(filepath.Dir(file)); err != nil {
 		return err
@@ -92,8 +91,8 @@ func replace(file string, text []byte) error {
 	return trusted.Replace(file, tmpPrefix, text, 0o600, false)
 }
 
-// Writable returns why a file could not be replaced, nil if it could. It writes another one and removes it: in the file's directory or,
-// where that is not there yet, in the one that it would be made in.
+// Writable returns nil if a file can be replaced, else the error. It writes and removes a temporary file in the same
+// directory. If that does not exist, it uses the nearest existing parent.
 func Writable(file string) error {
 	dir := filepath.Dir(file)
 	for {
@@ -110,8 +109,8 @@ func Writable(file string) error {
 	return errors.Join(err, tmp.Close(), os.Remove(tmp.Name()))
 }
 
-// makeDir makes the directory, for this user only, if it is not there. Root makes none below another user's: that user, for whom
-// root may act (sudo can leave $HOME as it was), could not keep anything there later.
+// makeDir creates the directory for this user only, if it does not exist. Root creates none in another user's directory.
+// Under sudo, $HOME may still be that user's home, and the user could not write to a directory of root later.
 func makeDir(dir string) error {
 	for above := dir; os.Geteuid() == 0; above = filepath.Dir(above) {
 		info, err := os.Stat(above)

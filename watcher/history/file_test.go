@@ -54,7 +54,7 @@ func TestRead(t *testing.T) {
 		t.Errorf("where nothing was seen: %+v, %v", got, err)
 	}
 	r := NewRecorder()
-	r.worthy(nil)
+	r.relevant(nil)
 	now := time.Now()
 	c := r.closed(watcher.Alone(serves(5173, 1)), crashed, watcher.Snapshot{Time: now})[0]
 	c.now, _ = identity(serves(5173, 2))
@@ -92,7 +92,7 @@ func TestLoad(t *testing.T) {
 	}{
 		{"none", func(string) error { return nil }, false, ""},
 		{"whole", func(file string) error { return os.WriteFile(file, []byte(whole), 0o600) }, false, ""},
-		{"torn", func(file string) error { return os.WriteFile(file, []byte(whole[:40]), 0o600) }, true, "not understood"},
+		{"torn", func(file string) error { return os.WriteFile(file, []byte(whole[:40]), 0o600) }, true, "it is invalid"},
 		{"as large as may be", func(file string) error {
 			return os.WriteFile(file, []byte(whole+strings.Repeat(" ", maxFile-len(whole))), 0o600)
 		}, false, ""},
@@ -163,7 +163,7 @@ func TestReplaceFails(t *testing.T) {
 func TestMergeLeavesAlone(t *testing.T) {
 	dir := t.TempDir()
 	r := newRecorder(filepath.Join(dir, name))
-	r.worthy(nil)
+	r.relevant(nil)
 	elsewhere := filepath.Join(dir, "precious")
 	if err := os.WriteFile(elsewhere, []byte("precious"), 0o600); err != nil {
 		t.Fatal(err)
@@ -191,7 +191,7 @@ func TestWriteWhileReading(t *testing.T) {
 	for w := range 2 {
 		writers.Go(func() {
 			r := newRecorder(file)
-			r.worthy(nil)
+			r.relevant(nil)
 			for i := range 200 {
 				c := r.closed(watcher.Alone(serves(uint16(1+i%20+100*w), int32(1+i))), ended, watcher.Snapshot{Time: time.Now()})
 				if err := r.merge(c, time.Now()); err != nil && runtime.GOOS != "windows" { // where a reader is in the way
@@ -231,7 +231,7 @@ const writerRole = "PORTTRAY_TEST_HISTORY"
 func TestFileSurvivesAKill(t *testing.T) {
 	if file := os.Getenv(writerRole); file != "" {
 		r := newRecorder(file)
-		r.worthy(nil)
+		r.relevant(nil)
 		for i := 0; ; i++ {
 			var news []closing
 			for p := range maxPorts {
@@ -295,7 +295,7 @@ func TestSweep(t *testing.T) {
 		t.Fatal(err)
 	}
 	r := newRecorder(filepath.Join(dir, name))
-	r.worthy(nil)
+	r.relevant(nil)
 	if err := r.merge(r.closed(watcher.Alone(serves(80, 1)), ended, watcher.Snapshot{Time: now}), now); err != nil {
 		t.Fatal(err)
 	}

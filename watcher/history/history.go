@@ -1,9 +1,9 @@
-// Package history remembers what listened on this computer's loopback ports lately, in a small file of this user's: the server
-// that was last seen to close on a port, how it ended, and how often servers that still listen were seen to restart. A [Recorder]
-// writes the file, in whichever porttray watches; [Read] reads it, in one that has only just been started.
+// Package history records the closed servers of this computer's loopback ports in a small file of this user. For each
+// port it records the last server that closed, and how it ended. It also counts the restarts of servers that still
+// listen. A [Recorder] writes the file in each watching porttray. [Read] reads it, even in a new porttray.
 //
-// What is remembered is what was seen: nobody knows what listened while no porttray was watching. The file holds no command
-// lines, arguments or environments, which may be secret.
+// The file knows only servers that a porttray saw while it was watching. It holds no command lines, arguments or
+// environments, because they may be secret.
 package history
 
 import (
@@ -12,31 +12,32 @@ import (
 	"porttray/watcher"
 )
 
-// A Past is the last server that was seen to close on a port. A fact that was not known is absent. All texts are fit to show
-// and of bounded length; what was longer ends in an ellipsis.
+// A Past is the last server that closed on a port. Unknown facts are absent. All texts are free of control characters
+// and of bounded length. A shortened text ends in an ellipsis.
 type Past struct {
 	Port      uint16    `json:"port"`
-	PID       int32     `json:"pid,omitempty"`     // that it had: another process may have it by now
-	Name      string    `json:"name,omitempty"`    // whose server it was, as in a list: "shop · Vite"
+	PID       int32     `json:"pid,omitempty"`     // another process may have this number now
+	Name      string    `json:"name,omitempty"`    // the title in a list: "shop · Vite"
 	Project   string    `json:"project,omitempty"` // the name, not the directory
 	Tool      string    `json:"tool,omitempty"`
 	Process   string    `json:"process,omitempty"`   // the program's short name
-	Directory string    `json:"directory,omitempty"` // of the project, else of the process; of a container it is not known
-	Container string    `json:"container,omitempty"` // the name, or the ID of one without
+	Directory string    `json:"directory,omitempty"` // of the project, else of the process; unknown for a container
+	Container string    `json:"container,omitempty"` // the name, else the ID
 	Started   time.Time `json:"started,omitzero"`    // when the process started
-	Closed    time.Time `json:"closed"`              // when it was seen that it had closed
-	Reason    string    `json:"reason,omitempty"`    // why, as of then: "exited with status 1"; see watcher.Reason
-	Restarts  int       `json:"restarts,omitempty"`  // how often it had been seen to restart before
+	Closed    time.Time `json:"closed"`              // when the watcher noticed the end
+	Reason    string    `json:"reason,omitempty"`    // of the end: "exited with status 1"; see watcher.Reason
+	Restarts  int       `json:"restarts,omitempty"`  // before the end
 }
 
-// A History is what was seen. Its zero value is that of a computer on which nothing was.
+// A History holds the contents of the file. Its zero value is empty.
 type History struct {
 	seen contents
 }
 
-// Read reads what any porttray of this user has written down, at most some seconds after it was seen; where none has, the history
-// is empty. A file that is too large or makes no sense, that is no regular file or another user's, is an error that names it, and
-// the history is empty then. Nothing in it is older than 30 days. Read changes nothing and does not wait for those who write.
+// Read reads the file of this user. Any porttray may have written it, at most a few seconds after the events. Without a
+// file the history is empty. Read returns an error and an empty history for an invalid file: too large, not regular,
+// malformed, or another user's. The error names the file. Entries are at most 30 days old. Read changes nothing, and
+// does not wait for writers.
 func Read() (History, error) {
 	file, err := File()
 	if err != nil {
@@ -46,8 +47,8 @@ func Read() (History, error) {
 	return History{seen}, err
 }
 
-// Last returns the last server that was seen to close on a port, and false if none was. One that restarted or was replaced had
-// closed as well; so there may be one where something listens again.
+// Last returns the last server that closed on a port, and false if there is none. A restarted or replaced server has
+// closed too. So Last may return a server although the port has a new listener.
 func (h History) Last(port uint16) (Past, bool) {
 	if i := h.seen.closedOn(port); i >= 0 {
 		return h.seen.Closed[i], true
@@ -55,8 +56,8 @@ func (h History) Last(port uint16) (Past, bool) {
 	return Past{}, false
 }
 
-// Restarts returns how often the server that l is was seen to restart. It counts for exactly the process or container that l
-// tells of, on its port and since the start of this computer; of an owner that is not known it is what l itself says.
+// Restarts returns the number of restarts of the server of l. It counts exactly the process or container of l, on its
+// port, since this computer started. For an unknown owner it returns l.Restarts.
 func (h History) Restarts(l watcher.Listener) int {
 	if id, ok := identity(l); ok {
 		return max(l.Restarts, h.seen.restarts(id))
@@ -64,8 +65,10 @@ func (h History) Restarts(l watcher.Listener) int {
 	return l.Restarts
 }
 
-// identity names the server on a port while this computer runs: by its container or process. It is false for an unknown owner.
+// identity identifies a server by its port and its container or process, until this computer restarts. It returns false
+// for an unknown owner.
 func identity(l watcher.Listener) (watcher.ID, bool) {
 	t := l.Target()
-	return watcher.ID{Port: l.Port, PID: t.Process.PID, Start: t.Process.Start, Container: t.Container}, t != watcher.Target{}
+	id := watcher.ID{Port: l.Port, PID: t.Process.PID, Start: t.Process.Start, Container: t.Container}
+	return id, t != watcher.Target{}
 }

@@ -20,61 +20,61 @@ import (
 )
 
 const (
-	// settle is how long the first news waits for others that belong to it, such as how a server ended.
-	settle = time.Second
-	// pause is the least time between two writes, and pauseFailed that after one that failed.
+	// batchDelay is the delay before a write, to collect news that belong together, such as the end and its reason.
+	batchDelay = time.Second
+	// pause is the minimum time between two writes. After a failed write it is pauseFailed.
 	pause       = 5 * time.Second
 	pauseFailed = time.Minute
-	// fleeting is for how short a time a port that the system handed out was listened on if it is forgotten at once: test runs.
-	fleeting = 10 * time.Second
-	// recall is how long more may come to be known about a closing.
-	recall = time.Minute
-	// maxWaiting is how many closings wait to be written; of more than that, the latest.
+	// shortLived is the minimum lifetime of a recorded listener on a system-assigned port. Test runs have shorter ones.
+	shortLived = 10 * time.Second
+	// maxRecent is how long the reason for a closing may arrive later.
+	maxRecent = time.Minute
+	// maxWaiting is the maximum number of closings that wait for a write. The latest ones stay.
 	maxWaiting = 500
 )
 
-// A closing is a server that closed, as news.
+// A closing is the news that a server closed.
 type closing struct {
 	past  Past
-	was   watcher.ID    // its name; zero if it has none
-	now   watcher.ID    // its name after its restart; zero if it did not restart
-	sure  bool          // that past tells how it ended, not only that it did
-	lived time.Duration // how long its port was listened on; the longest there is if nobody saw it open
-	brief bool          // that it closed is forgotten at once, and only its restarts count
+	was   watcher.ID    // its identity; zero if unknown
+	now   watcher.ID    // its identity after its restart; zero if it did not restart
+	sure  bool          // past.Reason is the exit status, not only the fact of the end
+	lived time.Duration // the lifetime of the listener; the maximum if no watcher saw it open
+	brief bool          // only its restarts are recorded, not its end
 }
 
-// A recalled is a closing of which more may come to be known.
-type recalled struct {
+// A recentClosing is a closing whose reason may still arrive.
+type recentClosing struct {
 	closing
-	server  watcher.ID // the head of the server that the port was one of
-	related bool       // it has become part of a restart or a replacement
+	server  watcher.ID // the head of its server
+	related bool       // it is part of a restart or a replacement
 }
 
-// A Recorder writes down what closes and what restarts, for Read in this process or another one. Several may be at work at once, in
-// several processes: each adds to what the file holds. They do not wait for each other; should two write at the same instant,
-// what only one of them has seen can get lost.
+// A Recorder writes closings and restarts to the file, for Read in this or another process. Several processes may record
+// at once, each adding to the file. They do not wait for each other. If two write at the same instant, the news of one
+// can get lost.
 type Recorder struct {
-	file string // empty if there is no place for it
+	file string // empty if the system has no place for it
 	boot string
 
 	news chan []closing
 
 	// These belong to the goroutine that calls Note.
-	opened map[uint16]time.Time // when a port was last seen to open
-	recent []recalled           // the latest last
+	opened map[uint16]time.Time // when a port opened last
+	recent []recentClosing      // in the order of closing
 
 	// These belong to the goroutine of Run.
-	handedOut func(port uint16) bool // nil until something closed
+	handedOut func(port uint16) bool // nil before the first closing
 	swept     bool
 	failing   bool // the last write failed
 }
 
-// NewRecorder returns a recorder for this user's file. Where the system tells no place for it, that is logged, and nothing is
-// written.
+// NewRecorder returns a recorder for this user's file. If the system has no place for the file, NewRecorder logs that,
+// and the recorder writes nothing.
 func NewRecorder() *Recorder {
 	file, err := File()
 	if err != nil {
-		slog.Warn("what closes is not remembered", "err", err)
+		slog.Warn("closed servers are not remembered", "err", err)
 		file = ""
 	}
 	return newRecorder(file)
@@ -84,8 +84,8 @@ func newRecorder(file string) *Recorder {
 	return &Recorder{file: file, boot: boot(), news: make(chan []closing, 1), opened: map[uint16]time.Time{}}
 }
 
-// Note takes in an update. It never blocks, and it costs nothing when nothing opened, closed or restarted. It is to be called with
-// all updates of a Watcher, by one goroutine at a time.
+// Note queues the news in an update. It never blocks, and allocates nothing if no server opened, closed or restarted.
+// Call it with every update of a Watcher, from one goroutine at a time.
 func (r *Recorder) Note(u watcher.Update) {
 	if r.file == "" {
 		return
@@ -99,21 +99,21 @@ func (r *Recorder) Note(u watcher.Update) {
 		news = joined(earlier, news)
 	default:
 	}
-	r.news <- news // there is room: only this goroutine fills it
+	r.news <- news // it does not block: only this goroutine sends
 }
 
-// joined returns what waits to be written, as much of it as there is room for.
+// joined joins closings, and keeps the latest maxWaiting.
 func joined(earlier, later []closing) []closing {
 	all := append(earlier, later...)
 	return all[max(len(all)-maxWaiting, 0):]
 }
 
-// closings returns what closed, by itself or to restart or to be replaced, and the closings of which it is known only now how they
-// ended. A server that closed is remembered on each of its ports that closed with it.
+// closings returns the closings in an update: servers that closed, restarted or were replaced, and earlier closings with
+// a new reason. A server has one closing for each of its closed ports.
 func (r *Recorder) closings(u watcher.Update) []closing {
 	at := u.Snapshot.Time
 	if len(u.Events) > 0 {
-		r.recent = slices.DeleteFunc(r.recent, func(c recalled) bool { return at.Sub(c.past.Closed) > recall })
+		r.recent = slices.DeleteFunc(r.recent, func(c recentClosing) bool { return at.Sub(c.past.Closed) > maxRecent })
 	}
 	var news []closing
 	for _, e := range u.Events {
@@ -137,7 +137,7 @@ func (r *Recorder) closings(u watcher.Update) []closing {
 	return news
 }
 
-// closed returns the closings of those ports of a server that are gone now, and keeps them in mind.
+// closed returns the closings of the closed ports of a server, and adds them to r.recent.
 func (r *Recorder) closed(s watcher.Server, why watcher.Reason, now watcher.Snapshot) []closing {
 	at := now.Time
 	var news []closing
@@ -155,21 +155,22 @@ func (r *Recorder) closed(s watcher.Server, why watcher.Reason, now watcher.Snap
 		if opened, ok := r.opened[l.Port]; ok {
 			c.lived = at.Sub(opened)
 		}
-		r.recent = append(r.recent, recalled{closing: c, server: s.ID()})
+		r.recent = append(r.recent, recentClosing{closing: c, server: s.ID()})
 		news = append(news, c)
 	}
 	r.recent = r.recent[max(len(r.recent)-maxWaiting, 0):]
 	return news
 }
 
-// followed returns the closings of what was there before a restart or a replacement. They may have been told of before.
+// followed returns the closings of the server before a restart or a replacement. An earlier Closed event may have
+// reported them already.
 func (r *Recorder) followed(e watcher.Event, now watcher.Snapshot) []closing {
 	at := now.Time
 	var news []closing
-	i := r.lately(e, at)
+	i := r.findRecent(e, at)
 	if i < 0 {
 		news = r.closed(e.Before, e.Reason, now)
-		if i = r.lately(e, at); i < 0 {
+		if i = r.findRecent(e, at); i < 0 {
 			return news
 		}
 		news = slices.DeleteFunc(news, func(c closing) bool { return c.past.Port == e.Port })
@@ -184,26 +185,27 @@ func (r *Recorder) followed(e watcher.Event, now watcher.Snapshot) []closing {
 	return append(news, c)
 }
 
-// lately returns which of the recent closings is the one before a restart or a replacement. The watcher counts RestartGrace from the
-// delivery of updates, which it may hold back for a moment.
-func (r *Recorder) lately(e watcher.Event, at time.Time) int {
+// findRecent returns the index of the recent closing before a restart or a replacement, or -1. It allows a second more
+// than RestartGrace: the watcher counts from the delivery of an update, and may deliver it a moment late.
+func (r *Recorder) findRecent(e watcher.Event, at time.Time) int {
+	const limit = watcher.RestartGrace + time.Second
 	for i, c := range slices.Backward(r.recent) {
-		if c.server == e.Before.ID() && c.past.Port == e.Port && !c.related && at.Sub(c.past.Closed) <= watcher.RestartGrace+time.Second {
+		if c.server == e.Before.ID() && c.past.Port == e.Port && !c.related && at.Sub(c.past.Closed) <= limit {
 			return i
 		}
 	}
 	return -1
 }
 
-// learn takes in a reason that says more than the one before.
-func (c *recalled) learn(why watcher.Reason) {
+// learn replaces the reason with a more precise one.
+func (c *recentClosing) learn(why watcher.Reason) {
 	if !c.sure && why.Exit.How != owner.Unknown {
 		c.sure = true
 		c.past.Reason = why.String()
 	}
 }
 
-// explained returns the closings of which it is known only now how they ended.
+// explained returns the closings whose reason has arrived now.
 func (r *Recorder) explained(e watcher.Event) []closing {
 	var news []closing
 	for i := range r.recent {
@@ -219,15 +221,15 @@ func (r *Recorder) explained(e watcher.Event) []closing {
 func pastOf(l watcher.Listener, why watcher.Reason, at time.Time) Past {
 	p := Past{
 		Port: l.Port, PID: l.Owner.PID,
-		Name: l.Name(), Project: l.Facts.Project.Name, Tool: l.Facts.Tool.Name, Process: l.Owner.Name, Directory: l.Directory(),
-		Container: cmp.Or(l.Container.Name, l.Container.ID),
-		Started:   l.Owner.Since, Closed: at, Reason: why.String(), Restarts: l.Restarts,
+		Name: l.Name(), Project: l.Facts.Project.Name, Tool: l.Facts.Tool.Name, Process: l.Owner.Name,
+		Directory: l.Directory(), Container: cmp.Or(l.Container.Name, l.Container.ID),
+		Started: l.Owner.Since, Closed: at, Reason: why.String(), Restarts: l.Restarts,
 	}
 	return p.clean()
 }
 
-// Run writes down what Note has taken in, until ctx is done, and then what is left to write. It writes at most once in some
-// seconds, and never when there is no news. A write that fails is tried again later; that is logged once until one has worked.
+// Run writes the news from Note until ctx is done, and then the rest. It writes at most once every few seconds, and only
+// if there is news. It repeats a failed write later, and logs only the first failure in a row.
 func (r *Recorder) Run(ctx context.Context) {
 	var (
 		waiting []closing
@@ -237,9 +239,9 @@ func (r *Recorder) Run(ctx context.Context) {
 	for {
 		select {
 		case news := <-r.news:
-			waiting = joined(waiting, r.worthy(news))
+			waiting = joined(waiting, r.relevant(news))
 			if due == nil && len(waiting) > 0 {
-				due = time.After(max(settle, time.Until(next)))
+				due = time.After(max(batchDelay, time.Until(next)))
 			}
 		case <-due:
 			due, next = nil, time.Now().Add(pause)
@@ -251,7 +253,7 @@ func (r *Recorder) Run(ctx context.Context) {
 		case <-ctx.Done():
 			select {
 			case news := <-r.news:
-				waiting = joined(waiting, r.worthy(news))
+				waiting = joined(waiting, r.relevant(news))
 			default:
 			}
 			if len(waiting) > 0 {
@@ -262,17 +264,16 @@ func (r *Recorder) Run(ctx context.Context) {
 	}
 }
 
-// worthy returns the closings that somebody may ask about. Those of ports that the system handed out for a few seconds are left
-// out, or count no more than as restarts. A process that takes thousands of such ports gets one of them again now and then; that
-// is no restart either.
-func (r *Recorder) worthy(news []closing) []closing {
+// relevant drops the closings of short-lived listeners on system-assigned ports. If they restarted, only the restarts
+// stay. A process that takes thousands of such ports may get one of them twice. This is not a restart.
+func (r *Recorder) relevant(news []closing) []closing {
 	if r.handedOut == nil {
 		var s port.System
-		s.First, s.Last, _ = port.Ephemeral() // where it is not known, RFC 6335 is
+		s.First, s.Last, _ = port.Ephemeral() // if unknown, the range of RFC 6335 counts
 		r.handedOut = s.HandedOut
 	}
 	for i, c := range news {
-		news[i].brief = c.lived < fleeting && r.handedOut(c.past.Port)
+		news[i].brief = c.lived < shortLived && r.handedOut(c.past.Port)
 	}
 	return slices.DeleteFunc(news, func(c closing) bool {
 		restarted := c.now != (watcher.ID{}) && c.now != c.was
@@ -280,17 +281,17 @@ func (r *Recorder) worthy(news []closing) []closing {
 	})
 }
 
-// write adds closings to the file, and reports whether they are in it now.
+// write adds closings to the file, and reports success.
 func (r *Recorder) write(news []closing) bool {
 	err := r.merge(news, time.Now())
 	if err != nil && !r.failing {
-		slog.Warn("what closes is not remembered", "err", err)
+		slog.Warn("closed servers are not remembered", "err", err)
 	}
 	r.failing = err != nil
 	return err == nil
 }
 
-// merge adds closings to what the file holds by now. A file that makes no sense is put aside under another name first.
+// merge adds closings to the current file. It renames an invalid file first.
 func (r *Recorder) merge(news []closing, now time.Time) error {
 	if !r.swept {
 		trusted.Sweep(filepath.Dir(r.file), tmpPrefix, now)
@@ -302,7 +303,7 @@ func (r *Recorder) merge(news []closing, now time.Time) error {
 		if failed := os.Rename(r.file, aside); failed != nil {
 			return errors.Join(err, failed)
 		}
-		slog.Warn("what was seen before does not count, and was put aside", "as", aside, "err", err)
+		slog.Warn("the history file was invalid and has a new name now", "as", aside, "err", err)
 	} else if err != nil {
 		return err
 	}
@@ -319,7 +320,7 @@ func (r *Recorder) merge(news []closing, now time.Time) error {
 		err = replace(r.file, text)
 	}
 	if err != nil {
-		return fmt.Errorf("write what was seen to %s: %w", r.file, err)
+		return fmt.Errorf("write the history file %s: %w", r.file, err)
 	}
 	return nil
 }

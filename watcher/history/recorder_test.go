@@ -168,7 +168,7 @@ func TestRecorderRemembers(t *testing.T) {
 					d.wait(time.Until(start.Add(time.Duration(h.second) * time.Second)))
 					d.Note(update(time.Now(), h.event))
 				}
-				d.wait(pause + settle)
+				d.wait(pause + batchDelay)
 				got, ok := d.read().Last(c.port)
 				seen := c.want.Name != ""
 				if seen {
@@ -225,7 +225,7 @@ func TestRecorderLearnsTheReason(t *testing.T) {
 		{"at once", 200 * time.Millisecond, 1, "exited with status 1; nodemon still runs and waits"},
 		{"once it has been written", 6 * time.Second, 1, "exited with status 1; nodemon still runs and waits"},
 		{"how another one ended", time.Second, 2, "still running, no longer listening; nodemon still runs and waits"},
-		{"when that is past", 2 * recall, 1, "still running, no longer listening; nodemon still runs and waits"},
+		{"when that is past", 2 * maxRecent, 1, "still running, no longer listening; nodemon still runs and waits"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			perform(t, func(t *testing.T, file string) {
@@ -336,7 +336,7 @@ func TestRecorderPace(t *testing.T) {
 	perform(t, func(t *testing.T, file string) {
 		d := newDesk(t, file)
 		d.Note(update(time.Now(), closes(serves(80, 1), ended)))
-		d.wait(settle - 1)
+		d.wait(batchDelay - 1)
 		if _, err := os.Stat(file); err == nil {
 			t.Error("it is written before it has settled")
 		}
@@ -358,7 +358,7 @@ func TestRecorderPace(t *testing.T) {
 					t.Errorf("written twice within %v", time.Since(last))
 				}
 				before, last = text, time.Now()
-			} else if time.Since(last) > pause+settle {
+			} else if time.Since(last) > pause+batchDelay {
 				t.Errorf("nothing is written for %v", time.Since(last))
 			}
 		}
@@ -394,13 +394,13 @@ func TestRecorderWritesNoSecondTime(t *testing.T) {
 		one, two := newDesk(t, file), newDesk(t, file)
 		news := update(time.Now(), closes(serves(80, 1), ended))
 		one.Note(news)
-		one.wait(2 * settle)
+		one.wait(2 * batchDelay)
 		before, err := os.Stat(file)
 		if err != nil {
 			t.Fatal(err)
 		}
 		two.Note(news)
-		two.wait(2 * settle)
+		two.wait(2 * batchDelay)
 		if after, err := os.Stat(file); err != nil || !os.SameFile(before, after) {
 			t.Errorf("the file is another one: %v", err)
 		}
@@ -412,7 +412,7 @@ func TestRecorderWritesAtTheEnd(t *testing.T) {
 	perform(t, func(t *testing.T, file string) {
 		d := newDesk(t, file)
 		d.Note(update(time.Now(), closes(serves(80, 1), ended)))
-		d.wait(settle)
+		d.wait(batchDelay)
 		d.Note(update(time.Now(), closes(serves(81, 1), ended)))
 		d.wait(time.Millisecond) // it has been taken in
 		d.Note(update(time.Now(), closes(serves(82, 1), ended)))
@@ -672,7 +672,7 @@ func TestRecorderWithoutAPlace(t *testing.T) {
 // BenchmarkMerge adds one closing to a full file, as at most once in five seconds.
 func BenchmarkMerge(b *testing.B) {
 	r := newRecorder(filepath.Join(b.TempDir(), name))
-	r.worthy(nil)
+	r.relevant(nil)
 	for i := range maxPorts {
 		c := r.closed(watcher.Alone(serves(uint16(1000+i), 1)), crashed, watcher.Snapshot{Time: time.Now()})
 		if err := r.merge(c, time.Now()); err != nil {

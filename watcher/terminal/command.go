@@ -1,4 +1,4 @@
-// Package terminal is the text face of porttray: its command line, and what the watcher finds as lines for people or as JSON.
+// Package terminal is porttray's command line. It prints the watcher's results as text for people or as JSON.
 package terminal
 
 import (
@@ -21,19 +21,19 @@ import (
 	"porttray/watcher/explain"
 )
 
-// A Program is what the command line needs of the rest of porttray.
+// A Program holds the functions that the command line needs from the rest of porttray.
 type Program struct {
 	Version string
-	Main    func(ctx context.Context, out, errs io.Writer) error // what porttray does without a command
+	Main    func(ctx context.Context, out, errs io.Writer) error // runs porttray without a command
 	Tray    func(ctx context.Context, out io.Writer) error       // shows the tray
 	Open    func(ctx context.Context, url string) error          // opens a browser
-	Examine func(ctx context.Context) []doctor.Finding           // looks at the desktop
+	Examine func(ctx context.Context) []doctor.Finding           // checks the desktop
 }
 
-// Run carries out the command line and returns the exit status: 0 for success, 1 for "no" or for what could not be done, 2 for bad
-// usage. It writes what was asked for to out, and errors to errs. What reads out may go away at any time, which is no error.
+// Run runs the command line and returns the exit status: 0 for success, 1 for "no" or a failure, 2 for bad usage. It
+// writes results to out and errors to errs. A closed reader of out is not an error.
 func Run(ctx context.Context, p Program, args []string, out, errs io.Writer) int {
-	signal.Ignore(syscall.SIGPIPE) // to write where nobody reads is then an error like others
+	signal.Ignore(syscall.SIGPIPE) // a write without a reader then returns EPIPE
 	root := Command(p)
 	root.SetArgs(args)
 	root.SetOut(out)
@@ -52,10 +52,10 @@ func Run(ctx context.Context, p Program, args []string, out, errs io.Writer) int
 	return 1
 }
 
-// errNo says that the answer to what was asked is no. Whatever there is to say has been said.
+// errNo means that the answer is no, and that the command has already printed it.
 var errNo = errors.New("no")
 
-// A usageError is the person's: it names the argument, and what is expected.
+// A usageError is a mistake in the command line. It names the argument and the expected value.
 type usageError struct{ error }
 
 // badUsage returns the error about an argument.
@@ -63,13 +63,13 @@ func badUsage(arg string, err error) error { return usageError{fmt.Errorf("%q: %
 
 // Command returns the tree of commands.
 func Command(p Program) *cobra.Command {
-	cobra.MousetrapHelpText = "" // it would tell those who double-click porttray.exe that it is no program for them
+	cobra.MousetrapHelpText = "" // otherwise cobra refuses to start by a double click on Windows
 	root := &cobra.Command{
 		Use:   "porttray",
-		Short: "What listens on this computer's ports, whose it is, and when it comes and goes",
-		Long: `porttray puts itself in the system tray, and lists there what listens on this computer's ports. Where there is no tray it
-watches in the terminal. Its commands give the same answers in words or as JSON.`,
-		Example: `  porttray list          what listens now, and whose it is
+		Short: "Shows the servers on this computer's ports, their owners, and when they open and close",
+		Long: `porttray lists the servers on this computer's ports in the system tray. Without a tray it watches in the
+terminal. Its commands give the same answers as text or as JSON.`,
+		Example: `  porttray list          list the servers and their owners
   porttray explain 5173  who listens, is it safe, what to do
   porttray stop 5173     ask the server on port 5173 to end`,
 		Args:          noCommand,
@@ -85,7 +85,8 @@ watches in the terminal. Its commands give the same answers in words or as JSON.
 	root.SetVersionTemplate("porttray {{.Version}}\n")
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return flagError(err) })
 	root.CompletionOptions.DisableDefaultCmd = true
-	root.AddGroup(&cobra.Group{ID: "see", Title: "See:"}, &cobra.Group{ID: "act", Title: "Act:"}, &cobra.Group{ID: "rest", Title: "Else:"})
+	root.AddGroup(&cobra.Group{ID: "see", Title: "See:"}, &cobra.Group{ID: "act", Title: "Act:"},
+		&cobra.Group{ID: "rest", Title: "Other:"})
 	add := func(group string, commands ...*cobra.Command) {
 		for _, c := range commands {
 			c.GroupID = group
@@ -100,7 +101,7 @@ watches in the terminal. Its commands give the same answers in words or as JSON.
 	return root
 }
 
-// fill has the texts of a command, and of those below it, in lines that fit on any terminal.
+// fill wraps the long help of a command and its subcommands.
 func fill(c *cobra.Command) {
 	c.Long = filled(c.Long)
 	for _, below := range c.Commands() {
@@ -108,7 +109,7 @@ func fill(c *cobra.Command) {
 	}
 }
 
-// filled returns paragraphs in lines of at most 80 columns.
+// filled wraps each paragraph of text at 80 columns.
 func filled(text string) string {
 	var paragraphs []string
 	for paragraph := range strings.SplitSeq(text, "\n\n") {
@@ -127,7 +128,7 @@ func flagError(err error) error {
 	return badUsage("--"+invalid.GetFlag().Name+" "+invalid.GetValue(), errors.New(cmp.Or(want, "a whole number")))
 }
 
-// noCommand is reached with arguments when the first of them is no command.
+// noCommand rejects arguments of the root command, because the first one is not a command.
 func noCommand(c *cobra.Command, args []string) error {
 	if len(args) == 0 {
 		return nil
@@ -139,12 +140,12 @@ func noCommand(c *cobra.Command, args []string) error {
 	return badUsage(args[0], errors.New("not a command; "+advice))
 }
 
-// exactly wants so many arguments, which are called that.
-func exactly(n int, what string) cobra.PositionalArgs {
+// exactly accepts n arguments. The name describes a missing one in the error.
+func exactly(n int, name string) cobra.PositionalArgs {
 	return func(_ *cobra.Command, args []string) error {
 		switch {
 		case len(args) < n:
-			return usageError{errors.New(what + " is missing")}
+			return usageError{errors.New(name + " is missing")}
 		case len(args) > n:
 			return badUsage(args[n], errors.New("one argument too many"))
 		}
@@ -161,7 +162,7 @@ func portArgument(arg string) (uint16, error) {
 	return p, nil
 }
 
-// completePorts offers the ports that are listened on, with the names of their servers.
+// completePorts completes a port with a listener, and shows the name of its server.
 func completePorts(c *cobra.Command, args []string, _ string) ([]cobra.Completion, cobra.ShellCompDirective) {
 	if len(args) > 0 {
 		return nil, cobra.ShellCompDirectiveNoFileComp
@@ -185,7 +186,7 @@ func completeNothing(*cobra.Command, []string, string) ([]cobra.Completion, cobr
 func trayCommand(p Program) *cobra.Command {
 	return &cobra.Command{
 		Use:               "tray",
-		Short:             "Show the tray, or fail where there is none",
+		Short:             "Show the tray, or fail if there is none",
 		Args:              exactly(0, ""),
 		ValidArgsFunction: completeNothing,
 		RunE:              func(c *cobra.Command, _ []string) error { return p.Tray(c.Context(), c.OutOrStdout()) },
@@ -202,8 +203,9 @@ func completionCommand() *cobra.Command {
 	names := slices.Sorted(maps.Keys(shells))
 	return &cobra.Command{
 		Use:   "completion SHELL",
-		Short: "Print what completes commands and ports in a shell",
-		Long: `Prints a script that completes porttray's commands, flags and ports. SHELL is bash, fish, powershell or zsh.
+		Short: "Print the completion script for a shell",
+		Long: `Prints a script that completes porttray's commands, flags and ports. SHELL is bash, fish, powershell or
+zsh.
 
 In bash, with its package bash-completion: source <(porttray completion bash)
 
@@ -217,7 +219,7 @@ In PowerShell: porttray completion powershell | Out-String | Invoke-Expression`,
 		RunE: func(c *cobra.Command, args []string) error {
 			generate, ok := shells[args[0]]
 			if !ok {
-				return badUsage(args[0], errors.New("a shell is "+strings.Join(names, ", ")))
+				return badUsage(args[0], errors.New("not a known shell; use "+strings.Join(names, ", ")))
 			}
 			return generate(c.Root(), c.OutOrStdout())
 		},

@@ -190,7 +190,7 @@ func TestCommands(t *testing.T) {
 		want string // a pattern that matches what is written to either
 	}{
 		{"list " + port, 0, `^PORT .*\n` + port + ` .* 127\.0\.0\.1 +local `},
-		{"list " + none, 1, `^Nothing that listens fits\.\n$`},
+		{"list " + none, 1, `^No server matches\.\n$`},
 		{"list --json " + port, 0, `(?s)^\[.*"port": ` + port + `,.*` + process},
 		{"list --json " + none, 1, `^\[\]\n`},
 		{"explain " + port, 0, `(?s)^port ` + port + `: .*accepted.*Nothing is wrong`},

@@ -16,9 +16,9 @@ func configCommand() *cobra.Command {
 	var asJSON bool
 	c := &cobra.Command{
 		Use:   "config",
-		Short: "Print where the settings file is, and what it sets",
-		Long: `Prints where the settings file is, and the settings that are in force. The file is optional; Open settings file in the menu writes
-an example. What is wrong with it, porttray config check tells with line and column.`,
+		Short: "Print the settings, and the path of their file",
+		Long: `Prints the path of the settings file, and the settings in force. The file is optional. "Open settings file" in
+the menu creates an example. "porttray config check" finds mistakes in the file.`,
 		Args:              exactly(0, ""),
 		ValidArgsFunction: completeNothing,
 		RunE: func(c *cobra.Command, _ []string) error {
@@ -36,8 +36,8 @@ an example. What is wrong with it, porttray config check tells with line and col
 	c.Flags().BoolVar(&asJSON, "json", false, "write JSON")
 	c.AddCommand(&cobra.Command{
 		Use:               "check",
-		Short:             "Say whether the settings file is in order",
-		Long:              `Reads the settings file, and says what is wrong with it, with line and column. Exit status 1 means that something is.`,
+		Short:             "Find mistakes in the settings file",
+		Long:              `Reads the settings file, and prints the first mistake with line and column. Exit status 1 means a mistake.`,
 		Args:              exactly(0, ""),
 		ValidArgsFunction: completeNothing,
 		RunE: func(c *cobra.Command, _ []string) error {
@@ -45,19 +45,20 @@ an example. What is wrong with it, porttray config check tells with line and col
 			var wrong *settings.Error
 			switch {
 			case errors.As(err, &wrong) && wrong.Line > 0:
-				fmt.Fprintf(c.OutOrStdout(), "%s:%d:%d: %s\n", wrong.File, wrong.Line, wrong.Column, clean(wrong.Problem))
+				fmt.Fprintf(c.OutOrStdout(), "%s:%d:%d: %s\n",
+					wrong.File, wrong.Line, wrong.Column, clean(wrong.Problem))
 				return errNo
 			case err != nil:
 				return err
 			}
-			_, err = fmt.Fprintf(c.OutOrStdout(), "%s is in order: %s.\n", file, count(len(s.Rules), "rule", "rules"))
+			_, err = fmt.Fprintf(c.OutOrStdout(), "%s has no mistakes: %s.\n", file, count(len(s.Rules), "rule", "rules"))
 			return err
 		},
 	})
 	return c
 }
 
-// inForce is what config --json writes.
+// inForce is the JSON document of config --json.
 type inForce struct {
 	File string `json:"file"`
 	settings.Settings
@@ -70,16 +71,17 @@ func readSettings() (file string, s settings.Settings, err error) {
 	return file, s, err
 }
 
-// rulesInForce returns the settings. What is wrong with the file is said, and then there are none.
+// rulesInForce returns the settings. If the file has a mistake, it prints the error and returns no settings.
 func rulesInForce(c *cobra.Command) settings.Settings {
 	_, s, err := readSettings()
 	if err != nil {
-		fmt.Fprintf(c.ErrOrStderr(), "%s: %s; it does not count\n", strings.ReplaceAll(c.CommandPath(), " ", ": "), clean(err.Error()))
+		path := strings.ReplaceAll(c.CommandPath(), " ", ": ")
+		fmt.Fprintf(c.ErrOrStderr(), "%s: %s; the settings are ignored\n", path, clean(err.Error()))
 	}
 	return s
 }
 
-// configText returns the settings in words.
+// configText returns the settings as text.
 func configText(file string, s settings.Settings) []byte {
 	var b strings.Builder
 	interval := time.Duration(s.Interval)
@@ -93,12 +95,13 @@ func configText(file string, s settings.Settings) []byte {
 	return []byte(b.String())
 }
 
-// settingsFinding tells the doctor of the settings file.
+// settingsFinding checks the settings file for the doctor.
 func settingsFinding() doctor.Finding {
 	file, _, err := readSettings()
 	f := doctor.Finding{Topic: "settings", Says: "settings are read from " + shortDir(file)}
 	if err != nil {
-		f.State, f.Says, f.Fix = doctor.Lacks, "the settings do not count: "+clean(err.Error()), "correct it; porttray config check says what is wrong"
+		f.State, f.Says = doctor.Lacks, "the settings are ignored: "+clean(err.Error())
+		f.Fix = "correct the file; porttray config check shows the mistake"
 	}
 	return f
 }

@@ -89,16 +89,16 @@ func TestConfig(t *testing.T) {
 	}
 	place := regexp.QuoteMeta(file)
 	run("", 0, "^file      "+place+"\ninterval  1s\nterminal  -\n$", "config")
-	run("", 0, "^"+place+` is in order: 0 rules\.\n$`, "config", "check")
+	run("", 0, "^"+place+` has no mistakes: 0 rules\.\n$`, "config", "check")
 	good := "interval = \"5s\"\n[[rule]]\nport = " + number + "\nlabel = \"Mine\"\n"
 	run(good, 0, "interval  5s\n(.*\n)*rule 1    port = \""+number+"\", label = \"Mine\"\n$", "config")
-	run(good, 0, "^"+place+` is in order: 1 rule\.\n$`, "config", "check")
+	run(good, 0, "^"+place+` has no mistakes: 1 rule\.\n$`, "config", "check")
 	run(good, 0, "^PORT.*\n"+number+" +Mine ", "list", number)
 	bad := good + "shwo = \"main\"\n"
 	run(bad, 1, "^"+place+`:5:1: there is no "shwo"; a rule has .*\n$`, "config", "check")
 	run(bad, 1, `^porttray: config: config\.toml line 5: there is no "shwo"`, "config")
-	run(bad, 0, `(?s)^porttray: list: config\.toml line 5: .*; it does not count\nPORT.*\n`+number, "list", number)
-	run(bad, 0, `settings +the settings do not count: config\.toml line 5`, "doctor")
+	run(bad, 0, `(?s)^porttray: list: config\.toml line 5: .*; the settings are ignored\nPORT.*\n`+number, "list", number)
+	run(bad, 0, `settings +the settings are ignored: config\.toml line 5`, "doctor")
 	run(bad, 2, `^porttray: config: "chekc": `, "config", "chekc")
 }
 

@@ -9,12 +9,13 @@ import (
 	"runtime/debug"
 )
 
-// Attach makes sure that what the program writes is seen, and returns what its log is to be written to: standard error. It is
-// called first of all, because it may replace os.Stdout and os.Stderr.
+// Attach prepares the standard streams, and returns the writer for the log. Call it first, because it may replace
+// os.Stdout and os.Stderr.
 //
-// On Windows the program has no console of its own, so that a double click opens none. A command that is typed in one writes there
-// all the same, unless its output is redirected. Where there is none either, the log goes to a file, and what a crash says as well:
-// porttray.log beside the state file, of which the newest 128 to 256 kB are kept.
+// The log goes to standard error. On Windows the program has no console of its own, so that a double click opens none.
+// A command attaches to the console of its shell, unless its output is redirected. Without a console, the log and the
+// text of a crash go to porttray/porttray.log in the user's configuration directory. The file keeps its newest 128 to
+// 256 kB.
 func Attach() io.Writer {
 	attachConsole()
 	if usable(os.Stderr) {
@@ -22,25 +23,25 @@ func Attach() io.Writer {
 	}
 	dir, err := os.UserConfigDir()
 	if err != nil {
-		return io.Discard // there is nobody to tell
+		return io.Discard // there is no place to report it
 	}
 	l, err := openLog(filepath.Join(dir, "porttray", "porttray.log"))
 	if err != nil {
-		return io.Discard // as above
+		return io.Discard // there is no place to report it
 	}
 	os.Stderr = l.file
 	return l
 }
 
-// maxLog is the size in bytes that a log file does not grow beyond by its lines; what a crash says goes past them.
+// maxLog is the maximum size of the log file in bytes. The text of a crash may exceed it.
 const maxLog = 256 << 10
 
-// A logFile is a file that lines are added to, one at a time. When it is full, the older half is dropped.
+// A logFile appends lines to a file. When it is full, it drops the older half.
 type logFile struct {
-	file *os.File // writes at the end, wherever that is; other copies of the program may write there too
+	file *os.File // opened for appending, because other copies of the program may write too
 }
 
-// openLog opens a log file, which is made if need be, and has a crash be written to it.
+// openLog opens or creates a log file, and directs the text of a crash to it.
 func openLog(path string) (*logFile, error) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return nil, fmt.Errorf("open the log: %w", err)
@@ -56,7 +57,7 @@ func openLog(path string) (*logFile, error) {
 	return &logFile{file: file}, nil
 }
 
-// Write adds a line.
+// Write appends a line.
 func (l *logFile) Write(line []byte) (int, error) {
 	info, err := l.file.Stat()
 	if err == nil && info.Size()+int64(len(line)) > maxLog {
@@ -68,7 +69,7 @@ func (l *logFile) Write(line []byte) (int, error) {
 	return l.file.Write(line)
 }
 
-// halve leaves of a log file its last lines, with no more than half of maxLog bytes.
+// halve keeps only the last lines of a log file, at most half of maxLog.
 func halve(path string) error {
 	text, err := os.ReadFile(path)
 	if err != nil {

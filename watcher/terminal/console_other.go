@@ -7,5 +7,5 @@ import "os"
 // attachConsole is described in console_windows.go.
 func attachConsole() {}
 
-// usable is described in console_windows.go. Here the runtime sees to it that every standard stream leads somewhere.
+// usable is described in console_windows.go. On other systems the Go runtime opens every standard stream.
 func usable(*os.File) bool { return true }

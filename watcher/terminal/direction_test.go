@@ -103,8 +103,8 @@ func TestExplanationRightToLeft(t *testing.T) {
 }
 
 func TestReportRightToLeft(t *testing.T) {
-	r := report{Findings: []doctor.Finding{{Topic: "memory", Says: "what closed is remembered in /home/דנה/3"}}}
-	if got := marked(r.text(style{})); !strings.Contains(got, "memory  ^what closed is remembered in /home/‹דנה›/3\n") {
+	r := report{Findings: []doctor.Finding{{Topic: "memory", Says: "closed servers are remembered in /home/דנה/3"}}}
+	if got := marked(r.text(style{})); !strings.Contains(got, "memory  ^closed servers are remembered in /home/‹דנה›/3\n") {
 		t.Errorf("got %s", got)
 	}
 }

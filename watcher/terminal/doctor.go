@@ -17,10 +17,10 @@ func doctorCommand(p Program) *cobra.Command {
 	var asJSON bool
 	c := &cobra.Command{
 		Use:   "doctor",
-		Short: "Say what works here, what does not, and what helps",
-		Long: `Looks at the system and the desktop: how ports are listed and what that takes, whose owners stay hidden, container engines, the
-tray host, notifications, and files. What lacks something has a line with what helps. Nothing is started or changed for it.
-Exit status 1 means that the tray cannot work here.`,
+		Short: "Check this system, and say how to fix each problem",
+		Long: `Checks the system and the desktop: how and how fast ports are listed, hidden owners, container engines, the tray
+host, notifications, and files. A line below each problem says how to fix it. The command starts and changes nothing. Exit
+status 1 means that the tray cannot work here.`,
 		Args:              exactly(0, ""),
 		ValidArgsFunction: completeNothing,
 		RunE: func(c *cobra.Command, _ []string) error {
@@ -47,33 +47,36 @@ Exit status 1 means that the tray cannot work here.`,
 	return c
 }
 
-// A report is what the doctor has to say.
+// A report lists the doctor's findings.
 type report struct {
 	Version  string           `json:"version"`
 	Findings []doctor.Finding `json:"findings"`
 }
 
-// memory tells of the file in which what closed is remembered.
+// memory checks the history file.
 func memory() doctor.Finding {
 	lacks := func(err error, fix string) doctor.Finding {
-		return doctor.Finding{Topic: "memory", State: doctor.Lacks, Says: "what closed is not remembered: " + clean(err.Error()), Fix: fix}
+		says := "closed servers are not remembered: " + clean(err.Error())
+		return doctor.Finding{Topic: "memory", State: doctor.Lacks, Says: says, Fix: fix}
 	}
 	file, err := history.File()
 	if err != nil {
 		return lacks(err, "give this user a home directory ($HOME)")
 	}
 	if _, err := history.Read(); err != nil {
-		return lacks(err, "delete the file; it is only a convenience")
+		return lacks(err, "delete the file; porttray then starts a new one")
 	}
 	if err := history.Writable(file); err != nil {
-		return lacks(err, "let this user write to "+shortDir(filepath.Dir(file))+", and see that there is room on the disk")
+		return lacks(err, "let this user write to "+shortDir(filepath.Dir(file))+", and check the free space on the disk")
 	}
-	return doctor.Finding{Topic: "memory", Says: "what closed is remembered in " + shortDir(file)}
+	return doctor.Finding{Topic: "memory", Says: "closed servers are remembered in " + shortDir(file)}
 }
 
-// text returns the report in words: a line for each finding, wrapped where that is wanted, and below it what helps.
+// text returns the report as text: each finding, and its fix below it, wrapped at the width of s.
 func (r report) text(s style) []byte {
-	marks := map[doctor.State][2]string{doctor.Works: {"ok", green}, doctor.Lacks: {"lacks", yellow}, doctor.Broken: {"broken", red}}
+	marks := map[doctor.State][2]string{
+		doctor.Works: {"ok", green}, doctor.Lacks: {"lacks", yellow}, doctor.Broken: {"broken", red},
+	}
 	width := prose
 	if s.width > 0 {
 		width = max(tooSmall, s.width)
@@ -88,7 +91,8 @@ func (r report) text(s style) []byte {
 	b.WriteString("porttray " + r.Version + "\n\n")
 	for _, f := range r.Findings {
 		mark := marks[f.State]
-		head := s.paint(mark[0], mark[1]) + strings.Repeat(" ", marked-len(mark[0])) + f.Topic + strings.Repeat(" ", topics-cellWidth(f.Topic)+2)
+		head := s.paint(mark[0], mark[1]) + strings.Repeat(" ", marked-len(mark[0])) +
+			f.Topic + strings.Repeat(" ", topics-cellWidth(f.Topic)+2)
 		for _, line := range wrap(clean(f.Says), width-left) {
 			b.WriteString(head + leftToRight(line) + "\n")
 			head = strings.Repeat(" ", left)
@@ -97,7 +101,8 @@ func (r report) text(s style) []byte {
 			continue
 		}
 		for i, line := range wrap(clean(f.Fix), width-left-2) {
-			b.WriteString(strings.Repeat(" ", left) + map[bool]string{true: "→ "}[i == 0] + strings.Repeat("  ", min(i, 1)) + s.paint(line, bold) + "\n")
+			arrow := map[bool]string{true: "→ ", false: "  "}[i == 0]
+			b.WriteString(strings.Repeat(" ", left) + arrow + s.paint(line, bold) + "\n")
 		}
 	}
 	return b.Bytes()

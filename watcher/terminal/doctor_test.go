@@ -18,7 +18,7 @@ import (
 func TestReport(t *testing.T) {
 	r := report{"v1.2.3", []doctor.Finding{
 		{Topic: "system", Says: "Debian GNU/Linux 12 (bookworm), Linux 6.1.0, amd64"},
-		{Topic: "owners", State: doctor.Lacks, Says: "the owners of 1 of 5 listeners stay hidden; held by other users' processes: 5432", Fix: "look as that user, or as root; the tray needs neither"},
+		{Topic: "owners", State: doctor.Lacks, Says: "the owners of 1 of 5 listeners are hidden; held by other users' processes: 5432", Fix: "look as that user, or as root; the tray needs neither"},
 		{Topic: "tray host", State: doctor.Broken, Fatal: true, Says: "nothing here shows tray icons: nobody has the name org.kde.StatusNotifierWatcher on the session bus", Fix: "add the panel's plugin for a status notifier; on GNOME, install the package gnome-shell-extension-appindicator and log in again"},
 		{Topic: "hostile", Says: "\x1b[2J\u202e\nowned", State: doctor.Lacks, Fix: "\x1b]0;x\a"},
 	}}

@@ -18,13 +18,13 @@ func explainCommand() *cobra.Command {
 	var asJSON, probe bool
 	c := &cobra.Command{
 		Use:   "explain ADDRESS",
-		Short: "Say all about one port: who, since when, is it safe, what to do",
-		Long: `Explains an address and port of this computer: what they mean, who listens, from where that can be reached, whether it answers,
-whether the port can be bound, and what to do if something is wrong. ADDRESS is a port (62893), an address and a port
+		Short: "Explain one port: who listens, since when, is it safe, what to do",
+		Long: `Explains an address and port of this computer: their meaning, who listens, who can reach the server, whether it
+answers, whether the port can be bound, and what to do about problems. ADDRESS is a port (62893), an address and a port
 (127.0.0.1:62893, localhost:62893, [::1]:62893) or a URL.
 
-For that it connects to the port on this computer and closes the connection at once; with --probe it also says something (a TLS
-handshake, an HTTP request) and tells what comes back; what is known to be no web server is only listened to.
+porttray connects to the port on this computer and closes the connection at once. With --probe it also sends a TLS handshake
+and an HTTP request, and shows the answers. It sends nothing to databases and other servers that are not for a browser.
 Exit status 0 means that something listens there, 1 that nothing does.`,
 		Args:              exactly(1, "the address"),
 		ValidArgsFunction: completePorts,
@@ -49,27 +49,27 @@ Exit status 0 means that something listens there, 1 that nothing does.`,
 		},
 	}
 	c.Flags().BoolVar(&asJSON, "json", false, "write JSON")
-	c.Flags().BoolVar(&probe, "probe", false, "talk to the server, to tell what it speaks")
+	c.Flags().BoolVar(&probe, "probe", false, "talk to the server to find its protocol")
 	return c
 }
 
-// An explainer writes an explanation: headings at the left, and beside them text in lines that fit.
+// An explainer writes an explanation: headings at the left, and wrapped text beside them.
 type explainer struct {
 	bytes.Buffer
 	explain.Answer
 	style style
 	width int
 	now   time.Time
-	head  string // the heading that the next line begins with
+	head  string // the heading of the next line
 }
 
 const (
 	margin   = 10 // columns for the headings
-	prose    = 80 // columns, where there is no terminal or a wider one
-	tooSmall = 40 // columns
+	prose    = 80 // the maximum width of text in columns
+	tooSmall = 40 // the minimum width of text in columns
 )
 
-// explanation returns the answer in words.
+// explanation returns the answer as text.
 func explanation(a explain.Answer, s style, now time.Time) []byte {
 	w := explainer{Answer: a, style: s, width: prose, now: now}
 	if s.width > 0 {
@@ -86,24 +86,24 @@ func explanation(a explain.Answer, s style, now time.Time) []byte {
 	return w.Bytes()
 }
 
-// heading has the next line begin a part.
+// heading sets the heading of the next line.
 func (w *explainer) heading(text string) { w.head = text }
 
-// say writes text in lines beside the headings.
+// say writes wrapped text beside the headings.
 func (w *explainer) say(format string, args ...any) {
 	for _, line := range wrap(fmt.Sprintf(format, args...), w.width-margin) {
 		w.line(leftToRight(line))
 	}
 }
 
-// line writes a line as it is.
+// line writes one line beside the headings, without wrapping.
 func (w *explainer) line(text string) {
 	head := w.style.paint(w.head, bold) + strings.Repeat(" ", margin-len(w.head))
 	w.head = ""
 	w.WriteString(strings.TrimRight(head+text, " ") + "\n")
 }
 
-// headline says in a sentence what it is about.
+// headline writes the question, the names of the servers and the trouble.
 func (w *explainer) headline() {
 	text, how := "nothing listens there", yellow
 	if w.Answer.Listens {
@@ -130,7 +130,7 @@ func (w *explainer) headline() {
 func (w *explainer) address() {
 	w.heading("Address")
 	a := w.Address
-	const never = "what is sent to 127.0.0.0/8 or ::1 never leaves this computer (RFC 1122, RFC 4291)."
+	const never = "data sent to 127.0.0.0/8 or ::1 never leaves this computer (RFC 1122, RFC 4291)."
 	names := explain.JoinAddrs(a.Addresses, " and ")
 	is := "is"
 	if len(a.Addresses) > 1 {
@@ -140,46 +140,49 @@ func (w *explainer) address() {
 	case explain.Loopback:
 		w.say("%s %s loopback: %s", names, is, never)
 	case explain.Wildcard:
-		w.say("%s %s a wildcard: a server bound to it listens on all addresses of this computer. It is no address to connect to.", names, is)
+		w.say("%s %s a wildcard: a server bound to it listens on all addresses of this computer. "+
+			"It is not an address for clients.", names, is)
 	case explain.Own:
-		w.say("%s %s this computer's own, on %s: other machines in its network may reach what listens there.", names, is, clean(a.Interface))
+		w.say("%s %s on this computer's interface %s: other machines in its network may reach servers there.",
+			names, is, clean(a.Interface))
 	default:
-		w.say("%s %s not of this computer now. porttray tells of this computer only, and asks nothing of the network.", names, is)
+		w.say("%s %s not on this computer now. porttray explains only this computer, and does not ask the network.", names, is)
 	}
-	w.say("localhost means %s here%s.", explain.JoinAddrs(a.Localhost, ", then "), map[bool]string{true: ", in this order"}[len(a.Localhost) > 1])
+	order := map[bool]string{true: ", in this order"}[len(a.Localhost) > 1]
+	w.say("localhost means %s here%s.", explain.JoinAddrs(a.Localhost, ", then "), order)
 }
 
 func (w *explainer) port() {
 	w.heading("Port")
 	p := w.Port
 	meaning := map[string]string{
-		"well-known": "IANA gives such ports to services that everybody knows",
-		"registered": "IANA notes on request what such a port is for, but any program may use it",
-		"dynamic":    "such ports are never registered, and taken by whatever needs one",
+		"well-known": "IANA assigns such ports to common services",
+		"registered": "IANA records a purpose on request, but any program may use such a port",
+		"dynamic":    "such ports are never registered, and any program may use one",
 	}[p.Class]
 	w.say("%d is a %s port (%d–%d): %s (RFC 6335).", p.Number, p.Class, p.First, p.Last, meaning)
 	if p.Service != "" {
-		w.say("It is registered for %s, which does not tell what listens here.", clean(p.Service))
+		w.say("It is registered for %s, but other programs may use it.", clean(p.Service))
 	}
 	switch {
 	case p.EphemeralFirst == 0:
 	case p.Ephemeral:
-		w.say("This system may hand it out itself, to a program that wants any port (%d–%d).", p.EphemeralFirst, p.EphemeralLast)
+		w.say("This system may assign it to a program that asks for any free port (%d–%d).", p.EphemeralFirst, p.EphemeralLast)
 	default:
-		w.say("This system does not hand it out by itself (that is %d–%d).", p.EphemeralFirst, p.EphemeralLast)
+		w.say("This system does not assign it by itself; it assigns %d–%d.", p.EphemeralFirst, p.EphemeralLast)
 	}
 	if p.Privileged != nil && *p.Privileged {
 		w.say("Only root, or a program with that privilege, may listen on it here.")
 	}
 	if p.Reserved {
-		w.say("Windows keeps it back in a range of excluded ports.")
+		w.say("Windows reserves it in a range of excluded ports.")
 	}
 }
 
 func (w *explainer) listens() {
 	w.heading("Listens")
 	if w.Address.Kind == explain.Elsewhere {
-		w.say("What listens there is not known. On this computer:")
+		w.say("porttray does not know what listens there. On this computer:")
 	}
 	for _, h := range w.Answer.Listeners {
 		w.holder(h)
@@ -187,26 +190,28 @@ func (w *explainer) listens() {
 	if len(w.Answer.Listeners) == 0 {
 		w.say("Nothing.")
 		if l := w.Last; l != nil {
-			w.say("Last seen: %s%s, until %s%s.", clean(l.Name), within(l.Directory), sinceText(l.Closed, w.now), because(l.Reason))
+			closed := sinceText(l.Closed, w.now)
+			w.say("Last seen: %s%s, until %s%s.", clean(l.Name), within(l.Directory), closed, because(l.Reason))
 		}
 	}
 	if n := w.Connections; n > 0 {
 		w.say("%s.", count(n, "connection is open", "connections are open"))
 	}
 	if n := w.Lingering; n != nil && *n > 0 {
-		w.say("%s for about a minute (TIME_WAIT).", count(*n, "connection has ended and lingers", "connections have ended and linger"))
+		ended := count(*n, "connection has ended and lingers", "connections have ended and linger")
+		w.say("%s for about a minute (TIME_WAIT).", ended)
 	}
 	for _, p := range w.Bound {
-		w.say("%s has bound the port and does not listen.", processText(p))
+		w.say("%s has bound the port, but does not listen.", processText(p))
 	}
 	for _, p := range w.Outgoing {
 		w.say("%s has a connection from it.", processText(p))
 	}
 	for _, u := range w.UDP {
-		w.say("UDP port %d, which is another one, is used at %s by %s.", w.Port.Number, u.Address, processText(u.Process))
+		w.say("%s uses UDP port %d at %s; UDP is separate from TCP.", processText(u.Process), w.Port.Number, u.Address)
 	}
 	for _, u := range w.Untold {
-		w.say("Not known here: %s.", clean(u))
+		w.say("Unknown: %s.", clean(u))
 	}
 }
 
@@ -231,7 +236,7 @@ func count(n int, one, many string) string {
 	return fmt.Sprintf("%d %s", n, many)
 }
 
-// holder tells of one listener.
+// holder writes about one listener.
 func (w *explainer) holder(h explain.Holder) {
 	w.line(w.style.paint(leftToRight(h.Name), bold))
 	var facts []string
@@ -281,7 +286,8 @@ func (w *explainer) holder(h explain.Holder) {
 		w.say("managed by %s, which may start it again", clean(h.Manager))
 	}
 	if q := h.Queue; q != nil && q.Waiting > 0 {
-		w.say("%s to be accepted (room for %d)", count(q.Waiting, "connection waits", "connections wait"), q.Limit)
+		waiting := count(q.Waiting, "connection waits", "connections wait")
+		w.say("%s to be accepted (the queue has room for %d)", waiting, q.Limit)
 	}
 }
 
@@ -316,7 +322,7 @@ func processText(p explain.Process) string {
 	case p.User != "":
 		return "a process of " + clean(p.User)
 	}
-	return "a process that cannot be seen"
+	return "a process that this user cannot see"
 }
 
 func (w *explainer) safe() {
@@ -329,9 +335,9 @@ func (w *explainer) safe() {
 	case !exposed:
 		w.say("Only this computer can reach it.")
 	case len(w.Reachable) == 0:
-		w.say("It listens for other machines, too, but this computer has no address in a network now.")
+		w.say("It also listens for other machines, but this computer has no network address now.")
 	default:
-		w.say("Other machines can reach it, unless a firewall stands in between, at:")
+		w.say("Other machines can reach it, unless a firewall blocks them, at:")
 		for _, i := range w.Reachable {
 			w.line(leftToRight(fmt.Sprintf("  %s (%s)", netip.AddrPortFrom(i.Address, w.Port.Number), clean(i.Name))))
 		}
@@ -341,7 +347,8 @@ func (w *explainer) safe() {
 		if strings.ContainsAny(w.Risk[:1], "aeiou") {
 			article = "An "
 		}
-		for _, line := range wrap(article+w.Risk+" is open to the network here. Bind it to 127.0.0.1 unless other machines need it.", w.width-margin) {
+		text := article + w.Risk + " is open to the network here. Bind it to 127.0.0.1 unless other machines need it."
+		for _, line := range wrap(text, w.width-margin) {
 			w.line(w.style.paint(line, red))
 		}
 	}
@@ -357,7 +364,7 @@ func (w *explainer) reach() {
 		case c.Result == explain.Unreachable:
 			text += " (this computer has no such address)"
 		case c.Result == explain.Accepted && !c.Listens:
-			text += " (the system passes it on: no process listens)"
+			text += " (the system forwards it; no process listens)"
 		}
 		w.result(c.Address, text)
 	}
@@ -370,7 +377,8 @@ func (w *explainer) reach() {
 		if t.SelfSigned {
 			kind = "self-signed"
 		}
-		w.say("It speaks TLS: a certificate for %s, %s, until %s.", clean(strings.Join(t.Names, ", ")), kind, t.Expires.Local().Format("2 Jan 2006"))
+		names, until := clean(strings.Join(t.Names, ", ")), t.Expires.Local().Format("2 Jan 2006")
+		w.say("It speaks TLS: a certificate for %s, %s, valid until %s.", names, kind, until)
 	}
 	switch {
 	case p.HTTP != nil:
@@ -382,29 +390,30 @@ func (w *explainer) reach() {
 			text += ", title “" + clean(p.HTTP.Title) + "”"
 		}
 		if p.HTTP.Location != "" {
-			text += ", leads to " + clean(p.HTTP.Location)
+			text += ", redirects to " + clean(p.HTTP.Location)
 		}
 		w.say("%s.", text)
 	case p.Unasked != "":
-		text := "It is most likely no web server, because the port is usual for %s. So it was listened to, and nothing was sent to it."
-		if w.knows(p.Unasked) {
-			text = "It is no web server (%s). So it was listened to, and nothing was sent to it."
+		text := "It is probably not a web server, because this port is usual for %s. porttray only listened, and sent nothing."
+		if w.speaks(p.Unasked) {
+			text = "It is not a web server (%s). porttray only listened, and sent nothing."
 		}
 		w.say(text, clean(p.Unasked))
 		if p.Banner != "" {
-			w.say("It says by itself: %s", clean(p.Banner))
+			w.say("It sends: %s", clean(p.Banner))
 		}
 	case p.Banner != "":
-		w.say("It says: %s", clean(p.Banner))
+		w.say("It sends: %s", clean(p.Banner))
 	default:
-		w.say("It says nothing to a connection, a TLS handshake or an HTTP request.")
+		w.say("It does not answer a connection, a TLS handshake or an HTTP request.")
 	}
 }
 
-// knows reports whether more than the port tells that a listener speaks something.
-func (w *explainer) knows(what string) bool {
+// speaks reports whether a listener with a known process or container speaks the protocol. Otherwise the protocol is
+// only guessed from the port.
+func (w *explainer) speaks(protocol string) bool {
 	return slices.ContainsFunc(w.Answer.Listeners, func(h explain.Holder) bool {
-		return h.Speaks == what && (h.PID != 0 || h.Container != "")
+		return h.Speaks == protocol && (h.PID != 0 || h.Container != "")
 	})
 }
 
@@ -423,13 +432,13 @@ func (w *explainer) binds() {
 		case b.Error != "":
 			text += " (" + clean(b.Error) + ")"
 		case b.Reusable:
-			text += " (not for a program that sets SO_REUSEADDR, as most servers do)"
+			text += " (a program that sets SO_REUSEADDR can bind it; most servers do)"
 		}
 		w.result(b.Address, text)
 	}
 }
 
-// result writes what came of an attempt at an address.
+// result writes the result of an attempt at an address.
 func (w *explainer) result(addr netip.Addr, text string) {
 	const column = 11
 	head := addr.String()

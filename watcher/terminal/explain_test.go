@@ -44,7 +44,7 @@ func TestExplanation(t *testing.T) {
 				{Address: localhost[0], Result: "free"},
 			},
 			Trouble: explain.None,
-			Advice:  []explain.Advice{{Says: "Nothing is wrong: it listens, and takes connections."}, {Says: "To end it:", Command: "porttray stop 62893"}},
+			Advice:  []explain.Advice{{Says: "Nothing is wrong: it listens and accepts connections."}, {Says: "To end it:", Command: "porttray stop 62893"}},
 		},
 		"free": {
 			Asked: "port 80", Address: explain.Address{Addresses: localhost, Kind: explain.Loopback, Localhost: localhost[:1]},

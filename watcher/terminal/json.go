@@ -21,7 +21,7 @@ func writeJSON(out io.Writer, v any) error {
 	return err
 }
 
-// jsonLines returns the objects, one a line.
+// jsonLines returns the objects as JSON, one per line.
 func jsonLines(objects []object) []byte {
 	var b bytes.Buffer
 	enc := newEncoder(&b)
@@ -37,8 +37,8 @@ func newEncoder(out io.Writer) *json.Encoder {
 	return enc
 }
 
-// escaped returns a JSON document in which no character is left that a terminal could take for a command, or that could not be seen
-// there: those of which JSON itself lets the raw form pass stand as \u202e. Outside of strings there are none but line ends.
+// escaped replaces characters that are invisible or control a terminal by their JSON escapes, such as \u202e. JSON
+// allows them raw in strings. Outside strings, a JSON document has none except line ends.
 func escaped(document []byte) []byte {
 	hidden := func(r rune) bool { return r >= 0x7f && !unicode.IsPrint(r) }
 	if bytes.IndexFunc(document, hidden) < 0 {

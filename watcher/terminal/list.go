@@ -20,14 +20,15 @@ func listCommand() *cobra.Command {
 	var asJSON, all, commands, ports bool
 	c := &cobra.Command{
 		Use:   "list [PORT|RANGE|NAME ...]",
-		Short: "List what listens, and whose it is",
-		Long: `Lists your servers by port, as the menu does. Servers of the system, of other users and of desktop programs are left out
-unless --all or a filter asks for them. A server with further ports is one row; --ports gives each port a row of its own.
+		Short: "List the servers and their owners",
+		Long: `Lists your servers by port, as the menu does. --all adds the servers of the system, of other users and of desktop
+programs. A server with further ports is one row; --ports gives each port its own row.
 
-Filters are ports (3000), ranges (3000-3999) and parts of names of projects, tools, processes and containers. A server that fits any
-of them is listed. --all and filters also find servers that only other interfaces lead to. Exit status 1 means that nothing fits.
+A filter is a port (3000), a range (3000-3999), or part of the name of a project, tool, process or container. A server is
+listed if it matches any filter. --all and filters also find servers on other interfaces only. Exit status 1 means that
+nothing matches.
 
-With --args JSON also has the command line by which a process can be started again. That may hold secrets.`,
+With --json, --args adds the command line that starts a process again. It may hold secrets.`,
 		Args:              cobra.ArbitraryArgs,
 		ValidArgsFunction: completeNothing,
 		RunE: func(c *cobra.Command, args []string) error {
@@ -52,13 +53,13 @@ With --args JSON also has the command line by which a process can be started aga
 	return c
 }
 
-// A listing is what is to be listed.
+// A listing holds a snapshot and the options of the list command.
 type listing struct {
 	watcher.Snapshot
 	rules    settings.Settings
 	filter   filter
 	all      bool
-	ports    bool // each by itself
+	ports    bool // each port has its own row
 	commands bool
 	asJSON   bool
 }
@@ -73,7 +74,7 @@ func writeList(c *cobra.Command, what listing) error {
 	} else if len(list) > 0 {
 		s := styleOf(out)
 		text := table(list, s, time.Now())
-		if hidden > 0 && s != (style{}) { // somebody looks at it
+		if hidden > 0 && s != (style{}) { // out is a terminal
 			text = fmt.Appendln(text, s.paint(fmt.Sprintf("%d more with --all", hidden), faint))
 		}
 		if _, err := out.Write(text); err != nil {
@@ -85,32 +86,33 @@ func writeList(c *cobra.Command, what listing) error {
 	}
 	switch {
 	case len(what.filter) > 0:
-		fmt.Fprintln(c.ErrOrStderr(), "Nothing that listens fits.")
+		fmt.Fprintln(c.ErrOrStderr(), "No server matches.")
 	case hidden > 0:
-		fmt.Fprintf(c.ErrOrStderr(), "No servers of yours listen; %d others with --all.\n", hidden)
+		fmt.Fprintf(c.ErrOrStderr(), "You have no servers; --all lists %d others.\n", hidden)
 	default:
-		fmt.Fprintln(c.ErrOrStderr(), "Nothing listens.")
+		fmt.Fprintln(c.ErrOrStderr(), "No server listens.")
 	}
 	return errNo
 }
 
-// choose returns the servers or ports to list, and how many were left out because they are not in the main list.
+// choose returns the servers or ports to list. It also counts those left out because they are not in the main list.
 func (what listing) choose(system port.System) (list []explain.Listener, hidden int) {
 	for _, s := range what.rules.Applied(watcher.Update{Snapshot: what.Snapshot}).Snapshot.Servers {
 		parts := []watcher.Server{s}
 		if what.ports {
 			parts = nil
 			for _, l := range s.Parts {
-				parts = append(parts, watcher.Server{Listener: l, Title: s.Title, Place: s.Place, Runs: s.Runs, Parts: []watcher.Listener{l}})
+				one := watcher.Server{Listener: l, Title: s.Title, Place: s.Place, Runs: s.Runs, Parts: []watcher.Listener{l}}
+				parts = append(parts, one)
 			}
 		}
 		for _, part := range parts {
 			part.Section = s.Section
-			told := explain.OfServer(part, system)
+			row := explain.OfServer(part, system)
 			if what.commands {
-				told.Command = part.Facts.Command
+				row.Command = part.Facts.Command
 			}
-			list = append(list, told)
+			list = append(list, row)
 		}
 	}
 	slices.SortStableFunc(list, func(a, b explain.Listener) int { return cmp.Compare(a.Port, b.Port) })
@@ -127,7 +129,7 @@ func (what listing) choose(system port.System) (list []explain.Listener, hidden 
 	return list, hidden
 }
 
-// A filter is what a listener must fit one of.
+// A filter matches a listener if any of its functions does.
 type filter []func(explain.Listener) bool
 
 func (f filter) fits(l explain.Listener) bool {
@@ -155,7 +157,8 @@ func parseOne(arg string) (func(explain.Listener) bool, error) {
 	if strings.Trim(from+to, "0123456789") != "" {
 		part := strings.ToLower(arg)
 		return func(l explain.Listener) bool {
-			return slices.ContainsFunc([]string{l.Name, l.Label, l.Project, l.Tool, l.Process, l.Container}, func(name string) bool {
+			names := []string{l.Name, l.Label, l.Project, l.Tool, l.Process, l.Container}
+			return slices.ContainsFunc(names, func(name string) bool {
 				return strings.Contains(strings.ToLower(name), part)
 			})
 		}, nil

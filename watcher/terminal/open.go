@@ -21,9 +21,9 @@ func openCommand(p Program) *cobra.Command {
 	return &cobra.Command{
 		Use:   "open PORT|ADDRESS",
 		Short: "Open the server on a port in the browser",
-		Long: `Opens the server on a port in the browser, by https if it answers a TLS handshake, else by http. Scheme and path of a rule in
-the settings file count more. If several servers share the port, an address says which one is meant: 127.0.0.1:5173. A server that is
-known to be no web server, such as a database, is not opened unless a rule says its scheme or path.`,
+		Long: `Opens the server on a port in the browser. It uses https if the server answers a TLS handshake, else http. A rule in
+the settings file can set the scheme and the path. If several servers share the port, give an address: 127.0.0.1:5173. porttray
+does not open databases and other servers that are not for a browser, unless a rule sets a scheme or path.`,
 		Args:              exactly(1, "the port"),
 		ValidArgsFunction: completePorts,
 		RunE: func(c *cobra.Command, args []string) error {
@@ -54,8 +54,9 @@ known to be no web server, such as a database, is not opened unless a rule says 
 	}
 }
 
-// pageOf returns the URL by which a browser opens a listener for which there is a rule. A valid literal address is used instead of
-// localhost. The function schemeOf asks the server. The error says that a browser is of no use, and what other clients connect to.
+// pageOf returns the URL of a listener for a browser, after applying its rule. A valid literal address replaces
+// localhost. The function schemeOf asks the server. If the listener is not a web server, the error gives the address
+// for other clients.
 func pageOf(ctx context.Context, l watcher.Listener, literal netip.Addr, rule settings.Rule,
 	schemeOf func(context.Context, watcher.Listener) string) (string, error) {
 	address, scheme := browser.Address(l), string(rule.Scheme)
@@ -73,24 +74,25 @@ func pageOf(ctx context.Context, l watcher.Listener, literal netip.Addr, rule se
 	return scheme + "://" + address + string(rule.Path), nil
 }
 
-// isNoPage says what a listener is that a browser cannot open. Where only its port tells, it says so.
+// isNoPage says why a browser cannot open a listener. If only the port suggests the protocol, the text says so.
 func isNoPage(l watcher.Listener) string {
 	if !l.Owner.Known() && l.Container.ID == "" {
-		return fmt.Sprintf("%d is most likely no web server, because the port is usual for %s", l.Port, l.Speaks())
+		return fmt.Sprintf("%d is probably not a web server, because this port is usual for %s", l.Port, l.Speaks())
 	}
 	if name := l.Name(); name != l.Speaks() {
-		return fmt.Sprintf("%d is no web server (%s: %s)", l.Port, l.Speaks(), name)
+		return fmt.Sprintf("%d is not a web server (%s: %s)", l.Port, l.Speaks(), name)
 	}
-	return fmt.Sprintf("%d is no web server (%s)", l.Port, l.Speaks())
+	return fmt.Sprintf("%d is not a web server (%s)", l.Port, l.Speaks())
 }
 
-// toOpen returns the one of the servers on a port that somebody asks for. If there are others, it also returns an address that leads
-// to it alone.
+// toOpen returns the requested server among those on a port. If there are several, it also returns an address that
+// leads only to this server.
 func toOpen(servers []watcher.Server, q explain.Question) (s watcher.Server, literal netip.Addr, err error) {
 	asked := askedFor(servers, q)
 	switch {
 	case len(asked) == 0:
-		return s, literal, fmt.Errorf("nothing listens on %s; porttray explain %s tells more", q, strings.TrimPrefix(q.String(), "port "))
+		argument := strings.TrimPrefix(q.String(), "port ")
+		return s, literal, fmt.Errorf("nothing listens on %s; porttray explain %s says more", q, argument)
 	case len(asked) > 1:
 		return s, literal, undecided(asked, servers, "open", func(watcher.Server) string { return "" })
 	}
@@ -100,7 +102,7 @@ func toOpen(servers []watcher.Server, q explain.Question) (s watcher.Server, lit
 	return s, literal, nil
 }
 
-// serversOn returns the servers on a port. Each is known by that port, also where it is a further one.
+// serversOn returns the servers on a port. A further port of a larger server counts as a server of its own.
 func serversOn(now watcher.Snapshot, p uint16) []watcher.Server {
 	here := slices.DeleteFunc(slices.Clone(now.Listeners), func(l watcher.Listener) bool { return l.Port != p })
 	var servers []watcher.Server
@@ -113,11 +115,11 @@ func serversOn(now watcher.Snapshot, p uint16) []watcher.Server {
 			return slices.ContainsFunc(s.Parts, func(part watcher.Listener) bool { return part.ID() == l.ID() })
 		})
 	}
-	return append(servers, watcher.Servers(here, port.Read().HandedOut)...) // further ports, by themselves
+	return append(servers, watcher.Servers(here, port.Read().HandedOut)...) // further ports
 }
 
-// askedFor returns those of the servers on a port that somebody asks for. At each address, one that is bound to it goes before one
-// that is bound to all.
+// askedFor returns the servers on a port that match the question. At each address, a server bound to it takes
+// precedence over a server bound to a wildcard.
 func askedFor(servers []watcher.Server, q explain.Question) []watcher.Server {
 	if len(q.Addrs) == 0 {
 		return servers
@@ -130,8 +132,8 @@ func askedFor(servers []watcher.Server, q explain.Question) []watcher.Server {
 	})
 }
 
-// undecided returns the error that several servers were asked for. For each it has the command that names it, where possible by an
-// address that leads to it alone, else with what otherwise returns.
+// undecided returns the error for an ambiguous request. It lists a command for each server, with an address that leads
+// only to that server. If there is no such address, it lists the result of otherwise.
 func undecided(asked, servers []watcher.Server, command string, otherwise func(watcher.Server) string) error {
 	var choices strings.Builder
 	for _, s := range asked {

@@ -36,12 +36,12 @@ func TestPageOf(t *testing.T) {
 		url, fail string
 	}{
 		{"a page", web, settings.Rule{}, "http://localhost:5432", ""},
-		{"a database", db, settings.Rule{}, "", "5432 is no web server (PostgreSQL); connect to localhost:5432 instead"},
-		{"a database that has a name", named, settings.Rule{}, "", "5432 is no web server (PostgreSQL: Shop's data); connect to localhost:5432 instead"},
-		{"a database at another address", six, settings.Rule{}, "", "5432 is no web server (PostgreSQL); connect to [::1]:5432 instead"},
-		{"a container", inBox, settings.Rule{}, "", "5432 is no web server (PostgreSQL: PostgreSQL · shop-db-1 (container)); connect to localhost:5432 instead"},
+		{"a database", db, settings.Rule{}, "", "5432 is not a web server (PostgreSQL); connect to localhost:5432 instead"},
+		{"a database that has a name", named, settings.Rule{}, "", "5432 is not a web server (PostgreSQL: Shop's data); connect to localhost:5432 instead"},
+		{"a database at another address", six, settings.Rule{}, "", "5432 is not a web server (PostgreSQL); connect to [::1]:5432 instead"},
+		{"a container", inBox, settings.Rule{}, "", "5432 is not a web server (PostgreSQL: PostgreSQL · shop-db-1 (container)); connect to localhost:5432 instead"},
 		{"a hidden owner", listener(3306, owner.Process{Foreign: true}, "127.0.0.1"), settings.Rule{}, "",
-			"3306 is most likely no web server, because the port is usual for MySQL; connect to localhost:3306 instead"},
+			"3306 is probably not a web server, because this port is usual for MySQL; connect to localhost:3306 instead"},
 		{"a database that is none by a rule", db, settings.Rule{Scheme: "https"}, "https://localhost:5432", ""},
 		{"a database with a page by a rule", db, settings.Rule{Path: "/admin"}, "http://localhost:5432/admin", ""},
 	} {
@@ -72,8 +72,8 @@ func TestToOpen(t *testing.T) {
 		{"the other", "[::1]:5173", []watcher.Listener{shop, blog}, 2, "::1", ""},
 		{"two", "5173", []watcher.Listener{shop, blog}, 0, "", "2 servers listen on port 5173; say which one:\n  porttray open 127.0.0.1:5173"},
 		{"two that cannot be told apart", "5173", []watcher.Listener{shop, twin}, 0, "", "2 servers listen on port 5173; say which one:\n  (no address leads"},
-		{"none", "5173", nil, 0, "", "nothing listens on port 5173; porttray explain 5173 tells more"},
-		{"none at that address", "127.0.0.2:5173", []watcher.Listener{shop}, 0, "", "nothing listens on 127.0.0.2:5173; porttray explain 127.0.0.2:5173 tells more"},
+		{"none", "5173", nil, 0, "", "nothing listens on port 5173; porttray explain 5173 says more"},
+		{"none at that address", "127.0.0.2:5173", []watcher.Listener{shop}, 0, "", "nothing listens on 127.0.0.2:5173; porttray explain 127.0.0.2:5173 says more"},
 	} {
 		q, err := explain.Parse(t.Context(), c.question)
 		if err != nil {
@@ -134,7 +134,7 @@ func TestOpenRefusesRedis(t *testing.T) {
 	out, err := cmd.CombinedOutput()
 	_ = redis.Process.Signal(os.Interrupt) // fails if it has ended
 	_ = redis.Wait()                       // likewise; only its log counts
-	want := "porttray: open: " + port + " is no web server (Redis); connect to localhost:" + port + " instead\n"
+	want := "porttray: open: " + port + " is not a web server (Redis); connect to localhost:" + port + " instead\n"
 	if err == nil || cmd.ProcessState.ExitCode() != 1 || string(out) != want {
 		t.Errorf("wrote %q, %v, want %q", out, err, want)
 	}

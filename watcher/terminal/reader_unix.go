@@ -11,9 +11,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// readerGone waits until nobody reads out any more, and returns EPIPE then, or nil when ctx is done or out is none of which that can be
-// told: the end of a pipe shows only to those who write to it, and a watcher may have nothing to write for hours. On Windows it
-// cannot be told.
+// readerGone waits until out has lost its reader, and then returns EPIPE. It returns nil when ctx is done, or if out is
+// not a pipe or socket. Without it, only the next write would report the lost reader, and a watcher may write nothing
+// for hours. Windows does not report it.
 func readerGone(ctx context.Context, out io.Writer) error {
 	file, ok := out.(*os.File)
 	if !ok {

@@ -16,7 +16,7 @@ import (
 	"porttray/watcher/port"
 )
 
-// maxWait is the longest that a command waits to see what a signal does.
+// maxWait is the maximum time to wait for a process to end.
 const maxWait = 10 * time.Minute
 
 func stopCommand() *cobra.Command {
@@ -27,14 +27,16 @@ func stopCommand() *cobra.Command {
 	)
 	c := &cobra.Command{
 		Use:   "stop PORT|ADDRESS",
-		Short: "Ask what listens on a port to end",
-		Long: `Asks the server on a port to end (SIGTERM; on Windows, and with --kill, it is forced), or has the engine stop the
-container. A server can be several processes: a master that started workers is asked, and ends them; without a master all workers are.
-Right before that it is made sure that these very processes still hold the port, and that no other server would end as well. What
-porttray would not stop from its menu it does not stop here either: other users' processes, the system's own, forwarders.
+		Short: "Ask the server on a port to end",
+		Long: `Asks the server on a port to end (SIGTERM). On Windows, and with --kill, it ends the server by force. For a container it
+asks the engine. If a server has a master process with workers, porttray asks the master, which ends its workers. Without a
+master it asks all workers.
 
-Exit status 0 means that the port is free. If several servers listen on it, an address says which one is meant, such as 127.0.0.1:5173
-or [::1]:5173, or --pid does.`,
+Right before the signal, porttray checks that the same processes still hold the port, and that no other server would end too.
+Like the menu, it does not stop other users' processes, the system's own processes, or forwarders.
+
+Exit status 0 means that the port is free. If several servers listen on it, give an address, such as 127.0.0.1:5173 or
+[::1]:5173, or use --pid.`,
 		Args:              exactly(1, "the port"),
 		ValidArgsFunction: completePorts,
 		RunE: func(c *cobra.Command, args []string) error {
@@ -51,24 +53,24 @@ or [::1]:5173, or --pid does.`,
 			if err != nil {
 				return err
 			}
-			held := func() bool { return port.Read().InUse(q.Port) }
-			return stopping{q, pid, kill || !owner.CanStop(), wait, watcher.End, held}.run(c, serversOn(now, q.Port))
+			inUse := func() bool { return port.Read().InUse(q.Port) }
+			return stopping{q, pid, kill || !owner.CanStop(), wait, watcher.End, inUse}.run(c, serversOn(now, q.Port))
 		},
 	}
 	c.Flags().BoolVarP(&kill, "kill", "k", false, "end a server by force (SIGKILL)")
-	c.Flags().Int32Var(&pid, "pid", 0, "a process of the server, where several listen")
+	c.Flags().Int32Var(&pid, "pid", 0, "a process of the server, if several listen")
 	c.Flags().DurationVar(&wait, "wait", owner.Wait, "how long to wait for it to end")
 	return c
 }
 
-// A stopping is what is to be stopped, and how.
+// A stopping holds the options of the stop command.
 type stopping struct {
 	asked explain.Question
-	pid   int32 // 0 for the only one there is
+	pid   int32 // 0 if not given
 	kill  bool
 	wait  time.Duration
 	end   func(ctx context.Context, s watcher.Server, force bool, wait time.Duration) owner.Result
-	held  func() bool // the port cannot be bound, although nothing listens there
+	inUse func() bool // reports whether the port cannot be bound
 }
 
 // run stops one of the servers on the port.
@@ -76,8 +78,8 @@ func (s stopping) run(c *cobra.Command, servers []watcher.Server) error {
 	port := s.asked.Port
 	asked := askedFor(servers, s.asked)
 	switch {
-	case len(servers) == 0 && s.held():
-		return fmt.Errorf("nothing listens on port %d, but it is in use; porttray explain %d tells by whom", port, port)
+	case len(servers) == 0 && s.inUse():
+		return fmt.Errorf("nothing listens on port %d, but it is in use; porttray explain %d says by whom", port, port)
 	case len(servers) == 0:
 		_, err := fmt.Fprintf(c.OutOrStdout(), "Port %d is free already: nothing listens there.\n", port)
 		return err
@@ -104,7 +106,7 @@ func (s stopping) run(c *cobra.Command, servers []watcher.Server) error {
 	text, free := s.outcome(on, servers, r)
 	switch {
 	case !free && c.Context().Err() != nil && r.Outcome == owner.StillRunning && !r.Ended: // Ctrl-C
-		return fmt.Errorf("%s was asked to end; whether it does was not waited for", whoIs(on))
+		return fmt.Errorf("asked %s to end, and did not wait for the result", whoIs(on))
 	case !free:
 		return errors.New(text)
 	}
@@ -112,12 +114,12 @@ func (s stopping) run(c *cobra.Command, servers []watcher.Server) error {
 	return err
 }
 
-// hasProcess reports whether a process is one of a server's.
+// hasProcess reports whether a process belongs to a server.
 func hasProcess(s watcher.Server, pid int32) bool {
 	return s.Master.PID == pid || slices.ContainsFunc(s.Parts, func(l watcher.Listener) bool { return l.Owner.PID == pid })
 }
 
-// these lists servers, each on a line of its own.
+// these lists servers, one per line.
 func these(list []watcher.Server) string {
 	var b strings.Builder
 	for _, s := range list {
@@ -126,16 +128,16 @@ func these(list []watcher.Server) string {
 	return b.String()
 }
 
-// outcome says what came of an attempt to end one of the servers on the port, and whether that is free.
+// outcome describes the result of ending a server, and reports whether its port is free.
 func (s stopping) outcome(on watcher.Server, servers []watcher.Server, r owner.Result) (text string, free bool) {
 	it, port := whoIs(on), s.asked.Port
 	verb, done := "stop", "stopped"
-	if s.kill && on.Container.ID == "" { // an engine stops containers in its own way
+	if s.kill && on.Container.ID == "" { // --kill does not change how an engine stops a container
 		verb, done = "kill", "killed"
 	}
 	ended := it + " " + done
 	if !r.Ended {
-		ended = it + " runs on, but no longer listens there"
+		ended = it + " still runs, but no longer listens there"
 	}
 	switch r.Outcome {
 	case owner.Freed:
@@ -143,28 +145,28 @@ func (s stopping) outcome(on watcher.Server, servers []watcher.Server, r owner.R
 	case owner.Shared:
 		return fmt.Sprintf("%s; %s still listens on %d", ended, namesOf(r.Left, servers), port), false
 	case owner.Taken:
-		return fmt.Sprintf("%s let go of port %d, but now %s has it", it, port, namesOf(r.Left, servers)), false
+		return fmt.Sprintf("%s released port %d, but now %s has it", it, port, namesOf(r.Left, servers)), false
 	case owner.StillRunning:
 		text = fmt.Sprintf("%s did not stop within %v", it, s.wait)
 		switch {
 		case r.Ended:
-			return fmt.Sprintf("%s has ended, but something holds port %d still", it, port), false
+			return fmt.Sprintf("%s has ended, but something still holds port %d", it, port), false
 		case s.kill:
-			text = fmt.Sprintf("%s is still there after %v", it, s.wait)
+			text = fmt.Sprintf("%s still runs after %v", it, s.wait)
 		}
 		if on.Group().And() != "" {
-			text += "; left: " + owner.NumberedAll(r.Left)
+			text += "; still running: " + owner.NumberedAll(r.Left)
 		}
 		if !s.kill {
-			text += "; --kill would force it"
+			text += "; use --kill to force it"
 		}
 		return text, false
 	case owner.Unclear:
-		return fmt.Sprintf("%s was asked to end; what came of it cannot be seen: %s", it, clean(r.Err.Error())), false
+		return fmt.Sprintf("asked %s to end, but the result is unknown: %s", it, clean(r.Err.Error())), false
 	case owner.AlreadyGone:
 		return fmt.Sprintf("%s no longer listens on port %d, so nothing was %s; try again", it, port, done), false
 	case owner.NotPermitted:
-		return fmt.Sprintf("the system does not let this user %s %s", verb, it), false
+		return fmt.Sprintf("the system does not allow this user to %s %s", verb, it), false
 	case owner.Refused:
 		if !on.Owner.Known() {
 			return fmt.Sprintf("%s was not stopped%s", it, insteadOf(on.Listener)), false
@@ -174,7 +176,7 @@ func (s stopping) outcome(on watcher.Server, servers []watcher.Server, r owner.R
 	return fmt.Sprintf("could not %s %s: %s", verb, it, clean(fmt.Sprint(r.Err))), false
 }
 
-// namesOf names those who listen, by their servers where these are known.
+// namesOf returns the names of processes. A process of a known server has the name of the server.
 func namesOf(left []owner.Process, servers []watcher.Server) string {
 	var names []string
 	for _, p := range left {
@@ -189,7 +191,7 @@ func namesOf(left []owner.Process, servers []watcher.Server) string {
 	return strings.Join(names, ", ")
 }
 
-// insteadOf says what to do about what cannot be stopped from here.
+// insteadOf names the service or the user of a listener that porttray does not stop.
 func insteadOf(l watcher.Listener) string {
 	switch {
 	case l.Facts.Manager.Name != "":
@@ -200,7 +202,7 @@ func insteadOf(l watcher.Listener) string {
 	return ""
 }
 
-// whoIs names what a server consists of so that it cannot be mistaken for another one.
+// whoIs names a server by its container or its processes, so that no other server has the same name.
 func whoIs(s watcher.Server) string {
 	switch {
 	case s.Container.ID != "":

@@ -52,19 +52,19 @@ func TestStopping(t *testing.T) {
 		err         string
 	}{
 		"free":          {now: one, port: 3001, out: "Port 3001 is free already: nothing listens there."},
-		"bound":         {now: one, port: 3001, held: true, err: "nothing listens on port 3001, but it is in use; porttray explain 3001 tells by whom"},
+		"bound":         {now: one, port: 3001, held: true, err: "nothing listens on port 3001, but it is in use; porttray explain 3001 says by whom"},
 		"stopped":       {now: one, port: 3000, result: owner.Result{Outcome: owner.Freed, Ended: true}, hit: 4711, out: "Port 3000 is free: node (PID 4711) stopped."},
 		"killed":        {now: one, port: 3000, kill: true, result: owner.Result{Outcome: owner.Freed, Ended: true}, hit: 4711, out: "Port 3000 is free: node (PID 4711) killed."},
-		"let go":        {now: one, port: 3000, result: owner.Result{Outcome: owner.Freed}, hit: 4711, out: "Port 3000 is free: node (PID 4711) runs on, but no longer listens there."},
-		"stubborn":      {now: one, port: 3000, result: owner.Result{Outcome: owner.StillRunning}, hit: 4711, err: "node (PID 4711) did not stop within 5s; --kill would force it"},
-		"interrupted":   {now: one, port: 3000, interrupted: true, result: owner.Result{Outcome: owner.StillRunning}, hit: 4711, err: "node (PID 4711) was asked to end; whether it does was not waited for"},
-		"unkillable":    {now: one, port: 3000, kill: true, result: owner.Result{Outcome: owner.StillRunning}, hit: 4711, err: "node (PID 4711) is still there after 5s"},
-		"held":          {now: one, port: 3000, result: owner.Result{Outcome: owner.StillRunning, Ended: true}, hit: 4711, err: "node (PID 4711) has ended, but something holds port 3000 still"},
-		"taken":         {now: one, port: 3000, result: owner.Result{Outcome: owner.Taken, Left: []owner.Process{ruby}, Ended: true}, hit: 4711, err: "node (PID 4711) let go of port 3000, but now ruby (PID 4712) has it"},
-		"taken unseen":  {now: one, port: 3000, result: owner.Result{Outcome: owner.Taken, Left: []owner.Process{{}}, Ended: true}, hit: 4711, err: "node (PID 4711) let go of port 3000, but now a process that this user cannot see has it"},
+		"let go":        {now: one, port: 3000, result: owner.Result{Outcome: owner.Freed}, hit: 4711, out: "Port 3000 is free: node (PID 4711) still runs, but no longer listens there."},
+		"stubborn":      {now: one, port: 3000, result: owner.Result{Outcome: owner.StillRunning}, hit: 4711, err: "node (PID 4711) did not stop within 5s; use --kill to force it"},
+		"interrupted":   {now: one, port: 3000, interrupted: true, result: owner.Result{Outcome: owner.StillRunning}, hit: 4711, err: "asked node (PID 4711) to end, and did not wait for the result"},
+		"unkillable":    {now: one, port: 3000, kill: true, result: owner.Result{Outcome: owner.StillRunning}, hit: 4711, err: "node (PID 4711) still runs after 5s"},
+		"held":          {now: one, port: 3000, result: owner.Result{Outcome: owner.StillRunning, Ended: true}, hit: 4711, err: "node (PID 4711) has ended, but something still holds port 3000"},
+		"taken":         {now: one, port: 3000, result: owner.Result{Outcome: owner.Taken, Left: []owner.Process{ruby}, Ended: true}, hit: 4711, err: "node (PID 4711) released port 3000, but now ruby (PID 4712) has it"},
+		"taken unseen":  {now: one, port: 3000, result: owner.Result{Outcome: owner.Taken, Left: []owner.Process{{}}, Ended: true}, hit: 4711, err: "node (PID 4711) released port 3000, but now a process that this user cannot see has it"},
 		"gone":          {now: one, port: 3000, result: owner.Result{Outcome: owner.AlreadyGone}, hit: 4711, err: "node (PID 4711) no longer listens on port 3000, so nothing was stopped; try again"},
-		"not permitted": {now: one, port: 3000, result: owner.Result{Outcome: owner.NotPermitted, Err: errDry}, hit: 4711, err: "the system does not let this user stop node (PID 4711)"},
-		"unclear":       {now: one, port: 3000, result: owner.Result{Outcome: owner.Unclear, Err: errDry}, hit: 4711, err: "node (PID 4711) was asked to end; what came of it cannot be seen: no space left on device"},
+		"not permitted": {now: one, port: 3000, result: owner.Result{Outcome: owner.NotPermitted, Err: errDry}, hit: 4711, err: "the system does not allow this user to stop node (PID 4711)"},
+		"unclear":       {now: one, port: 3000, result: owner.Result{Outcome: owner.Unclear, Err: errDry}, hit: 4711, err: "asked node (PID 4711) to end, but the result is unknown: no space left on device"},
 		"failed":        {now: one, port: 3000, result: owner.Result{Err: errDry}, hit: 4711, err: "could not stop node (PID 4711): no space left on device"},
 		"refused": {now: snapshot(listener(631, cups, "::1")), port: 631, result: owner.Result{Outcome: owner.Refused, Reason: cups.Refusal}, hit: 80,
 			err: "cupsd (PID 80) was not stopped: another user's process; it is x-cups's"},
@@ -82,7 +82,7 @@ func TestStopping(t *testing.T) {
 		"a master and a neighbour":       {now: led, port: 3000, err: "2 servers listen on port 3000; say which one:\n  porttray stop 127.0.0.1:3000  python3 (PID 10) in /srv, 127.0.0.1\n  porttray stop [::1]:3000  ruby (PID 4712), ::1"},
 		"a master by its PID":            {now: led, port: 3000, pid: 9, result: owner.Result{Outcome: owner.Shared, Ended: true, Left: []owner.Process{ruby}}, hit: 9, err: "python3 (PID 9) and 2 workers stopped; ruby (PID 4712) still listens on 3000"},
 		"a master that leaves a worker": {now: led, port: 3000, pid: 11, result: owner.Result{Outcome: owner.StillRunning, Left: []owner.Process{{PID: 11, Start: 1, Name: "python3"}}}, hit: 9,
-			err: "python3 (PID 9) and 2 workers did not stop within 5s; left: python3 (PID 11); --kill would force it"},
+			err: "python3 (PID 9) and 2 workers did not stop within 5s; still running: python3 (PID 11); use --kill to force it"},
 		"none such":           {now: two, port: 3000, pid: 5, err: "no process 5 listens on port 3000, but\n  node (PID 4711), 127.0.0.1\n  ruby (PID 4712), ::1"},
 		"container, by force": {now: snapshot(container, both), port: 5432, kill: true, result: owner.Result{Outcome: owner.Freed, Ended: true}, hit: 900, out: "Port 5432 is free: container shop-db-1 stopped."},
 		"container":           {now: snapshot(container, both), port: 5432, result: owner.Result{Outcome: owner.Freed, Ended: true}, hit: 900, out: "Port 5432 is free: container shop-db-1 stopped."},
@@ -99,7 +99,7 @@ func TestStopping(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			s := stopping{asked: q, pid: tt.pid, kill: tt.kill, wait: 5 * time.Second, held: func() bool { return tt.held }}
+			s := stopping{asked: q, pid: tt.pid, kill: tt.kill, wait: 5 * time.Second, inUse: func() bool { return tt.held }}
 			s.end = func(_ context.Context, on watcher.Server, force bool, wait time.Duration) owner.Result {
 				if hit = on.Group().First().PID; force != tt.kill || wait != s.wait {
 					t.Errorf("force %t, wait %v", force, wait)

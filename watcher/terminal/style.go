@@ -12,14 +12,14 @@ import (
 	"porttray/watcher/owner"
 )
 
-// A style says how text is to look: on a terminal it fits into its width, and is coloured unless the person wants none.
+// A style holds the width and the use of colour for an output.
 type style struct {
 	width  int // columns; 0 if there is no limit
 	colour bool
 }
 
-// styleOf returns the style for what is written to out. NO_COLOR is heeded, see https://no-color.org; COLUMNS counts before what the
-// terminal says.
+// styleOf returns the style for out. NO_COLOR turns colours off, see https://no-color.org. COLUMNS overrides the
+// width of the terminal.
 func styleOf(out io.Writer) style {
 	file, ok := out.(*os.File)
 	if !ok || !term.IsTerminal(int(file.Fd())) {
@@ -34,7 +34,7 @@ func styleOf(out io.Writer) style {
 	return s
 }
 
-// The ways to set off text, as parameters of the terminal's SGR sequence (ECMA-48).
+// Parameters of the terminal's SGR sequence (ECMA-48).
 const (
 	bold   = "1"
 	faint  = "2"
@@ -43,7 +43,7 @@ const (
 	yellow = "33"
 )
 
-// paint sets text off, where that is wanted.
+// paint adds an SGR parameter to text, if s has colour.
 func (s style) paint(text, how string) string {
 	if !s.colour || text == "" || how == "" {
 		return text
@@ -51,13 +51,13 @@ func (s style) paint(text, how string) string {
 	return "\x1b[" + how + "m" + text + "\x1b[0m"
 }
 
-// cellWidth returns how many columns text takes.
+// cellWidth returns the width of text in columns.
 func cellWidth(text string) int { return runewidth.StringWidth(text) }
 
-// cut shortens text to so many columns.
+// cut shortens text to width columns.
 func cut(text string, width int) string { return runewidth.Truncate(text, max(width, 1), "…") }
 
-// wrap returns words in lines of at most width columns. A word that is longer has a line of its own.
+// wrap splits text into lines of at most width columns. A longer word has its own line.
 func wrap(text string, width int) []string {
 	var lines []string
 	line, used := "", 0
@@ -77,11 +77,11 @@ func wrap(text string, width int) []string {
 	return append(lines, line)
 }
 
-// clean makes text that came from a process fit to show.
+// clean returns untrusted text without control characters.
 func clean(s string) string { return owner.Printable(s, 0) }
 
-// leftToRight has each line of a text read from left to right, whatever letters are in it, see owner.LeftToRight. The text must be fit
-// to show and cut already, and not yet painted. Commands and paths for people to copy stay without marks.
+// leftToRight adds direction marks, so that each line reads from left to right; see owner.LeftToRight. Clean and cut
+// the text before, and paint it after. Commands and paths that people copy get no marks.
 func leftToRight(text string) string {
 	lines := strings.Split(text, "\n")
 	for i, line := range lines {
@@ -90,7 +90,7 @@ func leftToRight(text string) string {
 	return strings.Join(lines, "\n")
 }
 
-// dash stands for what is not known.
+// dash returns s, or "-" if s is empty.
 func dash(s string) string {
 	if s == "" {
 		return "-"

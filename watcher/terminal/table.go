@@ -12,14 +12,14 @@ import (
 	"porttray/watcher/owner"
 )
 
-// narrowest is what a column can be shortened to, in columns of the terminal.
+// narrowest is the minimum width of a table column.
 const narrowest = 4
 
 // A column of the table of listeners.
 type column struct {
 	head  string
 	cell  func(l explain.Listener, now time.Time) string
-	fixed bool // it is never shortened
+	fixed bool // never shortened
 	how   func(l explain.Listener) string
 }
 
@@ -46,7 +46,7 @@ var columns = []column{
 	{head: "SINCE", fixed: true, cell: func(l explain.Listener, now time.Time) string { return sinceText(l.Started, now) }},
 }
 
-// portCell is the port, and the number of further ones.
+// portCell returns the port, and the number of further ports.
 func portCell(l explain.Listener, _ time.Time) string {
 	if len(l.Further) == 0 {
 		return fmt.Sprint(l.Port)
@@ -54,7 +54,7 @@ func portCell(l explain.Listener, _ time.Time) string {
 	return fmt.Sprintf("%d +%d", l.Port, len(l.Further))
 }
 
-// projectOf returns what the listener belongs to: what the person calls it, its container or its project.
+// projectOf returns the label, the container or the project of a listener.
 func projectOf(l explain.Listener) string {
 	switch {
 	case l.Label != "":
@@ -65,20 +65,20 @@ func projectOf(l explain.Listener) string {
 	return clean(cmp.Or(l.Place, l.Project))
 }
 
-// toolOf returns what runs as the menu names it: the tool, or the program where that says more than the process. The role of the
-// port follows.
+// toolOf returns the tool or program as the menu names it, and the role of the port. A program that equals the process
+// is left out.
 func toolOf(l explain.Listener) string {
 	tool := cmp.Or(l.Runs, l.Tool)
 	if l.Tool == "" && tool == l.Process {
 		tool = ""
 	}
-	if l.Role != "" { // of the port
+	if l.Role != "" {
 		tool = strings.TrimSpace(tool + " (" + l.Role + ")")
 	}
 	return clean(tool)
 }
 
-// processOf names the process, or the user where no more is known.
+// processOf returns the name of the process, or its user if only that is known.
 func processOf(l explain.Listener) string {
 	if l.Process == "" && l.PID == 0 && l.User != "" {
 		return "of " + clean(l.User)
@@ -86,7 +86,7 @@ func processOf(l explain.Listener) string {
 	return clean(l.Process)
 }
 
-// exposure says from where any port of the server can be reached, with an exclamation mark where that is a danger.
+// exposure says whether the network can reach any port of the server. An exclamation mark means danger.
 func exposure(l explain.Listener) string {
 	switch {
 	case dangerous(l):
@@ -97,12 +97,13 @@ func exposure(l explain.Listener) string {
 	return "local"
 }
 
-// dangerous reports whether a port of the server is open to the network and better was not.
+// dangerous reports whether a port of the server is open to the network although it should not be.
 func dangerous(l explain.Listener) bool {
-	return l.Exposed && (l.Risk != "" || l.Widened) || slices.ContainsFunc(l.Further, func(f explain.Further) bool { return f.Risk != "" })
+	return l.Exposed && (l.Risk != "" || l.Widened) ||
+		slices.ContainsFunc(l.Further, func(f explain.Further) bool { return f.Risk != "" })
 }
 
-// sinceText says when something began, as briefly as is clear.
+// sinceText returns a start time: the clock time today, else the date.
 func sinceText(t, now time.Time) string {
 	switch y, m, d := t.Date(); {
 	case t.IsZero():
@@ -115,7 +116,7 @@ func sinceText(t, now time.Time) string {
 	return t.Format("15:04")
 }
 
-// table returns the listeners as an aligned table. If that is wider than the style allows, the widest columns are cut.
+// table returns the listeners as an aligned table. It cuts the widest columns to fit the width of the style.
 func table(list []explain.Listener, s style, now time.Time) []byte {
 	rows := make([][]string, 0, len(list))
 	widths := make([]int, len(columns))
@@ -147,7 +148,7 @@ func table(list []explain.Listener, s style, now time.Time) []byte {
 	return b.Bytes()
 }
 
-// writeCell writes the cell in column i and, behind the last, the end of the line.
+// writeCell writes the cell in column i, and a line end after the last column.
 func writeCell(b *bytes.Buffer, i int, text string, widths []int, s style, how string) {
 	const gap = "  "
 	text = cut(text, widths[i])
@@ -159,7 +160,7 @@ func writeCell(b *bytes.Buffer, i int, text string, widths []int, s style, how s
 	b.WriteString(strings.Repeat(" ", widths[i]-cellWidth(text)) + gap)
 }
 
-// fit narrows columns until they fit into a width, always the widest. There is a limit to that.
+// fit narrows the widest columns until the table fits into width. No column becomes smaller than narrowest.
 func fit(widths []int, width int) {
 	const gap = 2
 	total := gap * (len(widths) - 1)
@@ -180,5 +181,5 @@ func fit(widths []int, width int) {
 	}
 }
 
-// shortDir returns a directory as people write it, fit to show.
+// shortDir returns a clean directory name, with ~ for the home directory.
 func shortDir(dir string) string { return clean(owner.ShortDir(dir)) }

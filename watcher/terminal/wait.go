@@ -20,8 +20,9 @@ func waitCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "wait PORT",
 		Short: "Wait until something listens on a port",
-		Long: `Waits until something listens on a port or, with --gone, until nothing does any more. It looks at the system's list; nothing is
-sent to the server, which may want a moment more before it answers. Exit status 1 means that the time is up.`,
+		Long: `Waits until something listens on a port or, with --gone, until nothing does. It reads the system's list of
+listeners and sends nothing to the server. A new server may need another moment before it answers. Exit status 1 means that
+the time is up.`,
 		Args:              exactly(1, "the port"),
 		ValidArgsFunction: completeNothing,
 		RunE: func(c *cobra.Command, args []string) error {
@@ -54,13 +55,13 @@ sent to the server, which may want a moment more before it answers. Exit status 
 			return err
 		},
 	}
-	c.Flags().BoolVar(&gone, "gone", false, "wait until nothing listens there any more")
-	c.Flags().DurationVar(&timeout, "timeout", 30*time.Second, "how long to wait; 0 means without limit")
+	c.Flags().BoolVar(&gone, "gone", false, "wait until nothing listens there")
+	c.Flags().DurationVar(&timeout, "timeout", 30*time.Second, "how long to wait; 0 means no limit")
 	return c
 }
 
-// await returns the listener on a port as soon as there is one or, with gone, returns as soon as there is none. The error is that of
-// ctx; what listened last then comes with it.
+// await waits for a listener on a port and returns it. With gone, it waits until there is none. The only error is that
+// of ctx; then await returns the last listener that it saw.
 func await(ctx context.Context, w *watcher.Watcher, port uint16, gone bool) (watcher.Listener, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	var wg sync.WaitGroup
@@ -75,7 +76,7 @@ func await(ctx context.Context, w *watcher.Watcher, port uint16, gone bool) (wat
 			return last, ctx.Err()
 		case u := <-updates:
 			if u.Err != nil {
-				continue // it is not known
+				continue // a failed scan says nothing about the port
 			}
 			at := slices.IndexFunc(u.Snapshot.Listeners, func(l watcher.Listener) bool { return l.Port == port })
 			if at >= 0 {

@@ -25,14 +25,14 @@ func watchCommand() *cobra.Command {
 	var asJSON, all bool
 	c := &cobra.Command{
 		Use:   "watch",
-		Short: "List what listens, then say what opens and closes",
-		Long: `Lists what listens, as porttray list does, then writes a line whenever a server opens, closes, restarts, is replaced,
+		Short: "List the servers, then print each event",
+		Long: `Lists your servers, as porttray list does. Then it writes a line when a server opens, closes, restarts, is replaced,
 moves to another port, or becomes reachable from other machines. A server with further ports has one line. Ctrl-C ends it.
 
 With --json each line is an object, written at once. The first is {"event":"baseline","listeners":[...]}. The others have the
 fields event, time, listener, before and reason. The events are opened, closed, restarted, replaced, moved, exposed, explained,
-stale and fresh. "explained" brings the reason for an earlier event. "stale" means that the list cannot be read for now, and
-"fresh" that it can again.`,
+stale and fresh. "explained" gives the reason for an earlier event. "stale" means that the list cannot be read, and "fresh"
+that it can be read again.`,
 		Args:              exactly(0, ""),
 		ValidArgsFunction: completeNothing,
 		RunE: func(c *cobra.Command, _ []string) error {
@@ -46,34 +46,35 @@ stale and fresh. "explained" brings the reason for an earlier event. "stale" mea
 			return f.follow(c.Context(), &watcher.Watcher{Interval: time.Duration(rules.Interval)}, out)
 		},
 	}
-	c.Flags().BoolVar(&asJSON, "json", false, "write JSON, an object a line, about all listeners")
-	c.Flags().BoolVarP(&all, "all", "a", false, "tell also of other users, the system and desktop programs")
+	c.Flags().BoolVar(&asJSON, "json", false, "write JSON about all servers, one object per line")
+	c.Flags().BoolVarP(&all, "all", "a", false, "include other users, the system and desktop programs")
 	return c
 }
 
-// Watch writes the table of listeners to out and then a line for each event, until ctx is done; then it returns nil. It returns
-// early with an error when out cannot be written to, and with EPIPE when nobody reads it any more.
+// Watch writes the table of listeners to out, and then a line for each event. It returns nil when ctx is done, the
+// error of a failed write, or EPIPE when out has lost its reader.
 func Watch(ctx context.Context, w *watcher.Watcher, out io.Writer) error {
 	f := follower{style: styleOf(out), system: port.Read()}
 	f.write = f.lines
 	return f.follow(ctx, w, out)
 }
 
-// A follower tells of a sequence of updates, and remembers of them what it needs for that.
+// A follower prints a sequence of updates.
 type follower struct {
 	style  style
-	all    bool // tell of what is not in the main list, too
+	all    bool // include servers outside the main list
 	rules  settings.Settings
 	system port.System
-	write  func(u watcher.Update, now time.Time) []byte // how an update is told
+	write  func(u watcher.Update, now time.Time) []byte // formats an update
 
+	// These describe the previous updates.
 	listed bool
 	failed bool
 	slow   time.Duration
 }
 
-// follow tells of what w finds until ctx is done or out has no reader any more. What closes meanwhile is remembered, see package
-// history.
+// follow prints the updates of w until ctx is done or out has lost its reader. It records closed servers in the history
+// file.
 func (f *follower) follow(ctx context.Context, w *watcher.Watcher, out io.Writer) error {
 	ctx, cancel := context.WithCancel(ctx)
 	var wg sync.WaitGroup
@@ -103,7 +104,7 @@ func (f *follower) follow(ctx context.Context, w *watcher.Watcher, out io.Writer
 	}
 }
 
-// tell returns the text for the next update.
+// tell returns the text of the next update.
 func (f *follower) tell(u watcher.Update, now time.Time) []byte {
 	u = f.rules.Applied(u)
 	text := f.write(u, now)
@@ -112,10 +113,10 @@ func (f *follower) tell(u watcher.Update, now time.Time) []byte {
 	return text
 }
 
-// shown reports whether a server is one to tell of.
+// shown reports whether to print a server.
 func (f *follower) shown(s watcher.Server) bool { return f.all || s.Section == watcher.Main }
 
-// lines tells of an update in words.
+// lines returns an update as text.
 func (f *follower) lines(u watcher.Update, now time.Time) []byte {
 	var b bytes.Buffer
 	clock := now.Format("15:04:05")
@@ -123,29 +124,31 @@ func (f *follower) lines(u watcher.Update, now time.Time) []byte {
 	case u.Err != nil && u.Snapshot.Time.IsZero():
 		fmt.Fprintf(&b, "%s  cannot read the ports: %s\n", clock, clean(u.Err.Error()))
 	case u.Err != nil:
-		fmt.Fprintf(&b, "%s  cannot read the ports: %s; the list is as of %s\n", clock, clean(u.Err.Error()), u.Snapshot.Time.Format("15:04:05"))
+		fmt.Fprintf(&b, "%s  cannot read the ports: %s; the list is as of %s\n",
+			clock, clean(u.Err.Error()), u.Snapshot.Time.Format("15:04:05"))
 	case f.failed:
 		fmt.Fprintf(&b, "%s  the ports can be read again\n", clock)
 	}
 	if u.Slow != f.slow && u.Slow > 0 {
-		fmt.Fprintf(&b, "%s  reading the ports is expensive here, so it is done every %v only\n", clock, u.Slow)
+		fmt.Fprintf(&b, "%s  reading the ports is slow here, so porttray reads them every %v\n", clock, u.Slow)
 	}
 	if !f.listed && !u.Snapshot.Time.IsZero() {
 		b.Write(f.list(u.Snapshot, now))
 		return b.Bytes()
 	}
 	for _, e := range u.Events {
-		if e.Kind == watcher.Replaced && !f.shown(e.Server) { // of which only the end is of interest
+		if e.Kind == watcher.Replaced && !f.shown(e.Server) { // only the end of the old server is shown
 			e = watcher.Event{Kind: watcher.Closed, Server: e.Before, Reason: e.Reason}
 		}
 		if f.shown(e.Server) {
-			fmt.Fprintf(&b, "%s  %s  %d  %s\n", clock, f.style.paint(e.Kind.String(), colourOf(e)), e.Port, leftToRight(describeEvent(e)))
+			kind := f.style.paint(e.Kind.String(), colourOf(e))
+			fmt.Fprintf(&b, "%s  %s  %d  %s\n", clock, kind, e.Port, leftToRight(describeEvent(e)))
 		}
 	}
 	return b.Bytes()
 }
 
-// colourOf returns how an event is set off.
+// colourOf returns the colour of an event.
 func colourOf(e watcher.Event) string {
 	switch {
 	case e.Reason.Crashed():
@@ -158,29 +161,29 @@ func colourOf(e watcher.Event) string {
 	return yellow
 }
 
-// list writes what listens at first.
+// list returns the table of the first snapshot.
 func (f *follower) list(s watcher.Snapshot, now time.Time) []byte {
 	list := explain.Servers(s, f.system)
 	if !f.all {
 		list = slices.DeleteFunc(list, func(l explain.Listener) bool { return l.Section != watcher.Main.String() })
 	}
 	if len(list) == 0 {
-		return []byte("No servers listen.\n")
+		return []byte("No server listens.\n")
 	}
 	return table(list, f.style, now)
 }
 
-// An object is what --json writes for an event.
+// An object is an event in JSON.
 type object struct {
 	Event     string              `json:"event"`
 	Time      time.Time           `json:"time"`
 	Listener  *explain.Listener   `json:"listener,omitempty"`
-	Before    *explain.Listener   `json:"before,omitempty"` // of restarted, replaced, moved and exposed
+	Before    *explain.Listener   `json:"before,omitempty"` // for restarted, replaced, moved and exposed
 	Reason    string              `json:"reason,omitempty"`
-	Listeners *[]explain.Listener `json:"listeners,omitempty"` // of baseline
+	Listeners *[]explain.Listener `json:"listeners,omitempty"` // for baseline
 }
 
-// objects tells of an update in JSON.
+// objects returns an update as JSON.
 func (f *follower) objects(u watcher.Update, now time.Time) []byte {
 	now = now.Truncate(time.Millisecond)
 	var all []object
@@ -198,23 +201,23 @@ func (f *follower) objects(u watcher.Update, now time.Time) []byte {
 		return jsonLines(append(all, object{Event: "baseline", Time: now, Listeners: &list}))
 	}
 	for _, e := range u.Events {
-		o := object{Event: e.Kind.String(), Time: now, Listener: f.of(e.Server, u.Err != nil), Reason: e.Reason.String()}
+		o := object{Event: e.Kind.String(), Time: now, Listener: f.toJSON(e.Server, u.Err != nil), Reason: e.Reason.String()}
 		if e.Before.Port != 0 {
-			o.Before = f.of(e.Before, false)
+			o.Before = f.toJSON(e.Before, false)
 		}
 		all = append(all, o)
 	}
 	return jsonLines(all)
 }
 
-// of returns what JSON tells of a server.
-func (f *follower) of(s watcher.Server, stale bool) *explain.Listener {
-	told := explain.OfServer(s, f.system)
-	told.Stale = stale
-	return &told
+// toJSON returns a server in its JSON form.
+func (f *follower) toJSON(s watcher.Server, stale bool) *explain.Listener {
+	l := explain.OfServer(s, f.system)
+	l.Stale = stale
+	return &l
 }
 
-// describeEvent says in one line what happened to a server, and why.
+// describeEvent describes an event and its reason in one line.
 func describeEvent(e watcher.Event) string {
 	text := describeServer(e.Server)
 	switch e.Kind {
@@ -229,7 +232,7 @@ func describeEvent(e watcher.Event) string {
 	return text
 }
 
-// describeServer says in one line which server it is, where its head port is bound, and which further ports it has.
+// describeServer describes a server in one line, with the bind addresses of its head port and its further ports.
 func describeServer(s watcher.Server) string {
 	text := describeAs(s.Title, s.Listener)
 	var further []string
@@ -242,7 +245,7 @@ func describeServer(s watcher.Server) string {
 	return text
 }
 
-// describe says in one line whose listener it is and where it is bound.
+// describe describes a listener in one line, with its owner and bind addresses.
 func describe(l watcher.Listener) string { return describeAs(l.Name(), l) }
 
 func describeAs(text string, l watcher.Listener) string {

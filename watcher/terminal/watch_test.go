@@ -254,7 +254,7 @@ func TestWatchForReal(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	out := writer(func(b []byte) (int, error) {
-		if !bytes.HasPrefix(b, []byte("PORT ")) && !bytes.HasPrefix(b, []byte("No servers ")) {
+		if !bytes.HasPrefix(b, []byte("PORT ")) && !bytes.HasPrefix(b, []byte("No server ")) {
 			t.Errorf("began with %q", b)
 		}
 		cancel()
