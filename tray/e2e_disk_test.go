@@ -25,7 +25,10 @@ func (d *desktop) startMounted(mount string) *session {
 	s := &session{desktop: d, host: d.startHost(), notes: d.startNotifier(notifierShows)}
 	s.tray = d.start(unshare, "--mount", "sh", "-c", mount+` && exec "$0" tray`, program)
 	s.item = s.host.item(patience)
-	s.item.waitFor("list of ports", patience, func(menu *node) bool { return !strings.HasPrefix(menu.children[0].label, "Looking") })
+	s.item.waitFor("list of ports", patience, func(menu *node) bool {
+		return !strings.HasPrefix(menu.children[0].label,
+			"Looking")
+	})
 	return s
 }
 
@@ -48,7 +51,7 @@ func (s *session) kept(text string) bool {
 	return strings.Contains(string(got), text) && len(left) == 0
 }
 
-const kept = "What you choose is not kept"
+const kept = "Your choices are not saved"
 
 // On a full disk only choices made meanwhile can be lost. Earlier ones stay, and the tray runs on.
 func TestDiskFull(t *testing.T) {
@@ -77,7 +80,10 @@ func TestDiskFull(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.choose("All ports")
-	s.notes.waitFor(patience, func(n note) bool { return n.summary == kept && strings.Contains(n.body, "no space left") })
+	s.notes.waitFor(patience, func(n note) bool {
+		return n.summary == kept &&
+			strings.Contains(n.body, "no space left")
+	})
 	s.choose("Pinned only")
 	s.item.click(s.item.menu().find("Settings", "Open settings file"))
 	s.notes.waitFor(patience, func(n note) bool { return n.summary == "Could not open the settings file" })
@@ -133,7 +139,8 @@ func TestReadOnlyHome(t *testing.T) {
 	s := d.startMounted(`mount --bind "$HOME" "$HOME" && mount -o remount,bind,ro "$HOME"`)
 	s.choose("All ports")
 	s.notes.waitFor(patience, func(n note) bool { return n.summary == kept && strings.Contains(n.body, "read-only") })
-	for entry, title := range map[string]string{"Open settings file": "Could not open the settings file", "Start at login": "The start at login stays as it was"} {
+	for entry, title := range map[string]string{"Open settings file": "Could not open the settings file",
+		"Start at login": "Could not change the start at login"} {
 		s.item.click(s.item.menu().find("Settings", entry))
 		s.notes.waitFor(patience, func(n note) bool { return n.summary == title })
 	}

@@ -27,7 +27,8 @@ import (
 // enter gives the test process the environment of the session. Such a test cannot run in parallel.
 func (d *desktop) enter(t *testing.T) {
 	t.Helper()
-	for _, name := range []string{"WAYLAND_DISPLAY", "XDG_SESSION_TYPE", "SSH_CONNECTION", "SSH_TTY", "SUDO_USER", "DISPLAY", "DBUS_SESSION_BUS_ADDRESS"} {
+	for _, name := range []string{"WAYLAND_DISPLAY", "XDG_SESSION_TYPE", "SSH_CONNECTION", "SSH_TTY", "SUDO_USER",
+		"DISPLAY", "DBUS_SESSION_BUS_ADDRESS"} {
 		t.Setenv(name, d.vars[name])
 	}
 	for name, value := range d.vars {
@@ -40,7 +41,8 @@ func examine(t *testing.T, ctx context.Context) []doctor.Finding {
 	t.Helper()
 	all := tray.Examine(ctx)
 	for _, f := range all {
-		if f.Topic == "" || f.Says == "" || (f.State == doctor.Works) != (f.Fix == "") || f.Fatal && f.State != doctor.Broken {
+		if f.Topic == "" || f.Says == "" || (f.State == doctor.Works) != (f.Fix == "") || f.Fatal &&
+			f.State != doctor.Broken {
 			t.Errorf("%+v is no good finding", f)
 		}
 		for _, text := range []string{f.Topic, f.Says, f.Fix} {
@@ -111,7 +113,8 @@ func (d *desktop) startCompositor(name string) {
 				if _, err := io.ReadFull(conn, make([]byte, 24)); err != nil { // get_registry and sync
 					return
 				}
-				conn.Write(append(waylandGlobal(1, "wl_compositor"), waylandGlobal(2, "zwlr_data_control_manager_v1")...))
+				conn.Write(append(waylandGlobal(1, "wl_compositor"),
+					waylandGlobal(2, "zwlr_data_control_manager_v1")...))
 				conn.Write(waylandEvent(3, 0, 0))
 				conn.Read(make([]byte, 1))
 			}()
@@ -138,20 +141,30 @@ func waylandEvent(object uint32, event uint16, number uint32) []byte {
 
 // These texts are common to the sessions below.
 const (
-	appletFix = "add an indicator applet to the panel: budgie-indicator-applet, mate-indicator-applet or xfce4-indicator-plugin, as they are called on Debian and Ubuntu. " +
-		"The icon appears by itself then"
-	choicesFound = "choices works: what you choose in the menu is kept in ~/.local/state/porttray/state.toml, which is not there yet\n"
-	xfce         = "session works: XFCE on X11\nsession bus works: answers\n"
-	noHost       = "tray host broken: nothing shows tray icons here (nobody has the name org.kde.StatusNotifierWatcher) → " + panelFix + " (fatal)\n"
-	panelFix     = "add the system tray or status notifier to your panel. Some panels know only the older XEmbed icons: i3bar, polybar, tint2, trayer, stalonetray. " +
-		"Beside one of those run a panel that knows both, such as xfce4-panel or lxqt-panel, or snixembed where your distribution has it (Debian 12 has not). " +
-		"The icon appears by itself then"
-	noNotifier = "notifications broken: nothing shows notifications here (nobody has the name org.freedesktop.Notifications)" +
+	appletFix = "add an indicator applet to the panel: budgie-indicator-applet, mate-indicator-applet or " +
+		"xfce4-indicator-plugin (their names on Debian and Ubuntu). " +
+		"Then the icon appears by itself"
+	choicesFound = "choices works: your menu choices are saved in ~/.local/state/porttray/state.toml " +
+		"(no such file yet)\n"
+	xfce   = "session works: XFCE on X11\nsession bus works: answers\n"
+	noHost = "tray host broken: nothing shows tray icons here (nobody owns " +
+		"org.kde.StatusNotifierWatcher) → " + panelFix + " (fatal)\n"
+	panelFix = "add the system tray or status notifier to your panel. Some panels know only the older XEmbed " +
+		"icons: i3bar, polybar, tint2, trayer, stalonetray. " +
+		"In addition to one of those, run a panel that knows both, such as xfce4-panel or lxqt-panel, " +
+		"or run snixembed (not in Debian 12). " +
+		"Then the icon appears by itself"
+	noNotifier = "notifications broken: nothing shows notifications here (nobody owns " +
+		"org.freedesktop.Notifications)" +
 		" → install a notification service, such as dunst or xfce4-notifyd, and log in again\n"
-	startHere = " → start porttray from within the desktop session, which sets DBUS_SESSION_BUS_ADDRESS; a window manager without a bus can be started by dbus-run-session (fatal)\n"
-	noX       = "copying lacks: nothing can be copied: the X server does not answer: nothing listens for display :97 → start porttray from within the desktop session\n"
-	noCopies  = "copying lacks: nothing can be copied: no display is known (neither DISPLAY nor WAYLAND_DISPLAY is set)" + passOn
-	passOn    = " → have the session pass on its environment when it starts: systemctl --user import-environment DISPLAY WAYLAND_DISPLAY\n"
+	startHere = " → start porttray in the desktop session, because that sets DBUS_SESSION_BUS_ADDRESS; " +
+		"dbus-run-session starts a window manager with a bus (fatal)\n"
+	noX = "copying lacks: nothing can be copied: the X server does not answer: nothing listens for display :97 " +
+		"→ start porttray in the desktop session\n"
+	noCopies = "copying lacks: nothing can be copied: there is no display (neither DISPLAY nor WAYLAND_DISPLAY is " +
+		"set)" + passOn
+	passOn = " → make the session pass on its environment at its start: systemctl --user import-environment " +
+		"DISPLAY WAYLAND_DISPLAY\n"
 	lessIsFix = " → use the menu for that, or install a notification service that can do more, such as dunst\n"
 )
 
@@ -170,24 +183,31 @@ func TestExamine(t *testing.T) {
 	}{
 		{"no display", func(d *desktop) { d.setenv("DISPLAY", "") },
 			"session broken: there is no display (neither DISPLAY nor WAYLAND_DISPLAY is set)" +
-				" → start porttray from within a desktop session; porttray watch does without one (fatal)\n" +
+				" → start porttray in a desktop session; porttray watch needs none (fatal)\n" +
 				"session bus works: answers\n" + noHost + noNotifier + noCopies},
 		{"no display, but a tray", func(d *desktop) { d.setenv("DISPLAY", ""); d.startHost() },
-			"session lacks: there is no display (neither DISPLAY nor WAYLAND_DISPLAY is set); the tray works, but what it opens may not appear" + passOn +
+			"session lacks: there is no display (neither DISPLAY nor WAYLAND_DISPLAY is set); the tray works, but " +
+				"opened programs may not appear" + passOn +
 				"session bus works: answers\n" + host + noNotifier + noCopies},
-		{"no display in the environment", func(d *desktop) { d.setenv("DISPLAY", ""); d.startHost(); d.startCompositor("wayland-1") },
-			"session works: XFCE on Wayland, whose socket was found: wayland-1; WAYLAND_DISPLAY is not set\nsession bus works: answers\n" + host + noNotifier +
-				"copying works: by Wayland (data-control); what was copied goes when porttray ends, unless a clipboard manager keeps it\n"},
+		{"no display in the environment",
+			func(d *desktop) { d.setenv("DISPLAY", ""); d.startHost(); d.startCompositor("wayland-1") },
+			"session works: XFCE on Wayland, socket wayland-1; WAYLAND_DISPLAY is not set\nsession " +
+				"bus works: answers\n" + host + noNotifier +
+				"copying works: by Wayland (data-control); copied text is lost when porttray ends, unless a " +
+				"clipboard manager keeps it\n"},
 		{"no bus at the address", func(d *desktop) { d.setenv(bus, "unix:path="+d.path("none")) },
 			"session works: XFCE on X11\n" +
-				"session bus broken: there is no session bus (DBUS_SESSION_BUS_ADDRESS does not lead to one)" + startHere},
+				"session bus broken: there is no session bus (DBUS_SESSION_BUS_ADDRESS does not lead to one)" +
+				startHere},
 		{"no address", func(d *desktop) { d.setenv(bus, "") },
 			"session works: XFCE on X11\n" +
-				"session bus broken: there is no session bus (DBUS_SESSION_BUS_ADDRESS does not lead to one)" + startHere},
+				"session bus broken: there is no session bus (DBUS_SESSION_BUS_ADDRESS does not lead to one)" +
+				startHere},
 		{"a bus on demand, by sudo", func(d *desktop) { d.setenv(bus, "autolaunch:"); d.setenv("SUDO_USER", "ann") },
 			"session works: XFCE on X11\n" +
 				"session bus broken: there is no session bus (DBUS_SESSION_BUS_ADDRESS does not lead to one)" +
-				" → start porttray without sudo: the bus is the other user's, and the tray needs no root (fatal)\n"},
+				" → start porttray without sudo: the bus belongs to the other user, " +
+				"and the tray needs no root (fatal)\n"},
 		{"a silent bus", func(d *desktop) {
 			silent, err := net.Listen("unix", d.path("silent"))
 			if err != nil {
@@ -199,76 +219,104 @@ func TestExamine(t *testing.T) {
 		{"an empty session", func(*desktop) {}, xfce + noHost + noNotifier},
 		{"an empty session of GNOME", func(d *desktop) { d.setenv("XDG_CURRENT_DESKTOP", "ubuntu:GNOME") },
 			"session works: ubuntu:GNOME on X11\nsession bus works: answers\n" +
-				"tray host broken: nothing shows tray icons here (nobody has the name org.kde.StatusNotifierWatcher) → install the AppIndicator extension " +
-				"(gnome-shell-extension-appindicator on Debian and Ubuntu), log in again and enable it under Extensions. The icon appears by itself then (fatal)\n" + noNotifier},
+				"tray host broken: nothing shows tray icons here (nobody owns org.kde.StatusNotifierWatcher) " +
+				"→ install the AppIndicator extension " +
+				"(gnome-shell-extension-appindicator on Debian and Ubuntu), log in again and enable it under " +
+				"Extensions. Then the icon appears by itself (fatal)\n" + noNotifier},
 		{"a tray", func(d *desktop) { d.startHost() }, xfce + host + noNotifier},
 		{"over ssh", func(d *desktop) { d.startHost(); d.setenv("SSH_TTY", "/dev/pts/1") },
-			"session lacks: XFCE on X11, but this is a terminal over ssh: porttray by itself watches in the terminal then" +
-				" → start porttray on the desktop itself; porttray tray insists on the tray from here\n" +
+			"session lacks: XFCE on X11, but this terminal runs over ssh: porttray alone then watches in the terminal" +
+				" → start porttray on the desktop itself; porttray tray starts the tray from here\n" +
 				"session bus works: answers\n" + host + noNotifier},
 		{"a list of icons for indicator applets, and none", func(d *desktop) {
 			d.startHost()
 			d.serve(indicatorName, indicatorName+".service", "/org/ayatana/indicator/application/service", nil)
-		}, xfce + "tray host broken: " + me + " has the list of tray icons, but no indicator applet shows them → " + appletFix + " (fatal)\n" + noNotifier},
+		}, xfce + "tray host broken: " + me + " has the list of tray icons, but no indicator applet shows them → " +
+			appletFix + " (fatal)\n" + noNotifier},
 		{"a list of icons for an indicator applet", func(d *desktop) {
 			d.startHost()
 			d.serve(indicatorName, indicatorName+".service", "/org/ayatana/indicator/application/service", nil)
 			applet := d.connect(func(*dbus.Signal) {})
-			if err := applet.AddMatchSignal(dbus.WithMatchSender(indicatorName), dbus.WithMatchInterface(indicatorName+".service")); err != nil {
+			if err := applet.AddMatchSignal(dbus.WithMatchSender(indicatorName),
+				dbus.WithMatchInterface(indicatorName+".service")); err != nil {
 				d.t.Fatal(err)
 			}
 		}, xfce + "tray host works: " + me + " has the list of tray icons, and " + me + " shows them\n" + noNotifier},
-		{"a list of icons, and no panel", func(d *desktop) { d.startHost().props.SetMust(hostName, "IsStatusNotifierHostRegistered", false) },
-			xfce + "tray host broken: " + me + " has the list of tray icons, but no panel shows them" + noHost[strings.Index(noHost, " → "):] + noNotifier},
+		{"a list of icons, and no panel", func(d *desktop) {
+			d.startHost().props.SetMust(hostName,
+				"IsStatusNotifierHostRegistered", false)
+		},
+			xfce + "tray host broken: " + me + " has the list of tray icons, but no panel shows them" +
+				noHost[strings.Index(noHost, " → "):] + noNotifier},
 		{"a tray that does not know whether it is one", func(d *desktop) {
 			d.serve(hostName, hostName, hostPath, nil)
-		}, xfce + "tray host lacks: " + me + " has the list of tray icons, but does not say whether a panel shows them: " +
-			"Object does not implement the interface 'org.freedesktop.DBus.Properties' → restart the panel if the icon does not appear\n" + noNotifier},
+		}, xfce + "tray host lacks: " + me +
+			" has the list of tray icons, but does not say whether a panel shows them: " +
+			"Object does not implement the interface 'org.freedesktop.DBus.Properties' → restart the panel if the " +
+			"icon does not appear\n" + noNotifier},
 		{"a tray that says something else", func(d *desktop) {
 			d.serve(hostName, "org.freedesktop.DBus.Properties", hostPath, map[string]any{
 				"Get": func(_, _ string) (dbus.Variant, *dbus.Error) { return dbus.MakeVariant("\x1b[2J"), nil },
 			})
-		}, xfce + "tray host lacks: " + me + " has the list of tray icons, but does not say whether a panel shows them: " +
-			"the answer is neither yes nor no → restart the panel if the icon does not appear\n" + noNotifier},
+		}, xfce + "tray host lacks: " + me +
+			" has the list of tray icons, but does not say whether a panel shows them: " +
+			"the answer is not a boolean → restart the panel if the icon does not appear\n" + noNotifier},
 		{"a tray that hangs", func(d *desktop) {
 			ended := make(chan struct{})
 			d.t.Cleanup(func() { close(ended) })
 			d.serve(hostName, "org.freedesktop.DBus.Properties", hostPath, map[string]any{
 				"Get": func(_, _ string) (dbus.Variant, *dbus.Error) { <-ended; return dbus.MakeVariant(true), nil },
 			})
-		}, xfce + "tray host lacks: " + me + " has the list of tray icons, but does not say whether a panel shows them: " +
+		}, xfce + "tray host lacks: " + me +
+			" has the list of tray icons, but does not say whether a panel shows them: " +
 			"no answer within 2s → restart the panel if the icon does not appear\n" + noNotifier},
 		{"all", func(d *desktop) { d.startHost(); d.startNotifier(notifierShows) }, xfce + host +
-			"notifications works: desktop_test 1 (porttray), run by " + me + ": a click on a notification opens the server; it knows actions, body, body-markup\n"},
-		{"notifications without actions", func(d *desktop) { d.startHost(); d.startNotifier(notifierShows, "body", "x-other") }, xfce + host +
-			"notifications lacks: desktop_test 1 (porttray), run by " + me + ": a click on a notification opens nothing; it knows body, x-other" + lessIsFix},
+			"notifications works: desktop_test 1 (porttray), run by " + me +
+			": a click on a notification opens the server; it knows actions, body, body-markup\n"},
+		{"notifications without actions", func(d *desktop) {
+			d.startHost()
+			d.startNotifier(notifierShows, "body",
+				"x-other")
+		}, xfce + host +
+			"notifications lacks: desktop_test 1 (porttray), run by " + me +
+			": a click on a notification opens nothing; it knows body, x-other" + lessIsFix},
 		{"titles only", func(d *desktop) { d.startHost(); d.notes(nil, "", "", "", "") }, xfce + host +
 			"notifications lacks: a service without a name, run by " + me +
-			": a click on a notification opens nothing; only titles are shown, without the reason of an end; it knows nothing more" + lessIsFix},
+			": a click on a notification opens nothing; it shows only titles, not the reason why a server stopped; " +
+			"it knows nothing more" + lessIsFix},
 		{"hostile notifications", func(d *desktop) {
 			d.startHost()
-			d.notes([]string{"actions", "body", "\x1b]0;pwned\a", "b\nc", "\u202egnp.exe"}, "\x1b[2Jdunst\r\nroot", strings.Repeat("W", 1<<20), "\u202e1.9\t\t2", "\n")
+			d.notes([]string{"actions", "body", "\x1b]0;pwned\a", "b\nc", "\u202egnp.exe"}, "\x1b[2Jdunst\r\nroot",
+				strings.Repeat("W", 1<<20), "\u202e1.9\t\t2", "\n")
 		}, xfce + host + "notifications works: [2Jdunst root 1.9 2 (" + strings.Repeat("W", 59) + "…), run by " + me +
 			": a click on a notification opens the server; it knows ]0;pwned , actions, b c, body, gnp.exe\n"},
 		{"very many capabilities", func(d *desktop) {
 			d.startHost()
 			d.notes(slices.Repeat([]string{"actions", "body"}, 10_000), "a", "b", "c", "d")
-		}, xfce + host + "notifications works: a c (b), run by " + me + ": a click on a notification opens the server; it knows " +
+		}, xfce + host + "notifications works: a c (b), run by " + me +
+			": a click on a notification opens the server; it knows " +
 			strings.Repeat("actions, ", 33) + "ac…\n"},
 		{"notifications that hang", func(d *desktop) {
 			d.startHost()
 			ended := make(chan struct{})
 			d.t.Cleanup(func() { close(ended) })
 			d.serve(notifierName, notifierName, notifierPath, map[string]any{
-				"GetCapabilities":      func() ([]string, *dbus.Error) { <-ended; return nil, nil },
-				"GetServerInformation": func() (a, b, c, d string, err *dbus.Error) { <-ended; return "", "", "", "", nil },
+				"GetCapabilities": func() ([]string, *dbus.Error) { <-ended; return nil, nil },
+				"GetServerInformation": func() (a, b, c, d string, err *dbus.Error) {
+					<-ended
+					return "", "", "", "",
+						nil
+				},
 			})
 		}, xfce + host + "notifications broken: a service without a name, run by " + me +
 			", does not say what it can do: no answer within 2s → restart it, or install another one, such as dunst\n"},
 		{"notifications that refuse", func(d *desktop) {
 			d.startHost()
 			d.serve(notifierName, notifierName, notifierPath, map[string]any{
-				"GetCapabilities":      func() ([]string, *dbus.Error) { return nil, dbus.NewError("a.b", []any{"not\x1b[1m today"}) },
+				"GetCapabilities": func() ([]string, *dbus.Error) {
+					return nil,
+						dbus.NewError("a.b", []any{"not\x1b[1m today"})
+				},
 				"GetServerInformation": func() (int32, *dbus.Error) { return 7, nil },
 			})
 		}, xfce + host + "notifications broken: a service without a name, run by " + me +
@@ -278,7 +326,8 @@ func TestExamine(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			d := newDesktop(t)
 			test.begin(d)
-			if _, err := os.Stat(fmt.Sprintf("/run/user/%d/bus", os.Geteuid())); err == nil && !strings.HasPrefix(d.vars[bus], "unix:") {
+			if _, err := os.Stat(fmt.Sprintf("/run/user/%d/bus", os.Geteuid())); err == nil &&
+				!strings.HasPrefix(d.vars[bus], "unix:") {
 				t.Skip("without an address the bus of this very session is found")
 			}
 			d.shim("dbus-launch", "touch "+d.path("launched")+"; exit 1")
@@ -321,7 +370,8 @@ func (d *desktop) connections() []string {
 	if err != nil {
 		d.t.Fatal(err)
 	}
-	names := slices.DeleteFunc(slices.Clone(reply[0].([]string)), func(name string) bool { return name == conn.Names()[0] || !strings.HasPrefix(name, ":") })
+	names := slices.DeleteFunc(slices.Clone(reply[0].([]string)),
+		func(name string) bool { return name == conn.Names()[0] || !strings.HasPrefix(name, ":") })
 	slices.Sort(names)
 	return names
 }
@@ -349,9 +399,10 @@ func TestExamineStartsNothing(t *testing.T) {
 		return paths
 	}
 	d.enter(t)
-	want := xfce + "tray host lacks: nothing shows tray icons now; the session bus can start something that says it does" +
+	want := xfce + "tray host lacks: nothing shows tray icons now; the session bus may start something for them" +
 		" → start porttray tray and see whether its icon appears; if not: " + panelFix + "\n" +
-		"notifications works: the session bus starts a service with the first notification; what it can do is not known before\n" + noX + choicesFound
+		"notifications works: the session bus starts a service at the first notification; " +
+		"until then its abilities are unknown\n" + noX + choicesFound
 	for range 3 {
 		if got := lines(examine(t, t.Context())); got != want {
 			t.Errorf("got\n%swant\n%s", got, want)
@@ -391,7 +442,7 @@ func TestExamineEnds(t *testing.T) {
 		"Get": func(_, _ string) (dbus.Variant, *dbus.Error) { <-ended; return dbus.MakeVariant(true), nil },
 	})
 	d.enter(t)
-	const broken = "not looked at to the end, because it was interrupted"
+	const broken = "the check was interrupted"
 	for _, after := range []time.Duration{0, 100 * time.Millisecond} {
 		ctx, cancel := context.WithTimeout(t.Context(), after)
 		begin := time.Now()
@@ -401,7 +452,8 @@ func TestExamineEnds(t *testing.T) {
 		if took > after+time.Second {
 			t.Errorf("it took %v, though nobody asked after %v", took, after)
 		}
-		if !slices.ContainsFunc(all, func(f doctor.Finding) bool { return f.Says == broken }) || slices.ContainsFunc(all, func(f doctor.Finding) bool { return f.Fatal }) {
+		if !slices.ContainsFunc(all, func(f doctor.Finding) bool { return f.Says == broken }) ||
+			slices.ContainsFunc(all, func(f doctor.Finding) bool { return f.Fatal }) {
 			t.Errorf("after %v:\n%s", after, lines(all))
 		}
 	}

@@ -70,14 +70,21 @@ func TestQuietBus(t *testing.T) {
 		before = bus.traffic()
 		v := d.startVictim(victimOptions{}, "127.0.0.1:0")
 		s.row(v, v.ports[0])
-		s.notes.waitFor(patience, func(n note) bool { return strings.Contains(n.summary, fmt.Sprintf(":%d) is up", v.ports[0])) })
+		s.notes.waitFor(patience, func(n note) bool {
+			return strings.Contains(n.summary,
+				fmt.Sprintf(":%d) is up", v.ports[0]))
+		})
 		s.item.settle()
 		opened := bus.traffic()
 		v.signal(os.Kill)
 		s.noRow(v.ports[0])
-		s.notes.waitFor(patience, func(n note) bool { return strings.Contains(n.summary, fmt.Sprintf(":%d) crashed", v.ports[0])) })
+		s.notes.waitFor(patience, func(n note) bool {
+			return strings.Contains(n.summary, fmt.Sprintf(":%d) crashed",
+				v.ports[0]))
+		})
 		s.item.settle()
-		for what, cost := range map[string]traffic{"a new listener": opened.minus(before), "its end": bus.traffic().minus(opened)} {
+		for what, cost := range map[string]traffic{"a new listener": opened.minus(before),
+			"its end": bus.traffic().minus(opened)} {
 			t.Logf("%s costs %d messages: %v", what, cost.own(), cost)
 			if cost.own() >= 15 {
 				t.Error("that is too many")
@@ -105,10 +112,12 @@ func TestIconTells(t *testing.T) {
 			var props map[string]dbus.Variant
 			s.item.call([]any{&props}, s.item.path, "org.freedesktop.DBus.Properties.GetAll", itemName)
 			var icon, attention []assets.Pixmap
-			if err := errors.Join(props["IconPixmap"].Store(&icon), props["AttentionIconPixmap"].Store(&attention)); err != nil {
+			if err := errors.Join(props["IconPixmap"].Store(&icon),
+				props["AttentionIconPixmap"].Store(&attention)); err != nil {
 				t.Fatal(err)
 			}
-			got = fmt.Sprint(props["Title"].Value(), props["IconAccessibleDesc"].Value(), props["AttentionAccessibleDesc"].Value(),
+			got = fmt.Sprint(props["Title"].Value(), props["IconAccessibleDesc"].Value(),
+				props["AttentionAccessibleDesc"].Value(),
 				props["Status"].Value(), icon, attention)
 			return got == want
 		}) {
@@ -190,7 +199,8 @@ func TestItemsKeepTheirKind(t *testing.T) {
 		v.signal(os.Kill)
 		many.signal(os.Kill)
 		s.redrawn("No servers")
-		s.item.waitFor("list of what closed", patience, func(menu *node) bool { return menu.find("Recently closed") != nil })
+		s.item.waitFor("list of what closed", patience,
+			func(menu *node) bool { return menu.find("Recently closed") != nil })
 		look()
 	}
 	if len(kinds) < 300 {
@@ -306,7 +316,7 @@ func TestNoHost(t *testing.T) {
 	n := d.startNotifier(notifierShows)
 	begin := time.Now()
 	p := d.start(buildProgram(t), "tray")
-	told := func(n note) bool { return n.summary == "porttray has no place to show its icon" }
+	told := func(n note) bool { return n.summary == "porttray cannot show its icon" }
 	if got := n.waitFor(patience, told); !strings.Contains(got.body, "AppIndicator") {
 		t.Errorf("the notification names no cure: %v", got)
 	}
@@ -431,7 +441,8 @@ func TestNoTray(t *testing.T) {
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			parallel(t)
-			if _, err := os.Stat(fmt.Sprintf("/run/user/%d/bus", os.Geteuid())); err == nil && test.vars[bus] != "unix:path=/nonexistent" {
+			if _, err := os.Stat(fmt.Sprintf("/run/user/%d/bus", os.Geteuid())); err == nil &&
+				test.vars[bus] != "unix:path=/nonexistent" {
 				t.Skip("without an address the bus of this very session is found")
 			}
 			program := buildProgram(t)
@@ -442,7 +453,8 @@ func TestNoTray(t *testing.T) {
 			d.shim("dbus-launch", "touch "+d.path("launched")+"; exit 1")
 			out, errs, code := d.run(program, "tray")
 			if code != 1 || out != "" || strings.Count(errs, "\n") != 1 || !strings.Contains(errs, test.reason) {
-				t.Errorf("tray: exit status %d, output %q, errors %q; want 1 and one line with %q", code, out, errs, test.reason)
+				t.Errorf("tray: exit status %d, output %q, errors %q; want 1 and one line with %q", code, out, errs,
+					test.reason)
 			}
 			d.watches(test.reason)
 			if _, err := os.Stat(d.path("launched")); err == nil {
@@ -510,7 +522,8 @@ func TestTerminal(t *testing.T) {
 		for _, args := range [][]string{{"frobnicate"}, {"tray", "frobnicate"}, {"--frobnicate"}, {""}} {
 			out, errs, code := d.run(program, args...)
 			if code != 2 || out != "" || !strings.Contains(errs, args[len(args)-1]) {
-				t.Errorf("porttray %q: exit status %d, output %q, errors %q; want 2 and the word named", args, code, out, errs)
+				t.Errorf("porttray %q: exit status %d, output %q, errors %q; want 2 and the word named", args, code,
+					out, errs)
 			}
 		}
 	})
@@ -533,7 +546,8 @@ func (d *desktop) watches(reason string, args ...string) {
 	}
 	wait("table", fmt.Sprintf(`(?m)^PORT +PROJECT +TOOL +PROCESS .*\n(.*\n)*%d +- +\[31mred +\[31mred +%d +127\.0\.0\.1 `, before.ports[0], before.pid()))
 	v := d.startVictim(victimOptions{}, "127.0.0.1:0")
-	wait("opening", fmt.Sprintf(`(?m)^\d\d:\d\d:\d\d  opened  %d  victim \(PID %d\) in ~, 127\.0\.0\.1$`, v.ports[0], v.pid()))
+	wait("opening", fmt.Sprintf(`(?m)^\d\d:\d\d:\d\d  opened  %d  victim \(PID %d\) in ~, 127\.0\.0\.1$`, v.ports[0],
+		v.pid()))
 	v.signal(os.Kill)
 	wait("closing", fmt.Sprintf(`(?m)^\d\d:\d\d:\d\d  closed  %d  victim`, v.ports[0]))
 	if strings.Contains(p.output(), "\x1b") {

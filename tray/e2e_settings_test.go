@@ -18,7 +18,7 @@ func TestSecondCopy(t *testing.T) {
 	d := newDesktop(t)
 	s := d.startTray()
 	out, errs, code := d.run(buildProgram(t), "tray")
-	if code != 0 || out != "porttray runs already; it shows itself by a notification.\n" || errs != "" {
+	if code != 0 || out != "porttray is already running; it shows a notification.\n" || errs != "" {
 		t.Errorf("the second one ended with status %d and wrote %q, %q", code, out, errs)
 	}
 	s.hear("porttray is running", "Its icon is in the tray")
@@ -65,14 +65,17 @@ func TestSettingsFile(t *testing.T) {
 	})
 	t.Logf("it was there %v after it was saved", time.Since(saved).Round(time.Millisecond))
 	s.item.click(menu.row(port).find("Open in browser"))
-	if want := fmt.Sprintf("http://localhost:%d/admin", port); !poll(patience, func() bool { return strings.Contains(strings.Join(d.urls(), "\n"), want) }) {
+	if want := fmt.Sprintf("http://localhost:%d/admin", port); !poll(patience,
+		func() bool { return strings.Contains(strings.Join(d.urls(), "\n"), want) }) {
 		t.Errorf("opened %q, want %s", d.urls(), want)
 	}
 	write("[[rule]]\nport = 1\nshwo = \"main\"\n")
-	s.item.waitFor("what is wrong", patience, func(menu *node) bool { return menu.find("Open config.toml line 3: there is no") != nil })
-	s.hear("The settings stay as they were", `config.toml line 3: there is no &#34;shwo&#34;; a rule has port, process, project, directory, show, notify, label, scheme, path…`)
+	s.item.waitFor("what is wrong", patience,
+		func(menu *node) bool { return menu.find("Open config.toml line 3: there is no") != nil })
+	s.hear("The old settings stay in use", `config.toml line 3: there is no &#34;shwo&#34;; a rule has port, process, project, directory, show, notify, label, scheme, path…`)
 	s.item.click(s.item.menu().find("Open config.toml line 3"))
-	if want := d.path("home/.config/porttray/config.toml"); !poll(patience, func() bool { return slices.Contains(d.urls(), want) }) {
+	if want := d.path("home/.config/porttray/config.toml"); !poll(patience,
+		func() bool { return slices.Contains(d.urls(), want) }) {
 		t.Errorf("opened %q, want %s", d.urls(), want)
 	}
 	if row := s.item.menu().row(port); row == nil || !strings.HasSuffix(row.label, "  My shop") {
@@ -101,11 +104,16 @@ func TestPinsLast(t *testing.T) {
 		return nil
 	}
 	state := d.path("home/.local/state/porttray/state.toml")
-	if !poll(patience, func() bool { text, _ := os.ReadFile(state); return strings.Contains(string(text), "[[pinned]]") }) {
+	if !poll(patience, func() bool {
+		text, _ := os.ReadFile(state)
+		return strings.Contains(string(text),
+			"[[pinned]]")
+	}) {
 		t.Fatal("the pin is not kept")
 	}
 	v.signal(os.Kill)
-	menu := s.item.waitFor("the row of what does not run", patience, func(menu *node) bool { return absent(menu) != nil })
+	menu := s.item.waitFor("the row of what does not run", patience,
+		func(menu *node) bool { return absent(menu) != nil })
 	if absent(menu).find("Copy restart command") == nil || absent(menu).find("Open in browser") != nil {
 		t.Errorf("the row is\n%v", absent(menu))
 	}
@@ -135,7 +143,8 @@ func TestStartAtLogin(t *testing.T) {
 	if !poll(patience, func() bool { text, _ = os.ReadFile(file); return len(text) > 0 }) {
 		t.Fatal("there is no desktop entry")
 	}
-	if program := buildProgram(t); !strings.Contains(string(text), filepath.Base(program)) || !strings.Contains(string(text), "Type=Application") {
+	if program := buildProgram(t); !strings.Contains(string(text), filepath.Base(program)) ||
+		!strings.Contains(string(text), "Type=Application") {
 		t.Errorf("the desktop entry is\n%s", text)
 	}
 	click()
@@ -156,8 +165,8 @@ func TestBrokenState(t *testing.T) {
 		t.Fatal(err)
 	}
 	s := d.startTray()
-	n := s.notes.waitFor(patience, func(n note) bool { return n.summary == "What you chose before does not count" })
-	if !strings.HasPrefix(n.body, "what was chosen before is in no order") {
+	n := s.notes.waitFor(patience, func(n note) bool { return n.summary == "Your saved choices are ignored" })
+	if !strings.HasPrefix(n.body, "the file of saved choices is invalid") {
 		t.Errorf("the notification says %q", n.body)
 	}
 	if aside, err := filepath.Glob(file + ".broken-*"); err != nil || len(aside) != 1 {

@@ -14,14 +14,14 @@ import (
 )
 
 const (
-	examineLimit = 2 * time.Second // for what answers at once, or hangs
-	maxOther     = 60              // characters of a name that others give
-	maxFound     = 300             // characters of an error, or of what others list
+	examineLimit = 2 * time.Second // for one check; a healthy partner answers at once
+	maxOther     = 60              // characters of a name from another program
+	maxFound     = 300             // characters of an error or a list from another program
 )
 
-// Examine looks at what the tray needs: the desktop session with what shows tray icons and notifications, and the file that keeps
-// what the person chose. Nothing is started, shown or sent for it; the bus is asked for nothing but who is there, and only those
-// are asked who are. Each look ends after examineLimit, and all of them soon after ctx is done.
+// Examine checks the needs of the tray: the desktop session, its tray host and notification service, and the file of
+// the choices. It starts, shows and sends nothing. It asks the bus for the running programs, and calls no others. Each
+// check ends after examineLimit, and all of them soon after ctx is done.
 func Examine(ctx context.Context) []doctor.Finding {
 	kept, ok := doctor.Within(ctx, examineLimit, func(context.Context) doctor.Finding { return examineChoices() })
 	if !ok {
@@ -30,7 +30,7 @@ func Examine(ctx context.Context) []doctor.Finding {
 	return append(examineSession(ctx), kept)
 }
 
-// examineChoices tells where the choices are kept, and whether they can be.
+// examineChoices returns where the choices are saved, and whether they can be.
 func examineChoices() doctor.Finding {
 	f := doctor.Finding{Topic: "choices"}
 	lacks := func(says, fix string) doctor.Finding {
@@ -39,49 +39,50 @@ func examineChoices() doctor.Finding {
 	}
 	file, err := choicesFile()
 	if err != nil {
-		return lacks("what you choose in the menu cannot be kept: "+err.Error(), "give this user a home directory ($HOME)")
+		return lacks("your menu choices cannot be saved: "+err.Error(), "give this user a home directory ($HOME)")
 	}
 	shown := owner.ShortDir(file)
 	text, err := trusted.Read(file, maxChoices)
 	first := errors.Is(err, fs.ErrNotExist)
 	if err != nil && !first {
-		return lacks(shown+" cannot be read, so nothing is kept: "+err.Error(), "let this user read and write "+shown)
+		return lacks(shown+" cannot be read, so choices are not saved: "+err.Error(), "let this user read and write "+shown)
 	}
 	if err := history.Writable(trusted.Target(file)); err != nil {
-		return lacks("what you choose in the menu cannot be kept in "+shown+": "+err.Error(),
-			"let this user write to "+owner.ShortDir(filepath.Dir(file))+", and see that there is room on the disk")
+		return lacks("your menu choices cannot be saved in "+shown+": "+err.Error(),
+			"let this user write to "+owner.ShortDir(filepath.Dir(file))+", and make sure that the disk is not full")
 	}
 	if _, err := parseChoices(text); err != nil {
-		return lacks(shown+" is in no order, so that the next start puts it aside: "+err.Error(), "correct it or delete it")
+		return lacks(shown+" is invalid; the next start renames it: "+err.Error(), "correct it or delete it")
 	}
-	f.Says = "what you choose in the menu is kept in " + owner.Printable(shown, maxFound)
+	f.Says = "your menu choices are saved in " + owner.Printable(shown, maxFound)
 	if first {
-		f.Says += ", which is not there yet"
+		f.Says += " (no such file yet)"
 	}
 	return f
 }
 
-// overSSH is the finding about a session over ssh that has a tray all the same.
+// overSSH is the finding for a session over ssh on a computer with a tray.
 func overSSH(topic, what string) doctor.Finding {
 	return doctor.Finding{
 		Topic: topic, State: doctor.Lacks,
-		Says: what + ", but this is a terminal over ssh: porttray by itself watches in the terminal then",
-		Fix:  "start porttray on the desktop itself; porttray tray insists on the tray from here",
+		Says: what + ", but this terminal runs over ssh: porttray alone then watches in the terminal",
+		Fix:  "start porttray on the desktop itself; porttray tray starts the tray from here",
 	}
 }
 
-// examineElsewhere tells what can be told of a desktop that cannot be asked: on Windows and macOS.
+// examineElsewhere returns the findings for Windows and macOS, without asking the desktop.
 func examineElsewhere(goos string, remote bool, lookPath func(string) (string, error)) []doctor.Finding {
-	session := doctor.Finding{Topic: "session", Says: "a desktop of Windows"}
-	host := doctor.Finding{Topic: "tray host", Says: "the notification area of the taskbar, which may keep the icon behind its arrow"}
-	notices := doctor.Finding{Topic: "notifications", Says: "shown as toasts; a click opens the server. Whether they are switched off in the settings is not known"}
+	const unsure = ". The system settings may turn them off"
+	session := doctor.Finding{Topic: "session", Says: "a Windows desktop"}
+	host := doctor.Finding{Topic: "tray host", Says: "the notification area of the taskbar; its arrow may hide the icon"}
+	notices := doctor.Finding{Topic: "notifications", Says: "shown as toasts; a click opens the server" + unsure}
 	if goos == "darwin" {
-		session.Says, host.Says = "a desktop of macOS", "the menu bar"
+		session.Says, host.Says = "a macOS desktop", "the menu bar"
 		by := "osascript, under the name of Script Editor"
 		if _, err := lookPath("terminal-notifier"); err == nil {
-			by = "terminal-notifier, where a newer one takes the place of an older one"
+			by = "terminal-notifier; a newer one replaces an older one"
 		}
-		notices.Says = "shown by " + by + "; a click does not open the server. Whether they are switched off in the settings is not known"
+		notices.Says = "shown by " + by + "; a click does not open the server" + unsure
 	}
 	if remote {
 		session = overSSH(session.Topic, session.Says)

@@ -12,20 +12,19 @@ import (
 	"porttray/watcher/owner"
 )
 
-// dataControl are the Wayland protocols by which a program without a window can set the clipboard. The library that
-// copies knows both.
+// dataControl are the Wayland protocols for clipboard access without a window. The clipboard library supports both.
 var dataControl = []string{"ext_data_control_manager_v1", "zwlr_data_control_manager_v1"}
 
-// copyWays holds what is known of the ways to the clipboard. copyText takes Wayland if that has data-control, else X.
+// copyWays describes the access to the clipboard. copyText takes Wayland with data-control, else X.
 type copyWays struct {
 	wayland     bool  // there is a Wayland display
-	dataControl bool  // it lets programs without a window set the clipboard
-	silent      error // why the Wayland display does not tell what it offers
-	x           bool  // there is an X server, which can be Xwayland
-	deaf        error // why no connection to the X server is made
+	dataControl bool  // the Wayland display offers data-control
+	silent      error // why the Wayland display does not list its interfaces
+	x           bool  // there is an X server, possibly Xwayland
+	deaf        error // why the X server accepts no connection
 }
 
-// examineCopying tells by which way addresses get to the clipboard.
+// examineCopying returns how addresses get to the clipboard.
 func examineCopying(ctx context.Context, getenv func(string) string) doctor.Finding {
 	ctx, cancel := context.WithTimeout(ctx, examineLimit)
 	defer cancel()
@@ -42,7 +41,7 @@ func examineCopying(ctx context.Context, getenv func(string) string) doctor.Find
 }
 
 func (c copyWays) finding() doctor.Finding {
-	const kept = "; what was copied goes when porttray ends, unless a clipboard manager keeps it"
+	const kept = "; copied text is lost when porttray ends, unless a clipboard manager keeps it"
 	f := doctor.Finding{Topic: "copying"}
 	switch {
 	case c.dataControl:
@@ -59,7 +58,7 @@ func (c copyWays) finding() doctor.Finding {
 	var why []string
 	switch {
 	case !c.wayland && !c.x:
-		why = append(why, "no display is known (neither DISPLAY nor WAYLAND_DISPLAY is set)")
+		why = append(why, errNoDisplay.Error())
 		f.Fix = passOnDisplay
 	case c.silent != nil:
 		why = append(why, inWords(c.silent))
@@ -74,17 +73,17 @@ func (c copyWays) finding() doctor.Finding {
 	}
 	f.Says = "nothing can be copied: " + strings.Join(why, ", and ")
 	if f.Fix == "" {
-		f.Fix = "start porttray from within the desktop session"
+		f.Fix = "start porttray in the desktop session"
 		if c.wayland && c.silent == nil {
-			f.Fix = "start porttray where DISPLAY leads to Xwayland; " +
+			f.Fix = "start porttray with DISPLAY set to Xwayland; " +
 				"a compositor with data-control, such as sway or KDE's, needs no X"
 		}
 	}
 	return f
 }
 
-// connectX connects to an X server by its socket on this computer, and leaves again. Of a server elsewhere nothing is
-// asked.
+// connectX connects to the local socket of an X server, and closes the connection. It returns nil for a server on
+// another computer.
 func connectX(ctx context.Context, display string) error {
 	host, number, _ := strings.Cut(display, ":")
 	number, _, _ = strings.Cut(number, ".")

@@ -15,7 +15,7 @@ import (
 
 func TestCopyWays(t *testing.T) {
 	refused := errors.New("nothing listens")
-	const kept = "; what was copied goes when porttray ends, unless a clipboard manager keeps it"
+	const kept = "; copied text is lost when porttray ends, unless a clipboard manager keeps it"
 	tests := []struct {
 		name string
 		ways copyWays
@@ -24,17 +24,23 @@ func TestCopyWays(t *testing.T) {
 		{"sway", copyWays{wayland: true, dataControl: true}, "by Wayland (data-control)" + kept},
 		{"KDE", copyWays{wayland: true, dataControl: true, x: true}, "by Wayland (data-control)" + kept},
 		{"X", copyWays{x: true}, "by X" + kept},
-		{"GNOME", copyWays{wayland: true, x: true}, "by X (Xwayland), because the compositor offers no data-control" + kept},
-		{"GNOME without X", copyWays{wayland: true}, "nothing can be copied: the compositor offers no data-control, and there is no X (DISPLAY is not set)"},
-		{"nothing", copyWays{}, "nothing can be copied: no display is known (neither DISPLAY nor WAYLAND_DISPLAY is set)"},
-		{"X is gone", copyWays{x: true, deaf: refused}, "nothing can be copied: the X server does not answer: nothing listens"},
-		{"Wayland is gone", copyWays{wayland: true, silent: refused}, "nothing can be copied: nothing listens, and there is no X (DISPLAY is not set)"},
+		{"GNOME", copyWays{wayland: true, x: true}, "by X (Xwayland), because the compositor offers no data-control" +
+			kept},
+		{"GNOME without X", copyWays{wayland: true},
+			"nothing can be copied: the compositor offers no data-control, and there is no X (DISPLAY is not set)"},
+		{"nothing", copyWays{}, "nothing can be copied: there is no display (neither DISPLAY nor WAYLAND_DISPLAY is " +
+			"set)"},
+		{"X is gone", copyWays{x: true, deaf: refused},
+			"nothing can be copied: the X server does not answer: nothing listens"},
+		{"Wayland is gone", copyWays{wayland: true, silent: refused},
+			"nothing can be copied: nothing listens, and there is no X (DISPLAY is not set)"},
 		{"both are gone", copyWays{wayland: true, silent: refused, x: true, deaf: refused},
 			"nothing can be copied: nothing listens, and the X server does not answer: nothing listens"},
 	}
 	for _, tt := range tests {
 		f := tt.ways.finding()
-		if works := !strings.HasPrefix(tt.says, "nothing"); f.Says != tt.says || (f.State == doctor.Works) != works || (f.Fix == "") != works || f.Fatal {
+		if works := !strings.HasPrefix(tt.says, "nothing"); f.Says != tt.says || (f.State == doctor.Works) != works ||
+			(f.Fix == "") != works || f.Fatal {
 			t.Errorf("%s: %+v, want %s", tt.name, f, tt.says)
 		}
 	}
@@ -42,8 +48,10 @@ func TestCopyWays(t *testing.T) {
 
 func TestConnectX(t *testing.T) {
 	for display, want := range map[string]string{
-		"elsewhere:3": "", ":61977": "nothing listens for display :61977", ":61977.1": "nothing listens for display :61977",
-		"unix:61977": "nothing listens for display :61977", "": `DISPLAY is ""`, ":": `DISPLAY is ":"`, ":../x": `DISPLAY is ":../x"`,
+		"elsewhere:3": "", ":61977": "nothing listens for display :61977",
+		":61977.1":   "nothing listens for display :61977",
+		"unix:61977": "nothing listens for display :61977", "": `DISPLAY is ""`, ":": `DISPLAY is ":"`,
+		":../x": `DISPLAY is ":../x"`,
 	} {
 		got := ""
 		if err := connectX(t.Context(), display); err != nil {
@@ -100,9 +108,10 @@ func TestWaylandInterfaces(t *testing.T) {
 		"cut off":         {name + done[:5], "", "EOF"},
 		"an error":        {"\x01\x00\x00\x00\x00\x00\x08\x00", "", "refuses"},
 		"too short":       {"\x02\x00\x00\x00\x00\x00\x00\x00", "", "without an end"},
-		"a name too long": {"\x02\x00\x00\x00\x00\x00\x14\x00" + "\x01\x00\x00\x00\xff\xff\xff\xff----" + done, "----", ""},
-		"without an end":  {strings.Repeat(name, 1<<16), "", "EOF"},
-		"silence":         {"", "", "timeout"},
+		"a name too long": {"\x02\x00\x00\x00\x00\x00\x14\x00" + "\x01\x00\x00\x00\xff\xff\xff\xff----" + done, "----",
+			""},
+		"without an end": {strings.Repeat(name, 1<<16), "", "EOF"},
+		"silence":        {"", "", "timeout"},
 	}
 	for what, tt := range tests {
 		t.Run(what, func(t *testing.T) {
@@ -134,7 +143,8 @@ func TestWaylandInterfaces(t *testing.T) {
 			if err != nil {
 				failed = err.Error()
 			}
-			if got := strings.Join(names, " "); got != tt.names || (tt.fails == "") != (err == nil) || !strings.Contains(failed, tt.fails) {
+			if got := strings.Join(names, " "); got != tt.names || (tt.fails == "") != (err == nil) ||
+				!strings.Contains(failed, tt.fails) {
 				t.Errorf("got %q, %v; want %q, %q", got, err, tt.names, tt.fails)
 			}
 		})

@@ -16,7 +16,7 @@ import (
 	"porttray/watcher/owner"
 )
 
-// examineSession looks at the desktop session: its display, its bus, and what shows tray icons and notifications.
+// examineSession checks the desktop session: display, bus, tray host, notification service and clipboard.
 func examineSession(ctx context.Context) []doctor.Finding {
 	var s session
 	bus := s.examineBus(ctx)
@@ -24,7 +24,7 @@ func examineSession(ctx context.Context) []doctor.Finding {
 		return []doctor.Finding{examineDisplay(os.Getenv, Remote(), false), bus}
 	}
 	defer s.close()
-	// The tray starts without a display, too, where something shows its icon, see openSession.
+	// The tray also starts without a display if something shows its icon, see openSession.
 	getenv, shown := os.Getenv, false
 	if display(getenv) == "" {
 		limited, cancel := context.WithTimeout(ctx, examineLimit)
@@ -38,11 +38,11 @@ func examineSession(ctx context.Context) []doctor.Finding {
 	}
 }
 
-// passOnDisplay is what helps a program without a display in its environment.
-const passOnDisplay = "have the session pass on its environment when it starts: " +
+// passOnDisplay is the fix for a program without a display in its environment.
+const passOnDisplay = "make the session pass on its environment at its start: " +
 	"systemctl --user import-environment DISPLAY WAYLAND_DISPLAY"
 
-// withWayland returns an environment that names a Wayland display, unless that has no name.
+// withWayland returns getenv with the name of a Wayland display, unless name is empty.
 func withWayland(getenv func(string) string, name string) func(string) string {
 	return func(variable string) string {
 		if variable == "WAYLAND_DISPLAY" && name != "" {
@@ -52,8 +52,8 @@ func withWayland(getenv func(string) string, name string) func(string) string {
 	}
 }
 
-// examineDisplay tells what kind of session the environment describes, of which nothing is asked. shown means that this
-// program's own environment names no display, but tray icons are shown all the same.
+// examineDisplay returns the kind of session, as the environment describes it. It asks nobody. shown means that tray
+// icons are shown although this program's own environment names no display.
 func examineDisplay(getenv func(string) string, remote, shown bool) doctor.Finding {
 	f := doctor.Finding{Topic: "session", Says: display(getenv)}
 	desktop := owner.Printable(getenv("XDG_CURRENT_DESKTOP"), maxOther)
@@ -62,24 +62,24 @@ func examineDisplay(getenv func(string) string, remote, shown bool) doctor.Findi
 	case f.Says == "" && shown && remote:
 		return overSSH(f.Topic, errNoDisplay.Error())
 	case f.Says == "" && shown:
-		f.State, f.Says = doctor.Lacks, errNoDisplay.Error()+"; the tray works, but what it opens may not appear"
+		f.State, f.Says = doctor.Lacks, errNoDisplay.Error()+"; the tray works, but opened programs may not appear"
 		f.Fix = passOnDisplay
 		return f
 	case f.Says == "":
 		f.State, f.Fatal, f.Says = doctor.Broken, true, errNoDisplay.Error()
-		f.Fix = "start porttray from within a desktop session; porttray watch does without one"
+		f.Fix = "start porttray in a desktop session; porttray watch needs none"
 		if remote {
-			f.Says += "; this is a terminal over ssh"
+			f.Says += "; this terminal runs over ssh"
 			f.Fix = "start porttray on the desktop itself; here, porttray watch does the same in the terminal"
 		} else if kind != "" {
-			f.Says += "; the session calls itself " + kind
+			f.Says += "; the session type is " + kind
 		}
 		return f
 	case desktop != "":
 		f.Says = desktop + " on " + f.Says
 	}
 	if shown {
-		f.Says += ", whose socket was found: " + owner.Printable(getenv("WAYLAND_DISPLAY"), maxOther) + "; WAYLAND_DISPLAY is not set"
+		f.Says += ", socket " + owner.Printable(getenv("WAYLAND_DISPLAY"), maxOther) + "; WAYLAND_DISPLAY is not set"
 	}
 	if remote {
 		return overSSH(f.Topic, f.Says)
@@ -87,7 +87,7 @@ func examineDisplay(getenv func(string) string, remote, shown bool) doctor.Findi
 	return f
 }
 
-// examineBus connects to the session bus. If the finding is that it works, s is connected.
+// examineBus connects to the session bus. If the finding is doctor.Works, s is connected.
 func (s *session) examineBus(ctx context.Context) doctor.Finding {
 	f := doctor.Finding{Topic: "session bus", Says: "answers"}
 	limited, cancel := context.WithTimeout(ctx, examineLimit)
@@ -100,14 +100,15 @@ func (s *session) examineBus(ctx context.Context) doctor.Finding {
 		return doctor.Unfinished(ctx, f.Topic, examineLimit)
 	}
 	f.State, f.Fatal, f.Says = doctor.Broken, true, inWords(err)
-	f.Fix = "start porttray from within the desktop session, which sets DBUS_SESSION_BUS_ADDRESS; a window manager without a bus can be started by dbus-run-session"
+	f.Fix = "start porttray in the desktop session, because that sets DBUS_SESSION_BUS_ADDRESS; " +
+		"dbus-run-session starts a window manager with a bus"
 	if os.Getenv("SUDO_USER") != "" {
-		f.Fix = "start porttray without sudo: the bus is the other user's, and the tray needs no root"
+		f.Fix = "start porttray without sudo: the bus belongs to the other user, and the tray needs no root"
 	}
 	return f
 }
 
-// examineHost tells what shows tray icons.
+// examineHost returns the finding about the tray host.
 func (s *session) examineHost(ctx context.Context) doctor.Finding {
 	f := doctor.Finding{Topic: "tray host"}
 	limited, cancel := context.WithTimeout(ctx, examineLimit)
@@ -116,32 +117,35 @@ func (s *session) examineHost(ctx context.Context) doctor.Finding {
 	if ctx.Err() != nil {
 		return doctor.Unfinished(ctx, f.Topic, examineLimit)
 	}
+	desktop := os.Getenv("XDG_CURRENT_DESKTOP")
 	switch {
 	case err != nil:
-		f.State, f.Fatal, f.Says = doctor.Broken, true, "the session bus does not tell what shows tray icons: "+inWords(err)
-		f.Fix = "log in again: without its bus a session has no tray"
+		f.State, f.Fatal, f.Says = doctor.Broken, true, "the session bus does not say what shows tray icons: "+inWords(err)
+		f.Fix = "log in again: a session without its bus has no tray"
 	case h.by == "" && s.activatable(ctx, watcherName):
-		f.State, f.Says = doctor.Lacks, "nothing shows tray icons now; the session bus can start something that says it does"
-		f.Fix = "start porttray tray and see whether its icon appears; if not: " + hostFix(os.Getenv("XDG_CURRENT_DESKTOP"))
+		f.State, f.Says = doctor.Lacks, "nothing shows tray icons now; the session bus may start something for them"
+		f.Fix = "start porttray tray and see whether its icon appears; if not: " + hostFix(desktop)
 	case h.by == "":
-		f.State, f.Fatal, f.Says = doctor.Broken, true, "nothing shows tray icons here (nobody has the name "+watcherName+")"
-		f.Fix = hostFix(os.Getenv("XDG_CURRENT_DESKTOP"))
+		f.State, f.Fatal, f.Says = doctor.Broken, true, "nothing shows tray icons here (nobody owns "+watcherName+")"
+		f.Fix = hostFix(desktop)
 	case h.untold != nil:
-		f.State, f.Says = doctor.Lacks, s.who(ctx, h.by)+" has the list of tray icons, but does not say whether a panel shows them: "+inWords(h.untold)
+		f.State = doctor.Lacks
+		f.Says = s.who(ctx, h.by) + " has the list of tray icons, but does not say whether a panel shows them: " + inWords(h.untold)
 		f.Fix = "restart the panel if the icon does not appear"
 	case !h.registered:
-		f.State, f.Fatal, f.Says = doctor.Broken, true, s.who(ctx, h.by)+" has the list of tray icons, but no panel shows them"
-		f.Fix = hostFix(os.Getenv("XDG_CURRENT_DESKTOP"))
+		f.State, f.Fatal = doctor.Broken, true
+		f.Says = s.who(ctx, h.by) + " has the list of tray icons, but no panel shows them"
+		f.Fix = hostFix(desktop)
 	case s.sameProcess(limited, h.by, indicatorName):
 		return s.examineIndicators(limited, s.who(ctx, h.by))
 	default:
-		f.Says = s.who(ctx, h.by) + " shows tray icons; a " + menuButton(os.Getenv("XDG_CURRENT_DESKTOP")) + " click opens the menu"
+		f.Says = s.who(ctx, h.by) + " shows tray icons; a " + menuButton(desktop) + " click opens the menu"
 	}
 	return f
 }
 
-// menuButton names the mouse button that opens the menu. The panels of MATE and LXQt call Activate for a left click whatever the icon
-// says of itself, and do nothing when that is refused.
+// menuButton returns the mouse button that opens the menu. The panels of MATE and LXQt always call Activate for a left
+// click, and do nothing when the icon refuses it.
 func menuButton(desktop string) string {
 	for name := range strings.SplitSeq(desktop, ":") {
 		if strings.EqualFold(name, "MATE") || strings.EqualFold(name, "LXQt") {
@@ -151,44 +155,47 @@ func menuButton(desktop string) string {
 	return "left"
 }
 
-// hostFix says how a desktop comes to show tray icons.
+// hostFix returns the fix for a desktop that shows no tray icons.
 func hostFix(desktop string) string {
-	const itself = "The icon appears by itself then"
+	const itself = "Then the icon appears by itself"
 	switch {
 	case isGNOME(desktop):
 		return "install the AppIndicator extension (gnome-shell-extension-appindicator on Debian and Ubuntu), " +
 			"log in again and enable it under Extensions. " + itself
 	case slices.Contains(strings.Split(desktop, ":"), "Budgie"):
-		return "add the System Tray to the panel, which shows such icons from Budgie 10.8 on; " +
-			"before that, install budgie-indicator-applet " +
-			"(its name on Debian and Ubuntu), log in again and add the AppIndicator Applet to the panel. " + itself
+		return "Budgie 10.8 or newer: add the System Tray to the panel; " +
+			"older: install budgie-indicator-applet (its name on Debian and Ubuntu), " +
+			"log in again and add the AppIndicator Applet to the panel. " + itself
 	}
 	return "add the system tray or status notifier to your panel. " +
 		"Some panels know only the older XEmbed icons: i3bar, polybar, tint2, trayer, stalonetray. " +
-		"Beside one of those run a panel that knows both, such as xfce4-panel or lxqt-panel, " +
-		"or snixembed where your distribution has it (Debian 12 has not). " + itself
+		"In addition to one of those, run a panel that knows both, such as xfce4-panel or lxqt-panel, " +
+		"or run snixembed (not in Debian 12). " + itself
 }
 
 // indicatorName is the name of Ayatana's indicator service. It keeps the list of tray icons for the indicator applets of panels.
 const indicatorName = "org.ayatana.indicator.application"
 
-// examineIndicators tells whether an indicator applet shows the icons of which Ayatana's service has the list. The service
-// always says that one does. Applets have the bus pass on the signals of the service; so they are known by that.
+// examineIndicators reports whether an indicator applet shows the icons on the list of Ayatana's service. The service
+// always claims so. An applet asks the bus for the signals of the service, so its match rules reveal it.
 func (s *session) examineIndicators(ctx context.Context, service string) doctor.Finding {
 	f := doctor.Finding{Topic: "tray host", State: doctor.Lacks, Fix: "add an indicator applet to the panel: " +
-		"budgie-indicator-applet, mate-indicator-applet or xfce4-indicator-plugin, as they are called on Debian and Ubuntu. The icon appears by itself then"}
+		"budgie-indicator-applet, mate-indicator-applet or xfce4-indicator-plugin (their names on Debian and Ubuntu). " +
+		"Then the icon appears by itself"}
 	var rules map[string][]string
 	err := s.conn.BusObject().CallWithContext(ctx, busName+".Debug.Stats.GetAllMatchRules", 0).Store(&rules)
 	if err != nil {
-		f.Says = service + " has the list of tray icons; whether an indicator applet shows them, this bus does not tell"
+		f.Says = service + " has the list of tray icons; this bus does not say whether an indicator applet shows them"
 		return f
 	}
 	for by, list := range rules {
 		if strings.Contains(strings.Join(list, "\n"), "interface='"+indicatorName+".service'") {
-			return doctor.Finding{Topic: f.Topic, Says: service + " has the list of tray icons, and " + s.who(ctx, by) + " shows them"}
+			f.State, f.Says, f.Fix = doctor.Works, service+" has the list of tray icons, and "+s.who(ctx, by)+" shows them", ""
+			return f
 		}
 	}
-	f.State, f.Fatal, f.Says = doctor.Broken, true, service+" has the list of tray icons, but no indicator applet shows them"
+	f.State, f.Fatal = doctor.Broken, true
+	f.Says = service + " has the list of tray icons, but no indicator applet shows them"
 	return f
 }
 
@@ -202,7 +209,7 @@ func (s *session) sameProcess(ctx context.Context, unique, name string) bool {
 	return pid != 0 && pid == s.pidOf(ctx, by)
 }
 
-// pidOf returns the process behind a unique bus name, 0 if the bus does not tell.
+// pidOf returns the process ID of a unique bus name, or 0 if the bus does not know it.
 func (s *session) pidOf(ctx context.Context, unique string) int32 {
 	var pid uint32
 	err := s.conn.BusObject().CallWithContext(ctx, busName+".GetConnectionUnixProcessID", 0, unique).Store(&pid)
@@ -212,7 +219,7 @@ func (s *session) pidOf(ctx context.Context, unique string) int32 {
 	return int32(pid)
 }
 
-// examineNotifier tells what shows notifications, and what of porttray's it can do.
+// examineNotifier returns the finding about the notification service and its abilities.
 func (s *session) examineNotifier(ctx context.Context) doctor.Finding {
 	f := doctor.Finding{Topic: "notifications"}
 	limited, cancel := context.WithTimeout(ctx, examineLimit)
@@ -222,22 +229,22 @@ func (s *session) examineNotifier(ctx context.Context) doctor.Finding {
 	case ctx.Err() != nil:
 		return doctor.Unfinished(ctx, f.Topic, examineLimit)
 	case err != nil:
-		f.State, f.Says = doctor.Broken, "the session bus does not tell what shows notifications: "+inWords(err)
-		f.Fix = "log in again: without its bus a session has no notifications"
+		f.State, f.Says = doctor.Broken, "the session bus does not say what shows notifications: "+inWords(err)
+		f.Fix = "log in again: a session without its bus has no notifications"
 		return f
 	case by == "" && s.activatable(ctx, notifierName):
-		f.Says = "the session bus starts a service with the first notification; what it can do is not known before"
+		f.Says = "the session bus starts a service at the first notification; until then its abilities are unknown"
 		return f
 	case by == "":
-		f.State, f.Says = doctor.Broken, "nothing shows notifications here (nobody has the name "+notifierName+")"
+		f.State, f.Says = doctor.Broken, "nothing shows notifications here (nobody owns "+notifierName+")"
 		f.Fix = "install a notification service, such as dunst or xfce4-notifyd, and log in again"
 		return f
 	}
 	var name, vendor, version, spec string
 	var capabilities []string
 	service := s.conn.Object(by, notifierPath)
-	// One without a name is as good.
-	_ = service.CallWithContext(limited, notifierName+".GetServerInformation", dbus.FlagNoAutoStart).Store(&name, &vendor, &version, &spec)
+	info := service.CallWithContext(limited, notifierName+".GetServerInformation", dbus.FlagNoAutoStart)
+	_ = info.Store(&name, &vendor, &version, &spec) // the name is optional
 	err = service.CallWithContext(limited, notifierName+".GetCapabilities", dbus.FlagNoAutoStart).Store(&capabilities)
 	if ctx.Err() != nil {
 		return doctor.Unfinished(ctx, f.Topic, examineLimit)
@@ -251,7 +258,7 @@ func (s *session) examineNotifier(ctx context.Context) doctor.Finding {
 	return able(f, capabilities)
 }
 
-// called names a notification service by what it says of itself: untrusted text.
+// called returns the name of a notification service. Its arguments are untrusted text of that service.
 func called(name, vendor, version string) string {
 	text := cmp.Or(owner.Printable(name, maxOther), "a service without a name")
 	if version = owner.Printable(version, maxOther); version != "" {
@@ -263,7 +270,7 @@ func called(name, vendor, version string) string {
 	return text
 }
 
-// able adds to f what a notification service with these capabilities, which are untrusted text, can do for porttray.
+// able adds to f the abilities of a notification service for porttray. The capabilities are untrusted text.
 func able(f doctor.Finding, capabilities []string) doctor.Finding {
 	lacks := func(says string) {
 		f.State, f.Says = doctor.Lacks, f.Says+says
@@ -275,14 +282,14 @@ func able(f doctor.Finding, capabilities []string) doctor.Finding {
 		lacks(": a click on a notification opens nothing")
 	}
 	if !slices.Contains(capabilities, "body") {
-		lacks("; only titles are shown, without the reason of an end")
+		lacks("; it shows only titles, not the reason why a server stopped")
 	}
 	list := slices.Sorted(slices.Values(capabilities))
 	f.Says += "; it knows " + cmp.Or(owner.Printable(strings.Join(list, ", "), maxFound), "nothing more")
 	return f
 }
 
-// activatable reports whether the bus would start something that has a name, as soon as somebody calls it. Asking that is no call.
+// activatable reports whether the bus would start an owner for a name at the first call. It starts none.
 func (s *session) activatable(ctx context.Context, name string) bool {
 	ctx, cancel := context.WithTimeout(ctx, examineLimit)
 	defer cancel()
@@ -291,16 +298,16 @@ func (s *session) activatable(ctx context.Context, name string) bool {
 	return err == nil && slices.Contains(names, name)
 }
 
-// who names the process behind a unique bus name, as far as the bus and the system tell.
+// who returns the process name and PID of a unique bus name, as far as the bus and the system know them.
 func (s *session) who(ctx context.Context, unique string) string {
 	ctx, cancel := context.WithTimeout(ctx, examineLimit)
 	defer cancel()
 	pid := s.pidOf(ctx, unique)
 	if pid == 0 {
-		return "a process that the bus does not name"
+		return "an unknown process"
 	}
 	name, _ := doctor.Within(ctx, examineLimit, func(ctx context.Context) string {
-		p, _ := owner.Read(ctx, pid) // without a name when it has ended or may not be seen
+		p, _ := owner.Read(ctx, pid) // no name if it has ended or is hidden from us
 		return owner.Printable(p.Name, maxOther)
 	})
 	if name == "" {
@@ -309,7 +316,7 @@ func (s *session) who(ctx context.Context, unique string) string {
 	return fmt.Sprintf("%s (PID %d)", name, pid)
 }
 
-// inWords makes an error of the bus, which can be another program's text, fit to show.
+// inWords returns an error of the bus in a form fit to show. It can be another program's text.
 func inWords(err error) string {
 	if errors.Is(err, context.DeadlineExceeded) {
 		return "no answer within " + examineLimit.String()

@@ -18,23 +18,30 @@ func TestExamineDisplay(t *testing.T) {
 		says   string
 	}{
 		{"X11", env{"DISPLAY": ":0", "XDG_SESSION_TYPE": "x11"}, false, false, doctor.Works, "X11"},
-		{"Wayland", env{"WAYLAND_DISPLAY": "wayland-0", "XDG_CURRENT_DESKTOP": "sway"}, false, false, doctor.Works, "sway on Wayland"},
-		{"Wayland with Xwayland", env{"WAYLAND_DISPLAY": "wayland-0", "DISPLAY": ":0", "XDG_CURRENT_DESKTOP": "GNOME"}, false, false, doctor.Works, "GNOME on Wayland"},
-		{"hostile desktop", env{"DISPLAY": ":0", "XDG_CURRENT_DESKTOP": "a\x1b[1m\nb\u202e"}, false, false, doctor.Works, "a [1m b on X11"},
+		{"Wayland", env{"WAYLAND_DISPLAY": "wayland-0", "XDG_CURRENT_DESKTOP": "sway"}, false, false, doctor.Works,
+			"sway on Wayland"},
+		{"Wayland with Xwayland", env{"WAYLAND_DISPLAY": "wayland-0", "DISPLAY": ":0", "XDG_CURRENT_DESKTOP": "GNOME"},
+			false, false, doctor.Works, "GNOME on Wayland"},
+		{"hostile desktop", env{"DISPLAY": ":0", "XDG_CURRENT_DESKTOP": "a\x1b[1m\nb\u202e"}, false, false,
+			doctor.Works, "a [1m b on X11"},
 		{"nothing", env{}, false, false, doctor.Broken, none},
-		{"a text console", env{"XDG_SESSION_TYPE": "tty\n"}, false, false, doctor.Broken, none + "; the session calls itself tty"},
-		{"ssh", env{"XDG_SESSION_TYPE": "tty"}, true, false, doctor.Broken, none + "; this is a terminal over ssh"},
+		{"a text console", env{"XDG_SESSION_TYPE": "tty\n"}, false, false, doctor.Broken, none +
+			"; the session type is tty"},
+		{"ssh", env{"XDG_SESSION_TYPE": "tty"}, true, false, doctor.Broken, none + "; this terminal runs over ssh"},
 		{"ssh with a display", env{"DISPLAY": "localhost:10.0"}, true, false, doctor.Lacks,
-			"X11, but this is a terminal over ssh: porttray by itself watches in the terminal then"},
-		{"a unit of systemd", env{}, false, true, doctor.Lacks, none + "; the tray works, but what it opens may not appear"},
+			"X11, but this terminal runs over ssh: porttray alone then watches in the terminal"},
+		{"a unit of systemd", env{}, false, true, doctor.Lacks, none +
+			"; the tray works, but opened programs may not appear"},
 		{"a unit of systemd, over ssh", env{}, true, true, doctor.Lacks,
-			none + ", but this is a terminal over ssh: porttray by itself watches in the terminal then"},
-		{"a unit of systemd, and a display that was found", env{"WAYLAND_DISPLAY": "wayland-1"}, false, true, doctor.Works,
-			"Wayland, whose socket was found: wayland-1; WAYLAND_DISPLAY is not set"},
+			none + ", but this terminal runs over ssh: porttray alone then watches in the terminal"},
+		{"a unit of systemd, and a display that was found", env{"WAYLAND_DISPLAY": "wayland-1"}, false, true,
+			doctor.Works,
+			"Wayland, socket wayland-1; WAYLAND_DISPLAY is not set"},
 	}
 	for _, tt := range tests {
 		f := examineDisplay(func(name string) string { return tt.env[name] }, tt.remote, tt.shown)
-		if f.State != tt.state || f.Says != tt.says || f.Fatal != (tt.state == doctor.Broken) || (f.State == doctor.Works) != (f.Fix == "") {
+		if f.State != tt.state || f.Says != tt.says || f.Fatal != (tt.state == doctor.Broken) ||
+			(f.State == doctor.Works) != (f.Fix == "") {
 			t.Errorf("%s: %+v, want %v: %s", tt.name, f, tt.state, tt.says)
 		}
 	}
@@ -46,7 +53,8 @@ func TestHostFix(t *testing.T) {
 		t.Fatal("GNOME and Budgie need a cure of their own")
 	}
 	for desktop, want := range map[string]string{
-		"ubuntu:GNOME": gnome, "GNOME-Classic:GNOME": gnome, "Budgie:GNOME": budgie, "KDE": other, "": other, "X-GNOME": other,
+		"ubuntu:GNOME": gnome, "GNOME-Classic:GNOME": gnome, "Budgie:GNOME": budgie, "KDE": other, "": other,
+		"X-GNOME": other,
 	} {
 		if got := hostFix(desktop); got != want {
 			t.Errorf("%q: %s", desktop, got)
@@ -55,7 +63,8 @@ func TestHostFix(t *testing.T) {
 }
 
 func TestMenuButton(t *testing.T) {
-	for desktop, want := range map[string]string{"": "left", "KDE": "left", "X-Cinnamon": "left", "MATE": "right", "LXQt": "right", "ubuntu:GNOME": "left"} {
+	for desktop, want := range map[string]string{"": "left", "KDE": "left", "X-Cinnamon": "left", "MATE": "right",
+		"LXQt": "right", "ubuntu:GNOME": "left"} {
 		if got := menuButton(desktop); got != want {
 			t.Errorf("%q: %s, want %s", desktop, got, want)
 		}

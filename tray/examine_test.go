@@ -18,7 +18,8 @@ func TestExamineChoices(t *testing.T) {
 	write := func(name, text string) func(*testing.T, string) {
 		return func(t *testing.T, dir string) {
 			file := filepath.Join(dir, name)
-			if err := errors.Join(os.MkdirAll(filepath.Dir(file), 0o700), os.WriteFile(file, []byte(text), 0o600)); err != nil {
+			if err := errors.Join(os.MkdirAll(filepath.Dir(file), 0o700), os.WriteFile(file, []byte(text),
+				0o600)); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -30,26 +31,32 @@ func TestExamineChoices(t *testing.T) {
 		says  string // DIR stands for dir
 		fix   string
 	}{
-		{"first start", func(*testing.T, string) {}, doctor.Works, "what you choose in the menu is kept in DIR/porttray/state.toml, which is not there yet", ""},
-		{"kept", write("porttray/state.toml", "notifications = 'off'\n"), doctor.Works, "what you choose in the menu is kept in DIR/porttray/state.toml", ""},
+		{"first start", func(*testing.T, string) {}, doctor.Works,
+			"your menu choices are saved in DIR/porttray/state.toml (no such file yet)", ""},
+		{"kept", write("porttray/state.toml", "notifications = 'off'\n"), doctor.Works,
+			"your menu choices are saved in DIR/porttray/state.toml", ""},
 		{"in no order", write("porttray/state.toml", "notifications = 'lo\x1bud'\n"), doctor.Lacks,
-			"DIR/porttray/state.toml is in no order, so that the next start puts it aside: toml: ", "correct it or delete it"},
+			"DIR/porttray/state.toml is invalid; the next start renames it: toml: ",
+			"correct it or delete it"},
 		{"unknown mode", write("porttray/state.toml", "notifications = 'loud'\n"), doctor.Lacks,
-			`DIR/porttray/state.toml is in no order, so that the next start puts it aside: notifications = "loud" is none of all, mine, pinned, off`, "correct it or delete it"},
+			"DIR/porttray/state.toml is invalid; the next start renames it: " +
+				`notifications = "loud" is not all, mine, pinned or off`, "correct it or delete it"},
 		{"a directory", func(t *testing.T, dir string) {
 			if err := os.MkdirAll(filepath.Join(dir, "porttray/state.toml"), 0o700); err != nil {
 				t.Fatal(err)
 			}
-		}, doctor.Lacks, "DIR/porttray/state.toml cannot be read, so nothing is kept: ", "let this user read and write DIR/porttray/state.toml"},
-		{"a file in the way", write("porttray", ""), doctor.Lacks, "DIR/porttray/state.toml cannot be read, so nothing is kept: ",
+		}, doctor.Lacks, "DIR/porttray/state.toml cannot be read, so choices are not saved: ",
+			"let this user read and write DIR/porttray/state.toml"},
+		{"a file in the way", write("porttray", ""), doctor.Lacks,
+			"DIR/porttray/state.toml cannot be read, so choices are not saved: ",
 			"let this user read and write DIR/porttray/state.toml"},
 		{"a link to where nothing can be made", func(t *testing.T, dir string) {
 			file := filepath.Join(dir, "porttray")
 			if err := errors.Join(os.MkdirAll(dir, 0o700), os.Symlink("/proc/self", file)); err != nil {
 				t.Fatal(err)
 			}
-		}, doctor.Lacks, "what you choose in the menu cannot be kept in DIR/porttray/state.toml: open ",
-			"let this user write to DIR/porttray, and see that there is room on the disk"},
+		}, doctor.Lacks, "your menu choices cannot be saved in DIR/porttray/state.toml: open ",
+			"let this user write to DIR/porttray, and make sure that the disk is not full"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -61,7 +68,8 @@ func TestExamineChoices(t *testing.T) {
 			f := examineChoices()
 			says, fix := strings.ReplaceAll(f.Says, dir+"/state", "DIR"), strings.ReplaceAll(f.Fix, dir+"/state", "DIR")
 			if f.Topic != "choices" || f.State != tt.state || f.Fatal || fix != tt.fix ||
-				!strings.HasPrefix(says, tt.says) || says != tt.says && !strings.HasSuffix(tt.says, ": ") && !strings.HasSuffix(tt.says, ": open ") {
+				!strings.HasPrefix(says, tt.says) || says != tt.says && !strings.HasSuffix(tt.says, ": ") &&
+				!strings.HasSuffix(tt.says, ": open ") {
 				t.Errorf("%v: %s → %s\nwant %v: %s → %s", f.State, says, fix, tt.state, tt.says, tt.fix)
 			}
 			if got := tree(t, dir); got != before {
@@ -86,7 +94,7 @@ func tree(t *testing.T, dir string) string {
 }
 
 func TestExamineElsewhere(t *testing.T) {
-	const lacks = ", but this is a terminal over ssh: porttray by itself watches in the terminal then"
+	const lacks = ", but this terminal runs over ssh: porttray alone then watches in the terminal"
 	tests := []struct {
 		goos      string
 		remote    bool
@@ -94,11 +102,14 @@ func TestExamineElsewhere(t *testing.T) {
 		session   string
 		notices   string // the text on notifications
 	}{
-		{"windows", false, "", "a desktop of Windows", "shown as toasts; a click opens the server."},
-		{"windows", true, "", "a desktop of Windows" + lacks, "shown as toasts; a click opens the server."},
-		{"darwin", false, "", "a desktop of macOS", "shown by osascript, under the name of Script Editor; a click does not"},
-		{"darwin", false, "terminal-notifier", "a desktop of macOS", "shown by terminal-notifier, where a newer one takes"},
-		{"darwin", true, "other", "a desktop of macOS" + lacks, "shown by osascript, under the name of Script Editor; a click does not"},
+		{"windows", false, "", "a Windows desktop", "shown as toasts; a click opens the server."},
+		{"windows", true, "", "a Windows desktop" + lacks, "shown as toasts; a click opens the server."},
+		{"darwin", false, "", "a macOS desktop",
+			"shown by osascript, under the name of Script Editor; a click does not"},
+		{"darwin", false, "terminal-notifier", "a macOS desktop",
+			"shown by terminal-notifier; a newer one replaces"},
+		{"darwin", true, "other", "a macOS desktop" + lacks,
+			"shown by osascript, under the name of Script Editor; a click does not"},
 	}
 	for _, tt := range tests {
 		all := examineElsewhere(tt.goos, tt.remote, func(name string) (string, error) {
@@ -107,7 +118,8 @@ func TestExamineElsewhere(t *testing.T) {
 			}
 			return "", os.ErrNotExist
 		})
-		if len(all) != 3 || all[0].Says != tt.session || (all[0].State == doctor.Lacks) != tt.remote || !strings.HasPrefix(all[2].Says, tt.notices) {
+		if len(all) != 3 || all[0].Says != tt.session || (all[0].State == doctor.Lacks) != tt.remote ||
+			!strings.HasPrefix(all[2].Says, tt.notices) {
 			t.Errorf("%+v: %+v", tt, all)
 		}
 		for _, f := range all {

@@ -13,18 +13,19 @@ import (
 const (
 	// latestFor is how long the latest event is the first row of the menu.
 	latestFor = time.Minute
-	// attentionFor is how long the icon asks for attention, unless somebody looks.
+	// attentionFor is how long the icon asks for attention if nobody opens the menu.
 	attentionFor = 10 * time.Minute
 )
 
-// A gone is a server that closed.
+// A gone is a closed server.
 type gone struct {
 	at     time.Time
 	was    watcher.Server
 	reason string
 }
 
-// latestText is the line that says what happened to a server. It holds a time of day rather than an age, so that it never changes.
+// latestText returns the line about the latest event. It contains a time of day rather than an age, so it never
+// changes.
 func latestText(h happening) string {
 	l := h.on.Listener
 	text := ""
@@ -48,12 +49,12 @@ func latestText(h happening) string {
 	case moved:
 		text = fmt.Sprintf("%s is on %d: %d is taken", subject(h.on), l.Port, h.before.Port)
 	case slept:
-		text = fmt.Sprintf("%d servers are gone since the sleep", len(h.all()))
+		text = fmt.Sprintf("%d servers are gone after a sleep", len(h.all()))
 	}
 	return at(h.at, text)
 }
 
-// at returns a label that says when something happened.
+// at returns a label with the time of an event.
 func at(t time.Time, text string) string {
 	const clock = "15:04  "
 	return t.Format(clock) + owner.Printable(text, maxLabel-len(clock))
@@ -70,7 +71,7 @@ func alarming(h happening) bool {
 	return false
 }
 
-// viewRecents returns the submenu of the servers that closed lately.
+// viewRecents returns the submenu of the recently closed servers.
 func viewRecents(m model) line {
 	recents := line{kind: branch}
 	for _, g := range m.recent {
@@ -86,21 +87,22 @@ func viewRecents(m model) line {
 			address = "http://" + address
 		}
 		recents.label = "Recently closed"
-		recents.below = append(recents.below, line{kind: branch, key: rowKey{shape: "recent"}, label: at(g.at, fmt.Sprintf("%s :%d%s", subject(g.was), g.was.Port, why)), below: []line{
-			{label: "Copy restart command", grey: g.was.Facts.Command == "", click: click{action: copyThis, text: g.was.Facts.Command}},
+		label, command := at(g.at, fmt.Sprintf("%s :%d%s", subject(g.was), g.was.Port, why)), g.was.Facts.Command
+		recents.below = append(recents.below, line{kind: branch, key: rowKey{shape: "recent"}, label: label, below: []line{
+			{label: "Copy restart command", grey: command == "", click: click{action: copyThis, text: command}},
 			{label: "Copy address", click: click{action: copyThis, text: address}},
 		}})
 	}
 	return recents
 }
 
-// remember puts a server that closed before the others.
+// remember puts a closed server before the earlier ones.
 func (m *model) remember(g gone) {
 	copy(m.recent[1:], m.recent[:len(m.recent)-1])
 	m.recent[0] = g
 }
 
-// A mode says of what notices are given.
+// A mode is the choice of events for notices.
 type mode string
 
 // The modes, in the order of the menu.
@@ -116,7 +118,7 @@ var modes = []struct {
 	label string
 }{{allPorts, "All ports"}, {myServers, "My servers"}, {pinnedOnly, "Pinned only"}, {noNotices, "Off"}}
 
-// viewNotifications returns the submenu that chooses what is told.
+// viewNotifications returns the submenu for the choice of notices.
 func viewNotifications(m model) line {
 	menu := line{kind: branch, label: "Notifications"}
 	for _, choice := range modes {
@@ -131,9 +133,9 @@ func viewNotifications(m model) line {
 	return menu
 }
 
-// wanted reports whether a notice is to be given of what happened.
+// wanted reports whether the person wants a notice of a happening.
 func (m *model) wanted(h happening, now time.Time) bool {
-	if h.kind == replaced { // that tells both of a beginning and of an end
+	if h.kind == replaced { // both an opening and a closing
 		begun, ended := h, happening{kind: closed, on: h.before, reason: h.reason}
 		begun.kind = opened
 		return m.wanted(begun, now) || m.wanted(ended, now)
@@ -141,7 +143,8 @@ func (m *model) wanted(h happening, now time.Time) bool {
 	mine := h.on.Section == watcher.Main && !(h.kind == closed && h.reason.Interrupted())
 	rule := m.settings.Rule(h.on.Listener)
 	switch {
-	case m.mode == noNotices, now.Before(m.paused), h.on.Section == watcher.Hidden, m.muted[h.on.Listener.Key()], rule.Notify == settings.NotifyNever:
+	case m.mode == noNotices, now.Before(m.paused), h.on.Section == watcher.Hidden,
+		m.muted[h.on.Listener.Key()], rule.Notify == settings.NotifyNever:
 		return false
 	case m.mode == allPorts, rule.Notify == settings.NotifyAlways:
 		return true
@@ -151,7 +154,7 @@ func (m *model) wanted(h happening, now time.Time) bool {
 	return mine
 }
 
-// backAgain returns the notice for a server that came back right after the person had stopped it.
+// backAgain returns the notice for a server that came back right after the person stopped it.
 func backAgain(e watcher.Event) notice {
 	l := e.Listener
 	body := whoIs(l.Owner) + " has it now"

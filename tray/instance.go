@@ -16,21 +16,21 @@ import (
 	"porttray/watcher/trusted"
 )
 
-// ErrRunning is what Run's error wraps when this user's tray is there already. The text says whether it was asked to show itself.
-var ErrRunning = errors.New("porttray runs already")
+// ErrRunning means that this user's tray is already running. Run wraps it, and the text says whether that tray was
+// asked to show itself.
+var ErrRunning = errors.New("porttray is already running")
 
-// An instance is this program's right to be the only one that shows the tray to its user. It ends with the process, however that
-// ends.
+// An instance is the right of this process to be its user's only tray. It ends with the process, also after a crash.
 type instance struct {
-	lock *flock.Flock // nil where there is no place for it: then everybody is the only one
-	bell string       // a file that another instance makes in order to be noticed
+	lock *flock.Flock // nil without a usable directory: then every process counts as the only one
+	bell string       // another instance creates this file to make this one show itself
 }
 
-// ringEvery is how often the only instance looks whether another one has rung.
+// ringEvery is how often the only instance looks for the file bell.
 const ringEvery = 1500 * time.Millisecond
 
-// instanceDir returns the directory of the lock, one of this user's: where there is $XDG_RUNTIME_DIR in that, which other
-// computers do not share.
+// instanceDir returns this user's directory for the lock. It prefers $XDG_RUNTIME_DIR, because other computers do not
+// share it.
 func instanceDir() (string, error) {
 	if dir := os.Getenv("XDG_RUNTIME_DIR"); filepath.IsAbs(dir) {
 		return filepath.Join(dir, "porttray"), nil
@@ -38,44 +38,45 @@ func instanceDir() (string, error) {
 	return history.Dir()
 }
 
-// openInstance makes this process the only instance. If there is one already, it rings and returns an error that wraps ErrRunning.
+// openInstance makes this process the only instance. If another one exists, it creates the file bell and returns an
+// error that wraps ErrRunning.
 func openInstance() (*instance, error) {
 	dir, err := instanceDir()
 	if err == nil {
-		err = trusted.MakeDir(dir) // in which nobody else can hold the lock, or have us write elsewhere
+		err = trusted.MakeDir(dir) // nobody else can hold the lock in it, or redirect our writes
 	}
 	if err == nil && !regular(filepath.Join(dir, "lock")) {
-		err = errors.New("what should be the lock is no file")
+		err = errors.New("the lock is not a regular file")
 	}
 	if err != nil {
-		slog.Warn("whether porttray runs already is not known", "err", err)
+		slog.Warn("cannot tell whether porttray is already running", "err", err)
 		return &instance{}, nil
 	}
 	i := &instance{flock.New(filepath.Join(dir, "lock"), flock.SetPermissions(0o600)), filepath.Join(dir, "show")}
 	switch only, err := i.lock.TryLock(); {
 	case err != nil:
-		slog.Warn("whether porttray runs already is not known", "err", err)
+		slog.Warn("cannot tell whether porttray is already running", "err", err)
 		return &instance{}, nil
 	case !only:
-		// Only a new one: nothing is written to what is there, wherever that may lead.
+		// Create a new file only: an existing one may lead elsewhere.
 		if f, err := os.OpenFile(i.bell, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600); err == nil {
 			_ = f.Close() // nothing was written
 		} else if !errors.Is(err, fs.ErrExist) || !regular(i.bell) {
 			return nil, fmt.Errorf("%w, and cannot be asked to show itself: %w", ErrRunning, err)
 		}
-		return nil, fmt.Errorf("%w; it shows itself by a notification", ErrRunning)
+		return nil, fmt.Errorf("%w; it shows a notification", ErrRunning)
 	}
-	_ = os.Remove(i.bell) // left by one that rang when nobody was there any more
+	_ = os.Remove(i.bell) // an instance may have created it after the last tray ended
 	return i, nil
 }
 
-// regular reports whether a file can be a lock: to open a FIFO would wait for ever.
+// regular reports whether a file can be a lock. Opening a FIFO would wait for ever.
 func regular(file string) bool {
 	info, err := os.Lstat(file)
 	return err != nil || info.Mode().IsRegular()
 }
 
-// answer delivers a value whenever another instance has rung, until ctx is done.
+// answer sends a value whenever another instance created the file bell, until ctx is done.
 func (i *instance) answer(ctx context.Context, rung chan<- struct{}) {
 	if i.lock == nil {
 		return
@@ -88,7 +89,7 @@ func (i *instance) answer(ctx context.Context, rung chan<- struct{}) {
 			return
 		case <-ticker.C:
 		}
-		if os.Remove(i.bell) != nil { // mostly it is not there
+		if os.Remove(i.bell) != nil { // usually it does not exist
 			continue
 		}
 		select {
@@ -99,17 +100,18 @@ func (i *instance) answer(ctx context.Context, rung chan<- struct{}) {
 	}
 }
 
-// close gives up the right. The lock's file stays: to remove it would let two have it.
+// close gives up the right. It leaves the lock's file: after a removal two processes could have the lock.
 func (i *instance) close() {
 	if i.lock != nil {
-		_ = i.lock.Close() // the system does it in any case
+		_ = i.lock.Close() // the system does it at exit in any case
 	}
 }
 
-// present returns the notice by which the tray shows itself.
+// present returns the notice that shows this tray to the person.
 func present(host bool) notice {
 	if !host {
-		return notice{title: "porttray is running", body: "No panel here shows tray icons; porttray watch shows the list in a terminal", key: "running"}
+		body := "No panel here shows tray icons; porttray watch shows the list in a terminal"
+		return notice{title: "porttray is running", body: body, key: "running"}
 	}
 	return notice{title: "porttray is running", body: "Its icon is in the tray", key: "running"}
 }

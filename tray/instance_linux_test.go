@@ -17,7 +17,8 @@ func TestOpenInstance(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer only.close()
-	if _, err := openInstance(); !errors.Is(err, ErrRunning) || err.Error() != "porttray runs already; it shows itself by a notification" {
+	if _, err := openInstance(); !errors.Is(err, ErrRunning) ||
+		err.Error() != "porttray is already running; it shows a notification" {
 		t.Error(err)
 	}
 	if !exists(only.bell) {
@@ -29,7 +30,8 @@ func TestOpenInstance(t *testing.T) {
 	if err := os.Mkdir(only.bell, 0o700); err != nil { // no file can replace a directory
 		t.Fatal(err)
 	}
-	want := "porttray runs already, and cannot be asked to show itself: open " + filepath.Join(dir, "porttray", "show") + ": file exists"
+	want := "porttray is already running, and cannot be asked to show itself: open " + filepath.Join(dir, "porttray",
+		"show") + ": file exists"
 	if _, err := openInstance(); !errors.Is(err, ErrRunning) || err.Error() != want {
 		t.Errorf("got %v, want %s", err, want)
 	}
@@ -104,7 +106,8 @@ func TestOthersChooseNothing(t *testing.T) {
 	}
 	dir := t.TempDir()
 	file, precious := filepath.Join(dir, "state.toml"), filepath.Join(dir, "precious")
-	if err := errors.Join(os.WriteFile(precious, []byte("# mine\n"), 0o600), os.Symlink("precious", file), os.Lchown(file, 65534, -1)); err != nil {
+	if err := errors.Join(os.WriteFile(precious, []byte("# mine\n"), 0o600), os.Symlink("precious", file),
+		os.Lchown(file, 65534, -1)); err != nil {
 		t.Fatal(err)
 	}
 	if c, err := readChoices(file, noon); !errors.Is(err, errKept) || c.Mode != myServers {
@@ -116,7 +119,8 @@ func TestOthersChooseNothing(t *testing.T) {
 	if text, err := os.ReadFile(precious); string(text) != "# mine\n" {
 		t.Errorf("what another user linked to was written over: %q, %v", text, err)
 	}
-	if err := errors.Join(os.WriteFile(file, []byte("notifications = 'off'\n"), 0o644), os.Chown(file, 65534, -1)); err != nil {
+	if err := errors.Join(os.WriteFile(file, []byte("notifications = 'off'\n"), 0o644),
+		os.Chown(file, 65534, -1)); err != nil {
 		t.Fatal(err)
 	}
 	if c, err := readChoices(file, noon); !errors.Is(err, errKept) || c.Mode != myServers {

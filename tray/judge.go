@@ -10,62 +10,61 @@ import (
 )
 
 const (
-	// settled is how long a listener must have been there before it is told of: what lives shorter is nobody's server.
+	// settled is the least lifetime of an announced listener. A shorter one is nobody's server.
 	settled = 1500 * time.Millisecond
-	// together is how long a notice waits for others that are about to be due.
+	// together is how long a notice waits for happenings that are nearly ripe.
 	together = 2 * time.Second
 	// apart is the least time between two notices.
 	apart = 5 * time.Second
-	// A server that restarts so often within loopSpan keeps restarting.
+	// A server keeps restarting if it restarts loopCount times within loopSpan.
 	loopCount = 5
 	loopSpan  = time.Minute
-	// A server that crashes so often within crashSpan, and comes back each time, keeps restarting as well; then nothing more of
-	// that is told until it has not crashed for as long.
+	// A server that crashes crashCount times within crashSpan, and comes back each time, also keeps restarting. Its
+	// crashes then stay silent until it has not crashed for crashSpan.
 	crashCount = 3
 	crashSpan  = 5 * time.Minute
-	// waking is how long after a sleep the computer is left to come to itself.
+	// waking is the time that servers have to come back after a sleep.
 	waking = 15 * time.Second
-	// loggingIn is how long after a start with the desktop session other programs of the session still come up.
+	// loggingIn is how long other programs still start after this program started at login.
 	loggingIn = time.Minute
 )
 
-// A judge decides which of the things that happen to servers deserve a notice, and when. It is a state machine on a clock that its
-// callers bring: the same calls at the same times always have the same results. Servers are those of the main list, or of whatever
-// the mode says; a further port of a server is none of its own.
+// A judge decides which happenings deserve a notice, and when. It is a state machine, and its callers pass the time:
+// the same calls at the same times always have the same results. The servers are those of the main list, or of the
+// mode. A further port is not a server of its own.
 type judge struct {
-	fresh   []happening // opened or replaced, and not there for long enough
-	fled    []happening // those of them that closed before they were, and may restart
-	waiting []happening // closed, and possibly restarting
-	due     []happening // decided, to be told with the next notice
-	since   time.Time   // when the first of those was decided
-	news    []happening // decided since ripen was called last
-	last    time.Time   // when the last notice was given
+	fresh   []happening // opened or replaced, and younger than settled
+	fled    []happening // closed before they were settled; may restart
+	waiting []happening // closed; may restart
+	due     []happening // decided, for the next notice
+	since   time.Time   // when the first of due was decided
+	news    []happening // decided since the last call of ripen
+	last    time.Time   // of the last notice
 
 	restarts map[watcher.Key][]time.Time // of servers, within loopSpan
-	crashes  map[watcher.Key][]time.Time // of servers, since they have been crashing
-	looping  map[watcher.Key]bool        // those of which it was told that they keep restarting
-	exposed  map[watcher.ID]bool         // those of which it was told that they can be reached from the network
-	quiet    time.Time                   // until then nothing that comes up is told
-	woke     time.Time                   // when it was first seen that the computer had slept
-	wakes    time.Time                   // when the time after that is over; zero if it is
-	lost     []watcher.Server            // what closed during the sleep and that time
+	crashes  map[watcher.Key][]time.Time // of servers that keep crashing
+	looping  map[watcher.Key]bool        // announced as restarting again and again
+	exposed  map[watcher.ID]bool         // announced as reachable from the network
+	quiet    time.Time                   // no opening is announced until then
+	woke     time.Time                   // when the sleep was first noticed
+	wakes    time.Time                   // when the waking time ends; zero if it is over
+	lost     []watcher.Server            // closed during the sleep or the waking time
 
-	// gone tells whether a supervisor has ended, and ignored whether the person does not want to hear of a listener.
-	gone    func(owner.Supervisor) bool
-	ignored func(watcher.Listener) bool
+	gone    func(owner.Supervisor) bool // reports whether a supervisor has ended
+	ignored func(watcher.Listener) bool // reports whether the person wants no notices of a listener
 }
 
-// A happening is what is to be told about one server.
+// A happening is one piece of news about a server.
 type happening struct {
 	kind   what
 	at     time.Time // when it happened
 	on     watcher.Server
-	before watcher.Server   // for replaced: what was there; for moved: what holds its usual port
+	before watcher.Server   // for replaced: the earlier server; for moved: the owner of its usual port
 	more   []watcher.Server // for slept: the other servers
 	port   watcher.Listener // for exposed: the port
 	reason watcher.Reason
 	count  int           // for looping
-	span   time.Duration // within which it did so
+	span   time.Duration // for looping: the time of count
 }
 
 type what int
@@ -84,11 +83,14 @@ func newJudge() judge {
 	return judge{
 		gone:     func(s owner.Supervisor) bool { return (owner.Process{PID: s.PID, Start: s.Start}).Gone() },
 		ignored:  func(watcher.Listener) bool { return false },
-		restarts: map[watcher.Key][]time.Time{}, crashes: map[watcher.Key][]time.Time{}, looping: map[watcher.Key]bool{}, exposed: map[watcher.ID]bool{},
+		restarts: map[watcher.Key][]time.Time{},
+		crashes:  map[watcher.Key][]time.Time{},
+		looping:  map[watcher.Key]bool{},
+		exposed:  map[watcher.ID]bool{},
 	}
 }
 
-// observe takes in what happened. Before and after are the servers as they were and as they are, and now is the time.
+// observe receives the events of a scan. before and after are the servers before and after them.
 func (j *judge) observe(events []watcher.Event, before, after []watcher.Server, sleep bool, now time.Time) {
 	if sleep {
 		if j.wakes.IsZero() {
@@ -116,13 +118,13 @@ func (j *judge) observe(events []watcher.Event, before, after []watcher.Server, 
 	}
 }
 
-// expose takes in that a server came within reach of other machines. Of each that is told once; of what is not known yet it is
-// said when it is told that it is up.
+// expose receives that other machines can now reach a server. It announces that once per server. For a fresh server the
+// notice of its opening says it.
 func (j *judge) expose(e watcher.Event, after []watcher.Server, now time.Time) {
 	if j.exposed[e.ID()] {
 		return
 	}
-	// An entry outlives its server when the person ended it or its owner became known. Those are dropped first.
+	// An entry outlives its server if the person ended it or its owner became known. Drop those first.
 	maps.DeleteFunc(j.exposed, func(id watcher.ID, _ bool) bool { _, there := serverOf(after, id); return !there })
 	j.exposed[e.ID()] = true
 	if !j.untold(e.Listener) {
@@ -130,14 +132,14 @@ func (j *judge) expose(e watcher.Event, after []watcher.Server, now time.Time) {
 	}
 }
 
-// awake reports whether something happened at no time after a sleep, or whether that is over.
+// awake reports whether a time is outside of the waking time.
 func (j *judge) awake(at time.Time) bool { return at.Before(j.woke) || !at.Before(j.wakes) }
 
-// close takes in that a server closed; at is when, which is before now if it was not known until now whose doing it was.
+// close receives that a server closed at a time. That is before now if the cause had to be found out first.
 func (j *judge) close(e watcher.Event, at, now time.Time) {
 	delete(j.exposed, e.ID())
 	switch {
-	case j.settle(e.Listener): // it was never told of
+	case j.settle(e.Listener): // it was never announced
 		j.fled = append(j.fled, happening{at: at, on: e.Server})
 	case !j.awake(now):
 		j.lost = append(j.lost, e.Server)
@@ -146,15 +148,15 @@ func (j *judge) close(e watcher.Event, at, now time.Time) {
 	}
 }
 
-// replace takes in that another server has the port of one. That is told once the other one has settled; if it does not, what was
-// there before has just closed.
+// replace receives that another server took a port. It announces that once the new server has settled. Otherwise the
+// old one has just closed.
 func (j *judge) replace(e watcher.Event, before []watcher.Server, now time.Time) {
 	delete(j.exposed, e.Before.ID())
 	h := happening{kind: replaced, at: now, on: e.Server, before: e.Before, reason: e.Reason}
-	if _, was := serverOf(before, e.Before.ID()); was { // else its closing came before
+	if _, was := serverOf(before, e.Before.ID()); was { // else its closing came earlier
 		j.close(watcher.Event{Kind: watcher.Closed, Server: e.Before, Reason: e.Reason}, now, now)
 	}
-	h.kind = opened // unless what was there was known as a server
+	h.kind = opened // unless an earlier server is waiting
 	for i := range j.waiting {
 		if h.follows(j.waiting[i]) {
 			h.kind, j.waiting[i].at = replaced, now
@@ -163,29 +165,30 @@ func (j *judge) replace(e watcher.Event, before []watcher.Server, now time.Time)
 	j.fresh = append(j.fresh, h)
 }
 
-// follows reports whether a closing is that of what was there before h.
+// follows reports whether a closing is that of the server before h.
 func (h happening) follows(closing happening) bool { return closing.on.ID() == h.before.ID() }
 
-// untold reports whether it has not been told yet that a listener opened.
+// untold reports whether the opening of a listener is not announced yet.
 func (j *judge) untold(l watcher.Listener) bool {
 	return slices.ContainsFunc(j.fresh, func(h happening) bool { return h.isOf(l) })
 }
 
-// settle forgets that a listener opened, if that was not told yet, and reports whether it was so.
+// settle drops the unannounced opening of a listener, and reports whether there was one.
 func (j *judge) settle(l watcher.Listener) bool {
 	n := len(j.fresh)
 	j.fresh = slices.DeleteFunc(j.fresh, func(h happening) bool { return h.isOf(l) })
 	return len(j.fresh) < n
 }
 
-// isOf reports whether what opened is that listener. Its owner may have become known since, or be another process of its server.
+// isOf reports whether h is about that listener. Its owner may have become known since, or may be another process of
+// the same server.
 func (h happening) isOf(l watcher.Listener) bool {
 	known := h.on.Owner.Known() || h.on.Redirected
 	return h.on.Port == l.Port && (h.on.ID() == l.ID() || !known || h.on.Key() == l.Key())
 }
 
-// back takes in that a server restarted: that is silent, unless it goes on like that. One that was never told of has just opened,
-// and so has one of which the person knows that it ended.
+// back receives that a server restarted. A restart is silent, unless there are many. If the server was never announced,
+// or the person knows of its end, it counts as opened.
 func (j *judge) back(e watcher.Event, before, after []watcher.Server, now time.Time) {
 	delete(j.exposed, e.Before.ID())
 	fled := slices.ContainsFunc(j.fled, func(h happening) bool { return h.on.ID() == e.Before.ID() })
@@ -194,7 +197,7 @@ func (j *judge) back(e watcher.Event, before, after []watcher.Server, now time.T
 		j.fresh = append(j.fresh, happening{kind: opened, at: now, on: e.Server})
 	}
 	if unknown && !e.Reason.Crashed() {
-		return // tests open and close one port again and again
+		return // tests open and close the same port many times
 	}
 	j.waiting = slices.DeleteFunc(j.waiting, func(h happening) bool { return h.on.ID() == e.Before.ID() })
 	if e.Listener.Exposed() && !e.Before.Listener.Exposed() {
@@ -216,14 +219,15 @@ func (j *judge) back(e watcher.Event, before, after []watcher.Server, now time.T
 	}
 }
 
-// toldGone reports whether a listener closed before, and nothing waits for that any more: the person was told, or ended it.
+// toldGone reports whether the person knows that a listener closed: it closed earlier, and no notice of that is
+// waiting.
 func (j *judge) toldGone(l watcher.Listener, before []watcher.Server) bool {
 	_, there := serverOf(before, l.ID())
 	slept := slices.ContainsFunc(j.lost, func(s watcher.Server) bool { return s.ID() == l.ID() })
 	return !there && !j.closing(l) && !slept
 }
 
-// serverOf returns the server that is known by that listener.
+// serverOf returns the server with that ID.
 func serverOf(servers []watcher.Server, id watcher.ID) (watcher.Server, bool) {
 	i := slices.IndexFunc(servers, func(s watcher.Server) bool { return s.ID() == id })
 	if i < 0 {
@@ -232,7 +236,7 @@ func serverOf(servers []watcher.Server, id watcher.ID) (watcher.Server, bool) {
 	return servers[i], true
 }
 
-// decide notes that something is to be told, in the menu and, unless enough was said of it, with a notice.
+// decide queues a happening for the menu and, unless the server keeps crashing, for a notice.
 func (j *judge) decide(h happening, now time.Time) {
 	j.news = append(j.news, h)
 	if h.kind == opened && j.crashing(h.on.Listener, now) {
@@ -255,26 +259,27 @@ func (j *judge) decide(h happening, now time.Time) {
 	j.due = append(j.due, h)
 }
 
-// crashing reports whether a server has crashed so often lately that nothing more is told of it.
+// crashing reports whether a server crashed too often lately for further notices.
 func (j *judge) crashing(l watcher.Listener, now time.Time) bool {
 	maps.DeleteFunc(j.crashes, func(_ watcher.Key, at []time.Time) bool { return now.Sub(at[len(at)-1]) >= crashSpan })
 	k := l.Key()
 	at := j.crashes[k]
-	if len(at) > 0 && len(at) < crashCount { // only those that are near each other count
+	if len(at) > 0 && len(at) < crashCount { // only crashes within crashSpan count
 		at = slices.DeleteFunc(at, func(t time.Time) bool { return now.Sub(t) >= crashSpan })
 		j.crashes[k] = at
 	}
 	return len(at) >= crashCount
 }
 
-// ripen decides about what has waited for long enough, and returns what was decided since it was called last. The servers are
-// those that are there.
+// ripen decides about everything that waited long enough. It returns the decisions since its last call. servers are the
+// present ones.
 func (j *judge) ripen(servers []watcher.Server, now time.Time) []happening {
 	j.fresh = slices.DeleteFunc(j.fresh, func(h happening) bool {
 		if now.Before(h.ripe()) {
 			return false
 		}
-		if s, ok := serverOf(servers, latestID(h.on.Listener, servers)); ok && j.awake(h.at) && !h.at.Before(j.quiet) && !j.returned(s.Listener) {
+		s, ok := serverOf(servers, latestID(h.on.Listener, servers))
+		if ok && j.awake(h.at) && !h.at.Before(j.quiet) && !j.returned(s.Listener) {
 			h.on = s
 			j.decide(j.stayed(h, servers), now)
 		}
@@ -286,9 +291,9 @@ func (j *judge) ripen(servers []watcher.Server, now time.Time) []happening {
 			return false
 		}
 		if slices.ContainsFunc(servers, func(s watcher.Server) bool { return s.Listener.Key() == h.on.Listener.Key() }) {
-			return true // it is back; whose it is was not known when it came
+			return true // it is back; its owner was unknown at first
 		}
-		if h.reason.Supervisor != "" && j.gone(h.on.Facts.Supervisor) { // it may have ended just after what it watched
+		if h.reason.Supervisor != "" && j.gone(h.on.Facts.Supervisor) { // it may have ended just after its server
 			h.reason.Supervisor = ""
 		}
 		j.decide(h, now)
@@ -306,19 +311,19 @@ func (j *judge) ripen(servers []watcher.Server, now time.Time) []happening {
 	return news
 }
 
-// ripe returns when something that opened has been there for long enough.
+// ripe returns when an opening has settled.
 func (h happening) ripe() time.Time { return h.at.Add(settled) }
 
-// returned forgets that a server closed which is there again, and reports whether it had: another one may have had the port for a
-// moment in between.
+// returned drops the closing of a server that is back, and reports whether there was one. Another server may have had
+// the port for a moment.
 func (j *judge) returned(l watcher.Listener) bool {
 	n := len(j.waiting)
 	j.waiting = slices.DeleteFunc(j.waiting, func(h happening) bool { return h.on.Listener.Key() == l.Key() })
 	return len(j.waiting) < n
 }
 
-// stayed returns what is to be told of a server that stays. That it has replaced another one is told instead of the end of that
-// one, unless it is one that the person does not care for. That it has moved is told if its usual port is still taken.
+// stayed returns the news about a settled server. A replacement in the main list is announced instead of the closing of
+// the earlier server. A move is announced if the usual port is still taken.
 func (j *judge) stayed(h happening, servers []watcher.Server) happening {
 	switch _, there := serverOf(servers, h.before.ID()); {
 	case h.kind == replaced && h.on.Section == watcher.Main:
@@ -329,7 +334,7 @@ func (j *judge) stayed(h happening, servers []watcher.Server) happening {
 	return h
 }
 
-// next returns when ripen and tell have something to do; false if they have nothing.
+// next returns the next time to call ripen and tell; false if there is none.
 func (j *judge) next() (at time.Time, ok bool) {
 	earliest := func(t time.Time) {
 		if !ok || t.Before(at) {
@@ -348,8 +353,8 @@ func (j *judge) next() (at time.Time, ok bool) {
 	return at, ok
 }
 
-// flush returns when to give a notice of what is due: at once, but for what is about to be due as well, and not too soon after the
-// last one.
+// flush returns the time of the next notice: at once, but after happenings that are nearly ripe, and not too soon after
+// the last notice.
 func (j *judge) flush() time.Time {
 	at := j.since
 	late := j.since.Add(together)
@@ -364,7 +369,7 @@ func (j *judge) flush() time.Time {
 	return at
 }
 
-// ripening returns when each of the things that wait will be decided.
+// ripening returns the times at which the waiting happenings become ripe.
 func (j *judge) ripening() (at []time.Time) {
 	for _, h := range j.fresh {
 		at = append(at, h.ripe())
@@ -375,7 +380,7 @@ func (j *judge) ripening() (at []time.Time) {
 	return at
 }
 
-// tell returns the notice of what is due now and wanted, if there is any.
+// tell returns the notice of all due and wanted happenings, if there are any.
 func (j *judge) tell(wanted func(happening) bool, now time.Time) (notice, bool) {
 	if len(j.due) == 0 || now.Before(j.flush()) {
 		return notice{}, false
@@ -394,13 +399,13 @@ func (j *judge) tell(wanted func(happening) bool, now time.Time) (notice, bool) 
 	return announce(told), true
 }
 
-// closing reports whether a server has closed since, and may be back soon.
+// closing reports whether a server has closed and may come back soon.
 func (j *judge) closing(l watcher.Listener) bool {
 	return slices.ContainsFunc(j.waiting, func(h happening) bool { return h.on.ID() == l.ID() })
 }
 
-// latestID returns the name under which a listener is a server now. Its owner may have become known since it opened, or have
-// become a daemon: then a child goes on with its socket.
+// latestID returns the present ID of a listener. Its owner may have become known since it opened. Or the owner may have
+// become a daemon, and a child continues with its socket.
 func latestID(l watcher.Listener, servers []watcher.Server) watcher.ID {
 	if _, there := serverOf(servers, l.ID()); there {
 		return l.ID()
@@ -414,7 +419,7 @@ func latestID(l watcher.Listener, servers []watcher.Server) watcher.ID {
 	return l.ID()
 }
 
-// explain takes in why a server closed that had closed before.
+// explain adds the reason of an earlier closing.
 func (j *judge) explain(e watcher.Event) {
 	for _, h := range [][]happening{j.waiting, j.fresh} {
 		for i := range h {

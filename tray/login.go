@@ -10,15 +10,16 @@ import (
 	"porttray/watcher/trusted"
 )
 
-// Starting at login is left to the system, which is asked each time: the person may change it there as well. Each system has
+// The system starts porttray at login. porttray asks it each time, because the person may change the setting there as
+// well. Each system has these functions:
 //
-//	loginEnabled() (bool, error)   whether porttray is started when this user logs in
-//	enableLogin(exe string) error  have it started from now on; exe is the path of the program
-//	disableLogin() error           no longer; no error if it was not
+//	loginEnabled() (bool, error)   reports whether the system starts porttray when this user logs in
+//	enableLogin(exe string) error  turns that on; exe is the path of the program
+//	disableLogin() error           turns that off; no error if it was off
 //
-// The program is started as `porttray tray`, so that without a tray it ends instead of watching where nobody reads.
+// The command is `porttray tray`. So without a tray it ends instead of watching in an unseen terminal.
 
-// appID is the identifier of the program in FyneApp.toml, by which macOS knows it.
+// appID is the identifier of the program in FyneApp.toml. macOS knows the program by it.
 const appID = "local.porttray"
 
 // autostartEntry returns a desktop entry that starts a program at login, see
@@ -34,16 +35,17 @@ Terminal=false
 `
 }
 
-// execKey returns a command as the value of a desktop entry's key Exec. A quoted argument has its own escapes, and the value as a
-// string those of all strings around them, see https://specifications.freedesktop.org/desktop-entry-spec/latest/exec-variables.html.
+// execKey returns a command as the value of a desktop entry's key Exec. It escapes the quoted argument first, and then
+// the whole value as a string, see
+// https://specifications.freedesktop.org/desktop-entry-spec/latest/exec-variables.html.
 func execKey(exe string, args ...string) string {
 	quoted := `"` + strings.NewReplacer(`"`, `\"`, "`", "\\`", `$`, `\$`, `\`, `\\`, `%`, `%%`).Replace(exe) + `"`
 	line := strings.Join(append([]string{quoted}, args...), " ")
 	return strings.NewReplacer(`\`, `\\`, "\n", `\n`, "\t", `\t`, "\r", `\r`).Replace(line)
 }
 
-// inForce reports whether a desktop entry starts anything at login: not if it is hidden, which is how a person or a desktop turns it
-// off without deleting it. Only its own group counts, and of a key the last line.
+// inForce reports whether a desktop entry starts anything at login. A person or a desktop may hide the entry instead of
+// deleting it. Only the group [Desktop Entry] counts, and the last line of a key.
 func inForce(entry string) bool {
 	off := map[string]bool{}
 	group := ""
@@ -92,18 +94,18 @@ func launchAgent(exe string) string {
 `
 }
 
-// runCommand returns a command line that starts a program at login on Windows, which takes no longer ones, see
+// runCommand returns a command line that starts a program at login on Windows. Windows limits its length, see
 // https://learn.microsoft.com/windows/win32/setupapi/run-and-runonce-registry-keys.
 func runCommand(exe string) (string, error) {
 	const limit = 260
 	line := `"` + exe + `" tray`
 	if n := len([]rune(line)); n > limit {
-		return "", fmt.Errorf("the path of the program is too long: with it the command has %d characters, and Windows takes %d", n, limit)
+		return "", fmt.Errorf("the program's path is too long: the command has %d characters, Windows allows %d", n, limit)
 	}
 	return line, nil
 }
 
-// writeWhole puts text into a file, which is replaced as a whole: whatever happens, it is the old one or the new one.
+// writeWhole writes text to a file. It replaces the file as a whole, so the file is always the old one or the new one.
 func writeWhole(path, text string) error {
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		return err

@@ -8,16 +8,17 @@ import (
 	"path/filepath"
 )
 
-// agentFile returns where the user's launch agent is.
+// agentFile returns the path of the user's launch agent.
 func agentFile() (string, error) {
 	home, err := os.UserHomeDir()
 	if err != nil {
-		return "", fmt.Errorf("find the directory of what starts at login: %w", err)
+		return "", fmt.Errorf("find the directory of launch agents: %w", err)
 	}
 	return filepath.Join(home, "Library", "LaunchAgents", appID+".plist"), nil
 }
 
-// loginEnabled is described in login.go. That the person has turned the agent off in the system's settings, only launchd knows.
+// loginEnabled is described in login.go. If the person turned the agent off in the system settings, only launchd knows
+// that.
 func loginEnabled() (bool, error) {
 	file, err := agentFile()
 	if err != nil {
@@ -28,7 +29,7 @@ func loginEnabled() (bool, error) {
 		return false, nil
 	}
 	if err != nil {
-		return false, fmt.Errorf("read what starts at login: %w", err)
+		return false, fmt.Errorf("read the launch agent: %w", err)
 	}
 	return true, nil
 }
@@ -40,7 +41,7 @@ func enableLogin(exe string) error {
 		err = writeWhole(file, launchAgent(exe))
 	}
 	if err != nil {
-		return fmt.Errorf("have porttray start at login: %w", err)
+		return fmt.Errorf("turn on start at login: %w", err)
 	}
 	return nil
 }
@@ -52,7 +53,7 @@ func disableLogin() error {
 		err = os.Remove(file)
 	}
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("have porttray start at login no longer: %w", err)
+		return fmt.Errorf("turn off start at login: %w", err)
 	}
 	return nil
 }

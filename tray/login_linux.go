@@ -10,11 +10,11 @@ import (
 	"porttray/watcher/trusted"
 )
 
-// autostartFile returns where the user's desktop entry for the start at login is.
+// autostartFile returns the path of the user's desktop entry for the start at login.
 func autostartFile() (string, error) {
 	dir, err := os.UserConfigDir()
 	if err != nil {
-		return "", fmt.Errorf("find the directory of what starts at login: %w", err)
+		return "", fmt.Errorf("find the autostart directory: %w", err)
 	}
 	return filepath.Join(dir, "autostart", "porttray.desktop"), nil
 }
@@ -31,7 +31,7 @@ func loginEnabled() (bool, error) {
 		return false, nil
 	}
 	if err != nil {
-		return false, fmt.Errorf("read what starts at login: %w", err)
+		return false, fmt.Errorf("read the autostart entry: %w", err)
 	}
 	return inForce(string(entry)), nil
 }
@@ -43,7 +43,7 @@ func enableLogin(exe string) error {
 		err = writeWhole(file, autostartEntry(exe))
 	}
 	if err != nil {
-		return fmt.Errorf("have porttray start at login: %w", err)
+		return fmt.Errorf("turn on start at login: %w", err)
 	}
 	return nil
 }
@@ -55,7 +55,7 @@ func disableLogin() error {
 		err = os.Remove(file)
 	}
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("have porttray start at login no longer: %w", err)
+		return fmt.Errorf("turn off start at login: %w", err)
 	}
 	return nil
 }

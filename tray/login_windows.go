@@ -7,7 +7,8 @@ import (
 	"golang.org/x/sys/windows/registry"
 )
 
-// Below HKEY_CURRENT_USER: what is started at login, and what of it the person has turned off in the Task Manager or the settings.
+// These keys are below HKEY_CURRENT_USER. runKey lists the programs to start at login. approvedKey holds those that the
+// person turned off in the Task Manager or the settings.
 const (
 	runKey      = `Software\Microsoft\Windows\CurrentVersion\Run`
 	approvedKey = `Software\Microsoft\Windows\CurrentVersion\Explorer\StartupApproved\Run`
@@ -25,14 +26,14 @@ func loginEnabled() (bool, error) {
 		return false, nil
 	}
 	if err != nil {
-		return false, fmt.Errorf("read what starts at login: %w", err)
+		return false, fmt.Errorf("read the registry entry: %w", err)
 	}
 	approved, err := registry.OpenKey(registry.CURRENT_USER, approvedKey, registry.QUERY_VALUE)
 	if err != nil {
-		return true, nil // nothing is turned off
+		return true, nil // the person turned nothing off
 	}
 	defer approved.Close()
-	// The lowest bit says that it is turned off; then the time follows since when. It is documented nowhere.
+	// The lowest bit means off. Then follows the time of the change. This is undocumented.
 	state, _, err := approved.GetBinaryValue(runValue)
 	return err != nil || len(state) == 0 || state[0]&1 == 0, nil
 }
@@ -47,7 +48,7 @@ func enableLogin(exe string) error {
 		err = removeValue(approvedKey)
 	}
 	if err != nil {
-		return fmt.Errorf("have porttray start at login: %w", err)
+		return fmt.Errorf("turn on start at login: %w", err)
 	}
 	return nil
 }
@@ -64,7 +65,7 @@ func setRun(line string) error {
 // disableLogin is described in login.go.
 func disableLogin() error {
 	if err := errors.Join(removeValue(runKey), removeValue(approvedKey)); err != nil {
-		return fmt.Errorf("have porttray start at login no longer: %w", err)
+		return fmt.Errorf("turn off start at login: %w", err)
 	}
 	return nil
 }

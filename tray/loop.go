@@ -16,59 +16,61 @@ import (
 )
 
 const (
-	// hold is how long an open menu is not redrawn after the last sign of use: most hosts fold or close a menu that changes.
-	// holdLimit bounds the sum, for a host that gives signs for ever.
+	// hold is how long an open menu is not redrawn after the last sign of use. Most hosts fold or close a menu that
+	// changes. holdLimit is the limit for all signs together, because a host may send signs for ever.
 	hold      = 2 * time.Minute
 	holdLimit = 5 * hold
-	// topHold and leftHold are the same with a host that does not tell when the menu is closed: topHold as long as no submenu was
-	// opened, and leftHold after the last one was closed, most often along with the menu. After that the menu may change, and has the
-	// right size when it is opened again.
+	// topHold and leftHold replace hold if the host does not tell when the menu closes. topHold applies until a submenu
+	// opens, and leftHold after the last one closed, most often along with the menu. After that the menu may change,
+	// and has the right size at the next opening.
 	topHold  = 15 * time.Second
 	leftHold = 3 * time.Second
-	// peekPace is the pause between two looks whether the menu is open, on Windows.
+	// peekPace is the pause between two checks on Windows whether the menu is open.
 	peekPace = 500 * time.Millisecond
-	// hostGrace is how long a session may be without a tray host before the person is told: at login the panel may come last.
+	// hostGrace is how long a session may lack a tray host before the person is told. At login the panel may start
+	// last.
 	hostGrace = 8 * time.Second
 	// actionLimit is how many actions may run at once.
 	actionLimit = 8
-	// actionPatience is how long an action may take. All that they do is bounded, but not by this program alone.
+	// actionPatience is how long an action may take. Each action has its own limit, but depends on other programs.
 	actionPatience = 30 * time.Second
 	// pauseFor is how long notices are paused.
 	pauseFor = time.Hour
-	// Nobody clicks one entry more often than this, but a panel that has gone wild does: so many times at once, and then at that pace.
+	// clickBurst and clickPace limit the clicks on one entry: so many at once, then one per clickPace. Nobody clicks
+	// faster, but a broken panel does.
 	clickBurst = 10
 	clickPace  = 200 * time.Millisecond
-	// ownGrace is how long after the end of a container that was asked for the closing of its listeners still belongs to it, and
-	// ownMemory how long after that of a process.
+	// ownGrace is how long after our stop of a container a closing of its listeners still belongs to the stop.
+	// ownMemory is the same for a process.
 	ownGrace  = 10 * time.Second
 	ownMemory = time.Hour
 )
 
-// A model is everything that the menu is made from.
+// A model is the data behind the menu.
 type model struct {
 	version  string
 	goos     string
 	inline   bool // submenus open within the menu
 	ports    port.System
 	snapshot watcher.Snapshot
-	servers  []watcher.Server // what the snapshot amounts to
-	err      error            // why the snapshot is stale; nil if it is not
-	slow     time.Duration    // the pause between scans, if it had to be stretched
+	servers  []watcher.Server // of the snapshot, in their sections
+	err      error            // why the snapshot is stale; nil if it is fresh
+	slow     time.Duration    // the pause between scans, if scans are too slow for the chosen one
 
-	latest    line // what happened last; without a label if that is long ago
+	latest    line // the latest event; without a label if it is long ago
 	recent    [maxRecent]gone
 	attention bool
 	mode      mode
-	paused    time.Time // until then no notices are given; zero if they are
+	paused    time.Time // no notices until then; zero without a pause
 	muted     map[watcher.Key]bool
 	pinned    []mark
 	hidden    []mark
-	ruled     map[watcher.Key]watcher.Server // what rules pin and was seen to run
-	commands  map[watcher.Key]string         // that start pinned servers again; in no file, because they may hold secrets
+	ruled     map[watcher.Key]watcher.Server // pinned by rules, and seen running
+	commands  map[watcher.Key]string         // restart commands of pinned servers; never saved, as they may hold secrets
 
-	settings settings.Settings // of the file, as they were when it was last in order
-	wrong    error             // what is wrong with the file; nil if it is in order
-	atLogin  bool              // the desktop starts this program
+	settings settings.Settings // the last valid ones of the file
+	wrong    error             // the error in the file; nil if it is valid
+	atLogin  bool              // the desktop starts this program at login
 }
 
 // A loop owns the tray's state.
@@ -80,52 +82,53 @@ type loop struct {
 	latest  watcher.Snapshot // as the watcher delivered it, without the rules of the settings
 	updates chan watcher.Update
 	changes chan settings.Change // of the settings file
-	pace    chan time.Duration   // tells the watcher of another interval
-	numbers <-chan port.System   // what the system says about ports; until it does, updates wait. Nil if it is known.
+	pace    chan time.Duration   // a new interval for the watcher
+	numbers <-chan port.System   // the system's port ranges; updates wait for them. Nil once they are known.
 	hosts   chan bool            // whether there is a tray host
-	rung    chan struct{}        // another instance was started
-	signs   chan sign            // what somebody does with the menu
+	rung    chan struct{}        // another instance asks this one to show itself
+	signs   chan sign            // signs of use of the menu
 	done    chan result          // of actions
-	wake    chan struct{}        // asks the watcher to look at once
-	unkept  <-chan error         // what was chosen cannot be kept; it is tried again
-	clicked <-chan watcher.ID    // a notice was clicked that offered to open this
+	wake    chan struct{}        // asks the watcher to scan at once
+	unkept  <-chan error         // why choices are not saved; the keeper tries again
+	clicked <-chan watcher.ID    // the server of a clicked notice
 
 	judge     judge
-	judgeAt   time.Time // when the judge has something to do
+	judgeAt   time.Time // of judgeDue
 	judgeDue  <-chan time.Time
-	latestDue <-chan time.Time // when the latest event is none any more
-	calmDue   <-chan time.Time // when the icon asks for attention no longer
+	latestDue <-chan time.Time // ends the row of the latest event
+	calmDue   <-chan time.Time // ends the alarm of the icon
 	pauseDue  <-chan time.Time
-	held      <-chan time.Time // until then the menu is open, and not changed
-	heldFrom  time.Time        // since when it is open
-	closes    bool             // the host tells when the menu is closed
-	peek      func() bool      // whether the menu is open, where the system does not tell; else nil
+	held      <-chan time.Time // the menu is open and stays unchanged until then; nil if it is closed
+	heldFrom  time.Time        // when the menu was opened
+	closes    bool             // the host tells when the menu closes
+	peek      func() bool      // reports whether the menu is open; nil if the system tells that itself
 	peekDue   <-chan time.Time
 	hostDue   <-chan time.Time
 	hasHost   bool
 	hostTold  bool
 	tidyDue   <-chan time.Time
 	tidyAt    time.Time
-	endings   map[watcher.Target]*ending // what the person ended
-	told      map[watcher.ID]watcher.Key // the servers that the person was told of lately
-	running   int                        // actions
-	clicks    map[click]time.Time        // until when those of late use up the pace
-	actions   sync.WaitGroup             // the same, to wait for
+	endings   map[watcher.Target]*ending // the person's Stops and Kills
+	told      map[watcher.ID]watcher.Key // servers of recent notices
+	running   int                        // running actions
+	clicks    map[click]time.Time        // when the recent clicks on an entry are paid off at clickPace
+	actions   sync.WaitGroup             // the running actions
 }
 
-// A result is what came of an action.
+// A result is the result of an action.
 type result struct {
 	action action
 	say    notice         // if it is not empty
 	target watcher.Target // for stop and kill
-	login  *bool          // for atLogin: whether it is so now; nil if it stayed as it was
+	login  *bool          // for atLogin: the new value; nil if unchanged
 	port   uint16
 	end    owner.Result
 }
 
 func newLoop(version, goos string) *loop {
 	l := &loop{
-		model:   model{version: version, goos: goos, mode: myServers, muted: map[watcher.Key]bool{}, commands: map[watcher.Key]string{}, ruled: map[watcher.Key]watcher.Server{}},
+		model: model{version: version, goos: goos, mode: myServers, muted: map[watcher.Key]bool{},
+			commands: map[watcher.Key]string{}, ruled: map[watcher.Key]watcher.Server{}},
 		judge:   newJudge(),
 		updates: make(chan watcher.Update),
 		changes: make(chan settings.Change),
@@ -152,7 +155,7 @@ func (l *loop) run(ctx context.Context) {
 	}
 }
 
-// serve waits for one thing to happen and acts on it. It is false if that was the last one.
+// serve waits for one event and acts on it. It returns false at the last one.
 func (l *loop) serve(ctx context.Context) bool {
 	updates := l.updates
 	if l.numbers != nil {
@@ -192,7 +195,7 @@ func (l *loop) serve(ctx context.Context) bool {
 	case has := <-l.hosts:
 		l.host(has)
 	case err := <-l.unkept:
-		l.do.say(notice{title: "What you choose is not kept", body: owner.Printable(err.Error(), maxTitle), key: "kept"})
+		l.do.say(notice{title: "Your choices are not saved", body: owner.Printable(err.Error(), maxTitle), key: "kept"})
 	case <-l.rung:
 		l.do.say(present(l.hasHost))
 	case <-l.hostDue:
@@ -215,20 +218,20 @@ func (l *loop) serve(ctx context.Context) bool {
 	return true
 }
 
-// A sign is one thing that somebody did with the menu, as told by the host.
+// A sign is one sign of use of the menu, from the host.
 type sign int
 
 const (
-	menuOpened sign = iota + 1 // by a host that tells when it is closed
-	menuShown                  // by one that does not
+	menuOpened sign = iota + 1 // opened, by a host that tells when the menu closes
+	menuShown                  // opened, by another host
 	menuUsed                   // a submenu was opened
 	menuLeft                   // the last open submenu was closed
 	menuClosed
-	menuWild // so many signs came that they mean nothing
+	menuWild // too many signs; ignore them
 )
 
-// use holds the menu still while somebody uses it. If it is opened while it is held, it had been closed unheard: then it is redrawn
-// first.
+// use holds the menu still while somebody uses it. If a held menu is opened, it must have closed without a sign. Then
+// use redraws it first.
 func (l *loop) use(s sign, now time.Time) {
 	until := hold
 	switch s {
@@ -261,7 +264,7 @@ func (l *loop) use(s sign, now time.Time) {
 	l.held = time.After(min(until, l.heldFrom.Add(holdLimit).Sub(now)))
 }
 
-// glance looks whether the menu is open, where the system does not tell. It looks again as long as the answer matters.
+// glance checks whether the menu is open if the system does not tell. It checks again as long as the answer matters.
 func (l *loop) glance(now time.Time) {
 	if l.peek == nil {
 		return
@@ -278,15 +281,15 @@ func (l *loop) glance(now time.Time) {
 	}
 }
 
-// look has the watcher look at once: somebody is waiting for what it finds.
+// look asks the watcher for a scan at once.
 func (l *loop) look() {
 	select {
 	case l.wake <- struct{}{}:
-	default: // it has been asked
+	default: // it is already asked
 	}
 }
 
-// redraw brings the screen in line with the model. While the menu is open, only the icon changes.
+// redraw updates the screen to the model. While the menu is open, it changes only the icon.
 func (l *loop) redraw() {
 	l.glance(time.Now())
 	v := view(l.model)
@@ -303,7 +306,7 @@ func (l *loop) redraw() {
 func (l *loop) update(u watcher.Update) {
 	l.do.record(u)
 	l.latest = u.Snapshot
-	u.Events = slices.Clone(u.Events) // the watcher reads its own
+	u.Events = slices.Clone(u.Events) // the watcher still reads the original
 	u = l.model.settings.Applied(u)
 	l.model.snapshot, l.model.err, l.model.slow = u.Snapshot, u.Err, u.Slow
 	before := l.model.servers
@@ -315,7 +318,7 @@ func (l *loop) update(u watcher.Update) {
 	l.consider()
 }
 
-// others returns the events that are not the person's own doing. What began where they ended something has just opened.
+// others returns the events that the person did not cause. A server that replaces an ended one counts as opened.
 func (l *loop) others(events []watcher.Event) (others []watcher.Event) {
 	for _, e := range events {
 		own := false
@@ -341,7 +344,7 @@ func (l *loop) others(events []watcher.Event) (others []watcher.Event) {
 	return others
 }
 
-// consider has the judge decide what is ripe, shows it in the menu, and gives the notice that it deserves.
+// consider shows the decisions of the judge in the menu, and sends a due notice.
 func (l *loop) consider() {
 	now := time.Now()
 	if p := l.model.paused; !p.IsZero() && !now.Round(0).Before(p) {
@@ -360,7 +363,7 @@ func (l *loop) consider() {
 	}
 }
 
-// show puts into the menu what happened.
+// show puts a happening into the menu.
 func (l *loop) show(h happening) {
 	l.model.latest = line{label: latestText(h), click: click{action: showLatest, id: h.on.ID()}}
 	l.latestDue = time.After(latestFor)
@@ -380,10 +383,10 @@ func (l *loop) show(h happening) {
 	}
 }
 
-// calm lets the icon be as usual: somebody has looked.
+// calm ends the alarm of the icon.
 func (l *loop) calm() { l.model.attention, l.calmDue = false, nil }
 
-// host notes whether there is a tray host, and tells the person once if there is none.
+// host records whether there is a tray host, and tells the person once if there is none.
 func (l *loop) host(has bool) {
 	l.hasHost = has
 	switch {
@@ -396,13 +399,14 @@ func (l *loop) host(has bool) {
 	}
 }
 
-// click acts on a click. What the item was made for counts, not what is in its place by now.
+// click acts on a click. The click's own data counts, even if the menu has changed since.
 func (l *loop) click(ctx context.Context, c click) {
 	if l.wild(c, time.Now()) {
 		return
 	}
 	if c.action == about {
-		l.do.say(notice{title: "porttray " + l.model.version, body: "Shows what listens on this computer's loopback ports. MIT licence."})
+		body := "Shows what listens on this computer's loopback ports. MIT licence."
+		l.do.say(notice{title: "porttray " + l.model.version, body: body})
 		return
 	}
 	switch c.action {
@@ -417,7 +421,7 @@ func (l *loop) click(ctx context.Context, c click) {
 		l.mark(c)
 		return
 	case atLogin:
-		on := !l.model.atLogin // here, because what is visited runs outside of the loop
+		on := !l.model.atLogin // read here, because the function below runs outside the loop
 		l.visit(ctx, func(context.Context) result { return startAtLogin(l.do, on) })
 		return
 	case openSettings:
@@ -441,14 +445,15 @@ func (l *loop) click(ctx context.Context, c click) {
 		listener, ok = l.find(c.id)
 	case stop, kill:
 		s, head := serverOf(l.model.servers, c.id)
-		// Behind one forwarder there can be another container by now, and a server can have got another worker.
+		// A forwarder can have another container by now, and a server another worker.
 		ok = ok && head && listener.Target() == c.target && whole(s) == c.who
 	}
 	switch {
 	case !ok && (c.action == stop || c.action == kill):
 		l.do.say(nothingHit(c.id.Port, c.who, c.action == kill))
 	case !ok:
-		l.do.say(notice{title: fmt.Sprintf("Port %d: nothing was opened or copied", c.id.Port), body: c.who + " no longer listens there"})
+		title := fmt.Sprintf("Port %d: nothing was opened or copied", c.id.Port)
+		l.do.say(notice{title: title, body: c.who + " no longer listens there"})
 	case c.action == mute:
 		l.mute(listener)
 	case l.running == actionLimit:
@@ -461,7 +466,7 @@ func (l *loop) click(ctx context.Context, c click) {
 	}
 }
 
-// wild reports whether an entry is clicked as nobody does it: as often as a panel can.
+// wild reports whether an entry is clicked faster than a person can.
 func (l *loop) wild(c click, now time.Time) bool {
 	const many = 64
 	if len(l.clicks) >= many {
@@ -478,8 +483,8 @@ func (l *loop) wild(c click, now time.Time) bool {
 	return false
 }
 
-// find returns the listener of that name or, if its server has restarted since the person was told of it, what it is now: another
-// process of the same server on the same port.
+// find returns the listener with that ID. If its server restarted since a notice, find returns the new process of the
+// same server on the same port.
 func (l *loop) find(id watcher.ID) (watcher.Listener, bool) {
 	if on, ok := l.model.snapshot.Find(id); ok {
 		return on, true
@@ -493,7 +498,7 @@ func (l *loop) find(id watcher.ID) (watcher.Listener, bool) {
 	return watcher.Listener{}, false
 }
 
-// note remembers which server a listener was that the person was told of.
+// note remembers the key of a listener for later clicks on a notice.
 func (l *loop) note(on watcher.Listener) {
 	const few = 64
 	if len(l.told) >= few {
@@ -502,7 +507,7 @@ func (l *loop) note(on watcher.Listener) {
 	l.told[on.ID()] = on.Key()
 }
 
-// finish takes in the result of an action.
+// finish receives the result of an action.
 func (l *loop) finish(r result) {
 	l.running--
 	if r.action == stop || r.action == kill {
@@ -516,7 +521,9 @@ func (l *loop) finish(r result) {
 	}
 }
 
-// noHost returns the notice for a session in which nothing shows tray icons.
+// noHost returns the notice for a session without a tray host.
 func noHost() notice {
-	return notice{title: "porttray has no place to show its icon", body: "No panel here shows tray icons. GNOME: install the AppIndicator extension and log in again. Other panels: add their system tray or status notifier. The icon appears by itself then."}
+	return notice{title: "porttray cannot show its icon", body: "No panel here shows tray icons. " +
+		"GNOME: install the AppIndicator extension and log in again. " +
+		"Other panels: add their system tray or status notifier. Then the icon appears by itself."}
 }

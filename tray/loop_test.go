@@ -39,7 +39,8 @@ type stage struct {
 func perform(t *testing.T, test func(s *stage)) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
-		s := &stage{t: t, loop: newLoop("v1", "linux"), menu: newRecorder(), ended: make(chan struct{}), clicked: make(chan watcher.ID)}
+		s := &stage{t: t, loop: newLoop("v1", "linux"), menu: newRecorder(), ended: make(chan struct{}),
+			clicked: make(chan watcher.ID)}
 		s.loop.clicked = s.clicked
 		s.end = func(watcher.Listener, bool) owner.Result { return owner.Result{Outcome: owner.Freed, Ended: true} }
 		s.loop.do = deeds{
@@ -166,7 +167,8 @@ func TestLoopTellsWhatHappens(t *testing.T) {
 		s.expect()
 		s.wait(1)
 		s.expect("2 ports closed")
-		if s.menu.root.find("00:01  node stopped") == nil || s.menu.root.find("Recently closed", "00:01  node :80", "Copy address") == nil {
+		if s.menu.root.find("00:01  node stopped") == nil || s.menu.root.find("Recently closed", "00:01  node :80",
+			"Copy address") == nil {
 			t.Errorf("what closed is not in the menu:\n%s", s.menu.root.text())
 		}
 
@@ -185,7 +187,8 @@ func TestLoopOpensTheServerOfItsRow(t *testing.T) {
 		s.click("5173  at ::1", "Open")
 		s.click("8000  at 0.0.0.0", "Open")
 		s.click("8000  at 127.0.0.1", "Open")
-		if want := []string{"http://127.0.0.1:5173", "http://[::1]:5173", "http://127.0.0.2:8000", "http://127.0.0.1:8000"}; !slices.Equal(s.opened, want) {
+		if want := []string{"http://127.0.0.1:5173", "http://[::1]:5173", "http://127.0.0.2:8000",
+			"http://127.0.0.1:8000"}; !slices.Equal(s.opened, want) {
 			t.Errorf("opened %q, want %q", s.opened, want)
 		}
 		s.click("5173  at ::1", "Copy")
@@ -373,7 +376,8 @@ func TestLoopHitsOnlyWhatWasShown(t *testing.T) {
 			t.Run(name, func(t *testing.T) {
 				perform(t, func(s *stage) {
 					s.list(server(3000, 1))
-					stopItem, killItem, openItem := s.menu.root.find("3000", "Stop"), s.menu.root.find("3000", "Kill"), s.menu.root.find("3000", "Open")
+					stopItem, killItem, openItem := s.menu.root.find("3000", "Stop"), s.menu.root.find("3000", "Kill"),
+						s.menu.root.find("3000", "Open")
 					s.list(after...)
 					s.wait(wait)
 					s.forget()
@@ -406,12 +410,16 @@ func TestLoopHoldsTheMenuStill(t *testing.T) {
 		{"two minutes", func(s *stage) { s.wait(hold) }, true},
 		{"closed", func(s *stage) { s.use(menuClosed) }, true},
 		{"a submenu is opened", func(s *stage) { s.wait(hold - 1); s.use(menuUsed); s.wait(hold - 1) }, false},
-		{"a submenu is opened, and two minutes", func(s *stage) { s.wait(hold - 1); s.use(menuUsed); s.wait(hold) }, true},
+		{"a submenu is opened, and two minutes", func(s *stage) { s.wait(hold - 1); s.use(menuUsed); s.wait(hold) },
+			true},
 		{"opened again", func(s *stage) { s.use(menuOpened) }, true},
-		{"a click, of a host that tells when the menu is closed", func(s *stage) { s.click("Settings", "About") }, false},
+		{"a click, of a host that tells when the menu is closed", func(s *stage) { s.click("Settings", "About") },
+			false},
 		{"a click, of another host", func(s *stage) { s.loop.closes = false; s.click("Settings", "About") }, true},
-		{"a submenu is closed, and some time", func(s *stage) { s.loop.closes = false; s.use(menuUsed); s.use(menuLeft); s.wait(leftHold - 1) }, false},
-		{"a submenu is closed, and more time", func(s *stage) { s.loop.closes = false; s.use(menuUsed); s.use(menuLeft); s.wait(leftHold) }, true},
+		{"a submenu is closed, and some time",
+			func(s *stage) { s.loop.closes = false; s.use(menuUsed); s.use(menuLeft); s.wait(leftHold - 1) }, false},
+		{"a submenu is closed, and more time",
+			func(s *stage) { s.loop.closes = false; s.use(menuUsed); s.use(menuLeft); s.wait(leftHold) }, true},
 		{"a submenu is closed, of a host that tells all", func(s *stage) {
 			s.loop.closes = true
 			s.use(menuUsed)
@@ -419,8 +427,14 @@ func TestLoopHoldsTheMenuStill(t *testing.T) {
 			s.wait(hold - 1)
 		}, false},
 		{"shown again", func(s *stage) { s.use(menuShown) }, true},
-		{"shown again, and some time", func(s *stage) { s.use(menuShown); s.list(server(3000, 1)); s.wait(topHold - 1) }, true},
-		{"shown again, and more time", func(s *stage) { s.use(menuShown); s.list(server(3000, 1)); s.wait(topHold) }, false},
+		{"shown again, and some time", func(s *stage) {
+			s.use(menuShown)
+			s.list(server(3000,
+				1))
+			s.wait(topHold - 1)
+		}, true},
+		{"shown again, and more time", func(s *stage) { s.use(menuShown); s.list(server(3000, 1)); s.wait(topHold) },
+			false},
 		{"closed and opened", func(s *stage) { s.use(menuClosed); s.use(menuOpened); s.list(server(3000, 1)) }, true},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -622,7 +636,7 @@ func TestLoopTellsOnceThatThereIsNoTrayHost(t *testing.T) {
 		s.expect()
 		s.loop.hosts <- false
 		s.wait(hostGrace)
-		s.expect("porttray has no place to show its icon")
+		s.expect("porttray cannot show its icon")
 		s.loop.hosts <- true
 		s.loop.hosts <- false
 		s.wait(time.Hour)
@@ -773,8 +787,9 @@ func TestLoopKnowsALateObedience(t *testing.T) {
 		s.click("3000", "Stop")
 		s.expect("Port 3000 is still in use")
 		s.wait(2 * time.Second)
-		s.loop.updates <- watcher.Update{Snapshot: watcher.Snapshot{Time: time.Now()}, Events: []watcher.Event{{Kind: watcher.Closed, Server: watcher.Alone(l), Reason: watcher.Reason{
-			Cause: watcher.OwnerEnded, Exit: owner.Exit{How: owner.Killed, Signal: "SIGTERM"}}}}}
+		s.loop.updates <- watcher.Update{Snapshot: watcher.Snapshot{Time: time.Now()},
+			Events: []watcher.Event{{Kind: watcher.Closed, Server: watcher.Alone(l), Reason: watcher.Reason{
+				Cause: watcher.OwnerEnded, Exit: owner.Exit{How: owner.Killed, Signal: "SIGTERM"}}}}}
 		s.wait(time.Minute)
 		s.expect()
 		if s.menu.root.find("Recently closed", "00:00  node :3000, stopped by you") == nil {
@@ -793,7 +808,8 @@ func TestLoopTellsOnceThatAServerIsBack(t *testing.T) {
 			a.Facts.Supervisor = owner.Supervisor{ID: owner.ID{PID: 4200}, Name: "nodemon"}
 			before, after = append(before, b), append(after, a)
 		}
-		u.Events = []watcher.Event{{Kind: watcher.Restarted, Server: lists(after...).Servers[0], Before: lists(before...).Servers[0]}}
+		u.Events = []watcher.Event{{Kind: watcher.Restarted, Server: lists(after...).Servers[0],
+			Before: lists(before...).Servers[0]}}
 		s.list(before...)
 		s.click("3000", "Stop")
 		s.expect("Port 3000 is free")
@@ -806,7 +822,8 @@ func TestLoopTellsOnceThatAServerIsBack(t *testing.T) {
 		s.list()
 		s.wait(time.Minute)
 		s.expect("Port 3000 is free")
-		if s.menu.root.find("Recently closed", "00:01  node :3000") == nil || s.menu.root.find("Recently closed", "00:01  node :3012") != nil {
+		if s.menu.root.find("Recently closed", "00:01  node :3000") == nil || s.menu.root.find("Recently closed",
+			"00:01  node :3012") != nil {
 			t.Errorf("the menu is\n%s", s.menu.root.text())
 		}
 	})

@@ -15,29 +15,29 @@ import (
 )
 
 const (
-	directRows = 8  // rows at the top level, so that small screens have room; the others are under More
-	inlineRows = 6  // the same where submenus open within the menu
-	maxPorts   = 24 // further ports of a server that have an entry
+	directRows = 8  // rows at the top level, for small screens; the others are under More
+	inlineRows = 6  // the same if submenus open within the menu
+	maxPorts   = 24 // entries for further ports of a server
 	maxLabel   = 60 // characters of a label; GNOME hides the rest of a menu behind much longer ones
-	maxRecent  = 10 // servers that closed lately
-	maxName    = 16 // characters of a process name in a label that has more to say
+	maxRecent  = 10 // recently closed servers
+	maxName    = 16 // characters of a process name in a longer label
 )
 
-// A menu is the whole tray as plain data. Each line of head and tail always has the same place.
+// A menu is the whole tray as plain data. Each line of head and tail always has the same position.
 type menu struct {
 	count     int  // servers in the main list, for the badge
-	attention bool // something went wrong, and nobody has looked since
+	attention bool // something went wrong, and nobody has opened the menu since
 	tooltip   string
 	head      []line
 	rows      []line // the first servers of the main list
 	tail      []line
 }
 
-// A line is one entry of the menu. Its kind and the places of the lines below it never change, except between rows.
+// A line is one entry of the menu. Its kind and the positions of the lines below never change, except between rows.
 type line struct {
 	kind    kind
-	label   string // empty: it keeps its place, but is not shown
-	grey    bool   // it cannot be clicked
+	label   string // empty: the line is hidden, but keeps its position
+	grey    bool   // not clickable
 	checked bool
 	click   click
 	key     rowKey // the owner of the lines below
@@ -45,11 +45,11 @@ type line struct {
 	rows    []line // rows at the end of its submenu
 }
 
-// A rowKey names the server of a row: one that lives, or a pinned one that does not run.
+// A rowKey identifies the server of a row: a running one, or a pinned one that does not run.
 type rowKey struct {
 	id     watcher.ID
 	target watcher.Target
-	shape  string // of flattened lines: it changes with their places
+	shape  string // of flattened lines: it changes with their positions
 }
 
 // keys returns the keys of all rows.
@@ -59,7 +59,7 @@ func (v menu) keys() []rowKey {
 		for _, r := range l.rows {
 			keys = append(keys, r.key)
 		}
-		keys = append(keys, rowKey{}) // where one list ends
+		keys = append(keys, rowKey{}) // the end of a list
 	}
 	return keys
 }
@@ -123,8 +123,8 @@ func view(m model) menu {
 // maxInline is how many entries a flattened row may have.
 const maxInline = 14
 
-// flatten takes the submenus out of submenus. GNOME Shell opens a submenu within the menu, and a second one within that has no
-// height on an ordinary screen.
+// flatten removes submenus inside submenus. GNOME Shell opens a submenu within the menu, and a second one inside that
+// has no height on an ordinary screen.
 func flatten(lines []line) {
 	for i, l := range lines {
 		nested := slices.ContainsFunc(l.below, func(c line) bool { return c.kind == branch && c.label != "" })
@@ -149,8 +149,9 @@ func flatten(lines []line) {
 	}
 }
 
-// flatEntries returns the entries that stand for a submenu. A row keeps its label, which acts like its first entry, and the most
-// useful other entries. Of a list, such as further ports or hidden servers, all are kept, or in the submenu of a row as many as fit.
+// flatEntries returns the entries that replace a submenu. A row keeps its label with the click of its first entry, and
+// its most useful other entries. A list, such as further ports or hidden servers, keeps all entries. In the submenu of
+// a row it keeps as many as fit.
 func flatEntries(c line, room int, inRow bool) []line {
 	isRow := c.key != rowKey{}
 	var entries []line
@@ -182,7 +183,7 @@ func flatEntries(c line, room int, inRow bool) []line {
 	return append([]line{{label: c.label, grey: true}}, entries...)
 }
 
-// visible counts the lines that are shown.
+// visible counts the shown lines.
 func visible(lines []line) (n int) {
 	for _, l := range lines {
 		if l.label != "" {
@@ -192,7 +193,7 @@ func visible(lines []line) (n int) {
 	return n
 }
 
-// countLabel labels a submenu with the number of its rows. Without rows it is not shown.
+// countLabel labels a submenu with the number of its rows. Without rows the submenu is hidden.
 func countLabel(label string, n int) string {
 	if n == 0 {
 		return ""
@@ -200,7 +201,7 @@ func countLabel(label string, n int) string {
 	return fmt.Sprintf("%s (%d)", label, n)
 }
 
-// wrongLabel names the error in the settings file, and leads there. Without an error it is empty.
+// wrongLabel returns the label of the error in the settings file; empty without an error.
 func wrongLabel(m model) string {
 	if m.wrong == nil {
 		return ""
@@ -236,7 +237,7 @@ func header(m model) string {
 	return text
 }
 
-// reason returns the innermost cause of err, which says most in few words.
+// reason returns the innermost cause of err, the most informative part.
 func reason(err error) string {
 	for {
 		inner := errors.Unwrap(err)
@@ -247,7 +248,7 @@ func reason(err error) string {
 	}
 }
 
-// tooltip names the first servers. Windows cuts tooltips off after 127 UTF-16 units.
+// tooltip lists the first servers. Windows truncates tooltips after 127 UTF-16 units.
 func tooltip(servers []watcher.Server) string {
 	if len(servers) == 0 {
 		return "porttray: no servers"
@@ -274,7 +275,8 @@ func viewRow(s watcher.Server, m model) line {
 	pinned := m.pinLine(named, m.settings.Rule(l).Pin)
 	muted := m.muted[named.Key]
 	fact := facts(s, m.snapshot.Time)
-	return line{kind: branch, label: rowLabel(s, pinned.checked, muted), key: rowKey{id: l.ID(), target: l.Target()}, below: []line{
+	key := rowKey{id: l.ID(), target: l.Target()}
+	return line{kind: branch, label: rowLabel(s, pinned.checked, muted), key: key, below: []line{
 		{label: offered(m.settings.Rule(l).Opens(l), "Open in browser"), click: on(open)},
 		{label: "Copy address", click: on(copyAddress)},
 		viewCommand("stop", s, m, ends(stop)),
@@ -291,7 +293,7 @@ func viewRow(s watcher.Server, m model) line {
 	}}
 }
 
-// offered is the label of an entry that only some rows have.
+// offered returns the label of an optional entry; empty if the row lacks it.
 func offered(has bool, label string) string {
 	if !has {
 		return ""
@@ -318,7 +320,7 @@ func rowLabel(s watcher.Server, pinned, muted bool) string {
 	return begin + owner.Printable(s.Title, maxLabel-utf8.RuneCountInString(begin+end)) + end
 }
 
-// reachMark marks a server that other machines can reach: quietly, or with ⚠ where that is a danger.
+// reachMark marks a server that other machines can reach. A danger has the mark ⚠.
 func reachMark(s watcher.Server) string {
 	switch {
 	case s.Danger() != "":
@@ -329,8 +331,8 @@ func reachMark(s watcher.Server) string {
 	return ""
 }
 
-// viewPorts returns the submenu of a server's further ports, as far as there is room. A click opens a port or, where that is no
-// web server's, copies its address. The label says the port's role, if it has one.
+// viewPorts returns the submenu of a server's further ports, at most maxPorts. A click opens a web server's port, and
+// copies the address of any other. The label includes the port's role, if it has one.
 func viewPorts(also []watcher.Listener, who string, m model) line {
 	ports := line{kind: branch}
 	for _, l := range also[:min(len(also), maxPorts)] {
@@ -350,7 +352,7 @@ func viewPorts(also []watcher.Listener, who string, m model) line {
 	return ports
 }
 
-// portRanges lists the ports of sorted listeners, neighbours as ranges: "9229, 30000–30019".
+// portRanges lists the ports of sorted listeners, with neighbours as ranges: "9229, 30000–30019".
 func portRanges(list []watcher.Listener) string {
 	var ranges []string
 	for i := 0; i < len(list); {
@@ -371,7 +373,8 @@ func portRanges(list []watcher.Listener) string {
 	return strings.Join(ranges, ", ")
 }
 
-// viewCommand returns the entry to stop or kill a server's processes or container. If that is impossible, it says why.
+// viewCommand returns the entry to stop or kill a server's processes or container. If that is impossible, the label
+// says why.
 func viewCommand(verb string, s watcher.Server, m model, does click) line {
 	p := s.Owner
 	refused := func(why string) line { return line{label: clean(why), grey: true, click: does} }
@@ -386,7 +389,7 @@ func viewCommand(verb string, s watcher.Server, m model, does click) line {
 		return refused("Cannot " + verb + " the container: " + s.Untold)
 	}
 	if others := s.AlsoEnds(m.servers); len(others) > 0 {
-		return refused("Cannot " + verb + " alone: also serves " + titles(others))
+		return refused("Cannot " + verb + " it alone: also serves " + titles(others))
 	}
 	for _, p := range s.Group().Workers {
 		if p.Refusal != "" {
@@ -394,12 +397,12 @@ func viewCommand(verb string, s watcher.Server, m model, does click) line {
 		}
 	}
 	if verb == "stop" && m.goos == "windows" {
-		return refused("Stop: Windows can only kill")
+		return refused("Cannot stop: Windows can only kill")
 	}
 	return line{label: clean(strings.ToUpper(verb[:1]) + verb[1:] + " " + does.who), click: does}
 }
 
-// titles names servers in a line, each with its port.
+// titles lists servers in a line, each with its port.
 func titles(servers []watcher.Server) string {
 	var names []string
 	for _, s := range servers {
@@ -408,8 +411,8 @@ func titles(servers []watcher.Server) string {
 	return strings.Join(names, ", ")
 }
 
-// facts returns the two grey lines of a submenu: the owner of the server, and a danger, a doubt or else the directory. All other
-// facts are for explain.
+// facts returns the two grey lines of a submenu: the owner of the server, and a danger, a doubt or else the directory.
+// explain shows all other facts.
 func facts(s watcher.Server, now time.Time) [2]string {
 	l := s.Listener
 	whose, where := ownerFact(l, now), placeFact(l)
@@ -422,7 +425,7 @@ func facts(s watcher.Server, now time.Time) [2]string {
 	return [2]string{clean(whose), clean(cmp.Or(s.Danger(), doubtFact(s), where))}
 }
 
-// ownerFact says which process it is and since when, with the day where that is not today.
+// ownerFact returns the owner and its start time, with the day unless that is today.
 func ownerFact(l watcher.Listener, now time.Time) string {
 	p := l.Owner
 	switch {
@@ -431,7 +434,7 @@ func ownerFact(l watcher.Listener, now time.Time) string {
 	case l.Container.ID != "":
 		return clean("Container " + owner.Printable(l.Container.Name, 24) + ", image " + l.Container.Image)
 	case !p.Known():
-		return "Its owner cannot be seen by this user"
+		return "This user cannot see its owner"
 	}
 	fact := fmt.Sprintf("%s, PID %d", name(p, 24), p.PID)
 	if p.Foreign {
@@ -449,7 +452,7 @@ func ownerFact(l watcher.Listener, now time.Time) string {
 	return fact + ", since " + p.Since.Format(layout)
 }
 
-// placeFact says where the server belongs: the directory of its project or process, or the project of its container.
+// placeFact returns the directory of the server's project or process, or the project of its container.
 func placeFact(l watcher.Listener) string {
 	if l.Container.ID != "" {
 		if l.Container.Project == "" {
@@ -473,13 +476,13 @@ func addresses(l watcher.Listener) string {
 	return strings.Join(addrs, ", ")
 }
 
-// doubtFact warns that a browser may not get to the server that the row names, or that what the row says is old.
+// doubtFact warns that a browser may reach another server, or that the row's information is old.
 func doubtFact(s watcher.Server) string {
 	switch {
 	case s.Ambiguous:
-		return fmt.Sprintf("Port %d twice: localhost may reach either", s.Port)
+		return fmt.Sprintf("Two servers share port %d; localhost may reach either", s.Port)
 	case s.Shared:
-		return fmt.Sprintf("Another server has port %d at another address", s.Port)
+		return fmt.Sprintf("Another server has port %d on another address", s.Port)
 	case s.Container.ID != "", s.PodmanSocket() != "":
 		return clean(s.Untold)
 	}
@@ -497,7 +500,7 @@ func name(p owner.Process, max int) string {
 	return "unnamed process"
 }
 
-// who names what a listener belongs to, a container or a process, so that it cannot be mistaken for another one.
+// who returns an unambiguous name for the owner of a listener: a container or a process.
 func who(l watcher.Listener) string {
 	if l.Container.ID != "" {
 		return l.Container.Kind() + " " + owner.Printable(cmp.Or(l.Container.Name, l.Container.ID), 40)
@@ -505,7 +508,7 @@ func who(l watcher.Listener) string {
 	return whoIs(l.Owner)
 }
 
-// whole names all that a Stop of a server ends: "gunicorn (PID 4242) and 4 workers".
+// whole names everything that a Stop of a server ends: "gunicorn (PID 4242) and 4 workers".
 func whole(s watcher.Server) string {
 	if s.Container.ID != "" {
 		return who(s.Listener)
@@ -514,14 +517,15 @@ func whole(s watcher.Server) string {
 	return owner.Numbered(name(group.First(), 30-len(group.And())), group.First().PID) + group.And()
 }
 
-// whoIs names a process so that it cannot be mistaken for another one.
+// whoIs returns an unambiguous name for a process.
 func whoIs(p owner.Process) string { return owner.Numbered(name(p, 30), p.PID) }
 
-// clean makes text fit for a label: one bad label can make a panel drop the whole menu.
+// clean makes text fit for a label. One bad label can make a panel drop the whole menu.
 func clean(s string) string { return owner.Printable(s, maxLabel) }
 
-// mnemonics returns label so that the tray host shows it as it is: hosts take an underscore (on Windows an ampersand) for the
-// mark of a mnemonic. Doubled, it stands for itself; GNOME's AppIndicator extension looks at the first one only.
+// mnemonics returns label in a form that the tray host shows unchanged. Hosts take an underscore (on Windows an
+// ampersand) for the mark of a mnemonic, and a double one for the character itself. GNOME's AppIndicator extension
+// looks only at the first one.
 func mnemonics(label, goos, desktop string) string {
 	switch goos {
 	case "windows":
@@ -536,8 +540,9 @@ func mnemonics(label, goos, desktop string) string {
 	return strings.Replace(label, "_", "__", n)
 }
 
-// isGNOME reports whether $XDG_CURRENT_DESKTOP names GNOME Shell. Budgie and GNOME Flashback name GNOME as well, and have other panels.
+// isGNOME reports whether $XDG_CURRENT_DESKTOP names GNOME Shell. Budgie and GNOME Flashback also name GNOME, but have
+// other panels.
 func isGNOME(desktop string) bool {
-	names := strings.Split(desktop, ":")
-	return slices.Contains(names, "GNOME") && !slices.Contains(names, "Budgie") && !slices.Contains(names, "GNOME-Flashback")
+	has := func(name string) bool { return slices.Contains(strings.Split(desktop, ":"), name) }
+	return has("GNOME") && !has("Budgie") && !has("GNOME-Flashback")
 }

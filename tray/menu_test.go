@@ -66,7 +66,7 @@ func rowOf(t *testing.T, goos string, listeners ...watcher.Listener) line {
 	m := modelOf(listeners...)
 	m.goos = goos
 	if len(m.servers) != 1 {
-		t.Fatalf("%v are %d servers", listeners, len(m.servers))
+		t.Fatalf("%v form %d servers, want 1", listeners, len(m.servers))
 	}
 	return viewRow(m.servers[0], m)
 }
@@ -87,7 +87,7 @@ func TestViewRow(t *testing.T) {
 	// The entries of an ordinary row.
 	const since, dir = "(node, PID 4242, since 11:00)", "(/srv/shop)"
 	const stop, kill, network = "Stop node (PID 4242)", "Kill node (PID 4242)", "Copy network address"
-	const unseen = "(Cannot stop: its owner is unknown)|(Its owner cannot be seen by this user)|" +
+	const unseen = "(Cannot stop: its owner is unknown)|(This user cannot see its owner)|" +
 		"(Cannot kill: its owner is unknown)"
 	lines := func(lines ...string) string { return strings.Join(lines, "|") }
 	for _, c := range []struct {
@@ -158,7 +158,7 @@ func TestViewRow(t *testing.T) {
 				"(Container shop-web-1, image acme/web:3)",
 				"(Service web of compose project shop)")},
 		{"on Windows", server(3000, 4242), "windows",
-			lines("3000  node", "(Stop: Windows can only kill)", since, dir, kill)},
+			lines("3000  node", "(Cannot stop: Windows can only kill)", since, dir, kill)},
 		{"hostile", with(server(3000, 4242), func(l *watcher.Listener) {
 			l.Owner.Name, l.Owner.Dir = "a\n\x1b[31mb\u202ec\xff_d", ""
 		}), "linux",
@@ -217,8 +217,8 @@ func TestRowOfAGroup(t *testing.T) {
 		{"a master that has another server", beside, "Stop python3 (PID 10) and 1 worker",
 			"Kill python3 (PID 10) and 1 worker"},
 		{"one of two apps of a process", []watcher.Listener{holds(5601, "shop"), holds(5602, "blog")},
-			"(Cannot stop alone: also serves blog · PM2 v7: God :5602)",
-			"(Cannot kill alone: also serves blog · PM2 v7: God :5602)"},
+			"(Cannot stop it alone: also serves blog · PM2 v7: God :5602)",
+			"(Cannot kill it alone: also serves blog · PM2 v7: God :5602)"},
 		{"the only app of a process", []watcher.Listener{holds(5601, "shop")},
 			"(Cannot stop PM2 v7: God: runs several apps; end one of them…",
 			"(Cannot kill PM2 v7: God: runs several apps; end one of them…"},
@@ -329,10 +329,10 @@ func TestRowsOfOnePort(t *testing.T) {
 		got = append(got, r.label+"|"+r.below[10].label)
 	}
 	want := []string{
-		"3000  at 127.0.0.1  node|Port 3000 twice: localhost may reach either",
-		"3000  at ::1  node|Port 3000 twice: localhost may reach either",
-		"4000  at 127.0.0.1  node|Another server has port 4000 at another address",
-		"4000  at 127.0.0.2  node|Another server has port 4000 at another address",
+		"3000  at 127.0.0.1  node|Two servers share port 3000; localhost may reach either",
+		"3000  at ::1  node|Two servers share port 3000; localhost may reach either",
+		"4000  at 127.0.0.1  node|Another server has port 4000 on another address",
+		"4000  at 127.0.0.2  node|Another server has port 4000 on another address",
 	}
 	if !slices.Equal(got, want) {
 		t.Errorf("got\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
@@ -423,7 +423,7 @@ func TestTooltipRightToLeft(t *testing.T) {
 	}
 	tip := owner.LeftToRight(menuOf(many...).tooltip)
 	if n := len(utf16.Encode([]rune(tip))); n > 127 || n < 80 {
-		t.Errorf("%q has %d units", tip, n)
+		t.Errorf("%q has %d UTF-16 units, too many", tip, n)
 	}
 }
 

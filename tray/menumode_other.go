@@ -2,5 +2,5 @@
 
 package tray
 
-// menuPeek is nil where the system tells by itself when the menu is opened.
+// menuPeek is nil, because the system tells when the menu is opened.
 var menuPeek func() bool

@@ -11,20 +11,20 @@ import (
 	"porttray/watcher/owner"
 )
 
-// A notice is the text of one notification: plain, with nothing in it that a service could take for markup on purpose.
+// A notice is the plain text of one notification, without intended markup.
 type notice struct {
 	title string
 	body  string
 
-	key  string     // what it is about: a newer notice takes the place of one with the same key; empty: of none
+	key  string     // a newer notice replaces one with the same key; empty: it replaces none
 	open bool       // offer to open the server of id
-	id   watcher.ID // the listener that it is about, if open
+	id   watcher.ID // for open: the listener
 }
 
-// maxLine is how many characters a line of a notice may have.
+// maxLine is the most characters in a line of a notice.
 const maxLine = 80
 
-// maxTitle is how many characters a title or a body may have.
+// maxTitle is the most characters in a title or body.
 const maxTitle = 120
 
 // announce returns the notice of one happening or of several.
@@ -40,7 +40,7 @@ func announce(all []happening) notice {
 	return n
 }
 
-// announceOne says what happened to one server in the title, and why in the body.
+// announceOne returns a notice of one server. The title is the event, and the body is the reason.
 func announceOne(h happening) notice {
 	l := h.on.Listener
 	switch h.kind {
@@ -51,7 +51,7 @@ func announceOne(h happening) notice {
 		if h.reason.Crashed() {
 			verb = " crashed"
 		}
-		return notice{title: headline(h.on) + verb + lifetime(l, h.at), body: cmp.Or(h.reason.String(), "why is not known")}
+		return notice{title: headline(h.on) + verb + lifetime(l, h.at), body: cmp.Or(h.reason.String(), "the reason is unknown")}
 	case replaced:
 		now, before := distinct(h.on, h.before)
 		body := headline(before)
@@ -64,7 +64,8 @@ func announceOne(h happening) notice {
 		}
 		return notice{title: fmt.Sprintf("%d is now %s (was %s)", l.Port, is, was), body: body}
 	case exposed:
-		return notice{title: subject(h.on) + " is now reachable from the network", body: fmt.Sprintf("port %d, bound to %s", h.port.Port, addresses(h.port))}
+		body := fmt.Sprintf("port %d, bound to %s", h.port.Port, addresses(h.port))
+		return notice{title: subject(h.on) + " is now reachable from the network", body: body}
 	case looping:
 		body := fmt.Sprintf("port %d: %d times within %s", l.Port, h.count, duration(h.span))
 		if why := h.reason.String(); why != "" && h.reason.Cause == watcher.OwnerEnded {
@@ -73,7 +74,8 @@ func announceOne(h happening) notice {
 		return notice{title: subject(h.on) + " keeps restarting", body: body}
 	case moved:
 		on, rival := distinct(h.on, h.before)
-		return notice{title: fmt.Sprintf("%s is on %d: %d is held by %s", subject(on), l.Port, h.before.Port, heldBy(rival, h.at)), body: whereIs(l)}
+		title := fmt.Sprintf("%s is on %d: %d is held by %s", subject(on), l.Port, h.before.Port, heldBy(rival, h.at))
+		return notice{title: title, body: whereIs(l)}
 	}
 	if len(h.more) == 0 {
 		return notice{title: headline(h.on) + " is gone since the computer slept"}
@@ -81,7 +83,7 @@ func announceOne(h happening) notice {
 	return notice{title: fmt.Sprintf("%d servers are gone since the computer slept", len(h.all())), body: list(h.all())}
 }
 
-// distinct returns two servers with titles that differ, if anything about them does.
+// distinct returns two servers with different titles, if anything about them differs.
 func distinct(a, b watcher.Server) (watcher.Server, watcher.Server) {
 	pair := []watcher.Server{a, b}
 	if subject(a) == subject(b) {
@@ -90,10 +92,10 @@ func distinct(a, b watcher.Server) (watcher.Server, watcher.Server) {
 	return pair[0], pair[1]
 }
 
-// all returns the servers that it happened to: one, or those that ended while the computer slept.
+// all returns the servers of a happening: one, or those that closed during a sleep.
 func (h happening) all() []watcher.Server { return append([]watcher.Server{h.on}, h.more...) }
 
-// announceAll counts the happenings of each kind, and names their servers.
+// announceAll counts the happenings of each kind, and lists their servers.
 func announceAll(all []happening) notice {
 	var counts []string
 	var on []watcher.Server
@@ -101,8 +103,8 @@ func announceAll(all []happening) notice {
 		kinds []what
 		verb  string
 	}{
-		{[]what{closed, slept}, "closed"}, {[]what{opened, moved}, "opened"}, {[]what{replaced}, "taken over"}, {[]what{exposed}, "open to the network"},
-		{[]what{looping}, "restarting again and again"},
+		{[]what{closed, slept}, "closed"}, {[]what{opened, moved}, "opened"}, {[]what{replaced}, "taken over"},
+		{[]what{exposed}, "open to the network"}, {[]what{looping}, "restarting again and again"},
 	} {
 		n := 0
 		for _, h := range all {
@@ -123,7 +125,7 @@ func announceAll(all []happening) notice {
 	return notice{title: strings.Replace(strings.Join(counts, ", "), " ", noun, 1) + common(on), body: list(on)}
 }
 
-// common names what listeners have in common: the project that they all belong to.
+// common returns the project that all servers belong to; empty if there is none.
 func common(all []watcher.Server) string {
 	first := all[0]
 	for _, l := range all {
@@ -140,7 +142,7 @@ func common(all []watcher.Server) string {
 	return ""
 }
 
-// list names servers in a line.
+// list lists servers in a line.
 func list(all []watcher.Server) string {
 	var names []string
 	for _, s := range all {
@@ -149,7 +151,7 @@ func list(all []watcher.Server) string {
 	return strings.Join(names, ", ")
 }
 
-// titled returns a server with its title. One that nothing else is known of has the title that it would have alone.
+// titled returns a server with its title. A server without details gets the title that it would have alone.
 func titled(s watcher.Server) watcher.Server {
 	if s.Title == "" || s.Place == "" && s.Runs == "" {
 		alone := watcher.Alone(s.Listener)
@@ -158,7 +160,7 @@ func titled(s watcher.Server) watcher.Server {
 	return s
 }
 
-// subject names a server as briefly as people do: by its label, its project or its container's service, else by what runs.
+// subject returns the short name of a server: its label, project or container service, else the running program.
 func subject(s watcher.Server) string {
 	const most = 40
 	s = titled(s)
@@ -172,7 +174,7 @@ func subject(s watcher.Server) string {
 	return cmp.Or(owner.Printable(cmp.Or(s.Place, s.Runs), most), name(s.Owner, most))
 }
 
-// headline names a server, what runs and its port: "shop (Vite :5173)".
+// headline returns a server's name, program and port: "shop (Vite :5173)".
 func headline(s watcher.Server) string {
 	s = titled(s)
 	tool := owner.Printable(s.Facts.Tool.Name, 24)
@@ -186,7 +188,7 @@ func headline(s watcher.Server) string {
 	return fmt.Sprintf("%s (%s)", subject(s), strings.TrimSpace(fmt.Sprintf("%s :%d", runs, s.Port)))
 }
 
-// whereIs names the directory or image of a server.
+// whereIs returns the directory or image of a server.
 func whereIs(l watcher.Listener) string {
 	if l.Container.ID != "" {
 		return "image " + l.Container.Image
@@ -207,7 +209,7 @@ func exposure(s watcher.Server) string {
 	return ""
 }
 
-// lifetime says how long a server was there until then.
+// lifetime returns how long a server ran until then.
 func lifetime(l watcher.Listener, until time.Time) string {
 	if since := l.Owner.Since; l.Container.ID == "" && !since.IsZero() && until.After(since) {
 		return " after " + duration(until.Sub(since))
@@ -215,7 +217,7 @@ func lifetime(l watcher.Listener, until time.Time) string {
 	return ""
 }
 
-// heldBy names who holds a port, and for how long.
+// heldBy returns the owner of a port, and its age.
 func heldBy(s watcher.Server, now time.Time) string {
 	text := fmt.Sprintf("%s (PID %d", subject(s), s.Owner.PID)
 	if since := s.Owner.Since; !since.IsZero() && now.After(since) {
@@ -224,7 +226,7 @@ func heldBy(s watcher.Server, now time.Time) string {
 	return text + ")"
 }
 
-// duration says how long d is, in one unit or two.
+// duration returns d in one unit or two.
 func duration(d time.Duration) string {
 	units := func(n time.Duration, one, many string) string {
 		if n == 1 {
@@ -247,7 +249,7 @@ func duration(d time.Duration) string {
 	return units(d/(24*time.Hour), "day", "days")
 }
 
-// joinPorts lists the ports, as many as fit on a line.
+// joinPorts lists ports, as many as fit on a line.
 func joinPorts(list []watcher.Listener) string {
 	var text string
 	for i, l := range list {
@@ -263,7 +265,7 @@ func joinPorts(list []watcher.Listener) string {
 	return text
 }
 
-// outcome returns the notice about an end that was asked for, of one of the servers as they were then.
+// outcome returns the notice about a Stop or Kill of s. servers are those at the time of the click.
 func outcome(s watcher.Server, servers []watcher.Server, force bool, r owner.Result) notice {
 	verb, done := "stop", "stopped"
 	if force {
@@ -275,18 +277,20 @@ func outcome(s watcher.Server, servers []watcher.Server, force bool, r owner.Res
 	}
 	ended := p + " " + done
 	if others := otherPorts(s); len(others) > 0 {
-		ended += ", which closed " + joinPorts(others) + " as well"
+		ended += "; this also closed " + joinPorts(others)
 	}
 	if !r.Ended {
-		ended = p + " runs on, but no longer listens there"
+		ended = p + " still runs, but no longer listens there"
 	}
 	switch r.Outcome {
 	case owner.Freed:
 		return notice{title: fmt.Sprintf("Port %d is free", l.Port), body: ended}
 	case owner.Shared:
-		return notice{title: fmt.Sprintf("Port %d is still in use", l.Port), body: ended + "; " + whoHas(r.Left, servers) + " still listens there"}
+		body := ended + "; " + whoHas(r.Left, servers) + " still listens there"
+		return notice{title: fmt.Sprintf("Port %d is still in use", l.Port), body: body}
 	case owner.Taken:
-		return notice{title: fmt.Sprintf("Port %d was taken over", l.Port), body: fmt.Sprintf("%s let it go, and now %s has it", p, whoHas(r.Left, servers))}
+		body := fmt.Sprintf("%s closed it, and now %s has it", p, whoHas(r.Left, servers))
+		return notice{title: fmt.Sprintf("Port %d was taken over", l.Port), body: body}
 	case owner.StillRunning:
 		body, left := p+" did not stop within 5 seconds", ""
 		if s.Group().And() != "" {
@@ -294,7 +298,7 @@ func outcome(s watcher.Server, servers []watcher.Server, force bool, r owner.Res
 		}
 		switch {
 		case r.Ended:
-			body = p + " has ended, but something holds the port still"
+			body = p + " has ended, but something still holds the port"
 		case force:
 			body = p + " is still there 5 seconds after Kill" + left
 		default:
@@ -302,22 +306,23 @@ func outcome(s watcher.Server, servers []watcher.Server, force bool, r owner.Res
 		}
 		return notice{title: fmt.Sprintf("Port %d is still in use", l.Port), body: body}
 	case owner.Unclear:
-		body := p + " was asked to end; what came of it cannot be seen"
+		body := p + " was asked to end; the result is unknown"
 		if r.Ended {
-			body = p + " has ended; whether the port is free cannot be seen"
+			body = p + " has ended; the port may still be in use"
 		}
-		return notice{title: fmt.Sprintf("Port %d cannot be looked at", l.Port), body: body}
+		return notice{title: fmt.Sprintf("Port %d cannot be checked", l.Port), body: body}
 	case owner.AlreadyGone:
 		return nothingHit(l.Port, p, force)
 	case owner.NotPermitted:
-		return notice{title: fmt.Sprintf("Not permitted to %s %s", verb, short), body: fmt.Sprintf("The system does not let this user %s %s", verb, p)}
+		body := fmt.Sprintf("The system does not let this user %s %s", verb, p)
+		return notice{title: fmt.Sprintf("Not permitted to %s %s", verb, short), body: body}
 	case owner.Refused:
 		return notice{title: fmt.Sprintf("Port %d: nothing was %s", l.Port, done), body: p + ": " + r.Reason}
 	}
 	return notice{title: fmt.Sprintf("Could not %s %s", verb, short), body: owner.Printable(fmt.Sprint(r.Err), maxLine)}
 }
 
-// nothingHit returns the notice for a click on a Stop or Kill whose target is no longer there.
+// nothingHit returns the notice for a Stop or Kill without its target.
 func nothingHit(port uint16, who string, force bool) notice {
 	done := "stopped"
 	if force {
@@ -326,7 +331,7 @@ func nothingHit(port uint16, who string, force bool) notice {
 	return notice{title: fmt.Sprintf("Port %d: nothing was %s", port, done), body: who + " no longer listens there"}
 }
 
-// whoHas names the first of those who have a port, by its server where that is known.
+// whoHas returns the first owner of a port. It names the server if that is known.
 func whoHas(left []owner.Process, servers []watcher.Server) string {
 	p := left[0]
 	for _, s := range servers {

@@ -65,7 +65,7 @@ func TestAnnounce(t *testing.T) {
 		{one(happening{kind: closed, on: on(l(5432, db)), reason: watcher.Reason{Cause: watcher.ContainerStopped}}),
 			"db (PostgreSQL container :5432) stopped", "container stopped"},
 		{one(happening{kind: closed, on: on(watcher.Listener{Port: 80})}), "unknown owner (:80) stopped",
-			"why is not known"},
+			"the reason is unknown"},
 		{one(happening{kind: replaced, on: on(l(3000, admin)), before: on(l(3000, shop)), reason: exit(1)}),
 			"3000 is now admin (was shop)", "shop (Vite :3000): exited with status 1"},
 		{one(happening{kind: exposed, on: on(server(3000, 1, "0.0.0.0")), port: server(3000, 1, "0.0.0.0")}),
@@ -120,7 +120,7 @@ func TestNoticesTellServersApart(t *testing.T) {
 	}{
 		{happening{kind: opened, on: both[0]}, "frontend in shopmono (Vite :4100) is up", "in /srv/shopmono/frontend"},
 		{happening{kind: opened, on: both[1]}, "frontend in blogmono (Vite :4101) is up", "in /srv/blogmono/frontend"},
-		{happening{kind: closed, on: both[1]}, "frontend in blogmono (Vite :4101) stopped", "why is not known"},
+		{happening{kind: closed, on: both[1]}, "frontend in blogmono (Vite :4101) stopped", "the reason is unknown"},
 		{happening{kind: exposed, on: both[1], port: both[1].Listener},
 			"frontend in blogmono is now reachable from the network", "port 4101, bound to 127.0.0.1"},
 		{happening{kind: looping, on: both[1], count: 5, span: loopSpan}, "frontend in blogmono keeps restarting",
@@ -172,16 +172,16 @@ func TestOutcome(t *testing.T) {
 		{false, owner.Result{Outcome: owner.Freed, Ended: true}, "Port 3000 is free", "node (PID 4242) stopped", nil},
 		{true, owner.Result{Outcome: owner.Freed, Ended: true}, "Port 3000 is free", "node (PID 4242) killed", nil},
 		{false, owner.Result{Outcome: owner.Freed, Ended: true}, "Port 3000 is free",
-			"node (PID 4242) stopped, which closed 3001, 9229 as well",
+			"node (PID 4242) stopped; this also closed 3001, 9229",
 			[]watcher.Listener{server(3001, 4242), server(9229, 4242)}},
 		{false, owner.Result{Outcome: owner.StillRunning, Ended: true}, "Port 3000 is still in use",
-			"node (PID 4242) has ended, but something holds the port still", nil},
+			"node (PID 4242) has ended, but something still holds the port", nil},
 		{false, owner.Result{Outcome: owner.Freed}, "Port 3000 is free",
-			"node (PID 4242) runs on, but no longer listens there", nil},
+			"node (PID 4242) still runs, but no longer listens there", nil},
 		{false, owner.Result{Outcome: owner.Taken, Ended: true, Left: []owner.Process{{PID: 9, Name: "ruby"}}},
-			"Port 3000 was taken over", "node (PID 4242) let it go, and now ruby (PID 9) has it", nil},
+			"Port 3000 was taken over", "node (PID 4242) closed it, and now ruby (PID 9) has it", nil},
 		{true, owner.Result{Outcome: owner.Taken, Left: []owner.Process{{}}}, "Port 3000 was taken over",
-			"node (PID 4242) let it go, and now a process that this user cannot see has it", nil},
+			"node (PID 4242) closed it, and now a process that this user cannot see has it", nil},
 		{false, owner.Result{Outcome: owner.StillRunning}, "Port 3000 is still in use",
 			"node (PID 4242) did not stop within 5 seconds; Kill would force it", nil},
 		{true, owner.Result{Outcome: owner.StillRunning}, "Port 3000 is still in use",
@@ -198,12 +198,12 @@ func TestOutcome(t *testing.T) {
 			"Port 3000 is still in use",
 			"node (PID 4242) stopped; blog still listens there", nil},
 		{false, owner.Result{Outcome: owner.Shared, Left: []owner.Process{{}}}, "Port 3000 is still in use",
-			"node (PID 4242) runs on, but no longer listens there; " +
+			"node (PID 4242) still runs, but no longer listens there; " +
 				"a process that this user cannot see still listens there", nil},
-		{false, owner.Result{Outcome: owner.Unclear}, "Port 3000 cannot be looked at",
-			"node (PID 4242) was asked to end; what came of it cannot be seen", nil},
-		{true, owner.Result{Outcome: owner.Unclear, Ended: true}, "Port 3000 cannot be looked at",
-			"node (PID 4242) has ended; whether the port is free cannot be seen", nil},
+		{false, owner.Result{Outcome: owner.Unclear}, "Port 3000 cannot be checked",
+			"node (PID 4242) was asked to end; the result is unknown", nil},
+		{true, owner.Result{Outcome: owner.Unclear, Ended: true}, "Port 3000 cannot be checked",
+			"node (PID 4242) has ended; the port may still be in use", nil},
 		{false, owner.Result{Outcome: owner.AlreadyGone}, "Port 3000: nothing was stopped",
 			"node (PID 4242) no longer listens there", nil},
 		{true, owner.Result{Outcome: owner.NotPermitted}, "Not permitted to kill node",
@@ -251,6 +251,6 @@ func TestToastXML(t *testing.T) {
 	source = toastXML(notice{title: "shop stopped", id: watcher.ID{Port: 3000}})
 	got.Launch, got.Actions = "", nil
 	if err := xml.Unmarshal([]byte(source), &got); err != nil || got.Launch != "" || len(got.Actions) > 0 {
-		t.Errorf("without anything to open: %+v, %v in %s", got, err, source)
+		t.Errorf("a notice with nothing to open: %+v, %v in %s", got, err, source)
 	}
 }

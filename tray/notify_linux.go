@@ -17,7 +17,7 @@ import (
 	"porttray/watcher"
 )
 
-// The notification service, see https://specifications.freedesktop.org/notification-spec/.
+// These are names of the notification service, see https://specifications.freedesktop.org/notification-spec/.
 const (
 	notifierName  = "org.freedesktop.Notifications"
 	notifierPath  = "/org/freedesktop/Notifications"
@@ -25,18 +25,20 @@ const (
 	noticeClosed  = notifierName + ".NotificationClosed"
 )
 
-// matchNotices has the bus pass on what the notification service says about notices, and that another one takes its place.
+// matchNotices asks the bus for the service's signals about notices, and for changes of the service.
 func matchNotices(conn *dbus.Conn) error {
+	sender, by := dbus.WithMatchSender(notifierName), dbus.WithMatchInterface(notifierName)
+	changed, of := dbus.WithMatchMember("NameOwnerChanged"), dbus.WithMatchArg(0, notifierName)
 	return errors.Join(
-		conn.AddMatchSignal(dbus.WithMatchSender(notifierName), dbus.WithMatchInterface(notifierName), dbus.WithMatchMember("ActionInvoked")),
-		conn.AddMatchSignal(dbus.WithMatchSender(notifierName), dbus.WithMatchInterface(notifierName), dbus.WithMatchMember("NotificationClosed")),
-		conn.AddMatchSignal(dbus.WithMatchInterface(busName), dbus.WithMatchMember("NameOwnerChanged"), dbus.WithMatchArg(0, notifierName)),
+		conn.AddMatchSignal(sender, by, dbus.WithMatchMember("ActionInvoked")),
+		conn.AddMatchSignal(sender, by, dbus.WithMatchMember("NotificationClosed")),
+		conn.AddMatchSignal(dbus.WithMatchInterface(busName), changed, of),
 	)
 }
 
-// send shows a notice, without sound. Where the session has no notification service, beeep is left to find another way.
+// send shows a notice, without sound. If the session has no notification service, beeep shows it another way.
 func (s *session) send(ctx context.Context, n notice) error {
-	// The numbers of notices mean nothing to another service, so it is called by the name that nobody has after it.
+	// Call the service by its unique name: the numbers of notices mean nothing to another service.
 	by, err := s.ownerOf(ctx, notifierName)
 	if err != nil {
 		return fmt.Errorf("look for the notification service: %w", err)
@@ -68,14 +70,14 @@ func (s *session) send(ctx context.Context, n notice) error {
 	return nil
 }
 
-// abilities are what a service can do, as far as it matters here.
+// abilities are the relevant abilities of a service.
 type abilities struct{ markup, actions bool }
 
 func abilitiesOf(capabilities []string) abilities {
-	return abilities{markup: slices.Contains(capabilities, "body-markup"), actions: slices.Contains(capabilities, "actions")}
+	return abilities{slices.Contains(capabilities, "body-markup"), slices.Contains(capabilities, "actions")}
 }
 
-// request returns the arguments of Notify for a service that can do that.
+// request returns the arguments of Notify for a service with these abilities.
 func request(n notice, replaces uint32, can abilities) []any {
 	body := n.body
 	if can.markup {
@@ -83,7 +85,7 @@ func request(n notice, replaces uint32, can abilities) []any {
 	}
 	actions := []string{}
 	if n.open && can.actions {
-		// A click on the notice, and a button. xfce4-notifyd makes a button of the former as well if it has a label.
+		// A click on the notice, and a button. xfce4-notifyd shows the first as a button, too, if it has a label.
 		actions = []string{"default", "", "open", "Open"}
 	}
 	hints := map[string]dbus.Variant{
@@ -95,8 +97,8 @@ func request(n notice, replaces uint32, can abilities) []any {
 	return []any{"porttray", replaces, "", n.title, body, actions, hints, int32(-1)}
 }
 
-// hear takes in a signal that may be about a notice. Only what the service that showed it says counts: any program can send
-// signals that look like it.
+// hear receives a signal about a notice. It accepts only signals of the service that showed the notice, because any
+// program can send such signals.
 func (s *session) hear(sig *dbus.Signal) {
 	if name, before, _ := ownerChange(sig); name == notifierName {
 		s.shown.end(before)
@@ -115,7 +117,7 @@ func (s *session) hear(sig *dbus.Signal) {
 		if id, ok := s.shown.click(number); ok {
 			select {
 			case s.clicked <- id:
-			default: // an earlier click has not been seen to yet
+			default: // an earlier click is still waiting
 			}
 		}
 	}
@@ -124,7 +126,7 @@ func (s *session) hear(sig *dbus.Signal) {
 // maxShown is how many notices are remembered.
 const maxShown = 64
 
-// shown is what is known of the notices that one service shows: what to replace, and what a click means.
+// shown records the notices of one service: which one to replace, and what a click opens.
 type shown struct {
 	by      string        // the unique bus name of the service
 	can     abilities     // of the service
@@ -134,10 +136,10 @@ type shown struct {
 type shownNotice struct {
 	number uint32 // the service's id for it
 	notice
-	since dbus.Sequence // what was received before that is about an earlier notice of the same number
+	since dbus.Sequence // earlier signals are about an earlier notice of the same number
 }
 
-// begin notes which service shows notices from now on. What another one showed is forgotten.
+// begin records the present service. It forgets the notices of another one.
 func (s *shown) begin(service string, can abilities) {
 	if s.by != service {
 		*s = shown{by: service}
@@ -145,14 +147,14 @@ func (s *shown) begin(service string, can abilities) {
 	s.can = can
 }
 
-// end notes that a service shows notices no longer.
+// end records that a service is gone.
 func (s *shown) end(service string) {
 	if s.by == service {
 		*s = shown{}
 	}
 }
 
-// latest returns the number of the notice that a new one with that key replaces, or 0.
+// latest returns the number of the notice to replace for a key, or 0.
 func (s *shown) latest(key string) uint32 {
 	for _, n := range slices.Backward(s.notices) {
 		if key != "" && n.key == key {
@@ -162,7 +164,7 @@ func (s *shown) latest(key string) uint32 {
 	return 0
 }
 
-// add notes a notice that the service began to show at that point of the connection. What it replaces is forgotten.
+// add records a new notice, and forgets the replaced one. since is the sequence number of the service's answer.
 func (s *shown) add(number uint32, n notice, since dbus.Sequence) {
 	s.forget(number)
 	if len(s.notices) == maxShown {
@@ -171,14 +173,14 @@ func (s *shown) add(number uint32, n notice, since dbus.Sequence) {
 	s.notices = append(s.notices, shownNotice{number, n, since})
 }
 
-// closed notes that a notice has disappeared.
+// closed records that a notice has disappeared.
 func (s *shown) closed(number uint32, at dbus.Sequence) {
 	if i := s.index(number); i >= 0 && s.notices[i].since < at {
 		s.forget(number)
 	}
 }
 
-// click returns what to open after a click on a notice. Each notice opens it once.
+// click returns the listener to open after a click on a notice. Each notice opens it once.
 func (s *shown) click(number uint32) (watcher.ID, bool) {
 	i := s.index(number)
 	if i < 0 || !s.notices[i].open {
@@ -196,8 +198,8 @@ func (s *shown) index(number uint32) int {
 	return slices.IndexFunc(s.notices, func(n shownNotice) bool { return n.number == number })
 }
 
-// noticeImage returns the icon as the notification specification wants it: width, height, row stride, alpha, bits per sample,
-// channels, pixels.
+// noticeImage returns the icon in the format of the notification specification: width, height, row stride, alpha, bits
+// per sample, channels, pixels.
 func noticeImage() any {
 	icon, err := png.Decode(bytes.NewReader(assets.TrayIcon(0, false)))
 	if err != nil {

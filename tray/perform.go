@@ -13,12 +13,12 @@ import (
 	"porttray/watcher/settings"
 )
 
-// Actions run outside of the loop, and what comes of each arrives there.
+// Actions run outside the loop, and their results return to it.
 
-// act starts an action. Its result arrives at l.done, which has room for all.
+// act starts an action. Its result arrives at l.done, and l.done has room for all.
 func (l *loop) act(ctx context.Context, a action, on watcher.Listener) {
 	late := result{action: a, target: on.Target(), port: on.Port}
-	late.say = notice{title: fmt.Sprintf("Port %d: no answer", on.Port), body: "What was asked for takes too long, and may or may not still happen"}
+	late.say = notice{title: fmt.Sprintf("Port %d: no answer", on.Port), body: "The action takes too long; it may still happen"}
 	rule, terminal := l.model.settings.Rule(on), l.model.settings.Terminal
 	at := l.literal(on)
 	do := func(ctx context.Context) result { return visit(ctx, l.do, a, on, at, rule) }
@@ -30,9 +30,9 @@ func (l *loop) act(ctx context.Context, a action, on watcher.Listener) {
 			return
 		}
 		servers := l.model.servers
-		s, _ := serverOf(servers, on.ID()) // a click counts only for what is one
+		s, _ := serverOf(servers, on.ID()) // click has checked that it is a server
 		for _, p := range s.Group().Workers {
-			if s.Container.ID == "" { // the server is known by another worker when the main one has ended
+			if s.Container.ID == "" { // after the end of the main worker, another one identifies the server
 				l.endings[watcher.Target{Process: p.ID()}] = l.endings[on.Target()]
 			}
 		}
@@ -44,14 +44,14 @@ func (l *loop) act(ctx context.Context, a action, on watcher.Listener) {
 	l.perform(ctx, do, late)
 }
 
-// visit runs something that is not about a listener that is there.
+// visit runs an action without a listener.
 func (l *loop) visit(ctx context.Context, do func(context.Context) result) {
 	if l.running < actionLimit {
-		l.perform(ctx, do, result{say: notice{title: "No answer", body: "What was asked for takes too long"}})
+		l.perform(ctx, do, result{say: notice{title: "No answer", body: "The action takes too long"}})
 	}
 }
 
-// perform runs an action outside of the loop. What comes of it arrives at l.done; after actionPatience that is late.
+// perform runs an action outside the loop. Its result arrives at l.done; after actionPatience the result is late.
 func (l *loop) perform(ctx context.Context, do func(context.Context) result, late result) {
 	l.running++
 	l.actions.Go(func() {
@@ -76,7 +76,7 @@ func copied(ctx context.Context, do deeds, text string) result {
 	return result{action: copyThis}
 }
 
-// otherPorts returns the other ports that the processes of a server have, or its container.
+// otherPorts returns the other ports of a server's processes or container.
 func otherPorts(s watcher.Server) []watcher.Listener {
 	workers := s.Group().Workers
 	others := slices.DeleteFunc(slices.Clone(s.Parts), func(l watcher.Listener) bool {
@@ -86,10 +86,10 @@ func otherPorts(s watcher.Server) []watcher.Listener {
 	return slices.CompactFunc(others, func(a, b watcher.Listener) bool { return a.Port == b.Port })
 }
 
-// literal returns the address of a port that two servers share, the head of one or a further port. It is invalid where localhost
-// will do.
+// literal returns the address of a port that two servers share, as their heads or further ports. It is invalid if
+// localhost is enough.
 func (l *loop) literal(on watcher.Listener) netip.Addr {
-	var here []watcher.Server // on that port, each port by itself
+	var here []watcher.Server // one for each listener on that port
 	for _, s := range l.model.servers {
 		for _, p := range s.Ports() {
 			if p.Port == on.Port {
@@ -106,7 +106,7 @@ func (l *loop) literal(on watcher.Listener) netip.Addr {
 // visit opens the address of a listener, or copies it. A valid literal address is used instead of localhost.
 func visit(ctx context.Context, do deeds, a action, on watcher.Listener, literal netip.Addr, rule settings.Rule) result {
 	address, act, failed := browser.Address(on), do.copy, "Could not copy "
-	asked := on // for its scheme
+	asked := on // to find its scheme
 	if literal.IsValid() {
 		address = browser.AddressAt(literal, on.Port)
 		asked.Addrs = []netip.Addr{literal}
@@ -114,7 +114,8 @@ func visit(ctx context.Context, do deeds, a action, on watcher.Listener, literal
 	if a == copyNetwork {
 		at, err := do.network(on)
 		if err != nil {
-			return result{action: a, say: notice{title: "Could not copy the network address", body: owner.Printable(err.Error(), maxLine)}}
+			body := owner.Printable(err.Error(), maxLine)
+			return result{action: a, say: notice{title: "Could not copy the network address", body: body}}
 		}
 		address = browser.AddressAt(at, on.Port)
 	}
@@ -125,7 +126,8 @@ func visit(ctx context.Context, do deeds, a action, on watcher.Listener, literal
 		}
 		address = scheme + "://" + address + string(rule.Path)
 	} else if a == open {
-		return result{action: a, say: notice{title: fmt.Sprintf("Port %d is nothing for a browser", on.Port), body: on.Speaks() + " is at " + address}}
+		title := fmt.Sprintf("Port %d is not for a browser", on.Port)
+		return result{action: a, say: notice{title: title, body: on.Speaks() + " is at " + address}}
 	}
 	if a == open {
 		act, failed = do.open, "Could not open "

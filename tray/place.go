@@ -6,20 +6,20 @@ import (
 	"porttray/watcher"
 )
 
-// A place is what is known of one slot when rows are placed.
+// A place is the state of one slot.
 type place struct {
 	id    watcher.ID
 	live  bool      // the slot shows the row of id
-	since time.Time // when it last ceased to; zero if it never showed any
+	since time.Time // when its last row was removed; zero if it never showed one
 }
 
-// arrange chooses a slot for each wanted row, in order. There must be at least as many slots as rows, and rows that have a slot
-// already must be wanted in the order of their slots.
+// arrange chooses a slot for each wanted row, in order. There must be at least as many slots as rows. Rows with a slot
+// must be wanted in the order of their slots.
 //
-// The menu can only be appended to, so its rows live in a longer line of slots, most of them hidden. A row keeps its slot for
-// as long as it can: then nothing moves under the pointer, and nothing is relabelled that did not change. A new row goes
-// between its neighbours, and preferably not where another row was shown lately. Where no slot is free between them, the rows
-// around move apart, no more of them than needed.
+// The menu can only be appended to, so its rows live in a longer line of slots, most of them hidden. A row keeps its
+// slot as long as possible, so nothing moves under the pointer and unchanged labels stay. A new row goes between its
+// neighbours, preferably into a slot that showed no row lately. If no slot is free between them, the rows around move
+// apart, as few as possible.
 func arrange(slots []place, want []watcher.ID, lately time.Time) []int {
 	at := make(map[watcher.ID]int, len(want))
 	for i, s := range slots {
@@ -43,7 +43,7 @@ func arrange(slots []place, want []watcher.ID, lately time.Time) []int {
 	return result
 }
 
-// settle gives slots to the run of rows without one that starts at first.
+// settle chooses slots for a run of rows without slots that starts at first.
 func settle(at []int, first int, slots []place, lately time.Time) {
 	end := first
 	low, high := 0, 0 // the free slots between the rows around
@@ -75,7 +75,7 @@ func settle(at []int, first int, slots []place, lately time.Time) {
 	}
 }
 
-// spread returns n different indices below size, evenly apart.
+// spread returns n different indices below size, evenly spaced.
 func spread(n, size int) []int {
 	result := make([]int, n)
 	for i := range result {
@@ -84,7 +84,8 @@ func spread(n, size int) []int {
 	return result
 }
 
-// nearest returns the slot nearest to the middle of low ≤ i < high that showed no row lately, or the middle if all did.
+// nearest returns the slot nearest to the middle of low ≤ i < high that showed no row lately. If all did, it returns
+// the middle.
 func nearest(slots []place, low, high int, lately time.Time) int {
 	middle := (low + high) / 2
 	for d := range high - low {

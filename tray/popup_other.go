@@ -4,5 +4,5 @@ package tray
 
 import "errors"
 
-// popUp is described in popup_windows.go. Here beeep knows what to do.
+// popUp is described in popup_windows.go. Other systems use beeep.
 func popUp(notice) error { return errors.ErrUnsupported }

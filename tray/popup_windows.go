@@ -11,9 +11,10 @@ import (
 	"golang.org/x/sys/windows/registry"
 )
 
-// popUp shows a notice as a toast or, where the Windows Runtime has none, as a balloon of the icon. Both bear the program's name:
-// the toast by what is registered below HKEY_CURRENT_USER\Software\Classes\AppUserModelId, the balloon by the program's version
-// resource. beeep would run PowerShell where a toast fails, on a script with the notice in it; so it is not asked.
+// popUp shows a notice as a toast or, if the Windows Runtime has no toasts, as a balloon of the icon. Both show the
+// program's name: the toast takes it from HKEY_CURRENT_USER\Software\Classes\AppUserModelId, the balloon from the
+// program's version resource. popUp avoids beeep, because beeep handles a failed toast with a PowerShell script that
+// contains the notice.
 func popUp(n notice) error {
 	err := toast(toastXML(n))
 	if err == nil {
@@ -25,19 +26,20 @@ func popUp(n notice) error {
 	return nil
 }
 
-// toastClass is where the Windows Runtime has what shows toasts, in HKEY_LOCAL_MACHINE.
+// toastClass is the registry key of toasts in the Windows Runtime, below HKEY_LOCAL_MACHINE.
 const toastClass = `SOFTWARE\Microsoft\WindowsRuntime\ActivatableClassId\Windows.UI.Notifications.ToastNotificationManager`
 
-// toast shows a toast. A click on it starts nothing of this program, but the GUID by which it could has to be one of its own.
+// toast shows a toast. A click on it starts nothing of this program, but Windows requires a GUID of its own.
 func toast(xml string) error {
-	// Where there is none of it, as in Wine, not even an attempt is made: it would leave an object of this program's with the system,
-	// which calls it when the program exits, and that crashes.
+	// Do not try without toasts, as in Wine: the attempt would leave an object of this program with the system. The
+	// system calls it when the program exits, and that crashes.
 	class, err := registry.OpenKey(registry.LOCAL_MACHINE, toastClass, registry.QUERY_VALUE)
 	if err != nil {
 		return fmt.Errorf("look for the Windows Runtime: %w", err)
 	}
 	class.Close()
-	if err := wintoast.SetAppData(wintoast.AppData{AppID: "porttray", GUID: "{E8038B51-D040-46E1-B88D-AA0160AC02FB}"}); err != nil {
+	app := wintoast.AppData{AppID: "porttray", GUID: "{E8038B51-D040-46E1-B88D-AA0160AC02FB}"}
+	if err := wintoast.SetAppData(app); err != nil {
 		return err
 	}
 	return wintoast.Push(xml)
@@ -59,7 +61,7 @@ type notifyIconData struct {
 	balloonIcon                windows.Handle
 }
 
-// balloon shows a balloon at the icon, without sound, and not while the person wants quiet.
+// balloon shows a balloon at the icon, without sound, and not during quiet time.
 func balloon(n notice) error {
 	const (
 		modify  = 1    // NIM_MODIFY
@@ -72,17 +74,18 @@ func balloon(n notice) error {
 	data.size = uint32(unsafe.Sizeof(data))
 	fill(data.infoTitle[:], n.title)
 	fill(data.info[:], n.body)
-	if n.body == "" { // without a text there is no balloon
+	if n.body == "" { // Windows shows no balloon without a text
 		fill(data.info[:], " ")
 	}
-	shown, _, err := windows.NewLazySystemDLL("shell32.dll").NewProc("Shell_NotifyIconW").Call(modify, uintptr(unsafe.Pointer(&data)))
+	notify := windows.NewLazySystemDLL("shell32.dll").NewProc("Shell_NotifyIconW")
+	shown, _, err := notify.Call(modify, uintptr(unsafe.Pointer(&data)))
 	if shown == 0 {
 		return fmt.Errorf("show a balloon: %w", err)
 	}
 	return nil
 }
 
-// fill puts as much of text into a field as it holds with its end, a zero, and no half of a character.
+// fill copies text to a field and ends it with a zero. It cuts a longer text between characters.
 func fill(field []uint16, text string) {
 	units := utf16.Encode([]rune(text))
 	if room := len(field) - 1; len(units) > room {

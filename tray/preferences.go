@@ -15,7 +15,7 @@ import (
 	"porttray/watcher/settings"
 )
 
-// setLogin has the desktop start this program at login, or no longer.
+// setLogin turns the start of this program at login on or off.
 func setLogin(on bool) error {
 	if !on {
 		return disableLogin()
@@ -27,15 +27,15 @@ func setLogin(on bool) error {
 	return enableLogin(exe)
 }
 
-// startAtLogin does what setLogin does, and says what came of it.
+// startAtLogin calls setLogin and returns the result.
 func startAtLogin(do deeds, on bool) result {
 	if err := do.login(on); err != nil {
-		return result{say: notice{title: "The start at login stays as it was", body: owner.Printable(err.Error(), maxTitle)}}
+		return result{say: notice{title: "Could not change the start at login", body: owner.Printable(err.Error(), maxTitle)}}
 	}
 	return result{login: &on}
 }
 
-// editSettings opens the settings file in what the desktop has for it. Where there is none, an example is written first.
+// editSettings opens the settings file in the desktop's editor. It writes an example first if there is no file.
 func editSettings(ctx context.Context) error {
 	file, err := settings.File()
 	if err == nil {
@@ -62,10 +62,10 @@ func terminalAt(_ context.Context, do deeds, terminal string, on watcher.Listene
 	return result{}
 }
 
-// openConsole opens a terminal in a directory: the one that the person wants or, if that is empty, the first that there is.
+// openConsole opens a terminal in a directory. If terminal is empty, it takes the first installed one.
 func openConsole(terminal, dir string) error {
 	if info, err := os.Stat(dir); err != nil || !info.IsDir() {
-		return fmt.Errorf("%s is no directory that can be opened", owner.ShortDir(dir))
+		return fmt.Errorf("cannot open the directory %s", owner.ShortDir(dir))
 	}
 	commands := terminals(runtime.GOOS, os.Getenv("TERMINAL"), dir)
 	if terminal != "" {
@@ -81,16 +81,16 @@ func openConsole(terminal, dir string) error {
 		if err := cmd.Start(); err != nil {
 			return fmt.Errorf("open a terminal: %w", err)
 		}
-		go cmd.Wait() // it lives for as long as its person wants
+		go cmd.Wait() // until the person closes the terminal
 		return nil
 	}
 	if terminal != "" {
 		return fmt.Errorf("there is no program %q; see terminal in the settings file", commands[0][0])
 	}
-	return errors.New("no terminal is found here; name one in the settings file: terminal = \"…\"")
+	return errors.New("no terminal found; name one in the settings file: terminal = \"…\"")
 }
 
-// terminals returns the commands that may open a terminal in a directory, which most take from where they are started.
+// terminals returns commands that may open a terminal in a directory. Most of them take the working directory.
 func terminals(goos, preferred, dir string) [][]string {
 	switch goos {
 	case "windows":
@@ -102,8 +102,8 @@ func terminals(goos, preferred, dir string) [][]string {
 	if words := strings.Fields(preferred); len(words) > 0 {
 		commands = append(commands, words)
 	}
-	for _, name := range []string{"xdg-terminal-exec", "x-terminal-emulator", "gnome-terminal", "konsole", "xfce4-terminal", "mate-terminal",
-		"lxterminal", "qterminal", "kitty", "alacritty", "wezterm", "foot", "ghostty", "xterm"} {
+	for _, name := range []string{"xdg-terminal-exec", "x-terminal-emulator", "gnome-terminal", "konsole", "xfce4-terminal",
+		"mate-terminal", "lxterminal", "qterminal", "kitty", "alacritty", "wezterm", "foot", "ghostty", "xterm"} {
 		commands = append(commands, []string{name})
 	}
 	return commands

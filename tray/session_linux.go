@@ -15,30 +15,31 @@ import (
 )
 
 const (
-	busName          = "org.freedesktop.DBus" // what the bus itself sends; nobody else can
+	busName          = "org.freedesktop.DBus" // the sender of the bus itself; nobody else can use it
 	nameOwnerChanged = busName + ".NameOwnerChanged"
 	watcherName      = "org.kde.StatusNotifierWatcher"
 	watcherPath      = "/StatusNotifierWatcher"
 	callLimit        = 5 * time.Second
 )
 
-// A session is this program's own connection to the desktop session. On Linux that is one private connection to the session bus, which
-// serves the icon and the menu, and sends notifications.
+// A session is this program's connection to the desktop session. On Linux it is a private connection to the session
+// bus. It serves the icon and the menu, and sends notifications.
 type session struct {
 	conn    *dbus.Conn
 	hosts   chan struct{}   // a tray host may have come or gone
-	arrived atomic.Bool     // one has come since, for certain
+	arrived atomic.Bool     // a new one has certainly come
 	served  chan struct{}   // closed when there is an icon to register
-	settle  func()          // called before it is registered; set before served is closed
-	heard   chan func()     // takes in what is about notices, in the goroutine that sends them
-	clicked chan watcher.ID // whose server a clicked notice offered to open
+	settle  func()          // called before each registration; set before served is closed
+	heard   chan func()     // handlers of signals about notices, for the goroutine that sends
+	clicked chan watcher.ID // the servers of clicked notices
 	shown   shown           // belongs to the goroutine that sends
 	service atomic.Value    // of string: shown.by, for the goroutine that receives
 	plain   beeepSender
 }
 
-// openSession connects to the desktop session, within callLimit. The error says in a few words why there is none; no bus is ever
-// started for it. A program without a display, such as a unit of systemd, belongs to a session if that shows tray icons.
+// openSession connects to the desktop session, within callLimit. The error says in a few words why there is none. It
+// never starts a bus. A program without a display, such as a systemd unit, belongs to a session if something shows tray
+// icons.
 func openSession(ctx context.Context) (*session, error) {
 	if display(os.Getenv) == "" {
 		if !awaitIcons(ctx, os.Getenv("INVOCATION_ID") != "") {
@@ -59,7 +60,7 @@ var (
 	errNoBus     = errors.New("there is no session bus (DBUS_SESSION_BUS_ADDRESS does not lead to one)")
 )
 
-// display returns what shows windows, as the environment tells: "Wayland", "X11", or nothing.
+// display returns the display in the environment: "Wayland", "X11", or nothing.
 func display(getenv func(string) string) string {
 	switch {
 	case getenv("WAYLAND_DISPLAY") != "":
@@ -70,10 +71,11 @@ func display(getenv func(string) string) string {
 	return ""
 }
 
-// unitPatience is how long a systemd unit waits for a panel, which may be started after it.
+// unitPatience is how long a systemd unit waits for a panel. The panel may start later.
 const unitPatience = 30 * time.Second
 
-// awaitIcons reports whether something shows tray icons. A unit waits for that; a person at a console wants the terminal at once.
+// awaitIcons reports whether something shows tray icons. A unit waits for that. A person at a console wants the
+// terminal at once.
 func awaitIcons(ctx context.Context, unit bool) bool {
 	for begin := time.Now(); ; {
 		if iconsShown(ctx) {
@@ -100,7 +102,7 @@ func iconsShown(ctx context.Context) bool {
 	return s.hasHost(ctx)
 }
 
-// connect connects to the session bus, if there is one, and has greet make the connection usable, all within callLimit.
+// connect connects to the session bus, if there is one, and calls greet on the connection, all within callLimit.
 func (s *session) connect(ctx context.Context, greet func(*dbus.Conn) error) error {
 	conn, err := dbus.SessionBusPrivateNoAutoStartup(dbus.WithSignalHandler(s), dbus.WithIncomingInterceptor(ownAnswers))
 	if err != nil {
@@ -139,8 +141,8 @@ func greet(conn *dbus.Conn) error {
 	return matchNotices(conn)
 }
 
-// show shows the tray until ctx is done. ready builds the menu under a root; panels are answered when it has returned. drawn is closed
-// when nobody draws any more; the end waits for that as long as exitLimit. show blocks.
+// show shows the tray until ctx is done. ready builds the menu under a root; panels get answers after it returns. drawn
+// is closed at the end of all drawing, and show waits for that for at most exitLimit. show blocks.
 func (s *session) show(ctx context.Context, v menu, ready func(root node, f face), signs chan<- sign, drawn <-chan struct{}) {
 	t, err := newBusTray(s.conn, signs)
 	if err != nil {
@@ -156,8 +158,8 @@ func (s *session) show(ctx context.Context, v menu, ready func(root node, f face
 	atMost(exitLimit, func() { <-drawn })
 }
 
-// DeliverSignal sorts what the connection receives. Any program can send it signals, so what is too much is dropped: godbus' own
-// handler would keep a goroutine for each.
+// DeliverSignal dispatches received signals. Any program can send signals, so it drops those that do not fit its
+// queues. Godbus' own handler would keep a goroutine for each.
 func (s *session) DeliverSignal(_, _ string, sig *dbus.Signal) {
 	about, _, now := ownerChange(sig)
 	switch sig.Name {
@@ -166,7 +168,7 @@ func (s *session) DeliverSignal(_, _ string, sig *dbus.Signal) {
 	case nameOwnerChanged:
 		switch about {
 		case watcherName:
-			// However much others send besides, it is not lost that one has come.
+			// A flood of other signals must not hide an arrival.
 			if now != "" {
 				s.arrived.Store(true)
 			}
@@ -175,7 +177,7 @@ func (s *session) DeliverSignal(_, _ string, sig *dbus.Signal) {
 			s.take(sig)
 		}
 	case actionInvoked, noticeClosed:
-		if sig.Sender == s.service.Load() { // else it would take the place of what is
+		if sig.Sender == s.service.Load() { // other senders must not fill the queue
 			s.take(sig)
 		}
 	}
@@ -188,7 +190,7 @@ func (s *session) hostChanged() {
 	}
 }
 
-// take has a signal about notices heard.
+// take queues a signal about notices for hear.
 func (s *session) take(sig *dbus.Signal) {
 	select {
 	case s.heard <- func() { s.hear(sig) }:
@@ -196,8 +198,8 @@ func (s *session) take(sig *dbus.Signal) {
 	}
 }
 
-// ownerChange returns what a NameOwnerChanged of the bus says: the unique names of those who had the name before and have it
-// now, empty if nobody. Of any other signal it returns nothing.
+// ownerChange returns the values of the bus's NameOwnerChanged: a name, and the unique names of its earlier and present
+// owner. An owner is empty if there is none. For other signals it returns nothing.
 func ownerChange(sig *dbus.Signal) (name, before, now string) {
 	if sig.Sender != busName || sig.Name != nameOwnerChanged || len(sig.Body) != 3 {
 		return "", "", ""
@@ -210,11 +212,12 @@ func ownerChange(sig *dbus.Signal) (name, before, now string) {
 
 func (s *session) close() { s.conn.Close() }
 
-// watch reports whether there is a tray host, at once and whenever that changes, and registers the tray's icon with each new
-// one. It returns when ctx is done or the session has ended.
+// watch sends whether there is a tray host, at once and after each change. It registers the icon with each new host. It
+// returns when ctx is done or the session has ended.
 func (s *session) watch(ctx context.Context, hosts chan<- bool) {
+	changed, of := dbus.WithMatchMember("NameOwnerChanged"), dbus.WithMatchArg(0, watcherName)
 	err := errors.Join(
-		s.conn.AddMatchSignal(dbus.WithMatchInterface(busName), dbus.WithMatchMember("NameOwnerChanged"), dbus.WithMatchArg(0, watcherName)),
+		s.conn.AddMatchSignal(dbus.WithMatchInterface(busName), changed, of),
 		s.conn.AddMatchSignal(dbus.WithMatchInterface(watcherName)),
 	)
 	s.register(ctx)
@@ -236,11 +239,11 @@ func (s *session) watch(ctx context.Context, hosts chan<- bool) {
 		}
 	}
 	if ctx.Err() == nil {
-		slog.Error("the session bus does not tell of tray hosts", "err", err)
+		slog.Error("the session bus does not report tray hosts", "err", err)
 	}
 }
 
-// nextHost waits until a tray host may have come or gone; false means that ctx is done or the session has ended.
+// nextHost waits until a tray host may have come or gone. It returns false if ctx is done or the session has ended.
 func (s *session) nextHost(ctx context.Context) bool {
 	select {
 	case <-ctx.Done():
@@ -255,7 +258,7 @@ func (s *session) nextHost(ctx context.Context) bool {
 	}
 }
 
-// register shows the icon to a new tray host, once there is one to show.
+// register registers the icon with a new tray host, as soon as there is an icon.
 func (s *session) register(ctx context.Context) {
 	select {
 	case <-s.served:
@@ -265,11 +268,12 @@ func (s *session) register(ctx context.Context) {
 	s.settle()
 	ctx, cancel := context.WithTimeout(ctx, callLimit)
 	defer cancel()
-	// A host that does not take the icon now announces itself again when it can.
-	_ = s.conn.Object(watcherName, watcherPath).CallWithContext(ctx, watcherName+".RegisterStatusNotifierItem", 0, itemPath).Err
+	// A host that cannot take the icon now announces itself again later.
+	host := s.conn.Object(watcherName, watcherPath)
+	_ = host.CallWithContext(ctx, watcherName+".RegisterStatusNotifierItem", 0, itemPath).Err
 }
 
-// hasHost reports whether something shows tray icons. A watcher that does not say whether it has a host counts as one.
+// hasHost reports whether something shows tray icons. It counts a watcher without a clear answer as one with a host.
 func (s *session) hasHost(ctx context.Context) bool {
 	ctx, cancel := context.WithTimeout(ctx, callLimit)
 	defer cancel()
@@ -277,14 +281,14 @@ func (s *session) hasHost(ctx context.Context) bool {
 	return err == nil && h.by != "" && (h.registered || h.untold != nil)
 }
 
-// A trayHost is what is known of what shows tray icons.
+// A trayHost describes the program that shows tray icons.
 type trayHost struct {
-	by         string // the unique bus name of the watcher, which has the list of them; empty if there is none
-	registered bool   // something shows them
-	untold     error  // why the watcher does not say whether something does; nil if it says so
+	by         string // the unique bus name of the watcher, the owner of the list of icons; empty if there is none
+	registered bool   // something shows the icons
+	untold     error  // why the value of registered is unknown; nil if it is known
 }
 
-// host asks what shows tray icons. Nothing is started for it. The error says that the bus does not answer.
+// host asks the watcher about the tray host, without starting any program. An error means that the bus does not answer.
 func (s *session) host(ctx context.Context) (trayHost, error) {
 	by, err := s.ownerOf(ctx, watcherName)
 	if err != nil || by == "" {
@@ -296,13 +300,13 @@ func (s *session) host(ctx context.Context) (trayHost, error) {
 		watcherName, "IsStatusNotifierHostRegistered").Store(&has)
 	isBool := false
 	if h.registered, isBool = has.Value().(bool); h.untold == nil && !isBool {
-		h.untold = errors.New("the answer is neither yes nor no")
+		h.untold = errors.New("the answer is not a boolean")
 	}
 	return h, nil
 }
 
-// ownerOf returns the unique bus name of who has a name now, or nothing if nobody does. What is called by its unique name is
-// never started for the call.
+// ownerOf returns the unique bus name of the present owner of a name; empty if there is none. A call to a unique name
+// never starts a program.
 func (s *session) ownerOf(ctx context.Context, name string) (string, error) {
 	var by string
 	err := s.conn.BusObject().CallWithContext(ctx, busName+".GetNameOwner", 0, name).Store(&by)

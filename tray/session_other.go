@@ -8,8 +8,8 @@ import (
 	"porttray/watcher"
 )
 
-// A session is described in session_linux.go. Windows and macOS always have a tray and tell programs of the session's end by
-// other means, so here it only sends notices. Nothing is heard of them afterwards.
+// A session is described in session_linux.go. Windows and macOS always have a tray, and announce the session's end by
+// other means. So here a session only sends notices, and receives nothing about them.
 type session struct {
 	heard   chan func()
 	clicked chan watcher.ID

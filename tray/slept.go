@@ -6,8 +6,8 @@ import (
 	"porttray/watcher"
 )
 
-// missing returns the servers of the main list that closed during a sleep and are not there now. Of one that closed more than once the
-// last time counts.
+// missing returns the servers of the main list that closed during a sleep and are still missing. If a server closed
+// more than once, the last time counts.
 func (j *judge) missing(servers []watcher.Server) (missing []watcher.Server) {
 	seen := map[watcher.Key]bool{}
 	for _, l := range slices.Backward(j.lost) {
@@ -23,7 +23,7 @@ func (j *judge) missing(servers []watcher.Server) (missing []watcher.Server) {
 	return missing
 }
 
-// only returns what of h is wanted, if anything is: of the servers that are gone since a sleep it may be some.
+// only returns the wanted part of h, if there is any. For slept that may be some of the servers.
 func (h happening) only(wanted func(happening) bool) (happening, bool) {
 	if h.kind != slept {
 		return h, wanted(h)
@@ -36,7 +36,7 @@ func (h happening) only(wanted func(happening) bool) (happening, bool) {
 	return h, true
 }
 
-// forgive forgets that a server closed while the computer slept: the person ended it since.
+// forgive drops the closing of a server during a sleep, because the person ended it since.
 func (j *judge) forgive(l watcher.Listener) {
 	j.lost = slices.DeleteFunc(j.lost, func(s watcher.Server) bool { return s.Listener.Key() == l.Key() })
 }

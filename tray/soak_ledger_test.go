@@ -190,7 +190,7 @@ func (c *change) owed() bool { return c.must && c.excuse == "" && len(c.told) ==
 
 // truthful reports whether a notice gives the right reason of an end, or says that the reason is not known.
 func truthful(told, reason string) bool {
-	return reason == "" || told == reason || told == "ended" || told == "why is not known"
+	return reason == "" || told == reason || told == "ended" || told == "the reason is unknown"
 }
 
 // review checks the changes whose time is up. It returns an error for the first one without its notice.
@@ -242,8 +242,8 @@ var titles = []struct {
 	{regexp.MustCompile(`^(\d+) is back`), isBack},
 	{regexp.MustCompile(` is now reachable from the network$`), isExposed},
 	{regexp.MustCompile(` keeps restarting$`), isLooping},
-	{regexp.MustCompile(`^The settings stay as they were$`), isWrong},
-	{regexp.MustCompile(`^porttray has no place to show its icon$`), isNoHost},
+	{regexp.MustCompile(`^The old settings stay in use$`), isWrong},
+	{regexp.MustCompile(`^porttray cannot show its icon$`), isNoHost},
 	{regexp.MustCompile(`^porttray \S+$`), isAbout},
 }
 
@@ -303,7 +303,7 @@ func gatheredClaims(title, body string) (claims []claim, err error) {
 			if cut && i == len(named)-1 {
 				break // cut in the middle of the port
 			}
-			return nil, fmt.Errorf("%q names %q", title, name)
+			return nil, fmt.Errorf("%q names %q, want a port and a name", title, name)
 		}
 		claims[i].port = uint16(port)
 	}

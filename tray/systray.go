@@ -13,7 +13,7 @@ import (
 	"porttray/watcher/owner"
 )
 
-// On Windows and macOS systray shows the tray. On Linux the session does, see busicon_linux.go.
+// Systray shows the tray on Windows and macOS. On Linux the session does, see busicon_linux.go.
 
 // systrayRoot is the top level of systray's one menu.
 type systrayRoot struct{}
@@ -29,7 +29,7 @@ func (systrayRoot) Add(label string, k kind) item {
 	return systrayItem{systray.AddMenuItem(escaped(label), "")}
 }
 
-// A systrayItem is one of its items.
+// A systrayItem is an item of systray's menu.
 type systrayItem struct{ *systray.MenuItem }
 
 func (i systrayItem) Add(label string, k kind) item {
@@ -44,7 +44,7 @@ func (i systrayItem) Add(label string, k kind) item {
 }
 func (i systrayItem) SetTitle(label string) { i.MenuItem.SetTitle(escaped(label)) }
 
-// Forward has a goroutine wait for clicks, because systray drops those that nobody receives at that instant.
+// Forward starts a goroutine that waits for clicks, because systray drops a click without a waiting receiver.
 func (i systrayItem) Forward(to chan<- click, as click) (end func()) {
 	return forwardClicks(i.ClickedCh, to, as)
 }
@@ -52,7 +52,7 @@ func (i systrayItem) Forward(to chan<- click, as click) (end func()) {
 // systrayFace is the icon with its badge and tooltip.
 type systrayFace struct{}
 
-// SetIcon puts the number of servers on the icon, on macOS beside it. With attention the icon also shows the alarm.
+// SetIcon shows the number of servers on the icon, or beside it on macOS. With attention the icon also shows the alarm.
 func (systrayFace) SetIcon(count int, attention bool) {
 	if runtime.GOOS != "darwin" {
 		systray.SetIcon(assets.TrayIcon(count, attention))
@@ -71,7 +71,7 @@ func (systrayFace) SetIcon(count int, attention bool) {
 }
 
 func (systrayFace) SetTooltip(text string) { systray.SetTooltip(owner.LeftToRight(text)) }
-func (systrayFace) Commit()                {} // systray has told the panel each change
+func (systrayFace) Commit()                {} // systray passes on each change at once
 
 // runSystray is session.show for systray.
 func runSystray(ctx context.Context, v menu, ready func(root node, f face), signs chan<- sign, drawn <-chan struct{}) {
@@ -93,7 +93,8 @@ func runSystray(ctx context.Context, v menu, ready func(root node, f face), sign
 	})
 }
 
-// forwardOpened passes on that the menu was opened, which only macOS tells. Systray tells only who receives at that instant.
+// forwardOpened sends menuShown when the menu is opened. Only macOS reports that, and systray drops it without a
+// waiting receiver.
 func forwardOpened(ctx context.Context, signs chan<- sign) {
 	for {
 		select {

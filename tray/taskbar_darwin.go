@@ -2,5 +2,5 @@ package tray
 
 import "context"
 
-// persist is described in taskbar_windows.go. Here run waits for the tray itself, or there is always one.
+// persist is described in taskbar_windows.go. macOS always has a menu bar.
 func persist(_ context.Context, run func(ready func()), ready func()) { run(ready) }

@@ -1,9 +1,9 @@
-// Package tray is the desktop face of porttray: an icon with a menu of the listeners, notifications, and the actions behind the
-// menu.
+// Package tray is the desktop face of porttray: an icon with a menu of the listeners, notifications, and the actions of
+// the menu.
 //
-// One loop owns all state. An update of the watcher, a click or the end of an action changes its model; view turns the model
-// into a menu, which is plain data; a drawer brings the screen in line with it. Whatever can block runs outside the loop, and
-// what comes of it returns to the loop as a value.
+// One loop owns all state. An update of the watcher, a click or the end of an action changes its model. view turns the
+// model into a menu of plain data. A drawer updates the screen to that menu. Everything that can block runs outside the
+// loop, and its result returns to the loop as a value.
 package tray
 
 import (
@@ -26,16 +26,17 @@ import (
 	"porttray/watcher/settings"
 )
 
-// ErrNoTray is what Run's error wraps when there is no desktop session with a tray; its text then says why.
+// ErrNoTray means that there is no desktop session with a tray. Run wraps it in an error with the reason.
 var ErrNoTray = errors.New("no tray")
 
-// Remote reports that this program was started over ssh, where a tray would appear on a screen that the person does not see.
+// Remote reports whether this program was started over ssh. A tray would then appear on a screen that the person may
+// not see.
 func Remote() bool { return os.Getenv("SSH_CONNECTION") != "" || os.Getenv("SSH_TTY") != "" }
 
-// Run shows what w finds in the system tray, and has it look when somebody opens the menu. It blocks until ctx is done, the
-// person quits, or the desktop session ends, and must be called on the main goroutine. Where there is no tray to show it in, it
-// returns an error that wraps ErrNoTray at once, and ErrRunning where this user has one already. A session without a tray host
-// is none of those: the icon appears as soon as there is one.
+// Run shows the servers of w in the system tray, and asks w for a scan when somebody opens the menu. It blocks until
+// ctx is done, the person quits, or the desktop session ends. Call it on the main goroutine. Without a tray it returns
+// at once, with an error that wraps ErrNoTray. If this user already has a tray, the error wraps ErrRunning. A session
+// without a tray host is no error: the icon appears with the host.
 func Run(ctx context.Context, w *watcher.Watcher, version string) error {
 	session, err := openSession(ctx)
 	if err != nil {
@@ -63,15 +64,15 @@ func Run(ctx context.Context, w *watcher.Watcher, version string) error {
 	l.unkept = keep.lost
 	l.restore(keep.choices)
 	if at, err := loginEnabled(); err != nil {
-		slog.Warn("whether porttray starts at login is not known", "err", err)
+		slog.Warn("cannot tell whether porttray starts at login", "err", err)
 	} else {
 		l.model.atLogin = at
 	}
-	l.do = deeds{scheme: browser.Scheme, open: browser.Open, copy: copyText, network: networkAddress, end: watcher.End, say: notices.put,
-		save: keep.put, record: seen.Note, login: setLogin, edit: editSettings, console: openConsole}
+	l.do = deeds{scheme: browser.Scheme, open: browser.Open, copy: copyText, network: networkAddress, end: watcher.End,
+		say: notices.put, save: keep.put, record: seen.Note, login: setLogin, edit: editSettings, console: openConsole}
 
 	if keep.problem != nil {
-		notices.put(notice{title: "What you chose before does not count", body: owner.Printable(keep.problem.Error(), maxTitle)})
+		notices.put(notice{title: "Your saved choices are ignored", body: owner.Printable(keep.problem.Error(), maxTitle)})
 	}
 
 	var wg sync.WaitGroup
@@ -89,7 +90,7 @@ func Run(ctx context.Context, w *watcher.Watcher, version string) error {
 		session.watch(ctx, l.hosts)
 		cancel()
 	})
-	drawn := make(chan struct{}) // closed when nothing is drawn any more
+	drawn := make(chan struct{}) // closed at the end of all drawing
 	session.show(ctx, view(l.model), func(root node, f face) {
 		l.drawer = newDrawer(root, f, view(l.model))
 		go func() {
@@ -104,24 +105,24 @@ func Run(ctx context.Context, w *watcher.Watcher, version string) error {
 	return nil
 }
 
-// startedAtLogin reports whether the desktop session started this program, as far as it tells: by XSMP, or as a unit that systemd
-// makes of an autostart file (systemd-xdg-autostart-generator(8)).
+// startedAtLogin reports whether the desktop session started this program. It recognises XSMP, and systemd units for
+// autostart files (systemd-xdg-autostart-generator(8)).
 func startedAtLogin() bool {
 	cgroup, err := os.ReadFile("/proc/self/cgroup")
 	return os.Getenv("DESKTOP_AUTOSTART_ID") != "" || err == nil && bytes.Contains(cgroup, []byte("@autostart.service"))
 }
 
-// readPorts asks the system about its ports, which on Windows can take seconds.
+// readPorts asks the system about its port ranges. On Windows that can take seconds.
 func readPorts() <-chan port.System {
 	read := make(chan port.System, 1)
 	go func() { read <- port.Read() }()
 	return read
 }
 
-// exitLimit is how long the end of the program waits for what is under way: nothing that hangs keeps it alive.
+// exitLimit is how long the program waits at its end for running work. Nothing that hangs keeps it alive.
 const exitLimit = 400 * time.Millisecond
 
-// atMost runs wait, and returns when it has, but no later than after limit.
+// atMost calls wait, and returns when it returns, but after limit at the latest.
 func atMost(limit time.Duration, wait func()) {
 	done := make(chan struct{})
 	go func() {
@@ -134,11 +135,11 @@ func atMost(limit time.Duration, wait func()) {
 	}
 }
 
-// An outbox sends notices one after the other, away from the loop. When notices come faster than the service takes them, or it
-// hangs, what does not fit is dropped.
+// An outbox sends notices one after another, away from the loop. If the service hangs or is too slow, it drops notices
+// that do not fit its queue.
 type outbox struct {
 	queue chan notice
-	heard <-chan func() // what takes in answers that come later than send returns; called between notices
+	heard <-chan func() // handlers of later answers; called between notices
 	send  func(context.Context, notice) error
 	full  bool // the last notice did not fit
 }
@@ -147,7 +148,7 @@ func newOutbox(send func(context.Context, notice) error) *outbox {
 	return &outbox{queue: make(chan notice, 8), send: send}
 }
 
-// put never blocks. It is called by one goroutine only.
+// put never blocks. Only one goroutine may call it.
 func (o *outbox) put(n notice) {
 	select {
 	case o.queue <- n:
@@ -171,7 +172,7 @@ func (o *outbox) run(ctx context.Context) {
 		case n := <-o.queue:
 			err := o.sendOne(ctx, n)
 			if err != nil && working && ctx.Err() == nil {
-				slog.Warn("notifications do not arrive", "err", err)
+				slog.Warn("notifications cannot be sent", "err", err)
 			}
 			working = err == nil
 		}
@@ -185,7 +186,7 @@ func (o *outbox) sendOne(ctx context.Context, n notice) error {
 	return o.send(ctx, n)
 }
 
-// deeds are the effects that the loop has on the world, other than its menu.
+// deeds are the effects of the loop outside its menu.
 type deeds struct {
 	scheme  func(context.Context, watcher.Listener) string
 	open    func(ctx context.Context, url string) error
@@ -194,7 +195,7 @@ type deeds struct {
 	end     func(ctx context.Context, s watcher.Server, force bool, wait time.Duration) owner.Result
 	say     func(notice)                    // does not block
 	save    func(choices)                   // does not block; nil keeps nothing
-	login   func(on bool) error             // has the desktop start this program, or no longer
+	login   func(on bool) error             // turns the start at login on or off
 	edit    func(ctx context.Context) error // opens the settings file
 	console func(terminal, dir string) error
 	record  func(watcher.Update) // does not block

@@ -17,23 +17,23 @@ import (
 // waylandLimit is how long a Wayland display may take to answer. One that works answers in a millisecond.
 const waylandLimit = time.Second
 
-// adoptWayland has this program, and the programs that it starts, use the Wayland display of a session that passed on
-// no display at all, if there is exactly one: what opens the browser and what copies need it.
+// adoptWayland sets WAYLAND_DISPLAY if no display is set and there is exactly one Wayland display. The browser and the
+// clipboard need it. Programs that this program starts inherit it.
 func adoptWayland() {
 	if display(os.Getenv) == "" {
 		if name := onlyWayland(os.Getenv("XDG_RUNTIME_DIR")); name != "" {
-			os.Setenv("WAYLAND_DISPLAY", name) // fails for no such name and value
+			os.Setenv("WAYLAND_DISPLAY", name) // cannot fail for this name
 		}
 	}
 }
 
-// onlyWayland returns the name of the one Wayland display in a runtime directory that takes connections. It returns
-// nothing if there is none, or if there are several.
+// onlyWayland returns the name of the only Wayland display in a runtime directory that accepts connections. It is empty
+// if there is none, or if there are several.
 func onlyWayland(dir string) string {
 	if !filepath.IsAbs(dir) {
 		return ""
 	}
-	files, _ := os.ReadDir(dir) // what cannot be read has none
+	files, _ := os.ReadDir(dir) // an unreadable directory counts as empty
 	only := ""
 	for _, f := range files {
 		if !strings.HasPrefix(f.Name(), "wayland-") || f.Type() != os.ModeSocket {
@@ -41,7 +41,7 @@ func onlyWayland(dir string) string {
 		}
 		conn, err := net.DialTimeout("unix", filepath.Join(dir, f.Name()), waylandLimit)
 		if err != nil {
-			continue // left behind by a session that has ended
+			continue // an ended session left it
 		}
 		conn.Close()
 		if only != "" {
@@ -52,7 +52,7 @@ func onlyWayland(dir string) string {
 	return only
 }
 
-// waylandSocket returns the path of the socket of the display that the environment names.
+// waylandSocket returns the path of the Wayland display's socket, as the environment names it.
 func waylandSocket(getenv func(string) string) string {
 	name := getenv("WAYLAND_DISPLAY")
 	if filepath.IsAbs(name) {
@@ -62,7 +62,7 @@ func waylandSocket(getenv func(string) string) string {
 }
 
 // waylandInterfaces returns the names of the interfaces that a Wayland display offers to every client, see
-// https://wayland.freedesktop.org/docs/html/apa.html. They are untrusted text. Nothing is shown or changed for it.
+// https://wayland.freedesktop.org/docs/html/apa.html. They are untrusted text. The call shows and changes nothing.
 func waylandInterfaces(ctx context.Context, socket string) ([]string, error) {
 	ctx, cancel := context.WithTimeout(ctx, waylandLimit)
 	defer cancel()
@@ -73,7 +73,7 @@ func waylandInterfaces(ctx context.Context, socket string) ([]string, error) {
 	defer conn.Close()
 	defer context.AfterFunc(ctx, func() { conn.SetDeadline(time.Now()) })()
 	const (
-		display, registry, callback = 1, 2, 3 // the objects, the last two of which are made by the requests
+		display, registry, callback = 1, 2, 3 // the objects; the requests make the last two
 		sync, getRegistry           = 0, 1    // requests to the display
 		most                        = 1 << 20 // bytes of an answer
 	)
@@ -91,8 +91,8 @@ func waylandInterfaces(ctx context.Context, socket string) ([]string, error) {
 		case err != nil:
 			return nil, fmt.Errorf("read from the Wayland display: %w", err)
 		case object == display:
-			return nil, errors.New("the Wayland display refuses to tell what it offers")
-		case object == callback: // all that was asked before is answered
+			return nil, errors.New("the Wayland display refuses to list its interfaces")
+		case object == callback: // all earlier requests are answered
 			return names, nil
 		case object == registry && len(body) > 8: // a number, the name with its length and a zero, a version
 			name, _, _ := strings.Cut(string(body[8:]), "\x00")
@@ -101,7 +101,7 @@ func waylandInterfaces(ctx context.Context, socket string) ([]string, error) {
 	}
 }
 
-// waylandEvent reads an event: the object that it is of, and its arguments.
+// waylandEvent reads an event: its object and its arguments.
 func waylandEvent(r io.Reader) (object uint32, body []byte, err error) {
 	var head [8]byte
 	if _, err := io.ReadFull(r, head[:]); err != nil {
@@ -109,7 +109,7 @@ func waylandEvent(r io.Reader) (object uint32, body []byte, err error) {
 	}
 	size := int(binary.NativeEndian.Uint32(head[4:]) >> 16)
 	if size < len(head) {
-		return 0, nil, errors.New("an event without an end")
+		return 0, nil, errors.New("the size of an event is invalid")
 	}
 	body = make([]byte, size-len(head))
 	_, err = io.ReadFull(r, body)

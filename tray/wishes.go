@@ -10,22 +10,22 @@ import (
 	"porttray/watcher/settings"
 )
 
-// A mark is a server that the person pinned or hid. Its key is the same after a restart. Port and Name are for the time in which it
-// does not run.
+// A mark is a server that the person pinned or hid. Its key is the same after a restart. Port and Name describe it
+// while it does not run.
 type mark struct {
 	Key  watcher.Key `toml:"key"`
 	Port uint16      `toml:"port"`
 	Name string      `toml:"name"`
 }
 
-// maxMarks is how many marks of each kind are kept; the oldest are forgotten.
+// maxMarks is how many marks of each kind are saved. Newer marks replace the oldest.
 const maxMarks = 64
 
 func marked(marks []mark, key watcher.Key) bool {
 	return slices.ContainsFunc(marks, func(m mark) bool { return m.Key == key })
 }
 
-// toggled returns the marks with that one added, or without it if it was there.
+// toggled returns the marks with m added, or without m if it was there.
 func toggled(marks []mark, m mark) []mark {
 	if marked(marks, m.Key) {
 		return slices.DeleteFunc(slices.Clone(marks), func(n mark) bool { return n.Key == m.Key })
@@ -34,13 +34,13 @@ func toggled(marks []mark, m mark) []mark {
 	return all[max(0, len(all)-maxMarks):]
 }
 
-// sort puts each server where the person wants it.
+// sort puts each server into its section.
 func (m *model) sort() {
 	m.servers = slices.Clone(m.snapshot.Servers)
 	for i, s := range m.servers {
 		m.servers[i].Section = m.section(s)
 	}
-	// The latest name of a pinned server is the one to show when it does not run.
+	// Keep the latest name of a pinned server for the time after its end.
 	for i, p := range m.pinned {
 		for _, s := range m.servers {
 			if s.Listener.Key() == p.Key && s.Title != p.Name {
@@ -59,20 +59,20 @@ func (m *model) sort() {
 	}
 }
 
-// keeps reports whether a rule has a listener's server stay in the menu when it does not run. A port that the system picked is
-// another one next time.
+// keeps reports whether a rule keeps a listener's server in the menu while it does not run. That makes no sense for a
+// port that the system picks: the next one is different.
 func (m *model) keeps(l watcher.Listener) bool {
 	r := m.settings.Rule(l)
 	return r.Pin && r.Show != settings.ShowNever && !m.ports.HandedOut(l.Port)
 }
 
-// runs reports whether the server of that key runs.
+// runs reports whether the server with that key runs.
 func (m *model) runs(key watcher.Key) bool {
 	return slices.ContainsFunc(m.servers, func(s watcher.Server) bool { return s.Listener.Key() == key })
 }
 
-// section returns where a server is to be shown. What was chosen in the menu counts more than the rules, which its section comes
-// from, and nothing that is pinned is ever lost.
+// section returns the section of a server. Choices in the menu override the rules, and a pinned server is always in the
+// main list.
 func (m *model) section(s watcher.Server) watcher.Section {
 	switch key := s.Listener.Key(); {
 	case marked(m.pinned, key):
@@ -88,8 +88,8 @@ func (m *model) pins(l watcher.Listener) bool {
 	return marked(m.pinned, l.Key()) || m.settings.Rule(l).Pin
 }
 
-// absent returns the pinned servers that do not run, in port order: those of the menu, those that ran lately and a rule pins, and
-// what rules pin that name one port. What the person hid is not among them.
+// absent returns the pinned servers that do not run, in port order: those pinned in the menu, those pinned by a rule
+// that ran lately, and rules with pin for a single port. It leaves out hidden servers.
 func (m model) absent() []mark {
 	absent := slices.DeleteFunc(slices.Clone(m.pinned), func(p mark) bool { return m.runs(p.Key) })
 	for key, s := range m.ruled {
@@ -101,17 +101,20 @@ func (m model) absent() []mark {
 		if !r.Pin || r.Show == settings.ShowNever || r.Port.First == 0 || r.Port.First != r.Port.Last {
 			continue
 		}
-		runs := slices.ContainsFunc(m.servers, func(s watcher.Server) bool { return s.Port == r.Port.First && m.settings.Rule(s.Listener) == r })
-		known := slices.ContainsFunc(slices.Concat(absent, m.pinned, m.hidden), func(p mark) bool { return p.Port == r.Port.First })
-		if !runs && !known {
-			absent = append(absent, mark{watcher.Key{Port: r.Port.First, Kind: "rule", Program: fmt.Sprint(i)}, r.Port.First, cmp.Or(r.Label, string(r.Project), string(r.Process))})
+		port := r.Port.First
+		runs := func(s watcher.Server) bool { return s.Port == port && m.settings.Rule(s.Listener) == r }
+		known := func(p mark) bool { return p.Port == port }
+		marks := slices.Concat(absent, m.pinned, m.hidden)
+		if !slices.ContainsFunc(m.servers, runs) && !slices.ContainsFunc(marks, known) {
+			key := watcher.Key{Port: port, Kind: "rule", Program: fmt.Sprint(i)}
+			absent = append(absent, mark{key, port, cmp.Or(r.Label, string(r.Project), string(r.Process))})
 		}
 	}
 	slices.SortFunc(absent, func(a, b mark) int { return cmp.Or(cmp.Compare(a.Port, b.Port), a.Key.Compare(b.Key)) })
 	return absent
 }
 
-// absentRow is the row of a pinned server that does not run.
+// absentRow returns the row of a pinned server that does not run.
 func (m model) absentRow(p mark) line {
 	text := fmt.Sprintf("○ %d  ", p.Port)
 	const end = ", not running"
@@ -121,13 +124,14 @@ func (m model) absentRow(p mark) line {
 		text += "not running"
 	}
 	restart := m.commands[p.Key]
-	return line{kind: branch, label: text, key: rowKey{id: watcher.ID{Port: p.Port, Container: fmt.Sprint("absent ", p.Key)}}, below: []line{
+	key := rowKey{id: watcher.ID{Port: p.Port, Container: fmt.Sprint("absent ", p.Key)}}
+	return line{kind: branch, label: text, key: key, below: []line{
 		{label: offered(restart != "", "Copy restart command"), click: click{action: copyThis, text: restart}},
 		m.pinLine(p, true),
 	}}
 }
 
-// pinLine is the entry that pins a server in the menu. It is grey if only a rule pins the server.
+// pinLine returns the entry that pins a server in the menu. It is grey if only a rule pins the server.
 func (m model) pinLine(p mark, byRule bool) line {
 	inMenu := marked(m.pinned, p.Key)
 	if byRule && !inMenu {
@@ -136,7 +140,7 @@ func (m model) pinLine(p mark, byRule bool) line {
 	return line{kind: check, label: "Pin", checked: inMenu, click: click{action: pin, mark: p}}
 }
 
-// hiddenLabel is the entry of a hidden server, which shows it again.
+// hiddenLabel returns the label of the entry that shows a hidden server again.
 func hiddenLabel(m mark) string {
 	begin := fmt.Sprintf("Show %d  ", m.Port)
 	return begin + owner.Printable(m.Name, maxLabel-len(begin))

@@ -1,7 +1,7 @@
 package main
 
-// This file is no part of the program. The soak test adds it to the program's main package when it builds that (see the -overlay flag of
-// the go command), so that everything else is the program as it is shipped.
+// This file is not a part of the program. The soak test adds it to the main package when it builds the program (see the
+// -overlay flag of the go command). Everything else is the program as shipped.
 
 import (
 	"encoding/json"
@@ -15,12 +15,12 @@ import (
 	"strings"
 )
 
-// profileRate is how many bytes are allocated for each object that the profile of the heap knows. To know all of them would make the
-// program several times as slow, and the test with it.
+// profileRate is the number of allocated bytes per sample of the heap profile. A sample of every object would make the
+// program several times as slow.
 const profileRate = 128
 
 func init() {
-	runtime.MemProfileRate = profileRate // before anything is allocated that matters
+	runtime.MemProfileRate = profileRate // before any allocation of the program itself
 	path := os.Getenv("PORTTRAY_SOAK_FIGURES")
 	if path == "" {
 		return
@@ -41,11 +41,11 @@ func init() {
 	}()
 }
 
-// answer writes the figures to whoever connects: one line of JSON, and after it what the goroutines do.
+// answer writes the figures to a connection: one line of JSON, and then the stacks of the goroutines.
 func answer(c net.Conn) {
 	defer c.Close()
 	runtime.GC()
-	runtime.GC() // what was freed by finalizers of the first is gone with the second; so is what sync.Pool keeps
+	runtime.GC() // the second collection frees objects with finalizers, and the contents of sync.Pool
 	sample := []metrics.Sample{{Name: "/memory/classes/heap/objects:bytes"}}
 	metrics.Read(sample)
 	_ = json.NewEncoder(c).Encode(map[string]int{
@@ -56,8 +56,8 @@ func answer(c net.Conn) {
 	_ = pprof.Lookup("goroutine").WriteTo(c, 1)
 }
 
-// timers returns about how many timers are in use that package time has made: those that something still refers to, or that will go off.
-// Each that the profile knows stands for several, as many as its size makes likely.
+// timers returns about how many timers of package time are in use: still referenced, or going to fire. Each sample of
+// the profile stands for several timers, depending on its size.
 func timers() int {
 	records := make([]runtime.MemProfileRecord, 1000)
 	for {
@@ -70,7 +70,7 @@ func timers() int {
 	}
 	count := 0.0
 	for _, r := range records {
-		// A timer is what these allocate themselves; NewTimer allocates its channel as well.
+		// time.newTimer allocates a timer itself; NewTimer also allocates its channel.
 		frames := runtime.CallersFrames(r.Stack())
 		for {
 			frame, more := frames.Next()

@@ -1,12 +1,12 @@
-// Server is what the soak test starts again and again: a process that listens, and otherwise does as it is told, one order at a time.
-// It is called as its second argument says, connects to the socket that its first argument names, and ends when that connection does.
+// Server is the process that the soak test starts again and again. It listens and obeys one order at a time. Its first
+// argument is a socket to connect to, and its second is the name of the process. It ends when the connection ends.
 //
-//	listen NETWORK ADDRESS [reuse]   listens as net.Listen does; with reuse, other sockets may listen there as well
-//	close NETWORK ADDRESS            listens there no longer
+//	listen NETWORK ADDRESS [reuse]   listens like net.Listen; with reuse, other sockets may listen there, too
+//	close NETWORK ADDRESS            stops listening there
 //	udp ADDRESS                      receives packets
-//	burst FIRST N DURATION           listens on N ports, one after the other, on each of them for that long at the least
-//	fork TOKEN                       starts a child, which shares all listeners, and connects as TOKEN
-//	ignore                           takes no notice of SIGTERM from now on
+//	burst FIRST N DURATION           listens on N ports in turn, at least that long on each
+//	fork TOKEN                       starts a child that shares all listeners and connects as TOKEN
+//	ignore                           ignores SIGTERM from now on
 //	exit STATUS                      ends
 package main
 
@@ -26,7 +26,7 @@ import (
 	"time"
 )
 
-// inherited is the environment variable that names the listeners that a child gets, in the order of its files.
+// inherited is the environment variable with the keys of a child's listeners, in the order of its files.
 const inherited = "SOAK_LISTENERS"
 
 type server struct {
@@ -129,7 +129,7 @@ func (s *server) add(key string, l net.Listener) {
 	}()
 }
 
-// burst returns how long the one that lived longest did.
+// burst returns the longest lifetime of one of its listeners.
 func burst(args []string) (string, error) {
 	first, _ := strconv.Atoi(args[0])
 	n, _ := strconv.Atoi(args[1])
@@ -148,7 +148,8 @@ func burst(args []string) (string, error) {
 	return longest.String(), err
 }
 
-// fork starts a child as pre-forking servers do. It has its own connection to the test, and outlives this process.
+// fork starts a child, like a pre-forking server. The child has its own connection to the test, and outlives this
+// process.
 func (s *server) fork(token string) error {
 	exe, err := os.Executable()
 	if err != nil {
@@ -171,7 +172,7 @@ func (s *server) fork(token string) error {
 	return nil
 }
 
-// inherit takes up the listeners that the parent has shared.
+// inherit takes over the listeners of the parent.
 func (s *server) inherit() error {
 	for i, key := range strings.FieldsFunc(os.Getenv(inherited), func(r rune) bool { return r == ',' }) {
 		f := os.NewFile(uintptr(3+i), key)
