@@ -13,24 +13,24 @@ import (
 	"unicode/utf16"
 )
 
-// A picture is the menu as text: what there is to see of it, or what there should be.
+// A picture is a menu as text, either the real or the expected one.
 type picture struct {
 	text    string
 	tooltip string
-	count   int // of servers in the main list
+	count   int // number of servers in the main list
 }
 
-// A line of a picture is the row of a server.
+// A pictureRow is the row of a server, a line of a picture.
 type pictureRow struct {
 	port    uint16
 	pid     int
 	title   string
 	text    string
 	section string // main, other, hidden
-	key     string // by which it is pinned, muted and hidden
+	key     string // the key for pin, mute and hide
 }
 
-// expected returns the picture that a reading amounts to, with what the person chose.
+// expected returns the expected picture, from a reading of the listeners and the user's choices.
 func (s *soak) expected(read []*holding) picture {
 	var rows []pictureRow
 	users := map[uint16]int{}
@@ -39,7 +39,7 @@ func (s *soak) expected(read []*holding) picture {
 			users[port]++
 		}
 	}
-	titles := map[string]string{} // of what runs, by key
+	titles := map[string]string{} // titles of running servers, by key
 	for _, h := range read {
 		r := s.expectedRow(h, users)
 		rows, titles[r.key] = append(rows, r), r.title
@@ -50,7 +50,9 @@ func (s *soak) expected(read []*holding) picture {
 		text := fmt.Sprintf("%d  %s | Stop container %s", c.port, title, c.name)
 		rows = append(rows, pictureRow{port: c.port, title: title, section: s.section(of), text: text})
 	}
-	slices.SortFunc(rows, func(a, b pictureRow) int { return cmp.Or(cmp.Compare(a.port, b.port), cmp.Compare(a.pid, b.pid)) })
+	slices.SortFunc(rows, func(a, b pictureRow) int {
+		return cmp.Or(cmp.Compare(a.port, b.port), cmp.Compare(a.pid, b.pid))
+	})
 	count, tooltip := 0, ""
 	for _, r := range rows {
 		if r.section == "main" {
@@ -89,7 +91,7 @@ func absentRow(port uint16, title string) pictureRow {
 	return pictureRow{port: port, text: label, section: "main"}
 }
 
-// addTooltip adds a server to the tooltip, which holds at most 100 characters and then an ellipsis.
+// addTooltip adds a server to the tooltip. The limit is 100 UTF-16 units and then an ellipsis.
 func addTooltip(text, next string) string {
 	switch {
 	case strings.HasSuffix(text, ", …"):
@@ -105,7 +107,7 @@ func addTooltip(text, next string) string {
 	return text + next
 }
 
-// paint makes a text of a header, rows and what else there is to see.
+// paint returns a picture as text: header, rows, hidden servers and mode.
 func (s *soak) paint(header string, rows []pictureRow) string {
 	var b strings.Builder
 	fmt.Fprintln(&b, header)
@@ -143,7 +145,7 @@ func (s *soak) projectAt(dir string) string {
 	return ""
 }
 
-// headOf returns the port that the row of a process shows first.
+// headOf returns the first port in the row of a process.
 func (s *soak) headOf(h *holding) uint16 {
 	for _, v := range s.servers {
 		if v.pid == h.pid && h.ports[v.head()] != nil {
@@ -168,7 +170,8 @@ func (s *soak) expectedRow(h *holding, users map[uint16]int) pictureRow {
 	if boxed != "" {
 		of.project, title = "", "nginx · "+boxed+" (container)"
 	}
-	r := pictureRow{port: head, pid: h.pid, section: s.section(of), title: cmp.Or(s.rules.of(of).label, title), key: markOf(of)}
+	r := pictureRow{port: head, pid: h.pid, section: s.section(of), title: cmp.Or(s.rules.of(of).label, title),
+		key: markOf(of)}
 	r.text = fmt.Sprintf("%d  ", head)
 	if users[head] > 1 {
 		var addrs []string
@@ -222,7 +225,7 @@ var (
 	restartFact = regexp.MustCompile(` \| Restarted ×\d+`)
 )
 
-// seen returns the picture of a menu.
+// seen returns the picture of a real menu as text.
 func seen(menu *node) string {
 	var b strings.Builder
 	header := slowHeaders.ReplaceAllString(menu.children[0].label, "")
@@ -266,7 +269,7 @@ func seen(menu *node) string {
 	return b.String()
 }
 
-// restartsOf returns how often a server restarted, as far as that is sure.
+// restartsOf returns how often a server restarted, 0 if the test does not know it for sure.
 func (s *soak) restartsOf(pid int) int {
 	for _, v := range s.servers {
 		if v.pid == pid && !v.unsure {
@@ -276,7 +279,7 @@ func (s *soak) restartsOf(pid int) int {
 	return 0
 }
 
-// forgive takes out of a picture how often those servers restarted of which that is not sure.
+// forgive removes restart counts from a picture if the test does not know them for sure.
 func (s *soak) forgive(text string) string {
 	lines := strings.Split(text, "\n")
 	for i, line := range lines {
@@ -289,9 +292,9 @@ func (s *soak) forgive(text string) string {
 	return strings.Join(lines, "\n")
 }
 
-// seenRow returns the row of a server: what is checked in it, its further ports, how often it restarted, and what ends it.
+// seenRow returns the row of a server as text: its label, further ports, checked entries, restarts, and Stop and Kill.
 func seenRow(row *node) string {
-	// Whether a server was opened to the network while it was watched, restarts included, is for other tests.
+	// Other tests check the sign for a server that became exposed under observation.
 	calm := strings.NewReplacer("  ⚠ network", " · network")
 	text := []string{calm.Replace(row.label)}
 	for _, c := range row.children {
@@ -306,7 +309,7 @@ func seenRow(row *node) string {
 	}
 	for _, c := range row.children {
 		if acts.MatchString(c.label) {
-			label, _, _ := strings.Cut(c.label, " · ") // the directory of what restarted
+			label, _, _ := strings.Cut(c.label, " · ") // cut the directory after the restarts
 			text = append(text, label)
 		}
 	}

@@ -8,9 +8,9 @@ import (
 	"time"
 )
 
-// These are the steps about servers that go on: with another process, as another one, at other addresses, or with other ports.
+// This file has the steps about servers that change their process, project, addresses or ports.
 
-// stepRestart ends a server and starts it again at once, which is nothing to tell; but if it happens again and again.
+// stepRestart ends a server and starts it again at once. Only frequent restarts bring a notice.
 func (s *soak) stepRestart() string {
 	v := s.some(func(v *server) bool { return !v.reuse && !v.stubborn })
 	if v == nil {
@@ -30,13 +30,13 @@ func (s *soak) restart(v *server, how exit) *server {
 	return heir
 }
 
-// restarted notes that a server has another process.
+// restarted records the new process of a server.
 func (s *soak) restarted(v, heir *server, c *change, gap time.Duration) {
 	if !v.settled() && v.up != nil {
 		v.up.excuse = "it restarted at once"
 		s.allow(c, isUp)
 	}
-	if gap > 3*time.Second { // this machine has other things to do
+	if gap > 3*time.Second { // this machine is busy
 		s.allow(c, isUp, isDown)
 	}
 	key := markOf(v.subject())
@@ -48,7 +48,7 @@ func (s *soak) restarted(v, heir *server, c *change, gap time.Duration) {
 	s.servers[slices.Index(s.servers, v)] = heir
 }
 
-// stepFlap restarts a server again and again.
+// stepFlap restarts a server five times.
 func (s *soak) stepFlap() string {
 	v := s.some(single)
 	if v == nil {
@@ -61,7 +61,7 @@ func (s *soak) stepFlap() string {
 	return fmt.Sprint("flap ", v)
 }
 
-// stepReplace ends a server and starts one of another project at its port.
+// stepReplace ends a server and starts one of another project on its port.
 func (s *soak) stepReplace() string {
 	v := s.some(single)
 	if v == nil {
@@ -73,7 +73,7 @@ func (s *soak) stepReplace() string {
 	v.end(how)
 	heir := s.open(in, pick(s.rng, names), false, v.binds...)
 	if after := s.silence(heir.subject()); after != c.silent || after != "" {
-		c.silent, c.excuse = "", "of one of them nothing is to be told"
+		c.silent, c.excuse = "", "the choices forbid notices about one of the two"
 	}
 	s.drop(v)
 	heir.up = c
@@ -81,7 +81,7 @@ func (s *soak) stepReplace() string {
 	return fmt.Sprintf("replace %v by %v: %s", v, heir, how.told)
 }
 
-// stepHandOver has a server fork, and ends the parent: its child has the sockets then.
+// stepHandOver makes a server fork, and ends the parent. Its child keeps the sockets.
 func (s *soak) stepHandOver() string {
 	v := s.some(func(v *server) bool { return !v.reuse && !v.stubborn && v.done != nil })
 	if v == nil {
@@ -92,12 +92,13 @@ func (s *soak) stepHandOver() string {
 	how := pick(s.rng, exits[:2])
 	s.enter(&change{port: v.head(), of: v.subject()})
 	v.end(how)
-	heir.rest, heir.up, heir.restarts, heir.unsure = v.rest, v.up, v.restarts, v.unsure // the sockets go on: that is no restart
+	// The sockets stay open, so this is no restart.
+	heir.rest, heir.up, heir.restarts, heir.unsure = v.rest, v.up, v.restarts, v.unsure
 	s.servers[slices.Index(s.servers, v)] = heir
 	return fmt.Sprintf("hand over %v to PID %d: %s", v, heir.pid, how.told)
 }
 
-// stepExpose has a server listen on all interfaces, or on one only again.
+// stepExpose moves a server from one interface to all of them, or back.
 func (s *soak) stepExpose() string {
 	v := s.some(single)
 	if v == nil {
@@ -122,13 +123,13 @@ func (s *soak) stepExpose() string {
 	return fmt.Sprintf("%v was at %v", v, was)
 }
 
-// stepFurther has a server listen on one more port, or on one less.
+// stepFurther opens or closes one port of a server.
 func (s *soak) stepFurther() string {
 	v := s.some(func(v *server) bool { return !v.reuse && !v.stubborn })
 	if v == nil {
 		return ""
 	}
-	v.unsure = v.unsure || v.restarts > 0 // each port counts for itself
+	v.unsure = v.unsure || v.restarts > 0 // the program counts restarts for each port
 	if n := len(v.binds); n == 1 || n < 5 && s.rng.IntN(2) == 0 {
 		b := s.bind()
 		head := v.head()
@@ -142,13 +143,13 @@ func (s *soak) stepFurther() string {
 	i := s.rng.IntN(len(v.binds))
 	b := v.binds[i]
 	if i == 0 {
-		s.enter(&change{port: b.port, of: v.subject(), may: []what{isDown}, must: v.settled() && !v.remains(), by: v.pid,
-			reason: "still running, no longer listening", names: v.in.name})
+		s.enter(&change{port: b.port, of: v.subject(), may: []what{isDown}, must: v.settled() && !v.remains(),
+			by: v.pid, reason: "still running, no longer listening", names: v.in.name})
 		v.up.excuse = "it ended soon"
 		v.known = time.Time{}
 	}
 	v.close(b)
-	if i == 0 { // what it is known by now may have opened a moment ago
+	if i == 0 { // the new head may have opened a moment ago
 		s.enter(&change{port: v.head(), of: v.subject(), may: []what{isUp}})
 	}
 	return fmt.Sprintf("%v listens at %v no longer", v, b)

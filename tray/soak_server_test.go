@@ -19,9 +19,9 @@ import (
 	"time"
 )
 
-// These are the programs of the soak test: porttray with a way to ask it for figures, and servers that do as they are told.
+// This file has the programs of the soak test: porttray with access to its figures, and servers that obey the test.
 
-// builtForSoak returns the paths of both, built without the race detector like the program of the other tests.
+// builtForSoak builds both without the race detector, like the program of the other tests, and returns their paths.
 func (s *soak) builtForSoak() (program, server string) {
 	s.t.Helper()
 	root, err := filepath.Abs("..")
@@ -44,22 +44,23 @@ func (s *soak) builtForSoak() (program, server string) {
 		{"-o", server, "porttray/tray/testdata/soak/server"},
 	} {
 		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
-		out, err := exec.CommandContext(ctx, "go", append([]string{"build", "-buildvcs=false", "-race=false"}, args...)...).CombinedOutput()
+		args = append([]string{"build", "-buildvcs=false", "-race=false"}, args...)
+		out, err := exec.CommandContext(ctx, "go", args...).CombinedOutput()
 		cancel()
 		if err != nil {
-			s.t.Fatalf("go build %s: %v\n%s", args, err, out)
+			s.t.Fatalf("go %s: %v\n%s", args, err, out)
 		}
 	}
 	return program, server
 }
 
-// A troupe are all servers. Each connects to its door.
+// A troupe holds all servers. Each connects to its door.
 type troupe struct {
 	door    net.Listener
 	program string
 
 	mu      sync.Mutex
-	waiting map[string]chan *line // by the name under which a server will connect
+	waiting map[string]chan *line // by the token of a server that will connect
 	conns   map[net.Conn]bool
 }
 
@@ -75,7 +76,7 @@ func (s *soak) newTroupe(program string) *troupe {
 	return tr
 }
 
-// welcome takes in those that connect, until the door is closed.
+// welcome accepts connections until the door is closed.
 func (tr *troupe) welcome() {
 	for {
 		conn, err := tr.door.Accept()
@@ -97,7 +98,7 @@ func (tr *troupe) welcome() {
 	}
 }
 
-// leave ends a connection.
+// leave closes a connection.
 func (tr *troupe) leave(conn net.Conn) {
 	tr.mu.Lock()
 	defer tr.mu.Unlock()
@@ -105,7 +106,7 @@ func (tr *troupe) leave(conn net.Conn) {
 	conn.Close()
 }
 
-// end ends all servers: they end with their connections.
+// end closes the door and all connections. A server ends with its connection.
 func (tr *troupe) end() {
 	tr.door.Close()
 	tr.mu.Lock()
@@ -115,7 +116,7 @@ func (tr *troupe) end() {
 	}
 }
 
-// expect announces that somebody will connect under a name.
+// expect returns the channel that gets the connection of the server with a token.
 func (tr *troupe) expect(token string) <-chan *line {
 	tr.mu.Lock()
 	defer tr.mu.Unlock()
@@ -124,8 +125,8 @@ func (tr *troupe) expect(token string) <-chan *line {
 	return arrived
 }
 
-// heedSIGINT has the programs that are started from now on heed SIGINT, also where this test runs in the background of a shell that has it
-// ignored, which is inherited: what is caught here is as usual there.
+// heedSIGINT makes sure that SIGINT ends the programs that start later. A shell may run this test in the background
+// with SIGINT ignored, and children inherit that. A caught signal gets its default action in children.
 func (s *soak) heedSIGINT() {
 	if signal.Ignored(syscall.SIGINT) {
 		caught := make(chan os.Signal, 1)
@@ -134,13 +135,13 @@ func (s *soak) heedSIGINT() {
 	}
 }
 
-// A line is a connection on which lines are sent both ways.
+// A line is a connection for lines of text in both directions.
 type line struct {
 	net.Conn
 	*bufio.Reader
 }
 
-// Read is the reader's, which may have read ahead.
+// Read reads from the buffered reader, because it may have read ahead.
 func (l *line) Read(p []byte) (int, error) { return l.Reader.Read(p) }
 
 // An actor is one process of the troupe.
@@ -148,9 +149,9 @@ type actor struct {
 	s    *soak
 	conn *line
 	pid  int
-	name string        // of the process
-	in   *project      // where it works
-	done chan struct{} // closed when it has ended; nil for one that is not a child of the test
+	name string        // process name
+	in   *project      // its working directory
+	done chan struct{} // closed when it has ended; nil if it is not a child of the test
 }
 
 // begin starts a process.
@@ -168,13 +169,13 @@ func (s *soak) begin(name string, in *project) *actor {
 	a := &actor{s: s, name: name, in: in, done: make(chan struct{})}
 	go func() {
 		defer close(a.done)
-		cmd.Wait() // how it ended, the test has decided
+		cmd.Wait() // the test knows the exit
 	}()
 	a.enter(arrived)
 	return a
 }
 
-// enter waits until the process has connected.
+// enter waits until the process has connected, and reads its PID.
 func (a *actor) enter(arrived <-chan *line) {
 	a.s.t.Helper()
 	select {
@@ -191,7 +192,7 @@ func (a *actor) enter(arrived <-chan *line) {
 	}
 }
 
-// order has the process do something, and returns what it answers.
+// order sends the process an order and returns its answer.
 func (a *actor) order(format string, args ...any) string {
 	a.s.t.Helper()
 	order := fmt.Sprintf(format, args...)
@@ -203,7 +204,7 @@ func (a *actor) order(format string, args ...any) string {
 	return strings.TrimSpace(answer)
 }
 
-// tell sends the process an order. For what is answered there is as much time.
+// tell sends the process an order. Its answer has to arrive before the same deadline.
 func (a *actor) tell(order string) {
 	a.s.t.Helper()
 	err := a.conn.SetDeadline(time.Now().Add(patience))
@@ -211,11 +212,11 @@ func (a *actor) tell(order string) {
 		_, err = fmt.Fprintln(a.conn, order)
 	}
 	if err != nil {
-		a.s.t.Fatalf("%s (PID %d) cannot be told to %s: %v", a.name, a.pid, order, err)
+		a.s.t.Fatalf("cannot tell %s (PID %d) to %s: %v", a.name, a.pid, order, err)
 	}
 }
 
-// fork has the process start a child that shares its listeners, and returns that.
+// fork makes the process start a child that shares its listeners, and returns the child.
 func (a *actor) fork() *actor {
 	a.s.t.Helper()
 	a.s.tokens++
@@ -227,7 +228,7 @@ func (a *actor) fork() *actor {
 	return child
 }
 
-// An exit is a way to end a process, and what is said of it where the system tells.
+// An exit is a way to end a process, with its text in notices if the system tells it.
 type exit struct {
 	signal syscall.Signal // 0: the process ends by itself
 	status int
@@ -247,7 +248,7 @@ func (e exit) interrupts() bool { return e.signal == syscall.SIGINT }
 // crashes reports whether the end counts as a crash.
 func (e exit) crashes() bool { return e.signal == syscall.SIGKILL || e.signal == 0 && e.status != 0 }
 
-// end ends the process, and returns when it has ended.
+// end ends the process and waits until it has ended.
 func (a *actor) end(how exit) {
 	a.s.t.Helper()
 	if how.signal == 0 {
@@ -262,7 +263,7 @@ func (a *actor) end(how exit) {
 func (a *actor) gone() {
 	a.s.t.Helper()
 	ended := func() bool {
-		if a.done == nil { // somebody else's child, of which a zombie may stay
+		if a.done == nil { // not our child, and it may stay a zombie
 			return gone(a.pid)
 		}
 		select {
@@ -278,12 +279,12 @@ func (a *actor) gone() {
 	a.s.troupe.leave(a.conn.Conn)
 	for _, c := range a.s.ledger.changes {
 		if c.by == a.pid {
-			c.reason = "" // that it went on without the port may be told as its end
+			c.reason = "" // the notice may give the later end of the process as the reason
 		}
 	}
 }
 
-// gone reports whether a process has ended, and all its threads, so that it holds nothing any more.
+// gone reports whether a process and all its threads have ended, so that it holds no ports.
 func gone(pid int) bool {
 	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	threads, err2 := os.ReadDir(fmt.Sprintf("/proc/%d/task", pid))
@@ -291,7 +292,7 @@ func gone(pid int) bool {
 	return err != nil || err2 != nil || strings.HasPrefix(state, "Z") && len(threads) == 1
 }
 
-// A project is a directory in which servers work.
+// A project is a working directory of servers.
 type project struct{ name, dir string }
 
 func (s *soak) makeProjects(names ...string) {
@@ -315,26 +316,26 @@ func (b bind) String() string { return fmt.Sprintf("%s %s:%d", b.network, b.host
 
 func (b bind) exposed() bool { return b.host == "0.0.0.0" || b.host == "[::]" }
 
-// A server is a process that listens, as the test knows it.
+// A server is the test's record of a listening process.
 type server struct {
 	*actor
 	binds    []bind    // the head first
-	rest     time.Time // when the head before this one closed
-	reuse    bool
-	known    time.Time // when the menu showed it as it is; zero if it does not yet
-	exposed  bool      // it was told, or may have been, that it is open to the network
+	rest     time.Time // when the previous head closed
+	reuse    bool      // it listens with SO_REUSEPORT
+	known    time.Time // when the menu first showed its present state; zero if it does not yet
+	exposed  bool      // there was a notice that it is open to the network, or there may have been
 	restarts int
-	unsure   bool // it may have restarted more often: whether it did depends on when the program looked
-	stubborn bool
-	stopped  time.Time  // when a Stop was clicked that it did not heed
-	box      *container // whose forwarder it is
-	up       *change    // that it came up
+	unsure   bool       // restarts may be wrong: the count depends on the times of the scans
+	stubborn bool       // it ignores SIGTERM
+	stopped  time.Time  // when it ignored a Stop
+	box      *container // the container, if it is a forwarder
+	up       *change    // its start in the ledger
 }
 
-// head is the port that the server is known by.
+// head returns the port that stands for the server.
 func (v *server) head() uint16 { return v.binds[0].port }
 
-// listen has the server listen there as well.
+// listen makes the server listen at one more address.
 func (v *server) listen(b bind) {
 	v.s.t.Helper()
 	order := "listen " + b.String()
@@ -350,10 +351,10 @@ func (v *server) listen(b bind) {
 	}
 }
 
-// remains reports whether the server's head closed a short while ago. The end of what remains is not told.
+// remains reports whether the server's previous head closed lately. The end of its other ports then brings no notice.
 func (v *server) remains() bool { return !v.rest.IsZero() && time.Since(v.rest) < 5*time.Minute }
 
-// close has the server listen at one of its binds no longer.
+// close makes the server close one of its listeners.
 func (v *server) close(b bind) {
 	v.s.t.Helper()
 	v.order("close %v", b)
@@ -366,7 +367,7 @@ func (v *server) close(b bind) {
 	slices.SortFunc(v.binds, func(a, b bind) int { return a.compare(b) })
 }
 
-// compare orders binds by how likely people mean them when they name the server.
+// compare orders binds like the program: exposed ones first, then by port.
 func (b bind) compare(other bind) int {
 	if b.exposed() != other.exposed() {
 		if b.exposed() {
@@ -377,7 +378,7 @@ func (b bind) compare(other bind) int {
 	return int(b.port) - int(other.port)
 }
 
-// settled reports whether the program has known the server for so long that its end is told.
+// settled reports whether the program has known the server long enough for a notice about its end.
 func (v *server) settled() bool {
 	return !v.known.IsZero() && time.Since(v.known) > 2500*time.Millisecond
 }

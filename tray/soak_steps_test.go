@@ -12,14 +12,14 @@ import (
 	"time"
 )
 
-// These are the steps about servers. Each returns what it did, or nothing if there was nothing to do it to.
+// This file has the steps about servers. Each returns a text about its action, or "" if it could do nothing.
 
-// pick returns one of several.
+// pick returns a random element.
 func pick[T any](rng *rand.Rand, from []T) T { return from[rng.IntN(len(from))] }
 
 var names = []string{"web", "worker", "backend", "my srv", "srv_x", "été"}
 
-// maxServers is how many run at once: more than have room at the top level of the menu.
+// maxServers is the largest number of running servers. It exceeds the room at the top level of the menu.
 const maxServers = 20
 
 func (v *server) String() string {
@@ -28,9 +28,9 @@ func (v *server) String() string {
 
 func (v *server) subject() subject { return subject{v.head(), v.in.name, v.name} }
 
-// port returns a port that has not been used for long, and nobody holds.
+// port returns a port that is not in use and has not been for long.
 func (s *soak) port() uint16 {
-	const first, last = 10000, 32000 // the system hands out what is above
+	const first, last = 10000, 32000 // ephemeral ports are above
 	used := func(port uint16) bool {
 		return slices.ContainsFunc(s.servers, func(v *server) bool {
 			return slices.ContainsFunc(v.binds, func(b bind) bool { return b.port == port })
@@ -46,9 +46,10 @@ func (s *soak) port() uint16 {
 	}
 }
 
-// hosts are where servers listen, the usual ones more often.
+// hosts are the addresses that servers listen on. Common ones occur more often.
 var hosts = []struct{ network, host string }{
-	{"tcp4", "127.0.0.1"}, {"tcp4", "127.0.0.1"}, {"tcp4", "127.0.0.1"}, {"tcp4", "127.0.0.2"}, {"tcp4", "0.0.0.0"}, {"tcp6", "[::1]"}, {"tcp", "[::]"},
+	{"tcp4", "127.0.0.1"}, {"tcp4", "127.0.0.1"}, {"tcp4", "127.0.0.1"}, {"tcp4", "127.0.0.2"}, {"tcp4", "0.0.0.0"},
+	{"tcp6", "[::1]"}, {"tcp", "[::]"},
 }
 
 func (s *soak) bind() bind {
@@ -56,7 +57,7 @@ func (s *soak) bind() bind {
 	return bind{at.network, at.host, s.port()}
 }
 
-// serve starts a server, and enters that it came up.
+// serve starts a server and records it in the ledger.
 func (s *soak) serve(in *project, name string, binds ...bind) *server {
 	s.t.Helper()
 	v := s.open(in, name, false, binds...)
@@ -65,7 +66,7 @@ func (s *soak) serve(in *project, name string, binds ...bind) *server {
 	return v
 }
 
-// open starts a server, of which nothing is entered yet.
+// open starts a server without a record in the ledger.
 func (s *soak) open(in *project, name string, reuse bool, binds ...bind) *server {
 	s.t.Helper()
 	v := &server{actor: s.begin(name, in), reuse: reuse}
@@ -76,7 +77,7 @@ func (s *soak) open(in *project, name string, reuse bool, binds ...bind) *server
 	return v
 }
 
-// enter enters something into the ledger.
+// enter adds a change to the ledger.
 func (s *soak) enter(c *change) *change {
 	c.step = s.step
 	s.ledger.add(c)
@@ -93,7 +94,7 @@ func (s *soak) enter(c *change) *change {
 	return c
 }
 
-// allow has something more be told of a change. The icon may ask for attention because of it.
+// allow allows more notices about a change. The icon may then ask for attention.
 func (s *soak) allow(c *change, may ...what) {
 	for _, w := range may {
 		if !slices.Contains(c.may, w) {
@@ -105,7 +106,7 @@ func (s *soak) allow(c *change, may ...what) {
 	}
 }
 
-// drop takes a server out of those that run. If it was not told that it came up, that need not be told any more.
+// drop removes a server from the running ones. A notice about its start need not come any more.
 func (s *soak) drop(v *server) {
 	s.servers = slices.DeleteFunc(s.servers, func(w *server) bool { return w == v })
 	s.boxes = slices.DeleteFunc(s.boxes, func(w *server) bool { return w == v })
@@ -114,11 +115,12 @@ func (s *soak) drop(v *server) {
 	}
 }
 
-// ends enters that a server is about to end unexpectedly.
+// ends records in the ledger that a server is about to end unexpectedly.
 func (s *soak) ends(v *server, how exit) *change {
-	c := &change{port: v.head(), of: v.subject(), may: []what{isDown}, must: v.settled() && !v.remains() && !how.interrupts(), reason: how.told, names: v.in.name}
+	c := &change{port: v.head(), of: v.subject(), may: []what{isDown}, reason: how.told, names: v.in.name,
+		must: v.settled() && !v.remains() && !how.interrupts()}
 	if !v.stopped.IsZero() && time.Since(v.stopped) < 40*time.Second {
-		c.must, c.may = false, append(c.may, isOutcome) // it may count as what the Stop has come to
+		c.must, c.may = false, append(c.may, isOutcome) // it may count as the outcome of the Stop
 	}
 	if how.crashes() {
 		key := markOf(v.subject())
@@ -131,7 +133,7 @@ func (s *soak) ends(v *server, how exit) *change {
 	return s.enter(c)
 }
 
-// recent returns how many of the times are not longer ago than that.
+// recent counts the times within the last d.
 func recent(times []time.Time, d time.Duration) (n int) {
 	for _, t := range times {
 		if time.Since(t) < d {
@@ -141,7 +143,7 @@ func recent(times []time.Time, d time.Duration) (n int) {
 	return n
 }
 
-// some picks a server of those that fit; nil if none does.
+// some picks a random server that fits, nil if none does.
 func (s *soak) some(fits func(*server) bool) *server {
 	fitting := slices.DeleteFunc(slices.Clone(s.servers), func(v *server) bool { return !fits(v) })
 	if len(fitting) == 0 {
@@ -152,7 +154,7 @@ func (s *soak) some(fits func(*server) bool) *server {
 
 func anyServer(*server) bool { return true }
 
-// single is a server with one port, which is its own.
+// single reports whether a server has one port and shares it with nobody. It must not be stubborn.
 func single(v *server) bool { return len(v.binds) == 1 && !v.reuse && !v.stubborn }
 
 // howFor picks a way to end a server.
@@ -175,7 +177,7 @@ func (s *soak) stepStart() string {
 	return fmt.Sprint("start ", s.serve(pick(s.rng, s.projects), pick(s.rng, names), binds...))
 }
 
-// stepStartMany fills the menu.
+// stepStartMany starts up to six servers.
 func (s *soak) stepStartMany() string {
 	n := 0
 	for ; n < 6 && len(s.servers) < maxServers; n++ {
@@ -206,7 +208,7 @@ func (s *soak) endServer(v *server, how exit) {
 	s.drop(v)
 }
 
-// A deadServer is one that may be started again where it was.
+// A deadServer is an ended server that stepRevive may start again on the same port.
 type deadServer struct {
 	in   *project
 	name string
@@ -217,7 +219,8 @@ type deadServer struct {
 // stepRevive starts a server again, long after it ended.
 func (s *soak) stepRevive() string {
 	free := func(d deadServer) bool {
-		return time.Since(d.at) > 12*time.Second && !slices.ContainsFunc(s.servers, func(v *server) bool { return v.head() == d.bind.port })
+		return time.Since(d.at) > 12*time.Second &&
+			!slices.ContainsFunc(s.servers, func(v *server) bool { return v.head() == d.bind.port })
 	}
 	s.dead = s.dead[max(0, len(s.dead)-8):]
 	for i, d := range s.dead {
@@ -225,7 +228,7 @@ func (s *soak) stepRevive() string {
 			s.dead = slices.Delete(s.dead, i, i+1)
 			v := s.serve(d.in, d.name, d.bind)
 			if recent(s.crashes[markOf(v.subject())], 6*time.Minute) >= 3 {
-				v.up.must = false // it keeps crashing, of which enough was said
+				v.up.must = false // after a notice that it keeps crashing
 			}
 			return fmt.Sprint("revive ", v)
 		}
@@ -233,7 +236,7 @@ func (s *soak) stepRevive() string {
 	return ""
 }
 
-// stepPair starts two servers that share a port (SO_REUSEPORT), of different projects.
+// stepPair starts two servers of different projects that share a port (SO_REUSEPORT).
 func (s *soak) stepPair() string {
 	if len(s.servers)+2 > maxServers {
 		return ""
@@ -248,13 +251,13 @@ func (s *soak) stepPair() string {
 	return fmt.Sprint("two servers at ", b)
 }
 
-// stepBurst has a process listen on many ports, on each for some milliseconds only. Nothing of that is told.
+// stepBurst makes a process listen on many ports, on each for a few milliseconds. There must be no notice about them.
 func (s *soak) stepBurst() string {
 	n := 5 + s.rng.IntN(25)
 	first := s.port()
 	for i := range uint16(n) {
 		if p := s.port(); p != first+i+1 {
-			return "" // ports in use are between them
+			return "" // a port between them is in use
 		}
 	}
 	life := time.Duration(1+s.rng.IntN(40)) * time.Millisecond
@@ -272,7 +275,7 @@ func (s *soak) stepBurst() string {
 	return fmt.Sprintf("burst of %d ports from %d, each %v", n, first, life)
 }
 
-// stepUDP has a server receive packets, which is nothing to show.
+// stepUDP makes a server receive UDP packets. The menu must not show that.
 func (s *soak) stepUDP() string {
 	v := s.some(anyServer)
 	if v == nil {
@@ -282,7 +285,7 @@ func (s *soak) stepUDP() string {
 	return fmt.Sprintf("%v receives packets", v)
 }
 
-// stepStubborn starts a server that does not heed SIGTERM.
+// stepStubborn starts a server that ignores SIGTERM.
 func (s *soak) stepStubborn() string {
 	if len(s.servers) >= maxServers || s.some(func(v *server) bool { return v.stubborn }) != nil {
 		return ""
@@ -303,21 +306,23 @@ func (s *soak) stepStop() string {
 	if v.stubborn && verb == "Stop" && !v.stopped.IsZero() {
 		verb = "Kill"
 	}
-	if !v.stopped.IsZero() { // of the Stop that is under way nothing more is told
-		s.ledger.excuse("it was killed", func(c *change) bool { return c.port == v.head() && slices.Contains(c.may, isOutcome) })
+	if !v.stopped.IsZero() { // the earlier Stop brings no more notice
+		s.ledger.excuse("it was killed", func(c *change) bool {
+			return c.port == v.head() && slices.Contains(c.may, isOutcome)
+		})
 	}
 	s.enter(&change{port: v.head(), may: []what{isOutcome}, must: true})
 	s.clickRow(v, fmt.Sprintf("%s %s (PID %d)", verb, v.name, v.pid))
 	if v.stubborn && verb == "Stop" {
 		v.stopped = time.Now()
-		return fmt.Sprintf("Stop %v, which does not heed it", v)
+		return fmt.Sprintf("Stop %v, but it ignores SIGTERM", v)
 	}
 	v.gone()
 	s.drop(v)
 	return fmt.Sprintf("%s %v", verb, v)
 }
 
-// stepStopAndBack stops a server in the menu, which is back at once.
+// stepStopAndBack stops a server in the menu and starts it again at once.
 func (s *soak) stepStopAndBack() string {
 	v := s.some(func(v *server) bool { return single(v) && s.section(v.subject()) != "hidden" })
 	if v == nil {
@@ -333,11 +338,11 @@ func (s *soak) stepStopAndBack() string {
 	return fmt.Sprintf("Stop %v, and it is back as %d", v, heir.pid)
 }
 
-// stepStale clicks what is no longer there, or never was.
+// stepStale sends events for menu entries that are gone or never existed.
 func (s *soak) stepStale() string {
 	var ids []string
 	for range 1 + s.qrng.IntN(6) {
-		id := int32(1<<20 + s.qrng.IntN(1<<20)) // which no entry will ever have
+		id := int32(1<<20 + s.qrng.IntN(1<<20)) // no entry ever has such a number
 		if len(s.stale) > 0 && s.qrng.IntN(2) == 0 {
 			old := pick(s.qrng, s.stale)
 			id = old.id
