@@ -9,8 +9,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// readArgs is described in args_windows.go. The kernel gives both at once (sysctl kern.procargs2). Without cgo,
-// gopsutil would start two programs for that.
+// readArgs is described in args_windows.go. The kernel gives both at once (sysctl kern.procargs2), without a
+// subprocess.
 func readArgs(_ context.Context, ps *process.Process) (exe string, args []string) {
 	data, err := unix.SysctlRaw("kern.procargs2", int(ps.Pid))
 	if err != nil || len(data) < 4 {

@@ -5,8 +5,7 @@ import (
 	"strings"
 )
 
-// A command is one program of a command line. A line holds several when one program runs another: "npx vite" holds npx
-// and Vite.
+// A command is one program of a command line. A line may hold several: "npx vite" holds npx and Vite.
 type command struct {
 	lang string // of the interpreter that runs it; empty for a program that runs by itself
 	// name is the program's, without directory and extension, in lower case. The name of a script that was not

@@ -7,8 +7,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// containerOf returns the ID of this process's container. It returns nothing if the process sees the same files as this
-// program.
+// containerOf returns the ID of this process's container. It returns nothing for a process that sees the same files.
 func containerOf(pid int32) (string, error) {
 	proc := "/proc/" + strconv.Itoa(int(pid))
 	cgroups, err := readProc(proc + "/cgroup")

@@ -46,8 +46,7 @@ func (r Refusal) Error() string { return string(r) }
 
 // A Group is the set of processes that end together: the processes of one server on a port.
 type Group struct {
-	// Master started all Workers and ends them when it ends. It runs the same program and does not listen. It is zero
-	// if there is none.
+	// Master started all Workers, ends them with itself, runs the same program and does not listen. It may be zero.
 	Master Process
 	// Workers hold the port, the main one first. There is at least one.
 	Workers []Process
@@ -271,8 +270,7 @@ func pinTarget(ctx context.Context, p Process) (*os.Process, Result, bool) {
 	return pin, Result{}, true
 }
 
-// replaced reports whether p is known to have started another program. It checks only on Linux. On other systems that
-// is slow or impossible.
+// replaced reports whether p is known to have started another program. Only on Linux this is cheap enough to check.
 func replaced(ctx context.Context, p Process) bool {
 	if runtime.GOOS != "linux" {
 		return false

@@ -203,8 +203,7 @@ func head(file string, max int64) []byte {
 }
 
 // manifest returns META-INF/MANIFEST.MF from the beginning of a Java archive, or nothing. Archives begin with this file
-// and its directory, because JarInputStream requires that. So the list of entries at the end, often thousands, is not
-// needed.
+// and its directory, because JarInputStream requires that. So the long list of entries at the end is not needed.
 func manifest(data []byte) []byte {
 	for range 3 {
 		name, contents, rest := firstEntry(data)
@@ -251,8 +250,8 @@ func firstEntry(data []byte) (name string, contents, rest []byte) {
 	return "", nil, nil
 }
 
-// readManifest returns the main class and the class path of a manifest (JAR File Specification). A line that begins
-// with a space continues the previous line.
+// readManifest returns a manifest's main class and class path (JAR File Specification). A leading space continues a
+// line.
 func readManifest(data []byte) (main, classPath string) {
 	var key string
 	values := map[string]string{}

@@ -32,7 +32,7 @@ type Facts struct {
 	// or it is a build tool or a helper that runs none of the person's code.
 	Background bool
 	// Holder says that the process holds sockets for several unrelated servers: a service manager, an sshd. Its facts
-	// may change with the number of its sockets.
+	// may change with its sockets.
 	Holder bool
 	// Forked says that the parent runs the same program, like a master and its workers.
 	Forked bool
@@ -42,8 +42,7 @@ type Facts struct {
 	Manager Manager
 	// Supervisor is the ancestor that would start the process again: nodemon, air.
 	Supervisor Supervisor
-	// Command is the shell line that starts the process again, or empty. It may hold secrets, so it is only for the
-	// person's clipboard.
+	// Command is the shell line that starts the process again, or empty. It may hold secrets: only for the clipboard.
 	Command string
 	// Ancestors lists the process's ancestors, the parent first. It ends before the shell, terminal, desktop or service
 	// manager that started them. Unused entries are zero.

@@ -15,8 +15,7 @@ type guard struct {
 
 func newGuard(room int) *guard { return &guard{slots: make(chan struct{}, room)} }
 
-// guarded returns the result of call. It returns false if call exceeds the time limit, or if too many calls hang
-// already.
+// guarded returns the result of call. It returns false after the time limit, or if too many calls hang already.
 func guarded[T any](ctx context.Context, g *guard, limit time.Duration,
 	call func(context.Context) T) (result T, ok bool) {
 	ctx, cancel := context.WithTimeout(ctx, limit)

@@ -6,8 +6,7 @@ import (
 	"strings"
 )
 
-// socketHolders are programs, besides service managers, that hold sockets for several servers. An sshd holds those of
-// incoming tunnels.
+// socketHolders are programs, besides service managers, that hold sockets for several servers: sshd for its tunnels.
 const socketHolders = "sshd sshd-session dropbear inetd xinetd"
 
 // appManagers are the process managers that hold the sockets of their apps.
@@ -17,8 +16,7 @@ const appManagers = "circusd supervisord"
 // cluster mode. Its title is "PM2 v6.0.5: God Daemon (/home/ann/.pm2)" and its name PM2. The command is pm2.
 func isPM2(name string) bool { return name == "PM2" || strings.HasPrefix(name, "PM2 v") }
 
-// isPM2 reports whether m is PM2's God Daemon. Only on Linux is the title also the name; elsewhere it is in the
-// arguments.
+// isPM2 reports whether m is PM2's God Daemon. Only on Linux is the title also the name, so the arguments count too.
 func (m member) isPM2() bool { return isPM2(m.name) || len(m.args) == 1 && isPM2(m.args[0]) }
 
 // holds reports whether m holds listening sockets for several unrelated servers.
@@ -30,7 +28,7 @@ func (m member) holds() bool {
 func (m member) managesApps() bool { return m.isPM2() || among(appManagers, m.name) }
 
 // appsProject returns the common project of a process manager's apps, or nothing if they differ. The manager holds the
-// sockets, so nobody can see which app serves at which port.
+// sockets, so the app behind a port is unknown.
 func appsProject(ctx context.Context, manager int32, homes []string) Project {
 	var common Project
 	for _, pid := range children(manager) {

@@ -5,8 +5,7 @@ import (
 	"strings"
 )
 
-// A member is a process of a lineage, with its program and commands. Unreadable fields are empty. All texts in it are
-// untrusted.
+// A member is a process of a lineage, with its program and commands. Unreadable fields are empty, all texts untrusted.
 type member struct {
 	ID
 	parent int32

@@ -13,8 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// readVitals returns the vitals of the process with this PID. The error wraps os.ErrProcessDone if there is no such
-// process.
+// readVitals returns the vitals of the process with this PID. The error wraps os.ErrProcessDone if there is none.
 //
 // On Linux start is field 22 of /proc/PID/stat, in clock ticks since boot. It is exact, and changes of the clock do not
 // affect it. On other systems it is the creation time in the kernel: units of 100 ns on Windows, milliseconds on macOS.

@@ -114,8 +114,8 @@ func jobLabel(jobs []byte, pid int32) string {
 	return ""
 }
 
-// openedJob matches labels that macOS makes up for a program that somebody opened or that started itself. launchd lists
-// it, but does not restart it.
+// openedJob matches labels that macOS makes up for a program that somebody opened or that started itself. launchd does
+// not restart these.
 var openedJob = regexp.MustCompile(`^(application\.|\[0x|0x[0-9a-f]+\.|` +
 	`com\.apple\.xpc\.launchd\.(oneshot|unmanaged)\.)`)
 
@@ -126,8 +126,7 @@ type service struct {
 	user bool // it runs for one logged-in user
 }
 
-// serviceOf returns the service in this process. It returns none if there are several, because the listener's service
-// is unknown then.
+// serviceOf returns the service in this process. It returns none if there are several, because any could be the owner.
 func serviceOf(services []service, pid int32) Manager {
 	var m Manager
 	for _, s := range services {

@@ -11,8 +11,8 @@ import (
 //
 // On Linux it is the systemd service of p's cgroup. On macOS it is the launchd job with p's PID, from this user's jobs
 // or, for root, the system's jobs. On Windows it is the service in p, if p runs just one. A manager that only started p
-// does not count. Nobody knows whether the service is set to restart. In any case a person should use its manager to
-// stop p.
+// does not count. Nobody knows whether the service is set to restart. A person should stop p through its manager
+// anyway.
 func manager(_ context.Context, p Process) Manager {
 	if !p.Known() {
 		return Manager{}

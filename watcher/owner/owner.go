@@ -29,8 +29,8 @@ type Process struct {
 	Exe   string    // program file: untrusted text
 	Dir   string    // working directory: untrusted text; empty in a container or a sandbox
 	Since time.Time // when the process started, for people; Start is the exact value
-	// User is the process's user: a user ID, on Windows a name. User and Foreign may be known even if nothing else is.
-	// See UserName.
+	// User is the process's user: a user ID, on Windows a name. It and Foreign may be the only known facts. See
+	// UserName.
 	User string
 
 	// Foreign says that the process is another user's.
@@ -107,8 +107,8 @@ func Parent(p Process) (Process, bool) {
 // managers are the programs that start services, for the system or for a user.
 var managers = map[string]bool{"systemd": true, "launchd": true, "init": true, "runit": true, "s6-svscan": true}
 
-// OutOfFiles reports whether err means that this program or the system has no more open files or memory. A failed read
-// can succeed later then.
+// OutOfFiles reports whether err means that this program or the system has run out of open files or memory. A later
+// attempt can succeed.
 func OutOfFiles(err error) bool {
 	return errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE) || errors.Is(err, syscall.ENOMEM)
 }
@@ -165,8 +165,8 @@ func Read(ctx context.Context, pid int32) (Process, error) {
 // threadNames are names that runtimes give to the main thread. Linux shows them instead of the program's name.
 var threadNames = map[string]bool{"MainThread": true, "node-MainThread": true}
 
-// untitled returns a process's name without its title. Linux reports the start of a title as the name: "puma 6.4.2
-// (tcp" becomes "puma".
+// untitled returns a process's name without its title. On Linux a title overwrites the name: "puma 6.4.2 (tcp" gives
+// "puma".
 func untitled(name string, args []string, exe string) string {
 	if !isTitle(args, exe) || !strings.HasPrefix(args[0], name) && !strings.HasPrefix(lastElement(args[0]), name) {
 		return name

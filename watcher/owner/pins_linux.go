@@ -111,8 +111,8 @@ func (p *Pins) Hold(q Process) bool {
 	return true
 }
 
-// fdLimit returns the file descriptor number from which on nothing more is pinned. Pins leave some descriptors free.
-// Without any, porttray could not find owners, open servers or stop them.
+// fdLimit returns the lowest file descriptor that must not be a pin. Pins leave some descriptors free. Without any,
+// porttray could not find owners, open servers or stop them.
 func fdLimit() int {
 	const spare = 64
 	var limit unix.Rlimit
@@ -135,8 +135,7 @@ func (p *Pins) Keep(pids []int32, now time.Time) {
 }
 
 // Exits returns how loose processes ended, as far as it became known since the last call. waiting says that more will
-// be known soon. Exits releases these processes, and those that have been loose for long. Without loose processes it
-// costs nothing.
+// be known soon. Exits releases these processes, and those that have been loose for long. Otherwise it costs nothing.
 func (p *Pins) Exits(now time.Time) (exits map[ID]Exit, waiting bool) {
 	if p.loose == 0 {
 		return nil, false

@@ -68,8 +68,8 @@ func (m member) program(projectDir string) (program string, bare bool) {
 
 var extension = regexp.MustCompile(`\.[A-Za-z][A-Za-z0-9_]{0,7}$`)
 
-// isScript reports whether an interpreter's supposed file is a script. Otherwise it may be the value of an unknown
-// option, and such values can be secrets.
+// isScript reports whether an interpreter's supposed file is a script. It may be an unknown option's value, even a
+// secret.
 func (m member) isScript(file string) bool {
 	if strings.Contains(file, "://") {
 		return m.commands[0].name == "deno"

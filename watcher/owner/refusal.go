@@ -77,8 +77,7 @@ func Self() int32 {
 // Porttray reports whether the process is a porttray, by its name.
 func (p Process) Porttray() bool { return p.Name == "porttray" }
 
-// ownView reports whether the PIDs seen here are those for system calls. PIDs of another PID namespace would hit other
-// processes.
+// ownView reports whether the PIDs seen here are those for system calls. Otherwise a signal would hit other processes.
 func ownView() bool { return int(Self()) == os.Getpid() }
 
 // isAncestor reports whether p is an ancestor of this process. Its only error is OutOfFiles.
@@ -148,8 +147,7 @@ func runsAs(ctx context.Context, ps *process.Process) (who string, mine bool, er
 	return strconv.Itoa(uid), uid == os.Geteuid(), nil
 }
 
-// UserName returns the user's name for Process.User, or who itself if there is none. With a directory service for users
-// it can take seconds.
+// UserName returns the user's name for Process.User, or who if there is none. A directory service can take seconds.
 func UserName(who string) string {
 	if runtime.GOOS == "windows" || who == "" {
 		return who

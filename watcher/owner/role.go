@@ -88,8 +88,7 @@ func RoleAt(p Process, f Facts, port uint16) string {
 	return ""
 }
 
-// hmrPorts maps ports for reloading pages to their programs: the ports of Vite and of LiveReload. Several tools share
-// them.
+// hmrPorts maps ports for reloading pages to their programs: the port of Vite, and that of LiveReload in several tools.
 var hmrPorts = map[uint16]string{24678: jsRuntimes, 35729: jsRuntimes + " java ruby python python3"}
 
 // NamedAt returns the command line's entry for a port, if there is one.

@@ -18,8 +18,7 @@ type serverKind struct {
 	programs string
 	// known are its usual ports. They decide if the process is hidden or passes connections on.
 	known string
-	// other are the ports that are useless in a browser. An asterisk means all ports except those with an exclamation
-	// mark: "* !8222".
+	// other are the ports that are useless in a browser. An asterisk means all ports except those with "!": "* !8222".
 	other string
 }
 
@@ -138,8 +137,7 @@ var serverKinds = []serverKind{
 
 const jsRuntimes = "node nodejs bun deno workerd"
 
-// A debugPort is a runtime's default port for a debugger. Some runtimes take one of the next ports if the first is
-// taken.
+// A debugPort is a runtime's default port for a debugger, up to last if earlier ones are taken.
 type debugPort struct {
 	name        string // of the server kind
 	programs    string // the runtimes

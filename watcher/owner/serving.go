@@ -39,7 +39,7 @@ func ServingAt(p Process, f Facts, port uint16) Serving {
 	return Serving{}
 }
 
-// debuggerAt returns the kind of debugger for which a runtime waits at a port, or nothing.
+// debuggerAt returns the kind of debugger that can attach to a runtime at a port, or nothing.
 func debuggerAt(p Process, f Facts, port uint16) string {
 	if f.Debugger.Port == port && port != 0 {
 		return f.Debugger.Name

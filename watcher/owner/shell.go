@@ -76,8 +76,8 @@ func readPowerShell(args []string) shellWork {
 	return w
 }
 
-// simpleWords splits a shell line into words. It reports false if only a shell can split it, or if it is not a simple
-// command.
+// simpleWords splits a shell line into words. It reports false for more than a simple command, or if only a shell can
+// tell.
 func simpleWords(line string) (words []string, ok bool) {
 	for line = strings.TrimSpace(line); line != ""; line = strings.TrimLeft(line, " \t") {
 		end := strings.IndexAny(line, " \t")

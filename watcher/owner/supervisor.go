@@ -11,7 +11,8 @@ var supervisors = map[string]bool{
 	"air": true, "reflex": true, "gow": true, "wgo": true, "compiledaemon": true, "fresh": true, "realize": true,
 	"modd": true, "cargo-watch": true, "watchexec": true, "bacon": true, "systemfd": true, "entr": true,
 	"watchmedo": true, "watchfiles": true, "hupper": true, "guard": true, "rerun": true, "foreman": true,
-	"overmind": true, "hivemind": true, "honcho": true, "goreman": true, "supervisord": true, "runit": true, "dotnet-watch": true,
+	"overmind": true, "hivemind": true, "honcho": true, "goreman": true, "supervisord": true, "runit": true,
+	"dotnet-watch": true,
 }
 
 // watching maps programs to their word for restarting another program. Only options may come before it.

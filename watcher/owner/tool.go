@@ -92,7 +92,7 @@ func isInside(file, dir string) bool {
 // isTool reports whether a program of this name may be a tool.
 func isTool(name string) bool { return len(toolNames[name]) > 0 || languageServer(name).Kind != 0 }
 
-// tool returns the process's own tool. Of equally strong commands the innermost counts.
+// tool returns the process's own tool. If commands are equally strong, the innermost counts.
 func (m member) tool() Tool {
 	best := calledDaemon(m.name)
 	for _, c := range slices.Backward(m.commands) {

@@ -29,8 +29,8 @@ func ExitsUntold() error {
 	return checkRelease(unix.ByteSliceToString(uname.Release[:]))
 }
 
-// checkRelease checks a kernel version. All versions from Linux 6.13 on give the same answer about a running process.
-// Only 6.15 and later answer for a reaped one.
+// checkRelease checks a kernel version. From Linux 6.13 on kernels answer for running processes, from 6.15 on for
+// reaped ones too.
 func checkRelease(release string) error {
 	var major, minor int
 	if _, err := fmt.Sscanf(release, "%d.%d", &major, &minor); err != nil {

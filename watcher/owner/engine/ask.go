@@ -61,7 +61,7 @@ func (e *Engines) do(ctx context.Context, socket, method, path string) (*http.Re
 	return e.transport(socket).RoundTrip(req)
 }
 
-// transport always connects to the engine at socket, whatever the request's host, and through no proxy.
+// transport always connects to the engine at socket, for any host in a request, and through no proxy.
 func (e *Engines) transport(socket string) *http.Transport {
 	dial := e.dial
 	if dial == nil {

@@ -73,7 +73,7 @@ func decode(answer io.Reader, socket string) (all []Published, others []Containe
 	return all, others, nil
 }
 
-// each calls do, which must decode one element, for all of the array in r. Empty input and null are empty arrays.
+// each calls do for every element of the array in r, and do must decode it. Empty input and null are empty arrays.
 func each(r io.Reader, do func(*json.Decoder) error) error {
 	dec := json.NewDecoder(r)
 	switch token, err := dec.Token(); {

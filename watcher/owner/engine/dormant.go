@@ -30,8 +30,8 @@ func ofUnit(socket string) bool {
 	return socket == "/run/docker.sock" || socket == "/var/run/docker.sock" || socket == rootless
 }
 
-// activated reports whether systemd runs (sd_booted(3)) and has the unit docker.socket (systemd.unit(5)). It looks in
-// the file system below root.
+// activated reports whether systemd runs (sd_booted(3)) and has docker.socket (systemd.unit(5)) in the files below
+// root.
 func activated(root string) bool {
 	hasUnit := func(dir string) bool { return exists(root, dir, "systemd/system/docker.socket") }
 	dirs := []string{"etc", "run", "usr/local/lib", "usr/lib", "lib"}

@@ -62,7 +62,7 @@ type List struct {
 	Others []Container
 	// Answered are the sockets of engines with a complete answer. They publish nothing that is not in Published.
 	Answered []string
-	// Failed are the other engines. Their published ports are unknown, whatever they were before.
+	// Failed are the other engines. Their published ports are unknown, and may have changed.
 	Failed []Failure
 	// Spared are the sockets that List did not ask, because asking would start an engine.
 	Spared []string
@@ -92,7 +92,7 @@ func (l List) Err() error {
 	return nil
 }
 
-// Podman reports whether Podman has a socket, whatever it answered.
+// Podman reports whether Podman has a socket, with any answer.
 func (l List) Podman() bool {
 	sockets := slices.Concat(l.Answered, l.Spared)
 	for _, f := range l.Failed {
