@@ -17,7 +17,8 @@ func main() {
 	// A process with PID 1 ignores signals that it does not handle.
 	ended := make(chan os.Signal, 1)
 	signal.Notify(ended, syscall.SIGTERM)
-	go http.ListenAndServe(":8080", http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "hello") }))
+	hello := func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "hello") }
+	go http.ListenAndServe(":8080", http.HandlerFunc(hello))
 	if len(os.Args) < 2 {
 		<-ended
 		return
