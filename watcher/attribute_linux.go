@@ -8,16 +8,16 @@ import (
 	"porttray/watcher/owner"
 )
 
-// A kinship is that of a process and its parent, if it has one that counts.
+// A processAndParent is a process with its parent, if owner.Parent reports one.
 type processAndParent struct {
 	process, parent owner.Process
-	hasParent       bool // it has one
+	hasParent       bool
 }
 
-// attribute looks for the owners of the sockets that have none, where that is due, and reports whether it found any.
+// attribute looks for the missing owners of sockets that are due, and reports whether it found any.
 func (s *fastScanner) attribute(ctx context.Context, now time.Time) (found bool) {
 	var want map[uint32]*sock
-	everywhere := false // where there is one that was not looked for everywhere yet, or not for long
+	everywhere := false // a socket is due for a search of all processes
 	for _, so := range s.order {
 		if so.owner == nil && so.inode != 0 && !so.retry.After(now) {
 			if want == nil {
@@ -54,11 +54,11 @@ func (s *fastScanner) attribute(ctx context.Context, now time.Time) (found bool)
 		so.pause = min(max(2*so.pause, retryAtFirst), retryAtMost)
 		so.retry = now.Add(so.pause)
 	}
-	return found // what is neither found nor looked for in vain is looked for on the next tick, too
+	return found // the next tick retries the remaining sockets
 }
 
-// topmost climbs from a process that holds a socket to its ancestors for as long as they hold it too, and returns the last with
-// its descriptor. It returns nil when the process has ended meanwhile.
+// topmost climbs from a process to its ancestors while they hold the same socket. It returns the last one with its
+// descriptor, or nil if the process has ended meanwhile.
 func (s *fastScanner) topmost(ctx context.Context, so *sock, pid int32, fd int) (*program, int) {
 	of, ok := s.parentOf(pid)
 	if !ok {
@@ -79,15 +79,17 @@ func (s *fastScanner) topmost(ctx context.Context, so *sock, pid int32, fd int) 
 	return p, fd
 }
 
-// partnersOf returns the processes that hold a socket beside its owner, where the parent of all has ended. The first process or a
-// service manager is their parent now. They run the same program, and have the socket under the same descriptor.
+// partnersOf returns the processes that share a socket with its owner after their common parent has ended. The first
+// process or a service manager is their parent now. They run the owner's program, and hold the socket under the same
+// descriptor.
 func (s *fastScanner) partnersOf(ctx context.Context, so *sock) (partners []*program) {
 	if _, child := owner.Parent(so.owner.Process); child || len(so.owner.exe) == 0 {
 		return nil
 	}
 	var buf [256]byte
 	for _, pid := range s.fs.siblings(so.owner.PID) {
-		if pid == so.owner.PID || !slices.Equal(s.fs.program(pid, buf[:]), so.owner.exe) || !s.holdsAt(pid, so.fd, so.inode) {
+		if pid == so.owner.PID || !slices.Equal(s.fs.program(pid, buf[:]), so.owner.exe) ||
+			!s.holdsAt(pid, so.fd, so.inode) {
 			continue
 		}
 		id, err := owner.Identify(pid)
@@ -98,7 +100,8 @@ func (s *fastScanner) partnersOf(ctx context.Context, so *sock) (partners []*pro
 	return partners
 }
 
-// kinOf returns whose child a process is, which is read once in a search; false when it has ended.
+// parentOf returns a process with its parent. A search reads it once per process. It returns false if the process has
+// ended.
 func (s *fastScanner) parentOf(pid int32) (processAndParent, bool) {
 	if of, known := s.parents[pid]; known {
 		return of, of.process.Known()
@@ -112,8 +115,8 @@ func (s *fastScanner) parentOf(pid int32) (processAndParent, bool) {
 	return of, of.process.Known()
 }
 
-// find returns the descriptor by which a process holds a socket. A child has its parent's descriptors under the same numbers,
-// so that number is tried first; otherwise all of the process's sockets are listed, once in a search.
+// find returns the descriptor of a socket in a process. A child inherits its parent's descriptor numbers, so find tries
+// the likely number first. Otherwise it lists all sockets of the process, once per search.
 func (s *fastScanner) find(pid int32, inode uint32, likely int) (fd int, ok bool) {
 	if s.holdsAt(pid, likely, inode) {
 		return likely, true
@@ -121,7 +124,7 @@ func (s *fastScanner) find(pid int32, inode uint32, likely int) (fd int, ok bool
 	held, listed := s.descriptors[pid]
 	if !listed {
 		held = map[uint32]int{}
-		// A process whose files may not be seen does not count as a holder.
+		// A process with hidden files does not count as a holder.
 		_ = s.fs.sockets(pid, func(fd int, inode uint32) bool {
 			held[inode] = fd
 			return true

@@ -6,8 +6,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// sinceBoot returns how long the computer has run, sleep included, by a clock that nobody sets; where there is none, it is the time of
-// day.
+// sinceBoot returns how long the computer has run, sleep included. Nobody can set this clock. If there is none,
+// sinceBoot returns the time of day.
 func sinceBoot() time.Duration {
 	var now unix.Timespec
 	if err := unix.ClockGettime(unix.CLOCK_BOOTTIME, &now); err != nil {
@@ -16,7 +16,8 @@ func sinceBoot() time.Duration {
 	return time.Duration(now.Nano())
 }
 
-// bootTime returns when the computer was started, by the clock as it is set now; false if that could not be told closely.
+// bootTime returns when the computer was started, by the clock as it is set now. It returns false if reading the clocks
+// took too long for an exact result.
 func bootTime() (time.Time, bool) {
 	before := sinceBoot()
 	now := time.Now().Round(0)

@@ -17,21 +17,21 @@ type publication struct {
 	port      uint16
 }
 
-// A means is that by which a published port can be reached.
+// A means is a way to reach a published port.
 type means int
 
 const (
-	bySocket   means = iota + 1 // something listens
-	byRedirect                  // the system passes on what comes in
+	bySocket   means = iota + 1 // a process listens
+	byRedirect                  // the system redirects connections
 )
 
-// withContainers returns the listeners together with what the engines answered: each that they were asked for with the
-// container that publishes its port, and the ports that are published without any process that listens. It changes the list
-// that it is given.
+// withContainers adds the engines' answers to the listeners. It sets the container of each listener that publishes a
+// port, and appends published ports without a listening process. It covers only the listeners that the engines were
+// asked for, and it changes the given list.
 //
-// The list of sockets and that of the engines are of different moments. An engine lists a container's ports for a moment longer
-// than its forwarder holds them, so what had a socket once is not taken for a port without one; and what an engine lists can
-// have a socket that came after the scan, so only a scan that began after the answer can show that there is none at first.
+// The socket list and the engines' list are from different moments. An engine lists a port a moment longer than its
+// forwarder holds it. So a port that once had a socket does not count as redirected. A socket may also have come after
+// the scan. So only a scan that began after the answer can show first that a port has no socket.
 func (n *naming) withContainers(listeners []Listener, began time.Time) []Listener {
 	var redirected []Listener
 	for _, p := range n.answered.Published {
@@ -60,7 +60,7 @@ func (n *naming) premature(listeners []Listener, began time.Time) bool {
 	})
 }
 
-// attach notes the container in those of the listeners by which its port is published. It is false if nothing listens there.
+// attach sets the container in the listeners that publish its port. It returns false if nothing listens there.
 func (n *naming) attach(onPort []Listener, p engine.Published) (found bool) {
 	for i, l := range onPort {
 		if !reaches(l, p.Addr) {
@@ -75,7 +75,7 @@ func (n *naming) attach(onPort []Listener, p engine.Published) (found bool) {
 	return found
 }
 
-// attachHosted notes the container in the listeners of processes in one that uses this computer's network.
+// attachHosted sets the container in listeners whose process runs in a container that uses this computer's network.
 func (n *naming) attachHosted(listeners []Listener) {
 	for i, l := range listeners {
 		if l.Facts.Container == "" || !n.asked[l.ID()] || l.Owner.Forwards() {
@@ -86,16 +86,18 @@ func (n *naming) attachHosted(listeners []Listener) {
 			continue
 		}
 		listeners[i].Container = n.answered.Others[at]
-		if image := owner.ImageTool(listeners[i].Container.Image); l.Facts.Tool.Kind != owner.Server && image.Name != "" {
+		image := owner.ImageTool(listeners[i].Container.Image)
+		if l.Facts.Tool.Kind != owner.Server && image.Name != "" {
 			listeners[i].Facts.Tool, listeners[i].Facts.Inherited = image, false
 		}
 	}
 }
 
-// Hosted reports whether a process in a container that uses this computer's network listens. Its port is not published.
+// Hosted reports whether the listener is a process in a container that uses this computer's network. Its port is not
+// published.
 func (l Listener) Hosted() bool { return l.Container.ID != "" && l.Facts.Container == l.Container.ID }
 
-// noteUntold says of each listener that belongs to a container, or may do so, why its engine cannot tell.
+// noteUntold sets Untold if the engine of a listener's container, or possible container, cannot answer.
 func noteUntold(listeners []Listener, answered engine.List) {
 	for i := range listeners {
 		l := &listeners[i]
@@ -114,8 +116,8 @@ func noteUntold(listeners []Listener, answered engine.List) {
 
 const noPodman = "No Podman socket: "
 
-// PodmanSocket returns the command that has Podman tell of the container behind l, where it does not because it has no socket. It is
-// empty for all others.
+// PodmanSocket returns the command that starts Podman's socket, if Podman cannot name the container behind l without
+// it. Otherwise it is empty.
 func (l Listener) PodmanSocket() string {
 	if command, ok := strings.CutPrefix(l.Untold, noPodman); ok {
 		return command
@@ -123,21 +125,21 @@ func (l Listener) PodmanSocket() string {
 	return ""
 }
 
-// reaches reports whether a listener is one by which a port can be published at an address. An engine in a virtual machine means
-// that machine's addresses: what it publishes on all of them, a forwarder may hold on loopback here.
+// reaches reports whether a listener can publish a port at an address. An engine in a virtual machine gives that
+// machine's addresses. If it publishes a port on all of them, a forwarder may hold the port on loopback here.
 func reaches(l Listener, at netip.Addr) bool {
 	return slices.ContainsFunc(l.Addrs, func(a netip.Addr) bool {
 		return a == at || a.IsUnspecified() || at.IsUnspecified() && l.Owner.Forwards()
 	})
 }
 
-// redirects reports whether a port that is published without a socket can be reached over loopback all the same. That is so
-// where the kernel redirects it, which is on Linux only; elsewhere containers are in a VM, and its forwarder is just late.
+// redirects reports whether a published port without a socket can still be reached over loopback. On Linux the kernel
+// may redirect it. Elsewhere containers run in a virtual machine, and its forwarder is only late.
 func redirects(p engine.Published) bool {
 	return runtime.GOOS == "linux" && (p.Addr.IsLoopback() || p.Addr.IsUnspecified())
 }
 
-// addRedirected adds a published port to the one with the same name, or as a new one.
+// addRedirected adds a published port to the list, or its address to the entry with the same ID.
 func addRedirected(list []Listener, p engine.Published) []Listener {
 	l := Listener{Port: p.Port, Addrs: []netip.Addr{p.Addr}, Container: p.Container, Inside: p.Inside, Redirected: true}
 	l.Facts.Tool = owner.ImageTool(p.Container.Image)

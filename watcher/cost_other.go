@@ -8,10 +8,13 @@ import (
 	"time"
 )
 
-// threadTime is described in cost_linux.go. Elsewhere it is the whole program's, with that of programs it has run.
+// threadTime is described in cost_linux.go. Here it returns the CPU time of the whole program and of programs it has
+// run.
 func threadTime() time.Duration {
 	var self, children syscall.Rusage
-	if err := errors.Join(syscall.Getrusage(syscall.RUSAGE_SELF, &self), syscall.Getrusage(syscall.RUSAGE_CHILDREN, &children)); err != nil {
+	err := errors.Join(syscall.Getrusage(syscall.RUSAGE_SELF, &self),
+		syscall.Getrusage(syscall.RUSAGE_CHILDREN, &children))
+	if err != nil {
 		return 0
 	}
 	return time.Duration(self.Utime.Nano() + self.Stime.Nano() + children.Utime.Nano() + children.Stime.Nano())

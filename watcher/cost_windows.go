@@ -9,10 +9,12 @@ import (
 
 var getThreadTimes = windows.NewLazySystemDLL("kernel32.dll").NewProc("GetThreadTimes")
 
-// threadTime is described in cost_linux.go. Windows counts in steps of 15.6 ms, so it is true over many scans, and of one it says little.
+// threadTime is described in cost_linux.go. Windows counts in steps of 15.6 ms. The sum over many scans is right, but a
+// single value is not exact.
 func threadTime() time.Duration {
 	var created, exited, kernel, user windows.Filetime
-	ok, _, _ := getThreadTimes.Call(uintptr(windows.CurrentThread()), uintptr(unsafe.Pointer(&created)), uintptr(unsafe.Pointer(&exited)),
+	ok, _, _ := getThreadTimes.Call(uintptr(windows.CurrentThread()),
+		uintptr(unsafe.Pointer(&created)), uintptr(unsafe.Pointer(&exited)),
 		uintptr(unsafe.Pointer(&kernel)), uintptr(unsafe.Pointer(&user)))
 	if ok == 0 {
 		return 0

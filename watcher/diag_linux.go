@@ -9,11 +9,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A row is one listening socket as the kernel lists it, before anyone asked whose it is.
+// A row is one listening socket as the kernel lists it, without its owner.
 type row struct {
 	addr   netip.Addr // unmapped
 	port   uint16
-	uid    uint32 // of who made the socket
+	uid    uint32 // of the user who made the socket
 	inode  uint32 // 0 for a socket of the kernel itself
 	cookie uint64 // never reused, unlike the inode; 0 if the listing does not tell
 	cgroup uint64 // the inode number of its directory; 0 if the listing does not tell
@@ -30,18 +30,18 @@ func (r row) key() rowKey {
 	return rowKey{uint64(r.inode)<<32 | uint64(r.port), binary.BigEndian.Uint64(ip[8:])}
 }
 
-// A diag asks the kernel for sockets over NETLINK_SOCK_DIAG (sock_diag(7)). What it costs to list the listening TCP sockets and
-// nothing else grows with their number only, not with processes, files or connections.
+// A diag asks the kernel for sockets over NETLINK_SOCK_DIAG (sock_diag(7)). The cost of listing grows only with the
+// number of listening TCP sockets, not with processes, files or connections.
 type diag struct {
 	fd  int
 	seq uint32
 	buf []byte
 }
 
-// diagBuffer is larger than the largest part in which the kernel sends a dump (32 kB), and so is every part read whole.
+// diagBuffer is larger than the largest part of a dump (32 kB), so each read returns a whole part.
 const diagBuffer = 64 << 10
 
-// openDiag opens the socket. It shows the network namespace of the calling thread, now and later.
+// openDiag opens the socket. The socket always shows the network namespace of the thread that opened it.
 func openDiag() (*diag, error) {
 	fd, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC, unix.NETLINK_SOCK_DIAG)
 	if err != nil {
@@ -55,27 +55,28 @@ func openDiag() (*diag, error) {
 	return &diag{fd: fd, buf: make([]byte, diagBuffer)}, nil
 }
 
-// close closes the socket. After that a request fails, rather than go to a file that has come to the same number.
+// close closes the socket. Later requests fail, instead of reaching another file with the same number.
 func (d *diag) close() {
 	unix.Close(d.fd)
 	d.fd = -1
 }
 
-// list appends the listening sockets of both address families to rows. A socket can be missing or be there twice when others
-// open or close at the same time and the list came in several parts, which parted then tells.
+// list appends the listening sockets of both address families to rows. It sets parted if the list came in several
+// parts. Then a socket can be missing, or listed twice, if others opened or closed at the same time.
 func (d *diag) list(rows []row) (result []row, parted bool, err error) {
 	for _, family := range []uint8{unix.AF_INET, unix.AF_INET6} {
 		var parts int
-		rows, parts, err = dump(d, question{family: family, protocol: unix.IPPROTO_TCP, states: 1 << tcpListen}, rows, parseDiagSocket)
+		q := question{family: family, protocol: unix.IPPROTO_TCP, states: 1 << tcpListen}
+		rows, parts, err = dump(d, q, rows, parseDiagSocket)
 		if err != nil {
 			return nil, false, err
 		}
-		parted = parted || parts > 2 // one with sockets and one that ends the list
+		parted = parted || parts > 2 // a complete list has one part with sockets and one end part
 	}
 	return rows, parted, nil
 }
 
-// dump asks a question and appends to list what read makes of the answer; it returns also in how many parts that came.
+// dump asks a question and appends the results of read to list. It also returns the number of parts in the answer.
 func dump[T any](d *diag, q question, list []T, read reader[T]) (result []T, parts int, err error) {
 	if err := d.ask(q); err != nil {
 		return nil, 0, err
@@ -99,11 +100,11 @@ func dump[T any](d *diag, q question, list []T, read reader[T]) (result []T, par
 	return list, parts, nil
 }
 
-// A question is for the sockets of one address family and one protocol that are in one of several states.
+// A question asks for the sockets of one address family and protocol in any of several states.
 type question struct {
 	family, protocol uint8
 	states           uint32 // a bit for each
-	port             uint16 // their own; 0 for any. The kernel does not heed it for sockets that are bound and nothing else.
+	port             uint16 // local; 0 for any. The kernel ignores it for sockets that are only bound.
 }
 
 // ask puts a question to the kernel.
@@ -134,12 +135,12 @@ const (
 
 var errCutOff = errors.New("a message is cut off")
 
-// A reader reads a struct inet_diag_msg, which is whole, and the attributes behind it (linux/inet_diag.h). It says whether the
+// A reader reads a whole struct inet_diag_msg and the attributes behind it (linux/inet_diag.h). It reports whether the
 // socket is wanted, and whether the attributes are whole, too.
 type reader[T any] func(b []byte) (t T, wanted, whole bool)
 
-// parseDiag appends the wanted sockets in one part of a dump to list; done says that it was the last part. Messages that belong
-// to another request are passed over. A dump that the kernel calls interrupted is an error that wraps EINTR.
+// parseDiag appends the wanted sockets in one part of a dump to list. It sets done on the last part, and skips messages
+// of other requests. If the kernel calls the dump interrupted, the error wraps EINTR.
 func parseDiag[T any](part []byte, seq uint32, list []T, read reader[T]) (result []T, done bool, err error) {
 	ne := binary.NativeEndian
 	for len(part) > 0 {
@@ -167,7 +168,7 @@ func parseDiag[T any](part []byte, seq uint32, list []T, read reader[T]) (result
 			if code := int32(ne.Uint32(body)); code != 0 {
 				return nil, false, unix.Errno(-code)
 			}
-			if kind == unix.NLMSG_ERROR { // an acknowledgement in the place of a list, which is not an empty one
+			if kind == unix.NLMSG_ERROR { // an acknowledgement does not mean an empty list
 				return nil, false, unix.EOPNOTSUPP
 			}
 			return list, true, nil
@@ -196,7 +197,7 @@ func parseDiagSocket(b []byte) (r row, listening, whole bool) {
 	return r, whole && r.port != 0, whole
 }
 
-// parseDiagRow reads what a row says of any socket.
+// parseDiagRow reads the fields of a row, for a socket in any state.
 func parseDiagRow(b []byte) (r row, whole bool) {
 	ne := binary.NativeEndian
 	r = row{
@@ -235,9 +236,10 @@ func diagAddr(family uint8, b []byte) (addr netip.Addr, ok bool) {
 // align4 rounds up to where the next message or attribute starts.
 func align4(n int) int { return (n + 3) &^ 3 }
 
-// refused reports whether an error means that sock_diag is not to be had here: an old kernel, gVisor or WSL 1, a sandbox.
+// refused reports whether an error means that sock_diag is unavailable here: an old kernel, gVisor or WSL 1, a sandbox.
 func refused(err error) bool {
-	for _, no := range []unix.Errno{unix.ENOENT, unix.EPROTONOSUPPORT, unix.EPERM, unix.EACCES, unix.EAFNOSUPPORT, unix.EINVAL, unix.ENOSYS, unix.EOPNOTSUPP} {
+	for _, no := range []unix.Errno{unix.ENOENT, unix.EPROTONOSUPPORT, unix.EPERM, unix.EACCES, unix.EAFNOSUPPORT,
+		unix.EINVAL, unix.ENOSYS, unix.EOPNOTSUPP} {
 		if errors.Is(err, no) {
 			return true
 		}

@@ -6,15 +6,16 @@ import (
 	"sort"
 )
 
-// Diff returns the events that turn the servers of old into those of new: what closed, then what opened or was exposed, each in
-// port order. A Watcher makes restarts, replacements and moves of these, because it knows of time.
+// Diff returns the events that turn the servers of old into those of new: first closed, then opened or exposed, each in
+// port order. A Watcher, with its knowledge of time, makes restarts, replacements and moves from them.
 //
-// A server goes on as long as one of the sockets on its head port does. If another one of its ports becomes the head, that is an
-// event only if people are more likely to mean the new one: a server has opened behind its debugger. A socket whose addresses changed is still the same. So is
-// one whose owner came to be known, or ceased to be: sockets are seen before their owner is, and a process can withdraw from view.
+// A server continues while one of the sockets on its head port does. If another of its ports becomes the head, that is
+// an event only if people are more likely to mean the new port: a server has opened behind its debugger. A socket with
+// changed addresses is still the same. So is a socket whose owner became known or unknown: a scan sees sockets before
+// their owner, and a process can become hidden.
 func Diff(old, new Snapshot) []Event {
 	var events []Event
-	ranks := make(map[ID]int, len(old.Servers)) // of the heads that go on, by their names in new
+	ranks := make(map[ID]int, len(old.Servers)) // of the heads that continue, by their IDs in new
 	for _, s := range old.Servers {
 		if head, ok := s.goesOn(new.Listeners, old.Listeners); !ok {
 			events = append(events, Event{Kind: Closed, Server: s})
@@ -35,7 +36,8 @@ func Diff(old, new Snapshot) []Event {
 	return events
 }
 
-// goesOn returns what one of the listeners on the server's head port is in the other list, if any is there.
+// goesOn returns the counterpart, in the other list, of a listener on the server's head port. It returns false if there
+// is none.
 func (s Server) goesOn(other, mine []Listener) (Listener, bool) {
 	for _, l := range s.Parts {
 		if l.Port == s.Port {
@@ -47,7 +49,7 @@ func (s Server) goesOn(other, mine []Listener) (Listener, bool) {
 	return Listener{}, false
 }
 
-// widened returns what the server was before if one of its ports came to be reachable from other machines since.
+// widened returns the old server if other machines can reach one of its ports only since then.
 func (s Server) widened(old, new Snapshot) (Server, bool) {
 	for _, l := range s.Parts {
 		if !l.Exposed() {
@@ -66,9 +68,10 @@ func (s Server) widened(old, new Snapshot) (Server, bool) {
 	return Server{}, false
 }
 
-// counterpart finds in the other list what l, one of mine, is there: the listener of the same name, or one with a common
-// address of which only one of the two knows the owner, or the same socket held by another process of the same program: workers
-// go on when their master has ended. A listener that has a namesake of its own is nobody else's counterpart. Both lists are sorted.
+// counterpart returns the listener in the other list that is the same as l, one of mine. It is the listener with the
+// same ID. Otherwise it has a common address, and only one of the two owners is known. Or another process of the same
+// program holds the same socket, because workers continue after their master. A listener with its own match by ID is
+// nobody else's counterpart. Both lists are sorted.
 func counterpart(l Listener, other, mine []Listener) (Listener, bool) {
 	candidates := onPort(other, l.Port)
 	if i := indexID(candidates, l.ID()); i >= 0 {
@@ -84,7 +87,7 @@ func counterpart(l Listener, other, mine []Listener) (Listener, bool) {
 	return Listener{}, false
 }
 
-// onPort returns the part of a sorted list that is on a port. It copies no listener, because they are large.
+// onPort returns the part of a sorted list on a port. It copies no listener, because they are large.
 func onPort(sorted []Listener, port uint16) []Listener {
 	i := sort.Search(len(sorted), func(i int) bool { return sorted[i].Port >= port })
 	j := i
@@ -94,7 +97,7 @@ func onPort(sorted []Listener, port uint16) []Listener {
 	return sorted[i:j]
 }
 
-// indexID returns where the listener of that name is in a list, or -1.
+// indexID returns the index of a listener in a list, or -1.
 func indexID(list []Listener, id ID) int {
 	for i := range list {
 		if list[i].Port == id.Port && list[i].ID() == id {
@@ -110,20 +113,21 @@ func overlap(a, b []netip.Addr) bool {
 	return slices.ContainsFunc(a, func(addr netip.Addr) bool { return slices.Contains(b, addr) })
 }
 
-// A doubt is why a listener is still believed in although the last scan did not confirm it.
+// A doubt is the reason why a listener is kept although the last scan did not confirm it.
 type doubt int
 
 const (
-	missing doubt = iota + 1 // it was not there
-	unseen                   // it was, but with an owner that cannot be seen
+	missing doubt = iota + 1 // the scan did not list it
+	unseen                   // the scan listed it with a hidden owner
 )
 
-// confirm returns what to believe after a complete scan found seen where believed was the state so far, and which of it is in
-// doubt. A listener that is missing counts as closed only when its owner is gone or when it was missing in the scan before:
-// "closed" takes two scans that agree. A listener whose owner can no longer be seen is kept as it was for one scan, because the
-// sockets of a process that is just ending lose their owner before they close. Should an unseen owner really have taken the
-// place of one that is gone, then that one is closed first, and the other opened by the next scan.
-func confirm(believed []Listener, doubted map[ID]doubt, seen []Listener, gone func(Listener) bool) ([]Listener, map[ID]doubt) {
+// confirm returns the new state after a complete scan, and the listeners in doubt. The scan found seen; the state so
+// far was believed. A missing listener counts as closed if its owner is gone, or if the scan before lacked it, too:
+// "closed" takes two scans that agree. A listener with a newly hidden owner stays unchanged for one scan, because the
+// sockets of an ending process lose their owner before they close. If an unseen owner did replace an owner that is
+// gone, the old listener closes first and the next scan opens the new one.
+func confirm(believed []Listener, doubted map[ID]doubt, seen []Listener,
+	gone func(Listener) bool) ([]Listener, map[ID]doubt) {
 	var kept []Listener
 	doubts, hidden := map[ID]doubt{}, map[ID]bool{}
 	for _, l := range believed {

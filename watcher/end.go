@@ -13,33 +13,35 @@ import (
 	"porttray/watcher/owner/engine"
 )
 
-// Group returns the processes that a Stop of the server is about.
+// Group returns the processes that a Stop of the server signals.
 func (s Server) Group() owner.Group {
 	others := slices.DeleteFunc(s.Workers(), s.Owner.Is)
 	g := owner.Group{Workers: append([]owner.Process{s.Owner}, others...)}
-	if s.Master != (owner.ID{}) { // which runs the same program
+	if s.Master != (owner.ID{}) { // it runs the same program
 		g.Master = owner.Process{PID: s.Master.PID, Start: s.Master.Start, Name: s.Owner.Name, Exe: s.Owner.Exe}
 	}
 	return g
 }
 
-// AlsoEnds returns those of the servers that would end together with s, because one process holds the ports of both.
+// AlsoEnds returns the servers that would end together with s, because one process holds the ports of both.
 func (s Server) AlsoEnds(servers []Server) []Server {
 	if !s.Facts.Holder {
 		return nil
 	}
-	return slices.DeleteFunc(slices.Clone(servers), func(o Server) bool { return !s.Owner.Is(o.Owner) || o.ID() == s.ID() })
+	return slices.DeleteFunc(slices.Clone(servers), func(o Server) bool {
+		return !s.Owner.Is(o.Owner) || o.ID() == s.ID()
+	})
 }
 
-// End stops or, with force, kills what the server consists of, or has its engine stop its container, and tells what came of it. Nobody
-// is hit unless the server's processes, or its container, have its port at this moment, and nobody if another server would end as
-// well. End blocks for as long as owner.End, whose wait is meant; a container has the time to end that it was given when it was
-// started, which mostly is 10 seconds.
+// End stops or, with force, kills the processes of the server, or makes its engine stop its container, and returns the
+// result. It hits nobody unless the server's processes, or its container, have its port at this moment. It also hits
+// nobody if another server would end as well. End blocks as long as owner.End does with the same wait. A container has
+// its own stop timeout, mostly 10 seconds.
 func End(ctx context.Context, s Server, force bool, wait time.Duration) owner.Result {
 	if s.Container.ID != "" {
 		return endContainer(ctx, s)
 	}
-	if s.Facts.Holder { // this reason says more than those that owner.End has
+	if s.Facts.Holder { // this reason says more than those of owner.End
 		var refusal owner.Refusal
 		if _, err := s.holders(ctx); errors.As(err, &refusal) {
 			return owner.Result{Outcome: owner.Refused, Reason: string(refusal)}
@@ -59,7 +61,7 @@ func (s Server) holders(ctx context.Context) ([]owner.Process, error) {
 	return now.Holders(s.Port), err
 }
 
-// spare returns an owner.Refusal that names the other servers that would end together with s, if a scan finds any.
+// spare returns an owner.Refusal that names the other servers in the scan that would end together with s, if any.
 func (s Server) spare(ctx context.Context, now []Listener) error {
 	group := s.Group()
 	var others []string
@@ -71,7 +73,8 @@ func (s Server) spare(ctx context.Context, now []Listener) error {
 			l.Facts = s.Facts
 			others = append(others, fmt.Sprintf("%s :%d", l.Name(), l.Port))
 		case part || !group.Master.Known():
-		case l.Owner.Is(group.Master), owner.Descends(l.Owner, group.Master) && (l.Port != s.Port || !owner.IsWorker(ctx, l.Owner, group.Master)):
+		case l.Owner.Is(group.Master),
+			owner.Descends(l.Owner, group.Master) && (l.Port != s.Port || !owner.IsWorker(ctx, l.Owner, group.Master)):
 			others = append(others, fmt.Sprintf("%s :%d", l.Name(), l.Port))
 		}
 	}
@@ -85,14 +88,14 @@ func (s Server) spare(ctx context.Context, now []Listener) error {
 	return owner.Refusal(reason)
 }
 
-// endContainer has its engine stop the container that publishes the server's port, or whose process has it.
+// endContainer makes the engine stop the container that publishes the server's port, or whose process holds it.
 func endContainer(ctx context.Context, s Server) owner.Result {
 	before, err := s.holders(ctx)
 	if err != nil {
 		return owner.Result{Err: err}
 	}
 	port := s.Port
-	if s.Hosted() { // nothing is published, so the process must still have the port, and be in the container
+	if s.Hosted() { // without a published port, the process must still hold it, inside the container
 		in, err := owner.ContainerOf(s.Owner)
 		switch {
 		case err != nil:
@@ -114,7 +117,7 @@ func endContainer(ctx context.Context, s Server) owner.Result {
 	for _, l := range append([]Listener{s.Listener}, s.Parts...) {
 		forwarders = append(forwarders, l.Owner)
 	}
-	// Engines in a virtual machine give the port back only a moment later.
+	// Engines in a virtual machine release the port a moment later.
 	for try := 1; ; try++ {
 		now, err := s.holders(ctx)
 		r := owner.Judge(forwarders, before, now)

@@ -10,24 +10,25 @@ import (
 	"porttray/watcher/owner/engine"
 )
 
-// A held is a container that has listeners.
+// A listeningContainer is a container with listeners.
 type listeningContainer struct {
 	engine.Container
 	by    []ID      // its listeners
-	since time.Time // when the scan began that saw the first of them, or of those that they followed one by one
+	since time.Time // start of the scan that first saw an unbroken series of its listeners
 }
 
-// An expected is a listener that may be a container's which is not known yet.
+// An expected is a listener whose container may become known.
 type expected struct {
 	since time.Time
-	until time.Time // when nobody waits for its container any more
+	until time.Time // when the wait for its container ends
 }
 
-// rootGrace is how long the container behind an unknown owner is awaited. It may be Docker's forwarder, which is root's, or any server.
+// rootGrace is how long naming waits for the container behind an unknown owner. The owner may be Docker's forwarder,
+// run by root, or any server.
 const rootGrace = 2 * time.Second
 
-// note notes which containers the listeners of a scan belong to, and which may be those of a container that is not known. What is known of how a
-// container ended is forgotten when it ends again.
+// note records the containers of a scan's listeners, and the listeners whose container may become known. When a
+// container ends again, note forgets how it ended before.
 func (n *naming) note(named []Listener, began time.Time) {
 	now, waiting := map[string]listeningContainer{}, map[ID]expected{}
 	for _, l := range named {
@@ -64,7 +65,7 @@ func (n *naming) note(named []Listener, began time.Time) {
 	n.listening, n.waiting = now, waiting
 }
 
-// askEnds asks the engines how the containers ended whose listeners are gone, a few at a time.
+// askEnds asks the engines how containers without listeners ended, a few at a time.
 func (n *naming) askEnds(ctx context.Context) {
 	if n.askingEnds || n.ended == nil || len(n.toAsk) == 0 {
 		return
@@ -74,11 +75,12 @@ func (n *naming) askEnds(ctx context.Context) {
 	go func() { n.answers <- answer{ends: askAll(ctx, n.ended, about)} }()
 }
 
-// maxAsked is how many containers are asked about at once: whole projects end together.
+// maxAsked is how many containers askAll asks about at once. Whole projects end together.
 const maxAsked = 8
 
 // askAll asks how containers ended.
-func askAll(ctx context.Context, ended func(context.Context, engine.Container, time.Time) (engine.End, bool), about []listeningContainer) map[string]engine.End {
+func askAll(ctx context.Context, ended func(context.Context, engine.Container, time.Time) (engine.End, bool),
+	about []listeningContainer) map[string]engine.End {
 	var (
 		mu   sync.Mutex
 		wg   sync.WaitGroup
@@ -100,21 +102,22 @@ func askAll(ctx context.Context, ended func(context.Context, engine.Container, t
 	return ends
 }
 
-// endings returns how containers ended within the last minute, by their IDs, as far as the engines told it. It may be nil, and it is
-// never modified.
+// endings returns how containers ended within the last minute, by ID, as far as the engines reported it. It may be nil,
+// and it is never modified.
 func (n *naming) endings() map[string]engine.End { return n.ends.known }
 
-// awaits reports whether l may be the listener of a container that is not known yet, and may become known soon: a forwarder listens
-// before its engine lists the container. It is false from RestartGrace after l appeared on, and for an unknown owner sooner.
+// awaits reports whether l may belong to a container that is not known yet and may become known soon. A forwarder
+// listens before its engine lists the container. The wait ends RestartGrace after l appeared, or rootGrace for an
+// unknown owner.
 func (n *naming) awaits(l Listener) bool {
 	return time.Now().Before(n.waiting[l.ID()].until) && (n.asking || len(n.answered.Answered) > 0)
 }
 
-// awaitPause is how long after a forwarder appeared the engines are asked again for its container. After that they are asked whenever
-// the time since then has doubled. Most engines tell of the container by themselves.
+// awaitPause is how long after a forwarder appeared naming asks the engines again for its container. It asks once more
+// each time that age has doubled. Most engines report the container by themselves.
 const awaitPause = 500 * time.Millisecond
 
-// askAgain sees to it that the engines are asked again while a container is awaited.
+// scheduleAsk schedules another question to the engines while a container is awaited.
 func (n *naming) scheduleAsk() {
 	if n.asking || n.retry != nil || len(n.answered.Answered) == 0 {
 		return
@@ -130,13 +133,13 @@ func (n *naming) scheduleAsk() {
 	}
 }
 
-// ends remember for a while how containers ended. The zero value remembers nothing.
+// ends remembers for exitMemory how containers ended. The zero value is empty.
 type ends struct {
-	known map[string]engine.End // a new one after each change
+	known map[string]engine.End // a new map after each change
 	at    map[string]time.Time
 }
 
-// add takes in how containers ended, and forgets what is old.
+// add records how containers ended, and drops old entries.
 func (e *ends) add(ended map[string]engine.End, now time.Time) {
 	known := maps.Clone(e.known)
 	if known == nil {
@@ -150,7 +153,7 @@ func (e *ends) add(ended map[string]engine.End, now time.Time) {
 	e.known = known
 }
 
-// forget forgets how a container ended.
+// forget drops the record of how a container ended.
 func (e *ends) forget(id string) {
 	if _, ok := e.known[id]; ok {
 		e.known = maps.Clone(e.known)

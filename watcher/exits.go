@@ -8,13 +8,13 @@ import (
 )
 
 const (
-	exitMemory = time.Minute // how long it is remembered how an owner ended
-	maxExits   = 256         // of so many owners
+	exitMemory = time.Minute // how long the end of an owner is remembered
+	maxExits   = 256         // for at most this many owners
 )
 
-// exits remember for a while how owners ended. The zero value remembers nothing.
+// exits remembers for exitMemory how owners ended. The zero value is empty.
 type exits struct {
-	known map[owner.ID]owner.Exit // a new one after each change
+	known map[owner.ID]owner.Exit // a new map after each change
 	noted []noted                 // the same owners, the earliest first
 }
 
@@ -23,7 +23,7 @@ type noted struct {
 	at time.Time
 }
 
-// add takes in how owners ended, and forgets what is old. When there is nothing to do, it costs nothing.
+// add records how owners ended, and drops old entries. It costs nothing if there is nothing to do.
 func (e *exits) add(ended map[owner.ID]owner.Exit, now time.Time) {
 	if len(ended) == 0 && (len(e.noted) == 0 || now.Sub(e.noted[0].at) < exitMemory) {
 		return

@@ -7,11 +7,11 @@ import (
 	"porttray/watcher/owner"
 )
 
-// A kin is a group key that all listeners of one process or container share. Forwarders of an unknown container, and unknown
+// A groupKey is shared by all listeners of one process or container. Forwarders of an unknown container, and unknown
 // owners, share a key on their port. A process that holds sockets for several servers has a key for each port.
 type groupKey struct {
 	process owner.ID
-	name    string // of the container or, with a port, of the forwarder
+	name    string // the container's ID or, with a port, the forwarder's name
 	port    uint16
 }
 
@@ -29,14 +29,14 @@ func groupKeyOf(l Listener) groupKey {
 	return groupKey{process: l.Owner.ID()}
 }
 
-// families returns sorted listeners by the servers that they belong to, the main process's first.
+// families groups sorted listeners by server. The listeners of the main process come first.
 func families(listeners []Listener, dynamic func(uint16) bool) [][]Listener {
 	order, members := make([]groupKey, 0, len(listeners)), make(map[groupKey][]Listener, len(listeners))
 	for i, l := range listeners {
 		k := groupKeyOf(l)
 		if members[k] == nil {
 			order = append(order, k)
-			members[k] = listeners[i : i+1 : i+1] // most have one, which need not be copied
+			members[k] = listeners[i : i+1 : i+1] // most groups have one listener; this avoids a copy
 		} else {
 			members[k] = append(members[k], l)
 		}
@@ -57,7 +57,7 @@ func families(listeners []Listener, dynamic func(uint16) bool) [][]Listener {
 	return families
 }
 
-// headsOf returns for the kin that are part of another server which one that is.
+// headsOf maps the key of each group that is part of another server to the key of its main process.
 func headsOf(order []groupKey, members map[groupKey][]Listener, dynamic func(uint16) bool) map[groupKey]groupKey {
 	heads := folds{}
 	for _, k := range order {
@@ -85,10 +85,10 @@ func headsOf(order []groupKey, members map[groupKey][]Listener, dynamic func(uin
 	return heads
 }
 
-// folds are the kin that are part of another server, each with one that is nearer to its main process.
+// folds maps the key of a group to a group nearer to the main process of the same server.
 type folds map[groupKey]groupKey
 
-// root returns the main process of the server that a kin belongs to.
+// root returns the key of the main process of the server that a group belongs to.
 func (f folds) root(k groupKey) groupKey {
 	for {
 		head, folded := f[k]
@@ -99,16 +99,16 @@ func (f folds) root(k groupKey) groupKey {
 	}
 }
 
-// fold makes one server of two.
+// fold merges two servers into one.
 func (f folds) fold(k, head groupKey) {
 	if k, head = f.root(k), f.root(head); k != head {
 		f[k] = head
 	}
 }
 
-// A bond is what processes share that are one server although none descends from another one. There are two kinds. Each worker
-// of a pre-fork server has a socket of its own at one address (SO_REUSEPORT), and runs the same program in the same directory.
-// A few tools consist of several processes beside each other.
+// A siblingKey is shared by processes of one server if none descends from another. There are two cases. Each worker of
+// a pre-fork server has its own socket at one address (SO_REUSEPORT), and runs the same program in the same directory.
+// A few tools consist of several processes side by side.
 type siblingKey struct {
 	port           uint16
 	addr           netip.Addr
@@ -116,14 +116,14 @@ type siblingKey struct {
 	program        string
 	tool           string
 
-	relative owner.ID // one that they descend from, or one of them
-	// They have lost what started them in one project, and would be started again by one manager.
+	relative owner.ID // a common ancestor, or one of the processes
+	// The processes lost their launcher in one project, and one manager would start them again.
 	orphan  bool
 	manager owner.Manager
 	project string
 }
 
-// bonds returns all bonds that a process may have to others.
+// siblingKeys returns all keys that a process may share with others.
 func siblingKeys(listeners []Listener) (all []siblingKey) {
 	p, f := listeners[0].Owner, listeners[0].Facts
 	if owner.ManyProcesses(f.Tool.Name) {
@@ -134,13 +134,14 @@ func siblingKeys(listeners []Listener) (all []siblingKey) {
 	}
 	for _, l := range listeners {
 		for _, addr := range l.Addrs {
-			all = appendRelations(all, siblingKey{port: l.Port, addr: addr, exe: p.Exe, dir: p.Dir, user: p.User, program: f.Program}, p, f)
+			b := siblingKey{port: l.Port, addr: addr, exe: p.Exe, dir: p.Dir, user: p.User, program: f.Program}
+			all = appendRelations(all, b, p, f)
 		}
 	}
 	return all
 }
 
-// appendRelations appends a bond for each relation that a process may have to others.
+// appendRelations appends a copy of the key for each relation that a process may have to others.
 func appendRelations(all []siblingKey, b siblingKey, p owner.Process, f owner.Facts) []siblingKey {
 	for _, id := range append([]owner.ID{p.ID()}, f.Ancestors[:]...) {
 		if b.relative = id; id != (owner.ID{}) {
@@ -154,7 +155,7 @@ func appendRelations(all []siblingKey, b siblingKey, p owner.Process, f owner.Fa
 	return all
 }
 
-// foldSiblings makes one server of the processes that have a bond.
+// foldSiblings merges the processes that share a siblingKey.
 func foldSiblings(heads folds, order []groupKey, members map[groupKey][]Listener) {
 	first := map[siblingKey]groupKey{}
 	for _, k := range order {
@@ -171,8 +172,8 @@ func foldSiblings(heads folds, order []groupKey, members map[groupKey][]Listener
 	}
 }
 
-// foldAdapters finds the programs that debugpy's adapters wait for debuggers of. An adapter leaves its program as soon as it has
-// started, and stays in its directory. The program may name its port.
+// foldAdapters merges each debugpy adapter with the program that it debugs. An adapter leaves the process tree of its
+// program at its start, and stays in the same directory. The program may name the adapter's port.
 func foldAdapters(heads folds, order []groupKey, members map[groupKey][]Listener) {
 	type dirAndExe struct{ dir, exe string }
 	var adapters []groupKey
@@ -200,7 +201,7 @@ func foldAdapters(heads folds, order []groupKey, members map[groupKey][]Listener
 				head, found = naming[l.Port]
 			}
 		}
-		if !found && adapter.Facts.Orphan && len(near) == 1 { // of several nobody knows which
+		if !found && adapter.Facts.Orphan && len(near) == 1 { // several candidates would be ambiguous
 			head, found = near[0], true
 		}
 		if found && head != k {
@@ -209,7 +210,7 @@ func foldAdapters(heads folds, order []groupKey, members map[groupKey][]Listener
 	}
 }
 
-// helps reports whether a process that descends from another one works for it rather than being a server of its own.
+// helps reports whether a descendant works for its ancestor and is not a server of its own.
 func helps(child, parent []Listener, dynamic func(uint16) bool) bool {
 	c, p := child[0].Facts, parent[0].Facts
 	same := c.Tool == p.Tool && c.Tool.Kind == owner.Server && (!c.Inherited || c.Helper)
@@ -220,9 +221,9 @@ func helps(child, parent []Listener, dynamic func(uint16) bool) bool {
 	case c.Forked && c.Ancestors[0] == parent[0].Owner.ID():
 		return true // a worker of a master that listens itself, for metrics perhaps
 	case c.Project.Dir != "" && c.Project.Dir != p.Project.Dir:
-		return same && hidden // a kernel of Jupyter works where its notebook lies
+		return same && hidden // a Jupyter kernel works in the directory of its notebook
 	}
-	// A program that a build daemon runs is the person's.
+	// A program started by a build daemon is the person's.
 	return c.Helper || same || hidden && (c.Background || !p.Background)
 }
 

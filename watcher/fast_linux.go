@@ -15,19 +15,19 @@ import (
 )
 
 const (
-	recheckWithin = 10 * time.Second // by then each socket's owner has been looked at again
-	programRounds = 3                // only in one of so many rounds of checks, whether the owner runs another program by now
-	retryAtFirst  = 2 * time.Second  // pause before an owner that was not found is looked for again; it doubles
-	retryAtMost   = 5 * time.Minute  // after this, also where nothing seems to have changed
-	attempts      = 4                // at a list that is interrupted or incomplete
+	recheckWithin = 10 * time.Second // each socket's owner is checked again within this time
+	programRounds = 3                // a check for execve happens once in so many rounds
+	retryAtFirst  = 2 * time.Second  // pause before the next search for a missing owner; it doubles
+	retryAtMost   = 5 * time.Minute  // longest pause; then the search includes processes that seem unchanged
+	attempts      = 4                // attempts to read an interrupted or incomplete list
 )
 
-// A fastScanner is the scan for Linux. Each tick asks the kernel for the listening sockets and compares them with those of the
-// tick before; only for a socket that is new does it look for a process. It belongs to one goroutine.
+// A fastScanner is the scan for Linux. Each tick asks the kernel for the listening sockets and compares them with the
+// previous tick. It looks for a process only when a socket is new. It belongs to one goroutine.
 //
-// What is remembered goes stale in ways that the list of sockets does not show: a socket can be handed to another process, and
-// its owner can become another program. So a few remembered facts are checked on each tick, all of them within recheckWithin,
-// and those of a process at once when it ends.
+// Remembered facts can become wrong without a change in the list of sockets: a socket can be passed to another process,
+// and its owner can execute another program. So each tick checks a few of the facts, and all of them within
+// recheckWithin. When a process ends, its facts are checked at once.
 type fastScanner struct {
 	how         listing
 	fs          *procfs
@@ -41,14 +41,14 @@ type fastScanner struct {
 	round       int
 	last        time.Time
 	owners      map[int32]*program
-	descriptors map[int32]map[uint32]int   // descriptors of sockets, of processes looked at in the search under way
-	parents     map[int32]processAndParent // of those processes
+	descriptors map[int32]map[uint32]int   // socket inode to descriptor, by PID, during a search
+	parents     map[int32]processAndParent // by PID, during a search
 	exits       exits
 	found       Snapshot
-	boot        func() (time.Time, bool) // when the computer was started, by the clock as it is set
-	booted      time.Time                // the same when the clock was looked at last
+	boot        func() (time.Time, bool) // see bootTime
+	booted      time.Time                // the latest result of boot
 
-	everywhere bool // what other interfaces alone lead to is listed, too
+	everywhere bool // also list sockets that are not reachable over loopback
 }
 
 // A listing is a way to list sockets.
@@ -56,31 +56,31 @@ type listing struct {
 	name   string
 	list   func(rows []row) (result []row, parted bool, err error)
 	stop   func()
-	detour error // why it is not the quickest one; nil if it is
+	detour error // why the quickest way does not work; nil for the quickest
 }
 
-// A sock is one listening socket and what is known of it.
+// A sock is one listening socket with its known facts.
 type sock struct {
 	row
-	tick  uint64   // of the last list that it was in
+	tick  uint64   // of the last list with this socket
 	owner *program // nil if unknown
-	fd    int      // of the owner, which is this socket
-	// partners hold the same socket under the same descriptor. The parent that they and the owner had has ended.
+	fd    int      // the owner's descriptor of this socket
+	// partners hold the same socket under the same descriptor. Their common parent with the owner has ended.
 	partners []*program
-	// For an unknown owner: when and how long after the last time to look for it again, and when all processes were looked at.
+	// For an unknown owner: the time of the next search, the pause before it, and the last search of all processes.
 	retry  time.Time
 	pause  time.Duration
 	walked time.Time
 }
 
-// A program is an owner with the file that it runs, by which another program in the same process is told.
+// A program is an owner with its executable, to detect when the process executes another program.
 type program struct {
 	owner.Process
 	exe    []byte
-	pinned bool // the pins tell when it ends
+	pinned bool // the pins report its end
 }
 
-// newFastScanner returns a scanner that uses the quickest listing that works here. The error tells why none does.
+// newFastScanner returns a scanner with the quickest listing that works here. The error says why none works.
 func newFastScanner() (*fastScanner, error) {
 	s := &fastScanner{fs: newProcfs(), socks: map[rowKey]*sock{}, owners: map[int32]*program{}, boot: bootTime}
 	s.search.fs = s.fs
@@ -90,7 +90,7 @@ func newFastScanner() (*fastScanner, error) {
 	}
 	s.how = how
 	if s.pins, err = owner.NewPins(); err != nil {
-		s.pins = nil // the checks in turn serve alone
+		s.pins = nil // only the regular checks remain
 	}
 	return s, nil
 }
@@ -117,7 +117,7 @@ func (s *fastScanner) close() {
 	}
 }
 
-// wake returns a channel that receives a value when an owner has ended, or nil.
+// wake returns a channel that receives a value when an owner has ended, or nil without pins.
 func (s *fastScanner) wake() <-chan struct{} {
 	if s.pins == nil {
 		return nil
@@ -147,8 +147,8 @@ func (s *fastScanner) scan(ctx context.Context) (Snapshot, error) {
 	return s.found, nil
 }
 
-// read lists the sockets and brings socks in line with the list. A list that came in parts can lack a socket, so one that its
-// owner still holds is looked for again.
+// read lists the sockets and updates socks. A list in several parts can lack a socket. So read tries again if an owner
+// still holds a missing socket.
 func (s *fastScanner) read() (changed bool, err error) {
 	for try := 1; ; try++ {
 		rows, parted, err := s.how.list(s.rows[:0])
@@ -172,7 +172,7 @@ func (s *fastScanner) read() (changed bool, err error) {
 				s.socks[key] = so
 				s.order = append(s.order, so)
 				changed = true
-			case so.row != r: // it had stopped to listen, and does so on another port
+			case so.row != r: // it stopped listening and now listens on another port
 				so.row = r
 				changed = true
 			}
@@ -191,7 +191,7 @@ func (s *fastScanner) read() (changed bool, err error) {
 			if so.tick == s.tick {
 				return false
 			}
-			if so.owner != nil { // which perhaps opens it anew, with as many files as before
+			if so.owner != nil { // the owner may reopen it, with the same number of files
 				s.search.remember(so.owner.PID)
 			}
 			delete(s.socks, so.key())
@@ -201,8 +201,8 @@ func (s *fastScanner) read() (changed bool, err error) {
 	}
 }
 
-// reopen replaces a sock_diag socket on which a request failed half-way. The way of listing stays the same unless sock_diag is
-// refused from now on.
+// reopen replaces a sock_diag socket after a request failed half-way. The way of listing changes only if sock_diag is
+// now refused.
 func (s *fastScanner) reopen() error {
 	s.how.stop()
 	how, err := bestListing()
@@ -212,12 +212,12 @@ func (s *fastScanner) reopen() error {
 	return err
 }
 
-// missedOne reports whether a socket that was not in the last list is still held by its owner.
+// missedOne reports whether the owner of a socket that the last list lacks still holds it.
 func (s *fastScanner) missedOne() bool {
 	return slices.ContainsFunc(s.order, func(so *sock) bool { return so.tick != s.tick && s.holds(so) })
 }
 
-// holds reports whether a socket's known owner has it still.
+// holds reports whether the known owner of a socket still holds it.
 func (s *fastScanner) holds(so *sock) bool {
 	if so.owner == nil {
 		return false
@@ -226,8 +226,8 @@ func (s *fastScanner) holds(so *sock) bool {
 	return ok && inode == so.inode
 }
 
-// check looks again at what is remembered of the owners that ended, and of some others in turn. What does not hold any longer
-// is forgotten, and then looked for by attribute.
+// check verifies the facts of the owners that ended, and of a few others in turn. It forgets wrong facts, and attribute
+// looks for them again.
 func (s *fastScanner) check(ctx context.Context, now time.Time) (changed bool) {
 	for s.pins != nil {
 		select {
@@ -251,7 +251,9 @@ func (s *fastScanner) check(ctx context.Context, now time.Time) (changed bool) {
 		case !s.holds(so), !so.owner.pinned && so.owner.Gone():
 			so.forget()
 			changed = true
-		case slices.ContainsFunc(so.partners, func(p *program) bool { return p.Gone() || !s.holdsAt(p.PID, so.fd, so.inode) }):
+		case slices.ContainsFunc(so.partners, func(p *program) bool {
+			return p.Gone() || !s.holdsAt(p.PID, so.fd, so.inode)
+		}):
 			so.partners = s.partnersOf(ctx, so)
 			changed = true
 		case s.round%programRounds == 0 && s.replaced(so.owner):
@@ -264,7 +266,7 @@ func (s *fastScanner) check(ctx context.Context, now time.Time) (changed bool) {
 	return changed
 }
 
-// share returns how many sockets to look at in this tick, so that each has its turn within recheckWithin.
+// share returns how many sockets to check in this tick, so that each is checked within recheckWithin.
 func (s *fastScanner) share(now time.Time) int {
 	n := len(s.order)
 	if since := now.Sub(s.last); since < recheckWithin {
@@ -273,7 +275,7 @@ func (s *fastScanner) share(now time.Time) int {
 	return n
 }
 
-// forgetProgram forgets what a process owns, so that the owners are looked for.
+// forgetProgram removes a process from its sockets, so that attribute looks for their owners again.
 func (s *fastScanner) forgetProgram(p *program) {
 	delete(s.owners, p.PID)
 	for _, so := range s.order {
@@ -284,10 +286,10 @@ func (s *fastScanner) forgetProgram(p *program) {
 	}
 }
 
-// stepped moves the times at which the owners started when the clock has been set, and reports whether it has: they were reckoned by
-// the clock as it was.
+// stepped adjusts the start times of the owners after the clock was set, and reports whether it was set. The times were
+// computed with the old clock.
 func (s *fastScanner) stepped() bool {
-	const least = 2 * time.Second // less is reckoning, or the clock is being corrected bit by bit
+	const least = 2 * time.Second // less is rounding, or a gradual correction of the clock
 	booted, ok := s.boot()
 	if !ok {
 		return false
@@ -308,7 +310,7 @@ func (s *fastScanner) stepped() bool {
 	return len(s.owners) > 0
 }
 
-// renew reads the facts about a process again, which owns what it did.
+// renew reads the facts about a process again, and keeps its sockets.
 func (s *fastScanner) renew(ctx context.Context, p *program) {
 	delete(s.owners, p.PID)
 	now := s.program(ctx, p.Process)
@@ -326,7 +328,7 @@ func (s *fastScanner) renew(ctx context.Context, p *program) {
 	}
 }
 
-// forget drops what is known of a socket's owner, so that it is looked for at once.
+// forget drops the owner of a socket, so that attribute looks for it at once.
 func (so *sock) forget() {
 	so.owner, so.partners, so.retry, so.pause, so.walked = nil, nil, time.Time{}, 0, time.Time{}
 }
@@ -337,8 +339,8 @@ func (s *fastScanner) replaced(p *program) bool {
 	return !slices.Equal(s.fs.program(p.PID, buf[:]), p.exe)
 }
 
-// program returns a process with its facts, which are read once, and pins it; nil when it has ended, or when they cannot be read
-// for now.
+// program returns a process with its facts, and pins it. It reads the facts once. It returns nil if the process has
+// ended or its facts cannot be read now.
 func (s *fastScanner) program(ctx context.Context, id owner.Process) *program {
 	if p := s.owners[id.PID]; p != nil && p.Is(id) {
 		return p
@@ -356,13 +358,13 @@ func (s *fastScanner) program(ctx context.Context, id owner.Process) *program {
 	return p
 }
 
-// A claim says that a process holds a socket. The process is nil if it is unknown.
+// A claim says that a process holds a socket. The process is nil if unknown.
 type claim struct {
 	so *sock
 	by *program
 }
 
-// compare orders claims as their listeners are ordered. Claims of one listener are equal.
+// compare orders claims like their listeners. Claims of one listener are equal.
 func (c claim) compare(d claim) int {
 	var p, q owner.ID
 	if c.by != nil {
@@ -374,7 +376,7 @@ func (c claim) compare(d claim) int {
 	return cmp.Or(cmp.Compare(c.so.port, d.so.port), cmp.Compare(p.PID, q.PID), cmp.Compare(p.Start, q.Start))
 }
 
-// process returns what is known of the process. The user me is not foreign.
+// process returns the known facts about the process. A process of the user me is not foreign.
 func (c claim) process(me uint32) owner.Process {
 	if c.by != nil {
 		return c.by.Process
@@ -382,7 +384,7 @@ func (c claim) process(me uint32) owner.Process {
 	return owner.Process{Foreign: c.so.uid != me, User: strconv.FormatUint(uint64(c.so.uid), 10)}
 }
 
-// listeners groups the sockets by port and owner. It sorts claims rather than the listeners, which are large.
+// listeners groups the sockets by port and owner. It sorts claims and not the listeners, because those are large.
 func (s *fastScanner) listeners() []Listener {
 	claims := make([]claim, 0, len(s.order))
 	for _, so := range s.order {
@@ -394,7 +396,7 @@ func (s *fastScanner) listeners() []Listener {
 	slices.SortFunc(claims, claim.compare)
 	me := uint32(os.Geteuid())
 	list := make([]Listener, 0, len(claims))
-	addrs := make([]netip.Addr, 0, len(claims)) // of all of them, one after the other
+	addrs := make([]netip.Addr, 0, len(claims)) // of all listeners, one after the other
 	for i, c := range claims {
 		p := c.process(me)
 		if i == 0 || c.compare(claims[i-1]) != 0 {
@@ -415,7 +417,7 @@ func (s *fastScanner) listeners() []Listener {
 	return reachable(list, s.everywhere)
 }
 
-// reap takes in how former owners ended, and reports whether that is about to come to be known of others.
+// reap records how former owners ended, and reports whether more exit statuses are expected soon.
 func (s *fastScanner) reap(now time.Time) (waiting bool) {
 	var ended map[owner.ID]owner.Exit
 	if s.pins != nil {
@@ -425,7 +427,7 @@ func (s *fastScanner) reap(now time.Time) (waiting bool) {
 	return waiting
 }
 
-// letGo forgets the processes that own nothing any longer.
+// dropFormerOwners forgets the processes that own no socket any more.
 func (s *fastScanner) dropFormerOwners(now time.Time) {
 	var pids []int32
 	for _, so := range s.order {

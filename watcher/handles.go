@@ -6,19 +6,19 @@ import (
 	"porttray/watcher/owner"
 )
 
-// lingering is how long a process is still held on to that owns nothing any more: it may be about to end.
+// handleGrace is how long a handle to a former owner stays open: the process may be about to end.
 const handleGrace = 2 * time.Second
 
-// A handle is one on a process that owns listeners, or did.
+// A handle is a handle to a process that owns listeners, or did.
 type handle struct {
 	owner.Handle
-	seen time.Time // when it last owned one
+	seen time.Time // when it last owned a listener
 }
 
-// handles are what the portable scan holds on to.
+// handles are the open handles of the portable scan.
 type handles map[owner.ID]handle
 
-// keep holds on to the owners, and returns how those ended that are none any longer.
+// keep opens handles to the owners, and returns how former owners ended.
 func (h handles) keep(owners map[int32]owner.Process, now time.Time) map[owner.ID]owner.Exit {
 	for _, p := range owners {
 		if !p.Known() {
@@ -51,7 +51,7 @@ func (h handles) keep(owners map[int32]owner.Process, now time.Time) map[owner.I
 	return ended
 }
 
-// close lets go of all.
+// close closes all handles.
 func (h handles) close() {
 	for id, kept := range h {
 		kept.Close()

@@ -19,12 +19,12 @@ import (
 //
 // Nothing else in this program compares listeners or servers to find out whether they are the same.
 
-// An ID names a listener for as long as it lives: one port of one process. All sockets of unknown owners on a port share an ID.
+// An ID names a listener while it lives: one port of one process. Unknown owners on a port share an ID.
 type ID struct {
 	Port      uint16
 	PID       int32
 	Start     uint64
-	Container string // where the port is redirected to; else empty
+	Container string // the target of a redirected port; else empty
 }
 
 // ID returns the listener's name.
@@ -36,16 +36,16 @@ func (l Listener) ID() ID {
 	return id
 }
 
-// owner returns the identity of the process that the name holds.
+// owner returns the identity of the process in the ID.
 func (id ID) owner() owner.ID { return owner.ID{PID: id.PID, Start: id.Start} }
 
-// A Target is what a Stop or Kill hits: a process or a container. It is zero for an unknown owner.
+// A Target is the process or container that a Stop or Kill hits. It is zero for an unknown owner.
 type Target struct {
 	Process   owner.ID
 	Container string
 }
 
-// Target returns what a Stop of the listener hits. Behind one forwarder there can be one container after the other.
+// Target returns the target of a Stop of the listener. One forwarder can serve one container after the other.
 func (l Listener) Target() Target {
 	if l.Container.ID != "" {
 		return Target{Container: l.Container.ID}
@@ -53,8 +53,8 @@ func (l Listener) Target() Target {
 	return Target{Process: l.Owner.ID()}
 }
 
-// A Key names a server on its port across restarts. It is comparable. Two programs of one project that are no known tool have
-// different keys. Unknown owners on one port share a key. Keys can be kept in a file.
+// A Key names a server on its port across restarts. It is comparable. Two programs of one project have different keys,
+// even if they are no known tool. Unknown owners on one port share a key. Keys can be kept in a file.
 type Key struct {
 	Port    uint16
 	Kind    string // "service", "container", "project", "unit", "program" or "name"; empty for an unknown owner
@@ -73,8 +73,9 @@ func (l Listener) Key() Key {
 		k.Kind, k.Program = "container", cmp.Or(c.Name, c.ID)
 	case !l.Owner.Known():
 	case f.Project.Dir != "":
-		k.Kind, k.Where, k.Program = "project", f.Project.Dir, cmp.Or(strings.TrimSpace(f.Tool.Name+" "+f.Program), l.Owner.Name)
-	case l.Owner.Exe == "" && f.Manager.Name != "": // of other users' services often no more can be seen
+		k.Kind, k.Where = "project", f.Project.Dir
+		k.Program = cmp.Or(strings.TrimSpace(f.Tool.Name+" "+f.Program), l.Owner.Name)
+	case l.Owner.Exe == "" && f.Manager.Name != "": // often nothing else is visible of other users' services
 		k.Kind, k.Where, k.Program = "unit", f.Manager.Name, l.Owner.Name
 	case l.Owner.Exe != "" && l.Owner.Dir != "":
 		k.Kind, k.Where, k.Program = "program", l.Owner.Dir, strings.TrimSpace(l.Owner.Exe+" "+f.Program)
@@ -90,7 +91,7 @@ func valid(text string) string {
 	return strings.ReplaceAll(strings.ToValidUTF8(text, "\ufffd"), "\x00", "\ufffd")
 }
 
-// Anywhere returns the name that the server has on any port.
+// Anywhere returns the key of the server on any port.
 func (k Key) Anywhere() Key {
 	k.Port = 0
 	return k
@@ -98,7 +99,8 @@ func (k Key) Anywhere() Key {
 
 // Compare orders keys.
 func (k Key) Compare(l Key) int {
-	return cmp.Or(cmp.Compare(k.Port, l.Port), cmp.Compare(k.Kind, l.Kind), cmp.Compare(k.Where, l.Where), cmp.Compare(k.Program, l.Program))
+	return cmp.Or(cmp.Compare(k.Port, l.Port), cmp.Compare(k.Kind, l.Kind), cmp.Compare(k.Where, l.Where),
+		cmp.Compare(k.Program, l.Program))
 }
 
 // MarshalText writes a key as UTF-8 text, its parts between NUL bytes.
@@ -106,7 +108,7 @@ func (k Key) MarshalText() ([]byte, error) {
 	return []byte(strings.Join([]string{strconv.Itoa(int(k.Port)), k.Kind, k.Where, k.Program}, "\x00")), nil
 }
 
-// UnmarshalText reads the text of MarshalText, or that of earlier versions.
+// UnmarshalText reads the result of MarshalText, or the format of earlier versions.
 func (k *Key) UnmarshalText(text []byte) error {
 	parts := strings.Split(string(text), "\x00")
 	port, err := strconv.ParseUint(parts[0], 10, 16)
@@ -117,7 +119,7 @@ func (k *Key) UnmarshalText(text []byte) error {
 		parts = append(parts, "")
 	}
 	*k = Key{uint16(port), parts[1], parts[2], parts[3]}
-	if len(parts) > 4 { // as earlier versions wrote it
+	if len(parts) > 4 { // format of earlier versions
 		switch last := parts[4]; {
 		case k.Kind == "program": // the program, its directory, its name
 			k.Where, k.Program = parts[3], parts[2]
@@ -130,8 +132,8 @@ func (k *Key) UnmarshalText(text []byte) error {
 	return nil
 }
 
-// Same reports whether two listeners on one port are one server, before and after a restart. Unknown owners never are, nor are
-// processes that only share a name.
+// Same reports whether two listeners on one port are one server, before and after a restart. Unknown owners are never
+// the same, nor are processes that share only a name.
 func Same(a, b Listener) bool {
 	k := a.Key()
 	switch {
@@ -143,8 +145,8 @@ func Same(a, b Listener) bool {
 	return k == b.Key() && k.Kind != "name"
 }
 
-// differ reports whether two listeners on one port are known to be different servers. Of a process without any readable fact,
-// nobody knows.
+// differ reports whether two listeners on one port are known to be different servers. A process without any readable
+// fact is never known to differ.
 func differ(a, b Listener) bool {
 	known := func(l Listener) bool { return l.Owner.Name != "" || l.Owner.Exe != "" || l.Container.ID != "" }
 	return a.Port == b.Port && known(a) && known(b) && !Same(a, b)

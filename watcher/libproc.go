@@ -6,9 +6,9 @@ import (
 	"net/netip"
 )
 
-// What libproc tells about processes and their files. The layouts are public (bsd/sys/proc_info.h in XNU, sys/proc_info.h in
-// Apple's SDK: struct proc_fdinfo, and struct socket_fdinfo with what it holds), and the same for all versions of macOS and both
-// processors.
+// The layouts of libproc's answers about processes and their files. They are public (bsd/sys/proc_info.h in XNU,
+// sys/proc_info.h in Apple's SDK: struct proc_fdinfo, and struct socket_fdinfo with its members). They are the same for
+// all versions of macOS and both processors.
 const (
 	sizeofPID          = 4
 	sizeofFdinfo       = 8
@@ -18,8 +18,9 @@ const (
 	sockinfoTCP  = 2 // SOCKINFO_TCP
 )
 
-// enough asks for a list that has about n bytes, with room enough for it. The list may have grown meanwhile, so it counts only if
-// it leaves some room. It stands at the beginning of the returned buffer, which is a new one where the given one was too small.
+// readList asks for a list of about n bytes. It offers a larger buffer, because the list may have grown meanwhile. A
+// list that fills the buffer may be incomplete, so readList then tries a buffer twice as large. It returns the list and
+// the buffer. The list is the beginning of the buffer. The buffer is new if the given one was too small.
 func readList(buf []byte, n int, ask func(room []byte) (used int, err error)) (list, _ []byte, err error) {
 	const spare = 256
 	for n += spare; ; n = 2 * len(buf) {
@@ -38,7 +39,7 @@ func readList(buf []byte, n int, ask func(room []byte) (used int, err error)) (l
 	}
 }
 
-// parseProcesses returns the PIDs of all processes, from what PROC_ALL_PIDS gives.
+// parseProcesses returns the PIDs of all processes, from the list of PROC_ALL_PIDS.
 func parseProcesses(list []byte) ([]int32, error) {
 	if len(list)%sizeofPID != 0 {
 		return nil, fmt.Errorf("the list has %d bytes", len(list))
@@ -50,7 +51,7 @@ func parseProcesses(list []byte) ([]int32, error) {
 	return pids, nil
 }
 
-// parseFiles returns the descriptors of a process that are sockets, from what PROC_PIDLISTFDS gives.
+// parseFiles returns the descriptors of a process that are sockets, from the list of PROC_PIDLISTFDS.
 func parseFiles(list []byte) ([]int32, error) {
 	if len(list)%sizeofFdinfo != 0 {
 		return nil, fmt.Errorf("the list of its files has %d bytes", len(list))
@@ -64,13 +65,16 @@ func parseFiles(list []byte) ([]int32, error) {
 	return sockets, nil
 }
 
-// parseSocket reads what PROC_PIDFDSOCKETINFO gives for a socket. It reports false for one that is not a listening TCP socket.
+// parseSocket reads the answer of PROC_PIDFDSOCKETINFO for a socket. It returns false for any socket but a listening
+// TCP socket.
 func parseSocket(info []byte) (kernelSocket, bool, error) {
 	if len(info) != sizeofSocketFdinfo {
-		return kernelSocket{}, false, fmt.Errorf("what is said about a socket has %d bytes, not %d", len(info), sizeofSocketFdinfo)
+		return kernelSocket{}, false,
+			fmt.Errorf("what is said about a socket has %d bytes, not %d", len(info), sizeofSocketFdinfo)
 	}
 	le := binary.LittleEndian
-	kind, state := le.Uint32(info[256:]), le.Uint32(info[344:]) // psi.soi_kind and, for TCP, psi.soi_proto.pri_tcp.tcpsi_state
+	kind := le.Uint32(info[256:])  // psi.soi_kind
+	state := le.Uint32(info[344:]) // for TCP psi.soi_proto.pri_tcp.tcpsi_state
 	if kind != sockinfoTCP || state != tcpsListen {
 		return kernelSocket{}, false, nil
 	}
@@ -79,6 +83,6 @@ func parseSocket(info []byte) (kernelSocket, bool, error) {
 	if err != nil {
 		return kernelSocket{}, false, err
 	}
-	port := binary.BigEndian.Uint16(in[4:]) // an int that holds a number in the network's byte order
+	port := binary.BigEndian.Uint16(in[4:]) // an int with a number in network byte order
 	return kernelSocket{netip.AddrPortFrom(addr, port), le.Uint64(in[8:])}, true, nil
 }

@@ -9,8 +9,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A libproc calls functions of Apple's libproc (libproc.h), which is a part of the library that every program on macOS is linked
-// with. It keeps its buffers between calls and belongs to one goroutine.
+// A libproc calls functions of Apple's libproc (libproc.h). That is part of the library that every program on macOS
+// links. A libproc keeps its buffers between calls and belongs to one goroutine.
 type libproc struct {
 	listpids, pidinfo, pidfdinfo uintptr
 
@@ -24,7 +24,7 @@ const ( // in sys/proc_info.h
 	procPIDFDSocketInfo = 3
 )
 
-// openXNU finds the ways to ask the kernel.
+// openXNU looks up the functions that ask the kernel.
 func openXNU() (xnu, error) {
 	p := &libproc{}
 	for name, at := range map[string]*uintptr{
@@ -40,33 +40,35 @@ func openXNU() (xnu, error) {
 	return xnu{table: table, processes: p.listProcesses, files: p.listFiles, socket: p.aboutSocket}, nil
 }
 
-// listProcesses asks how much room the list needs, and then for the list.
+// listProcesses asks for the size of the list, and then for the list.
 func (p *libproc) listProcesses() (list []byte, err error) {
 	n, err := checked(purego.SyscallN(p.listpids, procAllPIDs, 0, 0, 0))
 	if err != nil {
 		return nil, err
 	}
 	list, p.processes, err = readList(p.processes, n, func(room []byte) (int, error) {
-		return checked(purego.SyscallN(p.listpids, procAllPIDs, 0, uintptr(unsafe.Pointer(&room[0])), uintptr(len(room))))
+		return checked(purego.SyscallN(p.listpids, procAllPIDs, 0,
+			uintptr(unsafe.Pointer(&room[0])), uintptr(len(room))))
 	})
 	return list, err
 }
 
-// listFiles does the same. The room that is needed is never 0, so the first answer tells whether the process may be looked at. In
-// the second, 0 means that it has no files, or no longer any because it ends.
+// listFiles does the same. The size is never 0, so the first answer tells whether the process may be inspected. In the
+// second answer 0 means that the process has no files, or that it is ending.
 func (p *libproc) listFiles(pid int32) (list []byte, err error) {
 	n, err := checked(purego.SyscallN(p.pidinfo, uintptr(pid), procPIDListFDs, 0, 0, 0))
 	if err != nil {
 		return nil, err
 	}
 	list, p.files, err = readList(p.files, n, func(room []byte) (int, error) {
-		r, _, _ := purego.SyscallN(p.pidinfo, uintptr(pid), procPIDListFDs, 0, uintptr(unsafe.Pointer(&room[0])), uintptr(len(room)))
+		r, _, _ := purego.SyscallN(p.pidinfo, uintptr(pid), procPIDListFDs, 0,
+			uintptr(unsafe.Pointer(&room[0])), uintptr(len(room)))
 		return int(int32(r)), nil
 	})
 	return list, err
 }
 
-// aboutSocket fails for a file that is no socket.
+// aboutSocket returns the kernel's facts about a socket. It fails for a file that is no socket.
 func (p *libproc) aboutSocket(pid, fd int32) ([]byte, error) {
 	n, err := checked(purego.SyscallN(p.pidfdinfo, uintptr(pid), uintptr(fd), procPIDFDSocketInfo,
 		uintptr(unsafe.Pointer(&p.about[0])), uintptr(len(p.about))))
@@ -76,8 +78,8 @@ func (p *libproc) aboutSocket(pid, fd int32) ([]byte, error) {
 	return p.about[:min(n, len(p.about))], nil
 }
 
-// said makes sense of what such a function returns: a number of bytes, or 0 when it failed. Only then errno says something. Both
-// are of type int, so the upper halves of the registers mean nothing.
+// checked interprets the result of a libproc function: a number of bytes, or 0 for an error. Only then errno is valid.
+// Both have the C type int, so the upper halves of the registers are undefined.
 func checked(result, _, errno uintptr) (int, error) {
 	if n := int32(result); n > 0 {
 		return int(n), nil

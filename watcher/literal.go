@@ -5,20 +5,22 @@ import (
 	"slices"
 )
 
-// Literal returns an address of this computer that leads to s and to no other of the servers. It is for servers that share a port:
-// a browser may take localhost for the address of the other one. It is invalid if there is none.
+// Literal returns an address of this computer that leads to s and to no other of the servers. It is for servers that
+// share a port: a browser may connect localhost to the other one. It is invalid if there is no such address.
 func (s Server) Literal(servers []Server) netip.Addr {
-	v4, v6, spare := netip.AddrFrom4([4]byte{127, 0, 0, 1}), netip.IPv6Loopback(), netip.AddrFrom4([4]byte{127, 0, 0, 2})
+	v4, spare := netip.AddrFrom4([4]byte{127, 0, 0, 1}), netip.AddrFrom4([4]byte{127, 0, 0, 2})
 	candidates := slices.DeleteFunc(slices.Clone(s.Addrs), netip.Addr.IsUnspecified)
 	slices.SortStableFunc(candidates, func(a, b netip.Addr) int { return rankOf(a) - rankOf(b) })
 	if slices.Contains(s.Addrs, netip.IPv4Unspecified()) {
 		candidates = append(candidates, v4, spare)
 	}
 	if slices.Contains(s.Addrs, netip.IPv6Unspecified()) {
-		candidates = append(candidates, v6)
+		candidates = append(candidates, netip.IPv6Loopback())
 	}
 	for _, at := range candidates {
-		if !slices.ContainsFunc(servers, func(o Server) bool { return o.ID() != s.ID() && o.Port == s.Port && o.takes(at, s) }) {
+		if !slices.ContainsFunc(servers, func(o Server) bool {
+			return o.ID() != s.ID() && o.Port == s.Port && o.takes(at, s)
+		}) {
 			return at
 		}
 	}
@@ -33,8 +35,8 @@ func rankOf(a netip.Addr) int {
 	return 1
 }
 
-// takes reports whether a connection to an address may reach o rather than s. A socket that is bound to the very address takes it from
-// one that is bound to all.
+// takes reports whether a connection to an address may reach o and not s. A socket bound to one address takes
+// precedence over a socket bound to all.
 func (o Server) takes(at netip.Addr, s Server) bool {
 	return slices.Contains(o.Addrs, at) || o.TakesAll(at) && !slices.Contains(s.Addrs, at)
 }

@@ -7,12 +7,12 @@ import (
 	"porttray/watcher/port"
 )
 
-// lookLimit is how long Look waits for the facts about what it found.
+// lookLimit is how long Look waits for the facts about the listeners.
 const lookLimit = 2 * time.Second
 
-// Look scans once and finds out whose servers the listeners are, as a Watcher does for its first update: what cannot be found out
-// within two seconds is missing. With everywhere there are also the listeners that only other interfaces lead to. It takes as long as
-// Scan, and about a millisecond for each process that listens.
+// Look scans once and finds out whose servers the listeners are, as a Watcher does for its first update. Facts that
+// take more than two seconds are missing. With everywhere, the snapshot also has listeners that are not reachable over
+// loopback. Look takes as long as Scan, and about a millisecond for each process that listens.
 func Look(ctx context.Context, everywhere bool) (Snapshot, error) {
 	s, err := lookOnce(ctx, everywhere)
 	if err == nil {
@@ -21,8 +21,8 @@ func Look(ctx context.Context, everywhere bool) (Snapshot, error) {
 	return s, err
 }
 
-// LookAt is Look for one port: only whose the listeners on it are is found out. All listeners are in the snapshot, those as well that
-// are not reachable over loopback.
+// LookAt is Look with the facts about the listeners on one port only. The snapshot has all listeners, including those
+// that are not reachable over loopback.
 func LookAt(ctx context.Context, p uint16) (Snapshot, error) {
 	s, err := lookOnce(ctx, true)
 	if err == nil {
@@ -31,12 +31,12 @@ func LookAt(ctx context.Context, p uint16) (Snapshot, error) {
 	return s, err
 }
 
-// find fills in the listeners, and the servers that they belong to.
+// find sets the listeners, and derives their servers.
 func (s *Snapshot) find(listeners []Listener) {
 	s.Listeners, s.Servers = listeners, Servers(listeners, port.Read().HandedOut)
 }
 
-// lookOnce scans until no owner is looked for any more.
+// lookOnce scans until the search for owners is complete.
 func lookOnce(ctx context.Context, everywhere bool) (Snapshot, error) {
 	src := newSource(everywhere)
 	defer src.close()
@@ -49,12 +49,12 @@ func lookOnce(ctx context.Context, everywhere bool) (Snapshot, error) {
 	}
 }
 
-// lookUp returns the listeners, with what can be found out about some of them.
+// lookUp returns the listeners, with all facts that it can find about some of them.
 func lookUp(ctx context.Context, n naming, listeners, about []Listener) []Listener {
 	ctx, cancel := context.WithTimeout(ctx, lookLimit)
 	defer cancel()
 	n.start()
-	n.outdated = true // so that engines are asked, too, what they publish without a socket
+	n.outdated = true // also ask engines about ports that they publish without a socket
 	n.begin(ctx, about)
 	for n.busy() {
 		select {
@@ -65,7 +65,7 @@ func lookUp(ctx context.Context, n naming, listeners, about []Listener) []Listen
 		case <-ctx.Done():
 			return n.name(listeners, time.Now())
 		}
-		n.begin(ctx, about) // for the engines of processes that turn out to be in containers
+		n.begin(ctx, about) // a process may turn out to be in a container
 	}
 	return n.name(listeners, time.Now())
 }

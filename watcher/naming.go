@@ -12,57 +12,57 @@ import (
 	"porttray/watcher/owner/engine"
 )
 
-// A naming finds out whose servers the listeners are, away from the ticks: each process is asked about once, and the container
-// engines once for every listener that may be a container's. Its state belongs to the goroutine of Run.
+// A naming finds out whose servers the listeners are, outside the ticks. It asks about each process once, and it asks
+// the container engines once for every listener that may be a container's. Its state belongs to the goroutine of Run.
 type naming struct {
-	facts      func(context.Context, owner.Process) (owner.Facts, bool) // nil if nothing is to be found out
+	facts      func(context.Context, owner.Process) (owner.Facts, bool) // nil disables the naming
 	containers func(ctx context.Context, wake bool) engine.List
-	watch      func(context.Context, chan<- struct{}) // tells when the engines have something new to tell, until its context is done
+	watch      func(context.Context, chan<- struct{}) // signals news from the engines until its context is done
 	ended      func(ctx context.Context, c engine.Container, after time.Time) (engine.End, bool)
 
-	results      chan factResult // has room for the only one under way
-	answers      chan answer     // has room for one of each kind
-	readingFacts bool            // told is awaited
-	asking       bool            // an answer is awaited that has a list
-	askingEnds   bool            // an answer is awaited that has ends
+	results      chan factResult // buffer for the only pending one
+	answers      chan answer     // buffer for one of each kind
+	readingFacts bool            // a factResult is pending
+	asking       bool            // an answer with a list is pending
+	askingEnds   bool            // an answer with ends is pending
 
 	known   map[owner.Process]owner.Facts
-	unclear map[owner.Process]bool // those that took too long; asked about again at retry
-	ports   map[owner.Process]int  // how many listeners they had when they were asked about
+	unclear map[owner.Process]bool // processes that took too long; retry asks about them again
+	ports   map[owner.Process]int  // how many listeners they had when their facts were read
 
-	asked    map[ID]bool           // the listeners for which the engines were asked; nil if they never were
-	answered engine.List           // what they said
-	at       time.Time             // when
-	by       map[publication]means // what of it has been seen, and by what means
-	outdated bool                  // they have something new to tell
-	failing  bool                  // some of them did not answer, and may later
+	asked    map[ID]bool           // the listeners for which the engines were asked; nil if never
+	answered engine.List           // the engines' latest answer
+	at       time.Time             // when answered arrived
+	by       map[publication]means // how each published port was seen to be reachable
+	outdated bool                  // the engines have news
+	failing  bool                  // some engines did not answer, but may later
 
-	waiting   map[ID]expected               // the listeners whose container is not known
-	listening map[string]listeningContainer // the containers that have listeners, by ID
-	toAsk     []listeningContainer          // those that have none any more, and about whose end nobody was asked yet
+	waiting   map[ID]expected               // listeners that may belong to an unknown container
+	listening map[string]listeningContainer // by container ID
+	toAsk     []listeningContainer          // containers without listeners; their engine is not asked yet
 	ends      ends
 
-	retry <-chan time.Time // when what failed is to be tried again; nil if nothing did
-	pause time.Duration    // before that
+	retry <-chan time.Time // when to retry failures; nil if there are none
+	pause time.Duration    // before retry
 }
 
-// What failed is tried again after this pause, which doubles up to the longest.
+// The pause before a retry doubles from retrySoon to retryLater.
 const (
 	retrySoon  = 2 * time.Second
 	retryLater = time.Minute
 )
 
-// told is what was found out about some processes; for some of them it took too long.
+// A factResult holds the facts about some processes.
 type factResult struct {
 	facts   map[owner.Process]owner.Facts
-	unclear []owner.Process
-	cost    time.Duration // of CPU time, about
+	unclear []owner.Process // processes that took too long
+	cost    time.Duration   // CPU time, estimated
 }
 
-// tellCost is the CPU time that it takes to find out the facts about a process, at most: mostly it is a tenth of that.
+// factsCost is the maximum CPU time for the facts about one process. Mostly it takes a tenth of that.
 const factsCost = 3 * time.Millisecond
 
-// An answer is what the engines said, and for which listeners they were asked. Or it is how containers ended.
+// An answer is the engines' list, with the listeners for which they were asked. Or it says how containers ended.
 type answer struct {
 	list  engine.List
 	asked map[ID]bool
@@ -76,7 +76,7 @@ func systemNaming() naming {
 	return naming{facts: owner.Tell, containers: engines.List, watch: engines.Watch, ended: engines.Ended}
 }
 
-// start makes the naming ready for use.
+// start prepares the naming for use.
 func (n *naming) start() {
 	n.results, n.answers = make(chan factResult, 1), make(chan answer, 2)
 	n.waiting, n.listening = map[ID]expected{}, map[string]listeningContainer{}
@@ -87,7 +87,7 @@ func (n *naming) start() {
 // busy reports whether something is being found out.
 func (n *naming) busy() bool { return n.readingFacts || n.asking || n.askingEnds }
 
-// begin starts to find out what is not known yet about the listeners, as far as that is not under way.
+// begin starts to find out the missing facts about the listeners, unless that is already under way.
 func (n *naming) begin(ctx context.Context, listeners []Listener) {
 	if n.facts == nil {
 		return
@@ -102,15 +102,18 @@ func (n *naming) begin(ctx context.Context, listeners []Listener) {
 	}
 	if asked, news := n.forwarded(listeners); !n.asking && news {
 		n.asking, n.outdated = true, false
-		wake := slices.ContainsFunc(listeners, func(l Listener) bool { return l.Owner.Forwards() || n.known[l.Owner].Container != "" })
+		wake := slices.ContainsFunc(listeners, func(l Listener) bool {
+			return l.Owner.Forwards() || n.known[l.Owner].Container != ""
+		})
 		go func() { n.answers <- answer{list: n.containers(ctx, wake), asked: asked, at: time.Now()} }()
 	}
 	n.askEnds(ctx)
 	n.scheduleAsk()
 }
 
-// tellAll finds out the facts about processes.
-func readFacts(ctx context.Context, facts func(context.Context, owner.Process) (owner.Facts, bool), about []owner.Process) factResult {
+// readFacts reads the facts about processes.
+func readFacts(ctx context.Context, facts func(context.Context, owner.Process) (owner.Facts, bool),
+	about []owner.Process) factResult {
 	start := time.Now()
 	t := factResult{facts: make(map[owner.Process]owner.Facts, len(about))}
 	for _, p := range about {
@@ -133,7 +136,8 @@ func portsOf(listeners []Listener) map[owner.Process]int {
 	return ports
 }
 
-// unknown returns the owners of which the facts are not known, or no longer: what a process manager runs changes.
+// unknown returns the owners without valid facts. The programs under a process manager change, so the facts about a
+// Holder expire with its number of listeners.
 func (n *naming) unknown(listeners []Listener) []owner.Process {
 	var unknown []owner.Process
 	var ports map[owner.Process]int
@@ -155,14 +159,13 @@ func (n *naming) unknown(listeners []Listener) []owner.Process {
 	return unknown
 }
 
-// pending reports whether something about a listener is still to be found out, by which its server is told from others.
+// pending reports whether a fact that tells the listener's server from others is still missing.
 func (n *naming) pending(l Listener) bool {
 	_, known := n.known[l.Owner]
 	return n.facts != nil && l.Owner.Known() && !known && !n.unclear[l.Owner]
 }
 
-// forwarded returns the listeners that may be a container's, for which the engines are to be asked, and whether there is a reason to
-// ask now.
+// forwarded returns the listeners that may be a container's, and whether to ask the engines about them now.
 func (n *naming) forwarded(listeners []Listener) (forwarded map[ID]bool, news bool) {
 	forwarded = map[ID]bool{}
 	for _, l := range listeners {
@@ -173,10 +176,10 @@ func (n *naming) forwarded(listeners []Listener) (forwarded map[ID]bool, news bo
 	return forwarded, n.outdated || !maps.Equal(forwarded, n.asked)
 }
 
-// forwardable reports whether a listener may be one that a container publishes.
+// forwardable reports whether a container may publish the listener.
 func forwardable(l Listener) bool { return !l.Owner.Known() || l.Owner.Forwards() }
 
-// learn takes in what was told about owners.
+// learn records the facts about owners.
 func (n *naming) learn(t factResult) {
 	n.readingFacts = false
 	maps.Copy(n.known, t.facts)
@@ -186,7 +189,7 @@ func (n *naming) learn(t factResult) {
 	n.scheduleRetry()
 }
 
-// hear takes in an answer of the engines.
+// hear records an answer of the engines.
 func (n *naming) hear(a answer) {
 	if a.ends != nil {
 		n.askingEnds = false
@@ -203,14 +206,16 @@ func (n *naming) hear(a answer) {
 	}
 	n.asked, n.answered, n.at = a.asked, a.list, a.at
 	maps.DeleteFunc(n.by, func(h publication, _ means) bool {
-		return !slices.ContainsFunc(a.list.Published, func(p engine.Published) bool { return h == publication{p.Container.ID, p.Port} })
+		return !slices.ContainsFunc(a.list.Published, func(p engine.Published) bool {
+			return h == publication{p.Container.ID, p.Port}
+		})
 	})
 	n.failing = slices.ContainsFunc(a.list.Failed, func(f engine.Failure) bool { return passes(f.Err) })
 	n.scheduleRetry()
 }
 
-// vanished returns the engines that had containers when they were asked last, and of which nothing is heard any more: one that
-// ends in good order takes its socket away.
+// vanished returns the engines that had containers in the last answer and are missing now. An engine that stops
+// normally removes its socket.
 func (n *naming) vanished(now engine.List) (lost []engine.Failure) {
 	heard := slices.Concat(now.Answered, now.Spared)
 	for _, f := range now.Failed {
@@ -239,12 +244,12 @@ func failed(l engine.List, endpoint string) error {
 	return nil
 }
 
-// passes reports whether an engine that failed so may answer when it is asked again.
+// passes reports whether an engine that failed with this error may answer a later question.
 func passes(err error) bool {
 	return !errors.Is(err, engine.ErrNotRunning) && !errors.Is(err, fs.ErrPermission)
 }
 
-// again sees to it that what failed is tried again.
+// scheduleRetry schedules a retry of the failures.
 func (n *naming) scheduleRetry() {
 	switch {
 	case !n.failing && len(n.unclear) == 0:
@@ -255,22 +260,24 @@ func (n *naming) scheduleRetry() {
 	}
 }
 
-// tryAgain forgets what failed, so that begin looks for it.
+// tryAgain clears the failures, so that begin asks again.
 func (n *naming) tryAgain() {
 	n.retry, n.outdated = nil, n.asked != nil
 	clear(n.unclear)
 }
 
-// kept returns what is still believed of the engines that answered before and do not now: a container does not end because its
-// engine cannot be asked. But what listens on a port for the first time need not be what it was, and where the engine has ended
-// only a socket is a sign of a container that goes on.
+// kept returns the published ports of engines that answered before and do not answer now. A container does not end
+// because its engine is silent. But a new listener on the port need not be the same container. And if the engine has
+// ended, only a socket shows that its container still runs.
 func (n *naming) kept(a answer) []engine.Published {
 	fresh := map[uint16]bool{}
 	for id := range a.asked {
 		fresh[id.Port] = fresh[id.Port] || !n.asked[id]
 	}
 	return slices.DeleteFunc(slices.Clone(n.answered.Published), func(p engine.Published) bool {
-		if slices.ContainsFunc(a.list.Published, func(q engine.Published) bool { return q.Port == p.Port && q.Container.ID == p.Container.ID }) {
+		if slices.ContainsFunc(a.list.Published, func(q engine.Published) bool {
+			return q.Port == p.Port && q.Container.ID == p.Container.ID
+		}) {
 			return true // its engine has another socket, too
 		}
 		err := failed(a.list, p.Container.Endpoint)
@@ -279,7 +286,7 @@ func (n *naming) kept(a answer) []engine.Published {
 	})
 }
 
-// name returns the listeners, of a scan that began at that time, with all that is known about them.
+// name returns the listeners with all known facts. The scan of the listeners started at began.
 func (n *naming) name(listeners []Listener, began time.Time) []Listener {
 	if n.facts == nil {
 		return listeners
@@ -290,7 +297,7 @@ func (n *naming) name(listeners []Listener, began time.Time) []Listener {
 			named[i].Facts = f
 		}
 	}
-	// A process that closes its port and opens it again is still the same one, so its facts are not forgotten at once.
+	// A process that closes its port and opens it again is still the same, so its facts are kept for a while.
 	if len(n.known) > 2*len(named)+64 {
 		current := map[owner.Process]bool{}
 		for _, l := range named {

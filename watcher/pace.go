@@ -5,34 +5,36 @@ import (
 	"time"
 )
 
-// savings is the CPU time that may be spent at once, beyond a hundredth of the time: on finding out who owns new listeners, and
-// whose servers those are. It is enough to look through a hundred thousand files some times.
+// cpuBudget is the CPU time that may be spent at once, beyond a hundredth of the time. It pays for finding the owners
+// of new listeners and the facts about their servers. It is enough to look through a hundred thousand files several
+// times.
 const cpuBudget = time.Second
 
-// broke is the longest pause that spending more than that comes to.
+// maxThrottle is the longest pause after spending more than the budget.
 const maxThrottle = 16 * time.Second
 
 // A pace decides how long to wait between two scans.
 type pace struct {
 	interval   time.Duration
 	pause      time.Duration // before the next scan
-	ended      time.Time     // when the last scan did
-	quietSince time.Time     // since when nothing changed
+	ended      time.Time     // end of the last scan
+	quietSince time.Time     // last change
 	scans      int
 	costs      [4]time.Duration // of the last scans
 
-	// What changes all the time costs a search each time, however cheap a scan is when nothing has changed.
-	debt     time.Duration // the CPU time that was spent beyond what has been saved up, and beyond savings if above 0
-	debtAt   time.Time     // when debt was reckoned
-	throttle time.Duration // the pause that it came to, until something has been saved up again; 0 for none
+	// A system that changes all the time costs a search each time, even if a scan without changes is cheap.
+	debt     time.Duration // CPU time spent minus time earned; -cpuBudget is a full budget, and above 0 it is overspent
+	debtAt   time.Time     // when debt was computed
+	throttle time.Duration // pause because of debt, until part of the budget is back; 0 for none
 
 	clock func() time.Duration // goes on while the computer sleeps; nil means sinceBoot
-	due   time.Duration        // by clock: when something is to happen; 0 if nobody knows
-	slept bool                 // it happened much later, since overslept was called
+	due   time.Duration        // when the next thing is due, by clock; 0 if unknown
+	slept bool                 // something happened much later than due since overslept was called
 }
 
-// scanned notes that a scan ended, what it took, and whether it brought anything that wants to be confirmed. It sets the pause,
-// and returns it if it is one that expensive scans have stretched, in whole doublings so that it does not waver; otherwise 0.
+// scanned notes the end of a scan, its duration, and whether it found a change to confirm. It sets the pause. It
+// returns the pause if expensive scans have stretched it, otherwise 0. A stretched pause is a whole number of
+// doublings, so it stays steady.
 func (p *pace) scanned(took time.Duration, news bool) (stretched time.Duration) {
 	p.ended = time.Now()
 	if news || p.quietSince.IsZero() {
@@ -45,7 +47,7 @@ func (p *pace) scanned(took time.Duration, news bool) (stretched time.Duration) 
 	case p.ended.Sub(p.quietSince) >= quiet:
 		p.pause = max(p.interval, min(2*p.interval, relaxed))
 	}
-	// One scan can be slow because it is the first or the machine is busy. The quickest of a few tells what scans cost here.
+	// One scan can be slow because it is the first or the machine is busy. The fastest of a few shows the usual cost.
 	p.costs[p.scans%len(p.costs)] = took
 	least := p.throttlePause()
 	if p.scans++; p.scans >= len(p.costs) {
@@ -62,7 +64,7 @@ func (p *pace) scanned(took time.Duration, news bool) (stretched time.Duration) 
 	return stretched
 }
 
-// spent notes that so much CPU time was spent, beside or in a scan. The first scan is free: it looks at everything.
+// spent notes CPU time that was spent, beside or in a scan. The first scan is free, because it looks at everything.
 func (p *pace) spent(cpu time.Duration) {
 	if p.scans == 0 {
 		return
@@ -71,7 +73,7 @@ func (p *pace) spent(cpu time.Duration) {
 	p.debtAt = time.Now()
 }
 
-// owing returns the debt as it is now.
+// currentDebt returns the debt as it is now.
 func (p *pace) currentDebt() time.Duration {
 	if p.debtAt.IsZero() {
 		return -cpuBudget
@@ -79,8 +81,8 @@ func (p *pace) currentDebt() time.Duration {
 	return max(p.debt-time.Since(p.debtAt)/share, -cpuBudget)
 }
 
-// save returns the pause after which nothing is owed any more. Once that is longer than usual it stays as it is until a part of
-// the savings is back: what changes all the time does not change evenly.
+// throttlePause returns the pause that pays off the debt. A pause longer than usual stays until an eighth of the budget
+// is back, because constant changes are not even.
 func (p *pace) throttlePause() time.Duration {
 	debt := p.currentDebt()
 	if debt <= -cpuBudget/8 {
@@ -93,8 +95,8 @@ func (p *pace) throttlePause() time.Duration {
 	return max(need, p.throttle)
 }
 
-// expect notes that what was expected has happened, and when the next thing is to happen at the latest: a scan begins, ends, or takes
-// too long. For that d is 0 if nobody knows when.
+// expect notes that the expected thing has happened, and in what time the next one is due: a scan begins, ends, or
+// takes too long. A d of 0 means unknown.
 func (p *pace) expect(d time.Duration) {
 	const late = 30 * time.Second
 	now := p.now()
@@ -104,8 +106,8 @@ func (p *pace) expect(d time.Duration) {
 	}
 }
 
-// overslept reports whether something happened much later than expected since overslept was called last: the computer slept, or this
-// program was stopped. Where there is a clock that nobody sets, setting the time of day is no sleep.
+// overslept reports whether something happened much later than expected since the last call. Then the computer slept,
+// or this program was stopped. If there is a clock that nobody sets, a change of the time of day is no sleep.
 func (p *pace) overslept() bool {
 	slept := p.slept
 	p.slept = false
@@ -119,9 +121,9 @@ func (p *pace) now() time.Duration {
 	return sinceBoot()
 }
 
-// atOnce returns how long to wait before a scan that was asked for. It keeps a crowd of requests from becoming a crowd of
-// scans, and does not spend more on them than on others where scans are expensive. Where too much has been spent, only a person
-// gets more than the usual scans.
+// atOnce returns how long to wait before a requested scan. Many requests at once must not become many scans. If scans
+// are expensive, requested ones cost no more than regular ones. With the budget overspent, only a person gets more than
+// the regular scans.
 func (p *pace) atOnce(person bool) time.Duration {
 	least := max(atLeast, 9*slices.Min(p.costs[:]))
 	if !person && p.currentDebt() > 0 {

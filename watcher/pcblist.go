@@ -10,21 +10,22 @@ import (
 // A kernelSocket is a listening TCP socket as the kernel of macOS describes it.
 type kernelSocket struct {
 	addrPort netip.AddrPort
-	gen      uint64 // of the socket's control block: each that was ever made has another one
+	gen      uint64 // generation of the control block, unique among all sockets ever made
 }
 
-// A tableSocket is one in the kernel's table, which does not say for sure whose it is.
+// A tableSocket is a socket in the kernel's table. The table does not name its owner reliably.
 type tableSocket struct {
 	kernelSocket
-	uid uint32 // of who made it
+	uid uint32 // of the user who made it
 }
 
-// The table is what sysctl net.inet.tcp.pcblist_n returns, for all TCP sockets of the system: records of the form "length, kind,
-// …", each padded to a multiple of 8 bytes, between two of 24 bytes without a kind. Each socket has six of them, always in the
-// same order, of which three tell something here. Their layouts are private, but published with the kernel (XNU: struct xinpgen
-// and xinpcb_n in bsd/netinet/in_pcb.h, xsocket_n in bsd/sys/socketvar.h, xtcpcb_n in bsd/netinet/tcp_var.h, all of them packed
-// to 4 bytes; get_pcblist_n in bsd/netinet/in_pcblist.c). They are the same from macOS 10.15 on but for the end of xsocket_n,
-// which grew in macOS 13. A record of another length has a layout that is not known here, and is an error.
+// Constants of the table that sysctl net.inet.tcp.pcblist_n returns for all TCP sockets of the system. It consists of
+// records of the form "length, kind, …", each padded to a multiple of 8 bytes. They stand between two records of 24
+// bytes without a kind. Each socket has six records, always in the same order; three of them matter here. Their layouts
+// are private, but published with the kernel (XNU: struct xinpgen and xinpcb_n in bsd/netinet/in_pcb.h, xsocket_n in
+// bsd/sys/socketvar.h, xtcpcb_n in bsd/netinet/tcp_var.h, all packed to 4 bytes; get_pcblist_n in
+// bsd/netinet/in_pcblist.c). They are the same since macOS 10.15, except that the end of xsocket_n grew in macOS 13. A
+// record of another length has an unknown layout, and is an error.
 const (
 	sizeofXinpgen   = 24
 	sizeofXinpcb    = 104
@@ -39,15 +40,15 @@ const (
 	tcpsListen = 1 // TCPS_LISTEN in bsd/netinet/tcp_fsm.h, TSI_S_LISTEN in bsd/sys/proc_info.h
 )
 
-// parseTable returns the listening sockets in the table, in its order. From macOS 27 on many programs are given a table of their
-// own sockets alone, without an error; others says that there is any socket in it, listening or not, that a process other than
-// self used last.
+// parseTable returns the listening sockets in the table, in its order. Since macOS 27 the kernel gives many programs
+// only their own sockets, without an error. So others reports whether any socket, listening or not, was last used by a
+// process other than self.
 func parseTable(table []byte, self int32) (sockets []tableSocket, others bool, err error) {
 	head, table, err := nextRecord(table)
 	if err != nil || len(head) != sizeofXinpgen {
 		return nil, false, errors.New("the table of TCP sockets does not begin as it should")
 	}
-	le := binary.LittleEndian // as all processors are that macOS runs on
+	le := binary.LittleEndian // all processors of macOS are little-endian
 	if le.Uint32(head[4:]) == 0 && len(table) == 0 {
 		return nil, false, nil
 	}
@@ -85,7 +86,7 @@ func parseTable(table []byte, self int32) (sockets []tableSocket, others bool, e
 	}
 }
 
-// nextRecord cuts the first record off a table.
+// nextRecord splits the first record off a table.
 func nextRecord(table []byte) (record, rest []byte, err error) {
 	if len(table) < 8 {
 		return nil, nil, errors.New("the table of TCP sockets is cut off")
@@ -97,12 +98,12 @@ func nextRecord(table []byte) (record, rest []byte, err error) {
 	return table[:size], table[min(int(size+7)&^7, len(table)):], nil
 }
 
-// A tableEntry is what the records said so far about one socket.
+// A tableEntry holds the records read so far about one socket.
 type tableEntry struct {
-	parts   uint32 // the kinds of those that were read
+	parts   uint32 // the kinds of the records read
 	inpcb   []byte
 	uid     uint32
-	pid     int32 // of the process that used the socket last; it may have ended, and others may hold the socket
+	pid     int32 // the last process to use the socket; it may have ended, and others may hold the socket
 	listens bool
 }
 
@@ -126,7 +127,7 @@ func (e *tableEntry) add(r []byte) error {
 	return nil
 }
 
-// socket returns the socket that was described.
+// socket returns the described socket.
 func (e *tableEntry) socket() (tableSocket, error) {
 	addr, err := kernelAddr(e.inpcb[44], [16]byte(e.inpcb[64:80]))
 	if err != nil {
@@ -136,9 +137,9 @@ func (e *tableEntry) socket() (tableSocket, error) {
 	return tableSocket{kernelSocket{netip.AddrPortFrom(addr, port), binary.LittleEndian.Uint64(e.inpcb[28:])}, e.uid}, nil
 }
 
-// kernelAddr reads a bind address. The flags say which versions of IP the socket takes: an IPv6 wildcard may take both. An IPv4
-// address stands in the last four bytes, also that of an IPv6 socket bound to an IPv4 address. An address of one link has the
-// number of its interface in the third and fourth byte (sa6_embedscope in bsd/netinet6/scope6.c).
+// kernelAddr reads a bind address. The flags give the IP versions of the socket; an IPv6 wildcard may have both. An
+// IPv4 address is in the last four bytes, even for an IPv6 socket bound to an IPv4 address. A link-local address has
+// the number of its interface in the third and fourth byte (sa6_embedscope in bsd/netinet6/scope6.c).
 func kernelAddr(flags byte, addr [16]byte) (netip.Addr, error) {
 	const ipv4, ipv6 = 1, 2 // INP_IPV4 and INP_IPV6 in bsd/netinet/in_pcb.h, INI_IPV4 and INI_IPV6 in bsd/sys/proc_info.h
 	switch {

@@ -12,8 +12,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A procfs reads /proc without leaving anything for the garbage collector: a search may look at a hundred thousand files. Its
-// buffers serve one call at a time.
+// A procfs reads /proc without garbage, because a search may look at a hundred thousand files. Its buffers serve one
+// call at a time.
 type procfs struct {
 	path []byte
 	link [64]byte // "socket:[4294967295]" fits
@@ -22,7 +22,7 @@ type procfs struct {
 
 func newProcfs() *procfs { return &procfs{dir: make([]byte, 32<<10)} }
 
-// at returns the path /proc/PID/rest, ended by a zero byte, until the next call.
+// at returns the path /proc/PID/rest with a final zero byte. It is valid until the next call.
 func (p *procfs) at(pid int32, rest string) *byte {
 	p.path = append(p.path[:0], "/proc/"...)
 	p.path = strconv.AppendInt(p.path, int64(pid), 10)
@@ -31,7 +31,7 @@ func (p *procfs) at(pid int32, rest string) *byte {
 	return &p.path[0]
 }
 
-// pids returns the PIDs of all processes that may be seen, in ascending order.
+// pids returns the PIDs of all visible processes, in ascending order.
 func (p *procfs) pids(into []int32) ([]int32, error) {
 	into = into[:0]
 	err := p.list(unix.AT_FDCWD, unsafe.StringData("/proc\x00"), func(_ int, name []byte) bool {
@@ -56,7 +56,7 @@ func (p *procfs) sockets(pid int32, visit func(fd int, inode uint32) bool) error
 	})
 }
 
-// socketAt returns the inode of the socket that a file descriptor of a process is, or false if it is none.
+// socketAt returns the inode of the socket under a file descriptor of a process. It returns false for any other file.
 func (p *procfs) socketAt(pid int32, fd int) (inode uint32, ok bool) {
 	p.at(pid, "/fd/")
 	p.path = strconv.AppendInt(p.path[:len(p.path)-1], int64(fd), 10)
@@ -77,7 +77,7 @@ func (p *procfs) socket(dir int, name *byte) (inode uint32, ok bool) {
 	return uint32(value), isSocket && whole && isNumber
 }
 
-// program reads where /proc/PID/exe leads, appending to into; empty if that may not be seen.
+// program reads the target of /proc/PID/exe into the given buffer. It is empty if the link may not be read.
 func (p *procfs) program(pid int32, into []byte) []byte {
 	at := unix.AT_FDCWD
 	into = slices.Grow(into[:0], 256)[:256]
@@ -89,8 +89,9 @@ func (p *procfs) program(pid int32, into []byte) []byte {
 	return into[:n]
 }
 
-// siblings returns the children of a process's parent, the process itself among them. It leaves out those that another thread than the
-// parent's first one started. There are none where the kernel does not list them (CONFIG_PROC_CHILDREN).
+// siblings returns the children of a process's parent, including the process itself. It misses children that another
+// thread than the parent's first one started. It returns none if the kernel does not list children
+// (CONFIG_PROC_CHILDREN).
 func (p *procfs) siblings(pid int32) (pids []int32) {
 	stat, _ := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid)) // without it there are no siblings
 	fields := bytes.Fields(stat[bytes.LastIndexByte(stat, ')')+1:])
@@ -106,8 +107,8 @@ func (p *procfs) siblings(pid int32) (pids []int32) {
 	return pids
 }
 
-// files returns how many file descriptors a process has open, as Linux 6.2 and later tell, and its user; before that the number
-// is always 0.
+// files returns the number of open file descriptors of a process, and its user. Before Linux 6.2 the number is always
+// 0.
 func (p *procfs) files(pid int32) (n int64, uid uint32, ok bool) {
 	p.at(pid, "/fd")
 	var st unix.Stat_t
@@ -117,8 +118,8 @@ func (p *procfs) files(pid int32) (n int64, uid uint32, ok bool) {
 	return st.Size, st.Uid, true
 }
 
-// list calls visit with the descriptor of a directory and the name of each entry, ended by a zero byte beyond its length, until
-// it returns false.
+// list calls visit with the descriptor of a directory and the name of each entry, until visit returns false. A zero
+// byte follows each name.
 func (p *procfs) list(at int, path *byte, visit func(dir int, name []byte) bool) error {
 	const flags = unix.O_RDONLY | unix.O_DIRECTORY | unix.O_CLOEXEC
 	fd, _, errno := unix.Syscall6(unix.SYS_OPENAT, uintptr(at), uintptr(unsafe.Pointer(path)), flags, 0, 0, 0)
@@ -145,7 +146,7 @@ func (p *procfs) list(at int, path *byte, visit func(dir int, name []byte) bool)
 	}
 }
 
-// decimal reads a number of digits only.
+// decimal reads a number that consists only of digits.
 func decimal(digits []byte) (n uint64, ok bool) {
 	for _, d := range digits {
 		if d < '0' || d > '9' || n > 1<<40 {

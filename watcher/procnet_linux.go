@@ -14,8 +14,8 @@ import (
 	"strings"
 )
 
-// listProc appends the listening sockets in /proc/net/tcp and tcp6 (proc_net(5)) to rows. The kernel writes those files a page
-// at a time, so a socket can be missing when others open or close meanwhile.
+// listProc appends the listening sockets in /proc/net/tcp and tcp6 (proc_net(5)) to rows. The kernel writes these files
+// a page at a time, so a socket can be missing if others open or close meanwhile.
 func listProc(rows []row) (result []row, parted bool, err error) {
 	err = readProc("tcp", func(in io.Reader) (err error) {
 		rows, err = parseProc(in, rows)
@@ -27,8 +27,8 @@ func listProc(rows []row) (result []row, parted bool, err error) {
 	return rows, true, nil
 }
 
-// readProc calls read with the files in /proc/net that have the sockets of a protocol, "tcp" or "udp". They are opened anew each
-// time, because some kernels (6.6.102, 6.12.42, 6.14.0 and those after) fail to seek in them.
+// readProc calls read with each file in /proc/net for a protocol, "tcp" or "udp". It opens the files anew each time,
+// because some kernels (6.6.102, 6.12.42, 6.14.0 and later ones) fail to seek in them.
 func readProc(protocol string, read func(io.Reader) error) error {
 	for _, name := range []string{"/proc/net/" + protocol, "/proc/net/" + protocol + "6"} {
 		f, err := os.Open(name)
@@ -47,7 +47,8 @@ func readProc(protocol string, read func(io.Reader) error) error {
 	return nil
 }
 
-// parseProc appends the listening sockets in such a file to rows. They come first; it stops at the first that is not one.
+// parseProc appends the listening sockets in such a file to rows. They come first, so it stops at the first other
+// socket.
 func parseProc(in io.Reader, rows []row) ([]row, error) {
 	err := eachProcLine(in, func(line string) (more bool, err error) {
 		r, listening, err := parseProcLine(line)
@@ -62,7 +63,7 @@ func parseProc(in io.Reader, rows []row) ([]row, error) {
 	return rows, nil
 }
 
-// eachProcLine calls visit with each line of such a file but the heading, until it returns false or an error.
+// eachProcLine calls visit with each line after the heading, until visit returns false or an error.
 func eachProcLine(in io.Reader, visit func(line string) (more bool, err error)) error {
 	lines := bufio.NewScanner(in)
 	if !lines.Scan() { // the heading
@@ -89,16 +90,16 @@ func parseProcLine(line string) (r row, listening bool, err error) {
 	return r, err == nil, err
 }
 
-// procFields returns the fields of such a line, which is whole as far as it is read here.
+// procFields returns the fields of such a line. The line is whole up to the inode.
 func procFields(line string) ([]string, error) {
 	fields := strings.Fields(line)
-	if len(fields) < 11 { // with what follows the inode, which is then whole
+	if len(fields) < 11 { // a field after the inode shows that the inode is whole
 		return nil, fmt.Errorf("a line of %d fields", len(fields))
 	}
 	return fields, nil
 }
 
-// parseProcRow reads what a row says of any socket.
+// parseProcRow reads the fields of a row, for a socket in any state.
 func parseProcRow(fields []string) (row, error) {
 	local, err := parseProcAddress(fields[1])
 	if err != nil {
@@ -126,7 +127,7 @@ func parseProcAddress(field string) (netip.AddrPort, error) {
 	if err != nil {
 		return netip.AddrPort{}, fmt.Errorf("address %q", field)
 	}
-	switch len(words) { // 32-bit words in the machine's order, each of which holds four bytes in the network's
+	switch len(words) { // 32-bit words in native order, each with four bytes in network order
 	case 4, 16:
 		for i := 0; i < len(words); i += 4 {
 			binary.NativeEndian.PutUint32(words[i:], binary.BigEndian.Uint32(words[i:]))
