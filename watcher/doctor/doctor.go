@@ -306,8 +306,8 @@ func podman(listeners []watcher.Listener) []Finding {
 // engineFix returns the fix for an engine that runs but does not list its containers.
 func engineFix(err error) string {
 	if errors.Is(err, fs.ErrPermission) {
-		return "add this user to the group of the socket (usually docker) and log in again; this gives the user the power " +
-			"of root; without it, the names of its containers are unknown"
+		return "add this user to the group of the socket (usually docker) and log in again; this gives the user " +
+			"the power of root; without it, the names of its containers are unknown"
 	}
 	return "check that docker ps works, and whether the engine is yours or the system's; " +
 		"without an answer, the names of its containers are unknown"

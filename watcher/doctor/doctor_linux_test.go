@@ -79,7 +79,8 @@ func TestSystem(t *testing.T) {
 	if says := all[0].Says; !strings.Contains(says, ", Linux ") {
 		t.Errorf("the kernel is missing in %q", says)
 	}
-	if got := about(all, "listeners")[0]; strings.Contains(got, ": 0 listeners") || !strings.Contains(got, "listed by ") {
+	if got := about(all, "listeners")[0]; strings.Contains(got, ": 0 listeners") ||
+		!strings.Contains(got, "listed by ") {
 		t.Errorf("a listener is missing in %q", got)
 	}
 }
@@ -98,7 +99,8 @@ func TestSystemStranger(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	const quick, detour = "works 1 listener on 1 port, listed by sock_diag; ", "lacks 1 listener on 1 port, listed by /proc/net/tcp; "
+	const quick, detour = "works 1 listener on 1 port, listed by sock_diag; ",
+		"lacks 1 listener on 1 port, listed by /proc/net/tcp; "
 	tests := []struct {
 		role      string
 		listeners string
@@ -107,7 +109,8 @@ func TestSystemStranger(t *testing.T) {
 		{"network", quick, "", "the tray needs no root"},
 		{"hidden", quick, "; /proc hides processes (hidepid=", "the tray needs no root"},
 		{"no /proc", quick, "; /proc hides processes (it is not mounted)", "the tray needs no root"},
-		{"sandbox", detour, "A faster method fails here: open a sock_diag socket: operation not permitted", "outside the sandbox"},
+		{"sandbox", detour, "A faster method fails here: open a sock_diag socket: operation not permitted",
+			"outside the sandbox"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.role, func(t *testing.T) {
@@ -131,7 +134,8 @@ func TestSystemStranger(t *testing.T) {
 			}
 			want := map[string]string{
 				"listeners": tt.listeners,
-				"owners":    fmt.Sprintf("lacks the owners of 1 of 1 listener are hidden; held by other users' processes: %d", found.Port),
+				"owners": fmt.Sprintf("lacks the owners of 1 of 1 listener are hidden; held by other users' "+
+					"processes: %d", found.Port),
 			}
 			said := false
 			for _, f := range found.Findings {
@@ -160,7 +164,8 @@ func refuseNetlink() error {
 		{Code: unix.BPF_RET | unix.BPF_K, K: unix.SECCOMP_RET_ALLOW},
 	}
 	program := unix.SockFprog{Len: uint16(len(filter)), Filter: &filter[0]}
-	_, _, errno := unix.Syscall(unix.SYS_SECCOMP, unix.SECCOMP_SET_MODE_FILTER, unix.SECCOMP_FILTER_FLAG_TSYNC, uintptr(unsafe.Pointer(&program)))
+	_, _, errno := unix.Syscall(unix.SYS_SECCOMP, unix.SECCOMP_SET_MODE_FILTER, unix.SECCOMP_FILTER_FLAG_TSYNC,
+		uintptr(unsafe.Pointer(&program)))
 	if errno != 0 {
 		return errno
 	}
@@ -196,7 +201,8 @@ func roleNetwork(program string) error {
 	if err != nil {
 		return err
 	}
-	return json.NewEncoder(os.Stdout).Encode(map[string]any{"port": l.Addr().(*net.TCPAddr).Port, "findings": json.RawMessage(findings)})
+	return json.NewEncoder(os.Stdout).Encode(map[string]any{"port": l.Addr().(*net.TCPAddr).Port,
+		"findings": json.RawMessage(findings)})
 }
 
 func roleStranger() error {
@@ -213,7 +219,8 @@ func TestSystemEngines(t *testing.T) {
 	}
 	t.Setenv("HOME", filepath.Join(dir, "home"))
 	t.Setenv("XDG_RUNTIME_DIR", dir)
-	if err := errors.Join(os.MkdirAll(filepath.Join(dir, "podman"), 0o700), os.MkdirAll(filepath.Join(dir, "home/.docker/run"), 0o700)); err != nil {
+	if err := errors.Join(os.MkdirAll(filepath.Join(dir, "podman"), 0o700),
+		os.MkdirAll(filepath.Join(dir, "home/.docker/run"), 0o700)); err != nil {
 		t.Fatal(err)
 	}
 	listen := func(name string) *net.UnixListener {
@@ -225,7 +232,8 @@ func TestSystemEngines(t *testing.T) {
 		t.Cleanup(func() { l.Close() })
 		return l
 	}
-	hung, gone, asleep := listen("hung-docker.sock"), listen("home/.docker/run/docker.sock"), listen("podman/podman.sock")
+	hung, gone, asleep := listen("hung-docker.sock"), listen("home/.docker/run/docker.sock"),
+		listen("podman/podman.sock")
 	t.Setenv("DOCKER_HOST", "unix://"+hung.Addr().String())
 	gone.SetUnlinkOnClose(false)
 	gone.Close()
@@ -241,7 +249,8 @@ func TestSystemEngines(t *testing.T) {
 		"containers works: Docker is not running (" + dir + "/home/.docker/run/docker.sock)",
 		"containers works: the engine at " + dir + "/podman/podman.sock was not asked, because that would start it",
 	} {
-		if got := about(all, "containers"); !slices.ContainsFunc(got, func(s string) bool { return strings.HasPrefix(s, want) }) {
+		if got := about(all, "containers"); !slices.ContainsFunc(got,
+			func(s string) bool { return strings.HasPrefix(s, want) }) {
 			t.Errorf("got\n%s\nwithout %s", strings.Join(got, "\n"), want)
 		}
 	}

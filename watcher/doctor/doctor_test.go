@@ -79,7 +79,8 @@ func well() checks {
 }
 
 func trial(source string, listeners ...watcher.Listener) watcher.Trial {
-	return watcher.Trial{Snapshot: watcher.Snapshot{Source: source, Listeners: listeners}, First: 3456 * time.Microsecond, Again: 42 * time.Microsecond}
+	return watcher.Trial{Snapshot: watcher.Snapshot{Source: source, Listeners: listeners},
+		First: 3456 * time.Microsecond, Again: 42 * time.Microsecond}
 }
 
 // at returns a listener of that owner.
@@ -103,7 +104,8 @@ var (
 )
 
 func TestFindings(t *testing.T) {
-	const sudo = "to see them, run sudo porttray list --all, or porttray list --all as the other user; the tray needs no root"
+	const sudo = "to see them, run sudo porttray list --all, or porttray list --all as the other user; the tray " +
+		"needs no root"
 	scanned := func(l *checks, t watcher.Trial, err error) {
 		l.try = func(context.Context) (watcher.Trial, error) { return t, err }
 	}
@@ -127,7 +129,8 @@ func TestFindings(t *testing.T) {
 		return func(l *checks) { l.engines = func(context.Context) engine.List { return list } }
 	}
 	published := func(port uint16, addr, socket string) engine.Published {
-		return engine.Published{Addr: netip.MustParseAddr(addr), Port: port, Container: engine.Container{ID: "ab", Endpoint: socket}}
+		return engine.Published{Addr: netip.MustParseAddr(addr), Port: port, Container: engine.Container{ID: "ab",
+			Endpoint: socket}}
 	}
 	then := func(all ...func(*checks)) func(*checks) {
 		return func(l *checks) {
@@ -147,76 +150,114 @@ func TestFindings(t *testing.T) {
 			[]string{"system works: De [31mbian 12, " + runtime.GOARCH}},
 
 		{"nothing listens", func(*checks) {}, "listeners",
-			[]string{"listeners works: 0 listeners on 0 ports, listed by sock_diag; the first scan took 3.46ms, the next one 40µs"}},
+			[]string{"listeners works: 0 listeners on 0 ports, listed by sock_diag; the first scan took 3.46ms, the " +
+				"next one 40µs"}},
 		{"two on one port", listening(at(80, "127.0.0.1", mine), at(80, "::1", foreign)), "listeners",
-			[]string{"listeners works: 2 listeners on 1 port, listed by sock_diag; the first scan took 3.46ms, the next one 40µs"}},
-		{"sandbox", detour("/proc/net/tcp", because{"operation not permitted", fs.ErrPermission}), "listeners", []string{"listeners lacks: 0 listeners on 0 ports, listed by /proc/net/tcp; " +
-			"the first scan took 3.46ms, the next one 40µs. A faster method fails here: open a sock_diag socket: operation not permitted" +
-			" → run porttray outside the sandbox (Snap, Flatpak, a container's filter) that forbids netlink sockets; inside it, scans are only slower"}},
-		{"no module", detour("/proc/net/tcp", because{"no such file or directory", syscall.ENOENT}), "listeners", []string{"listeners lacks: 0 listeners on 0 ports, listed by /proc/net/tcp; " +
-			"the first scan took 3.46ms, the next one 40µs. A faster method fails here: open a sock_diag socket: no such file or directory" +
-			" → load the kernel module tcp_diag (sudo modprobe tcp_diag); without it, scans are only slower"}},
-		{"gVisor", detour("/proc/net/tcp", errors.New("protocol not supported")), "listeners", []string{"listeners lacks: 0 listeners on 0 ports, listed by /proc/net/tcp; " +
-			"the first scan took 3.46ms, the next one 40µs. A faster method fails here: open a sock_diag socket: protocol not supported" +
-			" → use a kernel with sock_diag (WSL 1 and gVisor have none); without it, scans are only slower"}},
-		{"neither", detour("gopsutil", errors.New("too many open files")), "listeners", []string{"listeners lacks: 0 listeners on 0 ports, listed by gopsutil; " +
-			"the first scan took 3.46ms, the next one 40µs. A faster method fails here: open a sock_diag socket: too many open files" +
-			" → let this program read /proc/net/tcp and use netlink sockets; without them, scans are only slower"}},
-		{"no list", failed("linux", because{"permission denied", fs.ErrPermission}), "listeners", []string{"listeners broken: cannot be listed: list TCP sockets: permission denied" +
-			" → let this program read /proc/net/tcp or use netlink sockets; a sandbox blocks both (fatal)"}},
-		{"no list, and why is not known", failed("linux", errors.New("out\nof order")), "listeners", []string{"listeners broken: cannot be listed: list TCP sockets: out of order" +
-			" → try again; if it still fails, the computer is overloaded, or a sandbox blocks the list (fatal)"}},
-		{"no lsof", failed("darwin", fs.ErrNotExist), "listeners", []string{"listeners broken: cannot be listed: list TCP sockets: file does not exist" +
-			" → check that lsof -nP -iTCP -sTCP:LISTEN works in a terminal; porttray uses it (fatal)"}},
+			[]string{"listeners works: 2 listeners on 1 port, listed by sock_diag; the first scan took 3.46ms, the " +
+				"next one 40µs"}},
+		{"sandbox", detour("/proc/net/tcp", because{"operation not permitted", fs.ErrPermission}), "listeners",
+			[]string{"listeners lacks: 0 listeners on 0 ports, listed by /proc/net/tcp; " +
+				"the first scan took 3.46ms, the next one 40µs. A faster method fails here: open a sock_diag socket: " +
+				"operation not permitted" +
+				" → run porttray outside the sandbox (Snap, Flatpak, a container's filter) that forbids netlink sockets; " +
+				"inside it, scans are only slower"}},
+		{"no module", detour("/proc/net/tcp", because{"no such file or directory", syscall.ENOENT}), "listeners",
+			[]string{"listeners lacks: 0 listeners on 0 ports, listed by /proc/net/tcp; " +
+				"the first scan took 3.46ms, the next one 40µs. A faster method fails here: open a sock_diag socket: no " +
+				"such file or directory" +
+				" → load the kernel module tcp_diag (sudo modprobe tcp_diag); without it, scans are only slower"}},
+		{"gVisor", detour("/proc/net/tcp", errors.New("protocol not supported")), "listeners",
+			[]string{"listeners lacks: 0 listeners on 0 ports, listed by /proc/net/tcp; " +
+				"the first scan took 3.46ms, the next one 40µs. A faster method fails here: open a sock_diag socket: " +
+				"protocol not supported" +
+				" → use a kernel with sock_diag (WSL 1 and gVisor have none); without it, scans are only slower"}},
+		{"neither", detour("gopsutil", errors.New("too many open files")), "listeners",
+			[]string{"listeners lacks: 0 listeners on 0 ports, listed by gopsutil; " +
+				"the first scan took 3.46ms, the next one 40µs. A faster method fails here: open a sock_diag socket: too " +
+				"many open files" +
+				" → let this program read /proc/net/tcp and use netlink sockets; without them, scans are only slower"}},
+		{"no list", failed("linux", because{"permission denied", fs.ErrPermission}), "listeners",
+			[]string{"listeners broken: cannot be listed: list TCP sockets: permission denied" +
+				" → let this program read /proc/net/tcp or use netlink sockets; a sandbox blocks both (fatal)"}},
+		{"no list, and why is not known", failed("linux", errors.New("out\nof order")), "listeners",
+			[]string{"listeners broken: cannot be listed: list TCP sockets: out of order" +
+				" → try again; if it still fails, the computer is overloaded, or a sandbox blocks the list (fatal)"}},
+		{"no lsof", failed("darwin", fs.ErrNotExist), "listeners",
+			[]string{"listeners broken: cannot be listed: list TCP sockets: file does not exist" +
+				" → check that lsof -nP -iTCP -sTCP:LISTEN works in a terminal; porttray uses it (fatal)"}},
 
 		{"no list, no owners", failed("linux", because{"permission denied", fs.ErrPermission}), "owners", nil},
-		{"visible owners", listening(at(80, "127.0.0.1", mine)), "owners", []string{"owners works: the owner of every listener is visible"}},
-		{"another user's that is visible", listening(at(80, "127.0.0.1", owner.Process{PID: 8, Start: 1, Foreign: true})), "owners",
+		{"visible owners", listening(at(80, "127.0.0.1", mine)), "owners",
 			[]string{"owners works: the owner of every listener is visible"}},
-		{"another user's", listening(at(53, "127.0.0.1", foreign), at(80, "127.0.0.1", mine), at(631, "::1", foreign)), "owners",
-			[]string{"owners lacks: the owners of 2 of 3 listeners are hidden; held by other users' processes: 53, 631 → " + sudo}},
-		{"hidepid", then(listening(at(53, "127.0.0.1", foreign)), func(l *checks) { l.hidepid = func() string { return "hidepid=2" } }), "owners",
-			[]string{"owners lacks: the owners of 1 of 1 listener are hidden; held by other users' processes: 53; /proc hides processes (hidepid=2) → " + sudo}},
+		{"another user's that is visible", listening(at(80, "127.0.0.1",
+			owner.Process{PID: 8, Start: 1, Foreign: true})), "owners",
+			[]string{"owners works: the owner of every listener is visible"}},
+		{"another user's", listening(at(53, "127.0.0.1", foreign), at(80, "127.0.0.1", mine), at(631, "::1", foreign)),
+			"owners",
+			[]string{"owners lacks: the owners of 2 of 3 listeners are hidden; held by other users' processes: 53, " +
+				"631 → " + sudo}},
+		{"hidepid", then(listening(at(53, "127.0.0.1", foreign)),
+			func(l *checks) { l.hidepid = func() string { return "hidepid=2" } }), "owners",
+			[]string{"owners lacks: the owners of 1 of 1 listener are hidden; held by other users' processes: 53; " +
+				"/proc hides processes (hidepid=2) → " + sudo}},
 		{"nobody's", listening(at(53, "127.0.0.1", foreign), at(2049, "0.0.0.0", unknown)), "owners",
 			[]string{"owners lacks: the owners of 2 of 2 listeners are hidden; held by other users' processes: 53; " +
 				"held by a process of this user that hides its files or runs in another container: 2049 → " + sudo}},
-		{"nobody's for root", then(listening(at(2049, "0.0.0.0", unknown)), func(l *checks) { l.root = true }), "owners",
-			[]string{"owners lacks: the owners of 1 of 1 listener are hidden; held by the kernel, or by a process in another container: 2049" +
+		{"nobody's for root", then(listening(at(2049, "0.0.0.0", unknown)), func(l *checks) { l.root = true }),
+			"owners",
+			[]string{"owners lacks: the owners of 1 of 1 listener are hidden; held by the kernel, or by a process in " +
+				"another container: 2049" +
 				" → run porttray on the host or in the other container; the kernel's own listeners have no process"}},
 		{"on Windows", func(l *checks) {
 			l.goos = "windows"
 			scanned(l, trial("gopsutil", at(80, "0.0.0.0", unknown)), nil)
-		}, "owners", []string{"owners lacks: the owners of 1 of 1 listener are hidden; held by processes that this system does not show: 80" +
+		}, "owners", []string{"owners lacks: the owners of 1 of 1 listener are hidden; held by processes that this " +
+			"system does not show: 80" +
 			" → to see them, run porttray list --all in a terminal of an administrator; the tray does not need it"}},
-		{"many", listening(at(1, "::1", foreign), at(2, "::1", foreign), at(2, "127.0.0.1", foreign), at(3, "::1", foreign), at(4, "::1", foreign),
+		{"many", listening(at(1, "::1", foreign), at(2, "::1", foreign), at(2, "127.0.0.1", foreign),
+			at(3, "::1", foreign), at(4, "::1", foreign),
 			at(5, "::1", foreign), at(6, "::1", foreign), at(7, "::1", foreign), at(8, "::1", foreign)), "owners",
-			[]string{"owners lacks: the owners of 9 of 9 listeners are hidden; held by other users' processes: 1, 2, 3, 4, 5, 6 and 2 more → " + sudo}},
-		{"a container's", then(listening(at(80, "127.0.0.1", foreign), at(90, "0.0.0.0", foreign), at(100, "127.0.0.1", foreign)), engines(engine.List{
-			Answered:  []string{"/docker.sock"},
-			Published: []engine.Published{published(80, "127.0.0.1", "/docker.sock"), published(90, "::", "/docker.sock"), published(100, "192.0.2.1", "/docker.sock")},
-		})), "owners", []string{"owners lacks: the owners of 3 of 3 listeners are hidden; held for known containers: 80, 90; " +
+			[]string{"owners lacks: the owners of 9 of 9 listeners are hidden; held by other users' processes: 1, 2, " +
+				"3, 4, 5, 6 and 2 more → " + sudo}},
+		{"a container's", then(listening(at(80, "127.0.0.1", foreign), at(90, "0.0.0.0", foreign),
+			at(100, "127.0.0.1", foreign)), engines(engine.List{
+			Answered: []string{"/docker.sock"},
+			Published: []engine.Published{published(80, "127.0.0.1", "/docker.sock"),
+				published(90, "::", "/docker.sock"), published(100, "192.0.2.1", "/docker.sock")},
+		})), "owners", []string{"owners lacks: the owners of 3 of 3 listeners are hidden; held for known " +
+			"containers: 80, 90; " +
 			"held by other users' processes: 100 → " + sudo}},
 		{"containers' only", then(listening(at(80, "127.0.0.1", foreign)), engines(engine.List{
-			Answered: []string{"/docker.sock"}, Published: []engine.Published{published(80, "127.0.0.1", "/docker.sock")},
-		})), "owners", []string{"owners works: the owners of 1 of 1 listener are hidden; held for known containers: 80"}},
+			Answered:  []string{"/docker.sock"},
+			Published: []engine.Published{published(80, "127.0.0.1", "/docker.sock")},
+		})), "owners", []string{"owners works: the owners of 1 of 1 listener are hidden; held for known " +
+			"containers: 80"}},
 
 		{"endings", func(*checks) {}, "endings", []string{"endings works: porttray can see why any server ended"}},
-		{"old kernel", func(l *checks) { l.exits = func() error { return errors.New("kernels before Linux 6.15 do not tell") } }, "endings",
+		{"old kernel", func(l *checks) {
+			l.exits = func() error {
+				return errors.New("kernels before Linux 6.15 do not tell")
+			}
+		}, "endings",
 			[]string{"endings lacks: porttray cannot see why a server ended: kernels before Linux 6.15 do not tell" +
 				" → use Linux 6.15 or newer, outside a sandbox; porttray still notices that a server ended"}},
 		{"endings on macOS", func(l *checks) {
 			l.goos, l.exits = "darwin", func() error { return errors.New("this system tells only the parent") }
-		}, "endings", []string{"endings lacks: porttray cannot see why a server ended: this system tells only the parent" +
+		}, "endings", []string{"endings lacks: porttray cannot see why a server ended: this system tells " +
+			"only the parent" +
 			" → none is known for this system; porttray still notices that a server ended"}},
 		{"endings with the portable scan", detour("gopsutil", errors.New("too many open files")), "endings",
-			[]string{"endings lacks: porttray cannot see why a server ended: listeners are not listed in the usual way" +
+			[]string{"endings lacks: porttray cannot see why a server ended: listeners are not listed in " +
+				"the usual way" +
 				" → use Linux 6.15 or newer, outside a sandbox; porttray still notices that a server ended"}},
 
-		{"no engine", func(*checks) {}, "containers", []string{"containers works: there is no container engine in the usual places"}},
+		{"no engine", func(*checks) {}, "containers",
+			[]string{"containers works: there is no container engine in the usual places"}},
 		{"engines", engines(engine.List{
-			Answered:  []string{"/a.sock", "/b.sock"},
-			Published: []engine.Published{published(80, "127.0.0.1", "/a.sock"), published(90, "::", "/b.sock"), published(100, "::", "/b.sock")},
-			Spared:    []string{"/run/podman/podman.sock"},
+			Answered: []string{"/a.sock", "/b.sock"},
+			Published: []engine.Published{published(80, "127.0.0.1", "/a.sock"), published(90, "::", "/b.sock"),
+				published(100, "::", "/b.sock")},
+			Spared: []string{"/run/podman/podman.sock"},
 			Failed: []engine.Failure{
 				{Endpoint: "/c.sock", Err: because{"Docker is not running", engine.ErrNotRunning}},
 				{Endpoint: "/d.sock", Err: because{"Docker may not be asked by this user", fs.ErrPermission}},
@@ -226,9 +267,11 @@ func TestFindings(t *testing.T) {
 			"containers works: the engine at /a.sock answers and publishes 1 port",
 			"containers works: the engine at /b.sock answers and publishes 2 ports",
 			"containers works: Docker is not running (/c.sock)",
-			"containers lacks: Docker may not be asked by this user (/d.sock) → add this user to the group of the socket (usually docker) and log in again; " +
+			"containers lacks: Docker may not be asked by this user (/d.sock) → add this user to the group of the " +
+				"socket (usually docker) and log in again; " +
 				"this gives the user the power of root; without it, the names of its containers are unknown",
-			"containers lacks: the container engine does not answer (/e .sock) → check that docker ps works, and whether the engine is yours or the system's; " +
+			"containers lacks: the container engine does not answer (/e .sock) → check that docker ps works, and " +
+				"whether the engine is yours or the system's; " +
 				"without an answer, the names of its containers are unknown",
 			"containers works: the engine at /run/podman/podman.sock was not asked, because that would start it",
 		}},
@@ -248,7 +291,8 @@ func TestFindings(t *testing.T) {
 
 // TestFindingsHang has looks that never end, and a caller who gives up.
 func TestFindingsHang(t *testing.T) {
-	const late, given = "%s broken: no answer within %s → try again; the computer may be overloaded, or a network drive may not answer",
+	const late, given = "%s broken: no answer within %s → try again; the computer may be overloaded, or a network " +
+		"drive may not answer",
 		"%s lacks: the check was interrupted → try again"
 	tests := []struct {
 		name   string
@@ -266,14 +310,16 @@ func TestFindingsHang(t *testing.T) {
 		}, 0, 2 * time.Second, "system listeners owners containers", fmt.Sprintf(late, "system", "2s")},
 		{"scan", func(l *checks, hang func()) {
 			l.try = func(context.Context) (watcher.Trial, error) { hang(); return watcher.Trial{}, nil }
-		}, 0, 10 * time.Second, "system listeners endings containers", fmt.Sprintf(late, "listeners", "10s") + " (fatal)"},
+		}, 0, 10 * time.Second, "system listeners endings containers", fmt.Sprintf(late, "listeners", "10s") +
+			" (fatal)"},
 		{"scan, given up", func(l *checks, hang func()) {
 			l.try = func(context.Context) (watcher.Trial, error) { hang(); return watcher.Trial{}, nil }
 		}, time.Second, time.Second, "system listeners endings containers", fmt.Sprintf(given, "listeners")},
 		{"scan breaks off, given up", func(l *checks, _ func()) {
 			l.try = func(ctx context.Context) (watcher.Trial, error) { <-ctx.Done(); return watcher.Trial{}, ctx.Err() }
 		}, time.Second, time.Second, "system listeners endings containers", fmt.Sprintf(given, "listeners")},
-		{"given up before", func(*checks, func()) {}, -1, 0, "system listeners containers", fmt.Sprintf(given, "system")},
+		{"given up before", func(*checks, func()) {}, -1, 0, "system listeners containers",
+			fmt.Sprintf(given, "system")},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -348,7 +394,8 @@ func TestParseHidepid(t *testing.T) {
 // TestPodman has forwarders, and no socket of Podman.
 func TestPodman(t *testing.T) {
 	forwarder := func(name, user string, foreign bool) watcher.Listener {
-		return watcher.Listener{Owner: owner.Process{PID: 7, Name: name, User: user, Foreign: foreign, Refusal: "forwards for a container or VM"}}
+		return watcher.Listener{Owner: owner.Process{PID: 7, Name: name, User: user, Foreign: foreign,
+			Refusal: "forwards for a container or VM"}}
 	}
 	for _, tt := range []struct {
 		name string

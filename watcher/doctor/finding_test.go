@@ -14,8 +14,10 @@ func TestFindingJSON(t *testing.T) {
 		want    string
 	}{
 		{Finding{Topic: "system", Says: "Debian"}, `{"topic":"system","state":"works","says":"Debian","fatal":false}`},
-		{Finding{Topic: "owners", State: Lacks, Says: "hidden", Fix: "look"}, `{"topic":"owners","state":"lacks","says":"hidden","fix":"look","fatal":false}`},
-		{Finding{"session", Broken, "none", "log in", true}, `{"topic":"session","state":"broken","says":"none","fix":"log in","fatal":true}`},
+		{Finding{Topic: "owners", State: Lacks, Says: "hidden", Fix: "look"},
+			`{"topic":"owners","state":"lacks","says":"hidden","fix":"look","fatal":false}`},
+		{Finding{"session", Broken, "none", "log in", true},
+			`{"topic":"session","state":"broken","says":"none","fix":"log in","fatal":true}`},
 	} {
 		if got, err := json.Marshal(tt.finding); err != nil || string(got) != tt.want {
 			t.Errorf("%+v: %s, %v, want %s", tt.finding, got, err, tt.want)

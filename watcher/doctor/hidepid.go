@@ -19,8 +19,8 @@ func hidepid() string {
 	return parseHidepid(string(mounts))
 }
 
-// parseHidepid parses the text of /proc/PID/mountinfo (proc_pid_mountinfo(5)). If several mounts share a place, the last
-// one counts.
+// parseHidepid parses the text of /proc/PID/mountinfo (proc_pid_mountinfo(5)). If several mounts share a place, the
+// last one counts.
 func parseHidepid(mounts string) string {
 	hides := ""
 	for line := range strings.Lines(mounts) {

@@ -21,14 +21,16 @@ func FuzzParseHidepid(f *testing.F) {
 		f.Add(string(text), "rw")
 	}
 	f.Fuzz(func(t *testing.T, before, options string) {
-		if got := parseHidepid(before); got != "" && (!strings.Contains(before, got) || !strings.HasPrefix(got, "hidepid=")) {
+		if got := parseHidepid(before); got != "" && (!strings.Contains(before, got) ||
+			!strings.HasPrefix(got, "hidepid=")) {
 			t.Errorf("%q: got %q", before, got)
 		}
 		if strings.ContainsFunc(options, func(r rune) bool { return r <= ' ' || r >= 0x7f }) || options == "" {
 			return // the kernel writes those as octal numbers
 		}
 		// Whatever is mounted before it, and elsewhere after it, the last one at /proc counts.
-		text := strings.TrimRight(before, "\n") + "\n" + mounted("/proc", "proc", options) + mounted("/proc/sys", "proc", "rw,hidepid=2")
+		text := strings.TrimRight(before, "\n") + "\n" + mounted("/proc", "proc", options) +
+			mounted("/proc/sys", "proc", "rw,hidepid=2")
 		want := ""
 		for _, o := range strings.Split(options, ",") {
 			if strings.HasPrefix(o, "hidepid=") && !slices.Contains([]string{"hidepid=0", "hidepid=off"}, o) {

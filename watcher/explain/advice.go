@@ -91,15 +91,16 @@ func (a *Answer) advise(ctx context.Context) []Advice {
 	case Filtered:
 		return a.adviseFiltered(runtime.GOOS)
 	case Hangs:
-		hangs := "The server listens, but accepts no connections. It hangs, is overloaded, or is stopped in a debugger. " +
-			"Check its output. If it does not recover, end it and start it again."
+		hangs := "The server listens, but accepts no connections. It hangs, is overloaded, or is stopped in a " +
+			"debugger. Check its output. If it does not recover, end it and start it again."
 		return append([]Advice{{Says: hangs}}, a.adviseStop()...)
 	case InUse:
 		if len(a.servers) == 0 {
 			taken := Advice{Says: "Nothing listens, but the port is taken: " + a.takenBy() + "."}
 			return append([]Advice{taken}, a.adviseOtherPort(ctx)...)
 		}
-		shared := "Several servers share the port. The address, or chance, decides which one answers. End the wrong one."
+		shared := "Several servers share the port. The address, or chance, decides which one answers. End " +
+			"the wrong one."
 		return slices.Concat([]Advice{{Says: shared}}, a.adviseStop(), a.adviseOtherPort(ctx))
 	}
 	return slices.Concat(a.adviseVisit(), a.adviseStop(), a.adviseOtherPort(ctx))
@@ -109,7 +110,8 @@ func (a *Answer) advise(ctx context.Context) []Advice {
 func (a *Answer) adviseElsewhere() []Advice {
 	text := "The address is not on this computer. Run porttray on the computer that has it."
 	if len(a.servers) > 0 {
-		return []Advice{{text + " For the same port on this computer:", fmt.Sprintf("porttray explain %d", a.Port.Number)}}
+		command := fmt.Sprintf("porttray explain %d", a.Port.Number)
+		return []Advice{{text + " For the same port on this computer:", command}}
 	}
 	return []Advice{{Says: text}}
 }
@@ -136,7 +138,8 @@ func (a *Answer) adviseNotRunning() []Advice {
 	var advice []Advice
 	if len(a.servers) > 0 {
 		l := a.servers[0]
-		text := fmt.Sprintf("Nothing listens at %s, but %s does at %s.", a.where(), l.Name(), JoinAddrs(l.Addrs, " and "))
+		text := fmt.Sprintf("Nothing listens at %s, but %s does at %s.",
+			a.where(), l.Name(), JoinAddrs(l.Addrs, " and "))
 		if at := l.Loopback(); at.IsValid() {
 			advice = append(advice, Advice{text + " Use that address:", addressAt(reachable(at), l)})
 		} else {
@@ -201,7 +204,9 @@ func reachable(addr netip.Addr) netip.Addr {
 
 // forbidden reports whether this user may not bind the port.
 func (a *Answer) forbidden() bool {
-	return slices.ContainsFunc(a.Binds, func(b Bind) bool { return b.state == port.NotPermitted || b.state == port.Reserved })
+	return slices.ContainsFunc(a.Binds, func(b Bind) bool {
+		return b.state == port.NotPermitted || b.state == port.Reserved
+	})
 }
 
 // lingers reports whether ended connections block the port for some programs.
@@ -214,8 +219,8 @@ func (a *Answer) adviseForbidden(goos string) Advice {
 	n := a.Port.Number
 	switch {
 	case a.Port.Reserved:
-		return Advice{"Windows reserves this port, often for Hyper-V or WSL. Use another port. To list the reserved ranges:",
-			"netsh interface ipv4 show excludedportrange protocol=tcp"}
+		return Advice{"Windows reserves this port, often for Hyper-V or WSL. Use another port. " +
+			"To list the reserved ranges:", "netsh interface ipv4 show excludedportrange protocol=tcp"}
 	case goos == "linux":
 		text := "Your servers may not listen on %d. Use a port from 1024 up, or lower the limit until the next reboot:"
 		return Advice{fmt.Sprintf(text, n), fmt.Sprintf("sudo sysctl net.ipv4.ip_unprivileged_port_start=%d", n)}
@@ -258,8 +263,8 @@ func (a *Answer) adviseVisit() []Advice {
 		case c.Address == v4Loopback || !a.anywhere:
 			return []Advice{{Says: "Nothing is wrong: it listens and accepts connections."}}
 		default:
-			return []Advice{{"Nothing is wrong: it listens and accepts connections, but not at 127.0.0.1. Use its address:",
-				addressAt(c.Address, a.first(c.Address))}}
+			return []Advice{{"Nothing is wrong: it listens and accepts connections, but not at 127.0.0.1. " +
+				"Use its address:", addressAt(c.Address, a.first(c.Address))}}
 		}
 	}
 	return []Advice{{Says: "Nothing is wrong: it listens."}}
@@ -290,7 +295,8 @@ func (a *Answer) adviseStop() []Advice {
 	case manager.Name != "":
 		return []Advice{{begin + "To end it:", managerCommand(runtime.GOOS, manager)}}
 	case !l.Owner.Known() && l.Owner.User != "":
-		return []Advice{{begin + "It belongs to another user. To see more:", fmt.Sprintf("sudo porttray explain %d", l.Port)}}
+		return []Advice{{begin + "It belongs to another user. To see more:",
+			fmt.Sprintf("sudo porttray explain %d", l.Port)}}
 	case !l.Owner.Known():
 		return nil
 	case l.PodmanSocket() != "":

@@ -80,7 +80,7 @@ type Port struct {
 type Holder struct {
 	Listener
 	Name       string    `json:"name"`                  // as the menu names it
-	Parents    []Process `json:"parents,omitempty"`     // parent first, up to the terminal, desktop, manager or container
+	Parents    []Process `json:"parents,omitempty"`     // parent first, up to terminal, desktop, manager or container
 	Also       []uint16  `json:"also,omitempty"`        // further ports of the same server
 	NotEndable string    `json:"not_endable,omitempty"` // why porttray does not end it
 	Queue      *Queue    `json:"queue,omitempty"`       // absent if the system does not report it

@@ -23,12 +23,14 @@ import (
 // Untold gives the reason.
 func Explain(ctx context.Context, q Question, probe bool) (Answer, error) {
 	system, own := port.Read(), interfaces()
-	a := Answer{Asked: q.String(), Address: addressOf(ctx, q, own), Port: portOf(q.Port, system), anywhere: len(q.Addrs) == 0}
+	a := Answer{Asked: q.String(), Address: addressOf(ctx, q, own), Port: portOf(q.Port, system),
+		anywhere: len(q.Addrs) == 0}
 	now, err := watcher.LookAt(ctx, q.Port)
 	if err != nil {
 		return Answer{}, err
 	}
-	a.servers = slices.DeleteFunc(slices.Clone(now.Listeners), func(l watcher.Listener) bool { return l.Port != q.Port })
+	a.servers = slices.DeleteFunc(slices.Clone(now.Listeners),
+		func(l watcher.Listener) bool { return l.Port != q.Port })
 	traffic, err := watcher.ReadTraffic(ctx, q.Port)
 	if err != nil {
 		a.Untold = append(a.Untold, "connections: "+err.Error())
@@ -52,7 +54,7 @@ func Explain(ctx context.Context, q Question, probe bool) (Answer, error) {
 
 // addressOf describes the addresses in question. The interfaces are this computer's.
 func addressOf(ctx context.Context, q Question, own []Interface) Address {
-	a := Address{Name: q.Name, Addresses: q.Addrs, Localhost: resolve(ctx, localhost)}
+	a := Address{Name: q.name, Addresses: q.Addrs, Localhost: resolve(ctx, localhost)}
 	if len(a.Addresses) == 0 {
 		a.Addresses = []netip.Addr{v4Loopback, v6Loopback}
 	}
@@ -202,7 +204,7 @@ func (a *Answer) fillListeners(ctx context.Context, now watcher.Snapshot, t watc
 	for _, l := range a.servers {
 		l.Restarts = max(l.Restarts, seen.Restarts(l))
 		s := serverOf(now.Servers, l)
-		h := Holder{Listener: Of(l, s.Section, system), Name: l.Name()}
+		h := Holder{Listener: listenerOf(l, s.Section, system), Name: l.Name()}
 		if l.Container.ID == "" {
 			h.NotEndable = l.Owner.Refusal
 			for _, p := range owner.Chain(ctx, l.Owner) {
@@ -212,7 +214,7 @@ func (a *Answer) fillListeners(ctx context.Context, now watcher.Snapshot, t watc
 		for _, m := range s.Parts {
 			if m.Port != l.Port && !slices.Contains(h.Also, m.Port) {
 				h.Also = append(h.Also, m.Port)
-				h.Further = append(h.Further, furtherOf(Of(m, s.Section, system)))
+				h.Further = append(h.Further, furtherOf(listenerOf(m, s.Section, system)))
 			}
 		}
 		if why := "the container: " + l.Untold; l.Untold != "" && !slices.Contains(a.Untold, why) {

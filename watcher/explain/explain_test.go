@@ -71,7 +71,8 @@ func TestParse(t *testing.T) {
 }
 
 func FuzzParse(f *testing.F) {
-	for _, s := range []string{"62893", "[::1]:1", "http://localhost:3000/x", "a:b:c", "*:80", "%zz://", "\x1b[2J:1", "::1:3000", "\x1b]0;x\a", "[fe80::1%\x1b[2J]:3000",
+	for _, s := range []string{"62893", "[::1]:1", "http://localhost:3000/x", "a:b:c", "*:80", "%zz://", "\x1b[2J:1",
+		"::1:3000", "\x1b]0;x\a", "[fe80::1%\x1b[2J]:3000",
 		"App.LocalHost.:3000", "127.0.0.1:03000", "wss://[::1]", "3000/tcp", "[::ffff:127.0.0.1%eth0]:80", ":3000"} {
 		f.Add(s)
 	}
@@ -83,7 +84,7 @@ func FuzzParse(f *testing.F) {
 			}
 			return
 		}
-		if q.Port == 0 || q.Name != "" && len(q.Addrs) == 0 || q.Name != strings.ToLower(q.Name) {
+		if q.Port == 0 || q.name != "" && len(q.Addrs) == 0 || q.name != strings.ToLower(q.name) {
 			t.Errorf("%q is understood as %+v", s, q)
 		}
 		for _, a := range q.Addrs {
@@ -96,7 +97,7 @@ func FuzzParse(f *testing.F) {
 		}
 		// What it is called is understood as the same.
 		again, err := Parse(t.Context(), strings.TrimPrefix(q.String(), "port "))
-		if err != nil || again.Port != q.Port || again.Name != q.Name || !slices.Equal(again.Addrs, q.Addrs) {
+		if err != nil || again.Port != q.Port || again.name != q.name || !slices.Equal(again.Addrs, q.Addrs) {
 			t.Errorf("%q is %v, and that is %v, %v", s, q, again, err)
 		}
 	})
@@ -105,8 +106,10 @@ func FuzzParse(f *testing.F) {
 func TestKindOf(t *testing.T) {
 	own := []Interface{{"eth0", netip.MustParseAddr("192.0.2.7")}, {"eth0", netip.MustParseAddr("fe80::7%eth0")}}
 	for addr, want := range map[string]string{
-		"127.0.0.1": "loopback ", "127.255.255.254": "loopback ", "::1": "loopback ", "0.0.0.0": "wildcard ", "::": "wildcard ",
-		"192.0.2.7": "own eth0", "192.0.2.8": "elsewhere ", "fe80::7": "own eth0", "fe80::7%eth0": "own eth0", "fe80::7%eth1": "elsewhere ", "2001:db8::1": "elsewhere ",
+		"127.0.0.1": "loopback ", "127.255.255.254": "loopback ", "::1": "loopback ", "0.0.0.0": "wildcard ",
+		"::":        "wildcard ",
+		"192.0.2.7": "own eth0", "192.0.2.8": "elsewhere ", "fe80::7": "own eth0", "fe80::7%eth0": "own eth0",
+		"fe80::7%eth1": "elsewhere ", "2001:db8::1": "elsewhere ",
 	} {
 		kind, at := kindOf(netip.MustParseAddr(addr), own)
 		if got := fmt.Sprint(kind, " ", at); got != want {
@@ -166,9 +169,12 @@ func TestAdviceElsewhere(t *testing.T) {
 	reserved := Answer{Port: Port{Number: 50000, Reserved: true}}
 	for _, tt := range []struct{ name, got, want string }{
 		{"privileged on macOS", a.adviseForbidden("darwin").Command, ""},
-		{"privileged on Linux", a.adviseForbidden("linux").Command, "sudo sysctl net.ipv4.ip_unprivileged_port_start=80"},
-		{"reserved", reserved.adviseForbidden("windows").Command, "netsh interface ipv4 show excludedportrange protocol=tcp"},
-		{"filtered on Windows", a.adviseFiltered("windows")[1].Command, "netsh advfirewall firewall show rule name=all"},
+		{"privileged on Linux", a.adviseForbidden("linux").Command,
+			"sudo sysctl net.ipv4.ip_unprivileged_port_start=80"},
+		{"reserved", reserved.adviseForbidden("windows").Command,
+			"netsh interface ipv4 show excludedportrange protocol=tcp"},
+		{"filtered on Windows", a.adviseFiltered("windows")[1].Command,
+			"netsh advfirewall firewall show rule name=all"},
 		{"filtered on macOS", a.adviseFiltered("darwin")[1].Command, "sudo pfctl -s rules"},
 	} {
 		if tt.got != tt.want {
@@ -179,9 +185,11 @@ func TestAdviceElsewhere(t *testing.T) {
 
 // TestAdviceOfRefused has a server that porttray would not stop, which it says instead of how.
 func TestAdviceOfRefused(t *testing.T) {
-	a := Answer{servers: []watcher.Listener{{Port: 3000, Owner: owner.Process{PID: 7, Start: 1, Name: "node", Refusal: "another user's process"}}}}
+	a := Answer{servers: []watcher.Listener{{Port: 3000, Owner: owner.Process{PID: 7, Start: 1, Name: "node",
+		Refusal: "another user's process"}}}}
 	got := a.adviseStop()
-	if len(got) != 1 || got[0].Command != "" || !strings.HasSuffix(got[0].Says, "does not stop it: another user's process.") {
+	if len(got) != 1 || got[0].Command != "" ||
+		!strings.HasSuffix(got[0].Says, "does not stop it: another user's process.") {
 		t.Errorf("the advice is %+v", got)
 	}
 }
@@ -211,15 +219,21 @@ func TestAdviceOfShares(t *testing.T) {
 		ambiguous bool
 		want      string // the commands that are advised
 	}{
-		{"a container, IPv4 and IPv6", []watcher.Listener{listener(2, "0.0.0.0", published), listener(3, "::", published)}, false, "porttray stop 8080"},
-		{"an unknown container, IPv4 and IPv6", []watcher.Listener{listener(2, "0.0.0.0", proxy), listener(3, "::", proxy)}, false, ""},
-		{"a container of Podman without a socket", []watcher.Listener{listener(2, "0.0.0.0", silent)}, false, "systemctl --user start podman.socket"},
+		{"a container, IPv4 and IPv6", []watcher.Listener{listener(2, "0.0.0.0", published),
+			listener(3, "::", published)}, false, "porttray stop 8080"},
+		{"an unknown container, IPv4 and IPv6", []watcher.Listener{listener(2, "0.0.0.0", proxy),
+			listener(3, "::", proxy)}, false, ""},
+		{"a container of Podman without a socket", []watcher.Listener{listener(2, "0.0.0.0", silent)}, false,
+			"systemctl --user start podman.socket"},
 		{"two containers", []watcher.Listener{listener(2, "127.0.0.1", published), listener(3, "::1", other)}, true,
 			"porttray stop 127.0.0.1:8080, porttray stop [::1]:8080"},
-		{"workers", []watcher.Listener{listener(2, "127.0.0.1", worker), listener(3, "127.0.0.1", worker)}, false, "porttray stop 8080"},
-		{"two servers", []watcher.Listener{listener(2, "127.0.0.1", alone), listener(3, "::1", alone)}, true, "porttray stop 127.0.0.1:8080, porttray stop [::1]:8080"},
+		{"workers", []watcher.Listener{listener(2, "127.0.0.1", worker), listener(3, "127.0.0.1", worker)}, false,
+			"porttray stop 8080"},
+		{"two servers", []watcher.Listener{listener(2, "127.0.0.1", alone), listener(3, "::1", alone)}, true,
+			"porttray stop 127.0.0.1:8080, porttray stop [::1]:8080"},
 	} {
-		a := Answer{servers: c.listeners, anywhere: true, Address: Address{Addresses: []netip.Addr{v4Loopback, v6Loopback}}}
+		a := Answer{servers: c.listeners, anywhere: true,
+			Address: Address{Addresses: []netip.Addr{v4Loopback, v6Loopback}}}
 		var commands []string
 		for _, advice := range a.adviseStop() {
 			if advice.Command != "" {
@@ -258,7 +272,8 @@ func TestExplainSeen(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if a.Last == nil || a.Last.Name != "shop · Vite" || a.Last.Reason != "exited with status 1" || a.Trouble != NotRunning {
+	if a.Last == nil || a.Last.Name != "shop · Vite" || a.Last.Reason != "exited with status 1" ||
+		a.Trouble != NotRunning {
 		t.Fatalf("last was %+v, untold %q", a.Last, a.Untold)
 	}
 	if got, want := a.Advice[0].Command, "cd '/home/ann/my shop'"; got != want {

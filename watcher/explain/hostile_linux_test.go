@@ -72,18 +72,27 @@ func TestSpeakToHostileServer(t *testing.T) {
 		tls   bool
 		want  Page // the beginning of each text
 	}{
-		"a page of gigabytes":         {speak: reply(ok+"\r\n<title>a</title>", "b"), want: Page{Status: "200 OK", Title: "a"}},
-		"the same by TLS":             {speak: reply(ok+"\r\n<title>a</title>", "b"), tls: true, want: Page{Status: "200 OK", Title: "a"}},
-		"a title without end":         {speak: reply(ok+"\r\n<title>", "<title>"), want: Page{Status: "200 OK"}},
-		"chunks without end":          {speak: reply(ok+"Transfer-Encoding: chunked\r\n\r\n", "1\r\na\r\n"), want: Page{Status: "200 OK"}},
-		"a length that is a lie":      {speak: reply(ok+"Content-Length: 1000000000000\r\n\r\n", ""), want: Page{Status: "200 OK"}},
-		"headers without end":         {speak: reply(ok, "A: b\r\n")},
-		"a header without end":        {speak: reply(ok+"A: ", "b")},
-		"nothing after the question":  {speak: func(c net.Conn) { io.Copy(io.Discard, c) }},
-		"a banner without end":        {speak: func(c net.Conn) { reply("", "x")(c) }},
-		"leads to a file":             {speak: reply("HTTP/1.1 302 Found\r\nLocation: file:///etc/passwd\r\n\r\n", ""), want: Page{Status: "302 Found", Location: "file:///etc/passwd"}},
-		"leads to another server":     {speak: reply("HTTP/1.1 302 Found\r\nLocation: http://"+elsewhere.Addr().String()+"/\r\n\r\n", ""), want: Page{Status: "302 Found", Location: "http://"}},
-		"what a terminal understands": {speak: reply(ok+"Server: \u202e]8;;http://evil\u2066\r\n\r\n<title>\x1b[2J&#27;[2J\u009b31m&#x202e;x</title>", ""), want: Page{Status: "200 OK", Server: "]8;;http://evil", Title: "[2J [2J 31mx"}},
+		"a page of gigabytes": {speak: reply(ok+"\r\n<title>a</title>", "b"),
+			want: Page{Status: "200 OK", Title: "a"}},
+		"the same by TLS": {speak: reply(ok+"\r\n<title>a</title>", "b"), tls: true,
+			want: Page{Status: "200 OK", Title: "a"}},
+		"a title without end": {speak: reply(ok+"\r\n<title>", "<title>"), want: Page{Status: "200 OK"}},
+		"chunks without end": {speak: reply(ok+"Transfer-Encoding: chunked\r\n\r\n", "1\r\na\r\n"),
+			want: Page{Status: "200 OK"}},
+		"a length that is a lie": {speak: reply(ok+"Content-Length: 1000000000000\r\n\r\n", ""),
+			want: Page{Status: "200 OK"}},
+		"headers without end":        {speak: reply(ok, "A: b\r\n")},
+		"a header without end":       {speak: reply(ok+"A: ", "b")},
+		"nothing after the question": {speak: func(c net.Conn) { io.Copy(io.Discard, c) }},
+		"a banner without end":       {speak: func(c net.Conn) { reply("", "x")(c) }},
+		"leads to a file": {speak: reply("HTTP/1.1 302 Found\r\nLocation: file:///etc/passwd\r\n\r\n", ""),
+			want: Page{Status: "302 Found", Location: "file:///etc/passwd"}},
+		"leads to another server": {speak: reply(
+			"HTTP/1.1 302 Found\r\nLocation: http://"+elsewhere.Addr().String()+"/\r\n\r\n", ""),
+			want: Page{Status: "302 Found", Location: "http://"}},
+		"what a terminal understands": {speak: reply(
+			ok+"Server: \u202e]8;;http://evil\u2066\r\n\r\n<title>\x1b[2J&#27;[2J\u009b31m&#x202e;x</title>", ""),
+			want: Page{Status: "200 OK", Server: "]8;;http://evil", Title: "[2J [2J 31mx"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -120,10 +129,12 @@ func TestSpeakToHostileServer(t *testing.T) {
 			if p.HTTP != nil {
 				page = *p.HTTP
 			}
-			if page.Status != test.want.Status || page.Title != test.want.Title || !strings.HasPrefix(page.Location, test.want.Location) || page.Server != test.want.Server {
+			if page.Status != test.want.Status || page.Title != test.want.Title ||
+				!strings.HasPrefix(page.Location, test.want.Location) || page.Server != test.want.Server {
 				t.Errorf("got %+v, want %+v", page, test.want)
 			}
-			if strings.ContainsFunc(page.Status+page.Title+page.Location+page.Server+p.Banner, func(r rune) bool { return unicode.IsControl(r) || unicode.Is(unicode.Cf, r) }) {
+			if strings.ContainsFunc(page.Status+page.Title+page.Location+page.Server+p.Banner,
+				func(r rune) bool { return unicode.IsControl(r) || unicode.Is(unicode.Cf, r) }) {
 				t.Errorf("got %+q, %+q", page, p.Banner)
 			}
 		})

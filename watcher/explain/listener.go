@@ -15,7 +15,7 @@ import (
 type Listener struct {
 	Port      uint16       `json:"port"`
 	Name      string       `json:"name,omitempty"`    // of a server, as in the menu
-	Role      string       `json:"role,omitempty"`    // the purpose of the port, if it is not the main one of the server
+	Role      string       `json:"role,omitempty"`    // the purpose of the port, if it is not the main port
 	Addresses []netip.Addr `json:"addresses"`         // bind addresses, sorted
 	Exposed   bool         `json:"exposed"`           // other machines can reach it, judging by its addresses
 	Risk      string       `json:"risk,omitempty"`    // the kind of server that they should not reach, but can
@@ -36,8 +36,8 @@ type Listener struct {
 	Section   string       `json:"section"`                 // main, other or hidden
 	Restarts  int          `json:"restarts,omitempty"`      // since porttray first saw it
 	Further   []Further    `json:"further_ports,omitempty"` // of a server, in port order
-	Stale     bool         `json:"stale,omitempty"`         // from the last good scan, because the list cannot be read now
-	Command   string       `json:"command,omitempty"`       // starts it again; only on request, because it may hold secrets
+	Stale     bool         `json:"stale,omitempty"`         // from the last good scan; the list cannot be read now
+	Command   string       `json:"command,omitempty"`       // starts it again; only on request, as it may hold secrets
 
 	Place, Runs string `json:"-"` // the parts of the name
 }
@@ -56,10 +56,10 @@ type Further struct {
 
 // OfServer describes a server: its head port and its further ports.
 func OfServer(s watcher.Server, system port.System) Listener {
-	head := Of(s.Listener, s.Section, system)
+	head := listenerOf(s.Listener, s.Section, system)
 	head.Name, head.Place, head.Runs = s.Title, s.Place, s.Runs
 	for _, l := range s.Also {
-		head.Further = append(head.Further, furtherOf(Of(l, s.Section, system)))
+		head.Further = append(head.Further, furtherOf(listenerOf(l, s.Section, system)))
 	}
 	return head
 }
@@ -69,8 +69,8 @@ func furtherOf(l Listener) Further {
 	return Further{l.Port, l.Role, l.Addresses, l.Exposed, l.Risk, l.Speaks, l.PID, l.Process}
 }
 
-// Of describes a single listener of a server in the section.
-func Of(l watcher.Listener, section watcher.Section, system port.System) Listener {
+// listenerOf describes a single listener of a server in the section.
+func listenerOf(l watcher.Listener, section watcher.Section, system port.System) Listener {
 	p, facts := l.Owner, l.Facts
 	out := Listener{
 		Port:      l.Port,

@@ -129,7 +129,8 @@ func handshake(ctx context.Context, to netip.AddrPort) *Certificate {
 		return nil
 	}
 	defer conn.Close()
-	client := tls.Client(conn, &tls.Config{InsecureSkipVerify: true, ServerName: localhost, MinVersion: tls.VersionTLS10})
+	client := tls.Client(conn, &tls.Config{InsecureSkipVerify: true, ServerName: localhost,
+		MinVersion: tls.VersionTLS10})
 	if client.HandshakeContext(ctx) != nil {
 		return nil
 	}

@@ -19,7 +19,7 @@ import (
 
 // A Question is an address and a port to explain.
 type Question struct {
-	Name string // the host name, if the person gave one
+	name string // the host name, if the person gave one
 	// Addrs are the addresses in question. A name may have several. It is empty for a port alone.
 	Addrs []netip.Addr
 	Port  uint16
@@ -29,8 +29,8 @@ type Question struct {
 func (q Question) String() string {
 	number := strconv.Itoa(int(q.Port))
 	switch {
-	case q.Name != "":
-		return q.Name + ":" + number
+	case q.name != "":
+		return q.name + ":" + number
 	case len(q.Addrs) == 0:
 		return "port " + number
 	case len(q.Addrs) > 1:
@@ -78,11 +78,11 @@ func Parse(ctx context.Context, s string) (Question, error) {
 		q.Addrs = []netip.Addr{addr.Unmap()}
 		return q, nil
 	}
-	q.Name = strings.ToLower(host)
-	q.Addrs = resolve(ctx, q.Name)
+	q.name = strings.ToLower(host)
+	q.Addrs = resolve(ctx, q.name)
 	if len(q.Addrs) == 0 {
-		return Question{}, fmt.Errorf("%q is not a name of this computer; give an address and a port, such as 127.0.0.1:%d",
-			host, p)
+		return Question{}, fmt.Errorf("%q is not a name of this computer; "+
+			"give an address and a port, such as 127.0.0.1:%d", host, p)
 	}
 	return q, nil
 }

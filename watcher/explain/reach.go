@@ -48,7 +48,8 @@ func connectTo(ctx context.Context, to netip.AddrPort) Connect {
 		c.Result = NoAnswer
 	case errors.Is(err, syscall.ECONNREFUSED), errors.Is(err, syscall.ECONNRESET), errors.Is(err, wsaConnRefused):
 		c.Result = Refused
-	case errors.Is(err, syscall.EADDRNOTAVAIL), errors.Is(err, syscall.ENETUNREACH), errors.Is(err, syscall.EAFNOSUPPORT),
+	case errors.Is(err, syscall.EADDRNOTAVAIL), errors.Is(err, syscall.ENETUNREACH),
+		errors.Is(err, syscall.EAFNOSUPPORT),
 		errors.Is(err, syscall.EHOSTUNREACH), errors.Is(err, wsaAddrNotAvail), errors.Is(err, wsaNetUnreach):
 		c.Result = Unreachable
 	case errors.Is(err, syscall.EPERM), errors.Is(err, syscall.EACCES), errors.Is(err, wsaAccess):
@@ -127,7 +128,8 @@ func queueOf(l watcher.Listener, t watcher.Traffic) *Queue {
 			continue
 		}
 		queue := &Queue{Waiting: q.Waiting, Limit: q.Capacity, Full: q.Full()}
-		if fullest == nil || queue.Full && !fullest.Full || queue.Full == fullest.Full && queue.Waiting > fullest.Waiting {
+		if fullest == nil || queue.Full && !fullest.Full ||
+			queue.Full == fullest.Full && queue.Waiting > fullest.Waiting {
 			fullest = queue
 		}
 	}

@@ -64,23 +64,34 @@ const nobody = 65534
 var scenes = map[string]scene{
 	"nothing is there": {ask: "3000", want: all(trouble(NotRunning), connects("127.0.0.1 refused, ::1 refused"),
 		binds("127.0.0.1 free, ::1 free, 0.0.0.0 free, :: free"), advises("porttray wait 3000"))},
-	"a server": {set: serve("tcp", "127.0.0.1:3000"), ask: "3000", want: all(trouble(None), connects("127.0.0.1 accepted listening, ::1 refused"),
-		binds("127.0.0.1 in use by server, ::1 free, 0.0.0.0 in use by server, :: in use by server"), advises("porttray stop 3000"), says("Free ports: 3001, 3002, 3003"))},
+	"a server": {set: serve("tcp", "127.0.0.1:3000"), ask: "3000",
+		want: all(trouble(None), connects("127.0.0.1 accepted listening, ::1 refused"),
+			binds("127.0.0.1 in use by server, ::1 free, 0.0.0.0 in use by server, :: in use by server"),
+			advises("porttray stop 3000"), says("Free ports: 3001, 3002, 3003"))},
 	"on ::1 only, asked as 127.0.0.1": {set: serve("tcp", "[::1]:3000"), ask: "127.0.0.1:3000",
-		want: all(trouble(NotRunning), listeners("server at ::1"), advises("http://[::1]:3000"), connects("127.0.0.1 refused, ::1 accepted listening"))},
+		want: all(trouble(NotRunning), listeners("server at ::1"), advises("http://[::1]:3000"),
+			connects("127.0.0.1 refused, ::1 accepted listening"))},
 	"on 127.0.0.2 only": {set: serve("tcp", "127.0.0.2:3000"), ask: "3000",
-		want: all(trouble(None), advises("http://127.0.0.2:3000"), connects("127.0.0.1 refused, ::1 refused, 127.0.0.2 accepted listening"))},
-	"on 127.0.0.2, asked so":         {set: serve("tcp", "127.0.0.2:3000"), ask: "http://127.0.0.2:3000/", want: all(trouble(None))},
-	"dual-stack, asked as 127.0.0.1": {set: serve("tcp", "[::]:3000"), ask: "127.0.0.1:3000", want: all(trouble(None), connects("127.0.0.1 accepted listening, ::1 accepted listening"))},
-	"IPv6 alone, asked as 127.0.0.1": {set: serve("v6only", "[::]:3000"), ask: "127.0.0.1:3000", want: all(trouble(NotRunning), advises("http://[::1]:3000"))},
+		want: all(trouble(None), advises("http://127.0.0.2:3000"),
+			connects("127.0.0.1 refused, ::1 refused, 127.0.0.2 accepted listening"))},
+	"on 127.0.0.2, asked so": {set: serve("tcp", "127.0.0.2:3000"), ask: "http://127.0.0.2:3000/",
+		want: all(trouble(None))},
+	"dual-stack, asked as 127.0.0.1": {set: serve("tcp", "[::]:3000"), ask: "127.0.0.1:3000",
+		want: all(trouble(None), connects("127.0.0.1 accepted listening, ::1 accepted listening"))},
+	"IPv6 alone, asked as 127.0.0.1": {set: serve("v6only", "[::]:3000"), ask: "127.0.0.1:3000",
+		want: all(trouble(NotRunning), advises("http://[::1]:3000"))},
 	"workers of one server": {set: serve("reuseport", "127.0.0.1:3000", "reuseport", "127.0.0.1:3000"), ask: "3000",
 		want: all(trouble(None), listeners("server at 127.0.0.1, server at 127.0.0.1"), advises("porttray stop 3000"))},
 	"two owners of one address": {set: func(s *stage) error {
 		return errors.Join(s.serve("reuseport", "127.0.0.1:3000"), s.serveAs("other", "reuseport", "127.0.0.1:3000"))
 	}, ask: "3000", want: all(trouble(InUse), listeners("server at 127.0.0.1, other at 127.0.0.1"), advises("--pid"))},
-	"two owners of localhost":           {set: serve("tcp", "127.0.0.1:3000", "tcp", "[::1]:3000"), ask: "3000", want: all(trouble(InUse), advises("stop [::1]:3000"))},
-	"two owners, one talked to":         {set: serve("banner", "127.0.0.1:3000", "http", "[::1]:3000"), ask: "[::1]:3000", probe: true, want: probed(Probe{HTTP: &Page{Status: "200 OK", Server: "a b", Title: "Tom & Jerry"}})},
-	"two owners, one of which is meant": {set: serve("tcp", "127.0.0.1:3000", "tcp", "[::1]:3000"), ask: "[::1]:3000", want: all(trouble(None))},
+	"two owners of localhost": {set: serve("tcp", "127.0.0.1:3000", "tcp", "[::1]:3000"), ask: "3000",
+		want: all(trouble(InUse), advises("stop [::1]:3000"))},
+	"two owners, one talked to": {set: serve("banner", "127.0.0.1:3000", "http", "[::1]:3000"),
+		ask: "[::1]:3000", probe: true, want: probed(Probe{HTTP: &Page{Status: "200 OK", Server: "a b",
+			Title: "Tom & Jerry"}})},
+	"two owners, one of which is meant": {set: serve("tcp", "127.0.0.1:3000", "tcp", "[::1]:3000"), ask: "[::1]:3000",
+		want: all(trouble(None))},
 	"a full backlog": {set: func(s *stage) error {
 		return errors.Join(s.serve("silent", "127.0.0.1:3000"), s.fill("127.0.0.1:3000"))
 	}, ask: "3000",
@@ -91,84 +102,109 @@ var scenes = map[string]scene{
 			return nil
 		})},
 	"dropped by a firewall": {set: func(s *stage) error {
-		return errors.Join(s.serve("tcp", "127.0.0.1:3000"), run("nft", "add table inet t; add chain inet t i { type filter hook input priority 0; }; add rule inet t i tcp dport 3000 drop"))
-	}, ask: "3000", want: all(trouble(Filtered), connects("127.0.0.1 no answer listening, ::1 no answer"), advises("sudo nft list ruleset"))},
+		return errors.Join(s.serve("tcp", "127.0.0.1:3000"),
+			run("nft", "add table inet t; add chain inet t i { type filter hook input priority 0; }; add rule inet t "+
+				"i tcp dport 3000 drop"))
+	}, ask: "3000", want: all(trouble(Filtered), connects("127.0.0.1 no answer listening, ::1 no answer"),
+		advises("sudo nft list ruleset"))},
 	"rejected by a firewall": {set: func(s *stage) error {
-		return errors.Join(s.serve("tcp", "127.0.0.1:3000"), run("nft", "add table ip t; add chain ip t i { type filter hook input priority 0; }; add rule ip t i tcp dport 3000 reject with tcp reset"))
+		return errors.Join(s.serve("tcp", "127.0.0.1:3000"),
+			run("nft", "add table ip t; add chain ip t i { type filter hook input priority 0; }; add rule ip t i tcp "+
+				"dport 3000 reject with tcp reset"))
 	}, ask: "3000", want: all(trouble(Filtered), connects("127.0.0.1 refused listening, ::1 refused"))},
 	"a privileged port, by an ordinary user": {ask: "80", user: nobody, want: all(trouble(NotRunning),
-		binds("127.0.0.1 not permitted, ::1 not permitted, 0.0.0.0 not permitted, :: not permitted"), advises("sudo sysctl net.ipv4.ip_unprivileged_port_start=80"),
+		binds("127.0.0.1 not permitted, ::1 not permitted, 0.0.0.0 not permitted, :: not permitted"),
+		advises("sudo sysctl net.ipv4.ip_unprivileged_port_start=80"),
 		func(a Answer) error {
 			if a.Port.Privileged == nil || !*a.Port.Privileged {
 				return errors.New("the port is not said to be privileged")
 			}
 			return nil
 		})},
-	"another user's process": {set: serve("tcp", "127.0.0.1:3000"), ask: "3000", user: nobody, want: all(trouble(None), listeners("- of root at 127.0.0.1"),
-		advises("sudo porttray explain 3000"), binds("127.0.0.1 in use by - of root, ::1 free, 0.0.0.0 in use by - of root, :: in use by - of root"))},
+	"another user's process": {set: serve("tcp", "127.0.0.1:3000"), ask: "3000", user: nobody,
+		want: all(trouble(None), listeners("- of root at 127.0.0.1"),
+			advises("sudo porttray explain 3000"),
+			binds("127.0.0.1 in use by - of root, ::1 free, 0.0.0.0 in use by - of root, :: in use by - of root"))},
 	"a container's port": {set: func(s *stage) error {
 		s.environment = append(s.environment, "DOCKER_HOST=unix://"+s.path("docker.sock"))
 		return errors.Join(s.serveAs("docker-proxy", "tcp", "0.0.0.0:5432"), s.engine())
-	}, ask: "5432", want: all(trouble(None), advises("porttray stop 5432"), says("docker run -p 5433:"), func(a Answer) error {
-		if h := a.Listeners[0]; h.Container != "shop-db-1" || h.Project != "shop" || h.Tool != "PostgreSQL" || len(h.Parents) != 0 {
-			return fmt.Errorf("told is %+v", h)
-		}
-		return nil
-	})},
-	"UDP only": {set: serve("udp", "127.0.0.1:3000"), ask: "3000", want: all(trouble(NotRunning), says("UDP port 3000"), func(a Answer) error {
-		if len(a.UDP) != 1 || a.UDP[0].PID == 0 || a.UDP[0].Address.String() != "127.0.0.1" || a.UDP[0].Process.Process != "server" {
-			return fmt.Errorf("UDP: %+v", a.UDP)
-		}
-		return nil
-	})},
-	"in TIME_WAIT": {set: func(s *stage) error { return s.linger("127.0.0.1:3000") }, ask: "3000",
-		want: all(trouble(NotRunning), says("SO_REUSEADDR"), binds("127.0.0.1 lingering, ::1 free, 0.0.0.0 lingering, :: lingering"), func(a Answer) error {
-			if a.Lingering == nil || *a.Lingering != 1 {
-				return errors.New("not one connection lingers")
+	}, ask: "5432", want: all(trouble(None), advises("porttray stop 5432"), says("docker run -p 5433:"),
+		func(a Answer) error {
+			if h := a.Listeners[0]; h.Container != "shop-db-1" || h.Project != "shop" || h.Tool != "PostgreSQL" ||
+				len(h.Parents) != 0 {
+				return fmt.Errorf("told is %+v", h)
 			}
 			return nil
 		})},
+	"UDP only": {set: serve("udp", "127.0.0.1:3000"), ask: "3000", want: all(trouble(NotRunning), says("UDP port 3000"),
+		func(a Answer) error {
+			if len(a.UDP) != 1 || a.UDP[0].PID == 0 || a.UDP[0].Address.String() != "127.0.0.1" ||
+				a.UDP[0].Process.Process != "server" {
+				return fmt.Errorf("UDP: %+v", a.UDP)
+			}
+			return nil
+		})},
+	"in TIME_WAIT": {set: func(s *stage) error { return s.linger("127.0.0.1:3000") }, ask: "3000",
+		want: all(trouble(NotRunning), says("SO_REUSEADDR"),
+			binds("127.0.0.1 lingering, ::1 free, 0.0.0.0 lingering, :: lingering"), func(a Answer) error {
+				if a.Lingering == nil || *a.Lingering != 1 {
+					return errors.New("not one connection lingers")
+				}
+				return nil
+			})},
 	"without IPv6": {set: func(s *stage) error {
-		return errors.Join(os.WriteFile("/proc/sys/net/ipv6/conf/all/disable_ipv6", []byte("1"), 0), s.serve("tcp", "127.0.0.1:3000"))
-	}, ask: "localhost:3000", want: all(trouble(None), connects("127.0.0.1 accepted listening, ::1 unreachable"), func(a Answer) error {
-		if a.Binds[1].Result != "unavailable" {
-			return fmt.Errorf("::1 can be bound: %+v", a.Binds[1])
-		}
-		return nil
-	})},
+		return errors.Join(os.WriteFile("/proc/sys/net/ipv6/conf/all/disable_ipv6", []byte("1"), 0),
+			s.serve("tcp", "127.0.0.1:3000"))
+	}, ask: "localhost:3000", want: all(trouble(None), connects("127.0.0.1 accepted listening, ::1 unreachable"),
+		func(a Answer) error {
+			if a.Binds[1].Result != "unavailable" {
+				return fmt.Errorf("::1 can be bound: %+v", a.Binds[1])
+			}
+			return nil
+		})},
 	"the near end of a connection": {set: func(s *stage) error {
 		return errors.Join(s.serve("tcp", "127.0.0.1:4000"), s.serve("client", "127.0.0.1:3000 127.0.0.1:4000"))
-	}, ask: "3000", want: all(trouble(InUse), binds("127.0.0.1 in use by server, ::1 free, 0.0.0.0 in use by server, :: in use by server"), says("server (PID"), says("uses it for a connection"), says("Free ports: 3001"))},
-	"bound and not listening": {set: serve("bound", "127.0.0.1:3000"), ask: "3000", want: all(trouble(InUse), says("server (PID"),
-		binds("127.0.0.1 in use by server, ::1 free, 0.0.0.0 in use by server, :: in use by server"))},
+	}, ask: "3000", want: all(trouble(InUse),
+		binds("127.0.0.1 in use by server, ::1 free, 0.0.0.0 in use by server, :: in use by server"),
+		says("server (PID"), says("uses it for a connection"), says("Free ports: 3001"))},
+	"bound and not listening": {set: serve("bound", "127.0.0.1:3000"), ask: "3000",
+		want: all(trouble(InUse), says("server (PID"),
+			binds("127.0.0.1 in use by server, ::1 free, 0.0.0.0 in use by server, :: in use by server"))},
 	"open to the network": {set: func(s *stage) error {
-		return errors.Join(run("ip", "addr", "add", "192.0.2.7/32", "dev", "lo"), s.serveAs("redis-server", "tcp", "0.0.0.0:6379"))
+		return errors.Join(run("ip", "addr", "add", "192.0.2.7/32", "dev", "lo"), s.serveAs("redis-server", "tcp",
+			"0.0.0.0:6379"))
 	}, ask: "6379", want: all(trouble(None), says("bind it to 127.0.0.1"), func(a Answer) error {
-		if len(a.Reachable) != 1 || a.Reachable[0].Name != "lo" || a.Reachable[0].Address.String() != "192.0.2.7" || a.Risk != owner.Database {
+		if len(a.Reachable) != 1 || a.Reachable[0].Name != "lo" || a.Reachable[0].Address.String() != "192.0.2.7" ||
+			a.Risk != owner.Database {
 			return fmt.Errorf("reachable at %v, risk %q", a.Reachable, a.Risk)
 		}
 		return nil
 	})},
-	"another computer's address": {set: serve("tcp", "0.0.0.0:3000"), ask: "198.51.100.1:3000", want: all(trouble(None), says("porttray explain 3000"), func(a Answer) error {
-		if a.Listens || a.Address.Kind != Elsewhere {
-			return fmt.Errorf("it listens: %t, at %+v", a.Listens, a.Address)
-		}
-		return nil
-	})},
+	"another computer's address": {set: serve("tcp", "0.0.0.0:3000"), ask: "198.51.100.1:3000",
+		want: all(trouble(None), says("porttray explain 3000"), func(a Answer) error {
+			if a.Listens || a.Address.Kind != Elsewhere {
+				return fmt.Errorf("it listens: %t, at %+v", a.Listens, a.Address)
+			}
+			return nil
+		})},
 	"a link-local address": {set: func(s *stage) error {
 		return errors.Join(run("ip", "addr", "add", "fe80::1/64", "dev", "lo", "nodad"), s.serve("tcp", "[::]:3000"))
-	}, ask: "[fe80::1%lo]:3000", want: all(trouble(None), connects("127.0.0.1 accepted listening, ::1 accepted listening, fe80::1%lo accepted listening"), func(a Answer) error {
-		if a.Address.Kind != Own || len(a.Reachable) != 1 || a.Reachable[0].Address.String() != "fe80::1%lo" {
-			return fmt.Errorf("the address is %+v, reachable at %v", a.Address, a.Reachable)
-		}
-		return nil
-	})},
+	}, ask: "[fe80::1%lo]:3000", want: all(trouble(None),
+		connects("127.0.0.1 accepted listening, ::1 accepted listening, fe80::1%lo accepted listening"),
+		func(a Answer) error {
+			if a.Address.Kind != Own || len(a.Reachable) != 1 || a.Reachable[0].Address.String() != "fe80::1%lo" {
+				return fmt.Errorf("the address is %+v, reachable at %v", a.Address, a.Reachable)
+			}
+			return nil
+		})},
 	"on a network's address only": {set: func(s *stage) error {
 		return errors.Join(run("ip", "addr", "add", "192.0.2.7/32", "dev", "lo"), s.serve("tcp", "192.0.2.7:3000"))
-	}, ask: "127.0.0.1:3000", want: all(trouble(NotRunning), listeners("server at 192.0.2.7"), says("does at 192.0.2.7"))},
+	}, ask: "127.0.0.1:3000", want: all(trouble(NotRunning), listeners("server at 192.0.2.7"),
+		says("does at 192.0.2.7"))},
 	"on a network's address only, asked by its port": {set: func(s *stage) error {
 		return errors.Join(run("ip", "addr", "add", "192.0.2.7/32", "dev", "lo"), s.serve("tcp", "192.0.2.7:3000"))
-	}, ask: "3000", want: all(trouble(None), connects("127.0.0.1 refused, ::1 refused, 192.0.2.7 accepted listening"), advises("http://192.0.2.7:3000"))},
+	}, ask: "3000", want: all(trouble(None), connects("127.0.0.1 refused, ::1 refused, 192.0.2.7 accepted listening"),
+		advises("http://192.0.2.7:3000"))},
 	"an own address": {set: func(s *stage) error {
 		return errors.Join(run("ip", "addr", "add", "192.0.2.7/32", "dev", "lo"), s.serve("tcp", "192.0.2.7:3000"))
 	}, ask: "192.0.2.7:3000", want: all(trouble(None), func(a Answer) error {
@@ -177,29 +213,47 @@ var scenes = map[string]scene{
 		}
 		return nil
 	})},
-	"HTTP": {set: serve("http", "127.0.0.1:3000"), ask: "3000", probe: true, want: probed(Probe{HTTP: &Page{Status: "200 OK", Server: "a b", Title: "Tom & Jerry"}})},
-	"TLS": {set: serve("https", "127.0.0.1:3000"), ask: "3000", probe: true, want: probed(Probe{TLS: &Certificate{Names: []string{"shop.test", "127.0.0.1"},
-		Issuer: "CN=shop", Expires: time.Date(2040, 1, 2, 3, 4, 5, 0, time.UTC), SelfSigned: true}, HTTP: &Page{Status: "200 OK", Server: "a b", Title: "Tom & Jerry"}})},
-	"a banner":                        {set: serve("banner", "127.0.0.1:3000"), ask: "3000", probe: true, want: probed(Probe{Banner: "SSH-2.0-made up [2J"})},
-	"a server that ends by an error":  {set: serve("touchy", "127.0.0.1:3000"), ask: "3000", probe: true, want: probed(Probe{Banner: "220 hello"})},
-	"a server that is shy":            {set: serve("echo", "127.0.0.1:3000"), ask: "3000", probe: true, want: probed(Probe{Banner: "GET / HTTP/1.1 Host: localhost:3000 User-Agent: porttray Accept: text/html, */* Connection: close"})},
-	"a server that sends without end": {set: serve("flood", "127.0.0.1:3000"), ask: "3000", probe: true, want: probed(Probe{HTTP: &Page{Status: "200 OK"}})},
-	"a server that says nothing":      {set: serve("tcp", "127.0.0.1:3000"), ask: "3000", probe: true, want: all(probed(Probe{}), says("does not answer"))},
-	"a database that speaks first": {set: func(s *stage) error { return s.serveAs("mysqld", "banner", "127.0.0.1:3000") }, ask: "3000", probe: true,
+	"HTTP": {set: serve("http", "127.0.0.1:3000"), ask: "3000", probe: true,
+		want: probed(Probe{HTTP: &Page{Status: "200 OK", Server: "a b", Title: "Tom & Jerry"}})},
+	"TLS": {set: serve("https", "127.0.0.1:3000"), ask: "3000", probe: true,
+		want: probed(Probe{TLS: &Certificate{Names: []string{"shop.test", "127.0.0.1"},
+			Issuer: "CN=shop", Expires: time.Date(2040, 1, 2, 3, 4, 5, 0, time.UTC), SelfSigned: true},
+			HTTP: &Page{Status: "200 OK", Server: "a b", Title: "Tom & Jerry"}})},
+	"a banner": {set: serve("banner", "127.0.0.1:3000"), ask: "3000", probe: true,
+		want: probed(Probe{Banner: "SSH-2.0-made up [2J"})},
+	"a server that ends by an error": {set: serve("touchy", "127.0.0.1:3000"), ask: "3000", probe: true,
+		want: probed(Probe{Banner: "220 hello"})},
+	"a server that is shy": {set: serve("echo", "127.0.0.1:3000"), ask: "3000", probe: true,
+		want: probed(Probe{Banner: "GET / HTTP/1.1 Host: localhost:3000 User-Agent: porttray Accept: text/html, */* " +
+			"Connection: close"})},
+	"a server that sends without end": {set: serve("flood", "127.0.0.1:3000"), ask: "3000", probe: true,
+		want: probed(Probe{HTTP: &Page{Status: "200 OK"}})},
+	"a server that says nothing": {set: serve("tcp", "127.0.0.1:3000"), ask: "3000", probe: true,
+		want: all(probed(Probe{}), says("does not answer"))},
+	"a database that speaks first": {set: func(s *stage) error {
+		return s.serveAs("mysqld", "banner", "127.0.0.1:3000")
+	}, ask: "3000", probe: true,
 		want: all(trouble(None), probed(Probe{Unasked: "MySQL", Banner: "SSH-2.0-made up [2J"}))},
-	"a debugger's port": {set: func(s *stage) error { return s.serveAs("gdbserver", "answers", "127.0.0.1:3000") }, ask: "3000", probe: true,
+	"a debugger's port": {set: func(s *stage) error { return s.serveAs("gdbserver", "answers", "127.0.0.1:3000") },
+		ask: "3000", probe: true,
 		want: all(trouble(None), probed(Probe{Unasked: "gdbserver"}))},
 	"a database of another user": {set: serve("answers", "127.0.0.1:5432"), ask: "5432", user: nobody, probe: true,
 		want: all(trouble(None), probed(Probe{Unasked: "PostgreSQL"}))},
 	"a server of one's own at a database's port": {set: serve("http", "127.0.0.1:5432"), ask: "5432", probe: true,
 		want: probed(Probe{HTTP: &Page{Status: "200 OK", Server: "a b", Title: "Tom & Jerry"}})},
-	"a database on ::1 only, asked as 127.0.0.1": {set: func(s *stage) error { return s.serveAs("redis-server", "tcp", "[::1]:3000") }, ask: "127.0.0.1:3000",
+	"a database on ::1 only, asked as 127.0.0.1": {set: func(s *stage) error {
+		return s.serveAs("redis-server", "tcp", "[::1]:3000")
+	}, ask: "127.0.0.1:3000",
 		want: all(trouble(NotRunning), advisesOnly("[::1]:3000"))},
-	"a database on 127.0.0.2 only": {set: func(s *stage) error { return s.serveAs("redis-server", "tcp", "127.0.0.2:3000") }, ask: "3000",
+	"a database on 127.0.0.2 only": {set: func(s *stage) error {
+		return s.serveAs("redis-server", "tcp", "127.0.0.2:3000")
+	}, ask: "3000",
 		want: all(trouble(None), advisesOnly("127.0.0.2:3000"))},
-	"Redis": {needs: "redis-server", set: (*stage).redis, ask: "6379", probe: true, want: all(trouble(None), probed(Probe{Unasked: "Redis"})),
+	"Redis": {needs: "redis-server", set: (*stage).redis, ask: "6379", probe: true,
+		want:  all(trouble(None), probed(Probe{Unasked: "Redis"})),
 		after: quiet("Ready to accept connections")},
-	"PostgreSQL": {needs: "postgres", set: (*stage).postgres, ask: "5432", probe: true, want: all(trouble(None), probed(Probe{Unasked: "PostgreSQL"})),
+	"PostgreSQL": {needs: "postgres", set: (*stage).postgres, ask: "5432", probe: true,
+		want:  all(trouble(None), probed(Probe{Unasked: "PostgreSQL"})),
 		after: quiet("database system is ready to accept connections")},
 	"not probed": {set: serve("http", "127.0.0.1:3000"), ask: "3000", want: func(a Answer) error {
 		if a.Probe != nil {
@@ -417,11 +471,13 @@ func beScene(args []string) error {
 		}
 	}
 	ask := exec.Command(exe, scene.ask, fmt.Sprint(scene.probe))
-	ask.Env = append(os.Environ(), roleKey+"=asker", "HOME="+s.dir, "XDG_STATE_HOME=", "DOCKER_HOST=", "XDG_RUNTIME_DIR=")
+	ask.Env = append(os.Environ(), roleKey+"=asker", "HOME="+s.dir, "XDG_STATE_HOME=", "DOCKER_HOST=",
+		"XDG_RUNTIME_DIR=")
 	ask.Env = append(ask.Env, s.environment...)
 	ask.Dir, ask.Stdout, ask.Stderr = "/", os.Stdout, os.Stderr
 	if scene.user != 0 {
-		ask.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uint32(scene.user), Gid: uint32(scene.user)}}
+		ask.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uint32(scene.user),
+			Gid: uint32(scene.user)}}
 	}
 	if err := ask.Run(); err != nil || scene.after == nil {
 		return err
@@ -456,7 +512,8 @@ func (s *stage) postgres() error {
 	if out, err := init.CombinedOutput(); err != nil {
 		return fmt.Errorf("initdb: %w: %s", err, out)
 	}
-	return s.real(nobody, "database system is ready to accept connections", "postgres", "-D", data, "-k", data, "-c", "listen_addresses=127.0.0.1")
+	return s.real(nobody, "database system is ready to accept connections", "postgres", "-D", data, "-k", data, "-c",
+		"listen_addresses=127.0.0.1")
 }
 
 // real starts a program that is installed and waits until it has logged that it is ready.
@@ -681,7 +738,8 @@ func certificate() tls.Certificate {
 	if err != nil {
 		panic(err)
 	}
-	template := &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "shop"}, DNSNames: []string{"shop.test"},
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "shop"},
+		DNSNames:    []string{"shop.test"},
 		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, NotAfter: time.Date(2040, 1, 2, 3, 4, 5, 0, time.UTC)}
 	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
 	if err != nil {

@@ -13,8 +13,8 @@ import (
 
 const (
 	maxPorts = 100 // the latest closings, one for each port
-	// maxHandedOut limits the entries on system-assigned ports. A test suite may open thousands of these ports, and must
-	// not displace servers with fixed ports.
+	// maxHandedOut limits the entries on system-assigned ports. A test suite may open thousands of these ports, and
+	// must not displace servers with fixed ports.
 	maxHandedOut = 25
 	maxAge       = 30 * 24 * time.Hour
 	// skew is how far in the future a time may lie, because clocks are adjusted.
@@ -46,8 +46,8 @@ func (l live) id() watcher.ID {
 	return watcher.ID{Port: l.Port, PID: l.PID, Start: l.Start, Container: l.Container}
 }
 
-// decode parses the file's text. It rejects records that this program cannot have written, because a wrong fact is worse
-// than none. It drops old entries, and moves times in the future to now.
+// decode parses the file's text. It rejects records that this program cannot have written, because a wrong fact is
+// worse than none. It drops old entries, and moves times in the future to now.
 func decode(text []byte, now time.Time) (contents, error) {
 	var c *contents
 	if err := json.Unmarshal(text, &c); err != nil {
@@ -100,8 +100,8 @@ func (p Past) clean() Past {
 // stamp returns a time in the precision and zone of the file.
 func stamp(t time.Time) time.Time { return t.UTC().Truncate(time.Millisecond) }
 
-// limitTimes moves times in the future to now. They were written before the clock was set back. In the future they would
-// hide all later closings until that time.
+// limitTimes moves times in the future to now. They were written before the clock was set back. In the future they
+// would hide all later closings until that time.
 func (c *contents) limitTimes(now time.Time) {
 	for i := range c.Closed {
 		if p := &c.Closed[i]; p.Closed.Sub(now) > skew {

@@ -22,18 +22,22 @@ func TestDecode(t *testing.T) {
 		closing = `{"port":5173,"pid":4711,"name":"shop · Vite","closed":"2026-03-04T11:00:00Z","reason":"exited with status 1","restarts":3}`
 		server  = `{"port":5173,"pid":4712,"start":99,"restarts":4,"seen":"2026-03-04T11:00:01Z"}`
 	)
-	want := Past{Port: 5173, PID: 4711, Name: "shop · Vite", Closed: noon.Add(-time.Hour), Reason: "exited with status 1", Restarts: 3}
+	want := Past{Port: 5173, PID: 4711, Name: "shop · Vite", Closed: noon.Add(-time.Hour),
+		Reason: "exited with status 1", Restarts: 3}
 	for _, c := range []struct {
 		name, text string
 		closed     []Past
 		live       int
 		ok         bool
 	}{
-		{"a closing and a live server", `{"boot":"b","closed":[` + closing + `],"live":[` + server + `]}`, []Past{want}, 1, true},
+		{"a closing and a live server", `{"boot":"b","closed":[` + closing + `],"live":[` + server + `]}`,
+			[]Past{want}, 1, true},
 		{"nothing seen", `{}`, nil, 0, true},
 		{"what a later version may write", `{"closed":[` + closing + `],"sound":"none"}`, []Past{want}, 0, true},
-		{"one port twice", `{"closed":[{"port":5173,"closed":"2026-03-04T10:00:00Z"},` + closing + `]}`, []Past{want}, 0, true},
-		{"in another zone", `{"closed":[{"port":80,"closed":"2026-03-04T12:30:00+01:00"}]}`, []Past{{Port: 80, Closed: noon.Add(-30 * time.Minute)}}, 0, true},
+		{"one port twice", `{"closed":[{"port":5173,"closed":"2026-03-04T10:00:00Z"},` + closing + `]}`,
+			[]Past{want}, 0, true},
+		{"in another zone", `{"closed":[{"port":80,"closed":"2026-03-04T12:30:00+01:00"}]}`,
+			[]Past{{Port: 80, Closed: noon.Add(-30 * time.Minute)}}, 0, true},
 		{"a start after the end", `{"closed":[{"port":80,"started":"2026-03-04T11:01:00Z","closed":"2026-03-04T11:00:00Z"}]}`,
 			[]Past{{Port: 80, Closed: noon.Add(-time.Hour)}}, 0, true},
 		{"31 days ago", `{"closed":[{"port":80,"closed":"2026-02-01T12:00:00Z"}]}`, nil, 0, true},
@@ -52,12 +56,16 @@ func TestDecode(t *testing.T) {
 		{"no time", `{"closed":[{"port":80}]}`, nil, 0, false},
 		{"another kind of time", `{"closed":[{"port":80,"closed":"yesterday"}]}`, nil, 0, false},
 		{"no such PID", `{"closed":[{"port":80,"pid":-1,"closed":"2026-03-04T11:00:00Z"}]}`, nil, 0, false},
-		{"fewer restarts than none", `{"closed":[{"port":80,"restarts":-1,"closed":"2026-03-04T11:00:00Z"}]}`, nil, 0, false},
+		{"fewer restarts than none", `{"closed":[{"port":80,"restarts":-1,"closed":"2026-03-04T11:00:00Z"}]}`,
+			nil, 0, false},
 		{"a live server of nobody", `{"live":[{"port":80,"restarts":1,"seen":"2026-03-04T11:00:00Z"}]}`, nil, 0, false},
-		{"a live server of a container that is none", `{"live":[{"port":80,"container":"\u200b","restarts":1,"seen":"2026-03-04T11:00:00Z"}]}`, nil, 0, false},
-		{"a live server without restarts", `{"live":[{"port":80,"pid":1,"seen":"2026-03-04T11:00:00Z"}]}`, nil, 0, false},
+		{"a live server of a container that is none",
+			`{"live":[{"port":80,"container":"\u200b","restarts":1,"seen":"2026-03-04T11:00:00Z"}]}`, nil, 0, false},
+		{"a live server without restarts", `{"live":[{"port":80,"pid":1,"seen":"2026-03-04T11:00:00Z"}]}`,
+			nil, 0, false},
 		{"a live server without a time", `{"live":[{"port":80,"pid":1,"restarts":1}]}`, nil, 0, false},
-		{"a live server's long container", `{"live":[{"port":80,"container":"` + strings.Repeat("a", 257) + `","restarts":1,"seen":"2026-03-04T11:00:00Z"}]}`, nil, 0, false},
+		{"a live server's long container", `{"live":[{"port":80,"container":"` + strings.Repeat("a", 257) +
+			`","restarts":1,"seen":"2026-03-04T11:00:00Z"}]}`, nil, 0, false},
 	} {
 		got, err := decode([]byte(c.text), noon)
 		if (err == nil) != c.ok || !slices.Equal(got.Closed, c.closed) || len(got.Live) != c.live {
@@ -72,9 +80,11 @@ func TestEncodeWhatIsLargest(t *testing.T) {
 		long := strings.Repeat(rune, 5000)
 		var c contents
 		for i := range 2 * maxPorts {
-			c.add(closing{past: Past{Port: uint16(1 + i), PID: 1<<31 - 1, Name: long, Project: long, Tool: long, Process: long, Directory: long,
+			c.add(closing{past: Past{Port: uint16(1 + i), PID: 1<<31 - 1, Name: long, Project: long, Tool: long,
+				Process: long, Directory: long,
 				Container: long, Started: noon, Closed: noon.Add(-time.Nanosecond), Reason: long, Restarts: 1 << 40},
-				now: watcher.ID{Port: uint16(1 + i), PID: 1<<31 - 1, Start: 1<<64 - 1, Container: strings.Repeat("f", maxID)}})
+				now: watcher.ID{Port: uint16(1 + i), PID: 1<<31 - 1, Start: 1<<64 - 1,
+					Container: strings.Repeat("f", maxID)}})
 		}
 		c.Boot = strings.Repeat("b", maxText)
 		c.tidy(noon, func(uint16) bool { return false })
@@ -90,7 +100,8 @@ func TestEncodeWhatIsLargest(t *testing.T) {
 }
 
 // hostile are texts that a process can have given itself.
-const hostile = "a\x1b[2J\x1b]0;owned\a\n09:30:02  closed  5432  postgres\tb\u202egnp.exe\xff\x9b31m\",\"port\":1,\"x\":\"\u2028\u200b"
+const hostile = "a\x1b[2J\x1b]0;owned\a\n09:30:02  closed  5432 " +
+	" postgres\tb\u202egnp.exe\xff\x9b31m\",\"port\":1,\"x\":\"\u2028\u200b"
 
 // fit reports whether a text may be shown as it is.
 func fit(text string) bool {
@@ -126,25 +137,39 @@ func TestAdd(t *testing.T) {
 		{"one after the other", []closing{ends(1, 0, "ended"), ends(2, 1, "")}, "80 2 at 1  ×0;"},
 		{"the earlier one comes last", []closing{ends(2, 9, ""), ends(1, 0, "ended")}, "80 2 at 9  ×0;"},
 		{"seen by two", []closing{ends(1, 0, "ended"), ends(1, 1, "ended")}, "80 1 at 0 ended ×0;"},
-		{"seen by two, the first of which knows more", []closing{surely(ends(1, 1, "killed")), ends(1, 0, "ended")}, "80 1 at 0 killed ×0;"},
-		{"seen by two, the second of which knows more", []closing{ends(1, 0, "ended"), surely(ends(1, 1, "killed"))}, "80 1 at 0 killed ×0;"},
-		{"seen by two, the first of which knows nothing", []closing{ends(1, 0, ""), ends(1, 1, "ended")}, "80 1 at 0 ended ×0;"},
-		{"the same process again, much later", []closing{surely(ends(1, 0, "lost")), ends(1, 60, "ended")}, "80 1 at 60 ended ×0;"},
+		{"seen by two, the first of which knows more", []closing{surely(ends(1, 1, "killed")), ends(1, 0, "ended")},
+			"80 1 at 0 killed ×0;"},
+		{"seen by two, the second of which knows more", []closing{ends(1, 0, "ended"), surely(ends(1, 1, "killed"))},
+			"80 1 at 0 killed ×0;"},
+		{"seen by two, the first of which knows nothing", []closing{ends(1, 0, ""), ends(1, 1, "ended")},
+			"80 1 at 0 ended ×0;"},
+		{"the same process again, much later", []closing{surely(ends(1, 0, "lost")), ends(1, 60, "ended")},
+			"80 1 at 60 ended ×0;"},
 		{"a restart", []closing{becomes(ends(1, 0, "ended"), 2, 0)}, "80 1 at 0 ended ×0; 80 2 ×1"},
-		{"a restart, told as such later", []closing{ends(1, 0, "ended"), becomes(ends(1, 0, "ended"), 2, 0)}, "80 1 at 0 ended ×0; 80 2 ×1"},
-		{"three restarts", []closing{becomes(ends(1, 0, ""), 2, 0), becomes(ends(2, 9, ""), 3, 1), becomes(ends(3, 20, ""), 4, 2)},
+		{"a restart, told as such later", []closing{ends(1, 0, "ended"), becomes(ends(1, 0, "ended"), 2, 0)},
+			"80 1 at 0 ended ×0; 80 2 ×1"},
+		{"three restarts", []closing{becomes(ends(1, 0, ""), 2, 0), becomes(ends(2, 9, ""), 3, 1),
+			becomes(ends(3, 20, ""), 4, 2)},
 			"80 3 at 20  ×2; 80 4 ×3"},
-		{"three restarts, the last by a watcher that saw no other", []closing{becomes(ends(1, 0, ""), 2, 0), becomes(ends(2, 9, ""), 3, 1),
+		{"three restarts, the last by a watcher that saw no other", []closing{becomes(ends(1, 0, ""), 2, 0),
+			becomes(ends(2, 9, ""), 3, 1),
 			becomes(ends(3, 20, ""), 4, 0)}, "80 3 at 20  ×2; 80 4 ×3"},
-		{"the same, closed first", []closing{becomes(ends(1, 0, ""), 2, 0), ends(2, 9, ""), becomes(ends(2, 9, ""), 3, 0)}, "80 2 at 9  ×1; 80 3 ×2"},
-		{"a restart seen by two", []closing{becomes(ends(1, 0, ""), 2, 0), becomes(ends(1, 1, ""), 2, 0)}, "80 1 at 0  ×0; 80 2 ×1"},
-		{"a restart seen by two, one of which saw more before", []closing{becomes(ends(1, 0, ""), 2, 5), becomes(ends(1, 1, ""), 2, 0)}, "80 1 at 0  ×5; 80 2 ×6"},
+		{"the same, closed first", []closing{becomes(ends(1, 0, ""), 2, 0), ends(2, 9, ""),
+			becomes(ends(2, 9, ""), 3, 0)}, "80 2 at 9  ×1; 80 3 ×2"},
+		{"a restart seen by two", []closing{becomes(ends(1, 0, ""), 2, 0), becomes(ends(1, 1, ""), 2, 0)},
+			"80 1 at 0  ×0; 80 2 ×1"},
+		{"a restart seen by two, one of which saw more before", []closing{becomes(ends(1, 0, ""), 2, 5),
+			becomes(ends(1, 1, ""), 2, 0)}, "80 1 at 0  ×5; 80 2 ×6"},
 		{"one process, closed for a moment", []closing{becomes(ends(1, 0, ""), 1, 0)}, "80 1 at 0  ×0; 80 1 ×1"},
-		{"the same, seen by two", []closing{becomes(ends(1, 0, ""), 1, 0), becomes(ends(1, 1, ""), 1, 0)}, "80 1 at 0  ×0; 80 1 ×1"},
-		{"the end after a restart", []closing{becomes(ends(1, 0, ""), 2, 0), ends(2, 60, "ended")}, "80 2 at 60 ended ×1;"},
+		{"the same, seen by two", []closing{becomes(ends(1, 0, ""), 1, 0), becomes(ends(1, 1, ""), 1, 0)},
+			"80 1 at 0  ×0; 80 1 ×1"},
+		{"the end after a restart", []closing{becomes(ends(1, 0, ""), 2, 0), ends(2, 60, "ended")},
+			"80 2 at 60 ended ×1;"},
 		{"how it ended, late", []closing{ends(1, 0, ""), surely(ends(1, 0, "killed"))}, "80 1 at 0 killed ×0;"},
-		{"how it ended, after a restart", []closing{becomes(ends(1, 0, ""), 2, 0), surely(ends(1, 0, "killed"))}, "80 1 at 0 killed ×0; 80 2 ×1"},
-		{"how it ended, after another one has", []closing{ends(1, 0, ""), ends(2, 1, "ended"), surely(ends(1, 0, "killed"))}, "80 2 at 1 ended ×0;"},
+		{"how it ended, after a restart", []closing{becomes(ends(1, 0, ""), 2, 0), surely(ends(1, 0, "killed"))},
+			"80 1 at 0 killed ×0; 80 2 ×1"},
+		{"how it ended, after another one has", []closing{ends(1, 0, ""), ends(2, 1, "ended"),
+			surely(ends(1, 0, "killed"))}, "80 2 at 1 ended ×0;"},
 		{"an owner that nobody knows", []closing{{past: Past{Port: 80, Closed: at(0)}}}, "80 0 at 0  ×0;"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -155,7 +180,8 @@ func TestAdd(t *testing.T) {
 			}
 			var closed, live []string
 			for _, p := range got.Closed {
-				closed = append(closed, fmt.Sprintf("%d %d at %.0f %s ×%d", p.Port, p.PID, p.Closed.Sub(noon).Seconds(), p.Reason, p.Restarts))
+				closed = append(closed, fmt.Sprintf("%d %d at %.0f %s ×%d", p.Port, p.PID, p.Closed.Sub(noon).Seconds(),
+					p.Reason, p.Restarts))
 			}
 			for _, l := range got.Live {
 				live = append(live, fmt.Sprintf("%d %d ×%d", l.Port, l.PID, l.Restarts))
@@ -176,7 +202,8 @@ func TestTidy(t *testing.T) {
 			now: watcher.ID{Port: uint16(3000 + i), PID: 1}})
 	}
 	for i := range 1000 {
-		c.add(closing{past: Past{Port: uint16(40000 + i), PID: 2, Closed: noon.Add(time.Minute + time.Duration(i)*time.Second)},
+		c.add(closing{past: Past{Port: uint16(40000 + i), PID: 2,
+			Closed: noon.Add(time.Minute + time.Duration(i)*time.Second)},
 			now: watcher.ID{Port: uint16(40000 + i), PID: 2}})
 	}
 	now := noon.Add(4 * time.Hour)
@@ -187,7 +214,8 @@ func TestTidy(t *testing.T) {
 	if c.closedOn(3000) < 0 || c.closedOn(3059) < 0 || c.closedOn(40999) != 0 || c.closedOn(40974) >= 0 {
 		t.Errorf("these are left: %+v", c.Closed)
 	}
-	if len(c.Live) != 60+maxHandedOut || c.restarts(watcher.ID{Port: 3000, PID: 1}) != 1 || c.restarts(watcher.ID{Port: 40999, PID: 2}) != 1 {
+	if len(c.Live) != 60+maxHandedOut || c.restarts(watcher.ID{Port: 3000, PID: 1}) != 1 ||
+		c.restarts(watcher.ID{Port: 40999, PID: 2}) != 1 {
 		t.Errorf("%d live are left: %+v", len(c.Live), c.Live)
 	}
 	for i := range 100 {
@@ -204,7 +232,8 @@ func TestTidy(t *testing.T) {
 
 func FuzzDecode(f *testing.F) {
 	var c contents
-	c.add(closing{past: Past{Port: 80, PID: 1, Name: hostile, Directory: hostile, Started: noon.Add(-2 * time.Hour), Closed: noon.Add(-time.Hour),
+	c.add(closing{past: Past{Port: 80, PID: 1, Name: hostile, Directory: hostile, Started: noon.Add(-2 * time.Hour),
+		Closed: noon.Add(-time.Hour),
 		Reason: "ended"}, now: watcher.ID{Port: 80, PID: 2, Start: 3, Container: "abc"}})
 	text, err := c.encode()
 	if err != nil {

@@ -47,8 +47,8 @@ func File() (string, error) {
 	return filepath.Join(dir, name), err
 }
 
-// load reads the file, and returns its contents and its text. It keeps the restarts only if they belong to this start of
-// the computer. A missing file has no contents. The error wraps errBroken if the file is readable but invalid.
+// load reads the file, and returns its contents and its text. It keeps the restarts only if they belong to this start
+// of the computer. A missing file has no contents. The error wraps errBroken if the file is readable but invalid.
 func load(file, boot string, now time.Time) (contents, []byte, error) {
 	text, err := readFile(file)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -109,8 +109,9 @@ func Writable(file string) error {
 	return errors.Join(err, tmp.Close(), os.Remove(tmp.Name()))
 }
 
-// makeDir creates the directory for this user only, if it does not exist. Root creates none in another user's directory.
-// Under sudo, $HOME may still be that user's home, and the user could not write to a directory of root later.
+// makeDir creates the directory for this user only, if it does not exist. Root creates none in another user's
+// directory. Under sudo, $HOME may still be that user's home, and the user could not write to a directory of root
+// later.
 func makeDir(dir string) error {
 	for above := dir; os.Geteuid() == 0; above = filepath.Dir(above) {
 		info, err := os.Stat(above)

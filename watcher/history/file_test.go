@@ -30,7 +30,8 @@ func moveHome(t *testing.T) string {
 func TestDir(t *testing.T) {
 	home := moveHome(t)
 	want := map[string]string{
-		"linux": filepath.Join(home, ".local", "state", "porttray"), "windows": filepath.Join(home, "AppData", "porttray"),
+		"linux": filepath.Join(home, ".local", "state", "porttray"), "windows": filepath.Join(home, "AppData",
+			"porttray"),
 		"darwin": filepath.Join(home, "Library", "Application Support", "porttray"),
 	}[runtime.GOOS]
 	if got, err := Dir(); got != want || err != nil {
@@ -92,7 +93,8 @@ func TestLoad(t *testing.T) {
 	}{
 		{"none", func(string) error { return nil }, false, ""},
 		{"whole", func(file string) error { return os.WriteFile(file, []byte(whole), 0o600) }, false, ""},
-		{"torn", func(file string) error { return os.WriteFile(file, []byte(whole[:40]), 0o600) }, true, "it is invalid"},
+		{"torn", func(file string) error { return os.WriteFile(file, []byte(whole[:40]), 0o600) }, true,
+			"it is invalid"},
 		{"as large as may be", func(file string) error {
 			return os.WriteFile(file, []byte(whole+strings.Repeat(" ", maxFile-len(whole))), 0o600)
 		}, false, ""},
@@ -105,7 +107,8 @@ func TestLoad(t *testing.T) {
 			elsewhere := file + ".elsewhere"
 			return errors.Join(os.WriteFile(elsewhere, []byte(whole), 0o600), os.Symlink(elsewhere, file))
 		}, false, "not a regular file"},
-		{"a link to nowhere", func(file string) error { return os.Symlink(file+".nowhere", file) }, false, "not a regular file"},
+		{"a link to nowhere", func(file string) error { return os.Symlink(file+".nowhere", file) }, false,
+			"not a regular file"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			file := filepath.Join(t.TempDir(), name)
@@ -113,7 +116,8 @@ func TestLoad(t *testing.T) {
 				t.Skip(err) // not every system makes such a thing
 			}
 			got, text, err := load(file, "today", noon)
-			if (err != nil) != (c.err != "") || err != nil && !(strings.Contains(err.Error(), c.err) && strings.Contains(err.Error(), file)) {
+			if (err != nil) != (c.err != "") || err != nil && !(strings.Contains(err.Error(), c.err) &&
+				strings.Contains(err.Error(), file)) {
 				t.Errorf("got %v, want %q", err, c.err)
 			}
 			if errors.Is(err, errBroken) != c.broken || err != nil && (len(got.Closed) > 0 || text != nil) {
@@ -193,7 +197,8 @@ func TestWriteWhileReading(t *testing.T) {
 			r := newRecorder(file)
 			r.relevant(nil)
 			for i := range 200 {
-				c := r.closed(watcher.Alone(serves(uint16(1+i%20+100*w), int32(1+i))), ended, watcher.Snapshot{Time: time.Now()})
+				c := r.closed(watcher.Alone(serves(uint16(1+i%20+100*w), int32(1+i))), ended,
+					watcher.Snapshot{Time: time.Now()})
 				if err := r.merge(c, time.Now()); err != nil && runtime.GOOS != "windows" { // where a reader is in the way
 					t.Error(err)
 				}
@@ -235,7 +240,8 @@ func TestFileSurvivesAKill(t *testing.T) {
 		for i := 0; ; i++ {
 			var news []closing
 			for p := range maxPorts {
-				news = append(news, r.closed(watcher.Alone(serves(uint16(1+p), int32(1+i))), crashed, watcher.Snapshot{Time: time.Now()})...)
+				news = append(news, r.closed(watcher.Alone(serves(uint16(1+p), int32(1+i))), crashed,
+					watcher.Snapshot{Time: time.Now()})...)
 			}
 			if err := r.merge(news, time.Now()); err != nil {
 				t.Fatal(err)
@@ -281,7 +287,8 @@ func TestFileSurvivesAKill(t *testing.T) {
 // What those leave behind who are killed does not add up.
 func TestSweep(t *testing.T) {
 	dir := t.TempDir()
-	old, fresh, others := filepath.Join(dir, ".seen.json-1"), filepath.Join(dir, ".seen.json-2"), filepath.Join(dir, ".state-3")
+	old, fresh, others := filepath.Join(dir, ".seen.json-1"), filepath.Join(dir, ".seen.json-2"),
+		filepath.Join(dir, ".state-3")
 	now := time.Now()
 	for _, file := range []string{old, fresh, others} {
 		if err := os.WriteFile(file, nil, 0o600); err != nil {

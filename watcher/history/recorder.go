@@ -50,9 +50,9 @@ type recentClosing struct {
 	related bool       // it is part of a restart or a replacement
 }
 
-// A Recorder writes closings and restarts to the file, for Read in this or another process. Several processes may record
-// at once, each adding to the file. They do not wait for each other. If two write at the same instant, the news of one
-// can get lost.
+// A Recorder writes closings and restarts to the file, for Read in this or another process. Several processes may
+// record at once, each adding to the file. They do not wait for each other. If two write at the same instant, the news
+// of one can get lost.
 type Recorder struct {
 	file string // empty if the system has no place for it
 	boot string
@@ -108,8 +108,8 @@ func joined(earlier, later []closing) []closing {
 	return all[max(len(all)-maxWaiting, 0):]
 }
 
-// closings returns the closings in an update: servers that closed, restarted or were replaced, and earlier closings with
-// a new reason. A server has one closing for each of its closed ports.
+// closings returns the closings in an update: servers that closed, restarted or were replaced, and earlier closings
+// with a new reason. A server has one closing for each of its closed ports.
 func (r *Recorder) closings(u watcher.Update) []closing {
 	at := u.Snapshot.Time
 	if len(u.Events) > 0 {
@@ -228,8 +228,8 @@ func pastOf(l watcher.Listener, why watcher.Reason, at time.Time) Past {
 	return p.clean()
 }
 
-// Run writes the news from Note until ctx is done, and then the rest. It writes at most once every few seconds, and only
-// if there is news. It repeats a failed write later, and logs only the first failure in a row.
+// Run writes the news from Note until ctx is done, and then the rest. It writes at most once every few seconds, and
+// only if there is news. It repeats a failed write later, and logs only the first failure in a row.
 func (r *Recorder) Run(ctx context.Context) {
 	var (
 		waiting []closing

@@ -26,7 +26,8 @@ var born = time.Date(1999, time.December, 31, 12, 0, 0, 0, time.UTC)
 func serves(port uint16, pid int32) watcher.Listener {
 	l := watcher.Listener{Port: port, Addrs: []netip.Addr{netip.IPv6Loopback()}}
 	if pid > 0 {
-		l.Owner = owner.Process{PID: pid, Start: uint64(pid), Name: "node", Exe: "/usr/bin/node", Dir: "/srv/shop", Since: born}
+		l.Owner = owner.Process{PID: pid, Start: uint64(pid), Name: "node", Exe: "/usr/bin/node", Dir: "/srv/shop",
+			Since: born}
 	}
 	return l
 }
@@ -100,15 +101,18 @@ func perform(t *testing.T, test func(t *testing.T, file string)) {
 
 func TestRecorderRemembers(t *testing.T) {
 	vite := serves(5173, 4711)
-	vite.Facts.Project, vite.Facts.Tool = owner.Project{Name: "shop", Dir: "/srv/shop"}, owner.Tool{Name: "Vite", Kind: owner.Server}
+	vite.Facts.Project, vite.Facts.Tool = owner.Project{Name: "shop", Dir: "/srv/shop"},
+		owner.Tool{Name: "Vite", Kind: owner.Server}
 	vite.Facts.Command = "cd /srv/shop && TOKEN=hunter2 vite --key hunter2"
 	vite.Owner.Exe = "/opt/hunter2/node"
 	db := serves(5432, 0)
 	db.Owner.Dir = "/var/lib/docker"
-	db.Container = engine.Container{ID: "abcdef", Name: "shop-db-1", Image: "postgres:16", Endpoint: "/run/hunter2.sock"}
+	db.Container = engine.Container{ID: "abcdef", Name: "shop-db-1", Image: "postgres:16",
+		Endpoint: "/run/hunter2.sock"}
 	worst := serves(6666, 66)
 	worst.Owner.Name, worst.Owner.Dir = hostile, "/tmp/"+hostile
-	worst.Facts.Project, worst.Facts.Tool, worst.Container.Name = owner.Project{Name: hostile}, owner.Tool{Name: hostile}, hostile
+	worst.Facts.Project, worst.Facts.Tool, worst.Container.Name = owner.Project{Name: hostile},
+		owner.Tool{Name: hostile}, hostile
 	long := vite
 	long.Facts.Project.Dir, long.Restarts = "/"+strings.Repeat("d", 5000), 2
 
@@ -139,27 +143,37 @@ func TestRecorderRemembers(t *testing.T) {
 		{"with much text, and restarts", []dated{{0, closes(long, ended)}}, 5173, much, 0},
 		{"a container", []dated{{0, closes(db, watcher.Reason{Cause: watcher.ContainerStopped})}}, 5432,
 			Past{Name: "shop-db-1 (container)", Container: "shop-db-1", Reason: "container stopped"}, 0},
-		{"an owner that is not known", []dated{{0, closes(serves(631, 0), watcher.Reason{})}}, 631, Past{Name: "unknown owner"}, 0},
+		{"an owner that is not known", []dated{{0, closes(serves(631, 0), watcher.Reason{})}}, 631,
+			Past{Name: "unknown owner"}, 0},
 		{"hostile names", []dated{{0, closes(worst, ended)}}, 6666,
-			Past{PID: 66, Name: owner.Printable(hostile, 24) + " · " + owner.Printable(hostile, 24), Project: shown, Tool: shown,
+			Past{PID: 66, Name: owner.Printable(hostile, 24) + " · " + owner.Printable(hostile, 24), Project: shown,
+				Tool:    shown,
 				Process: shown, Directory: "/tmp/" + shown, Container: shown, Reason: "ended"}, 0},
 
 		{"nothing on another port", []dated{{0, closes(vite, ended)}}, 5174, Past{}, 0},
 		{"what only opened", []dated{{0, opens(vite)}}, 5173, Past{}, 0},
 		{"what was exposed", []dated{{0, follows(watcher.Exposed, vite, vite, watcher.Reason{})}}, 5173, Past{}, 0},
-		{"one that opened again", []dated{{0, closes(serves(80, 1), ended)}, {60, opens(serves(80, 2))}}, 80, is(node, "ended", 0), 0},
-		{"the one before a replacement", []dated{{5, follows(watcher.Replaced, serves(80, 2), serves(80, 1), crashed)}}, 80,
+		{"one that opened again", []dated{{0, closes(serves(80, 1), ended)}, {60, opens(serves(80, 2))}}, 80,
+			is(node, "ended", 0), 0},
+		{"the one before a replacement", []dated{{5, follows(watcher.Replaced, serves(80, 2), serves(80, 1), crashed)}},
+			80,
 			is(node, "exited with status 1", 0), 5},
 		{"a replacement of what had closed before", []dated{{0, closes(serves(80, 1), ended)},
-			{4, follows(watcher.Replaced, serves(80, 2), serves(80, 1), crashed)}}, 80, is(node, "exited with status 1", 0), 0},
+			{4, follows(watcher.Replaced, serves(80, 2), serves(80, 1), crashed)}}, 80,
+			is(node, "exited with status 1", 0), 0},
 		{"one that closes for the second time", []dated{{0, closes(serves(80, 1), goesOn)},
-			{4, follows(watcher.Restarted, serves(80, 1), serves(80, 1), goesOn)}, {20, closes(serves(80, 1), ended)}}, 80, is(node, "ended", 1), 20},
+			{4, follows(watcher.Restarted, serves(80, 1), serves(80, 1), goesOn)}, {20, closes(serves(80, 1), ended)}},
+			80, is(node, "ended", 1), 20},
 
-		{"a port that was handed out, for long", []dated{{0, opens(serves(40000, 1))}, {10, closes(serves(40000, 1), ended)}}, 40000,
+		{"a port that was handed out, for long", []dated{{0, opens(serves(40000, 1))},
+			{10, closes(serves(40000, 1), ended)}}, 40000,
 			is(node, "ended", 0), 10},
-		{"a port that was handed out, since before anybody looked", []dated{{1, closes(serves(40000, 1), ended)}}, 40000, is(node, "ended", 0), 1},
-		{"a port that was handed out for seconds", []dated{{0, opens(serves(40000, 1))}, {9, closes(serves(40000, 1), ended)}}, 40000, Past{}, 0},
-		{"another port, for seconds", []dated{{0, opens(serves(5000, 1))}, {1, closes(serves(5000, 1), ended)}}, 5000, is(node, "ended", 0), 1},
+		{"a port that was handed out, since before anybody looked", []dated{{1, closes(serves(40000, 1), ended)}},
+			40000, is(node, "ended", 0), 1},
+		{"a port that was handed out for seconds", []dated{{0, opens(serves(40000, 1))},
+			{9, closes(serves(40000, 1), ended)}}, 40000, Past{}, 0},
+		{"another port, for seconds", []dated{{0, opens(serves(5000, 1))}, {1, closes(serves(5000, 1), ended)}}, 5000,
+			is(node, "ended", 0), 1},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			perform(t, func(t *testing.T, file string) {
@@ -187,7 +201,8 @@ func TestRecorderRemembers(t *testing.T) {
 				}
 				text, err := os.ReadFile(file)
 				written := len(d.read().seen.Closed) > 0
-				if (err == nil) != written || bytes.Contains(text, []byte("hunter2")) || bytes.ContainsAny(text, "\x1b\r\t\u202e\u200b") {
+				if (err == nil) != written || bytes.Contains(text, []byte("hunter2")) ||
+					bytes.ContainsAny(text, "\x1b\r\t\u202e\u200b") {
 					t.Errorf("the file holds %q, %v", text, err)
 				}
 			})
@@ -197,7 +212,8 @@ func TestRecorderRemembers(t *testing.T) {
 
 // The names of what is written are there for others to read.
 func TestPastAsJSON(t *testing.T) {
-	full := Past{80, 1, "shop · Vite", "shop", "Vite", "node", "/srv/shop", "web", noon.Add(-time.Hour), noon, "ended", 2}
+	full := Past{80, 1, "shop · Vite", "shop", "Vite", "node", "/srv/shop", "web", noon.Add(-time.Hour), noon,
+		"ended", 2}
 	for _, c := range []struct {
 		past Past
 		want string
@@ -234,7 +250,8 @@ func TestRecorderLearnsTheReason(t *testing.T) {
 				why.Supervisor = "nodemon"
 				d.Note(update(start, closes(serves(80, 1), why), closes(serves(81, 0), watcher.Reason{})))
 				d.wait(c.after)
-				d.Note(update(time.Now(), watcher.Event{Kind: watcher.Explained, Server: watcher.Alone(serves(80, c.pid)), Reason: now}))
+				d.Note(update(time.Now(), watcher.Event{Kind: watcher.Explained,
+					Server: watcher.Alone(serves(80, c.pid)), Reason: now}))
 				d.wait(10 * time.Second)
 				if got, ok := d.read().Last(80); got.Reason != c.want || !got.Closed.Equal(start) || !ok {
 					t.Errorf("got %+v, %v, want %q", got, ok, c.want)
@@ -261,7 +278,8 @@ func TestRestarts(t *testing.T) {
 		d.Note(update(time.Now(), follows(watcher.Restarted, third, second, crashed)))
 		web := serves(8080, 0)
 		web.Container = engine.Container{ID: "abc", Name: "web"}
-		d.Note(update(time.Now(), follows(watcher.Restarted, web, web, watcher.Reason{Cause: watcher.ContainerStopped})))
+		d.Note(update(time.Now(), follows(watcher.Restarted, web, web,
+			watcher.Reason{Cause: watcher.ContainerStopped})))
 		d.Note(update(time.Now(), follows(watcher.Restarted, serves(81, 0), serves(81, 9), watcher.Reason{})))
 		blinks := serves(82, 4)
 		for range 2 { // it closes its port for a moment
@@ -298,7 +316,8 @@ func TestRestarts(t *testing.T) {
 			{"an unknown owner where one had restarted", serves(81, 0), 0},
 			{"the container", web, 1},
 			{"another container", with(web, func(l *watcher.Listener) { l.Container.ID = "abd" }), 0},
-			{"the container behind another forwarder", with(web, func(l *watcher.Listener) { l.Owner.PID, l.Owner.Start = 5, 5 }), 1},
+			{"the container behind another forwarder",
+				with(web, func(l *watcher.Listener) { l.Owner.PID, l.Owner.Start = 5, 5 }), 1},
 		} {
 			if got := d.read().Restarts(c.on); got != c.want {
 				t.Errorf("%s: got %d, want %d", c.name, got, c.want)
@@ -371,7 +390,8 @@ func TestRecorderPace(t *testing.T) {
 		moved, tests := serves(80, 1), serves(40000, 2)
 		moved.Addrs = append(moved.Addrs, netip.IPv4Unspecified())
 		for range 100 {
-			u := update(time.Now(), opens(tests), watcher.Event{Kind: watcher.Exposed, Server: watcher.Alone(moved), Before: watcher.Alone(serves(80, 1))})
+			u := update(time.Now(), opens(tests), watcher.Event{Kind: watcher.Exposed, Server: watcher.Alone(moved),
+				Before: watcher.Alone(serves(80, 1))})
 			u.Snapshot.Listeners = []watcher.Listener{moved, tests}
 			d.Note(u)
 			d.wait(time.Second)
@@ -496,7 +516,8 @@ func TestNoteCostsNothing(t *testing.T) {
 	r.Note(update(noon, closes(serves(9, 9), crashed)))
 	<-r.news
 	if n := testing.AllocsPerRun(100, func() { r.Note(u) }); n != 0 || len(r.news) > 0 {
-		t.Errorf("after a closing of which all is known it costs %v allocations, and there is news: %v", n, len(r.news) > 0)
+		t.Errorf("after a closing of which all is known it costs %v allocations, and there is news: %v", n,
+			len(r.news) > 0)
 	}
 }
 
@@ -564,7 +585,8 @@ func TestRecorderCannotWrite(t *testing.T) {
 func TestRecorderFindsABrokenFile(t *testing.T) {
 	logged := keptLog(t)
 	for _, c := range []struct{ name, text string }{
-		{"torn", `{"closed":[{"port":51`}, {"empty", ""}, {"huge", strings.Repeat(" ", maxFile+1)}, {"of something else", `{"closed":[{"port":0}]}`},
+		{"torn", `{"closed":[{"port":51`}, {"empty", ""}, {"huge", strings.Repeat(" ", maxFile+1)},
+		{"of something else", `{"closed":[{"port":0}]}`},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			perform(t, func(t *testing.T, file string) {
@@ -605,7 +627,8 @@ func TestWatchedAndRead(t *testing.T) {
 		w := &watcher.Watcher{Scan: func(context.Context) (watcher.Snapshot, error) {
 			s := watcher.Snapshot{Time: time.Now(), Listeners: []watcher.Listener{serves(22, 9)}}
 			for i, from := range []int{0, 20, 45} {
-				if since := time.Since(start); since >= time.Duration(from)*time.Second && since < time.Duration(from+18)*time.Second {
+				if since := time.Since(start); since >= time.Duration(from)*time.Second &&
+					since < time.Duration(from+18)*time.Second {
 					s.Listeners = append(s.Listeners, serves(5173, int32(100+i)))
 				}
 			}
@@ -681,7 +704,8 @@ func BenchmarkMerge(b *testing.B) {
 	}
 	b.ReportAllocs()
 	for i := 0; b.Loop(); i++ {
-		c := r.closed(watcher.Alone(serves(uint16(1000+i%maxPorts), int32(2+i))), crashed, watcher.Snapshot{Time: time.Now()})
+		c := r.closed(watcher.Alone(serves(uint16(1000+i%maxPorts), int32(2+i))), crashed,
+			watcher.Snapshot{Time: time.Now()})
 		if err := r.merge(c, time.Now()); err != nil {
 			b.Fatal(err)
 		}

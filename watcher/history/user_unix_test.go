@@ -39,7 +39,8 @@ func TestLoadFIFO(t *testing.T) {
 // A file of another user's could tell anything, even if everybody may read it.
 func TestLoadForeign(t *testing.T) {
 	file := filepath.Join(t.TempDir(), name)
-	if err := os.WriteFile(file, []byte(`{"closed":[{"port":5173,"closed":"2026-03-04T11:00:00Z"}]}`), 0o644); err != nil {
+	if err := os.WriteFile(file, []byte(`{"closed":[{"port":5173,"closed":"2026-03-04T11:00:00Z"}]}`),
+		0o644); err != nil {
 		t.Fatal(err)
 	}
 	if os.Geteuid() == 0 {
@@ -50,7 +51,8 @@ func TestLoadForeign(t *testing.T) {
 		file = "/etc/passwd" // root's
 	}
 	got, _, err := load(file, "today", noon)
-	if err == nil || !strings.Contains(err.Error(), file+": it is another user's") || len(got.Closed) > 0 || errors.Is(err, errBroken) {
+	if err == nil || !strings.Contains(err.Error(), file+": it is another user's") || len(got.Closed) > 0 ||
+		errors.Is(err, errBroken) {
 		t.Errorf("got %+v, %v", got, err)
 	}
 }
@@ -85,7 +87,8 @@ func TestLoadUnreadable(t *testing.T) {
 	if err := os.WriteFile(file, []byte(`{}`), 0); err != nil {
 		t.Fatal(err)
 	}
-	if _, _, err := load(file, "today", noon); !errors.Is(err, os.ErrPermission) || errors.Is(err, errBroken) || !strings.Contains(err.Error(), file) {
+	if _, _, err := load(file, "today", noon); !errors.Is(err, os.ErrPermission) || errors.Is(err, errBroken) ||
+		!strings.Contains(err.Error(), file) {
 		t.Errorf("got %v", err)
 	}
 }

@@ -34,7 +34,8 @@ func slowly(arg string) (first, last int, ok bool) {
 }
 
 func FuzzArguments(f *testing.F) {
-	for _, arg := range []string{"3000", ":3000", "3000-3999", "9-8", "0", "65536", "-", "-5", "shop", "::1", "", " ", "+80", "00080", "1-", "Köln", "3000-3999-1", "\x1b[2J", "٣"} {
+	for _, arg := range []string{"3000", ":3000", "3000-3999", "9-8", "0", "65536", "-", "-5", "shop", "::1", "", " ",
+		"+80", "00080", "1-", "Köln", "3000-3999-1", "\x1b[2J", "٣"} {
 		f.Add(arg, uint16(3000))
 	}
 	f.Fuzz(func(t *testing.T, arg string, port uint16) {

@@ -124,8 +124,9 @@ func flagError(err error) error {
 	if !errors.As(err, &invalid) {
 		return usageError{err}
 	}
-	want := map[string]string{"bool": "true or false", "duration": "a time such as 5s or 2m"}[invalid.GetFlag().Value.Type()]
-	return badUsage("--"+invalid.GetFlag().Name+" "+invalid.GetValue(), errors.New(cmp.Or(want, "a whole number")))
+	flag := invalid.GetFlag()
+	want := map[string]string{"bool": "true or false", "duration": "a time such as 5s or 2m"}[flag.Value.Type()]
+	return badUsage("--"+flag.Name+" "+invalid.GetValue(), errors.New(cmp.Or(want, "a whole number")))
 }
 
 // noCommand rejects arguments of the root command, because the first one is not a command.

@@ -57,7 +57,8 @@ func program() Program {
 		Open:    func(_ context.Context, url string) error { return say("a browser at " + url) },
 		Examine: func(context.Context) []doctor.Finding {
 			if os.Getenv(fatalKey) != "" {
-				return []doctor.Finding{{Topic: "scripted", State: doctor.Broken, Says: "no tray", Fix: "a tray", Fatal: true}}
+				return []doctor.Finding{{Topic: "scripted", State: doctor.Broken, Says: "no tray", Fix: "a tray",
+					Fatal: true}}
 			}
 			return []doctor.Finding{{Topic: "scripted", Says: "all is well"}}
 		},
@@ -77,15 +78,22 @@ func porttray(t *testing.T, args ...string) *exec.Cmd {
 func TestRun(t *testing.T) {
 	for name, lines := range map[string][]string{
 		"usage": {
-			"frobnicate", "lst", "explain", "explain 1 2", "explain 99999", "explain 0", "explain -- -1", "explain 127.0.0.1", "explain ::1",
-			"explain ::1:3000", "explain example.org:80", "explain http://", "explain localhost:http", "explain 1 --frob", "list 99999", "list 5-3",
-			"list 3000-", "list --json=maybe", "list --args", "stop", "stop http", "stop 1 --wait soon", "stop 1 --wait -1s", "stop 1 --wait 1h", "stop 1 --pid 0",
-			"stop 1 --pid x", "stop 1 2", "wait", "wait 1 --timeout -1s", "free 1", "free --from 0", "free --from 65536", "free --count 0", "open",
-			"open ftp", "version 1", "doctor 1", "config 1", "config check 1", "tray 1", "watch 1", "completion", "completion tcsh",
+			"frobnicate", "lst", "explain", "explain 1 2", "explain 99999", "explain 0", "explain -- -1",
+			"explain 127.0.0.1", "explain ::1",
+			"explain ::1:3000", "explain example.org:80", "explain http://", "explain localhost:http",
+			"explain 1 --frob", "list 99999", "list 5-3",
+			"list 3000-", "list --json=maybe", "list --args", "stop", "stop http", "stop 1 --wait soon",
+			"stop 1 --wait -1s", "stop 1 --wait 1h", "stop 1 --pid 0",
+			"stop 1 --pid x", "stop 1 2", "wait", "wait 1 --timeout -1s", "free 1", "free --from 0",
+			"free --from 65536", "free --count 0", "open",
+			"open ftp", "version 1", "doctor 1", "config 1", "config check 1", "tray 1", "watch 1", "completion",
+			"completion tcsh",
 		},
 		"plain": {"", "tray", "version", "--version"},
 		"help": {
-			"help", "--help", "help list", "help watch", "help explain", "help wait", "help free", "help open", "help stop", "help doctor", "help config", "help config check", "help tray", "help version", "help completion",
+			"help", "--help", "help list", "help watch", "help explain", "help wait", "help free", "help open",
+			"help stop", "help doctor", "help config", "help config check", "help tray", "help version",
+			"help completion",
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -198,9 +206,11 @@ func TestCommands(t *testing.T) {
 		{"explain " + none, 1, `(?s)^port ` + none + `: nothing listens there \(not running\)`},
 		{"explain [::1]:" + port, 1, `(?s)nothing listens there.*http://127\.0\.0\.1:` + port},
 		{"wait " + port, 0, `^Port ` + port + `: .*127\.0\.0\.1\n$`},
-		{"wait " + none + " --timeout 300ms", 1, `^porttray: wait: nothing listens on port ` + none + ` after 300ms\n$`},
+		{"wait " + none + " --timeout 300ms", 1, `^porttray: wait: nothing listens on port ` + none +
+			` after 300ms\n$`},
 		{"wait --gone " + none, 0, `^Nothing listens on port ` + none + `\.\n$`},
-		{"wait --gone --timeout 300ms " + port, 1, `^porttray: wait: port ` + port + ` is still listened on after 300ms, by `},
+		{"wait --gone --timeout 300ms " + port, 1, `^porttray: wait: port ` + port +
+			` is still listened on after 300ms, by `},
 		{"open " + port, 0, `^a browser at http://localhost:` + port + `\nOpened http://localhost:` + port + `: `},
 		{"open " + none, 1, `^porttray: open: nothing listens on port ` + none + `; porttray explain ` + none},
 		{"stop " + none, 0, `^Port ` + none + ` is free already: nothing listens there\.\n$`},
@@ -212,7 +222,8 @@ func TestCommands(t *testing.T) {
 			cmd := porttray(t, strings.Fields(tt.line)...)
 			out, _ := cmd.CombinedOutput()
 			if !regexp.MustCompile(tt.want).Match(out) || cmd.ProcessState.ExitCode() != tt.code {
-				t.Errorf("exit status %d, want %d; wrote\n%s\nwhich does not match %s", cmd.ProcessState.ExitCode(), tt.code, out, tt.want)
+				t.Errorf("exit status %d, want %d; wrote\n%s\nwhich does not match %s", cmd.ProcessState.ExitCode(),
+					tt.code, out, tt.want)
 			}
 		})
 	}

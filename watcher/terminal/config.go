@@ -17,8 +17,8 @@ func configCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "config",
 		Short: "Print the settings, and the path of their file",
-		Long: `Prints the path of the settings file, and the settings in force. The file is optional. "Open settings file" in
-the menu creates an example. "porttray config check" finds mistakes in the file.`,
+		Long: `Prints the path of the settings file, and the settings in force. The file is optional. "Open settings
+file" in the menu creates an example. "porttray config check" finds mistakes in the file.`,
 		Args:              exactly(0, ""),
 		ValidArgsFunction: completeNothing,
 		RunE: func(c *cobra.Command, _ []string) error {
@@ -35,9 +35,10 @@ the menu creates an example. "porttray config check" finds mistakes in the file.
 	}
 	c.Flags().BoolVar(&asJSON, "json", false, "write JSON")
 	c.AddCommand(&cobra.Command{
-		Use:               "check",
-		Short:             "Find mistakes in the settings file",
-		Long:              `Reads the settings file, and prints the first mistake with line and column. Exit status 1 means a mistake.`,
+		Use:   "check",
+		Short: "Find mistakes in the settings file",
+		Long: `Reads the settings file, and prints the first mistake with line and column. Exit status 1
+means a mistake.`,
 		Args:              exactly(0, ""),
 		ValidArgsFunction: completeNothing,
 		RunE: func(c *cobra.Command, _ []string) error {
@@ -51,7 +52,8 @@ the menu creates an example. "porttray config check" finds mistakes in the file.
 			case err != nil:
 				return err
 			}
-			_, err = fmt.Fprintf(c.OutOrStdout(), "%s has no mistakes: %s.\n", file, count(len(s.Rules), "rule", "rules"))
+			rules := count(len(s.Rules), "rule", "rules")
+			_, err = fmt.Fprintf(c.OutOrStdout(), "%s has no mistakes: %s.\n", file, rules)
 			return err
 		},
 	})

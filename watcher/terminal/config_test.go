@@ -15,11 +15,13 @@ import (
 	"porttray/watcher/settings"
 )
 
-var someSettings = settings.Settings{Interval: settings.Interval(2 * time.Second), Terminal: "kitty", Rules: []settings.Rule{
-	{Port: settings.Ports{First: 5173, Last: 5173}, Label: "Shop", Path: "/admin", Scheme: "https", Pin: true},
-	{Port: settings.Ports{First: 8000, Last: 8999}, Process: "python*", Show: settings.ShowOther, Notify: settings.NotifyNever},
-	{Project: "x\x1b[2J", Directory: "~/y", Show: settings.ShowNever},
-}}
+var someSettings = settings.Settings{Interval: settings.Interval(2 * time.Second), Terminal: "kitty",
+	Rules: []settings.Rule{
+		{Port: settings.Ports{First: 5173, Last: 5173}, Label: "Shop", Path: "/admin", Scheme: "https", Pin: true},
+		{Port: settings.Ports{First: 8000, Last: 8999}, Process: "python*", Show: settings.ShowOther,
+			Notify: settings.NotifyNever},
+		{Project: "x\x1b[2J", Directory: "~/y", Show: settings.ShowNever},
+	}}
 
 func TestConfigText(t *testing.T) {
 	golden(t, "config.txt", configText("/home/ann/.config/porttray/config.toml", someSettings))
@@ -40,7 +42,8 @@ func TestListHeedsRules(t *testing.T) {
 	for _, l := range list {
 		got[l.Port] = l.Label + " " + l.Section
 	}
-	for port, want := range map[uint16]string{5173: "Shop main", 8000: " other", 5432: " main", 631: " other", 24678: " main"} {
+	for port, want := range map[uint16]string{5173: "Shop main", 8000: " other", 5432: " main", 631: " other",
+		24678: " main"} {
 		if got[port] != want {
 			t.Errorf("%d is %q, want %q", port, got[port], want)
 		}
@@ -56,8 +59,10 @@ func TestFollowerHeedsRules(t *testing.T) {
 	f.write = f.lines
 	all := many().Listeners
 	f.tell(watcher.Update{Snapshot: snapshot()}, at(9, 30, 0))
-	u := watcher.Update{Snapshot: snapshot(all[1], all[3]), Events: []watcher.Event{{Server: only(all[1])}, {Server: only(all[3])}}}
-	if got := string(f.tell(u, at(9, 30, 1))); !strings.HasPrefix(got, "09:30:01  opened  5173  Shop (PID 4711)") || strings.Count(got, "\n") != 1 {
+	u := watcher.Update{Snapshot: snapshot(all[1], all[3]), Events: []watcher.Event{{Server: only(all[1])},
+		{Server: only(all[3])}}}
+	if got := string(f.tell(u, at(9, 30, 1))); !strings.HasPrefix(got, "09:30:01  opened  5173  Shop (PID 4711)") ||
+		strings.Count(got, "\n") != 1 {
 		t.Errorf("wrote\n%s", got)
 	}
 }
@@ -84,7 +89,8 @@ func TestConfig(t *testing.T) {
 		cmd.Env = append(cmd.Env, "XDG_CONFIG_HOME="+dir)
 		out, _ := cmd.CombinedOutput()
 		if !regexp.MustCompile(want).Match(out) || cmd.ProcessState.ExitCode() != code {
-			t.Errorf("%q: exit status %d, want %d; wrote\n%s\nwhich does not match %s", args, cmd.ProcessState.ExitCode(), code, out, want)
+			t.Errorf("%q: exit status %d, want %d; wrote\n%s\nwhich does not match %s", args,
+				cmd.ProcessState.ExitCode(), code, out, want)
 		}
 	}
 	place := regexp.QuoteMeta(file)
@@ -97,7 +103,8 @@ func TestConfig(t *testing.T) {
 	bad := good + "shwo = \"main\"\n"
 	run(bad, 1, "^"+place+`:5:1: there is no "shwo"; a rule has .*\n$`, "config", "check")
 	run(bad, 1, `^porttray: config: config\.toml line 5: there is no "shwo"`, "config")
-	run(bad, 0, `(?s)^porttray: list: config\.toml line 5: .*; the settings are ignored\nPORT.*\n`+number, "list", number)
+	run(bad, 0, `(?s)^porttray: list: config\.toml line 5: .*; the settings are ignored\nPORT.*\n`+number,
+		"list", number)
 	run(bad, 0, `settings +the settings are ignored: config\.toml line 5`, "doctor")
 	run(bad, 2, `^porttray: config: "chekc": `, "config", "chekc")
 }
@@ -112,7 +119,8 @@ func TestOpenHeedsRules(t *testing.T) {
 	if err := os.Mkdir(filepath.Dir(file), 0o700); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(file, []byte("[[rule]]\nport = "+port+"\nlabel = \"Shop\"\nscheme = \"https\"\npath = \"/admin\"\n"), 0o600); err != nil {
+	if err := os.WriteFile(file, []byte("[[rule]]\nport = "+port+"\nlabel = \"Shop\"\nscheme = \"https\"\npath = "+
+		"\"/admin\"\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	cmd := porttray(t, "open", port)

@@ -79,7 +79,8 @@ func TestLogFile(t *testing.T) {
 	}
 	lines := strings.Split(strings.TrimSuffix(string(text), "\n"), "\n")
 	for i, line := range lines {
-		if want := fmt.Sprintf(`level=INFO msg="something happened" number=%d rest=%s`, n-len(lines)+i, rest); !strings.HasPrefix(line, "time=") || !strings.HasSuffix(line, want) {
+		if want := fmt.Sprintf(`level=INFO msg="something happened" number=%d rest=%s`, n-len(lines)+i,
+			rest); !strings.HasPrefix(line, "time=") || !strings.HasSuffix(line, want) {
 			t.Fatalf("line %d of %d is %q, want one that ends in %q", i, len(lines), line, want)
 		}
 	}
@@ -95,7 +96,8 @@ func TestLogFileOfCrash(t *testing.T) {
 		t.Fatalf("it ended with %v and said %q", err, out.String())
 	}
 	text, err := os.ReadFile(path)
-	if want := "panic: crashed for the test"; err != nil || !strings.Contains(string(text), want) || !strings.Contains(string(text), "goroutine") {
+	if want := "panic: crashed for the test"; err != nil || !strings.Contains(string(text), want) ||
+		!strings.Contains(string(text), "goroutine") {
 		t.Errorf("the log has %q, %v, want %q and where it was", text, err, want)
 	}
 }

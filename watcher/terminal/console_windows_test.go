@@ -68,7 +68,8 @@ func roleConsole(args []string) error {
 	started := windows.StartupInfo{}
 	started.Cb = uint32(unsafe.Sizeof(started))
 	var child windows.ProcessInformation
-	if err := windows.CreateProcess(nil, line, nil, nil, false, windows.DETACHED_PROCESS, nil, nil, &started, &child); err != nil {
+	if err := windows.CreateProcess(nil, line, nil, nil, false, windows.DETACHED_PROCESS, nil, nil, &started,
+		&child); err != nil {
 		return err
 	}
 	defer windows.CloseHandle(child.Process)
@@ -97,7 +98,8 @@ func readScreen() (string, error) {
 	for y := range info.Size.Y {
 		row, n := make([]uint16, info.Size.X), uint32(0)
 		at := uintptr(uint16(y)) << 16 // a COORD by value
-		if ok, _, err := read.Call(console.Fd(), uintptr(unsafe.Pointer(&row[0])), uintptr(len(row)), at, uintptr(unsafe.Pointer(&n))); ok == 0 {
+		if ok, _, err := read.Call(console.Fd(), uintptr(unsafe.Pointer(&row[0])), uintptr(len(row)), at,
+			uintptr(unsafe.Pointer(&n))); ok == 0 {
 			return "", err
 		}
 		lines = append(lines, strings.TrimRight(windows.UTF16ToString(row[:n]), " "))

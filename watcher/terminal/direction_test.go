@@ -15,8 +15,10 @@ import (
 // rightToLeft is a machine with servers whose names are written from right to left.
 func rightToLeft() watcher.Snapshot {
 	var list []watcher.Listener
-	for i, name := range []string{"مشروع-تجريبي", "חנות", "مشروع 3000", "shop חנות", "חנות (ישן)", "פרויקט ארוך מאוד שאין לו מקום", "shop"} {
-		l := listener(uint16(4001+i), owner.Process{PID: int32(71 + i), Start: 1, Name: "node", Dir: "/srv/קוד/" + name, Since: at(9, 0, 0)}, "127.0.0.1")
+	for i, name := range []string{"مشروع-تجريبي", "חנות", "مشروع 3000", "shop חנות", "חנות (ישן)",
+		"פרויקט ארוך מאוד שאין לו מקום", "shop"} {
+		l := listener(uint16(4001+i), owner.Process{PID: int32(71 + i), Start: 1, Name: "node", Dir: "/srv/קוד/" + name,
+			Since: at(9, 0, 0)}, "127.0.0.1")
 		l.Facts.Project, l.Facts.Tool = owner.Project{Name: name}, owner.Tool{Name: "Vite", Kind: owner.Server}
 		list = append(list, l)
 	}
@@ -55,7 +57,8 @@ PORT  PROJECT        TOOL  PROCESS  PID  ADDRESS    EXPOSURE  SINCE
 	if err := writeJSON(&b, list); err != nil {
 		t.Fatal(err)
 	}
-	if got := marked(b.Bytes()); strings.ContainsAny(got, "^‹›") || strings.Contains(got, `\u20`) || !strings.Contains(got, `"مشروع 3000"`) {
+	if got := marked(b.Bytes()); strings.ContainsAny(got, "^‹›") || strings.Contains(got, `\u20`) ||
+		!strings.Contains(got, `"مشروع 3000"`) {
 		t.Errorf("JSON is %s", got)
 	}
 }
@@ -82,7 +85,8 @@ func TestWatchRightToLeft(t *testing.T) {
 func TestExplanationRightToLeft(t *testing.T) {
 	a := explain.Answer{
 		Asked: "port 4001", Listens: true, Port: explain.Port{Number: 4001, Class: "registered"}, Trouble: explain.None,
-		Listeners: []explain.Holder{{Name: "חנות 2 · Vite", Listener: explain.Listener{Port: 4001, PID: 71, Process: "שרת", Directory: "/srv/חנות"},
+		Listeners: []explain.Holder{{Name: "חנות 2 · Vite", Listener: explain.Listener{Port: 4001, PID: 71,
+			Process: "שרת", Directory: "/srv/חנות"},
 			Parents: []explain.Process{{PID: 7, Process: "אב"}, {PID: 6, Process: "סב"}}}},
 		Advice: []explain.Advice{{Says: "Start חנות again:", Command: "cd /srv/חנות"}},
 	}
@@ -104,7 +108,8 @@ func TestExplanationRightToLeft(t *testing.T) {
 
 func TestReportRightToLeft(t *testing.T) {
 	r := report{Findings: []doctor.Finding{{Topic: "memory", Says: "closed servers are remembered in /home/דנה/3"}}}
-	if got := marked(r.text(style{})); !strings.Contains(got, "memory  ^closed servers are remembered in /home/‹דנה›/3\n") {
+	if got := marked(r.text(style{})); !strings.Contains(got,
+		"memory  ^closed servers are remembered in /home/‹דנה›/3\n") {
 		t.Errorf("got %s", got)
 	}
 }

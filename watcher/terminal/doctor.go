@@ -18,9 +18,9 @@ func doctorCommand(p Program) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "doctor",
 		Short: "Check this system, and say how to fix each problem",
-		Long: `Checks the system and the desktop: how and how fast ports are listed, hidden owners, container engines, the tray
-host, notifications, and files. A line below each problem says how to fix it. The command starts and changes nothing. Exit
-status 1 means that the tray cannot work here.`,
+		Long: `Checks the system and the desktop: how and how fast ports are listed, hidden owners, container engines,
+the tray host, notifications, and files. A line below each problem says how to fix it. The command starts and changes
+nothing. Exit status 1 means that the tray cannot work here.`,
 		Args:              exactly(0, ""),
 		ValidArgsFunction: completeNothing,
 		RunE: func(c *cobra.Command, _ []string) error {
@@ -67,7 +67,8 @@ func memory() doctor.Finding {
 		return lacks(err, "delete the file; porttray then starts a new one")
 	}
 	if err := history.Writable(file); err != nil {
-		return lacks(err, "let this user write to "+shortDir(filepath.Dir(file))+", and check the free space on the disk")
+		dir := shortDir(filepath.Dir(file))
+		return lacks(err, "let this user write to "+dir+", and check the free space on the disk")
 	}
 	return doctor.Finding{Topic: "memory", Says: "closed servers are remembered in " + shortDir(file)}
 }

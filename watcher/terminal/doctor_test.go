@@ -18,8 +18,13 @@ import (
 func TestReport(t *testing.T) {
 	r := report{"v1.2.3", []doctor.Finding{
 		{Topic: "system", Says: "Debian GNU/Linux 12 (bookworm), Linux 6.1.0, amd64"},
-		{Topic: "owners", State: doctor.Lacks, Says: "the owners of 1 of 5 listeners are hidden; held by other users' processes: 5432", Fix: "look as that user, or as root; the tray needs neither"},
-		{Topic: "tray host", State: doctor.Broken, Fatal: true, Says: "nothing here shows tray icons: nobody has the name org.kde.StatusNotifierWatcher on the session bus", Fix: "add the panel's plugin for a status notifier; on GNOME, install the package gnome-shell-extension-appindicator and log in again"},
+		{Topic: "owners", State: doctor.Lacks,
+			Says: "the owners of 1 of 5 listeners are hidden; held by other users' processes: 5432",
+			Fix:  "look as that user, or as root; the tray needs neither"},
+		{Topic: "tray host", State: doctor.Broken, Fatal: true,
+			Says: "nothing here shows tray icons: nobody has the name org.kde.StatusNotifierWatcher on the session bus",
+			Fix: "add the panel's plugin for a status notifier; on GNOME, install the package " +
+				"gnome-shell-extension-appindicator and log in again"},
 		{Topic: "hostile", Says: "\x1b[2J\u202e\nowned", State: doctor.Lacks, Fix: "\x1b]0;x\a"},
 	}}
 	text := r.text(style{width: 80})
@@ -44,7 +49,8 @@ func TestDoctor(t *testing.T) {
 		cmd := porttray(t, "doctor")
 		cmd.Env = append(cmd.Env, fatalKey+"="+fatal)
 		out, _ := cmd.CombinedOutput()
-		if cmd.ProcessState.ExitCode() != code || !regexp.MustCompile(`(?s)^porttray v1\.2\.3\n\n.*listeners .*scripted.*memory .*seen\.json\n$`).Match(out) {
+		if cmd.ProcessState.ExitCode() != code ||
+			!regexp.MustCompile(`(?s)^porttray v1\.2\.3\n\n.*listeners .*scripted.*memory .*seen\.json\n$`).Match(out) {
 			t.Errorf("exit status %d, want %d; wrote\n%s", cmd.ProcessState.ExitCode(), code, out)
 		}
 	}
@@ -67,7 +73,8 @@ func TestMemory(t *testing.T) {
 			}
 			t.Setenv("XDG_STATE_HOME", tt.state)
 			if dir := filepath.Join(tt.state, "porttray"); tt.text != "" {
-				if err := errors.Join(os.MkdirAll(dir, 0o700), os.WriteFile(filepath.Join(dir, "seen.json"), []byte(tt.text), 0o600)); err != nil {
+				if err := errors.Join(os.MkdirAll(dir, 0o700), os.WriteFile(filepath.Join(dir, "seen.json"),
+					[]byte(tt.text), 0o600)); err != nil {
 					t.Fatal(err)
 				}
 			}

@@ -19,13 +19,13 @@ func explainCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "explain ADDRESS",
 		Short: "Explain one port: who listens, since when, is it safe, what to do",
-		Long: `Explains an address and port of this computer: their meaning, who listens, who can reach the server, whether it
-answers, whether the port can be bound, and what to do about problems. ADDRESS is a port (62893), an address and a port
-(127.0.0.1:62893, localhost:62893, [::1]:62893) or a URL.
+		Long: `Explains an address and port of this computer: their meaning, who listens, who can reach the server,
+whether it answers, whether the port can be bound, and what to do about problems. ADDRESS is a port (62893), an address
+and a port (127.0.0.1:62893, localhost:62893, [::1]:62893) or a URL.
 
-porttray connects to the port on this computer and closes the connection at once. With --probe it also sends a TLS handshake
-and an HTTP request, and shows the answers. It sends nothing to databases and other servers that are not for a browser.
-Exit status 0 means that something listens there, 1 that nothing does.`,
+porttray connects to the port on this computer and closes the connection at once. With --probe it also sends a TLS
+handshake and an HTTP request, and shows the answers. It sends nothing to databases and other servers that are not for a
+browser. Exit status 0 means that something listens there, 1 that nothing does.`,
 		Args:              exactly(1, "the address"),
 		ValidArgsFunction: completePorts,
 		RunE: func(c *cobra.Command, args []string) error {
@@ -146,7 +146,8 @@ func (w *explainer) address() {
 		w.say("%s %s on this computer's interface %s: other machines in its network may reach servers there.",
 			names, is, clean(a.Interface))
 	default:
-		w.say("%s %s not on this computer now. porttray explains only this computer, and does not ask the network.", names, is)
+		w.say("%s %s not on this computer now. porttray explains only this computer, and does not ask the network.",
+			names, is)
 	}
 	order := map[bool]string{true: ", in this order"}[len(a.Localhost) > 1]
 	w.say("localhost means %s here%s.", explain.JoinAddrs(a.Localhost, ", then "), order)
@@ -167,7 +168,8 @@ func (w *explainer) port() {
 	switch {
 	case p.EphemeralFirst == 0:
 	case p.Ephemeral:
-		w.say("This system may assign it to a program that asks for any free port (%d–%d).", p.EphemeralFirst, p.EphemeralLast)
+		w.say("This system may assign it to a program that asks for any free port (%d–%d).",
+			p.EphemeralFirst, p.EphemeralLast)
 	default:
 		w.say("This system does not assign it by itself; it assigns %d–%d.", p.EphemeralFirst, p.EphemeralLast)
 	}
@@ -394,7 +396,8 @@ func (w *explainer) reach() {
 		}
 		w.say("%s.", text)
 	case p.Unasked != "":
-		text := "It is probably not a web server, because this port is usual for %s. porttray only listened, and sent nothing."
+		text := "It is probably not a web server, because this port is usual for %s. " +
+			"porttray only listened, and sent nothing."
 		if w.speaks(p.Unasked) {
 			text = "It is not a web server (%s). porttray only listened, and sent nothing."
 		}

@@ -17,8 +17,8 @@ func freeCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "free",
 		Short: "Find ports that can be bound now",
-		Long: `Prints free ports, one per line, upward from --from. porttray binds each one on 127.0.0.1 and ::1 to try it.
-Another program may take a port before you do. Exit status 1 means that there are fewer free ports than --count.`,
+		Long: `Prints free ports, one per line, upward from --from. porttray binds each one on 127.0.0.1 and ::1 to try
+it. Another program may take a port before you do. Exit status 1 means that there are fewer free ports than --count.`,
 		Args:              exactly(0, ""),
 		ValidArgsFunction: completeNothing,
 		RunE: func(c *cobra.Command, _ []string) error {

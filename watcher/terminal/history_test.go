@@ -26,7 +26,8 @@ func TestWatchRemembers(t *testing.T) {
 		start := time.Now()
 		db := listener(5432, owner.Process{PID: int32(os.Getpid()), Start: 1, Name: "postgres"}, "127.0.0.1")
 		w := &watcher.Watcher{Scan: func(context.Context) (watcher.Snapshot, error) {
-			s := watcher.Snapshot{Time: time.Now(), Listeners: []watcher.Listener{listener(22, owner.Process{}, "127.0.0.1")}}
+			s := watcher.Snapshot{Time: time.Now(),
+				Listeners: []watcher.Listener{listener(22, owner.Process{}, "127.0.0.1")}}
 			if time.Since(start) < 2*time.Second {
 				s.Listeners = append(s.Listeners, db)
 			}
@@ -36,7 +37,8 @@ func TestWatchRemembers(t *testing.T) {
 			t.Fatal(err)
 		}
 		seen, err := history.Read()
-		if got, ok := seen.Last(5432); err != nil || !ok || got.Process != "postgres" || got.Closed.Sub(start) < 2*time.Second {
+		if got, ok := seen.Last(5432); err != nil || !ok || got.Process != "postgres" ||
+			got.Closed.Sub(start) < 2*time.Second {
 			t.Errorf("got %+v, %v, %v", got, ok, err)
 		}
 	})

@@ -20,16 +20,21 @@ import (
 
 // many is a machine of some variety.
 func many() watcher.Snapshot {
-	web := listener(5173, owner.Process{PID: 4711, Start: 1, Name: "node", User: "x-ann", Since: at(8, 5, 59)}, "127.0.0.1", "::1")
-	web.Facts.Project, web.Facts.Tool = owner.Project{Name: "shop", Dir: "/home/ann/code/shop"}, owner.Tool{Name: "Vite", Kind: owner.Server}
+	web := listener(5173, owner.Process{PID: 4711, Start: 1, Name: "node", User: "x-ann", Since: at(8, 5, 59)},
+		"127.0.0.1", "::1")
+	web.Facts.Project, web.Facts.Tool = owner.Project{Name: "shop", Dir: "/home/ann/code/shop"},
+		owner.Tool{Name: "Vite", Kind: owner.Server}
 	web.Facts.Command, web.Restarts = "cd /home/ann/code/shop && vite --secret=1", 2
 	hmr := web
 	hmr.Port, hmr.Addrs = 24678, []netip.Addr{netip.MustParseAddr("0.0.0.0"), netip.MustParseAddr("::")}
-	wide := listener(8000, owner.Process{PID: 32, Start: 1, Name: "python3", Since: at(9, 0, 0).AddDate(0, 0, -3)}, "0.0.0.0")
+	wide := listener(8000, owner.Process{PID: 32, Start: 1, Name: "python3", Since: at(9, 0, 0).AddDate(0, 0, -3)},
+		"0.0.0.0")
 	wide.Facts.Project.Name = "日本語のとても長いプロジェクト"
 	wide.Facts.Tool = owner.Tool{Name: "Django", Kind: owner.Server}
-	db := listener(5432, owner.Process{PID: 900, Start: 1, Name: "docker-proxy", Refusal: "forwards for a container or VM"}, "0.0.0.0")
-	db.Container = engine.Container{ID: "c0ffee", Name: "shop-db-1", Image: "postgres:16", Project: "shop", Service: "db"}
+	db := listener(5432, owner.Process{PID: 900, Start: 1, Name: "docker-proxy",
+		Refusal: "forwards for a container or VM"}, "0.0.0.0")
+	db.Container = engine.Container{ID: "c0ffee", Name: "shop-db-1", Image: "postgres:16", Project: "shop",
+		Service: "db"}
 	db.Facts.Tool = owner.Tool{Name: "PostgreSQL", Kind: owner.Server}
 	hidden := listener(631, owner.Process{Foreign: true, User: "x-cups"}, "127.0.0.1", "::1")
 	return snapshot(hidden, web, db, wide, hmr)
@@ -37,12 +42,14 @@ func many() watcher.Snapshot {
 
 func TestTable(t *testing.T) {
 	list, _ := listing{Snapshot: many(), all: true}.choose(port.System{})
-	for name, s := range map[string]style{"piped": {}, "80": {width: 80}, "60": {width: 60}, "tiny": {width: 20}, "colour": {width: 100, colour: true}} {
+	for name, s := range map[string]style{"piped": {}, "80": {width: 80}, "60": {width: 60}, "tiny": {width: 20},
+		"colour": {width: 100, colour: true}} {
 		t.Run(name, func(t *testing.T) {
 			got := table(list, s, at(9, 30, 0))
 			golden(t, "list_"+name+".txt", got)
 			for line := range strings.Lines(string(got)) {
-				if n := runewidth.StringWidth(strings.TrimSuffix(line, "\n")); s.width >= 60 && !s.colour && n > s.width {
+				if n := runewidth.StringWidth(strings.TrimSuffix(line, "\n")); s.width >= 60 && !s.colour &&
+					n > s.width {
 					t.Errorf("%d columns wide: %s", n, line)
 				}
 			}
@@ -53,7 +60,8 @@ func TestTable(t *testing.T) {
 // TestListNames has the table name servers as the menu does.
 func TestListNames(t *testing.T) {
 	frontend := func(port uint16, pid int32, mono string) watcher.Listener {
-		l := listener(port, owner.Process{PID: pid, Start: 1, Name: "node", Exe: "/usr/bin/node", Dir: "/srv/" + mono}, "127.0.0.1")
+		l := listener(port, owner.Process{PID: pid, Start: 1, Name: "node", Exe: "/usr/bin/node", Dir: "/srv/" + mono},
+			"127.0.0.1")
 		l.Facts.Project = owner.Project{Name: "frontend", Dir: "/srv/" + mono + "/frontend"}
 		return l
 	}
@@ -70,12 +78,14 @@ func TestListNames(t *testing.T) {
 	caddy.Facts.Tool = owner.Tool{Name: "Caddy", Kind: owner.Server}
 	site := caddy
 	site.Port = 8080
-	list, _ := listing{Snapshot: snapshot(caddy, a, b, script, run, bare, site), all: true, ports: true}.choose(port.System{})
+	list, _ := listing{Snapshot: snapshot(caddy, a, b, script, run, bare, site), all: true,
+		ports: true}.choose(port.System{})
 	var got []string
 	for _, l := range list {
 		got = append(got, fmt.Sprintf("%d %s | %s", l.Port, projectOf(l), toolOf(l)))
 	}
-	want := []string{"2019 frontend | Caddy (admin)", "4100 frontend in shopmono | Vite", "4101 frontend in blogmono | Vite",
+	want := []string{"2019 frontend | Caddy (admin)", "4100 frontend in shopmono | Vite",
+		"4101 frontend in blogmono | Vite",
 		"4102 frontend | server.js", "4103 frontend | index.ts", "4104 frontend | ", "8080 frontend | Caddy"}
 	if !slices.Equal(got, want) {
 		t.Errorf("got\n%q\nwant\n%q", got, want)
@@ -150,7 +160,8 @@ func TestChoose(t *testing.T) {
 			chosen = append(chosen, text)
 		}
 		if got := fmt.Sprint(chosen); got != tt.want || hidden != tt.hidden {
-			t.Errorf("%q, all %t: chose %s and left out %d, want %s and %d", tt.filter, tt.all, got, hidden, tt.want, tt.hidden)
+			t.Errorf("%q, all %t: chose %s and left out %d, want %s and %d", tt.filter, tt.all, got, hidden,
+				tt.want, tt.hidden)
 		}
 	}
 }

@@ -21,9 +21,10 @@ func openCommand(p Program) *cobra.Command {
 	return &cobra.Command{
 		Use:   "open PORT|ADDRESS",
 		Short: "Open the server on a port in the browser",
-		Long: `Opens the server on a port in the browser. It uses https if the server answers a TLS handshake, else http. A rule in
-the settings file can set the scheme and the path. If several servers share the port, give an address: 127.0.0.1:5173. porttray
-does not open databases and other servers that are not for a browser, unless a rule sets a scheme or path.`,
+		Long: `Opens the server on a port in the browser. It uses https if the server answers a TLS handshake, else
+http. A rule in the settings file can set the scheme and the path. If several servers share the port, give an address:
+127.0.0.1:5173. porttray does not open databases and other servers that are not for a browser, unless a rule sets a
+scheme or path.`,
 		Args:              exactly(1, "the port"),
 		ValidArgsFunction: completePorts,
 		RunE: func(c *cobra.Command, args []string) error {

@@ -36,16 +36,23 @@ func TestPageOf(t *testing.T) {
 		url, fail string
 	}{
 		{"a page", web, settings.Rule{}, "http://localhost:5432", ""},
-		{"a database", db, settings.Rule{}, "", "5432 is not a web server (PostgreSQL); connect to localhost:5432 instead"},
-		{"a database that has a name", named, settings.Rule{}, "", "5432 is not a web server (PostgreSQL: Shop's data); connect to localhost:5432 instead"},
-		{"a database at another address", six, settings.Rule{}, "", "5432 is not a web server (PostgreSQL); connect to [::1]:5432 instead"},
-		{"a container", inBox, settings.Rule{}, "", "5432 is not a web server (PostgreSQL: PostgreSQL · shop-db-1 (container)); connect to localhost:5432 instead"},
+		{"a database", db, settings.Rule{}, "",
+			"5432 is not a web server (PostgreSQL); connect to localhost:5432 instead"},
+		{"a database that has a name", named, settings.Rule{}, "",
+			"5432 is not a web server (PostgreSQL: Shop's data); connect to localhost:5432 instead"},
+		{"a database at another address", six, settings.Rule{}, "",
+			"5432 is not a web server (PostgreSQL); connect to [::1]:5432 instead"},
+		{"a container", inBox, settings.Rule{}, "",
+			"5432 is not a web server (PostgreSQL: PostgreSQL · shop-db-1 (container)); connect to " +
+				"localhost:5432 instead"},
 		{"a hidden owner", listener(3306, owner.Process{Foreign: true}, "127.0.0.1"), settings.Rule{}, "",
-			"3306 is probably not a web server, because this port is usual for MySQL; connect to localhost:3306 instead"},
+			"3306 is probably not a web server, because this port is usual for MySQL; connect to " +
+				"localhost:3306 instead"},
 		{"a database that is none by a rule", db, settings.Rule{Scheme: "https"}, "https://localhost:5432", ""},
 		{"a database with a page by a rule", db, settings.Rule{Path: "/admin"}, "http://localhost:5432/admin", ""},
 	} {
-		url, err := pageOf(t.Context(), c.l, netip.Addr{}, c.rule, func(context.Context, watcher.Listener) string { return "http" })
+		url, err := pageOf(t.Context(), c.l, netip.Addr{}, c.rule,
+			func(context.Context, watcher.Listener) string { return "http" })
 		fail := ""
 		if err != nil {
 			fail = err.Error()
@@ -58,7 +65,8 @@ func TestPageOf(t *testing.T) {
 
 // Where two servers have one port, open asks which one is meant.
 func TestToOpen(t *testing.T) {
-	shop, blog := listener(5173, owner.Process{PID: 1, Name: "node"}, "127.0.0.1"), listener(5173, owner.Process{PID: 2, Name: "node"}, "::1")
+	shop, blog := listener(5173, owner.Process{PID: 1, Name: "node"}, "127.0.0.1"),
+		listener(5173, owner.Process{PID: 2, Name: "node"}, "::1")
 	twin := listener(5173, owner.Process{PID: 3, Name: "node"}, "127.0.0.1")
 	for _, c := range []struct {
 		name, question string
@@ -70,10 +78,13 @@ func TestToOpen(t *testing.T) {
 		{"one, by its name", "http://localhost:5173/x", []watcher.Listener{shop}, 1, "", ""},
 		{"one of two, by its address", "127.0.0.1:5173", []watcher.Listener{shop, blog}, 1, "127.0.0.1", ""},
 		{"the other", "[::1]:5173", []watcher.Listener{shop, blog}, 2, "::1", ""},
-		{"two", "5173", []watcher.Listener{shop, blog}, 0, "", "2 servers listen on port 5173; say which one:\n  porttray open 127.0.0.1:5173"},
-		{"two that cannot be told apart", "5173", []watcher.Listener{shop, twin}, 0, "", "2 servers listen on port 5173; say which one:\n  (no address leads"},
+		{"two", "5173", []watcher.Listener{shop, blog}, 0, "",
+			"2 servers listen on port 5173; say which one:\n  porttray open 127.0.0.1:5173"},
+		{"two that cannot be told apart", "5173", []watcher.Listener{shop, twin}, 0, "",
+			"2 servers listen on port 5173; say which one:\n  (no address leads"},
 		{"none", "5173", nil, 0, "", "nothing listens on port 5173; porttray explain 5173 says more"},
-		{"none at that address", "127.0.0.2:5173", []watcher.Listener{shop}, 0, "", "nothing listens on 127.0.0.2:5173; porttray explain 127.0.0.2:5173 says more"},
+		{"none at that address", "127.0.0.2:5173", []watcher.Listener{shop}, 0, "",
+			"nothing listens on 127.0.0.2:5173; porttray explain 127.0.0.2:5173 says more"},
 	} {
 		q, err := explain.Parse(t.Context(), c.question)
 		if err != nil {
@@ -81,7 +92,8 @@ func TestToOpen(t *testing.T) {
 		}
 		s, literal, err := toOpen(watcher.Servers(c.listeners, func(uint16) bool { return false }), q)
 		want, _ := netip.ParseAddr(c.literal)
-		if s.Owner.PID != c.pid || literal != want || (err != nil) != (c.fail != "") || err != nil && !strings.HasPrefix(err.Error(), c.fail) {
+		if s.Owner.PID != c.pid || literal != want || (err != nil) != (c.fail != "") || err != nil &&
+			!strings.HasPrefix(err.Error(), c.fail) {
 			t.Errorf("%s: PID %d, %v, %v", c.name, s.Owner.PID, literal, err)
 		}
 	}
@@ -90,7 +102,8 @@ func TestToOpen(t *testing.T) {
 // A further port of one server can be the head port of another one. Each has an address of its own all the same.
 func TestToOpenAFurtherPort(t *testing.T) {
 	blog := owner.Process{PID: 2, Start: 2, Name: "node"}
-	now := snapshot(listener(3000, blog, "::1"), listener(5173, owner.Process{PID: 1, Start: 1, Name: "node"}, "127.0.0.1"), listener(5173, blog, "::1"))
+	now := snapshot(listener(3000, blog, "::1"), listener(5173, owner.Process{PID: 1, Start: 1, Name: "node"},
+		"127.0.0.1"), listener(5173, blog, "::1"))
 	for question, pid := range map[string]int32{"127.0.0.1:5173": 1, "[::1]:5173": 2} {
 		q, err := explain.Parse(t.Context(), question)
 		if err != nil {

@@ -28,12 +28,12 @@ func stopCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "stop PORT|ADDRESS",
 		Short: "Ask the server on a port to end",
-		Long: `Asks the server on a port to end (SIGTERM). On Windows, and with --kill, it ends the server by force. For a container it
-asks the engine. If a server has a master process with workers, porttray asks the master, which ends its workers. Without a
-master it asks all workers.
+		Long: `Asks the server on a port to end (SIGTERM). On Windows, and with --kill, it ends the server by force. For
+a container it asks the engine. If a server has a master process with workers, porttray asks the master, which ends its
+workers. Without a master it asks all workers.
 
-Right before the signal, porttray checks that the same processes still hold the port, and that no other server would end too.
-Like the menu, it does not stop other users' processes, the system's own processes, or forwarders.
+Right before the signal, porttray checks that the same processes still hold the port, and that no other server would end
+too. Like the menu, it does not stop other users' processes, the system's own processes, or forwarders.
 
 Exit status 0 means that the port is free. If several servers listen on it, give an address, such as 127.0.0.1:5173 or
 [::1]:5173, or use --pid.`,
@@ -116,7 +116,8 @@ func (s stopping) run(c *cobra.Command, servers []watcher.Server) error {
 
 // hasProcess reports whether a process belongs to a server.
 func hasProcess(s watcher.Server, pid int32) bool {
-	return s.Master.PID == pid || slices.ContainsFunc(s.Parts, func(l watcher.Listener) bool { return l.Owner.PID == pid })
+	return s.Master.PID == pid ||
+		slices.ContainsFunc(s.Parts, func(l watcher.Listener) bool { return l.Owner.PID == pid })
 }
 
 // these lists servers, one per line.
@@ -181,8 +182,9 @@ func namesOf(left []owner.Process, servers []watcher.Server) string {
 	var names []string
 	for _, p := range left {
 		name := whoIs(watcher.Server{Listener: watcher.Listener{Owner: p}})
-		if i := slices.IndexFunc(servers, func(s watcher.Server) bool { return p.Known() && hasProcess(s, p.PID) }); i >= 0 {
-			name = whoIs(servers[i])
+		at := slices.IndexFunc(servers, func(s watcher.Server) bool { return p.Known() && hasProcess(s, p.PID) })
+		if at >= 0 {
+			name = whoIs(servers[at])
 		}
 		if !slices.Contains(names, name) {
 			names = append(names, name)

@@ -35,7 +35,9 @@ var columns = []column{
 		}
 		return fmt.Sprint(l.PID)
 	}},
-	{head: "ADDRESS", cell: func(l explain.Listener, _ time.Time) string { return explain.JoinAddrs(l.Addresses, ",") }},
+	{head: "ADDRESS", cell: func(l explain.Listener, _ time.Time) string {
+		return explain.JoinAddrs(l.Addresses, ",")
+	}},
 	{head: "EXPOSURE", fixed: true, cell: func(l explain.Listener, _ time.Time) string { return exposure(l) },
 		how: func(l explain.Listener) string {
 			if dangerous(l) {
@@ -43,7 +45,9 @@ var columns = []column{
 			}
 			return ""
 		}},
-	{head: "SINCE", fixed: true, cell: func(l explain.Listener, now time.Time) string { return sinceText(l.Started, now) }},
+	{head: "SINCE", fixed: true, cell: func(l explain.Listener, now time.Time) string {
+		return sinceText(l.Started, now)
+	}},
 }
 
 // portCell returns the port, and the number of further ports.

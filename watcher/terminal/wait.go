@@ -20,9 +20,9 @@ func waitCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "wait PORT",
 		Short: "Wait until something listens on a port",
-		Long: `Waits until something listens on a port or, with --gone, until nothing does. It reads the system's list of
-listeners and sends nothing to the server. A new server may need another moment before it answers. Exit status 1 means that
-the time is up.`,
+		Long: `Waits until something listens on a port or, with --gone, until nothing does. It reads the system's list
+of listeners and sends nothing to the server. A new server may need another moment before it answers. Exit status 1
+means that the time is up.`,
 		Args:              exactly(1, "the port"),
 		ValidArgsFunction: completeNothing,
 		RunE: func(c *cobra.Command, args []string) error {

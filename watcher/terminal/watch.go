@@ -26,13 +26,14 @@ func watchCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "watch",
 		Short: "List the servers, then print each event",
-		Long: `Lists your servers, as porttray list does. Then it writes a line when a server opens, closes, restarts, is replaced,
-moves to another port, or becomes reachable from other machines. A server with further ports has one line. Ctrl-C ends it.
+		Long: `Lists your servers, as porttray list does. Then it writes a line when a server opens, closes, restarts,
+is replaced, moves to another port, or becomes reachable from other machines. A server with further ports has one line.
+Ctrl-C ends it.
 
-With --json each line is an object, written at once. The first is {"event":"baseline","listeners":[...]}. The others have the
-fields event, time, listener, before and reason. The events are opened, closed, restarted, replaced, moved, exposed, explained,
-stale and fresh. "explained" gives the reason for an earlier event. "stale" means that the list cannot be read, and "fresh"
-that it can be read again.`,
+With --json each line is an object, written at once. The first is {"event":"baseline","listeners":[...]}. The others
+have the fields event, time, listener, before and reason. The events are opened, closed, restarted, replaced, moved,
+exposed, explained, stale and fresh. "explained" gives the reason for an earlier event. "stale" means that the list
+cannot be read, and "fresh" that it can be read again.`,
 		Args:              exactly(0, ""),
 		ValidArgsFunction: completeNothing,
 		RunE: func(c *cobra.Command, _ []string) error {
@@ -201,7 +202,8 @@ func (f *follower) objects(u watcher.Update, now time.Time) []byte {
 		return jsonLines(append(all, object{Event: "baseline", Time: now, Listeners: &list}))
 	}
 	for _, e := range u.Events {
-		o := object{Event: e.Kind.String(), Time: now, Listener: f.toJSON(e.Server, u.Err != nil), Reason: e.Reason.String()}
+		o := object{Event: e.Kind.String(), Time: now, Listener: f.toJSON(e.Server, u.Err != nil),
+			Reason: e.Reason.String()}
 		if e.Before.Port != 0 {
 			o.Before = f.toJSON(e.Before, false)
 		}

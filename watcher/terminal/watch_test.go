@@ -38,7 +38,8 @@ func listener(port uint16, p owner.Process, addrs ...string) watcher.Listener {
 }
 
 func snapshot(list ...watcher.Listener) watcher.Snapshot {
-	return watcher.Snapshot{Time: at(9, 30, 0), Listeners: list, Servers: watcher.Servers(list, port.System{}.HandedOut)}
+	return watcher.Snapshot{Time: at(9, 30, 0), Listeners: list,
+		Servers: watcher.Servers(list, port.System{}.HandedOut)}
 }
 
 // only returns the server that a listener is by itself.
@@ -51,8 +52,10 @@ func TestFollower(t *testing.T) {
 	t.Setenv("HOME", home)
 	t.Setenv("USERPROFILE", home) // Windows
 
-	vite := owner.Process{PID: 4711, Start: 1, Name: "vite", Dir: filepath.Join(home, "src", "shop"), Since: at(8, 5, 59)}
-	postgres := owner.Process{PID: 815, Start: 1, Name: "postgres", Dir: filepath.FromSlash("/var/lib/postgresql"), Since: at(9, 0, 0).AddDate(0, -2, 10)}
+	vite := owner.Process{PID: 4711, Start: 1, Name: "vite", Dir: filepath.Join(home, "src", "shop"),
+		Since: at(8, 5, 59)}
+	postgres := owner.Process{PID: 815, Start: 1, Name: "postgres", Dir: filepath.FromSlash("/var/lib/postgresql"),
+		Since: at(9, 0, 0).AddDate(0, -2, 10)}
 	bare := owner.Process{PID: 12, Start: 1} // of which nothing else can be read
 	hostile := owner.Process{
 		PID: 666, Start: 1, Since: at(9, 0, 0),
@@ -60,7 +63,8 @@ func TestFollower(t *testing.T) {
 		Dir:  "/tmp/\r\n\x1b[1A\u2028\u009b2Kx\u200b\ttab\xffcell",
 	}
 	web, db := listener(5173, vite, "127.0.0.1", "::1"), listener(5432, postgres, "127.0.0.1")
-	web.Facts.Project, web.Facts.Tool = owner.Project{Name: "shop", Dir: vite.Dir}, owner.Tool{Name: "Vite", Kind: owner.Server}
+	web.Facts.Project, web.Facts.Tool = owner.Project{Name: "shop", Dir: vite.Dir},
+		owner.Tool{Name: "Vite", Kind: owner.Server}
 	unknown := listener(631, owner.Process{}, "0.0.0.0", "::")
 	worst := listener(6666, hostile, "127.0.0.1")
 	errRead := errors.New("list TCP sockets: open /proc/net/tcp: permission denied")
@@ -70,26 +74,37 @@ func TestFollower(t *testing.T) {
 		"empty": {{Snapshot: snapshot()}},
 		"explained": {
 			{Snapshot: snapshot(web)},
-			{Snapshot: snapshot(), Events: []watcher.Event{{Kind: watcher.Closed, Server: only(web), Reason: watcher.Reason{Cause: watcher.OwnerGoesOn}}}},
-			{Snapshot: snapshot(), Events: []watcher.Event{{Kind: watcher.Explained, Server: only(web), Reason: watcher.Reason{
-				Cause: watcher.OwnerEnded, Exit: owner.Exit{How: owner.Exited, Status: 3}}}}},
+			{Snapshot: snapshot(), Events: []watcher.Event{{Kind: watcher.Closed, Server: only(web),
+				Reason: watcher.Reason{Cause: watcher.OwnerGoesOn}}}},
+			{Snapshot: snapshot(), Events: []watcher.Event{{Kind: watcher.Explained, Server: only(web),
+				Reason: watcher.Reason{
+					Cause: watcher.OwnerEnded, Exit: owner.Exit{How: owner.Exited, Status: 3}}}}},
 		},
 		"reasons": {
 			{Snapshot: snapshot(web)},
-			{Snapshot: snapshot(), Events: []watcher.Event{{Kind: watcher.Closed, Server: only(web), Reason: watcher.Reason{
-				Cause: watcher.OwnerEnded, Exit: owner.Exit{How: owner.Exited, Status: 1}, Supervisor: "nodemon"}}}},
-			{Snapshot: snapshot(web), Events: []watcher.Event{{Kind: watcher.Restarted, Server: only(web), Before: only(web), Reason: watcher.Reason{
-				Cause: watcher.OwnerEnded, Exit: owner.Exit{How: owner.Killed, Signal: "SIGKILL"}}}}},
-			{Snapshot: snapshot(db), Events: []watcher.Event{{Kind: watcher.Replaced, Server: only(db), Before: only(web)}}},
-			{Snapshot: snapshot(db, web), Events: []watcher.Event{{Kind: watcher.Moved, Server: only(web), Before: only(db)}}},
-			{Snapshot: snapshot(unknown), Events: []watcher.Event{{Kind: watcher.Exposed, Server: only(unknown), Before: only(db)}}},
+			{Snapshot: snapshot(), Events: []watcher.Event{{Kind: watcher.Closed, Server: only(web),
+				Reason: watcher.Reason{
+					Cause: watcher.OwnerEnded, Exit: owner.Exit{How: owner.Exited, Status: 1}, Supervisor: "nodemon"}}}},
+			{Snapshot: snapshot(web), Events: []watcher.Event{{Kind: watcher.Restarted, Server: only(web),
+				Before: only(web), Reason: watcher.Reason{
+					Cause: watcher.OwnerEnded, Exit: owner.Exit{How: owner.Killed, Signal: "SIGKILL"}}}}},
+			{Snapshot: snapshot(db), Events: []watcher.Event{{Kind: watcher.Replaced, Server: only(db),
+				Before: only(web)}}},
+			{Snapshot: snapshot(db, web), Events: []watcher.Event{{Kind: watcher.Moved, Server: only(web),
+				Before: only(db)}}},
+			{Snapshot: snapshot(unknown), Events: []watcher.Event{{Kind: watcher.Exposed, Server: only(unknown),
+				Before: only(db)}}},
 		},
 		"events": {
 			{Snapshot: snapshot(web)},
-			{Snapshot: snapshot(unknown, web, db), Events: []watcher.Event{{Kind: watcher.Opened, Server: only(unknown)}, {Kind: watcher.Opened, Server: only(db)}}},
+			{Snapshot: snapshot(unknown, web, db),
+				Events: []watcher.Event{{Kind: watcher.Opened, Server: only(unknown)},
+					{Kind: watcher.Opened, Server: only(db)}}},
 			{Snapshot: snapshot(unknown, db)}, // an address changed
-			{Snapshot: snapshot(), Events: []watcher.Event{{Kind: watcher.Closed, Server: only(unknown)}, {Kind: watcher.Closed, Server: only(db)}}},
-			{Snapshot: snapshot(listener(80, bare, "::1")), Events: []watcher.Event{{Kind: watcher.Opened, Server: only(listener(80, bare, "::1"))}}},
+			{Snapshot: snapshot(), Events: []watcher.Event{{Kind: watcher.Closed, Server: only(unknown)},
+				{Kind: watcher.Closed, Server: only(db)}}},
+			{Snapshot: snapshot(listener(80, bare, "::1")),
+				Events: []watcher.Event{{Kind: watcher.Opened, Server: only(listener(80, bare, "::1"))}}},
 		},
 		"hostile": {
 			{Snapshot: snapshot(worst)},
@@ -198,12 +213,14 @@ func (p *pen) Write(b []byte) (int, error) {
 
 // Where something that is not listed takes a port, the end of what was listed is told.
 func TestFollowerTellsOfAnEnd(t *testing.T) {
-	shop, other := only(listener(3000, owner.Process{PID: 7, Start: 7, Name: "shop"}, "127.0.0.1")), only(listener(3000, owner.Process{PID: 8, Start: 8, Name: "other"}, "127.0.0.1"))
+	shop, other := only(listener(3000, owner.Process{PID: 7, Start: 7, Name: "shop"}, "127.0.0.1")),
+		only(listener(3000, owner.Process{PID: 8, Start: 8, Name: "other"}, "127.0.0.1"))
 	shop.Section, other.Section = watcher.Main, watcher.Other
 	f := follower{}
 	f.write = f.lines
 	f.tell(watcher.Update{Snapshot: snapshot()}, at(9, 30, 0))
-	got := string(f.tell(watcher.Update{Snapshot: snapshot(), Events: []watcher.Event{{Kind: watcher.Replaced, Server: other, Before: shop}}}, at(9, 30, 1)))
+	got := string(f.tell(watcher.Update{Snapshot: snapshot(),
+		Events: []watcher.Event{{Kind: watcher.Replaced, Server: other, Before: shop}}}, at(9, 30, 1)))
 	if want := "09:30:01  closed  3000  shop (PID 7), 127.0.0.1\n"; got != want {
 		t.Errorf("got %q, want %q", got, want)
 	}
