@@ -93,7 +93,8 @@ func nextRecord(table []byte) (record, rest []byte, err error) {
 	}
 	size := binary.LittleEndian.Uint32(table)
 	if size < 8 || uint64(size) > uint64(len(table)) {
-		return nil, nil, fmt.Errorf("the table of TCP sockets has a record of %d bytes where %d are left", size, len(table))
+		return nil, nil,
+			fmt.Errorf("the table of TCP sockets has a record of %d bytes where %d are left", size, len(table))
 	}
 	return table[:size], table[min(int(size+7)&^7, len(table)):], nil
 }
@@ -134,14 +135,15 @@ func (e *tableEntry) socket() (tableSocket, error) {
 		return tableSocket{}, err
 	}
 	port := binary.BigEndian.Uint16(e.inpcb[18:])
-	return tableSocket{kernelSocket{netip.AddrPortFrom(addr, port), binary.LittleEndian.Uint64(e.inpcb[28:])}, e.uid}, nil
+	gen := binary.LittleEndian.Uint64(e.inpcb[28:])
+	return tableSocket{kernelSocket{netip.AddrPortFrom(addr, port), gen}, e.uid}, nil
 }
 
 // kernelAddr reads a bind address. The flags give the IP versions of the socket; an IPv6 wildcard may have both. An
 // IPv4 address is in the last four bytes, even for an IPv6 socket bound to an IPv4 address. A link-local address has
 // the number of its interface in the third and fourth byte (sa6_embedscope in bsd/netinet6/scope6.c).
 func kernelAddr(flags byte, addr [16]byte) (netip.Addr, error) {
-	const ipv4, ipv6 = 1, 2 // INP_IPV4 and INP_IPV6 in bsd/netinet/in_pcb.h, INI_IPV4 and INI_IPV6 in bsd/sys/proc_info.h
+	const ipv4, ipv6 = 1, 2 // INP_IPV4, INP_IPV6 (bsd/netinet/in_pcb.h), INI_IPV4, INI_IPV6 (bsd/sys/proc_info.h)
 	switch {
 	case flags&ipv6 != 0:
 		if netip.AddrFrom16(addr).IsLinkLocalUnicast() {

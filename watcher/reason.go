@@ -5,18 +5,18 @@ import (
 	"porttray/watcher/owner/engine"
 )
 
-// A Cause is the kind of reason for which a listener closed.
+// A Cause is the kind of reason why a listener closed.
 type Cause int
 
 // The causes.
 const (
-	Unexplained      Cause = iota // it cannot be told
+	Unexplained      Cause = iota // the cause is unknown
 	OwnerEnded                    // its process ended
-	OwnerGoesOn                   // its process runs on, and no longer listens
-	ContainerStopped              // its container ended, or at least what forwarded to it
+	OwnerGoesOn                   // its process still runs, but no longer listens
+	ContainerStopped              // its container ended, or at least its forwarder
 )
 
-// A Reason says why a listener closed, as far as that is known.
+// A Reason says why a listener closed, as far as known.
 type Reason struct {
 	Cause Cause
 	Exit  owner.Exit // of OwnerEnded
@@ -25,7 +25,8 @@ type Reason struct {
 	Supervisor string
 }
 
-// String says it in a few words, or nothing if it is not known. The supervisor's name is fit to show.
+// String describes the reason in a few words. It is empty if the cause is unknown. The supervisor's name is fit to
+// show.
 func (r Reason) String() string {
 	text := ""
 	switch r.Cause {
@@ -42,11 +43,12 @@ func (r Reason) String() string {
 	return text
 }
 
-// Lacks reports whether it would be told better by how the process ended. What forwards to a container is ended by the engine, and
-// how says nothing of the container.
+// Lacks reports whether the exit of the process would complete the reason. A container's reason needs no exit: the
+// engine ends its forwarder, and the forwarder's exit says nothing about the container.
 func (r Reason) Lacks() bool { return r.Exit == (owner.Exit{}) && r.Cause != ContainerStopped }
 
-// Explained returns the reason with how the process ended, if that is among the exits and was lacking; false if it stays as it was.
+// Explained returns the reason with the exit of the process, if it was lacking and is among the exits. It returns false
+// if the reason stays the same.
 func (r Reason) Explained(by owner.Process, exits map[owner.ID]owner.Exit) (Reason, bool) {
 	exit, ok := exits[by.ID()]
 	if !ok || !by.Known() || !r.Lacks() {
@@ -56,8 +58,8 @@ func (r Reason) Explained(by owner.Process, exits map[owner.ID]owner.Exit) (Reas
 	return r, true
 }
 
-// ContainerEnded returns the reason with how the container of l ended, if that is among the endings and was lacking; false if it
-// stays as it was. The endings are those of the containers, by their IDs.
+// ContainerEnded returns the reason with the end of the container of l, if it was lacking and is among the endings. It
+// returns false if the reason stays the same. The endings are keyed by container ID.
 func (r Reason) ContainerEnded(l Listener, endings map[string]engine.End) (Reason, bool) {
 	end, ok := endings[l.Container.ID]
 	if !ok || l.Container.ID == "" || r.Cause == OwnerGoesOn || r.Cause == ContainerStopped && r.End == end {
@@ -66,8 +68,9 @@ func (r Reason) ContainerEnded(l Listener, endings map[string]engine.End) (Reaso
 	return Reason{Cause: ContainerStopped, End: end}, true
 }
 
-// Crashed reports whether the process or the container failed: it returned a status other than 0, or a signal ended it that people do
-// not send to have a program end in good order. A container that was asked to end has not crashed.
+// Crashed reports whether the process or the container failed. A process failed if it returned a status other than 0,
+// or if a signal ended it, except the signals that people send to end a program normally. A container that was asked to
+// end has not crashed.
 func (r Reason) Crashed() bool {
 	if r.Cause == ContainerStopped {
 		return r.End.Crashed()
@@ -81,14 +84,14 @@ func (r Reason) Crashed() bool {
 	return false
 }
 
-// Interrupted reports whether the process ended by what Ctrl-C sends.
+// Interrupted reports whether Ctrl-C ended the process.
 func (r Reason) Interrupted() bool {
 	return r.Exit.How == owner.Killed && r.Exit.Signal == "SIGINT" ||
 		r.Exit.How == owner.Exited && (r.Exit.Status == interrupted || r.Exit.Status == controlC)
 }
 
-// The statuses by which programs, as shells do, say that they ended for a signal: 128 and its number. Windows has a status of its
-// own for Ctrl-C (STATUS_CONTROL_C_EXIT).
+// Exit statuses of programs that end like shells do after a signal: 128 plus its number. Windows has its own status for
+// Ctrl-C (STATUS_CONTROL_C_EXIT).
 const (
 	hungUp      = 128 + 1
 	interrupted = 128 + 2
@@ -96,7 +99,7 @@ const (
 	controlC    = 0xC000013A
 )
 
-// why returns why a listener closed that was there until now. gone says whether its owner has ended.
+// why returns the reason why a listener closed now. gone reports whether its owner has ended.
 func (s *state) why(l Listener, gone func(Listener) bool) Reason {
 	switch {
 	case l.Container.ID != "" && !l.Hosted():
@@ -111,10 +114,11 @@ func (s *state) why(l Listener, gone func(Listener) bool) Reason {
 	} else if gone(l) {
 		r = Reason{Cause: OwnerEnded}
 	}
-	if ended, ok := r.ContainerEnded(l, s.naming.endings()); ok { // a process in it listened
+	if ended, ok := r.ContainerEnded(l, s.naming.endings()); ok { // a process in the container listened
 		return ended
 	}
-	if by := l.Facts.Supervisor; r.Cause == OwnerEnded && by.Name != "" && !(owner.Process{PID: by.PID, Start: by.Start}).Gone() {
+	by := l.Facts.Supervisor
+	if r.Cause == OwnerEnded && by.Name != "" && !(owner.Process{PID: by.PID, Start: by.Start}).Gone() {
 		r.Supervisor = owner.Printable(by.Name, maxPart)
 	}
 	return r

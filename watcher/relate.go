@@ -6,24 +6,24 @@ import (
 	"time"
 )
 
-// RestartGrace is how long after the closing of a server another one on its port counts as its restart or replacement.
+// RestartGrace is how long after a server closed another one on its port counts as its restart or replacement.
 const RestartGrace = 6 * time.Second
 
 const (
-	// reasonWait is how long a reason that becomes known late is still told.
+	// reasonWait is how long after a closing a late reason is still delivered.
 	reasonWait = time.Minute
-	// restWait is how long the further ports of a server that closed count as its rest.
+	// restWait is how long the further ports of a closed server count as its rest.
 	restWait = 5 * time.Minute
 )
 
-// A closing is the end of a server, as it was delivered.
+// A recentClosing is the end of a server that later events may belong to.
 type recentClosing struct {
 	Event
 	at   time.Time
-	left []uint16 // its ports that have not come back, and that no other server has taken
+	left []uint16 // its ports that have not come back, and that no other server took
 }
 
-// closingOf returns the end of the server that an event replaced, or nothing for other events.
+// closingOf returns the end of the server that the event closed, restarted or replaced. Other events have none.
 func closingOf(e Event, now time.Time) (recentClosing, bool) {
 	switch e.Kind {
 	case Restarted, Replaced:
@@ -39,8 +39,8 @@ func closingOf(e Event, now time.Time) (recentClosing, bool) {
 	return c, true
 }
 
-// take reports whether a server opened where one closed: whether it is the same one, or has taken its head port. Each port of
-// a closing is taken once.
+// take reports whether a server opened on a port of the closing: a restart, or a replacement on its head port. Each
+// port of a closing is taken once.
 func (c *recentClosing) take(e Event) (Kind, bool) {
 	was := c.Listener
 	was.Port = e.Port
@@ -57,8 +57,8 @@ func (c *recentClosing) take(e Event) (Kind, bool) {
 	return 0, false
 }
 
-// relate turns each server that opened where one has just closed into a restart or a replacement of that one. What closed may be
-// among the events, which then loses the closing, or was delivered before.
+// relate turns the opening of a server on a recently closed port into a restart or a replacement. The closing may be
+// among the events, and is then removed from them. Or it was delivered before.
 func relate(events []Event, delivered []recentClosing, now time.Time) []Event {
 	var all []*recentClosing // the latest last
 	for _, c := range delivered {
@@ -89,12 +89,12 @@ func relate(events []Event, delivered []recentClosing, now time.Time) []Event {
 			taken[c.ID()] = true
 		}
 	}
-	// A closing that is part of another event by now is not told by itself.
+	// A closing that became part of another event is not delivered by itself.
 	return slices.DeleteFunc(related, func(e Event) bool { return e.Kind == Closed && taken[e.ID()] })
 }
 
-// takenFrom returns the closing that an opened server belongs to. That it is the same server counts more than that it has the
-// port of another one.
+// takenFrom returns the closing that an opened server belongs to. A restart of the same server goes before the
+// replacement of another one.
 func takenFrom(closings []*recentClosing, e Event) (Kind, *recentClosing) {
 	for _, want := range []Kind{Restarted, Replaced} {
 		for _, c := range closings {
@@ -108,13 +108,13 @@ func takenFrom(closings []*recentClosing, e Event) (Kind, *recentClosing) {
 	return 0, nil
 }
 
-// A past is what was seen of a server before.
+// A past is the history of a server that was seen before.
 type past struct {
 	restarts int
-	widened  bool // it came to be reachable from other machines
+	widened  bool // other machines can reach it, and could not before
 }
 
-// pastsOf returns what the events say of the pasts of listeners, of some of which something is known already.
+// pastsOf returns the pasts of listeners that follow from the events. known holds the pasts so far.
 func pastsOf(events []Event, known map[ID]past) map[ID]past {
 	var pasts map[ID]past
 	for _, e := range events {
@@ -130,7 +130,7 @@ func pastsOf(events []Event, known map[ID]past) map[ID]past {
 		}
 		for _, l := range e.on(at) {
 			id := l.ID()
-			if _, was := known[id]; !was && p == (past{}) { // else it is of another server that had this name
+			if _, was := known[id]; !was && p == (past{}) { // a known past belongs to another server that had this ID
 				continue
 			}
 			if pasts == nil {
@@ -142,7 +142,7 @@ func pastsOf(events []Event, known map[ID]past) map[ID]past {
 	return pasts
 }
 
-// inherit gives the past of a listener to the one that goes on with its socket under another name.
+// inherit copies the past of a listener to its successor with the same socket and another ID.
 func (m *recollection) inherit(before, now []Listener) {
 	if len(m.pasts) == 0 {
 		return
@@ -159,7 +159,7 @@ func (m *recollection) inherit(before, now []Listener) {
 	}
 }
 
-// withPasts returns the listeners with what is known of their pasts.
+// withPasts returns the listeners with their pasts.
 func withPasts(listeners []Listener, pasts map[ID]past) []Listener {
 	if len(pasts) == 0 {
 		return listeners
@@ -173,17 +173,17 @@ func withPasts(listeners []Listener, pasts map[ID]past) []Listener {
 	return result
 }
 
-// A recollection is what Run remembers of the events that it delivered, as far as later ones may belong to them.
+// A recollection holds the delivered events that later ones may belong to.
 type recollection struct {
 	closings []recentClosing
-	late     []Event          // reasons that became known since
-	pasts    map[ID]past      // of listeners
-	rest     map[ID]time.Time // the further ports of servers that closed, and when those did
+	late     []Event          // reasons that became known since the last delivery
+	pasts    map[ID]past      // by listener
+	rest     map[ID]time.Time // further ports of closed servers, with the time of the closing
 	usual    usual
 }
 
-// explain looks for reasons that were not known when the closings were delivered: a server may close its ports a while before it
-// ends. It forgets the closings that are too long ago for anything.
+// explain looks for reasons that were unknown when the closings were delivered: a server may close its ports some time
+// before it ends. It drops closings that are too old.
 func (m *recollection) explain(better func(Event) (Reason, bool)) (news bool) {
 	m.closings = slices.DeleteFunc(m.closings, func(c recentClosing) bool {
 		wait := RestartGrace
@@ -197,7 +197,8 @@ func (m *recollection) explain(better func(Event) (Reason, bool)) (news bool) {
 	}
 	for i := range m.closings {
 		c := &m.closings[i]
-		back := c.Reason.Cause == OwnerGoesOn && !slices.Contains(c.left, c.Port) // by the same process, which ends later
+		// If the same process came back, its later end does not explain this closing.
+		back := c.Reason.Cause == OwnerGoesOn && !slices.Contains(c.left, c.Port)
 		if why, ok := better(c.Event); ok && !back && !c.Rest {
 			c.Reason, news = why, true
 			m.late = append(m.late, Event{Kind: Explained, Server: c.Server, Reason: why})
@@ -206,7 +207,7 @@ func (m *recollection) explain(better func(Event) (Reason, bool)) (news bool) {
 	return news
 }
 
-// remember notes an update that was delivered.
+// remember records a delivered update.
 func (m *recollection) remember(u Update, now time.Time) {
 	if m.late = nil; m.usual == nil {
 		m.usual = usual{}
@@ -214,7 +215,7 @@ func (m *recollection) remember(u Update, now time.Time) {
 	closed := map[ID]bool{}
 	for _, e := range u.Events {
 		m.usual.note(e)
-		if e.Kind == Opened { // how the same process ends later says nothing about its closing before
+		if e.Kind == Opened { // the later exit of the same process does not explain its earlier closing
 			m.closings = slices.DeleteFunc(m.closings, func(c recentClosing) bool { return c.ID() == e.ID() })
 		}
 		c, ok := closingOf(e, now)
@@ -238,7 +239,7 @@ func (m *recollection) remember(u Update, now time.Time) {
 	absent := func(id ID) bool { return !hasID(onPort(u.Snapshot.Listeners, id.Port), id) }
 	maps.DeleteFunc(m.rest, func(id ID, since time.Time) bool { return now.Sub(since) > restWait || absent(id) })
 	pasts := pastsOf(u.Events, m.pasts)
-	maps.DeleteFunc(m.pasts, func(id ID, _ past) bool { return closed[id] }) // the next one of that name is another server
+	maps.DeleteFunc(m.pasts, func(id ID, _ past) bool { return closed[id] }) // the next one is another server
 	if m.pasts == nil {
 		m.pasts = pasts
 	} else {
@@ -249,7 +250,8 @@ func (m *recollection) remember(u Update, now time.Time) {
 	}
 }
 
-// took notes that a server came back, or was replaced, after its closing was delivered. It is false if that was not.
+// noteSuccessor records that a server came back, or was replaced, after its closing was delivered. It returns false if
+// no delivered closing matches.
 func (m *recollection) noteSuccessor(e Event) bool {
 	for i := range m.closings {
 		if c := &m.closings[i]; c.ID() == e.Before.ID() {
@@ -261,7 +263,7 @@ func (m *recollection) noteSuccessor(e Event) bool {
 	return false
 }
 
-// restOf returns the further ports of servers that closed, and when.
+// restOf returns the further ports of servers that closed, with the time now.
 func restOf(events []Event, now time.Time) map[ID]time.Time {
 	var rest map[ID]time.Time
 	for _, e := range events {
@@ -291,7 +293,7 @@ func markRest(servers []Server, rest map[ID]time.Time) {
 	}
 }
 
-// better returns the reason for a closing if it is known now and was not before.
+// better returns a better reason for a closing if one became known.
 func (s *state) better(c Event) (Reason, bool) {
 	if r, ok := c.Reason.ContainerEnded(c.Listener, s.naming.endings()); ok {
 		return r, true

@@ -15,58 +15,62 @@ import (
 
 const (
 	defaultInterval = time.Second
-	// soon is the pause after a scan that brought something new: the next one confirms it.
+	// soon is the pause after a scan with a change: the next scan confirms it.
 	soon = 250 * time.Millisecond
-	// After quiet, the pause doubles, up to relaxed.
+	// After a time of quiet without changes the pause doubles, up to relaxed.
 	quiet   = 30 * time.Second
 	relaxed = 2 * time.Second
-	// atLeast is the pause between scans that are asked for.
+	// atLeast is the minimum pause between requested scans.
 	atLeast = 20 * time.Millisecond
-	// share is the part of the time that scans may take: one hundredth.
+	// share limits scans to one hundredth of the time.
 	share = 100
-	// waking is how long after a sleep what changes belongs to it.
+	// wakeWindow is how long after a sleep an update counts as caused by it.
 	wakeWindow = 15 * time.Second
-	// lateBirth is how long the opening of a server waits while its owner is looked for, and of one that has only a debugger's port.
+	// maxPostpone is how long the opening of a server waits during the search for its owner, or while only its
+	// debugger's port is open.
 	maxPostpone = time.Minute
-	// holdLimit is how long an update waits for the owners of its listeners and the facts about them, so that those need not
-	// follow in another one.
+	// maxDelay is how long an update waits for the owners of its listeners and their facts. This avoids a second
+	// update.
 	maxDelay = 500 * time.Millisecond
-	// scanLimit is how long one scan may take. Half a second is slow; this is a machine in trouble.
+	// scanLimit is how long one scan may take. Half a second is slow; more than this means a machine in trouble.
 	scanLimit = 10 * time.Second
 )
 
 var errSlow = fmt.Errorf("the list of listeners takes over %v to read", scanLimit)
 
-// A Watcher scans again and again. Its zero value is ready to use.
+// A Watcher scans repeatedly. Its zero value is ready to use.
 type Watcher struct {
-	// Interval is the pause between the end of one scan and the start of the next; 0 means one second. After a change the next
-	// scan comes sooner, after half a minute without any the pause doubles, up to 2 s, and where scans are expensive it is
-	// stretched so that they take no more than a hundredth of the time.
+	// Interval is the pause between the end of one scan and the start of the next; 0 means one second. After a change
+	// the next scan comes sooner. After 30 s without changes the pause doubles, up to 2 s. If scans are expensive, the
+	// pause grows so that they take no more than a hundredth of the time.
 	Interval time.Duration
-	// Scan reads what listens now; nil means this system's scan. It must stop soon after its context is done, and it is never
-	// called again before it has returned. The listeners it returns are sorted, and its own process's are among them.
+	// Scan returns the current listeners; nil means this system's scan. It must stop soon after its context is done. It
+	// is never called again before it has returned. The listeners it returns are sorted, and include those of its own
+	// process.
 	Scan func(context.Context) (Snapshot, error)
-	// Everywhere makes this system's scan list as well what is not reachable over loopback.
+	// Everywhere makes this system's scan also list sockets that are not reachable over loopback.
 	Everywhere bool
-	// Wake makes the watcher scan at once when it receives a value; nil means that nobody asks.
+	// Wake makes the watcher scan at once when it receives a value; nil means no requests.
 	Wake <-chan struct{}
-	// Intervals brings other values for Interval while the watcher runs; nil means that it stays as it is.
+	// Intervals delivers new values for Interval while the watcher runs; nil means no changes.
 	Intervals <-chan time.Duration
-	// Clock goes on while the computer sleeps, and is never set; nil means this system's.
+	// Clock runs on while the computer sleeps, and is never set; nil means this system's clock.
 	Clock func() time.Duration
 
-	gone    func(Listener) bool // whether a listener's owner is known to have ended; nil asks the system
-	naming  naming              // without a function for facts, and with no Scan, that of the system
-	dynamic func(uint16) bool   // whether the system picks a port for programs; nil, and with no Scan, asks the system
+	gone    func(Listener) bool // reports whether a listener's owner has ended; nil asks the system
+	naming  naming              // the system's naming if Scan and naming.facts are nil
+	dynamic func(uint16) bool   // reports dynamic ports; nil reads this system's ranges or, with Scan, uses RFC 6335
 }
 
-// Run watches until ctx is done. It delivers the first good snapshot at once, and then an update whenever something changed
-// since the update delivered last: a slow reader loses no change, it gets several in one. Run never closes updates. An update
-// waits for half a second at most while it is found out whose servers its listeners are, or how their owners ended.
+// Run watches until ctx is done. It delivers the first good snapshot at once. Then it delivers an update whenever
+// something changed since the last delivered one. A slow reader loses no change, but gets several in one update. Run
+// never closes updates. An update waits at most half a second for the facts about its listeners, or for the exits of
+// their owners.
 //
-// A scan that fails, takes too long, or comes without anything of an address family that was there before is not believed: the
-// last good state stands, and is delivered once more with Err set. Run does not stop for it, and never takes it for closed
-// listeners. A listener is closed when its owner is gone, or when two good scans in a row lack it.
+// Run does not trust a scan that fails, takes too long, or lacks all listeners of an address family that was there
+// before. The last good state stays valid, and is delivered once more with Err set. Run continues, and never treats
+// such a scan as closed listeners. A listener is closed when its owner is gone, or when two good scans in a row lack
+// it.
 func (w *Watcher) Run(ctx context.Context, updates chan<- Update) {
 	src := source{scan: w.Scan, close: func() {}}
 	if w.Scan == nil {
@@ -75,8 +79,8 @@ func (w *Watcher) Run(ctx context.Context, updates chan<- Update) {
 	var (
 		state    = state{gone: w.gone, naming: w.naming, dynamic: w.dynamic}
 		pace     = pace{interval: cmp.Or(max(w.Interval, 0), defaultInterval), clock: w.Clock}
-		scans    = make(chan []Listener) // each begins a scan, and is what was there before
-		results  = make(chan result, 1)  // buffered, so that a scan can end after Run has
+		scans    = make(chan []Listener) // the listeners before; each value starts a scan
+		results  = make(chan result, 1)  // buffered, so that a scan can end after Run
 		next     = time.NewTimer(0)      // for due
 		limit    = time.NewTimer(scanLimit)
 		scanning bool
@@ -94,7 +98,7 @@ func (w *Watcher) Run(ctx context.Context, updates chan<- Update) {
 	case w.Scan != nil:
 		state.dynamic = port.System{}.HandedOut
 	default:
-		go func() { ranges <- port.Read().HandedOut }() // on Windows that takes a while
+		go func() { ranges <- port.Read().HandedOut }() // this is slow on Windows
 	}
 	state.naming.start()
 	if state.naming.watch != nil {
@@ -113,7 +117,7 @@ func (w *Watcher) Run(ctx context.Context, updates chan<- Update) {
 			src.close()
 		}
 	}()
-	go func() { // one goroutine for all scans: in a new one the stack would have to grow again
+	go func() { // one goroutine for all scans: a new one would have to grow its stack again
 		for before := range scans {
 			results <- believed(ctx, src.scan, before)
 		}
@@ -153,15 +157,15 @@ func (w *Watcher) Run(ctx context.Context, updates chan<- Update) {
 			ask(byPerson)
 		case interval := <-w.Intervals:
 			pace.interval = cmp.Or(max(interval, 0), defaultInterval)
-			ask(byPerson) // the pause under way is of the old one
+			ask(byPerson) // the current pause belongs to the old interval
 		case <-engines:
 			state.naming.outdated = true
-			ask(bySystem) // first, because most containers' ports have sockets
+			ask(bySystem) // scan first, because most containers' ports have sockets
 		case t := <-state.naming.results:
 			pace.spent(t.cost)
 			state.naming.learn(t)
 			state.rename()
-			state.naming.begin(ctx, state.now.Listeners) // about those that came meanwhile
+			state.naming.begin(ctx, state.now.Listeners) // for listeners that came meanwhile
 		case a := <-state.naming.answers:
 			state.naming.hear(a)
 			state.rename()
@@ -192,7 +196,7 @@ func (w *Watcher) Run(ctx context.Context, updates chan<- Update) {
 			pace.spent(r.cpu)
 			cost := r.took
 			if r.Searching || state.now.Searching {
-				cost = 0 // a search is paid for once, and says nothing of what scans cost here
+				cost = 0 // a search happens once, and is not the usual cost of a scan
 			}
 			news := state.take(r)
 			state.slowed(pace.scanned(cost, news || len(state.doubted) > 0))
@@ -215,24 +219,24 @@ func (w *Watcher) Run(ctx context.Context, updates chan<- Update) {
 	}
 }
 
-// An asker is who wants a scan at once.
+// An asker says who requests a scan.
 type asker int
 
 const (
 	unasked  asker = iota
-	bySystem       // because of something that it told
+	bySystem       // because of a signal from the system or an engine
 	byPerson
 )
 
-// A result is what a scan returned, how long it took, and how much CPU time that was.
+// A result is the result of a scan, with its duration and its CPU time.
 type result struct {
 	Snapshot
 	err       error
 	took, cpu time.Duration
 }
 
-// believed scans within scanLimit and, where the answer could be one of the failures that look like an empty list, makes sure
-// that it is none.
+// believed scans within scanLimit. If the result may be a failure that looks like an empty list, it verifies the
+// result.
 func believed(ctx context.Context, scan func(context.Context) (Snapshot, error), before []Listener) result {
 	ctx, cancel := context.WithTimeout(ctx, scanLimit)
 	defer cancel()
@@ -255,14 +259,15 @@ func believed(ctx context.Context, scan func(context.Context) (Snapshot, error),
 
 // cpuOf returns how much CPU time a function took.
 func cpuOf(do func()) time.Duration {
-	runtime.LockOSThread() // whose CPU time it is
+	runtime.LockOSThread() // threadTime measures this thread
 	defer runtime.UnlockOSThread()
 	start, cpu := time.Now(), threadTime()
 	do()
 	return min(time.Since(start), threadTime()-cpu)
 }
 
-// lostFamilies returns the address families, as networks for net.Listen, that listeners had before and that no listener has now.
+// lostFamilies returns the address families, as networks for net.Listen, that listeners had before and no listener has
+// now.
 func lostFamilies(before, now []Listener) []string {
 	has := func(list []Listener, is func(netip.Addr) bool) bool {
 		return slices.ContainsFunc(list, func(l Listener) bool { return slices.ContainsFunc(l.Addrs, is) })

@@ -17,8 +17,8 @@ import (
 	"porttray/watcher/owner"
 )
 
-// Scan reads what listens now, once and from scratch. That takes milliseconds and, on a machine with thousands of processes, a
-// large part of a second. A Watcher remembers between its scans what need not be read again and is far cheaper.
+// Scan lists the current listeners, once and from scratch. That takes milliseconds. With thousands of processes it
+// takes a large part of a second. A Watcher remembers facts between its scans, and is far cheaper.
 func Scan(ctx context.Context) (Snapshot, error) {
 	return scanOnce(ctx, false)
 }
@@ -33,24 +33,24 @@ func scanOnce(ctx context.Context, everywhere bool) (Snapshot, error) {
 // A source is a system's way to scan. It belongs to one goroutine.
 type source struct {
 	scan   func(context.Context) (Snapshot, error)
-	wake   <-chan struct{} // receives a value when an owner has ended and a scan would show it; nil if the system does not tell
+	wake   <-chan struct{} // receives a value when an owner has ended; nil if the system does not tell
 	close  func()
-	detour error // why it is not the quickest one that there is for this system; nil if it is
+	detour error // why this is not the quickest source for the system; nil if it is
 }
 
-// portable returns the scan that works everywhere.
+// portable returns the scan that works on all systems.
 func portable(everywhere bool) source {
 	s := newScanner()
 	s.everywhere = everywhere
 	return s.proven()
 }
 
-// proven returns the scan as a source whose first good answer is made sure of.
+// proven returns the scan as a source that verifies its first good result.
 func (s *scanner) proven() source { return source{close: s.handles.close, scan: sure(s.scan)} }
 
-// sure returns scan with its first good answer made sure of. Some failures to list sockets look like empty lists: on Windows gopsutil
-// leaves out a table, that of IPv4 or of IPv6, which the system does not give. A Watcher knows that by what was there before, but
-// at first nothing was.
+// sure returns a scan that verifies the first good result of the given one. Some failures to list sockets look like
+// empty lists: on Windows gopsutil omits the table of IPv4 or IPv6 if the system does not return it. A Watcher compares
+// with the listeners before, but the first scan has none.
 func sure(scan func(context.Context) (Snapshot, error)) func(context.Context) (Snapshot, error) {
 	first := true
 	return func(ctx context.Context) (Snapshot, error) {
@@ -67,8 +67,9 @@ func sure(scan func(context.Context) (Snapshot, error)) func(context.Context) (S
 	}
 }
 
-// or returns a source that is s if the first scan of s succeeds, and otherwise the second one, for good. Never does it change
-// from one to the other later: they need not see the same, and what only one of them sees would seem to close. Nothing wakes it.
+// or returns a source that uses s if the first scan of s succeeds, and otherwise the second one. It never changes
+// between them later: they may see different sockets, and a change would look like closed listeners. Nothing wakes the
+// source.
 func (s source) or(second func() source) source {
 	decided := false
 	return source{close: func() { s.close() }, scan: func(ctx context.Context) (Snapshot, error) {
@@ -83,49 +84,50 @@ func (s source) or(second func() source) source {
 	}}
 }
 
-// A scanner is the portable scan: it looks up the owners of the sockets that something else lists. It remembers facts about
-// processes between scans, and belongs to one goroutine.
+// A scanner is the portable scan. It looks up the owners of the sockets that its lister returns. It remembers facts
+// about processes between scans, and belongs to one goroutine.
 type scanner struct {
-	name  string // of what lists the sockets
+	name  string // the lister's name
 	list  lister
-	lone  bool // the list of all has a socket only once when processes share it
-	lossy bool // it lacks sockets where another process has one at the same place
+	lone  bool // the system's list has a shared socket only once
+	lossy bool // the list can lack a socket if another process has one at the same address and port
 
-	facts map[int32]owner.Process  // of the owners in the last scan
-	own   map[int32][]socket       // of processes that were asked for theirs in this scan
+	facts map[int32]owner.Process  // facts of the owners in the last scan
+	own   map[int32][]socket       // sockets of the processes asked in this scan
 	tops  map[socket]owner.Process // the topmost process that shares the socket
 
 	handles handles
 	exits   exits
 
-	everywhere bool // what other interfaces alone lead to is listed, too
+	everywhere bool // also list sockets that are not reachable over loopback
 }
 
-// A lister returns the listening TCP sockets of one process, or for PID 0 those of the system. What it returns is not modified.
+// A lister returns the listening TCP sockets of one process, or of the whole system for PID 0. The result is not
+// modified.
 type lister func(ctx context.Context, pid int32) ([]socket, error)
 
-// newScanner returns a scanner of what gopsutil lists. On macOS that is each process with each of its sockets.
+// newScanner returns a scanner of gopsutil's lists. On macOS they have each socket with each of its processes.
 func newScanner() *scanner {
 	s := scannerOf("gopsutil", listening)
 	s.lone, s.lossy = runtime.GOOS == "linux", true
 	return s
 }
 
-// scannerOf returns a scanner of what a lister lists, each socket once.
+// scannerOf returns a scanner of a lister's list. The list has each socket once.
 func scannerOf(name string, list lister) *scanner {
-	return &scanner{name: name, list: list, lone: true,
-		facts: map[int32]owner.Process{}, own: map[int32][]socket{}, tops: map[socket]owner.Process{}, handles: handles{}}
+	return &scanner{name: name, list: list, lone: true, facts: map[int32]owner.Process{},
+		own: map[int32][]socket{}, tops: map[socket]owner.Process{}, handles: handles{}}
 }
 
-// A socket is one listening socket as the system lists it. PID is 0 when its process cannot be seen.
+// A socket is one listening socket as the system lists it. PID is 0 if its process is hidden.
 type socket struct {
 	addr    netip.Addr
 	port    uint16
 	pid     int32
-	foreign bool // known to be another user's; only where the process cannot be seen
+	foreign bool // known to be another user's; only for a hidden process
 }
 
-// place is the address and port of a socket, whoever owns it.
+// addrPort is the address and port of a socket, whoever owns it.
 func (s socket) addrPort() netip.AddrPort { return netip.AddrPortFrom(s.addr, s.port) }
 
 func (s *scanner) scan(ctx context.Context) (Snapshot, error) {
@@ -158,7 +160,7 @@ func (s *scanner) scan(ctx context.Context) (Snapshot, error) {
 		p, alive := read(top.PID)
 		if !known || !alive || !p.Is(top) {
 			if top, alive = s.topmost(ctx, so, sockets); !alive {
-				continue // its process ended while the list was read, and the socket with it
+				continue // its process ended during the scan, and the socket with it
 			}
 			if p, alive = read(top.PID); !alive {
 				continue
@@ -171,7 +173,8 @@ func (s *scanner) scan(ctx context.Context) (Snapshot, error) {
 			listeners[id] = &Listener{Port: so.port, Owner: p}
 		}
 		listeners[id].Addrs = append(listeners[id].Addrs, so.addr)
-		listeners[id].Owner.Foreign = listeners[id].Owner.Foreign && p.Foreign // of unknown owners, only if all are
+		// An unknown owner is foreign only if all of its sockets are.
+		listeners[id].Owner.Foreign = listeners[id].Owner.Foreign && p.Foreign
 	}
 	s.facts, s.tops = facts, tops
 	now := time.Now()
@@ -189,8 +192,8 @@ func sorted(all map[ID]*Listener, everywhere bool) []Listener {
 	return reachable(list, everywhere)
 }
 
-// reachable returns those of the listeners that are reachable over loopback or, with everywhere, all, in the same memory. It brings
-// their addresses in order. The witnesses of other porttrays are not among them.
+// reachable returns the listeners that are reachable over loopback or, with everywhere, all, in the same memory. It
+// sorts their addresses. It drops the witnesses of other porttrays.
 func reachable(list []Listener, everywhere bool) []Listener {
 	kept := list[:0]
 	for i := range list {
@@ -205,8 +208,8 @@ func reachable(list []Listener, everywhere bool) []Listener {
 	return kept
 }
 
-// read returns the facts about the process with this PID, from memory if it is still the same process. They are the zero value
-// for an unknown process; false means that there is no such process any more.
+// read returns the facts about the process with this PID, from memory if it is still the same process. They are zero
+// for an unknown process. False means that the process does not exist any more.
 func (s *scanner) read(ctx context.Context, pid int32) (owner.Process, bool) {
 	if pid <= 0 {
 		return owner.Process{}, true
@@ -227,8 +230,8 @@ func (s *scanner) read(ctx context.Context, pid int32) (owner.Process, bool) {
 	return now, true
 }
 
-// topmost climbs from a socket's process to its ancestors for as long as they hold the same socket: a server that forks its
-// workers after it listens is known by its main process. False means that the process has ended.
+// topmost climbs from a socket's process to its ancestors while they hold the same socket. So the main process
+// represents a server that forks its workers after it listens. False means that the process has ended.
 func (s *scanner) topmost(ctx context.Context, so socket, all []socket) (owner.Process, bool) {
 	if so.pid <= 0 {
 		return owner.Process{}, true
@@ -246,13 +249,13 @@ func (s *scanner) topmost(ctx context.Context, so socket, all []socket) (owner.P
 	}
 }
 
-// holds reports whether a process holds a listening socket at that place. Where a socket is listed with only one of the
-// processes that share it, the process itself is asked, once a scan.
+// holds reports whether a process holds a listening socket at that address and port. If the list has a shared socket
+// only once, it asks the process itself, once per scan.
 func (s *scanner) holds(ctx context.Context, pid int32, at netip.AddrPort, all []socket) bool {
 	if s.lone {
 		own, asked := s.own[pid]
 		if !asked && sameNetwork(pid) {
-			own, _ = s.list(ctx, pid) // a process whose files may not be seen does not count as a holder
+			own, _ = s.list(ctx, pid) // a process with hidden files does not count as a holder
 		}
 		s.own[pid] = own
 		all = own
@@ -260,8 +263,8 @@ func (s *scanner) holds(ctx context.Context, pid int32, at netip.AddrPort, all [
 	return slices.ContainsFunc(all, func(so socket) bool { return so.pid == pid && so.addrPort() == at })
 }
 
-// sameNetwork reports whether a process is in this process's network namespace, as far as that may be seen. In another one the
-// same address and port are other sockets. Only Linux has them.
+// sameNetwork reports whether a process is in this process's network namespace, as far as visible. In another namespace
+// the same address and port are other sockets. Only Linux has such namespaces.
 func sameNetwork(pid int32) bool {
 	if runtime.GOOS != "linux" {
 		return true
@@ -271,8 +274,8 @@ func sameNetwork(pid int32) bool {
 	return err == nil && err2 == nil && theirs == mine
 }
 
-// restore adds the sockets that gopsutil leaves out because another process has a socket at the same place (SO_REUSEPORT):
-// of all of them it lists one, and not always the same.
+// restore adds sockets that gopsutil omits because another process has a socket at the same address and port
+// (SO_REUSEPORT). gopsutil lists one of them, and not always the same.
 func (s *scanner) restore(ctx context.Context, sockets []socket) []socket {
 	listed := make(map[socket]bool, len(sockets))
 	places := make(map[netip.AddrPort]bool, len(sockets))
@@ -310,13 +313,14 @@ func listening(ctx context.Context, pid int32) ([]socket, error) {
 	return sockets, nil
 }
 
-// connections returns the sockets of a kind, "tcp" or "udp", that gopsutil lists for one process, or for all of them for PID 0.
+// connections returns gopsutil's list of the sockets of a kind, "tcp" or "udp", of one process. PID 0 means all
+// processes.
 func connections(ctx context.Context, kind string, pid int32) (conns []gopsnet.ConnectionStat, err error) {
 	list := gopsnet.ConnectionsPidWithContext
-	if runtime.GOOS == "linux" { // this saves reading a file per connection; Windows lacks it
+	if runtime.GOOS == "linux" { // this saves reading a file per connection; Windows has no such function
 		list = gopsnet.ConnectionsPidWithoutUidsWithContext
 	}
-	// A process that ends while its files are read makes gopsutil give up; that is no failure of the system.
+	// If a process ends while its files are read, gopsutil gives up; that is no failure of the system.
 	err = syscall.ESRCH
 	for try := 0; try < 3 && errors.Is(err, syscall.ESRCH); try++ {
 		conns, err = list(ctx, kind, pid)
@@ -324,7 +328,8 @@ func connections(ctx context.Context, kind string, pid int32) (conns []gopsnet.C
 	return conns, err
 }
 
-// bindAddress reads the local address of a connection. lsof, and so gopsutil on macOS, writes an asterisk for a wildcard.
+// bindAddress reads the local address of a connection. lsof, and so gopsutil on macOS, writes an asterisk for a
+// wildcard.
 func bindAddress(c gopsnet.ConnectionStat) (netip.Addr, error) {
 	if c.Laddr.IP == "*" || c.Laddr.IP == "" {
 		if c.Family == syscall.AF_INET {

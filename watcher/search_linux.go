@@ -17,31 +17,32 @@ import (
 	"porttray/watcher/owner"
 )
 
-// searchBudget is how long a search may take in one tick; what is left of it is done in the next.
+// searchBudget is how long a search may take in one tick; the next tick continues it.
 const searchBudget = 50 * time.Millisecond
 
-// A search finds the processes that hold sockets. Looking at every file of every process is what takes other programs so long,
-// so it looks where the socket most likely is first, and stops when all are found: processes that are younger than the search
-// before; those in the socket's cgroup, if it is a small one; those that owned a listener lately; those whose number of open
-// files has changed; then all others, of the socket's user first.
+// A search finds the processes that hold sockets. A look at every file of every process is slow. So it starts with the
+// likeliest processes, and stops when all holders are found. The order is: processes younger than the previous search;
+// those in the socket's cgroup, if that is small; recent former owners; those with a changed number of open files; then
+// all others, first the socket's user's.
 type search struct {
 	fs      *procfs
-	pids    []int32         // of the search before, sorted; nil if this is the first
-	files   map[int32]int64 // how many files processes had open when that was last counted
-	former  []int32         // the last to cease to be owners
+	pids    []int32         // sorted, of the previous search; nil if this is the first
+	files   map[int32]int64 // number of open files, by PID, at the last count
+	former  []int32         // recent former owners
 	cgroups cgroups
 
-	// Of the walk through all others, which may take several ticks:
-	rest       []int32          // what it has still to look at; nil if there is no walk under way
-	sought     map[uint32]*sock // what it has looked for from its beginning
-	everywhere bool             // whether it looks at all of them
+	// The walk through all others may take several ticks:
+	rest       []int32          // processes still to visit; nil if there is no walk under way
+	sought     map[uint32]*sock // the sockets wanted at its start
+	everywhere bool             // whether it visits all processes
 }
 
-// run looks for the holders of the wanted sockets, which are given by inode. It calls found with each holder, and found says
-// whether that settles it. Where everywhere is false, it does not look at processes in which nothing seems to have changed. But
-// for the first, a run stops when its time is up, and the next one goes on from there. It returns the sockets that have been
-// looked for to the end, in vain. The error tells that nobody could be looked at, for now; that takes hardly any time.
-func (s *search) run(want map[uint32]*sock, everywhere bool, found func(so *sock, pid int32, fd int) bool) (vain []*sock, err error) {
+// run looks for the holders of the wanted sockets, keyed by inode. It calls found with each holder, and found reports
+// whether that ends the search for the socket. If everywhere is false, run skips processes that seem unchanged. Every
+// run but the first has a time limit, and the next run continues the walk. It returns the sockets without a holder
+// after a complete walk. An error means that no process can be visited for now; that takes hardly any time.
+func (s *search) run(want map[uint32]*sock, everywhere bool,
+	found func(so *sock, pid int32, fd int) bool) (vain []*sock, err error) {
 	h := searchRun{search: s, want: maps.Clone(want), found: found, seen: map[int32]bool{}}
 	before := s.pids
 	if before != nil {
@@ -73,19 +74,19 @@ func (s *search) run(want map[uint32]*sock, everywhere bool, found func(so *sock
 	}
 	s.rest = nil
 	if h.err != nil {
-		s.pids, s.files = before, nil // what was not looked at is new to the next run, too
+		s.pids, s.files = before, nil // unvisited processes stay new for the next run
 		return nil, h.err
 	}
 	for inode, so := range h.want {
-		if s.sought[inode] == so { // one that came later has a walk of its own
+		if s.sought[inode] == so { // a socket that came later needs a new walk
 			vain = append(vain, so)
 		}
 	}
 	return vain, nil
 }
 
-// remember notes that a process owns no listener any longer. A server that opens its port again is often the same process, and
-// then has as many files open as before.
+// remember notes that a process owns no listener any more. A reopened port often belongs to the same process, which
+// then has as many open files as before.
 func (s *search) remember(pid int32) {
 	const few = 16
 	if !slices.Contains(s.former, pid) {
@@ -93,8 +94,8 @@ func (s *search) remember(pid int32) {
 	}
 }
 
-// likely returns processes in the order in which they are worth a look: those that have more or fewer files open than before
-// and, if everywhere, then all others.
+// likely returns processes in the order of a walk: those with a changed number of open files and, if everywhere, then
+// all others.
 func (s *search) likely(pids []int32, want map[uint32]*sock, everywhere bool) []int32 {
 	users := map[uint32]bool{}
 	for _, so := range want {
@@ -125,7 +126,7 @@ func (s *search) likely(pids []int32, want map[uint32]*sock, everywhere bool) []
 	return order
 }
 
-// mates returns the processes in the cgroups of the wanted sockets, where those are small.
+// cgroupMembers returns the processes in the cgroups of the wanted sockets, if those are small.
 func (s *search) cgroupMembers(want map[uint32]*sock) []int32 {
 	var pids []int32
 	done := map[uint64]bool{}
@@ -138,23 +139,23 @@ func (s *search) cgroupMembers(want map[uint32]*sock) []int32 {
 	return pids
 }
 
-// A hunt is one run of a search.
+// A searchRun is one run of a search.
 type searchRun struct {
 	*search
 	want  map[uint32]*sock
 	found func(so *sock, pid int32, fd int) bool
 	seen  map[int32]bool
 	until time.Time // zero for no limit
-	err   error     // why nobody can be looked at any more
+	err   error     // why no process can be visited any more
 }
 
-// look looks at processes until nothing is wanted any more or time is up, and returns those that it did not get to.
+// visit inspects processes until all wanted sockets are found or time is up. It returns the unvisited processes.
 func (h *searchRun) visit(pids []int32) (left []int32) {
 	type match struct {
 		so *sock
 		fd int
 	}
-	var matches []match // acted on when the process's files have been listed: the listing's buffers are in use until then
+	var matches []match // used after the listing, because its buffers are busy until then
 	for i, pid := range pids {
 		if len(h.want) == 0 || h.err != nil || !h.until.IsZero() && time.Now().After(h.until) {
 			return pids[i:]
@@ -171,7 +172,7 @@ func (h *searchRun) visit(pids []int32) (left []int32) {
 			}
 			return len(matches) < len(h.want)
 		})
-		if owner.OutOfFiles(err) { // a process whose files may not be seen is no error
+		if owner.OutOfFiles(err) { // a process with hidden files is no error
 			h.err = err
 		}
 		for _, m := range matches {
@@ -183,14 +184,14 @@ func (h *searchRun) visit(pids []int32) (left []int32) {
 	return nil
 }
 
-// cgroups knows the directories of the version 2 hierarchy by their inode numbers, which sock_diag gives for a socket.
+// cgroups holds the directories of the version 2 hierarchy by inode number. sock_diag returns this number for a socket.
 type cgroups struct {
 	dirs   map[uint64]string
-	large  map[uint64]bool // those that are too large to be of use
+	large  map[uint64]bool // too large to be useful
 	walked time.Time
 }
 
-// members returns the processes directly in a cgroup, or none if that cannot be told or they are many.
+// members returns the processes directly in a cgroup. It returns none if they are unknown or more than many.
 func (c *cgroups) members(id uint64) []int32 {
 	const many = 64
 	if time.Since(c.walked) > time.Minute || c.dirs[id] == "" && time.Since(c.walked) > 10*time.Second {
@@ -227,7 +228,7 @@ func (c *cgroups) walk() {
 		if unix.Statfs(root, &st) != nil || st.Type != unix.CGROUP2_SUPER_MAGIC {
 			continue
 		}
-		// A directory that goes or may not be seen is left out.
+		// Directories that vanish or are hidden are left out.
 		_ = filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
 			if err != nil || !d.IsDir() {
 				return nil

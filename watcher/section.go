@@ -2,33 +2,33 @@ package watcher
 
 import "porttray/watcher/owner"
 
-// A Section is the part of the list that a server is shown in.
+// A Section is the part of the list that shows a server.
 type Section int
 
 // The sections.
 const (
-	Main   Section = iota // what its user would call "my servers"
+	Main   Section = iota // servers that their user would call "my servers"
 	Other                 // all others
-	Hidden                // what its user does not want to see; no server is by itself
+	Hidden                // servers that their user hid; none is hidden by default
 )
 
-// String returns the section as it is written in JSON.
+// String returns the name of the section in JSON.
 func (s Section) String() string {
 	return [...]string{"main", "other", "hidden"}[s]
 }
 
-// A placing is all that decides about a server's section.
+// The traits of a server decide its section.
 type traits struct {
-	container bool // it is published by a container, or by something that forwards to one
+	container bool // a container or its forwarder publishes it
 	unseen    bool // its owner is not known
 	foreign   bool // it is another user's
 	system    bool // the system's service manager runs it
-	dynamic   bool // its port is one that the system picks for programs that do not care which
+	dynamic   bool // the system hands out its port to programs that ask for any
 	project   bool
 	desktop   bool // a desktop program started it
 	tool      owner.Kind
 	daemon    bool // it works for other programs, whatever its port
-	tools     bool // so it does if the system picked its port: a build tool, a helper, a debugger
+	tools     bool // it works for other programs if its port is dynamic: a build tool, a helper, a debugger
 }
 
 func traitsOf(l Listener, dynamic func(port uint16) bool) traits {
@@ -46,10 +46,10 @@ func traitsOf(l Listener, dynamic func(port uint16) bool) traits {
 	}
 }
 
-// section decides where a server is shown. A container is always somebody's server. Under Other is what works for other programs: a
-// daemon, and a build tool or a helper on a port that the system picked. Of other users' and the system's processes only known servers
-// are in the main list. A desktop program's own ports are not, but a project's program is, also when it was started from an editor. On
-// a port that the system picked, only a project's program or a known server is.
+// section returns the section of a server. A container is always Main. Programs that work for other programs are Other:
+// a daemon, and a build tool or a helper on a dynamic port. Other users' and the system's processes are Main only if
+// they are known servers. A desktop program's own ports are Other. A project's program is Main, even if an editor
+// started it. On a dynamic port, only a project's program or a known server is Main.
 func (p traits) section() Section {
 	known := p.tool == owner.Server || p.tool == owner.Runner
 	desktop := p.desktop || p.tool == owner.App

@@ -9,11 +9,12 @@ import (
 	"porttray/watcher/owner"
 )
 
-// maxPart is how many characters each of the two parts of a server's name may have.
+// maxPart is the maximum number of characters in each of the two parts of a server's name.
 const maxPart = 24
 
-// TitleAll titles the servers. Where two would read the same, what tells them apart is added: more of the path of the
-// program, the branch of the working tree or the project of the container, then the nearest directory that differs.
+// TitleAll sets the titles of the servers. If two titles would be equal, it adds details that differ: more of the
+// program's path, then the branch of the working tree or the project of the container, then the nearest directory that
+// differs.
 func TitleAll(servers []Server) {
 	added, titled := make([]addition, len(servers)), make([]addition, len(servers))
 	for i := range servers {
@@ -42,7 +43,7 @@ func TitleAll(servers []Server) {
 	}
 }
 
-// entitle gives the server its title.
+// entitle sets the title of the server.
 func (s *Server) entitle(add addition) {
 	s.Title = singleName(s.Listener, add)
 	if s.Title == "" {
@@ -51,14 +52,14 @@ func (s *Server) entitle(add addition) {
 	}
 }
 
-// An addition is what a name tells beyond the usual, because another server's would read the same.
+// An addition is a detail in a title that distinguishes it from another server's.
 type addition struct {
-	parents   int    // so many directories above the file of the program
+	parents   int    // number of directories above the program's file
 	project   bool   // the branch of the working tree, or the project of the container
-	directory string // a directory that the project lies in
+	directory string // a directory above the project
 }
 
-// addProgram adds the nearest directories of the programs of one project that differ.
+// addProgram adds the nearest differing directories to programs of one project.
 func addProgram(servers []Server, group []int, added []addition) {
 	inProject := map[string][]int{}
 	for _, i := range group {
@@ -100,15 +101,15 @@ func addDirectory(servers []Server, group []int, added []addition) {
 	}
 }
 
-// pathFromEnd returns the elements of a path of any system, the last first.
+// pathFromEnd returns the elements of a path of any system in reverse order.
 func pathFromEnd(path string) []string {
 	elements := strings.FieldsFunc(path, func(r rune) bool { return r == '/' || r == '\\' })
 	slices.Reverse(elements)
 	return elements
 }
 
-// differences returns for each path, with its last element first, the first place at which it differs from the others,
-// or from those that are like it up to there. It is -1 where there is none.
+// differences returns, for each path with its last element first, the first index at which it differs from the others,
+// or from those that are equal up to there. It is -1 if there is none.
 func differences(paths [][]string) []int {
 	at := slices.Repeat([]int{-1}, len(paths))
 	all := make([]int, len(paths))
@@ -143,22 +144,22 @@ func differences(paths [][]string) []int {
 	return at
 }
 
-// Name says whose server the listener is: "shop · Vite", "shop · server.js", "PostgreSQL · db (container)". It is fit
-// to show.
+// Name names the listener's server: "shop · Vite", "shop · server.js", "PostgreSQL · db (container)". It is fit to
+// show.
 func (l Listener) Name() string {
 	s := Server{Listener: l}
 	s.entitle(addition{})
 	return s.Title
 }
 
-// singleName returns the name of a listener that is known by neither project nor program. Else it is empty.
+// singleName returns the name of a listener that is known neither by project nor by program. Otherwise it is empty.
 func singleName(l Listener, add addition) string {
 	switch {
 	case l.Label != "" && part(l.Label) != "":
 		return part(l.Label)
 	case l.Container.ID != "":
 		return join(part(l.Facts.Tool.Name), containerName(l, add.project)) + " (" + l.Container.Kind() + ")"
-	case l.Facts.Container != "" && l.Facts.Project.Name == "": // no engine tells its name
+	case l.Facts.Container != "" && l.Facts.Project.Name == "": // no engine names the container
 		return join(whatRuns(l, add.parents), "container "+l.Facts.Container[:min(12, len(l.Facts.Container))])
 	case l.Owner.Forwards() && !isEngine(l.Owner.Name):
 		return behind(l.Owner.Name) + " (" + part(l.Owner.Name) + ")"
@@ -170,7 +171,7 @@ func singleName(l Listener, add addition) string {
 	return ""
 }
 
-// nameParts says where a listener's server belongs, and what runs there.
+// nameParts returns the project of a listener's server, and the tool or program that runs there.
 func nameParts(l Listener, add addition) (project, runs string) {
 	project, runs = part(l.Facts.Project.Name), whatRuns(l, add.parents)
 	if project != "" && l.Facts.Tool.Name == "" && isProjects(l.Facts.Project.Name, runs) { // the project's own binary
@@ -189,13 +190,13 @@ func nameParts(l Listener, add addition) (project, runs string) {
 	return project + inDir, runs
 }
 
-// isProjects reports whether a name is that of a project: "shop" for shop and for acme/shop.
+// isProjects reports whether a name is the name of a project: "shop" for shop and for acme/shop.
 func isProjects(project, name string) bool {
 	return strings.EqualFold(project, name) || strings.EqualFold(path.Base(project), name)
 }
 
-// whatRuns names the tool, or else the program with so many of the directories that it lies in. What a runner runs says
-// more than the runner, unless it is called as such programs are: after the project, or main.
+// whatRuns names the tool, or else the program with this number of parent directories. A runner's program says more
+// than the runner, unless its name is the project's, or a common one such as main.
 func whatRuns(l Listener, parents int) string {
 	tool := l.Facts.Tool
 	if tool.Name != "" && (tool.Kind != owner.Runner || l.Facts.Program == "") {
@@ -211,7 +212,7 @@ func whatRuns(l Listener, parents int) string {
 	return program
 }
 
-// programName returns the end of a program's path or full name, as much as fits: "server.js", or "web/server.js" with
+// programName returns as much of the end of a program's path or full name as fits: "server.js", or "web/server.js" with
 // one parent.
 func programName(program string, parents int) string {
 	isPath := strings.Contains(program, "/")
@@ -222,13 +223,14 @@ func programName(program string, parents int) string {
 	name := strings.TrimPrefix(strings.Join(words, "/"), "/")
 	const longestExtension = 4
 	isFile := len(name)-strings.LastIndexByte(name, '.') <= longestExtension
-	for !isPath && !isFile && strings.Contains(name, ".") && len(name) > maxPart { // a class: its package says least
+	// Shorten the name of a class by its outer packages first.
+	for !isPath && !isFile && strings.Contains(name, ".") && len(name) > maxPart {
 		_, name, _ = strings.Cut(name, ".")
 	}
 	return part(name)
 }
 
-// behind names the other end of a forwarder.
+// behind names the target of a forwarder.
 func behind(name string) string {
 	name = strings.ToLower(name)
 	for _, prefix := range []string{"docker", "com.docker", "rootless", "conmon", "podman"} {
@@ -239,12 +241,13 @@ func behind(name string) string {
 	return "container or VM"
 }
 
-// isEngine reports whether a forwarder of that name is an engine, which has ports of its own.
+// isEngine reports whether a forwarder with this name is an engine with ports of its own.
 func isEngine(name string) bool {
 	return slices.Contains([]string{"dockerd", "podman", "limactl", "colima"}, name)
 }
 
-// containerName returns the service's name if the container is part of a compose project, else the container's or its image's.
+// containerName returns the name of the compose service. Without a service it returns the container's name, or its
+// image's.
 func containerName(l Listener, withProject bool) string {
 	c := l.Container
 	if c.Service != "" {

@@ -9,32 +9,32 @@ import (
 	"porttray/watcher/owner"
 )
 
-// A Server is what a person calls one: a listener together with the further ports that belong to it.
+// A Server is a listener together with the further ports that belong to it.
 type Server struct {
-	// Listener is the one that the server is known by. Its Addrs are those of all the server's sockets on its port.
+	// Listener is the head. Its Addrs are the addresses of all the server's sockets on its port.
 	Listener
-	// Title is the name of the listener, in full where another server's would read the same. Place and Runs are its parts: the
-	// project, and the tool or program. Either may be empty. A label or a container's name is a Title in one part.
+	// Title is the name of the listener, in full if another server's would be equal. Place and Runs are its parts: the
+	// project, and the tool or program. Either may be empty. A label or a container's name is a Title without parts.
 	Title, Place, Runs string
 	// Also are the further ports of the process, of its helpers or of its container, in port order.
 	Also []Listener
-	// Parts are all listeners that make it up, those of the head's process first: also the workers that share its port, and the
-	// forwarders of the other address family.
+	// Parts are all listeners of the server, first those of the head's process. They include the workers that share its
+	// port, and the forwarders of the other address family.
 	Parts []Listener
-	// Master is the process that started all workers which share the head's port, where that is known. It does not listen there.
+	// Master is the process that started all workers on the head's port, if known. It does not listen there.
 	Master  owner.ID
 	Section Section
-	// Shared says that another server listens on the same port, at another address or with the same one.
+	// Shared says that another server listens on the same port, at the same address or another.
 	Shared bool
 	// Ambiguous says that the name localhost may lead to this server or to another one.
 	Ambiguous bool
-	// Rest says that the server's head port closed a short while ago. These are its further ports, which have not closed yet.
+	// Rest says that the server's head port closed a short time ago. These are its further ports, still open.
 	Rest bool
 
-	rank int // of the head, see rankOfPort
+	rank int // rankOfPort of the head
 }
 
-// Alone returns the server that a listener is by itself, in the main list.
+// Alone returns a server with a single listener, in the main list.
 func Alone(l Listener) Server {
 	s := Server{Listener: l, Parts: []Listener{l}}
 	s.entitle(addition{})
@@ -59,8 +59,8 @@ func (s Server) Exposed() bool {
 	return s.Listener.Exposed() || slices.ContainsFunc(s.Also, Listener.Exposed)
 }
 
-// Workers returns the processes that listen on the head's port, in PID order: several where they share the work. What forwards to
-// a container is none.
+// Workers returns the processes that listen on the head's port, in PID order. There are several if they share the work.
+// Forwarders of containers do not count.
 func (s Server) Workers() []owner.Process {
 	var workers []owner.Process
 	for _, l := range s.Parts {
@@ -72,20 +72,21 @@ func (s Server) Workers() []owner.Process {
 	return workers
 }
 
-// Servers returns what sorted listeners amount to, in port order. The function dynamic tells of a port whether it is one that
-// the system picks for programs that do not care which.
+// Servers groups sorted listeners into servers, in port order. The function dynamic reports whether the system hands
+// out a port to programs that ask for any.
 func Servers(listeners []Listener, dynamic func(port uint16) bool) []Server {
 	return serversSince(listeners, dynamic, nil)
 }
 
-// serversSince is Servers where some listeners are preferred as heads, because they were it before: those of the higher numbers.
+// serversSince is Servers with preferences for heads, for example those of before. Higher numbers are preferred.
 func serversSince(listeners []Listener, dynamic func(port uint16) bool, preferred map[ID]int) []Server {
 	all := families(listeners, dynamic)
 	servers := make([]Server, 0, len(all))
 	started := sync.OnceValue(func() map[owner.ID]int { return startedBy(listeners) })
 	for _, family := range all {
 		first, also := merged(family, dynamic, preferred)
-		servers = append(servers, Server{Listener: first, Also: also, Parts: family, Master: masterOf(first, family, started),
+		servers = append(servers, Server{Listener: first, Also: also, Parts: family,
+			Master:  masterOf(first, family, started),
 			Section: traitsOf(first, dynamic).section(), rank: rankOfPort(first, family[0].Owner.ID(), dynamic)})
 	}
 	slices.SortFunc(servers, func(a, b Server) int { return a.compare(b.Listener) })
@@ -94,9 +95,9 @@ func serversSince(listeners []Listener, dynamic func(port uint16) bool, preferre
 	return servers
 }
 
-// masterOf returns the process that started all of a family that listen on the head's port, if there are several and it runs the
-// same program as they do. A shell or a launcher does not: its end need not be theirs. Nor is it one that listens there itself, or
-// from which another family descends.
+// masterOf returns the process that started all workers on the head's port, if there are several and it runs the same
+// program. A shell or a launcher runs another program: the workers may outlive it. A process that listens there itself
+// is no master, nor is an ancestor of another family.
 func masterOf(first Listener, family []Listener, started func() map[owner.ID]int) owner.ID {
 	if len(family) < 2 {
 		return owner.ID{}
@@ -122,7 +123,7 @@ func masterOf(first Listener, family []Listener, started func() map[owner.ID]int
 	return master
 }
 
-// startedBy counts the listeners that each process has or is an ancestor of.
+// startedBy counts the listeners of each process and its descendants.
 func startedBy(listeners []Listener) map[owner.ID]int {
 	started := map[owner.ID]int{}
 	for i := range listeners {
@@ -134,8 +135,8 @@ func startedBy(listeners []Listener) map[owner.ID]int {
 	return started
 }
 
-// merged returns the listener that a family is known by, and one for each of its other ports. The first is the one that the
-// person is likely to mean, see rankOfPort. Of equals it is the preferred one, else the lowest.
+// merged returns the head of a family, and one listener for each of its other ports. The head is the port that people
+// most likely mean, see rankOfPort. Among equals it is the preferred one, else the lowest.
 func merged(family []Listener, dynamic func(uint16) bool, preferred map[ID]int) (first Listener, also []Listener) {
 	if len(family) == 1 {
 		return family[0], nil
@@ -144,8 +145,11 @@ func merged(family []Listener, dynamic func(uint16) bool, preferred map[ID]int) 
 	less := func(l Listener) int {
 		return maxPreference*rankOfPort(l, main, dynamic) - preferred[l.ID()]
 	}
-	first = slices.MinFunc(family, func(a, b Listener) int { return cmp.Or(cmp.Compare(less(a), less(b)), a.compare(b)) })
-	sorted := slices.SortedStableFunc(slices.Values(family), func(a, b Listener) int { return cmp.Compare(a.Port, b.Port) })
+	first = slices.MinFunc(family, func(a, b Listener) int {
+		return cmp.Or(cmp.Compare(less(a), less(b)), a.compare(b))
+	})
+	byPort := func(a, b Listener) int { return cmp.Compare(a.Port, b.Port) }
+	sorted := slices.SortedStableFunc(slices.Values(family), byPort)
 	for len(sorted) > 0 {
 		same := onPort(sorted, sorted[0].Port)
 		sorted = sorted[len(same):]
@@ -172,15 +176,16 @@ func merged(family []Listener, dynamic func(uint16) bool, preferred map[ID]int) 
 	return first, also
 }
 
-// maxPreference is more than any two preferences differ.
+// maxPreference is greater than the difference of any two preferences.
 const maxPreference = 8
 
-// rankOfPort says how unlikely it is that people mean a port when they name its server. Each reason weighs more than all those
-// after it: a debugger waits there, it has another role, the system picked it, it is a helper's, the command line does not
-// name it, only this computer can reach it.
+// rankOfPort returns how unlikely it is that people mean a port when they name its server. Each reason outweighs all
+// later ones: it is a debugger's port, it has another role, the system picked it, it is a helper's, the command line
+// does not name it, only this computer can reach it.
 func rankOfPort(l Listener, main owner.ID, dynamic func(uint16) bool) (n int) {
 	helps := l.Owner.ID() != main && !(l.Facts.Forked && l.Facts.Ancestors[0] == main) // workers do not
-	for _, reason := range []bool{l.Inspects(), l.Role() != "", dynamic(l.Port) && !l.named(), helps, !l.named(), !l.Wildcard()} {
+	picked := dynamic(l.Port) && !l.named()
+	for _, reason := range []bool{l.Inspects(), l.Role() != "", picked, helps, !l.named(), !l.Wildcard()} {
 		n <<= 1
 		if reason {
 			n++

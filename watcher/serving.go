@@ -12,14 +12,14 @@ func (l Listener) serving() owner.Serving {
 	return owner.ServingAt(l.Owner, l.Facts, l.own())
 }
 
-// own returns the port that the server itself knows: for a container the one inside.
+// own returns the port that the server itself knows. For a container that is the inner port.
 func (l Listener) own() uint16 { return cmp.Or(l.Inside, l.Port) }
 
-// Role tells what the port is for, where it is not the one that people mean when they name the server: "admin", "debugger",
-// "SMTP", "metrics", "HMR", "shutdown". It is empty for all others. It comes from a table, so it is fit to show.
+// Role returns the purpose of a port that is not the server's main port: "admin", "debugger", "SMTP", "metrics", "HMR",
+// "shutdown". It is empty for all others. It comes from a table, so it is fit to show.
 func (l Listener) Role() string { return owner.RoleAt(l.Owner, l.Facts, l.own()) }
 
-// Inspects reports whether something waits at l for a debugger.
+// Inspects reports whether a debugger port listens at l.
 func (l Listener) Inspects() bool { return l.Role() == owner.DebuggerRole }
 
 // named reports whether the command line names the port as the server's own.
@@ -28,20 +28,20 @@ func (l Listener) named() bool {
 	return ok && n.Role == ""
 }
 
-// Speaks names what l speaks where that is known to be nothing for a browser: "PostgreSQL", "SSH", "JavaScript inspector". It is
-// empty for all others. The name comes from a table, so it is fit to show.
+// Speaks names the protocol of l if it is known to be useless for a browser: "PostgreSQL", "SSH", "JavaScript
+// inspector". It is empty for all others. The name comes from a table, so it is fit to show.
 func (l Listener) Speaks() string { return l.serving().Speaks }
 
-// Web reports whether a browser may be of use for l. It is false for what is known to be no web server: nothing must be sent to
-// that. It is true where nothing is known.
+// Web reports whether a browser may be useful for l. It is false if l is known not to be a web server: nothing must be
+// sent to it. It is true if nothing is known.
 func (l Listener) Web() bool { return l.Speaks() == "" }
 
-// Risk returns what l is that other machines had better not reach: "database", "cache", "message broker", "admin tool",
-// "debugger" or "container engine". It is empty for other servers. Whether other machines can reach l is what Exposed says.
+// Risk returns the kind of a server that other machines should not reach: "database", "cache", "message broker", "admin
+// tool", "debugger" or "container engine". It is empty for other servers. Exposed reports whether they can reach l.
 func (l Listener) Risk() string { return l.serving().Risk }
 
-// Danger says in a sentence without its full stop why l deserves a warning: it is open to the network, and it has a Risk or was
-// not open before. It is empty for all others, also for an ordinary server that other machines can reach.
+// Danger returns a sentence without its full stop that warns about l: it is open to the network, and it has a Risk or
+// was not open before. It is empty for all others, even for an ordinary server that other machines can reach.
 func (l Listener) Danger() string {
 	risk := l.Risk()
 	switch {
@@ -57,7 +57,7 @@ func (l Listener) Danger() string {
 	return ""
 }
 
-// Danger returns the warning that the server deserves: that of its head port or, if there is none, of the first further port.
+// Danger returns the warning for the server: the head's or, if there is none, the first further port's.
 func (s Server) Danger() string {
 	danger := s.Listener.Danger()
 	for _, l := range s.Also {

@@ -2,8 +2,8 @@ package watcher
 
 import "os"
 
-// newSource is described in source_linux.go. On macOS the kernel is asked as well; where its answers cannot be read, or where a
-// listener of this process's own is not in them, it is the portable scan, which runs lsof.
+// newSource is described in source_linux.go. On macOS it asks the kernel, too. If it cannot read the kernel's answers,
+// or they lack a listener of this process, it uses the portable scan, which runs lsof.
 func newSource(everywhere bool) source {
 	second := func() source { return portable(everywhere) }
 	kernel, err := openXNU()

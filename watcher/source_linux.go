@@ -1,8 +1,8 @@
 package watcher
 
-// newSource returns the quickest scan that works on this system. On Linux that asks the kernel itself; elsewhere, and where that
-// is not possible, it is the portable one. It lists what is reachable over loopback or, with everywhere, what listens on other
-// interfaces as well.
+// newSource returns the quickest scan that works on this system. On Linux it asks the kernel. Elsewhere, or if that
+// fails, it is the portable scan. It lists sockets that are reachable over loopback or, with everywhere, on any
+// interface.
 func newSource(everywhere bool) source {
 	fast, err := newFastScanner()
 	if err != nil {

@@ -9,36 +9,36 @@ import (
 	"porttray/watcher/owner"
 )
 
-// state is what Run remembers.
+// state is the state of Run.
 type state struct {
 	gone    func(Listener) bool
 	naming  naming
-	dynamic func(uint16) bool // nil until it is known
+	dynamic func(uint16) bool // nil until known
 	now     Snapshot          // the last good state, as it was scanned
 	scanned time.Time         // when the last good scan began
-	named   []Listener        // the listeners, with what is known about them
-	err     error             // why there is none newer
+	named   []Listener        // the listeners with all known facts
+	err     error             // why there is no newer state
 	slow    time.Duration
 	doubted map[ID]doubt
 
-	changed        bool // since the last delivery, perhaps
-	last           Update
-	base           Snapshot         // what was told, without the servers whose events are still to come
-	postponed      map[ID]bool      // those servers
-	since          map[ID]time.Time // when what was unborn at the last delivery, or is now, was seen first
-	postponedUntil time.Time        // when the first of the unborn has waited for long enough; zero if there is none
-	heads          map[ID]int       // the heads of its servers, as preferences
-	formed         []Server         // of named; nil if they are to be formed
+	changed        bool             // something may have changed since the last delivery
+	last           Update           // the last delivered update
+	base           Snapshot         // the last delivered snapshot without the postponed servers
+	postponed      map[ID]bool      // servers whose events are postponed
+	since          map[ID]time.Time // when each server postponed at the last delivery, or now, was first seen
+	postponedUntil time.Time        // the earliest end of a postponement; zero if there is none
+	heads          map[ID]int       // the heads of the servers in base, as preferences
+	formed         []Server         // servers formed from named; nil if outdated
 	began          bool             // a good snapshot has been delivered
-	delayedSince   time.Time        // since when there is an update that waits; zero if none does
-	woke           time.Time        // when somebody looked again after a while in which nobody did
+	delayedSince   time.Time        // when the waiting update began to wait; zero if there is none
+	woke           time.Time        // when scans resumed after a sleep
 
-	silent  []Event // closings that are not told, since the last delivery
+	silent  []Event // closings since the last delivery that get no event
 	memory  recollection
-	reasons map[ID]Reason // of the closings that are not delivered yet
+	reasons map[ID]Reason // of closings that are not delivered yet
 }
 
-// take makes a scan's result part of the state, and reports whether the listeners are others than before.
+// take records a scan's result, and reports whether the listeners changed.
 func (s *state) take(r result) (news bool) {
 	if r.err != nil {
 		s.failed(r.err)
@@ -51,7 +51,8 @@ func (s *state) take(r result) (news bool) {
 	early := s.naming.premature(before, s.scanned)
 	s.err, s.scanned = nil, time.Now().Add(-r.took)
 	s.now.Time, s.now.Source, s.now.Searching, s.now.Exits = r.Time, r.Source, r.Searching, r.Exits
-	s.changed = s.memory.explain(s.better) || s.changed || !s.postponedUntil.IsZero() && !time.Now().Before(s.postponedUntil)
+	s.changed = s.memory.explain(s.better) || s.changed ||
+		!s.postponedUntil.IsZero() && !time.Now().Before(s.postponedUntil)
 	if len(s.doubted) == 0 && same(before, r.Listeners) {
 		if early {
 			s.rename()
@@ -66,33 +67,33 @@ func (s *state) take(r result) (news bool) {
 	return news
 }
 
-// rename brings the names in line with what is known.
+// rename updates the listeners with all known facts.
 func (s *state) rename() {
 	s.memory.inherit(s.last.Snapshot.Listeners, s.now.Listeners)
 	s.named, s.formed = withPasts(s.naming.name(s.now.Listeners, s.scanned), s.memory.pasts), nil
 	s.changed = true
 }
 
-// same reports whether two lists say the same. Lists in the same memory do, without a look.
+// same reports whether two lists are equal. It does not compare lists in the same memory.
 func same(a, b []Listener) bool {
 	return len(a) == len(b) && (len(a) == 0 || &a[0] == &b[0] || slices.EqualFunc(a, b, Listener.Equal))
 }
 
-// slowed notes the pause that expensive scans cost, or 0.
+// slowed records the pause caused by expensive scans, or 0.
 func (s *state) slowed(pause time.Duration) {
 	s.changed = s.changed || s.slow != pause
 	s.slow = pause
 }
 
-// failed notes that the state could not be read. What was doubted before is in doubt no longer: the two scans that agree must
-// be neighbours.
+// failed records that the state could not be read. It clears the doubts, because the two scans that agree must be
+// consecutive.
 func (s *state) failed(err error) {
 	s.changed = s.changed || text(s.err) != text(err)
 	s.err = err
 	s.doubted, s.now.Searching = nil, false
 }
 
-// update returns what there is to deliver, and whether there is anything.
+// update returns the next update, and whether there is one to deliver.
 func (s *state) update() (Update, bool) {
 	u := Update{Snapshot: s.now, Err: s.err, Slow: s.slow}
 	u.Snapshot.Listeners, u.Snapshot.Servers = s.named, s.servers()
@@ -115,7 +116,7 @@ func (s *state) update() (Update, bool) {
 	return u, s.changed
 }
 
-// servers returns the servers that the named listeners belong to.
+// servers returns the servers of the named listeners.
 func (s *state) servers() []Server {
 	if s.formed == nil {
 		s.formed = s.form(s.named)
@@ -129,8 +130,8 @@ func (s *state) form(listeners []Listener) []Server {
 	return servers
 }
 
-// preferred returns how much listeners are preferred as the heads of their servers: most if they are on the head port of one that
-// closed, then if they were heads before, and least if they are the rest of one that closed.
+// preferred returns the preferences of listeners as heads: most if they are on the head port of a closed server, then
+// if they were heads before, and least if they are the rest of a closed server.
 func (s *state) preferred(listeners []Listener) map[ID]int {
 	if len(s.memory.closings)+len(s.memory.rest) == 0 {
 		return s.heads
@@ -151,8 +152,8 @@ func (s *state) preferred(listeners []Listener) map[ID]int {
 	return preferred
 }
 
-// events returns what happened since the last delivery. The same servers closed as when it was called before, so why they did is
-// looked at once only.
+// events returns the events since the last delivery. Between deliveries the same servers stay closed, so it finds each
+// reason only once.
 func (s *state) events(now Snapshot) []Event {
 	events := s.postponeUnclear(Diff(s.base, now))
 	reasons, gone := map[ID]Reason{}, once(s.gone)
@@ -173,7 +174,7 @@ func (s *state) events(now Snapshot) []Event {
 	related := s.behindDebuggers(relate(events, s.memory.closings, time.Now()))
 	s.silent = nil
 	related = slices.DeleteFunc(related, func(e Event) bool {
-		rest := e.Kind == Closed && e.Rest // the end of its server was told
+		rest := e.Kind == Closed && e.Rest // its server's end was delivered before
 		if rest {
 			s.silent = append(s.silent, e)
 		}
@@ -182,8 +183,8 @@ func (s *state) events(now Snapshot) []Event {
 	return append(s.memory.usual.moves(related, now), s.memory.late...)
 }
 
-// behindDebuggers returns the events without the openings of what has only a debugger's port yet: the server opens later. What
-// waits there for long is a server by itself, and so is what other machines can reach.
+// behindDebuggers removes the openings of servers that have only a debugger's port yet, because the real server opens
+// later. It keeps a server that has waited for long, or that other machines can reach.
 func (s *state) behindDebuggers(events []Event) []Event {
 	return slices.DeleteFunc(events, func(e Event) bool {
 		only := e.Kind == Opened && !e.Exposed() && !slices.ContainsFunc(e.Parts, isNoInspector)
@@ -191,7 +192,7 @@ func (s *state) behindDebuggers(events []Event) []Event {
 	})
 }
 
-// waits notes that the opening of a server is to come later. It is false if it has waited for long enough.
+// postpone postpones the opening of a server. It returns false if the server has waited long enough.
 func (s *state) postpone(id ID, limit time.Duration) bool {
 	since, known := s.since[id]
 	if !known {
@@ -199,23 +200,25 @@ func (s *state) postpone(id ID, limit time.Duration) bool {
 		s.since[id] = since
 	}
 	due := since.Add(limit)
-	if s.postponed[id] = time.Now().Before(due); s.postponed[id] && (s.postponedUntil.IsZero() || due.Before(s.postponedUntil)) {
+	s.postponed[id] = time.Now().Before(due)
+	if s.postponed[id] && (s.postponedUntil.IsZero() || due.Before(s.postponedUntil)) {
 		s.postponedUntil = due
 	}
 	return s.postponed[id]
 }
 
-// born returns the events without the openings of servers about which too little is known to say what they are.
+// postponeUnclear removes the openings of servers that are not clear enough yet.
 func (s *state) postponeUnclear(events []Event) []Event {
 	s.postponed, s.postponedUntil = map[ID]bool{}, time.Time{}
 	if s.since == nil {
 		s.since = map[ID]time.Time{}
 	}
 	return slices.DeleteFunc(events, func(e Event) bool {
-		sought := !e.Owner.Known() && !e.Owner.Foreign && !e.Redirected // a socket is seen before its owner is
+		sought := !e.Owner.Known() && !e.Owner.Foreign && !e.Redirected // a scan sees a socket before its owner
 		unclear := sought || s.naming.pending(e.Listener) || s.naming.awaits(e.Listener)
 		limit := RestartGrace
-		searching := s.now.Searching || s.slow > 0 && runtime.GOOS == "linux" // elsewhere each scan tells the owners or never will
+		// Only on Linux a later scan may find an owner that this one did not.
+		searching := s.now.Searching || s.slow > 0 && runtime.GOOS == "linux"
 		if sought && searching {
 			limit = maxPostpone
 		}
@@ -223,7 +226,7 @@ func (s *state) postponeUnclear(events []Event) []Event {
 	})
 }
 
-// once returns gone with each process looked at only once: it may have had thousands of listeners.
+// once returns gone with one check per process, because a process may have had thousands of listeners.
 func once(gone func(Listener) bool) func(Listener) bool {
 	known := map[owner.ID]bool{}
 	return func(l Listener) bool {
@@ -243,12 +246,13 @@ func text(err error) string {
 	return err.Error()
 }
 
-// hold returns how long an update must still wait because something about its listeners is being found out.
+// delay returns how long an update must still wait for facts about its listeners.
 func (s *state) delay() time.Duration {
 	if s.dynamic == nil {
 		return scanLimit
 	}
-	if !s.changed || !s.naming.busy() && !(s.now.Searching && s.err == nil) && !s.naming.premature(s.now.Listeners, s.scanned) {
+	if !s.changed || !s.naming.busy() && !(s.now.Searching && s.err == nil) &&
+		!s.naming.premature(s.now.Listeners, s.scanned) {
 		return 0
 	}
 	if s.delayedSince.IsZero() {
@@ -257,7 +261,7 @@ func (s *state) delay() time.Duration {
 	return maxDelay - time.Since(s.delayedSince)
 }
 
-// delivered notes that the reader has u.
+// delivered records that the reader has u.
 func (s *state) delivered(u Update) {
 	if s.began {
 		all := u
@@ -265,7 +269,7 @@ func (s *state) delivered(u Update) {
 		s.memory.remember(all, time.Now())
 	}
 	s.last, s.named, s.formed = u, u.Snapshot.Listeners, nil
-	s.last.Events = nil // the reader's alone, and perhaps thousands
+	s.last.Events = nil // they belong to the reader, and may be thousands
 	s.base, s.heads = s.baseOf(u.Snapshot), make(map[ID]int, len(u.Snapshot.Servers))
 	for _, on := range s.base.Servers {
 		if !on.Rest {

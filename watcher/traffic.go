@@ -15,48 +15,50 @@ import (
 	"porttray/watcher/owner"
 )
 
-// Traffic is what happens at a local port beside its listeners, as one reading found it. Sockets that come or go meanwhile may
-// be missing, so the counts of a busy port are not exact. Of a connection between two programs on this computer it holds the
-// end whose local port this is, and not the other one. On macOS it knows only of sockets of processes that this user may see.
+// Traffic holds the sockets at a local port, except its listeners, from one reading. Sockets that open or close
+// meanwhile may be missing, so the counts of a busy port are not exact. A connection between two programs on this
+// computer counts at the end with this local port only. On macOS it has only sockets of processes that this user may
+// see.
 type Traffic struct {
-	// Queues are those of the listening sockets, one for each, sorted by address. Several sockets may have the same address.
+	// Queues has one queue for each listening socket, sorted by address. Several sockets may have the same address.
 	Queues []Queue
-	// Connected is the number of connections that are established, or closed by one side only. Those that wait in a queue to
-	// be accepted are among them.
+	// Connected is the number of connections that are established, or closed by one side only. It includes connections
+	// that wait in a queue.
 	Connected int
-	// Lingering is the number of connections that no process has any more and that the system keeps for a while, most of them
-	// in TIME_WAIT. On Linux a program that does not set the option SO_REUSEADDR cannot have the port until they are gone. It
-	// is -1 where the system does not tell: on macOS.
+	// Lingering is the number of connections that the system keeps for a while without a process, most of them in
+	// TIME_WAIT. On Linux they block the port for a program that does not set SO_REUSEADDR. It is -1 on macOS, because
+	// the system does not list them.
 	Lingering int
-	// Strays are connections, those that are about to be made included, at an address where nothing listens on the port: those
-	// that a program has opened to somewhere else from this port, and those that have outlived their listener. Which of the two
-	// cannot be told from here. There are at most maxStrays of them.
+	// Strays are connections, including pending ones, at an address without a listener on the port. Either a program
+	// opened them from this port to elsewhere, or they outlived their listener. The list does not tell which. There are
+	// at most maxStrays.
 	Strays []Socket
-	// Bound are TCP sockets that have the port, and neither listen nor are connected. Linux tells of them since 6.8, through
-	// sock_diag; where they are hidden there are none.
+	// Bound are TCP sockets that have the port, and neither listen nor are connected. Linux lists them since 6.8,
+	// through sock_diag. Otherwise there are none.
 	Bound []Socket
-	// UDP are the UDP sockets with this port. One with a remote address takes nothing from anybody else, and so is no service.
+	// UDP are the UDP sockets with this port. A socket with a remote address is no service, because it receives only
+	// from that address.
 	UDP []Socket
 }
 
-// maxStrays bounds the search for owners where a server has closed its listener and kept thousands of connections.
+// maxStrays limits the search for owners if a server closed its listener and kept thousands of connections.
 const maxStrays = 64
 
-// A Queue is where connections to a listening socket wait to be accepted.
+// A Queue holds the connections to a listening socket that wait to be accepted.
 type Queue struct {
 	Addr     netip.Addr // unmapped
-	Waiting  int        // how many connections are in it; 0 also where the system does not tell
-	Capacity int        // how many it takes, at least one; 0 where the system does not tell
+	Waiting  int        // number of connections in it; 0 also if the system does not tell
+	Capacity int        // its limit, at least one; 0 if the system does not tell
 }
 
-// Full reports whether the queue is known to be full. Then Linux leaves whoever connects without an answer, as a firewall does.
+// Full reports whether the queue is known to be full. Then Linux does not answer new connections, like a firewall.
 func (q Queue) Full() bool { return q.Capacity > 0 && q.Waiting >= q.Capacity }
 
-// A Socket is one that uses a port without listening on it.
+// A Socket is a socket that uses a port without listening on it.
 type Socket struct {
 	Local  netip.Addr     // unmapped
 	Remote netip.AddrPort // of the other end; invalid if it is not connected
-	// Owner is the process that holds the socket; of several that share it, the topmost. It may be unknown.
+	// Owner is the process that holds the socket, or the topmost one if several share it. It may be unknown.
 	Owner owner.Process
 }
 
@@ -65,9 +67,9 @@ func (s Socket) compare(t Socket) int {
 	return cmp.Or(s.Local.Compare(t.Local), s.Remote.Compare(t.Remote), cmp.Compare(s.Owner.PID, t.Owner.PID))
 }
 
-// ReadTraffic reads what happens at a port, once and from scratch. That takes milliseconds. Where sockets are found whose owners
-// have to be looked for, it takes as long as a Scan does. Processes are looked at, and nothing is sent. An error says that the
-// system does not let its sockets be listed; a list of gopsutil's can be empty instead.
+// ReadTraffic reads the sockets at a port, once and from scratch. That takes milliseconds, or as long as a Scan if it
+// has to search for owners. It only reads, and sends nothing. It returns an error if the system does not list its
+// sockets. A failure of gopsutil's can be an empty list instead.
 func ReadTraffic(ctx context.Context, port uint16) (Traffic, error) {
 	ends, err := readEnds(ctx, port)
 	if err != nil {
@@ -80,32 +82,32 @@ func ReadTraffic(ctx context.Context, port uint16) (Traffic, error) {
 	return t, nil
 }
 
-// tellsLingering reports whether a system's list of sockets has those that belong to no process: what lsof lists has not.
+// tellsLingering reports whether a system lists sockets without a process. lsof does not.
 func tellsLingering(goos string) bool { return goos == "linux" || goos == "windows" }
 
-// An end is a socket at the port: of a connection, the end that is here.
+// An end is a socket at the port; for a connection, the local end.
 type end struct {
 	use    use
 	local  netip.Addr     // unmapped
 	remote netip.AddrPort // unmapped; invalid if it is not connected
-	queue  Queue          // of one that listens
-	owner  owner.Process  // of one that ownersWanted returns
+	queue  Queue          // if it listens
+	owner  owner.Process  // if ownersWanted returns this end
 }
 
-// A use is what a socket does with its port.
+// A use is the way a socket uses its port.
 type use int
 
 const (
-	ignored  use = iota // half of a handshake, which a listener answers for
-	listens             // connections are accepted from it
-	connects            // it has been told to connect and has no answer yet
+	ignored  use = iota // a handshake that belongs to a listener
+	listens             // it accepts connections
+	connects            // it waits for an answer from the other end
 	connected
 	lingers
 	bound
 	datagrams // UDP
 )
 
-// tally sorts the ends at a port by what they are.
+// tally groups the ends at a port by use.
 func tally(ends []end) Traffic {
 	var t Traffic
 	of := func(e end) Socket { return Socket{e.local, e.remote, e.owner} }
@@ -144,10 +146,10 @@ func ownersWanted(ends []end) []int {
 	return wanted
 }
 
-// strays returns the indexes of the first maxStrays connections that belong to no listener at the port. An IPv6 wildcard is
-// taken for dual-stack: not every list tells.
+// strays returns the indexes of the first maxStrays connections without a listener at the port. It treats every IPv6
+// wildcard as dual-stack, because not every list tells.
 func strays(ends []end) []int {
-	at := map[netip.Addr]bool{} // where something listens
+	at := map[netip.Addr]bool{} // addresses with a listener
 	for _, e := range ends {
 		if e.use == listens {
 			at[e.local] = true
@@ -166,7 +168,7 @@ func strays(ends []end) []int {
 	return found
 }
 
-// portableEnds returns the sockets at a port as gopsutil lists them, with owners.
+// portableEnds returns gopsutil's list of the sockets at a port, with owners.
 func portableEnds(ctx context.Context, port uint16) ([]end, error) {
 	var ends []end
 	var pids []int32
@@ -190,14 +192,14 @@ func portableEnds(ctx context.Context, port uint16) ([]end, error) {
 	for _, i := range ownersWanted(ends) {
 		pid := pids[i]
 		if _, read := known[pid]; !read && pid > 0 {
-			known[pid], _ = owner.Read(ctx, pid) // or it stays unknown
+			known[pid], _ = owner.Read(ctx, pid) // if this fails, it stays unknown
 		}
 		ends[i].owner = known[pid]
 	}
 	return ends, nil
 }
 
-// portableEnd returns what gopsutil lists as one end. It knows nothing of queues.
+// portableEnd converts a socket of gopsutil's list. It knows nothing about queues.
 func portableEnd(c gopsnet.ConnectionStat) (end, error) {
 	local, err := bindAddress(c)
 	if err != nil {
@@ -217,8 +219,8 @@ func portableEnd(c gopsnet.ConnectionStat) (end, error) {
 	return e, nil
 }
 
-// portableUse returns the use of a TCP socket in a state as gopsutil names it, which differs by system, and which a process
-// holds or not. A process can close a connection for writing only, and hold it still.
+// portableUse returns the use of a TCP socket from gopsutil's name for its state. The names differ by system. held
+// reports whether a process holds the socket: a process can close a connection for writing and still hold it.
 func portableUse(state string, held bool) use {
 	switch state {
 	case "LISTEN":

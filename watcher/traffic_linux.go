@@ -17,8 +17,8 @@ import (
 	"porttray/watcher/owner"
 )
 
-// readEnds returns the sockets at a port, each once, with the owners of those that ownersWanted returns. It looks only at the
-// network namespace that this program is in.
+// readEnds returns the sockets at a port, each once. It finds the owners of the sockets that ownersWanted returns. It
+// looks only at the network namespace of this program.
 func readEnds(ctx context.Context, port uint16) ([]end, error) {
 	sockets, err := socketsAt(port)
 	if err != nil {
@@ -32,7 +32,7 @@ func readEnds(ctx context.Context, port uint16) ([]end, error) {
 	return ends, nil
 }
 
-// findOwners fills in the owners. It looks at processes in the order in which a scan does, and stops when it has found all.
+// findOwners fills in the owners. It searches the processes in the order of a scan, and stops when all are found.
 func findOwners(ctx context.Context, ends []end, sockets []inetSocket) {
 	s := &fastScanner{fs: newProcfs(), owners: map[int32]*program{}}
 	s.search.fs = s.fs
@@ -56,13 +56,13 @@ type inetSocket struct {
 	protocol uint8 // unix.IPPROTO_TCP or IPPROTO_UDP
 	state    uint8
 	remote   netip.AddrPort // unmapped; port 0 if it is not connected
-	// Of a TCP socket that listens, the length of its queue and how long that must have grown for the queue to be full; of
-	// others, bytes.
+	// For a listening TCP socket: the length of its queue, and the length above which the queue is full. For others:
+	// bytes.
 	waiting, limit uint32
 	limited        bool // the list has the limit
 }
 
-// The states of sockets that may be of interest, beside tcpListen. UDP sockets are established or closed.
+// The relevant states of sockets, besides tcpListen. UDP sockets are established or closed.
 const (
 	tcpEstablished   = 1 // enum in net/tcp_states.h
 	tcpSynSent       = 2
@@ -96,8 +96,8 @@ func socketsAt(port uint16) ([]inetSocket, error) {
 	return distinct(all), nil
 }
 
-// socketsOf lists the sockets of a protocol at a port. It asks sock_diag and, where that is nil or fails, reads /proc/net: a
-// kernel can tell of one protocol and not of another.
+// socketsOf lists the sockets of a protocol at a port. It asks sock_diag. If that is nil or fails, it reads /proc/net:
+// a kernel can support one protocol and not the other.
 func socketsOf(protocol uint8, port uint16, d *diag) (sockets []inetSocket, err error) {
 	if d != nil {
 		sockets, err = d.socketsAt(protocol, port)
@@ -128,7 +128,7 @@ func parseDiagTraffic(b []byte) (so inetSocket, wanted, whole bool) {
 	if !whole {
 		return inetSocket{}, false, false
 	}
-	remote, _ := diagAddr(b[0], b[24:40]) // of the family that the row has
+	remote, _ := diagAddr(b[0], b[24:40]) // the same family as in the row
 	ne := binary.NativeEndian
 	return inetSocket{
 		row: r, state: b[1], remote: netip.AddrPortFrom(remote, binary.BigEndian.Uint16(b[6:])),
@@ -136,7 +136,7 @@ func parseDiagTraffic(b []byte) (so inetSocket, wanted, whole bool) {
 	}, true, true
 }
 
-// procSocketsAt lists the sockets of a protocol at a port from /proc/net, where those that are only bound are missing.
+// procSocketsAt lists the sockets of a protocol at a port from /proc/net. That lacks sockets that are only bound.
 func procSocketsAt(protocol uint8, port uint16) (sockets []inetSocket, err error) {
 	name := map[uint8]string{unix.IPPROTO_TCP: "tcp", unix.IPPROTO_UDP: "udp"}[protocol]
 	err = readProc(name, func(in io.Reader) (err error) {
@@ -148,7 +148,7 @@ func procSocketsAt(protocol uint8, port uint16) (sockets []inetSocket, err error
 
 // parseProcTraffic appends the sockets at a port in such a file to sockets.
 func parseProcTraffic(in io.Reader, port uint16, sockets []inetSocket) ([]inetSocket, error) {
-	mark := fmt.Sprintf(":%04X ", port) // of the lines that are worth more than a look
+	mark := fmt.Sprintf(":%04X ", port) // a quick filter for lines
 	err := eachProcLine(in, func(line string) (more bool, err error) {
 		if !strings.Contains(line, mark) {
 			return true, nil
@@ -165,7 +165,7 @@ func parseProcTraffic(in io.Reader, port uint16, sockets []inetSocket) ([]inetSo
 	return sockets, nil
 }
 
-// parseProcSocket reads one line of the form "sl local_address rem_address st tx_queue:rx_queue … uid timeout inode …".
+// parseProcSocket reads a line of the form "sl local_address rem_address st tx_queue:rx_queue … uid timeout inode …".
 func parseProcSocket(line string) (inetSocket, error) {
 	fields, err := procFields(line)
 	if err != nil {
@@ -191,11 +191,11 @@ func parseProcSocket(line string) (inetSocket, error) {
 	return inetSocket{row: r, state: uint8(state), remote: remote, waiting: uint32(waiting)}, nil
 }
 
-// distinct leaves out sockets that are in a list more than once, which they can be when others come and go while it is made.
+// distinct removes duplicates. A socket can be listed twice if others open or close meanwhile.
 func distinct(sockets []inetSocket) []inetSocket {
 	seen := make(map[inetSocket]bool, len(sockets))
 	return slices.DeleteFunc(sockets, func(so inetSocket) bool {
-		if so.cookie != 0 { // or it has changed its state meanwhile
+		if so.cookie != 0 { // its state may have changed meanwhile
 			so = inetSocket{row: row{cookie: so.cookie}}
 		}
 		again := seen[so]
@@ -208,7 +208,7 @@ func distinct(sockets []inetSocket) []inetSocket {
 func (so inetSocket) end() end {
 	e := end{use: so.use(), local: so.addr, queue: Queue{Addr: so.addr, Waiting: int(so.waiting)}}
 	if so.limited {
-		e.queue.Capacity = int(so.limit) + 1 // it is full when more wait than the limit (sk_acceptq_is_full in net/sock.h)
+		e.queue.Capacity = int(so.limit) + 1 // full when more wait than the limit (sk_acceptq_is_full in net/sock.h)
 	}
 	if so.remote.Port() != 0 {
 		e.remote = so.remote
@@ -216,8 +216,8 @@ func (so inetSocket) end() end {
 	return e
 }
 
-// use returns what the socket does with its port. One that no process has any more has no inode; neither has a connection that
-// waits to be accepted.
+// use returns the use of the socket. A socket without a process has no inode. Nor has a connection that waits to be
+// accepted.
 func (so inetSocket) use() use {
 	if so.protocol == unix.IPPROTO_UDP {
 		return datagrams

@@ -5,17 +5,17 @@ import (
 	"time"
 )
 
-// A Trial is what two scans in a row show of how this system can be scanned.
+// A Trial shows how this system can be scanned, from two scans in a row.
 type Trial struct {
 	Snapshot Snapshot      // of the second scan
-	First    time.Duration // what the first one took, for which everything is to be found out
-	Again    time.Duration // what the second one took right after it: what a Watcher's tick costs while nothing changes
-	// Detour is why listeners are not listed in the quickest way that there is for this system; nil if they are.
+	First    time.Duration // duration of the first scan, which has to find out everything
+	Again    time.Duration // duration of the second scan right after it, like a Watcher's tick without changes
+	// Detour is the reason why the scan does not use the quickest way on this system; nil if it does.
 	Detour error
 }
 
-// Try scans twice in a row in the way in which a Watcher does. The error is that of the scan which failed; what was found out
-// before is in the Trial all the same. Try takes as long as two scans, and ends soon after ctx is done.
+// Try scans twice in a row like a Watcher. If a scan fails, it returns the error and a Trial with the results before
+// it. Try takes as long as two scans, and ends soon after ctx is done.
 func Try(ctx context.Context) (Trial, error) {
 	start := time.Now()
 	src := newSource(false)
@@ -23,7 +23,7 @@ func Try(ctx context.Context) (Trial, error) {
 	return try(ctx, src, time.Since(start))
 }
 
-// try is Try with a source that took so long to open.
+// try is Try with an open source; opening is how long it took to open.
 func try(ctx context.Context, src source, opening time.Duration) (Trial, error) {
 	t := Trial{Detour: src.detour}
 	first := believed(ctx, src.scan, nil)

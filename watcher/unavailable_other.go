@@ -7,7 +7,8 @@ import (
 	"syscall"
 )
 
-// unavailable reports whether nobody can listen on an address, or on its address family, by the error that listening there gives.
+// unavailable reports whether an error of a listen call means that the address, or its address family, does not exist
+// here.
 func unavailable(err error) bool {
 	return errors.Is(err, syscall.EADDRNOTAVAIL) || errors.Is(err, syscall.EAFNOSUPPORT)
 }

@@ -6,18 +6,18 @@ import (
 )
 
 const (
-	// movedWithin is how long after its start a server on an unusual port counts as one that found its usual port taken.
+	// movedWithin is the maximum age of a server that may have found its usual port taken.
 	movedWithin = 10 * time.Second
-	// maxUsual is how many servers' usual ports are remembered, and maxUsualPorts how many of each.
+	// maxUsual is how many servers' usual ports are remembered, and maxUsualPorts how many ports per server.
 	maxUsual      = 1000
 	maxUsualPorts = 8
 )
 
-// A usual holds the ports on which servers were seen, by their keys on any port. The latest port is the last.
+// A usual holds the ports of servers, by their keys on any port. The latest port is the last.
 type usual map[Key][]uint16
 
-// moves turns the opening of a server into a move if another server holds the port that it usually has. There is no move if the
-// usual port is its own still: then one more of the same kind was started.
+// moves turns the opening of a server into a move if another server holds its usual port. It is no move if a server
+// with the same key holds that port: then one more of the same kind was started.
 func (u usual) moves(events []Event, now Snapshot) []Event {
 	for i, e := range events {
 		key := e.Key().Anywhere()
@@ -35,7 +35,7 @@ func (u usual) moves(events []Event, now Snapshot) []Event {
 	return events
 }
 
-// rivalAt returns another server than that of a key that holds a port. There is none if the server of that key is there, too.
+// rivalAt returns another server on a port than the key's. There is none if a server with that key is on the port, too.
 func rivalAt(servers []Server, port uint16, key Key) (rival Server, held bool) {
 	for _, s := range servers {
 		switch {
@@ -49,13 +49,13 @@ func rivalAt(servers []Server, port uint16, key Key) (rival Server, held bool) {
 	return rival, held
 }
 
-// note remembers the port of a server that opened or closed.
+// note records the port of a server that opened or closed.
 func (u usual) note(e Event) {
 	if e.Kind != Opened && e.Kind != Closed && e.Kind != Replaced || !e.Owner.Known() {
 		return
 	}
 	if len(u) >= maxUsual {
-		clear(u) // months of them; what opens or closes from now on is noted again
+		clear(u) // this takes months; later openings and closings fill it again
 	}
 	for _, s := range []Server{e.Before, e.Server} {
 		if s.Port == 0 {

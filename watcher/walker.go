@@ -10,13 +10,13 @@ import (
 	"time"
 )
 
-// walkWithin is after how long a walker looks at all processes again, although nothing seems to have changed.
+// walkWithin is how long after a walk the next one is due, even if nothing seems to have changed.
 const walkWithin = 10 * time.Second
 
-// tableAttempts is how often the table is asked for when it grows faster than a buffer for it can be made.
+// tableAttempts is how often the walker reads the table while it grows faster than the buffer.
 const tableAttempts = 4
 
-// An xnu is what is asked of the kernel of macOS. What a function returns is valid until it is called again.
+// An xnu holds the questions to the kernel of macOS. Each result is valid until the next call of the same function.
 type xnu struct {
 	table     func() ([]byte, error)              // of all TCP sockets: see parseTable
 	processes func() ([]byte, error)              // see parseProcesses
@@ -24,34 +24,34 @@ type xnu struct {
 	socket    func(pid, fd int32) ([]byte, error) // about a file that is a socket: see parseSocket
 }
 
-// A walker lists the listening sockets of macOS without starting a program, which lsof would take a tenth of a second for. It
+// A walker lists the listening sockets of macOS without a start of lsof, which would take a tenth of a second. It
 // belongs to one goroutine.
 //
-// Who holds a socket is known for sure from the files of the processes alone, and a walk through all of those costs milliseconds.
-// The kernel's table costs a small part of one, and has other users' sockets as well, whose processes may not be looked at. So
-// the table tells when to walk, and which sockets are held by nobody who can be seen. Where the table is not to be had, or
-// is withheld, as by macOS 27 and later from many programs (dotnet/runtime#133960), each list takes a walk, and has no
-// sockets of other users. The programs that such a program starts are told no more, netstat among them.
+// Only the files of the processes show for certain who holds a socket, and a walk through all of them costs
+// milliseconds. The kernel's table costs a small part of a millisecond. It includes other users' sockets, and their
+// processes are hidden. So the table decides when to walk, and shows the sockets without a visible holder. If the table
+// is unavailable, each list takes a walk, and lacks other users' sockets. Since macOS 27 the kernel withholds the table
+// from many programs (dotnet/runtime#133960), and from the programs that they start, netstat among them.
 type walker struct {
 	kernel xnu
 	self   int32  // this process
-	uid    uint32 // whose sockets are not foreign
+	uid    uint32 // the user of sockets that are not foreign
 
-	trusted bool          // the table could be read, and so an error is one
-	table   []tableSocket // when the last walk began
-	sure    bool          // everything that the last walk found was in it
-	walked  time.Time     // when the last walk began
-	held    []holding     // what it found
-	sockets []socket      // what it came to
+	trusted bool          // the table was read once, so a later error counts
+	table   []tableSocket // at the start of the last walk
+	sure    bool          // the table had all results of the last walk
+	walked  time.Time     // start of the last walk
+	held    []holding     // results of the last walk
+	sockets []socket      // the sockets to return
 }
 
-// A holding is a listening socket that a process has open.
+// A holding is a listening socket in an open file of a process.
 type holding struct {
 	pid, fd int32
 	kernelSocket
 }
 
-// list is the walker's lister. A socket that is in the table, and that nobody who can be seen holds, has the PID 0.
+// list is the walker's lister. A socket in the table without a visible holder has the PID 0.
 func (w *walker) list(ctx context.Context, pid int32) ([]socket, error) {
 	if pid != 0 {
 		held, _, err := w.holdings(pid, nil)
@@ -66,7 +66,7 @@ func (w *walker) list(ctx context.Context, pid int32) ([]socket, error) {
 	return w.sockets, nil
 }
 
-// look brings sockets up to date.
+// refresh updates sockets.
 func (w *walker) refresh(ctx context.Context) error {
 	now := time.Now()
 	before, whole, err := w.readTable()
@@ -82,7 +82,7 @@ func (w *walker) refresh(ctx context.Context) error {
 	}
 	var hidden []socket
 	if whole {
-		// What opened meanwhile may belong to a process that had been looked at before, and what closed is gone.
+		// A new socket may belong to a process that was visited before it opened. A closed socket does not count.
 		after, _, err := w.readTable()
 		if err != nil {
 			return err
@@ -95,8 +95,8 @@ func (w *walker) refresh(ctx context.Context) error {
 	return nil
 }
 
-// readTable returns what the table has, and whether that is more than this process's own sockets. When the first attempt to read
-// it fails, it is not asked for again.
+// readTable returns the table, and whether it has more than this process's own sockets. If the first attempt to read it
+// fails, the walker gives it up for good.
 func (w *walker) readTable() (sockets []tableSocket, whole bool, err error) {
 	if w.kernel.table == nil {
 		return nil, false, nil
@@ -152,7 +152,7 @@ func (w *walker) walk(ctx context.Context) ([]holding, error) {
 	return held, nil
 }
 
-// holdings appends the listening sockets that a process has open to held, and reports whether that could be seen. A process
+// holdings appends the listening sockets of a process to held, and reports whether the process was visible. A process
 // that ends meanwhile, or that belongs to another user, has none.
 func (w *walker) holdings(pid int32, held []holding) (_ []holding, seen bool, err error) {
 	files, err := w.kernel.files(pid)
@@ -189,7 +189,7 @@ func (w *walker) socketAt(pid, fd int32) (so kernelSocket, listens bool, err err
 	return parseSocket(info)
 }
 
-// outOfSight reports whether an error says that there is no such process or file any longer, or that it may not be looked at.
+// outOfSight reports whether an error means that the process or file does not exist any more or is hidden.
 func outOfSight(err error) bool {
 	for _, no := range []syscall.Errno{syscall.ESRCH, syscall.EPERM, syscall.EACCES, syscall.EBADF, syscall.ENOTSOCK} {
 		if errors.Is(err, no) {
@@ -199,7 +199,8 @@ func outOfSight(err error) bool {
 	return false
 }
 
-// holds reports whether all that the last walk found is still where it was. An error is for the walk to find that then comes.
+// holds reports whether all results of the last walk are still valid. An error makes it false; the next walk finds its
+// cause.
 func (w *walker) holds() bool {
 	return !slices.ContainsFunc(w.held, func(h holding) bool {
 		so, listens, err := w.socketAt(h.pid, h.fd)
@@ -207,7 +208,7 @@ func (w *walker) holds() bool {
 	})
 }
 
-// hidden returns the sockets that were in the table before and after a walk that did not find anybody who holds one there.
+// hidden returns the sockets that were in the table before and after a walk, but without a holder in the walk.
 func (w *walker) hidden(before, after []tableSocket, held []holding) []socket {
 	places := make(map[netip.AddrPort]bool, len(held))
 	for _, h := range held {
@@ -216,13 +217,14 @@ func (w *walker) hidden(before, after []tableSocket, held []holding) []socket {
 	var hidden []socket
 	for _, so := range before {
 		if !places[so.addrPort] && slices.Contains(after, so) {
-			hidden = append(hidden, socket{addr: so.addrPort.Addr(), port: so.addrPort.Port(), foreign: so.uid != w.uid})
+			hidden = append(hidden,
+				socket{addr: so.addrPort.Addr(), port: so.addrPort.Port(), foreign: so.uid != w.uid})
 		}
 	}
 	return hidden
 }
 
-// allIn reports whether a table has all the sockets that are held.
+// allIn reports whether a table has all held sockets.
 func allIn(held []holding, table []tableSocket) bool {
 	known := make(map[kernelSocket]bool, len(table))
 	for _, so := range table {
@@ -231,8 +233,8 @@ func allIn(held []holding, table []tableSocket) bool {
 	return !slices.ContainsFunc(held, func(h holding) bool { return !known[h.kernelSocket] })
 }
 
-// heldSockets returns each socket that is held, once. Of the processes that share it that is the one with the lowest PID: most
-// often the main process, from which no look upward is needed.
+// heldSockets returns each held socket once. It chooses the holder with the lowest PID. Mostly that is the main
+// process, and saves a search among the ancestors.
 func heldSockets(held []holding) []socket {
 	holders := make(map[kernelSocket]int32, len(held))
 	var order []kernelSocket

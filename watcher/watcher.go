@@ -1,8 +1,8 @@
-// Package watcher tells what listens on loopback now, and what changed since the last time it was asked.
+// Package watcher lists the listeners on loopback and their changes.
 //
-// A scan reads the machine's listening TCP sockets as [Listener] values. [Servers] forms servers from them. A [Watcher] does both
-// at a fixed interval, compares the servers with those before by [Diff], and delivers an [Update] when something changed. The
-// package knows nothing of menus or terminals.
+// A scan reads the machine's listening TCP sockets as [Listener] values. [Servers] forms servers from them. A [Watcher]
+// does both at a fixed interval, compares the servers with the previous ones by [Diff], and delivers an [Update] when
+// something changed. The package does not depend on menus or terminals.
 package watcher
 
 import (
@@ -15,38 +15,38 @@ import (
 	"porttray/watcher/owner/engine"
 )
 
-// A Listener is the set of TCP sockets by which one owner listens on one port, where at least one of them is reachable over
+// A Listener is the set of TCP sockets by which one owner listens on one port. At least one of them is reachable over
 // loopback: bound to an address of 127.0.0.0/8, to ::1, or to a wildcard.
 type Listener struct {
 	Port uint16
-	// Addrs are the bind addresses, sorted and distinct; IPv4 addresses mapped into IPv6 stand as the IPv4 addresses they are.
-	// Addresses of other interfaces are among them when the owner listens there as well.
+	// Addrs are the bind addresses, sorted and distinct. IPv4-mapped IPv6 addresses are given as IPv4 addresses.
+	// Addresses of other interfaces are included if the owner listens there as well.
 	Addrs []netip.Addr
-	// Owner is the process that holds the sockets; of several that share them, the topmost. It may be unknown.
+	// Owner is the process that holds the sockets, or the topmost one if several share them. It may be unknown.
 	Owner owner.Process
-	// Facts say whose server the owner is. A scan leaves them empty; a Watcher finds them out.
+	// Facts describe the owner's server. A scan leaves them empty; a Watcher fills them in.
 	Facts owner.Facts
-	// Container is what publishes the port, where the owner is a forwarder or hidden; else it is empty.
+	// Container publishes the port, if the owner is a forwarder or hidden; otherwise it is empty.
 	Container engine.Container
-	// Inside is the container's own port, to which this one leads; 0 where that is not known.
+	// Inside is the container's own port behind this one; 0 if unknown.
 	Inside uint16
 	// Redirected says that no process listens: the system redirects the port to the container.
 	Redirected bool
-	// Label is what the person calls it, if they said so; a Watcher leaves it empty. It is untrusted text.
+	// Label is the person's own name for the server; a Watcher leaves it empty. It is untrusted text.
 	Label string
 	// Restarts is how often the server was seen to restart.
 	Restarts int
-	// Widened says that other machines can reach the server, and could not before. A Watcher saw it change, perhaps by a restart.
+	// Widened says that other machines can reach the server, and could not before. A Watcher saw the change.
 	Widened bool
-	// Untold is why the container behind a forwarder cannot be told now, in a few plain words. If there is a Container all the
-	// same, it is what was known before.
+	// Untold is the reason, in a few plain words, why the engine cannot name the container behind a forwarder now. A
+	// Container is then the last known one.
 	Untold string
 
-	socket uint64 // the system's name for one of the sockets; 0 where it tells none
+	socket uint64 // the system's ID of one of the sockets; 0 if unknown
 }
 
-// Exposed reports whether the listener can be reached from other machines, as far as its bind addresses tell: a firewall may
-// still stand in between.
+// Exposed reports whether other machines can reach the listener, judging by its bind addresses. A firewall may still
+// block them.
 func (l Listener) Exposed() bool {
 	return slices.ContainsFunc(l.Addrs, func(a netip.Addr) bool { return !a.IsLoopback() })
 }
@@ -54,7 +54,7 @@ func (l Listener) Exposed() bool {
 // Wildcard reports whether the listener is bound to all interfaces.
 func (l Listener) Wildcard() bool { return slices.ContainsFunc(l.Addrs, netip.Addr.IsUnspecified) }
 
-// Loopback returns the loopback address by which l is reached best: 127.0.0.1 if it can be, else ::1, else its own.
+// Loopback returns the best loopback address of l: 127.0.0.1 if possible, else ::1, else its own.
 func (l Listener) Loopback() netip.Addr {
 	v4, v6 := netip.AddrFrom4([4]byte{127, 0, 0, 1}), netip.IPv6Loopback()
 	best := netip.Addr{}
@@ -71,8 +71,8 @@ func (l Listener) Loopback() netip.Addr {
 	return best
 }
 
-// Directory returns the directory of the project, or else that of the process. It is empty for a container, which has directories of
-// its own, and for a process that holds the sockets of several projects.
+// Directory returns the directory of the project, or else of the process. It is empty for a container, which has its
+// own directories, and for a process that holds the sockets of several projects.
 func (l Listener) Directory() string {
 	switch {
 	case l.Container.ID != "":
@@ -83,7 +83,7 @@ func (l Listener) Directory() string {
 	return l.Owner.Dir
 }
 
-// Equal reports whether l and m say the same in everything, not only whether they are the same listener.
+// Equal reports whether all fields of l and m are equal, not only whether they are the same listener.
 func (l Listener) Equal(m Listener) bool {
 	return l.Port == m.Port && l.Owner == m.Owner && slices.Equal(l.Addrs, m.Addrs) &&
 		l.Facts == m.Facts && l.Label == m.Label && l.Container == m.Container && l.Inside == m.Inside &&
@@ -92,26 +92,25 @@ func (l Listener) Equal(m Listener) bool {
 
 // compare orders listeners by port, then by owner. The order of two listeners never changes while they live.
 func (l Listener) compare(m Listener) int {
-	return cmp.Or(cmp.Compare(l.Port, m.Port), cmp.Compare(l.Owner.PID, m.Owner.PID), cmp.Compare(l.Owner.Start, m.Owner.Start),
-		cmp.Compare(l.ID().Container, m.ID().Container))
+	return cmp.Or(cmp.Compare(l.Port, m.Port), cmp.Compare(l.Owner.PID, m.Owner.PID),
+		cmp.Compare(l.Owner.Start, m.Owner.Start), cmp.Compare(l.ID().Container, m.ID().Container))
 }
 
-// A Snapshot is what one scan found: every listener once, sorted by port and owner.
+// A Snapshot is the result of one scan: every listener once, sorted by port and owner.
 type Snapshot struct {
 	Time      time.Time // when the scan ended; zero if there was none yet
 	Listeners []Listener
-	// Servers are the listeners by the servers that they belong to, in port order. A scan leaves them out.
+	// Servers are the listeners grouped by server, in port order. A scan leaves them out.
 	Servers []Server
-	Source  string // where the list came from: "sock_diag", "/proc/net/tcp", "libproc" or "gopsutil"
-	// Searching says that something is about to be found out by the next scan: the search for an owner has taken long, or the exit
-	// status of one that ended is not there yet.
+	Source  string // "sock_diag", "/proc/net/tcp", "libproc" or "gopsutil"
+	// Searching says that the next scan is about to find more: the search for an owner takes long, or an exit status is
+	// not there yet.
 	Searching bool
-	// Exits says how processes that owned listeners ended within the last minute, as far as that is known. It may be nil, and it is
-	// never modified.
+	// Exits holds the known exits of owners within the last minute. It may be nil, and it is never modified.
 	Exits map[owner.ID]owner.Exit
 }
 
-// Find returns the listener of that name.
+// Find returns the listener with that ID.
 func (s Snapshot) Find(id ID) (Listener, bool) {
 	for _, l := range onPort(s.Listeners, id.Port) {
 		if l.ID() == id {
@@ -121,7 +120,7 @@ func (s Snapshot) Find(id ID) (Listener, bool) {
 	return Listener{}, false
 }
 
-// Ports returns how many different ports are listened on.
+// Ports returns the number of distinct listening ports.
 func (s Snapshot) Ports() int {
 	n := 0
 	for i, l := range s.Listeners {
@@ -141,7 +140,7 @@ func (s Snapshot) Holders(port uint16) []owner.Process {
 	return holders
 }
 
-// A Kind says what happened to a server.
+// A Kind is the kind of an event.
 type Kind int
 
 // The kinds of event.
@@ -164,8 +163,8 @@ func (k Kind) String() string {
 type Event struct {
 	Kind   Kind
 	Server        // as it is; for Closed and Explained as it was last seen
-	Before Server // for Restarted, Replaced and Exposed: what was there before; for Moved: what holds the usual port
-	Reason Reason // for Closed, Restarted, Replaced and Explained: why the server that was there ended
+	Before Server // for Restarted, Replaced and Exposed: the server before; for Moved: the server on the usual port
+	Reason Reason // for Closed, Restarted, Replaced and Explained: why the server ended
 }
 
 // Widened returns the port of an exposed server that became reachable from other machines: the head, if several did.
@@ -179,22 +178,23 @@ func (e Event) Widened() Listener {
 	return e.Listener
 }
 
-// An Update is what a Watcher delivers: the state now, and how it came about. The Watcher goes on reading it, so its reader must not
-// modify it.
+// An Update is delivered by a Watcher: the state now, and the events since the last one. The Watcher continues to read
+// it, so its reader must not modify it.
 type Update struct {
-	// Snapshot is the last state that is known for sure. Its Time tells how old that is.
+	// Snapshot is the last confirmed state. Its Time tells how old it is.
 	Snapshot Snapshot
-	// Events lead from the servers delivered before to these, closed before all others. The first good snapshot comes without
-	// any: what listened before anyone looked is no news. There are none either when only an address, a fact or a further port
-	// changed. A server that opens within RestartGrace of the closing of another one on its port is a restart or a replacement
-	// of that one, also when the closing was in an update before. Of a server about which too little is known, the event comes
-	// later than its row: by at most RestartGrace, or a minute while its owner is looked for or if it has only a debugger's port yet.
+	// Events lead from the servers delivered before to these, closed first. The first good snapshot has none: its
+	// servers are not new. A change of only an address, a fact or a further port makes no event. A server that opens
+	// within RestartGrace after another one on its port closed is its restart or replacement, even if that closing was
+	// in an earlier update. If too little is known about a server, its event comes later than its row. The delay is at
+	// most RestartGrace. It is at most a minute during the search for its owner, or while only its debugger's port is
+	// open.
 	Events []Event
-	// Slept says that nobody looked for a while until shortly before this update: the computer slept, or this program was stopped.
-	// On systems other than Linux and Windows it may also be that the clock was set forward.
+	// Slept says that there were no scans for a while until shortly before this update: the computer slept, or this
+	// program was stopped. Except on Linux and Windows, someone may also have set the clock forward.
 	Slept bool
-	// Err tells why the state cannot be read at present; then Snapshot is stale. Nil when all is well.
+	// Err is the reason why the state cannot be read now; then Snapshot is stale. It is nil otherwise.
 	Err error
-	// Slow is the pause between scans where that had to be stretched because scans are expensive here; 0 where it was not.
+	// Slow is the pause between scans if expensive scans have stretched it; otherwise 0.
 	Slow time.Duration
 }

@@ -10,16 +10,17 @@ import (
 	"porttray/watcher/owner"
 )
 
-// witnessed scans once more while this process itself listens on each of the lost address families for a moment. A scan that
-// does not see that listener is blind there, and is an error: gopsutil returns some of its failures as empty lists (a failed
-// table on Windows, a failed lsof on macOS, a missing file on Linux). The witness is not in the snapshot returned.
+// witnessed scans once more while this process itself listens briefly on each of the lost address families. If the scan
+// does not see that listener, witnessed returns an error. gopsutil returns some of its failures as empty lists (a
+// failed table on Windows, a failed lsof on macOS, a missing file on Linux). The returned snapshot excludes the
+// witness.
 func witnessed(ctx context.Context, scan func(context.Context) (Snapshot, error), lost []string) (Snapshot, error) {
 	witnesses := map[string]uint16{}
 	for _, network := range lost {
 		loopback := map[string]string{"tcp4": "127.0.0.1:0", "tcp6": "[::1]:0"}[network]
 		witness, err := (&net.ListenConfig{}).Listen(ctx, network, loopback)
 		if unavailable(err) {
-			continue // nobody can listen on this family any longer, so that nobody does is believable
+			continue // this family is unavailable now, so an empty list is plausible
 		}
 		if err != nil {
 			return Snapshot{}, fmt.Errorf("make sure that the list is complete: %w", err)
@@ -47,12 +48,13 @@ func witnessed(ctx context.Context, scan func(context.Context) (Snapshot, error)
 		seen.Listeners = slices.Delete(slices.Clone(seen.Listeners), at, at+1)
 	}
 	if len(blind) > 0 {
-		return Snapshot{}, fmt.Errorf("the system's list of listeners is incomplete: it lacks %s", strings.Join(blind, " and "))
+		return Snapshot{},
+			fmt.Errorf("the system's list of listeners is incomplete: it lacks %s", strings.Join(blind, " and "))
 	}
 	return seen, nil
 }
 
-// isWitness reports whether a listener is the witness of another porttray: that listens at no other time.
+// isWitness reports whether a listener is the witness of another porttray. A porttray has no other listeners.
 func isWitness(l Listener) bool {
 	return l.Owner.Porttray() && l.Owner.PID != owner.Self() && !l.Exposed()
 }

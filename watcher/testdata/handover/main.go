@@ -1,8 +1,8 @@
 //go:build linux
 
-// Handover plays processes that hand over their PIDs and their ports to one another, as the lines of its standard input say, and
-// tells how each of them ended. A process is made by clone3(2) without another program, which takes a tenth of a millisecond, and
-// with the very PID that is asked for, which takes a PID namespace of one's own.
+// Handover plays processes that hand over their PIDs and ports to one another, and reports how each of them ended. It
+// reads the orders as lines from its standard input. clone3(2) makes a process without another program, in a tenth of a
+// millisecond. It also sets the PID, which needs a PID namespace.
 package main
 
 import (
@@ -17,12 +17,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// An order is a line of the input: what who is to do. The answer is a line, too.
+// An order is a line of the input. The answer is a line, too.
 type order struct {
 	Do    string
 	Who   string
-	To    string // whom a socket goes to, or who is born
-	PID   int32  // to have
+	To    string // the receiver of a socket, or the child to bear
+	PID   int32  // for the new process
 	Port  int    // to listen on; 0 for any, -1 for none
 	Share bool   // the port, with SO_REUSEPORT
 }
@@ -30,26 +30,26 @@ type order struct {
 type answer struct {
 	PID   int32
 	Port  int
-	Ended map[string]string // of those that have ended: how
+	Ended map[string]string // how each ended actor ended
 	Err   string
 }
 
-// An actor is a process that this one has made, or that such a one has made.
+// An actor is a process made by this program or by another actor.
 type actor struct {
 	pid    int32
-	orders int    // the end of its socket that is here
-	child  [2]int // both ends of the socket for a child that it may bear
+	orders int    // this program's end of its socket
+	child  [2]int // both ends of the socket for a possible child
 	ended  bool
-	born   bool // of another actor
+	born   bool // made by another actor
 }
 
-// The orders of one byte that an actor understands, each followed by a number of four bytes.
+// The orders to an actor: one byte, followed by a number of four bytes.
 const (
 	leave     = 'x'
 	shut      = 'c' // closes its listener
 	give      = 'g' // sends its listener through passage, and closes it
 	take      = 't' // receives it
-	bear      = 'b' // a child, which obeys by the socket of that number
+	bear      = 'b' // makes a child that obeys the socket with that number
 	disguise  = 'n' // calls itself a forwarder
 	transform = 'e' // executes the other program
 )
@@ -68,9 +68,9 @@ func main() {
 	}
 }
 
-// direct obeys its input until that ends. The other program is what actors transform to.
+// direct obeys the input until it ends. Actors that transform execute the program other.
 func direct(other string) (err error) {
-	if err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); err != nil { // to learn how all of them end
+	if err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); err != nil { // to wait for all of them
 		return err
 	}
 	if passage, err = unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET, 0); err != nil {
@@ -123,7 +123,7 @@ func obey(cast map[string]*actor, o order) (a answer, err error) {
 		_, err = tell(who, disguise, 0)
 	case "transform":
 		_, err = tell(who, transform, 0)
-	case "clear": // all of them, and tell how they ended
+	case "clear": // end all actors, and report how they ended
 		a.Ended = dismiss(cast)
 	default:
 		err = errors.New("no such order")
@@ -131,7 +131,7 @@ func obey(cast map[string]*actor, o order) (a answer, err error) {
 	return a, err
 }
 
-// dismiss ends all actors, parents first, so that their children are this process's then.
+// dismiss ends all actors, parents first, so that this program becomes the parent of their children.
 func dismiss(cast map[string]*actor) map[string]string {
 	ended := map[string]string{}
 	for _, born := range []bool{false, true} {
@@ -143,7 +143,7 @@ func dismiss(cast map[string]*actor) map[string]string {
 	}
 	for _, who := range cast {
 		if who.born {
-			continue // its sockets are its parent's
+			continue // its sockets belong to its parent
 		}
 		for _, fd := range []int{who.orders, who.child[0], who.child[1]} {
 			unix.Close(fd)
@@ -153,7 +153,7 @@ func dismiss(cast map[string]*actor) map[string]string {
 	return ended
 }
 
-// start makes an actor, which listens from the start.
+// start makes an actor with an open listener.
 func start(o order) (*actor, int, error) {
 	listener, port := -1, 0
 	if o.Port >= 0 {
@@ -186,7 +186,8 @@ func listen(port int, share bool) (fd, bound int, err error) {
 	if share {
 		err = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_REUSEPORT, 1)
 	}
-	if err = errors.Join(err, unix.Bind(fd, &unix.SockaddrInet4{Port: port, Addr: [4]byte{127, 0, 0, 1}}), unix.Listen(fd, 8)); err != nil {
+	addr4 := &unix.SockaddrInet4{Port: port, Addr: [4]byte{127, 0, 0, 1}}
+	if err = errors.Join(err, unix.Bind(fd, addr4), unix.Listen(fd, 8)); err != nil {
 		unix.Close(fd)
 		return 0, 0, err
 	}
@@ -194,7 +195,7 @@ func listen(port int, share bool) (fd, bound int, err error) {
 	return fd, addr.(*unix.SockaddrInet4).Port, err
 }
 
-// tell gives an actor an order and waits until it is done.
+// tell gives an actor an order and waits until the actor has obeyed it.
 func tell(who *actor, what byte, number int32) (answered int32, err error) {
 	message := [5]byte{what}
 	*(*int32)(unsafe.Pointer(&message[1])) = number
@@ -210,7 +211,7 @@ func tell(who *actor, what byte, number int32) (answered int32, err error) {
 	return answered, nil
 }
 
-// end has an actor leave, if it is still there, and tells how it ended. Without reap it stays a zombie.
+// end makes an actor leave, if it still runs, and returns how it ended. Without reap it stays a zombie.
 func end(who *actor, reap bool) string {
 	_ = unix.Sendto(who.orders, []byte{leave, 0, 0, 0, 0}, unix.MSG_NOSIGNAL, nil) // it may have ended
 	if !reap {
@@ -235,7 +236,7 @@ func end(who *actor, reap bool) string {
 	return fmt.Sprint("status ", status.ExitStatus())
 }
 
-// What actors need and cannot make for themselves.
+// Memory for actors, which cannot allocate any.
 var (
 	program    *byte
 	arguments  []*byte
@@ -274,8 +275,8 @@ type cloning struct {
 	flags, pidfd, childTID, parentTID, exitSignal, stack, stackSize, tls, setTID, setTIDSize, cgroup uint64
 }
 
-// clone makes a process with that PID, which obeys by the socket orders. In the new one, which has but one thread, nothing of Go's may
-// be used that could wait for another: only plain calls to the system, without a check of the stack.
+// clone makes a process with that PID that obeys the socket orders. The child has only one thread. It must not use
+// anything of Go's that could wait for another thread: only plain system calls, without a stack check.
 //
 //go:nosplit
 func clone(want int32, orders, listener int) (int32, unix.Errno) {
@@ -292,12 +293,12 @@ func clone(want int32, orders, listener int) (int32, unix.Errno) {
 	return 0, 0
 }
 
-// play obeys until it is told to leave.
+// play obeys orders until one is to leave.
 //
 //go:nosplit
 func play(orders, listener int) {
 	var message [5]byte
-	done := orders >= 0 && listener == -1 && len(arguments) == 0 // it has transformed, and says so
+	done := orders >= 0 && listener == -1 && len(arguments) == 0 // it has transformed, and reports it
 	for {
 		if done {
 			unix.RawSyscall(unix.SYS_WRITE, uintptr(orders), uintptr(unsafe.Pointer(&message)), 5)
@@ -328,7 +329,7 @@ func play(orders, listener int) {
 			args := cloning{exitSignal: uint64(unix.SIGCHLD)}
 			pid, _, e := unix.RawSyscall(unix.SYS_CLONE3, uintptr(unsafe.Pointer(&args)), unsafe.Sizeof(args), 0)
 			if errno = e; e == 0 && pid == 0 {
-				unix.RawSyscall(unix.SYS_CLOSE, uintptr(orders), 0, 0) // or the end of the parent would not be seen there
+				unix.RawSyscall(unix.SYS_CLOSE, uintptr(orders), 0, 0) // lets the other end detect the parent's end
 				orders = int(*number32)
 				done = false
 			} else {
@@ -340,7 +341,8 @@ func play(orders, listener int) {
 			for i, n := len(number)-2, orders; i >= 0; i, n = i-1, n/10 {
 				number[i] = byte('0' + n%10)
 			}
-			_, _, errno = unix.RawSyscall(unix.SYS_EXECVE, uintptr(unsafe.Pointer(program)), uintptr(unsafe.Pointer(&arguments[0])), uintptr(unsafe.Pointer(&nothing)))
+			_, _, errno = unix.RawSyscall(unix.SYS_EXECVE, uintptr(unsafe.Pointer(program)),
+				uintptr(unsafe.Pointer(&arguments[0])), uintptr(unsafe.Pointer(&nothing)))
 		}
 		if errno != 0 {
 			*number32 = -int32(errno)
