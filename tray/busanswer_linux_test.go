@@ -78,7 +78,8 @@ func TestLongAnswersAreTakenOver(t *testing.T) {
 func TestTooManyCallsAreRefused(t *testing.T) {
 	q := newBusQueue(nil)
 	m, icon := newBusMenu(q, nil), busIcon{queue: q}
-	call := dbus.Message{Flags: answersItself, Headers: map[dbus.HeaderField]dbus.Variant{dbus.FieldSender: dbus.MakeVariant(":1.7")}}
+	call := dbus.Message{Flags: answersItself,
+		Headers: map[dbus.HeaderField]dbus.Variant{dbus.FieldSender: dbus.MakeVariant(":1.7")}}
 	const nobodys = 99
 	answers := make(chan *dbus.Error, maxCalls)
 	for range maxCalls {
@@ -90,7 +91,8 @@ func TestTooManyCallsAreRefused(t *testing.T) {
 		q.mu.Unlock()
 		time.Sleep(time.Millisecond)
 	}
-	for method, err := range map[string]*dbus.Error{"GetLayout": m.answerLayout(nobodys, -1, nil, call), "GetAll": icon.answerAll("", call)} {
+	for method, err := range map[string]*dbus.Error{"GetLayout": m.answerLayout(nobodys, -1, nil, call),
+		"GetAll": icon.answerAll("", call)} {
 		if err == nil || err.Name != "org.freedesktop.DBus.Error.LimitsExceeded" {
 			t.Errorf("%s: %v", method, err)
 		}
@@ -117,7 +119,8 @@ func TestAnswersComeBeforeNews(t *testing.T) {
 	entry := m.root.Add("old", plain)
 	m.commit()
 	close(q.built)
-	call := dbus.Message{Flags: answersItself, Headers: map[dbus.HeaderField]dbus.Variant{dbus.FieldSender: dbus.MakeVariant(":1.7")}}
+	call := dbus.Message{Flags: answersItself,
+		Headers: map[dbus.HeaderField]dbus.Variant{dbus.FieldSender: dbus.MakeVariant(":1.7")}}
 	go q.answer(call, func(string) ([]any, *dbus.Error) {
 		old := m.properties(nil)
 		entry.SetTitle("new")

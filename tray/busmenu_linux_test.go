@@ -47,7 +47,8 @@ func TestPanelIsQuick(t *testing.T) {
 			}
 			if name := d.connectionOf(conn, p.pid()); name != "" {
 				var revision uint32
-				reply, err := call(conn.Object(name, "/org/ayatana/NotificationItem/porttray/Menu"), menuName+".GetLayout", int32(0), int32(-1), []string{})
+				reply, err := call(conn.Object(name, "/org/ayatana/NotificationItem/porttray/Menu"),
+					menuName+".GetLayout", int32(0), int32(-1), []string{})
 				if err == nil && dbus.Store(reply, &revision, &l) == nil {
 					break
 				}
@@ -71,7 +72,8 @@ func (d *desktop) connectionOf(conn *dbus.Conn, pid int) string {
 		d.t.Fatal(reply, err)
 	}
 	for _, name := range names {
-		if who, err := call(conn.BusObject(), "org.freedesktop.DBus.GetConnectionUnixProcessID", name); err == nil && who[0] == uint32(pid) {
+		if who, err := call(conn.BusObject(), "org.freedesktop.DBus.GetConnectionUnixProcessID", name); err == nil &&
+			who[0] == uint32(pid) {
 			return name
 		}
 	}
@@ -82,7 +84,8 @@ func (d *desktop) connectionOf(conn *dbus.Conn, pid int) string {
 func (s *session) layout(panel *dbus.Conn) (revision uint32, menu *node) {
 	s.t.Helper()
 	var l layout
-	reply, err := call(panel.Object(s.item.sender, s.item.menuPath()), menuName+".GetLayout", int32(0), int32(-1), []string{})
+	reply, err := call(panel.Object(s.item.sender, s.item.menuPath()), menuName+".GetLayout",
+		int32(0), int32(-1), []string{})
 	if err == nil {
 		err = dbus.Store(reply, &revision, &l)
 	}
@@ -119,7 +122,8 @@ func TestPanelIsTold(t *testing.T) {
 			t.Errorf("a panel is told to read again though the items are the same: %v", told)
 		}
 	}
-	if menu := s.item.menu(); !menu.find("Notifications", "All ports").checked || menu.find("Notifications", "My servers").checked {
+	if menu := s.item.menu(); !menu.find("Notifications", "All ports").checked ||
+		menu.find("Notifications", "My servers").checked {
 		t.Errorf("after the clicks the menu is\n%v", menu)
 	}
 }

@@ -22,7 +22,8 @@ func TestChoicesAreKept(t *testing.T) {
 	for _, c := range []choices{
 		{Mode: myServers},
 		{Mode: noNotices, Paused: noon.Add(time.Hour)},
-		{Mode: allPorts, Muted: []watcher.Key{{Port: 5173, Kind: "project", Where: "/srv/shop", Program: "Vite"}, hostile.Key()}},
+		{Mode: allPorts, Muted: []watcher.Key{
+			{Port: 5173, Kind: "project", Where: "/srv/shop", Program: "Vite"}, hostile.Key()}},
 	} {
 		if err := writeChoices(file, c); err != nil {
 			t.Fatal(err)
@@ -241,7 +242,8 @@ func TestLoopKeepsChoices(t *testing.T) {
 		}
 		s.loop.restore(c)
 		s.list(server(3000, 2))
-		for _, label := range []string{"All ports", "Resume (paused until " + time.Now().Add(30*time.Minute).Format("15:04")} {
+		until := time.Now().Add(30 * time.Minute).Format("15:04")
+		for _, label := range []string{"All ports", "Resume (paused until " + until} {
 			if s.menu.root.find("Notifications", label) == nil {
 				t.Errorf("no %q in the menu:\n%s", label, s.menu.root.text())
 			}

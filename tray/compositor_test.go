@@ -312,6 +312,6 @@ wallpaperplugin=org.kde.image
 extraItems=org.kde.plasma.notifications
 knownItems=org.kde.plasma.notifications,org.kde.plasma.battery,org.kde.plasma.clipboard,` +
 	`org.kde.plasma.devicenotifier,org.kde.plasma.keyboardindicator,org.kde.plasma.keyboardlayout,` +
-	`org.kde.plasma.manage-inputmethod,org.kde.plasma.mediacontroller,` +
-	`org.kde.plasma.nightcolorcontrol,org.kde.plasma.vault,org.kde.plasma.volume,org.kde.plasma.networkmanagement,touchpad
+	`org.kde.plasma.manage-inputmethod,org.kde.plasma.mediacontroller,org.kde.plasma.nightcolorcontrol,` +
+	`org.kde.plasma.vault,org.kde.plasma.volume,org.kde.plasma.networkmanagement,touchpad
 `

@@ -105,7 +105,8 @@ func offline(t testing.TB, cmd *exec.Cmd) (out []byte, err error) {
 	// The checksum database is on the network. Modules in the cache were checked before.
 	cmd.Env = append(cmd.Environ(), "GOPROXY="+proxy, "GOSUMDB=off")
 	out, err = cmd.CombinedOutput()
-	if err != nil && (bytes.Contains(out, []byte("reading "+proxy)) || bytes.Contains(out, []byte("toolchain not available"))) {
+	if err != nil && (bytes.Contains(out, []byte("reading "+proxy)) ||
+		bytes.Contains(out, []byte("toolchain not available"))) {
 		lack(t, fmt.Errorf("%s would have to fetch something: %s", filepath.Base(cmd.Path), bytes.TrimSpace(out)))
 	}
 	return out, err
@@ -156,7 +157,8 @@ var build = sync.OnceValues(func() (string, error) {
 	defer cancel()
 	path := filepath.Join(buildDir, "porttray")
 	// This flag outranks GOFLAGS. No version is needed, and git refuses to read one in another user's clone.
-	args := []string{"build", "-buildvcs=false", fmt.Sprintf("-race=%v", os.Getenv("PORTTRAY_RACE") != ""), "-o", path, "porttray"}
+	race := fmt.Sprintf("-race=%v", os.Getenv("PORTTRAY_RACE") != "")
+	args := []string{"build", "-buildvcs=false", race, "-o", path, "porttray"}
 	out, err := exec.CommandContext(ctx, "go", args...).CombinedOutput()
 	if err != nil {
 		return "", fmt.Errorf("build porttray: %w\n%s", err, out)

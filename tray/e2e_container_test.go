@@ -172,7 +172,8 @@ func TestContainer(t *testing.T) {
 	d.needNetwork()
 	e := d.startEngine()
 	proxy := d.startVictim(victimOptions{name: "docker-proxy"}, "127.0.0.1:0")
-	c := container{id: strings.Repeat("0123456789abcdef", 4), name: "shop-web-1", image: "nginx:alpine", project: "shop", service: "web",
+	c := container{id: strings.Repeat("0123456789abcdef", 4), name: "shop-web-1", image: "nginx:alpine",
+		project: "shop", service: "web",
 		port: proxy.ports[0], onStop: func() { proxy.signal(os.Kill); <-proxy.done }}
 	e.add(c)
 	s := d.startTray()

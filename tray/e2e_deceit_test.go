@@ -61,7 +61,8 @@ func TestDeceivers(t *testing.T) {
 	for i, v := range victims {
 		s.row(v, v.ports[0])
 		if !poll(patience, func() bool {
-			return strings.Contains(words.output(), fmt.Sprintf("(PID %d)", v.pid())) && strings.Contains(lines.output(), fmt.Sprintf(`"pid":%d,`, v.pid()))
+			return strings.Contains(words.output(), fmt.Sprintf("(PID %d)", v.pid())) &&
+				strings.Contains(lines.output(), fmt.Sprintf(`"pid":%d,`, v.pid()))
 		}) {
 			t.Fatalf("%q is not told of:\n%s\n%s", deceivers[i], words.output(), lines.output())
 		}
@@ -145,7 +146,8 @@ func (s *session) showsWhoIsWho(victims []*victim) {
 // tellsInTheTerminal runs the commands about a server.
 func (s *session) tellsInTheTerminal(program string, v *victim) {
 	port, pid := fmt.Sprint(v.ports[0]), fmt.Sprint(v.pid())
-	for _, args := range [][]string{{"list", port}, {"list", "--json", "--args", port}, {"explain", port}, {"explain", "--json", port}} {
+	for _, args := range [][]string{
+		{"list", port}, {"list", "--json", "--args", port}, {"explain", port}, {"explain", "--json", port}} {
 		out, errs, code := s.run(program, args...)
 		if code != 0 || !plain(out) || !plain(errs) || !strings.Contains(out, pid) {
 			s.t.Errorf("%q of %q: exit status %d, %q, %q", args, v.name, code, out, errs)
@@ -162,6 +164,7 @@ func (s *session) tellsInTheTerminal(program string, v *victim) {
 // plain reports whether text is harmless in a terminal: printable characters and line ends only.
 func plain(text string) bool {
 	return !strings.ContainsFunc(text, func(r rune) bool {
-		return r != '\n' && (unicode.IsControl(r) || unicode.In(r, unicode.Cf, unicode.Co, unicode.Bidi_Control, unicode.Zl, unicode.Zp))
+		return r != '\n' && (unicode.IsControl(r) ||
+			unicode.In(r, unicode.Cf, unicode.Co, unicode.Bidi_Control, unicode.Zl, unicode.Zp))
 	})
 }

@@ -162,7 +162,9 @@ func (c *compositor) told(w *witness, program *process, title string) {
 func (c *compositor) hover(w *witness, i *item, id int32, from image.Point) bool {
 	c.t.Helper()
 	opened := func() bool {
-		return slices.ContainsFunc(w.events(c.panel), func(e menuEvent) bool { return e.ID == id && e.Event == "opened" })
+		return slices.ContainsFunc(w.events(c.panel), func(e menuEvent) bool {
+			return e.ID == id && e.Event == "opened"
+		})
 	}
 	for _, stay := range []time.Duration{400 * time.Millisecond, 800 * time.Millisecond, 2 * time.Second} {
 		for at := from.Add(image.Pt(8, 20)); at.Y < 200; at.Y += 10 {

@@ -50,10 +50,12 @@ func TestRightToLeft(t *testing.T) {
 		}
 		if i == 0 {
 			told := s.notes.waitFor(patience, func(n note) bool { return strings.Contains(n.summary, "is up") })
-			if got, want := visible.Replace(told.summary), fmt.Sprintf("^%s (web :%d) is up", n.shown, v.ports[0]); got != want {
+			want := fmt.Sprintf("^%s (web :%d) is up", n.shown, v.ports[0])
+			if got := visible.Replace(told.summary); got != want {
 				t.Errorf("the notification is %q, want %q", got, want)
 			}
-			if tip := visible.Replace(s.item.tooltip()); !strings.HasPrefix(tip, "^porttray: ") || !strings.Contains(tip, fmt.Sprintf("%d %s · web", v.ports[0], n.shown)) {
+			if tip := visible.Replace(s.item.tooltip()); !strings.HasPrefix(tip, "^porttray: ") ||
+				!strings.Contains(tip, fmt.Sprintf("%d %s · web", v.ports[0], n.shown)) {
 				t.Errorf("the tooltip is %q", tip)
 			}
 		}

@@ -26,8 +26,7 @@ func (d *desktop) startMounted(mount string) *session {
 	s.tray = d.start(unshare, "--mount", "sh", "-c", mount+` && exec "$0" tray`, program)
 	s.item = s.host.item(patience)
 	s.item.waitFor("list of ports", patience, func(menu *node) bool {
-		return !strings.HasPrefix(menu.children[0].label,
-			"Looking")
+		return !strings.HasPrefix(menu.children[0].label, "Looking")
 	})
 	return s
 }
@@ -62,11 +61,11 @@ func TestDiskFull(t *testing.T) {
 	s := d.startMounted(`mount -t tmpfs -o size=128k,mode=700 disk "$HOME"`)
 	s.choose("Off")
 	if !poll(patience, func() bool { return s.kept("'off'") }) {
-		t.Fatal("what was chosen is not kept")
+		t.Fatal("the choice is not saved")
 	}
 	s.choose("My servers")
 	if !poll(patience, func() bool { return s.kept("'mine'") }) {
-		t.Fatal("what was chosen is not kept")
+		t.Fatal("the choice is not saved")
 	}
 	fill := s.inside("home/fill")
 	f, err := os.Create(fill)
@@ -81,8 +80,7 @@ func TestDiskFull(t *testing.T) {
 	}
 	s.choose("All ports")
 	s.notes.waitFor(patience, func(n note) bool {
-		return n.summary == kept &&
-			strings.Contains(n.body, "no space left")
+		return n.summary == kept && strings.Contains(n.body, "no space left")
 	})
 	s.choose("Pinned only")
 	s.item.click(s.item.menu().find("Settings", "Open settings file"))
@@ -99,7 +97,7 @@ func TestDiskFull(t *testing.T) {
 	if !stays(time.Second, func() bool { return s.times(kept) == 1 }) {
 		t.Errorf("it was told %d times", s.times(kept))
 	}
-	if n := strings.Count(s.tray.output(), "not kept"); n != 1 {
+	if n := strings.Count(s.tray.output(), "not saved"); n != 1 {
 		t.Errorf("it was logged %d times:\n%s", n, s.tray.output())
 	}
 	if err := os.Remove(fill); err != nil {

@@ -41,8 +41,8 @@ func examine(t *testing.T, ctx context.Context) []doctor.Finding {
 	t.Helper()
 	all := tray.Examine(ctx)
 	for _, f := range all {
-		if f.Topic == "" || f.Says == "" || (f.State == doctor.Works) != (f.Fix == "") || f.Fatal &&
-			f.State != doctor.Broken {
+		if f.Topic == "" || f.Says == "" || (f.State == doctor.Works) != (f.Fix == "") ||
+			f.Fatal && f.State != doctor.Broken {
 			t.Errorf("%+v is no good finding", f)
 		}
 		for _, text := range []string{f.Topic, f.Says, f.Fix} {
@@ -243,11 +243,9 @@ func TestExamine(t *testing.T) {
 			}
 		}, xfce + "tray host works: " + me + " has the list of tray icons, and " + me + " shows them\n" + noNotifier},
 		{"a list of icons, and no panel", func(d *desktop) {
-			d.startHost().props.SetMust(hostName,
-				"IsStatusNotifierHostRegistered", false)
-		},
-			xfce + "tray host broken: " + me + " has the list of tray icons, but no panel shows them" +
-				noHost[strings.Index(noHost, " → "):] + noNotifier},
+			d.startHost().props.SetMust(hostName, "IsStatusNotifierHostRegistered", false)
+		}, xfce + "tray host broken: " + me + " has the list of tray icons, but no panel shows them" +
+			noHost[strings.Index(noHost, " → "):] + noNotifier},
 		{"a tray that does not know whether it is one", func(d *desktop) {
 			d.serve(hostName, hostName, hostPath, nil)
 		}, xfce + "tray host lacks: " + me +
@@ -275,8 +273,7 @@ func TestExamine(t *testing.T) {
 			": a click on a notification opens the server; it knows actions, body, body-markup\n"},
 		{"notifications without actions", func(d *desktop) {
 			d.startHost()
-			d.startNotifier(notifierShows, "body",
-				"x-other")
+			d.startNotifier(notifierShows, "body", "x-other")
 		}, xfce + host +
 			"notifications lacks: desktop_test 1 (porttray), run by " + me +
 			": a click on a notification opens nothing; it knows body, x-other" + lessIsFix},
@@ -286,8 +283,8 @@ func TestExamine(t *testing.T) {
 			"it knows nothing more" + lessIsFix},
 		{"hostile notifications", func(d *desktop) {
 			d.startHost()
-			d.notes([]string{"actions", "body", "\x1b]0;pwned\a", "b\nc", "\u202egnp.exe"}, "\x1b[2Jdunst\r\nroot",
-				strings.Repeat("W", 1<<20), "\u202e1.9\t\t2", "\n")
+			d.notes([]string{"actions", "body", "\x1b]0;pwned\a", "b\nc", "\u202egnp.exe"},
+				"\x1b[2Jdunst\r\nroot", strings.Repeat("W", 1<<20), "\u202e1.9\t\t2", "\n")
 		}, xfce + host + "notifications works: [2Jdunst root 1.9 2 (" + strings.Repeat("W", 59) + "…), run by " + me +
 			": a click on a notification opens the server; it knows ]0;pwned , actions, b c, body, gnp.exe\n"},
 		{"very many capabilities", func(d *desktop) {
@@ -304,8 +301,7 @@ func TestExamine(t *testing.T) {
 				"GetCapabilities": func() ([]string, *dbus.Error) { <-ended; return nil, nil },
 				"GetServerInformation": func() (a, b, c, d string, err *dbus.Error) {
 					<-ended
-					return "", "", "", "",
-						nil
+					return "", "", "", "", nil
 				},
 			})
 		}, xfce + host + "notifications broken: a service without a name, run by " + me +
@@ -314,8 +310,7 @@ func TestExamine(t *testing.T) {
 			d.startHost()
 			d.serve(notifierName, notifierName, notifierPath, map[string]any{
 				"GetCapabilities": func() ([]string, *dbus.Error) {
-					return nil,
-						dbus.NewError("a.b", []any{"not\x1b[1m today"})
+					return nil, dbus.NewError("a.b", []any{"not\x1b[1m today"})
 				},
 				"GetServerInformation": func() (int32, *dbus.Error) { return 7, nil },
 			})

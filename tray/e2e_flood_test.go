@@ -22,7 +22,8 @@ func (i *item) clickAll(times int, ids ...int32) {
 	i.h.d.t.Helper()
 	menu := i.h.conn.Object(i.sender, i.menuPath())
 	for n := range times {
-		menu.Go(menuName+".Event", dbus.FlagNoReplyExpected, nil, ids[n%len(ids)], "clicked", dbus.MakeVariant(int32(0)), uint32(n))
+		menu.Go(menuName+".Event", dbus.FlagNoReplyExpected, nil, ids[n%len(ids)], "clicked",
+			dbus.MakeVariant(int32(0)), uint32(n))
 		if n%500 == 0 { // do not let all of them wait on the bus
 			i.menuPath()
 		}
@@ -36,8 +37,10 @@ func TestFloodOfClicks(t *testing.T) {
 	d := newDesktop(t)
 	d.needNetwork()
 	// The shim records the number of browsers that start at the same time.
-	d.shim("xdg-open", fmt.Sprintf(`cd '%s' && printf '%%s\n' "$1" >>urls && mkdir "open-$$" && ls -d open-* | wc -l >>peak; rmdir "open-$$"`, d.dir))
-	gone, deaf := d.startVictim(victimOptions{name: "gone"}, "127.0.0.1:0"), d.startVictim(victimOptions{name: "deaf", ignoreTerm: true}, "127.0.0.1:0")
+	d.shim("xdg-open", fmt.Sprintf(`cd '%s' && printf '%%s\n' "$1" >>urls && mkdir "open-$$" &&
+ls -d open-* | wc -l >>peak; rmdir "open-$$"`, d.dir))
+	gone, deaf := d.startVictim(victimOptions{name: "gone"}, "127.0.0.1:0"),
+		d.startVictim(victimOptions{name: "deaf", ignoreTerm: true}, "127.0.0.1:0")
 	var others []*victim
 	for range 10 {
 		others = append(others, d.startVictim(victimOptions{}, "127.0.0.1:0"))
@@ -82,7 +85,8 @@ func TestFloodOfClicks(t *testing.T) {
 	for _, url := range s.urls() {
 		opened[url]++
 	}
-	t.Logf("%d browsers were opened, %d at a time, and %d notifications given, within %v", len(s.urls()), most, len(s.notes.all())-heard, took)
+	t.Logf("%d browsers were opened, %d at a time, and %d notifications given, within %v",
+		len(s.urls()), most, len(s.notes.all())-heard, took)
 	if most == 0 || most > 8 {
 		t.Errorf("%d browsers were opened at the same time, want 1 to 8", most)
 	}

@@ -98,10 +98,13 @@ func TestPanelDoesNotWaitForAnswers(t *testing.T) {
 	const times = 1000
 	before := s.tray.peak(t)
 	for method, q := range map[string]question{
-		"GetLayout":          {path: s.item.menuPath(), method: menuName + ".GetLayout", args: []any{int32(0), int32(-1), []string{}}},
-		"GetGroupProperties": {path: s.item.menuPath(), method: menuName + ".GetGroupProperties", args: []any{[]int32{}, []string{}}},
-		"GetAll":             {path: s.item.path, method: "org.freedesktop.DBus.Properties.GetAll", args: []any{itemName}},
-		"Get":                {path: s.item.path, method: "org.freedesktop.DBus.Properties.Get", args: []any{itemName, "IconPixmap"}},
+		"GetLayout": {path: s.item.menuPath(), method: menuName + ".GetLayout",
+			args: []any{int32(0), int32(-1), []string{}}},
+		"GetGroupProperties": {path: s.item.menuPath(), method: menuName + ".GetGroupProperties",
+			args: []any{[]int32{}, []string{}}},
+		"GetAll": {path: s.item.path, method: "org.freedesktop.DBus.Properties.GetAll", args: []any{itemName}},
+		"Get": {path: s.item.path, method: "org.freedesktop.DBus.Properties.Get",
+			args: []any{itemName, "IconPixmap"}},
 	} {
 		conn := d.connect(func(*dbus.Signal) {})
 		greedy := conn.Object(s.item.sender, q.path)
@@ -110,7 +113,8 @@ func TestPanelDoesNotWaitForAnswers(t *testing.T) {
 		for range times {
 			greedy.Go(q.method, 0, done, q.args...)
 		}
-		if _, err := call(conn.BusObject(), "org.freedesktop.DBus.GetId"); err != nil { // the bus has passed on all of it
+		// The bus has passed on all of it.
+		if _, err := call(conn.BusObject(), "org.freedesktop.DBus.GetId"); err != nil {
 			t.Fatal(err)
 		}
 		s.tray.signal(syscall.SIGCONT)
@@ -120,7 +124,8 @@ func TestPanelDoesNotWaitForAnswers(t *testing.T) {
 		late, answers, refusals := len(done), 0, 0
 		for range times {
 			c := <-done
-			if refusal, ok := errors.AsType[dbus.Error](c.Err); ok && refusal.Name == "org.freedesktop.DBus.Error.LimitsExceeded" {
+			if refusal, ok := errors.AsType[dbus.Error](c.Err); ok &&
+				refusal.Name == "org.freedesktop.DBus.Error.LimitsExceeded" {
 				refusals++
 			} else if c.Err == nil {
 				answers++
@@ -129,7 +134,8 @@ func TestPanelDoesNotWaitForAnswers(t *testing.T) {
 			}
 		}
 		after := s.tray.peak(t)
-		t.Logf("%s: %d calls were answered, and %d refused; when another panel had its answer, %d had theirs; at most %.1f MB before, %.1f MB after",
+		t.Logf("%s: %d calls were answered, and %d refused; when another panel had its answer, %d had theirs; at "+
+			"most %.1f MB before, %.1f MB after",
 			method, answers, refusals, late, float64(before)/1e6, float64(after)/1e6)
 		if answers == 0 { // without refusals, if the tray answers as fast as it reads
 			t.Errorf("%s: no call was answered", method)

@@ -54,7 +54,8 @@ func TestClosedServersAreRemembered(t *testing.T) {
 		}
 	}
 	for _, of := range []*victim{v, late} {
-		if got := on(of.ports[0]); len(got) != 1 || int(got[0].PID) != of.pid() || got[0].Process != of.name || got[0].Directory != d.path("home") {
+		if got := on(of.ports[0]); len(got) != 1 || int(got[0].PID) != of.pid() || got[0].Process != of.name ||
+			got[0].Directory != d.path("home") {
 			t.Errorf("of port %d it is remembered: %+v", of.ports[0], got)
 		}
 	}

@@ -45,7 +45,8 @@ func TestHostileNames(t *testing.T) {
 		row := s.row(v, v.ports[0])
 		label, cut := strings.CutSuffix(row.label, "…")
 		want := strings.TrimSuffix(fmt.Sprintf("%d  %s · %s", v.ports[0], shownProject, test.shown), " · ")
-		if cut != (len(test.name) == long) || !cut && label != want || cut && (len(label) < 45 || !strings.HasPrefix(want, label)) {
+		if cut != (len(test.name) == long) || !cut && label != want ||
+			cut && (len(label) < 45 || !strings.HasPrefix(want, label)) {
 			t.Errorf("the row of %q is %q, want %q, if need be cut at the end", test.name, row.label, want)
 		}
 		if fact := row.find("~/"); fact == nil || fact.label != shownDir {
@@ -71,7 +72,8 @@ func readable(t testing.TB, n *node) {
 
 func printable(s string) bool {
 	return utf8.ValidString(s) && !strings.ContainsFunc(s, func(r rune) bool {
-		return !unicode.IsPrint(r) || unicode.In(r, unicode.Other_Default_Ignorable_Code_Point, unicode.Variation_Selector)
+		return !unicode.IsPrint(r) ||
+			unicode.In(r, unicode.Other_Default_Ignorable_Code_Point, unicode.Variation_Selector)
 	})
 }
 

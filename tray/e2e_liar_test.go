@@ -45,7 +45,8 @@ func TestNobodySetsTheItem(t *testing.T) {
 		if dbus.SignatureOf(value) != before.Signature() {
 			t.Fatalf("%s is a %v, not a %v", name, before.Signature(), dbus.SignatureOf(value))
 		}
-		if _, err := call(s.item.h.conn.Object(s.item.sender, path), properties+"Set", of, name, dbus.MakeVariant(value)); err == nil {
+		if _, err := call(s.item.h.conn.Object(s.item.sender, path), properties+"Set", of, name,
+			dbus.MakeVariant(value)); err == nil {
 			t.Errorf("%s can be set", name)
 		}
 		if s.item.call([]any{&after}, path, properties+"Get", of, name); after.String() != before.String() {
@@ -77,28 +78,37 @@ func TestHostThatLies(t *testing.T) {
 	sender := s.item.sender
 	before := s.tray.load(t)
 	for name, claim := range map[string]func() *dbus.Conn{
-		"a word instead of yes":    func() *dbus.Conn { return d.claim(long, nil) },
-		"a number instead of yes":  func() *dbus.Conn { return d.claim(int32(7), nil) },
-		"a nest of variants":       func() *dbus.Conn { return d.claim([]dbus.Variant{dbus.MakeVariant(dbus.MakeVariant(true))}, nil) },
+		"a word instead of yes":   func() *dbus.Conn { return d.claim(long, nil) },
+		"a number instead of yes": func() *dbus.Conn { return d.claim(int32(7), nil) },
+		"a nest of variants": func() *dbus.Conn {
+			return d.claim([]dbus.Variant{dbus.MakeVariant(dbus.MakeVariant(true))}, nil)
+		},
 		"no":                       func() *dbus.Conn { return d.claim(false, never) },
 		"yes, and never registers": func() *dbus.Conn { return d.claim(true, never) },
 		"an error with a long text": func() *dbus.Conn {
-			return d.claim(true, map[string]any{"RegisterStatusNotifierItem": func(string) *dbus.Error { return dbus.NewError("a.b", []any{long}) }})
+			return d.claim(true, map[string]any{"RegisterStatusNotifierItem": func(string) *dbus.Error {
+				return dbus.NewError("a.b", []any{long})
+			}})
 		},
 		"an answer of another shape": func() *dbus.Conn {
-			return d.claim(true, map[string]any{"RegisterStatusNotifierItem": func(string) (string, uint32, *dbus.Error) { return long, 7, nil }})
+			answer := func(string) (string, uint32, *dbus.Error) { return long, 7, nil }
+			return d.claim(true, map[string]any{"RegisterStatusNotifierItem": answer})
 		},
 	} {
 		s.host.stop()
 		liar := claim()
-		for _, body := range [][]any{nil, {long}, {long, long, long, long}, {hostName, "", ":1.99"}, {uint32(1), []string{long}, false}, {dbus.MakeVariant(nestedVariant(40))}} {
-			for _, signal := range []string{hostName + ".StatusNotifierHostRegistered", hostName + ".StatusNotifierHostUnregistered", hostName + ".Nonsense",
-				"org.freedesktop.DBus.NameOwnerChanged", "org.freedesktop.DBus.NameLost", "org.freedesktop.DBus.Properties.PropertiesChanged"} {
+		for _, body := range [][]any{nil, {long}, {long, long, long, long}, {hostName, "", ":1.99"},
+			{uint32(1), []string{long}, false}, {dbus.MakeVariant(nestedVariant(40))}} {
+			for _, signal := range []string{hostName + ".StatusNotifierHostRegistered",
+				hostName + ".StatusNotifierHostUnregistered", hostName + ".Nonsense",
+				"org.freedesktop.DBus.NameOwnerChanged", "org.freedesktop.DBus.NameLost",
+				"org.freedesktop.DBus.Properties.PropertiesChanged"} {
 				liar.Emit(hostPath, signal, body...)
 				direct(liar, sender, signal, body...)
 			}
 		}
-		if _, err := call(liar.BusObject(), "org.freedesktop.DBus.GetId"); err != nil { // the bus has passed on all of it
+		// The bus has passed on all of it.
+		if _, err := call(liar.BusObject(), "org.freedesktop.DBus.GetId"); err != nil {
 			t.Fatal(err)
 		}
 		leave(liar, hostName)
@@ -131,7 +141,8 @@ func TestHostThatHangs(t *testing.T) {
 	asked, hang := make(chan struct{}), make(chan struct{})
 	defer close(hang)
 	once := sync.OnceFunc(func() { close(asked) })
-	liar := d.claim(true, map[string]any{"RegisterStatusNotifierItem": func(string) *dbus.Error { once(); <-hang; return nil }})
+	never := func(string) *dbus.Error { once(); <-hang; return nil }
+	liar := d.claim(true, map[string]any{"RegisterStatusNotifierItem": never})
 	<-asked
 	if _, err := call(liar.BusObject(), "org.freedesktop.DBus.ReleaseName", hostName); err != nil {
 		t.Fatal(err)
@@ -183,7 +194,8 @@ func TestForgedHostSignals(t *testing.T) {
 		for {
 			for range 200 {
 				forger.Emit(hostPath, hostName+".StatusNotifierHostRegistered")
-				direct(forger, sender, "org.freedesktop.DBus.NameOwnerChanged", "x") // this ends systray's own watch for hosts
+				// This ends systray's own watch for hosts.
+				direct(forger, sender, "org.freedesktop.DBus.NameOwnerChanged", "x")
 			}
 			if _, err := call(forger.BusObject(), "org.freedesktop.DBus.GetId"); err != nil {
 				return

@@ -64,7 +64,8 @@ func (s *session) redrawn(header string) *node {
 	begin, before := time.Now(), s.item.signals()
 	s.item.waitFor(header, patience, func(menu *node) bool { return menu.children[0].label == header })
 	signals := s.item.settle() - before // the header changes first
-	s.t.Logf("the menu of %s was complete within %v, by %d signals", header, time.Since(begin).Round(time.Millisecond)-quiet, signals)
+	s.t.Logf("the menu of %s was complete within %v, by %d signals", header,
+		time.Since(begin).Round(time.Millisecond)-quiet, signals)
 	return s.item.menu()
 }
 

@@ -40,13 +40,15 @@ func TestBusDies(t *testing.T) {
 			}
 			s.tray.signal(syscall.SIGCONT)
 			s.mustEnd()
-			if text, _ := os.ReadFile(d.path("home/.local/state/porttray/state.toml")); len(name) > 1 && !strings.Contains(string(text), `notifications = 'off'`) {
+			if text, _ := os.ReadFile(d.path("home/.local/state/porttray/state.toml")); len(name) > 1 &&
+				!strings.Contains(string(text), `notifications = 'off'`) {
 				t.Errorf("what is kept is %q", text)
 			}
 			for _, pattern := range []string{"tmp/*", "run/*", "run/porttray/*", "home/.local/state/porttray/.*"} {
 				left, _ := filepath.Glob(d.path(pattern)) // the patterns are valid
 				for _, path := range left {
-					if base := filepath.Base(path); base != "lock" && base != "porttray" && base != "." && base != ".." {
+					if base := filepath.Base(path); base != "lock" && base != "porttray" && base != "." &&
+						base != ".." {
 						t.Errorf("%s was left behind", path)
 					}
 				}

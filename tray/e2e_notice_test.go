@@ -28,7 +28,9 @@ func (s *session) told() (*victim, note) {
 	s.t.Helper()
 	v := s.startVictim(victimOptions{}, "127.0.0.1:0")
 	s.row(v, v.ports[0])
-	return v, s.notes.waitFor(patience, func(n note) bool { return n.summary == fmt.Sprintf("victim (:%d) is up", v.ports[0]) })
+	return v, s.notes.waitFor(patience, func(n note) bool {
+		return n.summary == fmt.Sprintf("victim (:%d) is up", v.ports[0])
+	})
 }
 
 // opens waits for the browser, and makes sure that it got exactly the addresses of these servers so far.
@@ -83,7 +85,9 @@ func TestNoticeGivesWay(t *testing.T) {
 	}{
 		{"at once", func(*session, note) {}, true},
 		{"after it was closed", func(s *session, n note) { s.notes.closeNote(n.id) }, false},
-		{"after another was closed", func(s *session, n note) { sendSignal(s.notes.conn, n.sender, "NotificationClosed", n.id+1, uint32(2)) }, true},
+		{"after another was closed", func(s *session, n note) {
+			sendSignal(s.notes.conn, n.sender, "NotificationClosed", n.id+1, uint32(2))
+		}, true},
 		{"after a restart of the service", func(s *session, n note) {
 			s.notes.stop()
 			s.notes = s.startNotifier(notifierKeeps)
@@ -124,9 +128,12 @@ func TestHostileNoticeSignals(t *testing.T) {
 		sendSignal(s.notes.conn, to, "ActionInvoked", note.id+7, "default") // a notification of another program
 		for _, from := range []*dbus.Conn{forger, s.notes.conn} {
 			for _, member := range []string{"ActionInvoked", "NotificationClosed"} {
-				for _, body := range [][]any{{}, {note.id}, {"x"}, {"default", note.id}, {int32(-1), "open"}, {note.id, ""}, {note.id, []string{"open"}},
-					{note.id, strings.Repeat("x", 1<<20)}, {dbus.MakeVariant(note.id), dbus.MakeVariant("open")}, {note.id, "open", note.id},
-					{map[string]uint32{"open": note.id}}, {struct{ A, B any }{dbus.MakeVariant(1), dbus.MakeVariant("x")}}} {
+				for _, body := range [][]any{{}, {note.id}, {"x"}, {"default", note.id}, {int32(-1), "open"},
+					{note.id, ""}, {note.id, []string{"open"}},
+					{note.id, strings.Repeat("x", 1<<20)}, {dbus.MakeVariant(note.id), dbus.MakeVariant("open")},
+					{note.id, "open", note.id},
+					{map[string]uint32{"open": note.id}},
+					{struct{ A, B any }{dbus.MakeVariant(1), dbus.MakeVariant("x")}}} {
 					sendSignal(from, to, member, body...)
 				}
 			}

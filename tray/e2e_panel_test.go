@@ -28,7 +28,8 @@ func (d *desktop) matches() map[string]uint32 {
 	}
 	found := map[string]uint32{}
 	for key, v := range reply[0].(map[string]dbus.Variant) {
-		if n, ok := v.Value().(uint32); ok && slices.Contains([]string{"MatchRules", "BusNames", "ActiveConnections"}, key) {
+		if n, ok := v.Value().(uint32); ok &&
+			slices.Contains([]string{"MatchRules", "BusNames", "ActiveConnections"}, key) {
 			found[key] = n
 		}
 	}
@@ -83,7 +84,8 @@ func TestPanelDiesAgainAndAgain(t *testing.T) {
 		}
 		if !poll(patience, func() bool { // the bus may still have to notice the last death
 			left := d.matches()
-			return !slices.ContainsFunc(slices.Collect(maps.Keys(left)), func(what string) bool { return left[what] > rules[what] })
+			return !slices.ContainsFunc(slices.Collect(maps.Keys(left)),
+				func(what string) bool { return left[what] > rules[what] })
 		}) {
 			t.Errorf("on the bus there were %v, and now are %v", rules, d.matches())
 		}
@@ -122,7 +124,8 @@ func TestPanelMakesWay(t *testing.T) {
 			s.noRow(v.ports[0])
 			s.item.settle()
 			if items := s.host.shown(); len(items) != 1 || items[0].sender != sender || s.host.registrations() != 1 {
-				t.Errorf("%d icons after %d registrations, want the one of %s", len(items), s.host.registrations(), sender)
+				t.Errorf("%d icons after %d registrations, want the one of %s",
+					len(items), s.host.registrations(), sender)
 			}
 		})
 	}
@@ -167,7 +170,9 @@ func TestTwoPanels(t *testing.T) {
 		}
 	}
 	for _, v := range []*victim{first, second} {
-		s.notes.waitFor(patience, func(n note) bool { return n.summary == fmt.Sprintf("Port %d: nothing was stopped", v.ports[0]) })
+		s.notes.waitFor(patience, func(n note) bool {
+			return n.summary == fmt.Sprintf("Port %d: nothing was stopped", v.ports[0])
+		})
 	}
 }
 
@@ -261,7 +266,8 @@ func questions(item, menu dbus.ObjectPath) []question {
 		{path: item, method: properties + "Set", args: []any{itemName, "ToolTip", dbus.MakeVariant([]string{"x"})}},
 		{path: menu, method: properties + "GetAll", args: []any{menuName}},
 		{path: menu, method: properties + "Set", args: []any{menuName, "Version", dbus.MakeVariant("x")}},
-		{path: menu, method: properties + "Set", args: []any{menuName, "Version", dbus.MakeVariant(uint32(math.MaxUint32))}},
+		{path: menu, method: properties + "Set",
+			args: []any{menuName, "Version", dbus.MakeVariant(uint32(math.MaxUint32))}},
 		{path: menu, method: menuName + ".GetGroupProperties", args: []any{ids, []string{}}},
 		{path: menu, method: menuName + ".GetGroupProperties", args: []any{ids[:0], []string{"", "label", "label"}}},
 		{path: menu, method: menuName + ".GetGroupProperties", args: []any{"x", 1}},
@@ -271,9 +277,11 @@ func questions(item, menu dbus.ObjectPath) []question {
 			What string
 			Data dbus.Variant
 			At   uint32
-		}{{-1, "clicked", dbus.MakeVariant(int32(0)), 0}, {math.MaxInt32, "clicked", dbus.MakeVariant(""), 1}, {0, "opened", dbus.MakeVariant(int32(0)), 0}}}},
+		}{{-1, "clicked", dbus.MakeVariant(int32(0)), 0}, {math.MaxInt32, "clicked", dbus.MakeVariant(""), 1},
+			{0, "opened", dbus.MakeVariant(int32(0)), 0}}}},
 		{path: menu, method: menuName + ".EventGroup", args: []any{[]string{"x"}}},
-		{path: menu, method: menuName + ".Event", args: []any{int32(0), strings.Repeat("clicked", 10_000), dbus.MakeVariant([]byte{1}), uint32(0)}},
+		{path: menu, method: menuName + ".Event",
+			args: []any{int32(0), strings.Repeat("clicked", 10_000), dbus.MakeVariant([]byte{1}), uint32(0)}},
 		{path: menu, method: menuName + ".Event", args: []any{}},
 		{path: menu, method: menuName + ".Nonsense", args: []any{}},
 		{path: menu, method: "org.freedesktop.DBus.Introspectable.Introspect", args: []any{}},
@@ -287,14 +295,16 @@ func questions(item, menu dbus.ObjectPath) []question {
 	}
 	for _, id := range []int32{0, 1, -1, 7, math.MaxInt32, math.MinInt32} {
 		for _, depth := range []int32{-1, 0, 1, math.MaxInt32, math.MinInt32} {
-			all = append(all, question{path: menu, method: menuName + ".GetLayout", args: []any{id, depth, []string{"label", "nonsense"}}})
+			all = append(all, question{path: menu, method: menuName + ".GetLayout",
+				args: []any{id, depth, []string{"label", "nonsense"}}})
 		}
 		all = append(all,
 			question{path: menu, method: menuName + ".AboutToShow", args: []any{id}},
 			question{path: menu, method: menuName + ".GetProperty", args: []any{id, "label"}, mute: true},
 			question{path: menu, method: menuName + ".GetProperty", args: []any{id, "nonsense"}, mute: true},
 			question{path: menu, method: menuName + ".GetLayout", args: []any{id}},
-			question{path: menu, method: menuName + ".Event", args: []any{id, "hovered", dbus.MakeVariant(""), uint32(0)}})
+			question{path: menu, method: menuName + ".Event",
+				args: []any{id, "hovered", dbus.MakeVariant(""), uint32(0)}})
 	}
 	return all
 }

@@ -38,7 +38,9 @@ func TestServiceEndsMidCall(t *testing.T) {
 		d.free(notifierName)
 		s.notes = d.startNotifier(notifierShows)
 		v := d.startVictim(victimOptions{}, "127.0.0.1:0")
-		s.notes.waitFor(patience, func(n note) bool { return strings.HasPrefix(n.summary, fmt.Sprintf("victim (:%d) is up", v.ports[0])) })
+		s.notes.waitFor(patience, func(n note) bool {
+			return strings.HasPrefix(n.summary, fmt.Sprintf("victim (:%d) is up", v.ports[0]))
+		})
 		s.item.settle()
 		goroutines[i] = s.goroutines()
 	}
@@ -78,26 +80,36 @@ func TestServiceAnswersNonsense(t *testing.T) {
 		"a word as capabilities":  {"GetCapabilities": func() (string, *dbus.Error) { return long, nil }},
 		"numbers as capabilities": {"GetCapabilities": func() ([]int32, *dbus.Error) { return []int32{1}, nil }},
 		"no capabilities":         {"GetCapabilities": func() *dbus.Error { return nil }},
-		"too many capabilities":   {"GetCapabilities": func() ([]string, *dbus.Error) { return slices.Repeat([]string{long}, 8), nil }},
-		"a variant as number":     {"GetCapabilities": can, "Notify": notify(uint32(1))},
-		"a long error":            {"GetCapabilities": func() *dbus.Error { return dbus.NewError("a.b", []any{long, hints{"x": dbus.MakeVariant(7)}}) }},
+		"too many capabilities": {"GetCapabilities": func() ([]string, *dbus.Error) {
+			return slices.Repeat([]string{long}, 8), nil
+		}},
+		"a variant as number": {"GetCapabilities": can, "Notify": notify(uint32(1))},
+		"a long error": {"GetCapabilities": func() *dbus.Error {
+			return dbus.NewError("a.b", []any{long, hints{"x": dbus.MakeVariant(7)}})
+		}},
 		"an error without a name": {"GetCapabilities": can, "Notify": func() *dbus.Error { return &dbus.Error{} }},
-		"an error with no text": {"GetCapabilities": can, "Notify": func(string, uint32, string, string, string, []string, hints, int32) *dbus.Error {
-			return dbus.NewError("a.b", []any{[]int32{1}})
-		}},
-		"nothing as number": {"GetCapabilities": can, "Notify": func(string, uint32, string, string, string, []string, hints, int32) *dbus.Error { return nil }},
-		"a word as number": {"GetCapabilities": can, "Notify": func(string, uint32, string, string, string, []string, hints, int32) (string, *dbus.Error) {
-			return long, nil
-		}},
-		"a negative number": {"GetCapabilities": can, "Notify": func(string, uint32, string, string, string, []string, hints, int32) (int32, *dbus.Error) {
-			return -1, nil
-		}},
-		"no number": {"GetCapabilities": can, "Notify": func(string, uint32, string, string, string, []string, hints, int32) (uint32, *dbus.Error) {
-			return 0, nil
-		}},
-		"the greatest number": {"GetCapabilities": can, "Notify": func(string, uint32, string, string, string, []string, hints, int32) (uint32, *dbus.Error) {
-			return 1<<32 - 1, nil
-		}},
+		"an error with no text": {"GetCapabilities": can,
+			"Notify": func(string, uint32, string, string, string, []string, hints, int32) *dbus.Error {
+				return dbus.NewError("a.b", []any{[]int32{1}})
+			}},
+		"nothing as number": {"GetCapabilities": can,
+			"Notify": func(string, uint32, string, string, string, []string, hints, int32) *dbus.Error { return nil }},
+		"a word as number": {"GetCapabilities": can,
+			"Notify": func(string, uint32, string, string, string, []string, hints, int32) (string, *dbus.Error) {
+				return long, nil
+			}},
+		"a negative number": {"GetCapabilities": can,
+			"Notify": func(string, uint32, string, string, string, []string, hints, int32) (int32, *dbus.Error) {
+				return -1, nil
+			}},
+		"no number": {"GetCapabilities": can,
+			"Notify": func(string, uint32, string, string, string, []string, hints, int32) (uint32, *dbus.Error) {
+				return 0, nil
+			}},
+		"the greatest number": {"GetCapabilities": can,
+			"Notify": func(string, uint32, string, string, string, []string, hints, int32) (uint32, *dbus.Error) {
+				return 1<<32 - 1, nil
+			}},
 	} {
 		liar := d.startLiar(methods)
 		s.item.click(s.item.menu().find("Settings", "About porttray"))
@@ -126,7 +138,8 @@ func TestServiceThatLies(t *testing.T) {
 	var sender atomic.Value
 	liar := d.startLiar(map[string]any{
 		"GetCapabilities": func() ([]string, *dbus.Error) { return []string{"actions", "body"}, nil },
-		"Notify": func(_ string, _ uint32, _, summary, _ string, actions []string, _ map[string]dbus.Variant, _ int32, from dbus.Sender) (uint32, *dbus.Error) {
+		"Notify": func(_ string, _ uint32, _, summary, _ string, actions []string, _ map[string]dbus.Variant,
+			_ int32, from dbus.Sender) (uint32, *dbus.Error) {
 			sender.Store(string(from))
 			if strings.HasSuffix(summary, " is up") && len(actions) > 0 {
 				told.Add(1)
@@ -145,8 +158,10 @@ func TestServiceThatLies(t *testing.T) {
 	first, second := up(), up()
 	say := func(member string, body ...any) { sendSignal(liar, sender.Load().(string), member, body...) }
 	port := fmt.Sprint(innocent.ports[0])
-	for _, key := range []string{"stop", "kill", "Stop", "open ", "OPEN", "default ", "default\n", "http://example.com", "file:///etc/passwd", "javascript:alert(1)", port,
-		"open " + port, "open:http://localhost:" + port, "$(touch " + d.path("injected") + ")", "`touch " + d.path("injected") + "`", "\x1b]8;;http://example.com\a"} {
+	for _, key := range []string{"stop", "kill", "Stop", "open ", "OPEN", "default ", "default\n", "http://example.com",
+		"file:///etc/passwd", "javascript:alert(1)", port,
+		"open " + port, "open:http://localhost:" + port, "$(touch " + d.path("injected") + ")",
+		"`touch " + d.path("injected") + "`", "\x1b]8;;http://example.com\a"} {
 		say("ActionInvoked", number, key)
 		say("ActivationToken", number, key)
 	}

@@ -544,7 +544,8 @@ func (d *desktop) watches(reason string, args ...string) {
 	if reason != "" {
 		wait("reason", `^porttray: [^\n]*`+regexp.QuoteMeta(reason)+`[^\n]*\nPORT `)
 	}
-	wait("table", fmt.Sprintf(`(?m)^PORT +PROJECT +TOOL +PROCESS .*\n(.*\n)*%d +- +\[31mred +\[31mred +%d +127\.0\.0\.1 `, before.ports[0], before.pid()))
+	wait("table", fmt.Sprintf(`(?m)^PORT +PROJECT +TOOL +PROCESS .*\n(.*\n)*`+
+		`%d +- +\[31mred +\[31mred +%d +127\.0\.0\.1 `, before.ports[0], before.pid()))
 	v := d.startVictim(victimOptions{}, "127.0.0.1:0")
 	wait("opening", fmt.Sprintf(`(?m)^\d\d:\d\d:\d\d  opened  %d  victim \(PID %d\) in ~, 127\.0\.0\.1$`, v.ports[0],
 		v.pid()))

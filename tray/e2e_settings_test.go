@@ -72,7 +72,9 @@ func TestSettingsFile(t *testing.T) {
 	write("[[rule]]\nport = 1\nshwo = \"main\"\n")
 	s.item.waitFor("what is wrong", patience,
 		func(menu *node) bool { return menu.find("Open config.toml line 3: there is no") != nil })
-	s.hear("The old settings stay in use", `config.toml line 3: there is no &#34;shwo&#34;; a rule has port, process, project, directory, show, notify, label, scheme, path…`)
+	s.hear("The old settings stay in use",
+		`config.toml line 3: there is no &#34;shwo&#34;; `+
+			`a rule has port, process, project, directory, show, notify, label, scheme, path…`)
 	s.item.click(s.item.menu().find("Open config.toml line 3"))
 	if want := d.path("home/.config/porttray/config.toml"); !poll(patience,
 		func() bool { return slices.Contains(d.urls(), want) }) {
@@ -106,8 +108,7 @@ func TestPinsLast(t *testing.T) {
 	state := d.path("home/.local/state/porttray/state.toml")
 	if !poll(patience, func() bool {
 		text, _ := os.ReadFile(state)
-		return strings.Contains(string(text),
-			"[[pinned]]")
+		return strings.Contains(string(text), "[[pinned]]")
 	}) {
 		t.Fatal("the pin is not kept")
 	}

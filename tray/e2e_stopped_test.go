@@ -23,7 +23,9 @@ func TestStoppedForAMinute(t *testing.T) {
 	parallel(t)
 	d := newDesktop(t)
 	d.needNetwork()
-	still, gone, back := d.startVictim(victimOptions{name: "stays"}, "127.0.0.1:0"), d.startVictim(victimOptions{name: "gone"}, "127.0.0.1:0"), d.startVictim(victimOptions{name: "back"}, "127.0.0.1:0")
+	still := d.startVictim(victimOptions{name: "stays"}, "127.0.0.1:0")
+	gone := d.startVictim(victimOptions{name: "gone"}, "127.0.0.1:0")
+	back := d.startVictim(victimOptions{name: "back"}, "127.0.0.1:0")
 	second := d.startVictim(victimOptions{name: "second"}, "127.0.0.1:0")
 	s := d.startTray()
 	for _, v := range []*victim{still, gone, back, second} {
@@ -48,7 +50,9 @@ func TestStoppedForAMinute(t *testing.T) {
 	for _, v := range []*victim{still, back, fresh} {
 		s.row(v, v.ports[0])
 	}
-	n := s.notes.waitFor(patience, func(n note) bool { return n.summary == "2 servers are gone since the computer slept" })
+	n := s.notes.waitFor(patience, func(n note) bool {
+		return n.summary == "2 servers are gone since the computer slept"
+	})
 	for _, v := range []*victim{gone, second} {
 		if !strings.Contains(n.body, fmt.Sprintf("%d %s", v.ports[0], v.name)) {
 			t.Errorf("the notification says %q", n.body)
@@ -72,7 +76,8 @@ func TestNoFilesLeft(t *testing.T) {
 	var before unix.Rlimit
 	limit := func(files uint64) {
 		t.Helper()
-		if err := unix.Prlimit(s.tray.pid(), unix.RLIMIT_NOFILE, &unix.Rlimit{Cur: files, Max: before.Max}, nil); err != nil {
+		now := &unix.Rlimit{Cur: files, Max: before.Max}
+		if err := unix.Prlimit(s.tray.pid(), unix.RLIMIT_NOFILE, now, nil); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -128,7 +133,8 @@ func TestFewFiles(t *testing.T) {
 	one.signal(os.Kill)
 	s.noRow(one.ports[0])
 	s.notes.waitFor(patience, func(n note) bool {
-		return strings.HasPrefix(n.summary, fmt.Sprintf("one (:%d) ", one.ports[0])) && !strings.Contains(n.summary, "is up")
+		return strings.HasPrefix(n.summary, fmt.Sprintf("one (:%d) ", one.ports[0])) &&
+			!strings.Contains(n.summary, "is up")
 	})
 	for _, n := range s.notes.all() {
 		if strings.Contains(n.summary, "closed") {

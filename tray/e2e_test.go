@@ -82,7 +82,8 @@ Kill web (PID %[1]d)
 	}
 	row = s.row(several, several.ports[0])
 	also := row.find(fmt.Sprintf("Also %d, %d", several.ports[1], several.ports[2]))
-	if !strings.HasSuffix(row.label, "  +2 · network") || also.find(fmt.Sprintf("Open %d in browser", several.ports[1])) == nil {
+	if !strings.HasSuffix(row.label, "  +2 · network") ||
+		also.find(fmt.Sprintf("Open %d in browser", several.ports[1])) == nil {
 		t.Errorf("the further ports of a process are not under it:\n%v", menu)
 	}
 	end := menu.children[len(menu.children)-4:]
@@ -120,7 +121,9 @@ func TestOpen(t *testing.T) {
 	// This server opens while the program runs. After its notification the program has had time for everything.
 	late := d.startVictim(victimOptions{name: "late"}, "127.0.0.1:0")
 	victims["late"] = late
-	s.notes.waitFor(patience, func(n note) bool { return strings.Contains(n.summary+n.body, fmt.Sprint(late.ports[0])) })
+	s.notes.waitFor(patience, func(n note) bool {
+		return strings.Contains(n.summary+n.body, fmt.Sprint(late.ports[0]))
+	})
 	for name, v := range victims {
 		if n := v.connections(); n > 0 {
 			t.Errorf("%s: %d connections before anybody clicked", name, n)
@@ -203,7 +206,8 @@ func TestStopAndKill(t *testing.T) {
 	port := stubborn.ports[0]
 	begin := time.Now()
 	s.item.click(s.row(stubborn, port).find("Stop " + stubborn.who()))
-	s.hear(fmt.Sprintf("Port %d is still in use", port), stubborn.who()+" did not stop within 5 seconds; Kill would force it")
+	s.hear(fmt.Sprintf("Port %d is still in use", port),
+		stubborn.who()+" did not stop within 5 seconds; Kill would force it")
 	t.Logf("that the port is still in use was told after %v", time.Since(begin).Round(10*time.Millisecond))
 	if took := time.Since(begin); took < 4*time.Second || stubborn.exited() {
 		t.Errorf("Stop gave up after %v, exited: %v", took, stubborn.exited())
@@ -358,12 +362,16 @@ func TestCrash(t *testing.T) {
 	s.row(v, v.ports[0])
 	v.signal(syscall.SIGSEGV)
 	s.noRow(v.ports[0])
-	s.hear(fmt.Sprintf("server (:%d) crashed after ", v.ports[0]), "exited with status 2") // a Go program exits so on SIGSEGV
-	menu := s.item.waitFor("what closed", patience, func(menu *node) bool { return menu.find("Recently closed", "server", "Copy address") != nil })
+	// A Go program exits so on SIGSEGV.
+	s.hear(fmt.Sprintf("server (:%d) crashed after ", v.ports[0]), "exited with status 2")
+	menu := s.item.waitFor("what closed", patience, func(menu *node) bool {
+		return menu.find("Recently closed", "server", "Copy address") != nil
+	})
 	if first := menu.children[1].label; !strings.HasSuffix(first, "  server crashed: exited with status 2") {
 		t.Errorf("the first row is %q", first)
 	}
-	restart := menu.find("Recently closed", fmt.Sprintf("server :%d, exited with status 2", v.ports[0]), "Copy restart command")
+	restart := menu.find("Recently closed", fmt.Sprintf("server :%d, exited with status 2", v.ports[0]),
+		"Copy restart command")
 	if restart == nil || !restart.enabled {
 		t.Fatalf("nothing to restart it by:\n%v", menu)
 	}

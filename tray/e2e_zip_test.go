@@ -35,7 +35,8 @@ func TestWindowsPackage(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if header, ok := exe.OptionalHeader.(*pe.OptionalHeader64); !ok || header.Subsystem != pe.IMAGE_SUBSYSTEM_WINDOWS_GUI {
+	if header, ok := exe.OptionalHeader.(*pe.OptionalHeader64); !ok ||
+		header.Subsystem != pe.IMAGE_SUBSYSTEM_WINDOWS_GUI {
 		t.Errorf("the header is %+v", exe.OptionalHeader)
 	}
 	section := exe.Section(".rsrc")

@@ -49,7 +49,8 @@ func TestEndingSeenLate(t *testing.T) {
 		s.happens(watcher.Event{Kind: watcher.Closed, Server: watcher.Alone(l), Reason: byTERM}, m)
 		other := server(4000, 3)
 		other.Owner.Dir = "/srv/admin"
-		s.happens(watcher.Event{Kind: watcher.Replaced, Server: watcher.Alone(other), Before: watcher.Alone(m), Reason: byTERM}, other)
+		s.happens(watcher.Event{Kind: watcher.Replaced, Server: watcher.Alone(other), Before: watcher.Alone(m),
+			Reason: byTERM}, other)
 		s.wait(time.Minute)
 		s.expect("node (:4000) is up")
 	})
@@ -64,7 +65,8 @@ func TestEndingAndBackALittleLater(t *testing.T) {
 		s.expect("Port 3000 is free")
 		s.happens(watcher.Event{Kind: watcher.Closed, Server: watcher.Alone(l), Reason: byTERM})
 		s.wait(5500 * time.Millisecond)
-		s.happens(watcher.Event{Kind: watcher.Restarted, Server: watcher.Alone(again), Before: watcher.Alone(l), Reason: byTERM}, again)
+		s.happens(watcher.Event{Kind: watcher.Restarted, Server: watcher.Alone(again), Before: watcher.Alone(l),
+			Reason: byTERM}, again)
 		s.wait(time.Minute)
 		s.expect("node (:3000) is up")
 	})
@@ -82,10 +84,12 @@ func TestEndingOfAContainerThatIsBack(t *testing.T) {
 		s.click("3000", "Stop container web")
 		s.expect("Port 3000 is free")
 		s.happens(watcher.Event{Kind: watcher.Closed, Server: watcher.Alone(first), Reason: stopped})
-		s.happens(watcher.Event{Kind: watcher.Restarted, Server: watcher.Alone(second), Before: watcher.Alone(first), Reason: stopped}, second)
+		s.happens(watcher.Event{Kind: watcher.Restarted, Server: watcher.Alone(second), Before: watcher.Alone(first),
+			Reason: stopped}, second)
 		s.expect("3000 is back")
 		s.happens(watcher.Event{Kind: watcher.Closed, Server: watcher.Alone(second), Reason: stopped})
-		s.happens(watcher.Event{Kind: watcher.Restarted, Server: watcher.Alone(third), Before: watcher.Alone(second), Reason: stopped}, third)
+		s.happens(watcher.Event{Kind: watcher.Restarted, Server: watcher.Alone(third), Before: watcher.Alone(second),
+			Reason: stopped}, third)
 		s.wait(7 * time.Second)
 		s.expect() // that was a restart
 		s.happens(watcher.Event{Kind: watcher.Closed, Server: watcher.Alone(third), Reason: stopped})
@@ -104,7 +108,8 @@ func TestEndingOfWhatIsBackMeanwhile(t *testing.T) {
 		s.click("3000", "Stop")
 		crashed := watcher.Reason{Cause: watcher.OwnerEnded, Exit: owner.Exit{How: owner.Exited, Status: 1}}
 		s.happens(watcher.Event{Kind: watcher.Closed, Server: watcher.Alone(l), Reason: crashed})
-		s.happens(watcher.Event{Kind: watcher.Restarted, Server: watcher.Alone(again), Before: watcher.Alone(l), Reason: crashed}, again)
+		s.happens(watcher.Event{Kind: watcher.Restarted, Server: watcher.Alone(again), Before: watcher.Alone(l),
+			Reason: crashed}, again)
 		close(release)
 		s.wait(time.Minute)
 		s.expect("3000 is back")
@@ -120,7 +125,8 @@ func TestEndingOfWhatIsTakenOver(t *testing.T) {
 			return owner.Result{Outcome: owner.Taken, Ended: true, Left: []owner.Process{again.Owner}}
 		}
 		s.click("3000", "Stop")
-		s.happens(watcher.Event{Kind: watcher.Restarted, Server: watcher.Alone(again), Before: watcher.Alone(l), Reason: byTERM}, again)
+		s.happens(watcher.Event{Kind: watcher.Restarted, Server: watcher.Alone(again), Before: watcher.Alone(l),
+			Reason: byTERM}, again)
 		s.wait(time.Minute)
 		s.expect("Port 3000 was taken over")
 	})
@@ -163,7 +169,8 @@ func TestEndingExplainedMeanwhile(t *testing.T) {
 		release := make(chan struct{})
 		s.end = func(watcher.Listener, bool) owner.Result { <-release; return owner.Result{Outcome: owner.AlreadyGone} }
 		s.click("3000", "Stop")
-		s.happens(watcher.Event{Kind: watcher.Closed, Server: watcher.Alone(l), Reason: watcher.Reason{Cause: watcher.OwnerGoesOn}})
+		s.happens(watcher.Event{Kind: watcher.Closed, Server: watcher.Alone(l),
+			Reason: watcher.Reason{Cause: watcher.OwnerGoesOn}})
 		s.happens(watcher.Event{Kind: watcher.Explained, Server: watcher.Alone(l), Reason: watcher.Reason{
 			Cause: watcher.OwnerEnded, Exit: owner.Exit{How: owner.Exited, Status: 3}}})
 		close(release)

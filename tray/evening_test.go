@@ -80,7 +80,8 @@ func play(t *testing.T, baseline []program, script []act) (got []string) {
 
 // newEvening runs a computer with these programs until its script can begin.
 func newEvening(s *stage, baseline []program) *evening {
-	e := &evening{stage: s, host: computer{runs: map[watcher.Key][]watcher.Listener{}, pids: map[watcher.Key]owner.ID{}, exits: map[owner.ID]owner.Exit{}, started: 5_000_000}}
+	e := &evening{stage: s, host: computer{runs: map[watcher.Key][]watcher.Listener{},
+		pids: map[watcher.Key]owner.ID{}, exits: map[owner.ID]owner.Exit{}, started: 5_000_000}}
 	s.loop.do.say = func(n notice) {
 		s.mu.Lock()
 		defer s.mu.Unlock()
@@ -88,7 +89,7 @@ func newEvening(s *stage, baseline []program) *evening {
 	}
 	s.end = func(l watcher.Listener, _ bool) owner.Result {
 		e.host.stop(l, owner.Exit{How: owner.Killed, Signal: "SIGTERM"})
-		s.loop.look()
+		s.loop.scanNow()
 		return owner.Result{Outcome: owner.Freed, Ended: true}
 	}
 	for _, p := range baseline {
@@ -98,7 +99,8 @@ func newEvening(s *stage, baseline []program) *evening {
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
-		w := watcher.Watcher{Scan: e.host.scan, Clock: func() time.Duration { return time.Duration(time.Now().UnixNano()) }, Wake: s.loop.wake}
+		w := watcher.Watcher{Scan: e.host.scan,
+			Clock: func() time.Duration { return time.Duration(time.Now().UnixNano()) }, Wake: s.loop.wake}
 		w.Run(night{ctx, &e.host}, s.loop.updates)
 	}()
 	s.t.Cleanup(func() {
@@ -180,7 +182,8 @@ func (e *evening) notices() (lines []string) {
 	defer e.mu.Unlock()
 	for _, n := range e.told {
 		line := fmt.Sprintf("%.1f %s / %s", n.at.Sub(e.began).Seconds(), n.title, n.body)
-		lines = append(lines, strings.Replace(line, fmt.Sprintf("nodemon (PID %d)", os.Getpid()), "nodemon (PID self)", 1))
+		self := fmt.Sprintf("nodemon (PID %d)", os.Getpid())
+		lines = append(lines, strings.Replace(line, self, "nodemon (PID self)", 1))
 	}
 	return lines
 }
@@ -190,7 +193,8 @@ func (e *evening) notices() (lines []string) {
 func served(name, tool string, port uint16) program {
 	l := watcher.Listener{Port: port, Addrs: []netip.Addr{netip.MustParseAddr("127.0.0.1")}}
 	l.Owner = owner.Process{Name: "node", Exe: "/usr/bin/node", Dir: "/srv/" + name}
-	l.Facts = owner.Facts{Project: owner.Project{Name: name, Dir: "/srv/" + name}, Tool: owner.Tool{Name: tool, Kind: owner.Server}}
+	l.Facts = owner.Facts{Project: owner.Project{Name: name, Dir: "/srv/" + name},
+		Tool: owner.Tool{Name: tool, Kind: owner.Server}}
 	return program{l}
 }
 
@@ -235,7 +239,8 @@ func (p program) but(change func(*watcher.Listener)) program {
 func service(name string, port uint16) program {
 	return served("", "", port).but(func(l *watcher.Listener) {
 		l.Owner, l.Facts = owner.Process{Name: "docker-proxy"}, owner.Facts{}
-		l.Container = engine.Container{ID: name, Name: "shop-" + name + "-1", Image: name, Project: "shop", Service: name}
+		l.Container = engine.Container{ID: name, Name: "shop-" + name + "-1", Image: name,
+			Project: "shop", Service: name}
 	})
 }
 
@@ -250,9 +255,12 @@ var (
 	oldBlog  = served("old-blog", "Hugo", 5173)
 	api      = served("api", "", 3000)
 	db       = served("", "PostgreSQL", 5432)
-	compose  = []program{service("web", 8080), service("api", 8081), service("db", 8082), service("cache", 8083), service("mail", 8084), service("queue", 8085)}
+	compose  = []program{service("web", 8080), service("api", 8081), service("db", 8082), service("cache", 8083),
+		service("mail", 8084), service("queue", 8085)}
 	editor   = served("", "", 50123).but(func(l *watcher.Listener) { l.Facts = owner.Facts{App: "VS Code"} })
-	stranger = served("", "", 631).but(func(l *watcher.Listener) { l.Owner, l.Facts = owner.Process{Foreign: true}, owner.Facts{} })
+	stranger = served("", "", 631).but(func(l *watcher.Listener) {
+		l.Owner, l.Facts = owner.Process{Foreign: true}, owner.Facts{}
+	})
 )
 
 // supervised returns the program under a nodemon with the PID of this very process, so the supervisor stays alive.
@@ -293,7 +301,7 @@ func down(how owner.Exit, programs ...program) func(*evening) {
 		for _, p := range programs {
 			e.host.stop(p[0], how)
 		}
-		e.loop.look()
+		e.loop.scanNow()
 	}
 }
 
@@ -314,14 +322,15 @@ func closes(programs ...program) func(*evening) {
 func drops(p program, apart float64, how owner.Exit, ports ...uint16) (all []act) {
 	for i, port := range ports {
 		all = append(all, act{apart * float64(i), turns(func(c *computer) {
-			c.runs[p.key()] = slices.DeleteFunc(slices.Clone(c.runs[p.key()]), func(l watcher.Listener) bool { return l.Port == port })
+			c.runs[p.key()] = slices.DeleteFunc(slices.Clone(c.runs[p.key()]),
+				func(l watcher.Listener) bool { return l.Port == port })
 		})})
 	}
 	return append(all, act{apart * float64(len(ports)), func(e *evening) {
 		e.host.mu.Lock()
 		e.host.exits[e.host.pids[p.key()]] = how
 		e.host.mu.Unlock()
-		e.loop.look()
+		e.loop.scanNow()
 	}})
 }
 
@@ -368,7 +377,7 @@ func turns(change func(*computer)) func(*evening) {
 func sleeps(d time.Duration) func(*evening) {
 	return func(e *evening) {
 		turns(func(c *computer) { c.wakes = time.Now().Add(d) })(e)
-		e.loop.look()
+		e.loop.scanNow()
 	}
 }
 

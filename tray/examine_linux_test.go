@@ -25,13 +25,13 @@ func TestExamineDisplay(t *testing.T) {
 		{"hostile desktop", env{"DISPLAY": ":0", "XDG_CURRENT_DESKTOP": "a\x1b[1m\nb\u202e"}, false, false,
 			doctor.Works, "a [1m b on X11"},
 		{"nothing", env{}, false, false, doctor.Broken, none},
-		{"a text console", env{"XDG_SESSION_TYPE": "tty\n"}, false, false, doctor.Broken, none +
-			"; the session type is tty"},
+		{"a text console", env{"XDG_SESSION_TYPE": "tty\n"}, false, false, doctor.Broken,
+			none + "; the session type is tty"},
 		{"ssh", env{"XDG_SESSION_TYPE": "tty"}, true, false, doctor.Broken, none + "; this terminal runs over ssh"},
 		{"ssh with a display", env{"DISPLAY": "localhost:10.0"}, true, false, doctor.Lacks,
 			"X11, but this terminal runs over ssh: porttray alone then watches in the terminal"},
-		{"a unit of systemd", env{}, false, true, doctor.Lacks, none +
-			"; the tray works, but opened programs may not appear"},
+		{"a unit of systemd", env{}, false, true, doctor.Lacks,
+			none + "; the tray works, but opened programs may not appear"},
 		{"a unit of systemd, over ssh", env{}, true, true, doctor.Lacks,
 			none + ", but this terminal runs over ssh: porttray alone then watches in the terminal"},
 		{"a unit of systemd, and a display that was found", env{"WAYLAND_DISPLAY": "wayland-1"}, false, true,

@@ -20,7 +20,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-var frugalFor = flag.Duration("frugal.for", 30*time.Second, "how long BenchmarkFrugal measures a program while nothing changes")
+var frugalFor = flag.Duration("frugal.for", 30*time.Second,
+	"how long BenchmarkFrugal measures a program while nothing changes")
 
 const (
 	// calming is more than the time from the start until the scans slow down.
@@ -104,7 +105,8 @@ func startFrugal(b *testing.B, pkg string, listeners int) *frugal {
 func shipped(b *testing.B, pkg string) string {
 	b.Helper()
 	file := filepath.Join(b.TempDir(), path.Base(pkg))
-	cmd := exec.CommandContext(b.Context(), "go", "build", "-buildvcs=false", "-race=false", "-trimpath", "-ldflags=-s -w", "-o", file, pkg)
+	cmd := exec.CommandContext(b.Context(), "go", "build", "-buildvcs=false", "-race=false", "-trimpath",
+		"-ldflags=-s -w", "-o", file, pkg)
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := cmd.CombinedOutput(); err != nil {
 		b.Fatalf("build %s: %v\n%s", pkg, err, out)
@@ -118,7 +120,8 @@ func (d *desktop) panelItem() *item {
 	h := &host{d: d, conn: d.connect(func(*dbus.Signal) {})}
 	var names []string
 	if !poll(patience, func() bool {
-		v, err := call(h.conn.Object(hostName, hostPath), "org.freedesktop.DBus.Properties.Get", hostName, "RegisteredStatusNotifierItems")
+		v, err := call(h.conn.Object(hostName, hostPath), "org.freedesktop.DBus.Properties.Get", hostName,
+			"RegisteredStatusNotifierItems")
 		return err == nil && dbus.Store(v, &names) == nil && len(names) > 0
 	}) {
 		d.t.Fatal("there is no icon in the panel")
@@ -207,8 +210,8 @@ type usage struct {
 }
 
 func (u usage) String() string {
-	return fmt.Sprintf("%.1f MB resident, %.1f MB of that its own, at most %.1f MB up to now; %v CPU time", float64(u.resident)/1e6,
-		float64(u.anonymous)/1e6, float64(u.peak)/1e6, u.cpu.Round(time.Millisecond))
+	return fmt.Sprintf("%.1f MB resident, %.1f MB of that its own, at most %.1f MB up to now; %v CPU time",
+		float64(u.resident)/1e6, float64(u.anonymous)/1e6, float64(u.peak)/1e6, u.cpu.Round(time.Millisecond))
 }
 
 func (p *process) usage(b *testing.B) usage {

@@ -59,7 +59,8 @@ func TestLoginIsNotMisled(t *testing.T) {
 	config := t.TempDir()
 	t.Setenv("XDG_CONFIG_HOME", config)
 	file, precious := filepath.Join(config, "autostart", "porttray.desktop"), filepath.Join(config, "precious")
-	if err := errors.Join(os.Mkdir(filepath.Dir(file), 0o700), os.WriteFile(precious, []byte("text"), 0o600)); err != nil {
+	if err := errors.Join(os.Mkdir(filepath.Dir(file), 0o700),
+		os.WriteFile(precious, []byte("text"), 0o600)); err != nil {
 		t.Fatal(err)
 	}
 	for name, plant := range map[string]func() error{

@@ -30,7 +30,8 @@ func TestExecKey(t *testing.T) {
 		if back := parseExec(got); !slices.Equal(back, []string{tt.exe, "tray"}) {
 			t.Errorf("%s is read as %q, want %q", got, back, tt.exe)
 		}
-		if entry := autostartEntry(tt.exe); strings.Count(entry, "\n") != 7 || !strings.Contains(entry, "\nExec="+tt.want+"\n") || !inForce(entry) {
+		if entry := autostartEntry(tt.exe); strings.Count(entry, "\n") != 7 ||
+			!strings.Contains(entry, "\nExec="+tt.want+"\n") || !inForce(entry) {
 			t.Errorf("the entry for %q is\n%s", tt.exe, entry)
 		}
 	}
@@ -40,7 +41,8 @@ func TestExecKey(t *testing.T) {
 func parseExec(value string) []string {
 	line := strings.NewReplacer(`\\`, `\`, `\n`, "\n", `\t`, "\t", `\r`, "\r").Replace(value)
 	quoted, rest, _ := strings.Cut(strings.TrimPrefix(line, `"`), `" `)
-	return append([]string{strings.NewReplacer(`\"`, `"`, "\\`", "`", `\$`, `$`, `\\`, `\`, `%%`, `%`).Replace(quoted)}, strings.Fields(rest)...)
+	return append([]string{strings.NewReplacer(`\"`, `"`, "\\`", "`", `\$`, `$`, `\\`, `\`, `%%`, `%`).Replace(quoted)},
+		strings.Fields(rest)...)
 }
 
 func TestInForce(t *testing.T) {
@@ -65,7 +67,8 @@ func TestInForce(t *testing.T) {
 }
 
 func TestLaunchAgent(t *testing.T) {
-	for _, exe := range []string{"/Applications/porttray.app/Contents/MacOS/porttray", `/Users/ann/R&D <1> "x"/porttray`} {
+	for _, exe := range []string{"/Applications/porttray.app/Contents/MacOS/porttray",
+		`/Users/ann/R&D <1> "x"/porttray`} {
 		var got struct {
 			Keys    []string   `xml:"dict>key"`
 			Strings []string   `xml:"dict>string"`
@@ -76,7 +79,8 @@ func TestLaunchAgent(t *testing.T) {
 		if err := xml.Unmarshal([]byte(source), &got); err != nil {
 			t.Fatalf("%v in\n%s", err, source)
 		}
-		if want := []string{exe, "tray"}; !slices.Equal(got.Args, want) || got.Strings[0] != appID || len(got.Load) != 1 || got.Keys[2] != "RunAtLoad" {
+		if want := []string{exe, "tray"}; !slices.Equal(got.Args, want) || got.Strings[0] != appID ||
+			len(got.Load) != 1 || got.Keys[2] != "RunAtLoad" {
 			t.Errorf("%+v in\n%s\nwant the arguments %q", got, source, want)
 		}
 	}
