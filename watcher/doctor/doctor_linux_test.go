@@ -20,7 +20,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// role is the environment variable that makes the test binary take a part in a test.
+// role is the environment variable that makes the test binary play a part in a test.
 const role = "PORTTRAY_TEST_ROLE"
 
 func TestMain(m *testing.M) {
@@ -57,7 +57,7 @@ func TestMain(m *testing.M) {
 	}
 }
 
-// TestSystem looks at this system.
+// TestSystem checks this system.
 func TestSystem(t *testing.T) {
 	l, err := net.Listen("tcp4", "127.0.0.1:0")
 	if err != nil {
@@ -85,8 +85,8 @@ func TestSystem(t *testing.T) {
 	}
 }
 
-// TestSystemStranger looks as an ordinary user, in a network where nothing listens but a process of root's. It is a program of
-// its own, because the test binary may lie where other users do not get.
+// TestSystemStranger checks as an ordinary user, in a network with one listener of root. It copies the test binary,
+// because other users may not reach its directory.
 func TestSystemStranger(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("only root can run processes as other users")
@@ -104,7 +104,7 @@ func TestSystemStranger(t *testing.T) {
 	tests := []struct {
 		role      string
 		listeners string
-		says, fix string // of the owners or, in a sandbox, of the listeners
+		says, fix string // about the owners or, in a sandbox, about the listeners
 	}{
 		{"network", quick, "", "the tray needs no root"},
 		{"hidden", quick, "; /proc hides processes (hidepid=", "the tray needs no root"},
@@ -152,9 +152,9 @@ func TestSystemStranger(t *testing.T) {
 	}
 }
 
-// refuseNetlink has the system refuse all netlink sockets to this process and its children (seccomp(2)).
+// refuseNetlink forbids netlink sockets to this process and its children (seccomp(2)).
 func refuseNetlink() error {
-	const number, firstArg = 0, 16 // in struct seccomp_data, whose arguments are little-endian where this is tested
+	const number, firstArg = 0, 16 // offsets in struct seccomp_data, for little-endian systems
 	filter := []unix.SockFilter{
 		{Code: unix.BPF_LD | unix.BPF_W | unix.BPF_ABS, K: number},
 		{Code: unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K, K: unix.SYS_SOCKET, Jf: 3},
@@ -172,7 +172,7 @@ func refuseNetlink() error {
 	return nil
 }
 
-// strangersDir returns a new directory that every user gets into.
+// strangersDir returns a new directory that every user can reach.
 func strangersDir(t *testing.T) string {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "doctor")
@@ -186,7 +186,7 @@ func strangersDir(t *testing.T) string {
 	return dir
 }
 
-// roleNetwork listens, as root and in a network of its own, and has an ordinary user look.
+// roleNetwork listens as root in its own network, and runs the doctor as an ordinary user.
 func roleNetwork(program string) error {
 	l, err := net.Listen("tcp4", "0.0.0.0:0")
 	if err != nil {
@@ -211,7 +211,7 @@ func roleStranger() error {
 	return json.NewEncoder(os.Stdout).Encode(System(ctx))
 }
 
-// TestSystemEngines has one engine that hangs, one that is not there any more, and one that would be started by a connection.
+// TestSystemEngines has an engine that hangs, one that has ended, and one that a connection would start.
 func TestSystemEngines(t *testing.T) {
 	dir := strangersDir(t)
 	for _, name := range []string{"DOCKER_HOST", "DOCKER_CONTEXT", "DOCKER_CONFIG", "CONTAINER_HOST"} {
@@ -254,14 +254,14 @@ func TestSystemEngines(t *testing.T) {
 			t.Errorf("got\n%s\nwithout %s", strings.Join(got, "\n"), want)
 		}
 	}
-	soon := time.Now().Add(50 * time.Millisecond) // what has connected is waiting already
+	soon := time.Now().Add(50 * time.Millisecond) // earlier connections already wait
 	if err := errors.Join(hung.SetDeadline(soon), asleep.SetDeadline(soon)); err != nil {
 		t.Fatal(err)
 	}
 	if conn, err := hung.AcceptUnix(); err != nil {
 		t.Error("the engine that hangs was not asked:", err)
 	} else {
-		asked, _ := io.ReadAll(conn) // the other side has hung up
+		asked, _ := io.ReadAll(conn) // the client has closed the connection
 		if !strings.HasPrefix(string(asked), "GET /containers/json ") {
 			t.Errorf("the engine was asked %q", asked)
 		}

@@ -19,7 +19,7 @@ import (
 	"porttray/watcher/owner/engine"
 )
 
-// wellFormed fails the test for findings that are not what Finding promises.
+// wellFormed fails the test for findings that break the promises of Finding.
 func wellFormed(t *testing.T, all []Finding) {
 	t.Helper()
 	for _, f := range all {
@@ -43,7 +43,7 @@ func wellFormed(t *testing.T, all []Finding) {
 	}
 }
 
-// text writes a finding the way the tests below say what they want.
+// text formats a finding as the tests below expect it.
 func text(f Finding) string {
 	s := fmt.Sprintf("%s %v: %s", f.Topic, f.State, f.Says)
 	if f.Fix != "" {
@@ -66,7 +66,7 @@ func about(all []Finding, topic string) []string {
 	return texts
 }
 
-// well is a system on which all is well.
+// well is a system without problems.
 func well() checks {
 	return checks{
 		system:  func() string { return "Debian 12, Linux 6.18" },
@@ -83,12 +83,12 @@ func trial(source string, listeners ...watcher.Listener) watcher.Trial {
 		First: 3456 * time.Microsecond, Again: 42 * time.Microsecond}
 }
 
-// at returns a listener of that owner.
+// at returns a listener with an owner.
 func at(port uint16, addr string, p owner.Process) watcher.Listener {
 	return watcher.Listener{Port: port, Addrs: []netip.Addr{netip.MustParseAddr(addr)}, Owner: p}
 }
 
-// because is an error in plain words with its cause behind it.
+// because is an error in plain words that wraps its cause.
 type because struct {
 	words string
 	cause error
@@ -157,14 +157,14 @@ func TestFindings(t *testing.T) {
 				"next one 40µs"}},
 		{"sandbox", detour("/proc/net/tcp", because{"operation not permitted", fs.ErrPermission}), "listeners",
 			[]string{"listeners lacks: 0 listeners on 0 ports, listed by /proc/net/tcp; " +
-				"the first scan took 3.46ms, the next one 40µs. A faster method fails here: open a sock_diag socket: " +
-				"operation not permitted" +
-				" → run porttray outside the sandbox (Snap, Flatpak, a container's filter) that forbids netlink sockets; " +
-				"inside it, scans are only slower"}},
+				"the first scan took 3.46ms, the next one 40µs. A faster method fails here: " +
+				"open a sock_diag socket: operation not permitted → " +
+				"run porttray outside the sandbox (Snap, Flatpak, a container's filter) that forbids netlink " +
+				"sockets; inside it, scans are only slower"}},
 		{"no module", detour("/proc/net/tcp", because{"no such file or directory", syscall.ENOENT}), "listeners",
 			[]string{"listeners lacks: 0 listeners on 0 ports, listed by /proc/net/tcp; " +
-				"the first scan took 3.46ms, the next one 40µs. A faster method fails here: open a sock_diag socket: no " +
-				"such file or directory" +
+				"the first scan took 3.46ms, the next one 40µs. A faster method fails here: " +
+				"open a sock_diag socket: no such file or directory" +
 				" → load the kernel module tcp_diag (sudo modprobe tcp_diag); without it, scans are only slower"}},
 		{"gVisor", detour("/proc/net/tcp", errors.New("protocol not supported")), "listeners",
 			[]string{"listeners lacks: 0 listeners on 0 ports, listed by /proc/net/tcp; " +
@@ -173,8 +173,8 @@ func TestFindings(t *testing.T) {
 				" → use a kernel with sock_diag (WSL 1 and gVisor have none); without it, scans are only slower"}},
 		{"neither", detour("gopsutil", errors.New("too many open files")), "listeners",
 			[]string{"listeners lacks: 0 listeners on 0 ports, listed by gopsutil; " +
-				"the first scan took 3.46ms, the next one 40µs. A faster method fails here: open a sock_diag socket: too " +
-				"many open files" +
+				"the first scan took 3.46ms, the next one 40µs. A faster method fails here: " +
+				"open a sock_diag socket: too many open files" +
 				" → let this program read /proc/net/tcp and use netlink sockets; without them, scans are only slower"}},
 		{"no list", failed("linux", because{"permission denied", fs.ErrPermission}), "listeners",
 			[]string{"listeners broken: cannot be listed: list TCP sockets: permission denied" +
@@ -289,7 +289,7 @@ func TestFindings(t *testing.T) {
 	}
 }
 
-// TestFindingsHang has looks that never end, and a caller who gives up.
+// TestFindingsHang has checks that never end, and a caller that gives up.
 func TestFindingsHang(t *testing.T) {
 	const late, given = "%s broken: no answer within %s → try again; the computer may be overloaded, or a network " +
 		"drive may not answer",
@@ -391,7 +391,7 @@ func TestParseHidepid(t *testing.T) {
 	}
 }
 
-// TestPodman has forwarders, and no socket of Podman.
+// TestPodman has forwarders of Podman without its socket.
 func TestPodman(t *testing.T) {
 	forwarder := func(name, user string, foreign bool) watcher.Listener {
 		return watcher.Listener{Owner: owner.Process{PID: 7, Name: name, User: user, Foreign: foreign,

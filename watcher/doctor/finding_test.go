@@ -28,7 +28,7 @@ func TestFindingJSON(t *testing.T) {
 func TestWithin(t *testing.T) {
 	tests := []struct {
 		name   string
-		takes  time.Duration // of a look that breaks off when nobody waits any more; less than 0 for one that hangs
+		takes  time.Duration // of a check that ends with its context; negative for one that hangs
 		cancel time.Duration // when the caller gives up; 0 for never
 		ok     bool
 		after  time.Duration

@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// mounted is a line of /proc/self/mountinfo for a file system with those options.
+// mounted returns a line of /proc/self/mountinfo for a mount.
 func mounted(at, kind, options string) string {
 	return "27 1 0:22 / " + at + " rw,nosuid shared:12 master:1 - " + kind + " proc " + options + "\n"
 }
@@ -26,9 +26,9 @@ func FuzzParseHidepid(f *testing.F) {
 			t.Errorf("%q: got %q", before, got)
 		}
 		if strings.ContainsFunc(options, func(r rune) bool { return r <= ' ' || r >= 0x7f }) || options == "" {
-			return // the kernel writes those as octal numbers
+			return // the kernel escapes these as octal numbers
 		}
-		// Whatever is mounted before it, and elsewhere after it, the last one at /proc counts.
+		// The last mount at /proc counts, despite earlier mounts and later mounts elsewhere.
 		text := strings.TrimRight(before, "\n") + "\n" + mounted("/proc", "proc", options) +
 			mounted("/proc/sys", "proc", "rw,hidepid=2")
 		want := ""

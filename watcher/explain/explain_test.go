@@ -57,7 +57,8 @@ func TestParse(t *testing.T) {
 		{"localhost:", "error: a port is a number from 1 to 65535"},
 		{"http://:80", "error: not a URL, such as http://localhost:3000"},
 		{"http://%zz", "error: not a URL, such as http://localhost:3000"},
-		{"example.invalid:80", `error: "example.invalid" is not a name of this computer; give an address and a port, such as 127.0.0.1:80`},
+		{"example.invalid:80", `error: "example.invalid" is not a name of this computer; ` +
+			`give an address and a port, such as 127.0.0.1:80`},
 	} {
 		q, err := Parse(t.Context(), tt.text)
 		got := q.String()
@@ -95,7 +96,7 @@ func FuzzParse(f *testing.F) {
 		if text := q.String(); text != owner.Printable(text, 0) {
 			t.Errorf("%q is called %q, which is unfit for a terminal", s, text)
 		}
-		// What it is called is understood as the same.
+		// Its text parses to the same question.
 		again, err := Parse(t.Context(), strings.TrimPrefix(q.String(), "port "))
 		if err != nil || again.Port != q.Port || again.name != q.name || !slices.Equal(again.Addrs, q.Addrs) {
 			t.Errorf("%q is %v, and that is %v, %v", s, q, again, err)
@@ -118,7 +119,7 @@ func TestKindOf(t *testing.T) {
 	}
 }
 
-// TestTablesNameTools has tables of this package name only tools that there are.
+// TestTablesNameTools checks that the tables of this package name only existing tools.
 func TestTablesNameTools(t *testing.T) {
 	known := owner.ToolNames()
 	for name := range portOptions {
@@ -163,7 +164,7 @@ func TestManagerCommand(t *testing.T) {
 	}
 }
 
-// TestAdviceElsewhere has the advice that depends on the system.
+// TestAdviceElsewhere checks the advice for each system.
 func TestAdviceElsewhere(t *testing.T) {
 	a := Answer{Port: Port{Number: 80}, Binds: []Bind{{state: port.NotPermitted}}}
 	reserved := Answer{Port: Port{Number: 50000, Reserved: true}}
@@ -183,7 +184,7 @@ func TestAdviceElsewhere(t *testing.T) {
 	}
 }
 
-// TestAdviceOfRefused has a server that porttray would not stop, which it says instead of how.
+// TestAdviceOfRefused has a server that porttray does not stop. The advice says why.
 func TestAdviceOfRefused(t *testing.T) {
 	a := Answer{servers: []watcher.Listener{{Port: 3000, Owner: owner.Process{PID: 7, Start: 1, Name: "node",
 		Refusal: "another user's process"}}}}
@@ -194,7 +195,7 @@ func TestAdviceOfRefused(t *testing.T) {
 	}
 }
 
-// TestAdviceOfShares has servers of several processes on one port, none of which is to be ended alone, and servers that are two.
+// TestAdviceOfShares has one server of several processes on a port, and two servers on a port.
 func TestAdviceOfShares(t *testing.T) {
 	listener := func(pid int32, addr string, change func(*watcher.Listener)) watcher.Listener {
 		l := watcher.Listener{Port: 8080, Addrs: []netip.Addr{netip.MustParseAddr(addr)},
@@ -217,7 +218,7 @@ func TestAdviceOfShares(t *testing.T) {
 		name      string
 		listeners []watcher.Listener
 		ambiguous bool
-		want      string // the commands that are advised
+		want      string // the commands in the advice
 	}{
 		{"a container, IPv4 and IPv6", []watcher.Listener{listener(2, "0.0.0.0", published),
 			listener(3, "::", published)}, false, "porttray stop 8080"},
@@ -246,7 +247,7 @@ func TestAdviceOfShares(t *testing.T) {
 	}
 }
 
-// TestExplainSeen tells of what listened last, by what another porttray wrote down.
+// TestExplainSeen explains a port with a closed server from the history file of another porttray.
 func TestExplainSeen(t *testing.T) {
 	if runtime.GOOS != "linux" {
 		t.Skip("the file is elsewhere")
@@ -260,8 +261,8 @@ func TestExplainSeen(t *testing.T) {
 	state := t.TempDir()
 	t.Setenv("XDG_STATE_HOME", state)
 	file := filepath.Join(state, "porttray", "seen.json")
-	text := fmt.Sprintf(`{"closed": [{"port": %d, "name": "shop · Vite", "directory": "/home/ann/my shop", "closed": %q, "reason": "exited with status 1"}]}`,
-		number, time.Now().UTC().Format(time.RFC3339))
+	text := fmt.Sprintf(`{"closed": [{"port": %d, "name": "shop · Vite", "directory": "/home/ann/my shop",
+		"closed": %q, "reason": "exited with status 1"}]}`, number, time.Now().UTC().Format(time.RFC3339))
 	if err := os.MkdirAll(filepath.Dir(file), 0o700); err != nil {
 		t.Fatal(err)
 	}
@@ -281,7 +282,7 @@ func TestExplainSeen(t *testing.T) {
 	}
 }
 
-// BenchmarkExplain explains a port that is free and one that is not.
+// BenchmarkExplain explains a free port and a port in use.
 func BenchmarkExplain(b *testing.B) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

@@ -32,19 +32,19 @@ func needLoopback(t *testing.T) {
 	}
 }
 
-// TestSpeakToHostileServer talks to servers that never end, say as much as they can, or want to send the browser elsewhere. That takes no
-// longer than three talks may, little is read, and nobody goes where they point.
+// TestSpeakToHostileServer talks to servers that send without end, send nothing, or redirect elsewhere. The probe ends
+// within the time for three talks, reads little, and follows no redirect.
 func TestSpeakToHostileServer(t *testing.T) {
 	needLoopback(t)
 	const (
 		memory   = 16 << 20
-		patience = 20 * time.Second // where much else goes on; three talks take 3 s at most
+		patience = 20 * time.Second // for a busy machine; three talks take at most 3 s
 	)
 	reply := func(begin, on string) func(net.Conn) {
 		return func(c net.Conn) {
 			buf := make([]byte, 1<<10)
 			if n, err := c.Read(buf); err != nil || !strings.HasPrefix(string(buf[:n]), "GET ") {
-				return // at once, so that a TLS handshake does not take its time
+				return // at once, so that a TLS handshake fails fast
 			}
 			io.WriteString(c, begin)
 			for text := strings.Repeat(on, 1+(64<<10)/max(len(on), 1)); on != ""; {
@@ -54,7 +54,7 @@ func TestSpeakToHostileServer(t *testing.T) {
 			}
 		}
 	}
-	elsewhere, err := net.Listen("tcp", "127.0.0.1:0") // where one of them points to
+	elsewhere, err := net.Listen("tcp", "127.0.0.1:0") // the target of a redirect
 	if err != nil {
 		t.Fatal(err)
 	}

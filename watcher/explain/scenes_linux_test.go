@@ -31,7 +31,7 @@ import (
 	"porttray/watcher/owner"
 )
 
-// The test binary also plays the other parts: the environment variable says which.
+// roleKey is the environment variable that makes the test binary play another part.
 const roleKey = "PORTTRAY_TEST_ROLE"
 
 func TestMain(m *testing.M) {
@@ -46,17 +46,17 @@ func TestMain(m *testing.M) {
 	}
 }
 
-// A scene is what happens on a computer of its own: one in a network namespace, with loopback only.
+// A scene is a situation on a simulated computer: a network namespace with loopback only.
 type scene struct {
-	// set has it happen. What it starts runs until the end of the scene.
+	// set prepares the scene. Its processes run until the end of the scene.
 	set func(s *stage) error
 	ask string
-	// user is who asks; root if it is 0.
+	// user is the ID of the user who asks; 0 is root.
 	user  int
 	probe bool
 	want  func(a Answer) error
 	needs string               // a program that must be installed
-	after func(s *stage) error // what must hold when the answer is there
+	after func(s *stage) error // checks the stage after the answer
 }
 
 const nobody = 65534
@@ -132,7 +132,7 @@ var scenes = map[string]scene{
 		func(a Answer) error {
 			if h := a.Listeners[0]; h.Container != "shop-db-1" || h.Project != "shop" || h.Tool != "PostgreSQL" ||
 				len(h.Parents) != 0 {
-				return fmt.Errorf("told is %+v", h)
+				return fmt.Errorf("the listener is %+v", h)
 			}
 			return nil
 		})},
@@ -263,7 +263,7 @@ var scenes = map[string]scene{
 	}},
 }
 
-// all wants all of that.
+// all combines checks.
 func all(wants ...func(Answer) error) func(Answer) error {
 	return func(a Answer) error {
 		var errs []error
@@ -339,7 +339,7 @@ func advises(part string) func(Answer) error {
 	}
 }
 
-// advisesOnly wants a command that is exactly that.
+// advisesOnly wants exactly this command.
 func advisesOnly(command string) func(Answer) error {
 	return func(a Answer) error {
 		if !slices.ContainsFunc(a.Advice, func(advice Advice) bool { return advice.Command == command }) {
@@ -373,7 +373,7 @@ func probed(want Probe) func(Answer) error {
 	}
 }
 
-// TestScenes explains what happens in each scene.
+// TestScenes explains the port of each scene.
 func TestScenes(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("only root may make networks, firewalls and other users' processes")
@@ -440,7 +440,7 @@ func TestScenes(t *testing.T) {
 	}
 }
 
-// A stage is where a scene plays.
+// A stage holds the directory and the processes of a scene.
 type stage struct {
 	dir         string
 	environment []string
@@ -485,7 +485,7 @@ func beScene(args []string) error {
 	return scene.after(s)
 }
 
-// find returns the path of a program, or nothing if it is not installed. Debian keeps PostgreSQL's where they are not found by name.
+// find returns the path of a program, or nothing if it is not installed. Debian keeps PostgreSQL outside PATH.
 func find(program string) string {
 	if path, err := exec.LookPath(program); err == nil {
 		return path
@@ -501,7 +501,7 @@ func (s *stage) redis() error {
 	return s.real(0, "Ready to accept connections", "redis-server", "--bind", "127.0.0.1", "--save", "", "--dir", s.dir)
 }
 
-// postgres starts a real PostgreSQL, which does not run as root.
+// postgres starts a real PostgreSQL as an ordinary user, because it refuses to run as root.
 func (s *stage) postgres() error {
 	data := s.path("data")
 	if err := errors.Join(os.Mkdir(data, 0o700), os.Chown(data, nobody, nobody)); err != nil {
@@ -516,7 +516,7 @@ func (s *stage) postgres() error {
 		"listen_addresses=127.0.0.1")
 }
 
-// real starts a program that is installed and waits until it has logged that it is ready.
+// real starts an installed program, and waits until its log says that it is ready.
 func (s *stage) real(user uint32, ready, program string, args ...string) error {
 	log, err := os.Create(s.path("log"))
 	if err != nil {
@@ -539,8 +539,7 @@ func (s *stage) real(user uint32, ready, program string, args ...string) error {
 	return fmt.Errorf("%s is not ready: %s%w", program, text, err)
 }
 
-// quiet wants nothing in the log of a real server after the words by which it says that it is ready. A server that has sent its answer
-// to somebody has logged before what it had to say about the question.
+// quiet wants an empty log after the ready message of a real server. A server logs about a question before it answers.
 func quiet(ready string) func(*stage) error {
 	return func(s *stage) error {
 		text, err := os.ReadFile(s.path("log"))
@@ -553,7 +552,7 @@ func quiet(ready string) func(*stage) error {
 	}
 }
 
-// beAsker explains.
+// beAsker runs Explain.
 func beAsker(args []string) error {
 	q, err := Parse(context.Background(), args[0])
 	if err != nil {
@@ -573,7 +572,7 @@ func run(name string, args ...string) error {
 	return nil
 }
 
-// serve returns what starts servers: of each the kind and the address.
+// serve returns a function that starts servers. The arguments are pairs of kind and address.
 func serve(kindsAndAddresses ...string) func(*stage) error {
 	return func(s *stage) error {
 		for pair := range slices.Chunk(kindsAndAddresses, 2) {
@@ -587,7 +586,7 @@ func serve(kindsAndAddresses ...string) func(*stage) error {
 
 func (s *stage) serve(kind, addr string) error { return s.serveAs("server", kind, addr) }
 
-// serveAs starts a server whose program has that name, and waits until it is ready.
+// serveAs starts a server under a program name, and waits until it is ready.
 func (s *stage) serveAs(name, kind, addr string) error {
 	exe := s.path(name)
 	if name != "server" {
@@ -611,7 +610,7 @@ func (s *stage) serveAs(name, kind, addr string) error {
 	return nil
 }
 
-// beServer serves in one way at an address, until it is killed.
+// beServer runs a server of a kind at an address until it is killed.
 func beServer(args []string) error {
 	kind, addr := args[0], args[1]
 	config := net.ListenConfig{}
@@ -652,7 +651,7 @@ func beServer(args []string) error {
 			return err
 		}
 		ready()
-		conn.Read(make([]byte, 1)) // as long as it lasts
+		conn.Read(make([]byte, 1)) // until the connection ends
 		return nil
 	}
 	network := "tcp"
@@ -689,7 +688,7 @@ func beServer(args []string) error {
 		switch kind {
 		case "banner":
 			fmt.Fprint(conn, "SSH-2.0-made up\x1b[2J\r\n")
-		case "touchy": // like a net.Server of Node.js without a listener for errors
+		case "touchy": // like a net.Server of Node.js without an error listener
 			if _, err := fmt.Fprint(conn, "220 hello\r\n"); err != nil {
 				return err
 			}
@@ -697,7 +696,7 @@ func beServer(args []string) error {
 				return err
 			}
 			conn.Close()
-		case "answers": // whatever is sent to it
+		case "answers": // it answers any input
 			go func() {
 				if _, err := conn.Read(make([]byte, 1)); err == nil {
 					io.WriteString(conn, "HTTP/1.1 200 OK\r\n\r\n")
@@ -748,7 +747,7 @@ func certificate() tls.Certificate {
 	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}
 }
 
-// fill connects until there is no room any more for connections that wait.
+// fill connects until the backlog is full.
 func (s *stage) fill(addr string) error {
 	for range 16 {
 		conn, err := net.DialTimeout("tcp", addr, 300*time.Millisecond)
@@ -774,7 +773,7 @@ func (s *stage) linger(addr string) error {
 	if err != nil {
 		return err
 	}
-	// Who closes first has to wait.
+	// The side that closes first enters TIME_WAIT.
 	if err := errors.Join(server.Close(), l.Close()); err != nil {
 		return err
 	}
@@ -784,7 +783,7 @@ func (s *stage) linger(addr string) error {
 	return client.Close()
 }
 
-// engine is a container engine with one container, which publishes port 5432.
+// engine is a container engine with one container on port 5432.
 func (s *stage) engine() error {
 	l, err := net.Listen("unix", s.path("docker.sock"))
 	if err != nil {
@@ -793,7 +792,8 @@ func (s *stage) engine() error {
 	go http.Serve(l, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		fmt.Fprintf(w, `[{"Id":%q,"Names":["/shop-db-1"],"Image":"postgres:16","State":"running",
 			"Labels":{"com.docker.compose.project":"shop","com.docker.compose.service":"db"},
-			"Ports":[{"IP":"0.0.0.0","PrivatePort":5432,"PublicPort":5432,"Type":"tcp"}]}]`, strings.Repeat("0123456789abcdef", 4))
+			"Ports":[{"IP":"0.0.0.0","PrivatePort":5432,"PublicPort":5432,"Type":"tcp"}]}]`,
+			strings.Repeat("0123456789abcdef", 4))
 	}))
 	return nil
 }

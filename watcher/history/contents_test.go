@@ -14,13 +14,14 @@ import (
 	"porttray/watcher"
 )
 
-// noon is when the tests play that need no clock.
+// noon is the time in tests without a clock.
 var noon = time.Date(2026, time.March, 4, 12, 0, 0, 0, time.UTC)
 
 func TestDecode(t *testing.T) {
 	const (
-		closing = `{"port":5173,"pid":4711,"name":"shop · Vite","closed":"2026-03-04T11:00:00Z","reason":"exited with status 1","restarts":3}`
-		server  = `{"port":5173,"pid":4712,"start":99,"restarts":4,"seen":"2026-03-04T11:00:01Z"}`
+		closing = `{"port":5173,"pid":4711,"name":"shop · Vite","closed":"2026-03-04T11:00:00Z",` +
+			`"reason":"exited with status 1","restarts":3}`
+		server = `{"port":5173,"pid":4712,"start":99,"restarts":4,"seen":"2026-03-04T11:00:01Z"}`
 	)
 	want := Past{Port: 5173, PID: 4711, Name: "shop · Vite", Closed: noon.Add(-time.Hour),
 		Reason: "exited with status 1", Restarts: 3}
@@ -38,11 +39,14 @@ func TestDecode(t *testing.T) {
 			[]Past{want}, 0, true},
 		{"in another zone", `{"closed":[{"port":80,"closed":"2026-03-04T12:30:00+01:00"}]}`,
 			[]Past{{Port: 80, Closed: noon.Add(-30 * time.Minute)}}, 0, true},
-		{"a start after the end", `{"closed":[{"port":80,"started":"2026-03-04T11:01:00Z","closed":"2026-03-04T11:00:00Z"}]}`,
+		{"a start after the end",
+			`{"closed":[{"port":80,"started":"2026-03-04T11:01:00Z","closed":"2026-03-04T11:00:00Z"}]}`,
 			[]Past{{Port: 80, Closed: noon.Add(-time.Hour)}}, 0, true},
 		{"31 days ago", `{"closed":[{"port":80,"closed":"2026-02-01T12:00:00Z"}]}`, nil, 0, true},
-		{"tomorrow, before the clock was put back", `{"closed":[{"port":80,"started":"2026-03-05T11:00:00Z","closed":"2026-03-05T12:00:00Z"}],
-			"live":[{"port":5173,"pid":4712,"restarts":4,"seen":"2026-03-05T11:00:00Z"}]}`, []Past{{Port: 80, Closed: noon}}, 1, true},
+		{"tomorrow, before the clock was put back",
+			`{"closed":[{"port":80,"started":"2026-03-05T11:00:00Z","closed":"2026-03-05T12:00:00Z"}],
+			"live":[{"port":5173,"pid":4712,"restarts":4,"seen":"2026-03-05T11:00:00Z"}]}`,
+			[]Past{{Port: 80, Closed: noon}}, 1, true},
 
 		{"empty", ``, nil, 0, false},
 		{"torn", `{"closed":[{"port":5173,"pid":4`, nil, 0, false},
@@ -74,7 +78,7 @@ func TestDecode(t *testing.T) {
 	}
 }
 
-// What is written is small enough to be read, whatever texts it has.
+// The longest texts still make a file small enough to read.
 func TestEncodeWhatIsLargest(t *testing.T) {
 	for _, rune := range []string{"\U0001f680", `"`, `\`, "\u00ff", "<", "\xff", "\u2028a"} {
 		long := strings.Repeat(rune, 5000)
@@ -99,11 +103,11 @@ func TestEncodeWhatIsLargest(t *testing.T) {
 	}
 }
 
-// hostile are texts that a process can have given itself.
+// hostile is a text that a process can give itself.
 const hostile = "a\x1b[2J\x1b]0;owned\a\n09:30:02  closed  5432 " +
 	" postgres\tb\u202egnp.exe\xff\x9b31m\",\"port\":1,\"x\":\"\u2028\u200b"
 
-// fit reports whether a text may be shown as it is.
+// fit reports whether a text is printable and not too long.
 func fit(text string) bool {
 	return utf8.ValidString(text) && !strings.ContainsFunc(text, func(r rune) bool {
 		return unicode.IsControl(r) || unicode.Is(unicode.Cf, r) || !unicode.IsGraphic(r)
@@ -130,7 +134,7 @@ func TestAdd(t *testing.T) {
 	for _, c := range []struct {
 		name string
 		news []closing
-		want string // what closed, then what lives
+		want string // the closed servers, then the live ones
 	}{
 		{"one", []closing{ends(1, 0, "ended")}, "80 1 at 0 ended ×0;"},
 		{"on two ports", []closing{ends(1, 0, ""), elsewhere}, "81 5 at 9  ×0, 80 1 at 0  ×0;"},
@@ -193,7 +197,7 @@ func TestAdd(t *testing.T) {
 	}
 }
 
-// A thousand ports that the system handed out take no place from the others, and what is oldest is forgotten.
+// A thousand system-assigned ports do not displace the others, and the oldest entries are dropped.
 func TestTidy(t *testing.T) {
 	handedOut := func(port uint16) bool { return port >= 32768 }
 	var c contents
@@ -240,7 +244,8 @@ func FuzzDecode(f *testing.F) {
 		f.Fatal(err)
 	}
 	f.Add(text)
-	f.Add([]byte(`{"closed":[{"port":80,"name":"\u001b[2J\u202e\ud800","closed":"2026-03-04T11:00:00.123456789+23:59"}],` +
+	f.Add([]byte(`{"closed":[{"port":80,"name":"\u001b[2J\u202e\ud800",` +
+		`"closed":"2026-03-04T11:00:00.123456789+23:59"}],` +
 		`"live":[{"port":1,"pid":2,"restarts":1,"seen":"2026-03-04T11:00:00Z"}]}`))
 	f.Add([]byte(`{"Closed":null,"LIVE":[],"boot":"` + strings.Repeat("x", 200) + `"}`))
 	f.Add([]byte(`null`))

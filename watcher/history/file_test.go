@@ -17,7 +17,7 @@ import (
 	"porttray/watcher/trusted"
 )
 
-// moveHome has this user's files kept below a new directory, which it returns.
+// moveHome moves this user's files to a new directory, and returns it.
 func moveHome(t *testing.T) string {
 	home := t.TempDir()
 	t.Setenv("HOME", home)
@@ -48,7 +48,7 @@ func TestDir(t *testing.T) {
 	}
 }
 
-// What one process has written another one reads, and nobody else can.
+// Another process of this user can read the file, and other users cannot.
 func TestRead(t *testing.T) {
 	moveHome(t)
 	if got, err := Read(); err != nil || len(got.seen.Closed) > 0 {
@@ -73,7 +73,7 @@ func TestRead(t *testing.T) {
 		t.Errorf("%d restarts", n)
 	}
 	if runtime.GOOS == "windows" {
-		return // permissions are others there
+		return // it has other permissions
 	}
 	for path, want := range map[string]os.FileMode{r.file: 0o600, filepath.Dir(r.file): 0o700 | os.ModeDir} {
 		if info, err := os.Stat(path); err != nil || info.Mode() != want {
@@ -82,14 +82,14 @@ func TestRead(t *testing.T) {
 	}
 }
 
-// What is no file of the recorder's is an error that names it, and is never a fact.
+// An invalid file gives an error with its name, and no facts.
 func TestLoad(t *testing.T) {
 	whole := `{"closed":[{"port":5173,"closed":"2026-03-04T11:00:00Z"}]}`
 	for _, c := range []struct {
 		name   string
 		make   func(file string) error
 		broken bool
-		err    string // a part of it; empty if there is none
+		err    string // a part of the error; empty if there is none
 	}{
 		{"none", func(string) error { return nil }, false, ""},
 		{"whole", func(file string) error { return os.WriteFile(file, []byte(whole), 0o600) }, false, ""},
@@ -101,7 +101,9 @@ func TestLoad(t *testing.T) {
 		{"too large", func(file string) error {
 			return os.WriteFile(file, []byte(whole+strings.Repeat(" ", maxFile-len(whole)+1)), 0o600)
 		}, true, "more than 1048576 bytes"},
-		{"huge", func(file string) error { return errors.Join(os.WriteFile(file, nil, 0o600), os.Truncate(file, 1<<40)) }, true, "more than 1048576 bytes"},
+		{"huge", func(file string) error {
+			return errors.Join(os.WriteFile(file, nil, 0o600), os.Truncate(file, 1<<40))
+		}, true, "more than 1048576 bytes"},
 		{"a directory", func(file string) error { return os.Mkdir(file, 0o700) }, false, "not a regular file"},
 		{"a symbolic link", func(file string) error {
 			elsewhere := file + ".elsewhere"
@@ -113,7 +115,7 @@ func TestLoad(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			file := filepath.Join(t.TempDir(), name)
 			if err := c.make(file); err != nil {
-				t.Skip(err) // not every system makes such a thing
+				t.Skip(err) // the system cannot create such a file
 			}
 			got, text, err := load(file, "today", noon)
 			if (err != nil) != (c.err != "") || err != nil && !(strings.Contains(err.Error(), c.err) &&
@@ -127,7 +129,7 @@ func TestLoad(t *testing.T) {
 	}
 }
 
-// Restarts count for nothing where it is not known whether the computer has been started again.
+// Restarts do not count if the start of the computer is unknown or different.
 func TestLoadRestarts(t *testing.T) {
 	const text = `{"boot":%q,"live":[{"port":80,"pid":1,"start":1,"restarts":2,"seen":"2026-03-04T11:00:00Z"}]}`
 	for _, c := range []struct {
@@ -145,11 +147,11 @@ func TestLoadRestarts(t *testing.T) {
 	}
 }
 
-// A write that fails leaves nothing behind.
+// A failed write leaves no file behind.
 func TestReplaceFails(t *testing.T) {
 	dir := t.TempDir()
 	file := filepath.Join(dir, name)
-	if err := os.Mkdir(file, 0o700); err != nil { // as if it were put there at the last moment
+	if err := os.Mkdir(file, 0o700); err != nil { // as if it appeared at the last moment
 		t.Fatal(err)
 	}
 	if err := replace(file, []byte("{}")); err == nil {
@@ -163,7 +165,7 @@ func TestReplaceFails(t *testing.T) {
 	}
 }
 
-// What cannot be a file of this program's is left as it is, and so is what surrounds it.
+// The recorder writes neither over a symbolic link nor to its target.
 func TestMergeLeavesAlone(t *testing.T) {
 	dir := t.TempDir()
 	r := newRecorder(filepath.Join(dir, name))
@@ -187,7 +189,7 @@ func TestMergeLeavesAlone(t *testing.T) {
 	}
 }
 
-// Whoever reads while two write always finds a whole file, and in the end what either has written.
+// A reader always finds a whole file while two recorders write, and in the end the closings of both.
 func TestWriteWhileReading(t *testing.T) {
 	file := filepath.Join(t.TempDir(), name)
 	stop := make(chan struct{})
@@ -199,7 +201,7 @@ func TestWriteWhileReading(t *testing.T) {
 			for i := range 200 {
 				c := r.closed(watcher.Alone(serves(uint16(1+i%20+100*w), int32(1+i))), ended,
 					watcher.Snapshot{Time: time.Now()})
-				if err := r.merge(c, time.Now()); err != nil && runtime.GOOS != "windows" { // where a reader is in the way
+				if err := r.merge(c, time.Now()); err != nil && runtime.GOOS != "windows" { // a reader blocks it
 					t.Error(err)
 				}
 			}
@@ -221,7 +223,7 @@ func TestWriteWhileReading(t *testing.T) {
 	close(stop)
 	readers.Wait()
 	got, _, err := load(file, boot(), time.Now())
-	if err != nil || len(got.Closed) < 30 { // the last few of one can be lost to the other
+	if err != nil || len(got.Closed) < 30 { // a few closings can get lost
 		t.Errorf("%d closings, %v", len(got.Closed), err)
 	}
 	if left, err := filepath.Glob(filepath.Join(filepath.Dir(file), ".*")); err != nil || len(left) > 0 {
@@ -229,10 +231,10 @@ func TestWriteWhileReading(t *testing.T) {
 	}
 }
 
-// writerRole is the environment variable that makes a test write that file until it is killed.
+// writerRole is the environment variable that makes a test write a file until it is killed.
 const writerRole = "PORTTRAY_TEST_HISTORY"
 
-// Whenever the program is killed while it writes, the file is a whole one.
+// A killed writer always leaves a whole file.
 func TestFileSurvivesAKill(t *testing.T) {
 	if file := os.Getenv(writerRole); file != "" {
 		r := newRecorder(file)
@@ -272,7 +274,7 @@ func TestFileSurvivesAKill(t *testing.T) {
 		if err != nil || !bytes.HasPrefix(line[:n], []byte("writing")) {
 			t.Errorf("the writer says %q, %v", line[:n], err)
 		}
-		time.Sleep(time.Duration(round) * time.Millisecond) // so that it is killed at various points
+		time.Sleep(time.Duration(round) * time.Millisecond) // kill it at various points
 		if err := writer.Process.Kill(); err != nil {
 			t.Error(err)
 		}
@@ -284,7 +286,7 @@ func TestFileSurvivesAKill(t *testing.T) {
 	}
 }
 
-// What those leave behind who are killed does not add up.
+// The leftovers of killed writers are removed.
 func TestSweep(t *testing.T) {
 	dir := t.TempDir()
 	old, fresh, others := filepath.Join(dir, ".seen.json-1"), filepath.Join(dir, ".seen.json-2"),

@@ -19,10 +19,10 @@ import (
 	"porttray/watcher/owner/engine"
 )
 
-// born is when the processes started: before the time at which synctest begins.
+// born is the start time of the processes, before the start of synctest's clock.
 var born = time.Date(1999, time.December, 31, 12, 0, 0, 0, time.UTC)
 
-// serves returns a listener of a process, or of nobody who is known.
+// serves returns a listener of a process, or of an unknown owner if pid is 0.
 func serves(port uint16, pid int32) watcher.Listener {
 	l := watcher.Listener{Port: port, Addrs: []netip.Addr{netip.IPv6Loopback()}}
 	if pid > 0 {
@@ -32,7 +32,7 @@ func serves(port uint16, pid int32) watcher.Listener {
 	return l
 }
 
-// update returns an update at a time.
+// update returns an update with events at a time.
 func update(at time.Time, events ...watcher.Event) watcher.Update {
 	return watcher.Update{Snapshot: watcher.Snapshot{Time: at}, Events: events}
 }
@@ -60,7 +60,7 @@ var (
 type desk struct {
 	t *testing.T
 	*Recorder
-	leave func() // ends the recorder, and returns when it has
+	leave func() // ends the recorder and waits for it
 }
 
 // newDesk starts a recorder.
@@ -78,7 +78,7 @@ func newDesk(t *testing.T, file string) desk {
 	return d
 }
 
-// read returns what another process would read now.
+// read returns the history for another process now.
 func (d desk) read() History {
 	d.t.Helper()
 	seen, _, err := load(d.file, "today", time.Now())
@@ -118,7 +118,7 @@ func TestRecorderRemembers(t *testing.T) {
 
 	shop := Past{PID: 4711, Name: "shop · Vite", Project: "shop", Tool: "Vite", Process: "node", Directory: "/srv/shop"}
 	node := Past{PID: 1, Name: "node", Process: "node", Directory: "/srv/shop"}
-	// is returns what is remembered of one of these, but for the port and the times.
+	// is returns the expected record of a listener without the port and the times.
 	is := func(p Past, reason string, restarts int) Past {
 		p.Reason, p.Restarts = reason, restarts
 		return p
@@ -135,7 +135,7 @@ func TestRecorderRemembers(t *testing.T) {
 		name    string
 		happens []dated
 		port    uint16
-		want    Past // nothing if it has no name
+		want    Past // no record if it has no name
 		at      int  // the second at which it closed
 	}{
 		{"a server that ended", []dated{{0, closes(vite, crashed)}}, 5173, is(shop, "exited with status 1", 0), 0},
@@ -210,7 +210,7 @@ func TestRecorderRemembers(t *testing.T) {
 	}
 }
 
-// The names of what is written are there for others to read.
+// The JSON names are fixed, because other programs read them.
 func TestPastAsJSON(t *testing.T) {
 	full := Past{80, 1, "shop · Vite", "shop", "Vite", "node", "/srv/shop", "web", noon.Add(-time.Hour), noon,
 		"ended", 2}
@@ -218,7 +218,8 @@ func TestPastAsJSON(t *testing.T) {
 		past Past
 		want string
 	}{
-		{full, `{"port":80,"pid":1,"name":"shop · Vite","project":"shop","tool":"Vite","process":"node","directory":"/srv/shop","container":"web",` +
+		{full, `{"port":80,"pid":1,"name":"shop · Vite","project":"shop","tool":"Vite","process":"node",` +
+			`"directory":"/srv/shop","container":"web",` +
 			`"started":"2026-03-04T11:00:00Z","closed":"2026-03-04T12:00:00Z","reason":"ended","restarts":2}`},
 		{Past{Port: 80, Closed: noon}, `{"port":80,"closed":"2026-03-04T12:00:00Z"}`},
 	} {
@@ -228,7 +229,7 @@ func TestPastAsJSON(t *testing.T) {
 	}
 }
 
-// How a server ended may come to be known after its port closed.
+// The reason of an end may arrive after the port closed.
 func TestRecorderLearnsTheReason(t *testing.T) {
 	now := crashed
 	now.Supervisor = "nodemon"
@@ -270,7 +271,7 @@ func TestRestarts(t *testing.T) {
 		first, second, third := serves(80, 1), serves(80, 2), serves(80, 3)
 		d.Note(update(time.Now(), follows(watcher.Restarted, second, first, crashed)))
 		d.wait(10 * time.Second)
-		// The watcher that sees the next one has been started since, and counts from none.
+		// A new watcher sees the next restart, and counts from zero.
 		d.leave()
 		d = newDesk(t, file)
 		d.Note(update(time.Now(), closes(second, crashed)))
@@ -287,7 +288,7 @@ func TestRestarts(t *testing.T) {
 			blinks.Restarts++
 			d.wait(4 * time.Second)
 		}
-		blinks.Restarts = 0 // as one sees it who has not watched
+		blinks.Restarts = 0 // as a new watcher sees it
 		d.Note(update(time.Now(), opens(serves(40000, 1))))
 		for i := range 3 {
 			before := serves(40000, int32(1+i))
@@ -329,7 +330,7 @@ func TestRestarts(t *testing.T) {
 		if got, ok := d.read().Last(80); got.PID != 2 || got.Restarts != 1 || !ok {
 			t.Errorf("what closed last: %+v, %v", got, ok)
 		}
-		for _, boot := range []string{"tomorrow", ""} { // when a PID and a start mean another process
+		for _, boot := range []string{"tomorrow", ""} { // then a PID and a start time mean another process
 			seen, _, err := load(file, boot, time.Now())
 			if got := (History{seen}).Restarts(third); got != 0 || len(seen.Closed) != 4 || err != nil {
 				t.Errorf("boot %q: %d restarts, %d closed, %v", boot, got, len(seen.Closed), err)
@@ -350,7 +351,7 @@ func TestRestarts(t *testing.T) {
 	})
 }
 
-// Ports that change all the time cost a write in some seconds, and those that do not none.
+// Frequent changes cost one write every few seconds. Without changes there is no write.
 func TestRecorderPace(t *testing.T) {
 	perform(t, func(t *testing.T, file string) {
 		d := newDesk(t, file)
@@ -383,7 +384,7 @@ func TestRecorderPace(t *testing.T) {
 		}
 		d.wait(pause)
 
-		// Whatever is no news writes nothing: the file stays away.
+		// Events without news write no file.
 		if err := os.Remove(file); err != nil {
 			t.Fatal(err)
 		}
@@ -395,7 +396,7 @@ func TestRecorderPace(t *testing.T) {
 			u.Snapshot.Listeners = []watcher.Listener{moved, tests}
 			d.Note(u)
 			d.wait(time.Second)
-			d.Note(update(time.Now(), follows(watcher.Restarted, tests, tests, goesOn))) // it gets one that it has had before
+			d.Note(update(time.Now(), follows(watcher.Restarted, tests, tests, goesOn))) // a repeated port
 			d.wait(time.Second)
 			again := tests
 			again.Restarts = 1
@@ -408,7 +409,7 @@ func TestRecorderPace(t *testing.T) {
 	})
 }
 
-// What another recorder has written already is not written again.
+// A recorder does not write the closings of another recorder again.
 func TestRecorderWritesNoSecondTime(t *testing.T) {
 	perform(t, func(t *testing.T, file string) {
 		one, two := newDesk(t, file), newDesk(t, file)
@@ -427,14 +428,14 @@ func TestRecorderWritesNoSecondTime(t *testing.T) {
 	})
 }
 
-// What waits when the program ends is written then.
+// The recorder writes waiting news when the program ends.
 func TestRecorderWritesAtTheEnd(t *testing.T) {
 	perform(t, func(t *testing.T, file string) {
 		d := newDesk(t, file)
 		d.Note(update(time.Now(), closes(serves(80, 1), ended)))
 		d.wait(batchDelay)
 		d.Note(update(time.Now(), closes(serves(81, 1), ended)))
-		d.wait(time.Millisecond) // it has been taken in
+		d.wait(time.Millisecond) // Run has received it
 		d.Note(update(time.Now(), closes(serves(82, 1), ended)))
 		start := time.Now()
 		d.leave()
@@ -446,7 +447,7 @@ func TestRecorderWritesAtTheEnd(t *testing.T) {
 	})
 }
 
-// The tray and watching in a terminal lose nothing to each other.
+// The tray and a watch in a terminal keep each other's closings.
 func TestTwoRecorders(t *testing.T) {
 	perform(t, func(t *testing.T, file string) {
 		one, two := newDesk(t, file), newDesk(t, file)
@@ -456,7 +457,7 @@ func TestTwoRecorders(t *testing.T) {
 			one.wait(30 * time.Millisecond)
 			both.Snapshot.Time = time.Now()
 			two.Note(both)
-			if i%2 == 0 { // what only one has seen
+			if i%2 == 0 { // only one recorder sees it
 				one.Note(update(time.Now(), closes(serves(uint16(200+i), 1), ended)))
 			}
 			one.wait(700 * time.Millisecond)
@@ -472,7 +473,7 @@ func TestTwoRecorders(t *testing.T) {
 				t.Errorf("port %d: %v", 200+i, ok)
 			}
 		}
-		// The latest closing counts, whoever writes last.
+		// The latest closing counts, not the last write.
 		early := update(time.Now(), closes(serves(300, 1), ended))
 		one.wait(time.Minute)
 		three := newDesk(t, file)
@@ -486,7 +487,7 @@ func TestTwoRecorders(t *testing.T) {
 	})
 }
 
-// Note returns although nobody takes in what it noted, and what it keeps has a limit.
+// Note does not block without a running Run, and keeps a limited number of closings.
 func TestNoteNeverBlocks(t *testing.T) {
 	r := newRecorder(filepath.Join(t.TempDir(), name))
 	for i := range 100 {
@@ -521,7 +522,7 @@ func TestNoteCostsNothing(t *testing.T) {
 	}
 }
 
-// keptLog returns what is logged from now on.
+// keptLog captures the log from now on.
 func keptLog(t *testing.T) func() string {
 	var mu sync.Mutex
 	var b bytes.Buffer
@@ -543,13 +544,13 @@ type writer func([]byte) (int, error)
 
 func (w writer) Write(b []byte) (int, error) { return w(b) }
 
-// A write that fails is logged once, and tried again; once it has worked the next failure is news.
+// A failed write is logged once and repeated. After a success, the next failure is logged again.
 func TestRecorderCannotWrite(t *testing.T) {
 	logged := keptLog(t)
 	perform(t, func(t *testing.T, file string) {
 		dir := filepath.Dir(file)
 		block := func() {
-			if err := os.WriteFile(dir, nil, 0o600); err != nil { // where the directory ought to be
+			if err := os.WriteFile(dir, nil, 0o600); err != nil { // in place of the directory
 				t.Fatal(err)
 			}
 		}
@@ -581,7 +582,7 @@ func TestRecorderCannotWrite(t *testing.T) {
 	})
 }
 
-// A file that makes no sense is put aside once, and a new one begun.
+// An invalid file is renamed once, and a new one started.
 func TestRecorderFindsABrokenFile(t *testing.T) {
 	logged := keptLog(t)
 	for _, c := range []struct{ name, text string }{
@@ -658,7 +659,7 @@ func TestWatchedAndRead(t *testing.T) {
 			t.Errorf("%d restarts", n)
 		}
 		d.wait(55 * time.Second)
-		// The third start came seven seconds after the second end, which is no restart any more.
+		// The third start came seven seconds after the second end, too late for a restart.
 		if p, ok := d.read().Last(5173); p.PID != 102 || p.Restarts != 0 || !ok {
 			t.Errorf("at the end: %+v, %v", p, ok)
 		}
@@ -669,7 +670,7 @@ func TestWatchedAndRead(t *testing.T) {
 	})
 }
 
-// Without a place for the file nothing is remembered, and nothing fails.
+// Without a place for the file, the recorder writes nothing and does not fail.
 func TestRecorderWithoutAPlace(t *testing.T) {
 	logged := keptLog(t)
 	for _, v := range []string{"XDG_STATE_HOME", "HOME", "AppData"} {

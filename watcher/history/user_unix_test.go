@@ -12,10 +12,10 @@ import (
 	"time"
 )
 
-// nobody is a user that is neither root nor the one who runs the tests.
+// nobody is a user other than root and the user of the tests.
 const nobody = 65534
 
-// A FIFO to which nobody writes is not waited for.
+// Read does not wait for a FIFO without a writer.
 func TestLoadFIFO(t *testing.T) {
 	file := filepath.Join(t.TempDir(), name)
 	if err := syscall.Mkfifo(file, 0o600); err != nil {
@@ -36,7 +36,7 @@ func TestLoadFIFO(t *testing.T) {
 	}
 }
 
-// A file of another user's could tell anything, even if everybody may read it.
+// Another user's file is rejected, even if everybody may read it.
 func TestLoadForeign(t *testing.T) {
 	file := filepath.Join(t.TempDir(), name)
 	if err := os.WriteFile(file, []byte(`{"closed":[{"port":5173,"closed":"2026-03-04T11:00:00Z"}]}`),
@@ -57,7 +57,7 @@ func TestLoadForeign(t *testing.T) {
 	}
 }
 
-// Root, whose $HOME can be another user's, makes nothing there.
+// Root creates nothing if $HOME belongs to another user.
 func TestMakeDirBelowAnotherUser(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("only root can make something in another user's directory")

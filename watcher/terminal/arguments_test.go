@@ -12,7 +12,7 @@ import (
 
 var aRange = regexp.MustCompile(`^:?([0-9]*)(-)?([0-9]*)$`)
 
-// slowly reads a port or a range by the book; ok says whether an argument is one, right or wrong.
+// slowly is the reference parser for a port or a range. An ok argument has the form of one, but may be out of range.
 func slowly(arg string) (first, last int, ok bool) {
 	m := aRange.FindStringSubmatch(arg)
 	if m == nil {
@@ -67,7 +67,7 @@ func FuzzArguments(f *testing.F) {
 			}
 			return
 		}
-		lower := strings.ToLower(arg) // which not every character in upper case leads back to
+		lower := strings.ToLower(arg) // not every upper-case character maps back to it
 		if strings.ToLower(strings.ToUpper(arg)) == lower && !fits[0](named) || fits[0](explain.Listener{Port: port}) {
 			t.Errorf("%q does not fit its own name, or fits none", arg)
 		}

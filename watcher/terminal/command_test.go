@@ -24,7 +24,7 @@ import (
 // programRole is the environment variable that makes the test binary be porttray.
 const programRole = "PORTTRAY_TEST_PROGRAM"
 
-// fatalKey is the one that makes the desktop of that porttray have no tray.
+// fatalKey is the environment variable that removes the tray from its desktop.
 const fatalKey = "PORTTRAY_TEST_FATAL"
 
 func TestMain(m *testing.M) {
@@ -44,7 +44,7 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-// program returns a program that says on standard output what it would do to the desktop.
+// program returns a program that prints its desktop actions to standard output.
 func program() Program {
 	say := func(text string) error {
 		_, err := fmt.Println(text)
@@ -73,8 +73,8 @@ func porttray(t *testing.T, args ...string) *exec.Cmd {
 	return cmd
 }
 
-// TestRun runs what needs no server and compares what is written with testdata/run_NAME.txt: the command, its exit status and what
-// it wrote, errors behind an exclamation mark.
+// TestRun runs commands that need no server. It compares the command, its exit status and its output with
+// testdata/run_NAME.txt. Errors have a leading exclamation mark.
 func TestRun(t *testing.T) {
 	for name, lines := range map[string][]string{
 		"usage": {
@@ -178,7 +178,7 @@ func needLoopback(t *testing.T) {
 	}
 }
 
-// TestCommands runs the commands about a server that there is, and about one that there is not.
+// TestCommands runs the commands with an existing server and with a missing one.
 func TestCommands(t *testing.T) {
 	needLoopback(t)
 	port := listen(t)
@@ -195,7 +195,7 @@ func TestCommands(t *testing.T) {
 	for _, tt := range []struct {
 		line string
 		code int
-		want string // a pattern that matches what is written to either
+		want string // a pattern for the output and the errors
 	}{
 		{"list " + port, 0, `^PORT .*\n` + port + ` .* 127\.0\.0\.1 +local `},
 		{"list " + none, 1, `^No server matches\.\n$`},
@@ -214,7 +214,7 @@ func TestCommands(t *testing.T) {
 		{"open " + port, 0, `^a browser at http://localhost:` + port + `\nOpened http://localhost:` + port + `: `},
 		{"open " + none, 1, `^porttray: open: nothing listens on port ` + none + `; porttray explain ` + none},
 		{"stop " + none, 0, `^Port ` + none + ` is free already: nothing listens there\.\n$`},
-		// The test itself listens, and is what porttray was started by.
+		// The test itself listens, and is the parent of porttray.
 		{"stop " + port, 1, `^porttray: stop: .* was not stopped` + reason + `\n$`},
 		{"free --from 1025 --count 2", 0, `^\d+\n\d+\n$`},
 	} {
@@ -229,10 +229,11 @@ func TestCommands(t *testing.T) {
 	}
 }
 
-// TestWatchLosesItsReader has what reads the lines go away after the first, as head -1 does, when there is nothing more to write.
+// TestWatchLosesItsReader closes the reader after the first line, as head -1 does. Then the watcher has nothing to
+// write.
 func TestWatchLosesItsReader(t *testing.T) {
 	if runtime.GOOS == "windows" {
-		t.Skip("there it cannot be told")
+		t.Skip("Windows does not report a lost reader")
 	}
 	cmd := porttray(t, "watch", "--json")
 	read, write, err := os.Pipe()
@@ -253,7 +254,7 @@ func TestWatchLosesItsReader(t *testing.T) {
 	ended(t, cmd)
 }
 
-// TestWatchIsInterrupted ends it as Ctrl-C does.
+// TestWatchIsInterrupted ends the watcher as Ctrl-C does.
 func TestWatchIsInterrupted(t *testing.T) {
 	if runtime.GOOS == "windows" {
 		t.Skip("there a signal cannot be sent to a process")
@@ -275,7 +276,7 @@ func TestWatchIsInterrupted(t *testing.T) {
 	ended(t, cmd)
 }
 
-// ended waits until a command has ended by itself, without an error.
+// ended waits until a command has ended without an error.
 func ended(t *testing.T, cmd *exec.Cmd) {
 	t.Helper()
 	late := time.AfterFunc(20*time.Second, func() { cmd.Process.Kill() })

@@ -34,7 +34,7 @@ func TestConfigText(t *testing.T) {
 	matches(t, "config.schema.json", b.Bytes())
 }
 
-// TestListHeedsRules has rules change what is listed.
+// TestListHeedsRules checks that rules change the list.
 func TestListHeedsRules(t *testing.T) {
 	before := many()
 	got := map[uint16]string{}
@@ -53,7 +53,7 @@ func TestListHeedsRules(t *testing.T) {
 	}
 }
 
-// TestFollowerHeedsRules has an event of a server that is not to be shown, and one of a server with a name.
+// TestFollowerHeedsRules has events of a hidden server and of a server with a label.
 func TestFollowerHeedsRules(t *testing.T) {
 	f := follower{rules: someSettings}
 	f.write = f.lines
@@ -67,7 +67,7 @@ func TestFollowerHeedsRules(t *testing.T) {
 	}
 }
 
-// TestConfig runs the commands with a file that is in order, one that is not, and none.
+// TestConfig runs the commands with a valid file, an invalid file, and no file.
 func TestConfig(t *testing.T) {
 	if runtime.GOOS != "linux" {
 		t.Skip("the file is elsewhere")
@@ -109,7 +109,7 @@ func TestConfig(t *testing.T) {
 	run(bad, 2, `^porttray: config: "chekc": `, "config", "chekc")
 }
 
-// TestOpenHeedsRules opens a server for which a rule has a name, a scheme and a path.
+// TestOpenHeedsRules opens a server that has a rule with a label, a scheme and a path.
 func TestOpenHeedsRules(t *testing.T) {
 	if runtime.GOOS != "linux" {
 		t.Skip("the directory for settings is another one")

@@ -4,7 +4,7 @@ package terminal
 
 import "fmt"
 
-// systemRole runs the test binary in a role that some systems have.
+// systemRole runs the test binary in a role of this system.
 func systemRole(role string) error {
 	if role == "attach" {
 		return roleAttach()

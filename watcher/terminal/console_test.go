@@ -19,7 +19,7 @@ const roleKey = "PORTTRAY_TEST_ROLE"
 
 // play plays a role.
 func play(role string) error {
-	if role == "listen" { // says on which port, until nobody writes to it any more
+	if role == "listen" { // prints the port, and ends with its standard input
 		l, err := net.Listen("tcp4", "127.0.0.1:0")
 		if err != nil {
 			return err
@@ -49,7 +49,7 @@ func as(t *testing.T, role string, args ...string) *exec.Cmd {
 	return cmd
 }
 
-// TestLogFile logs more than a log file holds. What is left of it is at any time the newest, whole lines.
+// TestLogFile logs more than a log file holds. At any time the file holds the newest lines, all complete.
 func TestLogFile(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "porttray", "porttray.log")
 	l, err := openLog(path)
@@ -86,7 +86,7 @@ func TestLogFile(t *testing.T) {
 	}
 }
 
-// TestLogFileOfCrash has a program crash whose standard error nobody reads.
+// TestLogFileOfCrash crashes a program without a reader for its standard error.
 func TestLogFileOfCrash(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "porttray.log")
 	var out bytes.Buffer
@@ -118,7 +118,7 @@ func TestLogFileWhereItCannotBe(t *testing.T) {
 	}
 }
 
-// TestAttach has output that is redirected, which stays as it is.
+// TestAttach checks that redirected output stays redirected.
 func TestAttach(t *testing.T) {
 	out, err := as(t, "attach").CombinedOutput()
 	if want := "said · out\nsaid · err\n"; err != nil || string(out) != want {
@@ -126,10 +126,10 @@ func TestAttach(t *testing.T) {
 	}
 }
 
-// roleAttach speaks after Attach.
+// roleAttach writes to all streams after Attach.
 func roleAttach() error {
 	log := Attach()
-	fmt.Println("said · out") // fails where standard output leads nowhere
+	fmt.Println("said · out") // fails if standard output is not usable
 	_, err := fmt.Fprintln(log, "said · err")
 	return err
 }

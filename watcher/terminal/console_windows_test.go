@@ -23,8 +23,8 @@ func systemRole(role string) error {
 	return fmt.Errorf("no role %q", role)
 }
 
-// TestAttachToConsole has a program without a console and without standard streams started in a console. With a command it writes
-// there; without one only its log is written, to a file.
+// TestAttachToConsole starts a program without a console and standard streams from a console. With a command the
+// program writes to the console. Without one it only writes its log, to a file.
 func TestAttachToConsole(t *testing.T) {
 	for _, tt := range []struct {
 		name    string
@@ -52,7 +52,7 @@ func TestAttachToConsole(t *testing.T) {
 	}
 }
 
-// roleConsole starts the role attach as a shell starts a program of the GUI subsystem, and says what is on the screen then.
+// roleConsole starts the role attach as a shell starts a GUI program. Then it prints the text of the screen.
 func roleConsole(args []string) error {
 	path, err := os.Executable()
 	if err != nil {
@@ -82,7 +82,7 @@ func roleConsole(args []string) error {
 	return err
 }
 
-// readScreen returns what is on the screen of this process's console.
+// readScreen returns the text of this process's console.
 func readScreen() (string, error) {
 	console, err := os.OpenFile("CONOUT$", os.O_RDWR, 0)
 	if err != nil {

@@ -12,7 +12,7 @@ import (
 	"porttray/watcher/port"
 )
 
-// rightToLeft is a machine with servers whose names are written from right to left.
+// rightToLeft is a machine with server names in right-to-left scripts.
 func rightToLeft() watcher.Snapshot {
 	var list []watcher.Listener
 	for i, name := range []string{"مشروع-تجريبي", "חנות", "مشروع 3000", "shop חנות", "חנות (ישן)",
@@ -25,7 +25,7 @@ func rightToLeft() watcher.Snapshot {
 	return snapshot(list...)
 }
 
-// marked shows the marks for the direction of writing.
+// marked makes the direction marks visible.
 func marked(text []byte) string {
 	return strings.NewReplacer("\u200e", "^", "\u2068", "‹", "\u2069", "›").Replace(string(text))
 }
@@ -52,7 +52,7 @@ PORT  PROJECT        TOOL  PROCESS  PID  ADDRESS    EXPOSURE  SINCE
 	if got := "\n" + marked(coloured); got != want {
 		t.Errorf("in colour: got %swant %s", got, want)
 	}
-	// What a program reads has no marks.
+	// JSON has no marks.
 	var b bytes.Buffer
 	if err := writeJSON(&b, list); err != nil {
 		t.Fatal(err)

@@ -43,7 +43,7 @@ func TestReport(t *testing.T) {
 	matches(t, "doctor.schema.json", b.Bytes())
 }
 
-// TestDoctor has one that finds nothing fatal, and one that does.
+// TestDoctor runs the doctor with and without a fatal finding.
 func TestDoctor(t *testing.T) {
 	for fatal, code := range map[string]int{"": 0, "1": 1} {
 		cmd := porttray(t, "doctor")
@@ -56,12 +56,12 @@ func TestDoctor(t *testing.T) {
 	}
 }
 
-// TestMemory has homes where what closed cannot be remembered.
+// TestMemory has state directories that are new, read-only and broken.
 func TestMemory(t *testing.T) {
 	for name, tt := range map[string]struct {
 		state string
 		text  string // in the file, if there is one
-		fix   string // a part of it, nothing where all is well
+		fix   string // a part of the fix; empty if all is well
 	}{
 		"new":          {state: filepath.Join(t.TempDir(), "state")},
 		"not writable": {state: "/proc", fix: "let this user write to /proc/porttray"}, // not even by root

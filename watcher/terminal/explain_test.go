@@ -22,7 +22,7 @@ func addrs(list ...string) []netip.Addr {
 	return result
 }
 
-// TestExplanation writes answers in words and as JSON, and compares them with testdata/explain_NAME.txt and .json.
+// TestExplanation writes answers as text and JSON, and compares them with testdata/explain_NAME.txt and .json.
 func TestExplanation(t *testing.T) {
 	home := filepath.FromSlash("/home/ann")
 	t.Setenv("HOME", home)

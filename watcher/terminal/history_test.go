@@ -13,7 +13,7 @@ import (
 	"porttray/watcher/owner"
 )
 
-// What closes while somebody watches in a terminal is remembered afterwards.
+// A watch in a terminal records closed servers.
 func TestWatchRemembers(t *testing.T) {
 	home := t.TempDir()
 	for _, v := range []string{"HOME", "USERPROFILE", "AppData"} {

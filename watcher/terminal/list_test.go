@@ -57,7 +57,7 @@ func TestTable(t *testing.T) {
 	}
 }
 
-// TestListNames has the table name servers as the menu does.
+// TestListNames checks that the table names servers as the menu does.
 func TestListNames(t *testing.T) {
 	frontend := func(port uint16, pid int32, mono string) watcher.Listener {
 		l := listener(port, owner.Process{PID: pid, Start: 1, Name: "node", Exe: "/usr/bin/node", Dir: "/srv/" + mono},
@@ -115,7 +115,7 @@ func TestListJSON(t *testing.T) {
 		golden(t, name+".json", b.Bytes())
 		matches(t, "list.schema.json", b.Bytes())
 		if !commands && strings.Contains(b.String(), "secret") {
-			t.Error("a command line is told that nobody asked for")
+			t.Error("a command line is listed without a request")
 		}
 	}
 }

@@ -18,7 +18,7 @@ import (
 	"porttray/watcher/settings"
 )
 
-// TestPageOf has servers that a browser opens, and others that it does not.
+// TestPageOf has servers for a browser and other servers.
 func TestPageOf(t *testing.T) {
 	web := listener(5432, owner.Process{PID: 1, Name: "node"}, "127.0.0.1")
 	db := listener(5432, owner.Process{PID: 1, Name: "postgres"}, "127.0.0.1")
@@ -63,7 +63,7 @@ func TestPageOf(t *testing.T) {
 	}
 }
 
-// Where two servers have one port, open asks which one is meant.
+// If two servers share a port, open asks for an address.
 func TestToOpen(t *testing.T) {
 	shop, blog := listener(5173, owner.Process{PID: 1, Name: "node"}, "127.0.0.1"),
 		listener(5173, owner.Process{PID: 2, Name: "node"}, "::1")
@@ -99,7 +99,7 @@ func TestToOpen(t *testing.T) {
 	}
 }
 
-// A further port of one server can be the head port of another one. Each has an address of its own all the same.
+// A further port of one server can be the head port of another one. Each server still has its own address.
 func TestToOpenAFurtherPort(t *testing.T) {
 	blog := owner.Process{PID: 2, Start: 2, Name: "node"}
 	now := snapshot(listener(3000, blog, "::1"), listener(5173, owner.Process{PID: 1, Start: 1, Name: "node"},
@@ -116,7 +116,7 @@ func TestToOpenAFurtherPort(t *testing.T) {
 	}
 }
 
-// TestOpenRefusesRedis has porttray open a real Redis: no browser is started, and Redis hears nothing.
+// TestOpenRefusesRedis tries to open a real Redis. porttray starts no browser and sends nothing to Redis.
 func TestOpenRefusesRedis(t *testing.T) {
 	program, err := exec.LookPath("redis-server")
 	if err != nil {

@@ -16,7 +16,7 @@ import (
 	"porttray/watcher/owner/engine"
 )
 
-// TestStopping stops what listens on a port of a made-up machine.
+// TestStopping stops servers of a made-up machine.
 func TestStopping(t *testing.T) {
 	node := owner.Process{PID: 4711, Start: 1, Name: "node"}
 	ruby := owner.Process{PID: 4712, Start: 1, Name: "ruby"}
@@ -43,18 +43,18 @@ func TestStopping(t *testing.T) {
 	for name, tt := range map[string]struct {
 		now         watcher.Snapshot
 		port        uint16
-		at          string // the address that is asked for, if any
+		at          string // the address in the question, if any
 		pid         int32
 		kill        bool
 		result      owner.Result
-		held        bool
+		inUse       bool
 		interrupted bool  // meanwhile
-		hit         int32 // the PID of what is ended, 0 if nothing is
+		hit         int32 // the PID of the ended process; 0 if none
 		out         string
 		err         string
 	}{
 		"free": {now: one, port: 3001, out: "Port 3001 is free already: nothing listens there."},
-		"bound": {now: one, port: 3001, held: true,
+		"bound": {now: one, port: 3001, inUse: true,
 			err: "nothing listens on port 3001, but it is in use; porttray explain 3001 says by whom"},
 		"stopped": {now: one, port: 3000, result: owner.Result{Outcome: owner.Freed, Ended: true}, hit: 4711,
 			out: "Port 3000 is free: node (PID 4711) stopped."},
@@ -144,7 +144,7 @@ func TestStopping(t *testing.T) {
 				t.Fatal(err)
 			}
 			s := stopping{asked: q, pid: tt.pid, kill: tt.kill, wait: 5 * time.Second,
-				inUse: func() bool { return tt.held }}
+				inUse: func() bool { return tt.inUse }}
 			s.end = func(_ context.Context, on watcher.Server, force bool, wait time.Duration) owner.Result {
 				if hit = on.Group().First().PID; force != tt.kill || wait != s.wait {
 					t.Errorf("force %t, wait %v", force, wait)

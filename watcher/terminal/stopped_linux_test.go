@@ -12,7 +12,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// TestWatchStopped stops a watching porttray (SIGSTOP) and has it go on. What has happened meanwhile is told then, and nothing else.
+// TestWatchStopped stops a watching porttray (SIGSTOP) and continues it. Then porttray prints only the events of that
+// time.
 func TestWatchStopped(t *testing.T) {
 	bind := func() (close func(), port uint16) {
 		child := as(t, "listen")
@@ -38,37 +39,37 @@ func TestWatchStopped(t *testing.T) {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	told := make(chan object, 1000)
+	received := make(chan object, 1000)
 	go func() {
-		defer close(told)
-		for objects := json.NewDecoder(out); ; { // a bufio.Scanner would end where hundreds of listeners make a long line
+		defer close(received)
+		for objects := json.NewDecoder(out); ; { // a bufio.Scanner fails on a line with hundreds of listeners
 			var o object
 			if err := objects.Decode(&o); err != nil {
 				return
 			}
-			told <- o
+			received <- o
 		}
 	}()
 	defer func() {
 		cmd.Process.Kill() // fails if it has ended
-		for range told {
+		for range received {
 		}
 		cmd.Wait() // fails because it was killed
 	}()
 	late := time.After(time.Minute)
 	next := func() object {
 		select {
-		case o, ok := <-told:
+		case o, ok := <-received:
 			if ok {
 				return o
 			}
 		case <-late:
 		}
-		t.Fatal("nothing more is told")
+		t.Fatal("nothing more is printed")
 		panic("unreachable")
 	}
 	if first := next(); first.Event != "baseline" {
-		t.Fatalf("first %+v is told", first)
+		t.Fatalf("first %+v is printed", first)
 	}
 	cameUp := uint16(0)
 	for range 5 {
@@ -88,10 +89,10 @@ func TestWatchStopped(t *testing.T) {
 		for !closed || !opened {
 			switch o := next(); {
 			case o.Event == "stale":
-				t.Errorf("%+v is told", o)
+				t.Errorf("%+v is printed", o)
 			case o.Listener == nil:
 			case o.Listener.Port == stays:
-				t.Errorf("%s is told of what has stayed", o.Event)
+				t.Errorf("%s is printed for an unchanged server", o.Event)
 			case o.Listener.Port == gone:
 				closed = o.Event == "closed"
 			case o.Listener.Port == cameUp:

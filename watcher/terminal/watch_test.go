@@ -42,10 +42,10 @@ func snapshot(list ...watcher.Listener) watcher.Snapshot {
 		Servers: watcher.Servers(list, port.System{}.HandedOut)}
 }
 
-// only returns the server that a listener is by itself.
+// only returns a server with a single listener.
 func only(l watcher.Listener) watcher.Server { return snapshot(l).Servers[0] }
 
-// TestFollower writes sequences of updates, one a minute from 9:30:01 on, in words and as JSON, and compares them with
+// TestFollower writes sequences of updates as text and JSON, one per minute from 9:30:01 on. It compares them with
 // testdata/NAME.txt and NAME.jsonl.
 func TestFollower(t *testing.T) {
 	home := filepath.FromSlash("/home/ann")
@@ -56,7 +56,7 @@ func TestFollower(t *testing.T) {
 		Since: at(8, 5, 59)}
 	postgres := owner.Process{PID: 815, Start: 1, Name: "postgres", Dir: filepath.FromSlash("/var/lib/postgresql"),
 		Since: at(9, 0, 0).AddDate(0, -2, 10)}
-	bare := owner.Process{PID: 12, Start: 1} // of which nothing else can be read
+	bare := owner.Process{PID: 12, Start: 1} // without any other fact
 	hostile := owner.Process{
 		PID: 666, Start: 1, Since: at(9, 0, 0),
 		Name: "a\x1b[2J\x1b]0;owned\a\n09:30:02  closed  5432  postgres\tb\u202egnp.exe\xff\x9b31m",
@@ -83,8 +83,8 @@ func TestFollower(t *testing.T) {
 		"reasons": {
 			{Snapshot: snapshot(web)},
 			{Snapshot: snapshot(), Events: []watcher.Event{{Kind: watcher.Closed, Server: only(web),
-				Reason: watcher.Reason{
-					Cause: watcher.OwnerEnded, Exit: owner.Exit{How: owner.Exited, Status: 1}, Supervisor: "nodemon"}}}},
+				Reason: watcher.Reason{Cause: watcher.OwnerEnded, Exit: owner.Exit{How: owner.Exited, Status: 1},
+					Supervisor: "nodemon"}}}},
 			{Snapshot: snapshot(web), Events: []watcher.Event{{Kind: watcher.Restarted, Server: only(web),
 				Before: only(web), Reason: watcher.Reason{
 					Cause: watcher.OwnerEnded, Exit: owner.Exit{How: owner.Killed, Signal: "SIGKILL"}}}}},
@@ -165,7 +165,7 @@ func golden(t *testing.T, name string, got []byte) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if runtime.GOOS == "windows" { // git and filepath write other line ends and separators there
+	if runtime.GOOS == "windows" { // it has other line ends and separators
 		want = bytes.ReplaceAll(want, []byte("\r\n"), []byte("\n"))
 		got, want = slashed(got), slashed(want)
 	}
@@ -174,7 +174,7 @@ func golden(t *testing.T, name string, got []byte) {
 	}
 }
 
-// slashed returns text with one slash for each separator, also where JSON has two of Windows' for it.
+// slashed replaces each separator with one slash, even the double backslash in JSON on Windows.
 func slashed(text []byte) []byte {
 	return bytes.ReplaceAll(bytes.ReplaceAll(text, []byte(`\\`), []byte("/")), []byte(`\`), []byte("/"))
 }
@@ -195,7 +195,7 @@ func matches(t *testing.T, schema string, document []byte) {
 	}
 }
 
-// A pen writes to a builder, and fails once it has written so many times.
+// A pen writes to a builder, and fails after a number of writes.
 type pen struct {
 	strings.Builder
 	left int
@@ -211,7 +211,7 @@ func (p *pen) Write(b []byte) (int, error) {
 	return p.Builder.Write(b)
 }
 
-// Where something that is not listed takes a port, the end of what was listed is told.
+// If a hidden server takes the port of a listed one, the watcher prints the end of the listed one.
 func TestFollowerTellsOfAnEnd(t *testing.T) {
 	shop, other := only(listener(3000, owner.Process{PID: 7, Start: 7, Name: "shop"}, "127.0.0.1")),
 		only(listener(3000, owner.Process{PID: 8, Start: 8, Name: "other"}, "127.0.0.1"))
@@ -241,7 +241,7 @@ func TestWatch(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) { // which also waits for all goroutines
+			synctest.Test(t, func(t *testing.T) { // it also waits for all goroutines
 				ctx, cancel := context.WithTimeout(t.Context(), 5500*time.Millisecond)
 				defer cancel()
 				start, out := time.Now(), &pen{left: tt.writes}
@@ -266,7 +266,7 @@ func TestWatch(t *testing.T) {
 	}
 }
 
-// TestWatchForReal writes what this machine listens on.
+// TestWatchForReal writes the listeners of this machine.
 func TestWatchForReal(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
