@@ -80,8 +80,7 @@ func (s *fastScanner) topmost(ctx context.Context, so *sock, pid int32, fd int) 
 }
 
 // partnersOf returns the processes that share a socket with its owner after their common parent has ended. The first
-// process or a service manager is their parent now. They run the owner's program, and hold the socket under the same
-// descriptor.
+// process or a service manager is their parent now. They run the owner's program, and use the same descriptor.
 func (s *fastScanner) partnersOf(ctx context.Context, so *sock) (partners []*program) {
 	if _, child := owner.Parent(so.owner.Process); child || len(so.owner.exe) == 0 {
 		return nil
@@ -100,8 +99,7 @@ func (s *fastScanner) partnersOf(ctx context.Context, so *sock) (partners []*pro
 	return partners
 }
 
-// parentOf returns a process with its parent. A search reads it once per process. It returns false if the process has
-// ended.
+// parentOf returns a process with its parent, read once per search. It returns false if the process has ended.
 func (s *fastScanner) parentOf(pid int32) (processAndParent, bool) {
 	if of, known := s.parents[pid]; known {
 		return of, of.process.Known()

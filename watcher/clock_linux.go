@@ -6,8 +6,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// sinceBoot returns how long the computer has run, sleep included. Nobody can set this clock. If there is none,
-// sinceBoot returns the time of day.
+// sinceBoot returns how long the computer has run, sleep included. Without such a clock it is the time of day.
 func sinceBoot() time.Duration {
 	var now unix.Timespec
 	if err := unix.ClockGettime(unix.CLOCK_BOOTTIME, &now); err != nil {
@@ -16,8 +15,7 @@ func sinceBoot() time.Duration {
 	return time.Duration(now.Nano())
 }
 
-// bootTime returns when the computer was started, by the clock as it is set now. It returns false if reading the clocks
-// took too long for an exact result.
+// bootTime returns the boot time by the clock as it is set now, or false if reading the clocks took too long.
 func bootTime() (time.Time, bool) {
 	before := sinceBoot()
 	now := time.Now().Round(0)

@@ -75,7 +75,7 @@ func (n *naming) attach(onPort []Listener, p engine.Published) (found bool) {
 	return found
 }
 
-// attachHosted sets the container in listeners whose process runs in a container that uses this computer's network.
+// attachHosted sets the container in listeners of processes in a container with this computer's network.
 func (n *naming) attachHosted(listeners []Listener) {
 	for i, l := range listeners {
 		if l.Facts.Container == "" || !n.asked[l.ID()] || l.Owner.Forwards() {
@@ -93,8 +93,7 @@ func (n *naming) attachHosted(listeners []Listener) {
 	}
 }
 
-// Hosted reports whether the listener is a process in a container that uses this computer's network. Its port is not
-// published.
+// Hosted reports whether the listener runs in a container with this computer's network. Its port is not published.
 func (l Listener) Hosted() bool { return l.Container.ID != "" && l.Facts.Container == l.Container.ID }
 
 // noteUntold sets Untold if the engine of a listener's container, or possible container, cannot answer.
@@ -116,8 +115,7 @@ func noteUntold(listeners []Listener, answered engine.List) {
 
 const noPodman = "No Podman socket: "
 
-// PodmanSocket returns the command that starts Podman's socket, if Podman cannot name the container behind l without
-// it. Otherwise it is empty.
+// PodmanSocket returns the command that starts Podman's socket if Podman needs it to name the container behind l.
 func (l Listener) PodmanSocket() string {
 	if command, ok := strings.CutPrefix(l.Untold, noPodman); ok {
 		return command

@@ -8,8 +8,7 @@ import (
 	"time"
 )
 
-// threadTime is described in cost_linux.go. Here it returns the CPU time of the whole program and of programs it has
-// run.
+// threadTime is described in cost_linux.go. Here it covers the whole program and programs it has run.
 func threadTime() time.Duration {
 	var self, children syscall.Rusage
 	err := errors.Join(syscall.Getrusage(syscall.RUSAGE_SELF, &self),

@@ -9,8 +9,7 @@ import (
 
 var getThreadTimes = windows.NewLazySystemDLL("kernel32.dll").NewProc("GetThreadTimes")
 
-// threadTime is described in cost_linux.go. Windows counts in steps of 15.6 ms. The sum over many scans is right, but a
-// single value is not exact.
+// threadTime is described in cost_linux.go. Windows counts in steps of 15.6 ms, so only long sums are exact.
 func threadTime() time.Duration {
 	var created, exited, kernel, user windows.Filetime
 	ok, _, _ := getThreadTimes.Call(uintptr(windows.CurrentThread()),

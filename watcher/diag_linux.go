@@ -188,7 +188,6 @@ func parseDiag[T any](part []byte, seq uint32, list []T, read reader[T]) (result
 	return list, false, nil
 }
 
-// parseDiagSocket reads a listening socket.
 func parseDiagSocket(b []byte) (r row, listening, whole bool) {
 	if b[1] != tcpListen {
 		return row{}, false, true
@@ -222,7 +221,6 @@ func parseDiagRow(b []byte) (r row, whole bool) {
 	return r, true
 }
 
-// diagAddr reads an address.
 func diagAddr(family uint8, b []byte) (addr netip.Addr, ok bool) {
 	switch family {
 	case unix.AF_INET:

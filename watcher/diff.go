@@ -36,8 +36,7 @@ func Diff(old, new Snapshot) []Event {
 	return events
 }
 
-// goesOn returns the counterpart, in the other list, of a listener on the server's head port. It returns false if there
-// is none.
+// goesOn returns the counterpart of a listener on the server's head port in the other list, if there is one.
 func (s Server) goesOn(other, mine []Listener) (Listener, bool) {
 	for _, l := range s.Parts {
 		if l.Port == s.Port {
@@ -71,7 +70,7 @@ func (s Server) widened(old, new Snapshot) (Server, bool) {
 // counterpart returns the listener in the other list that is the same as l, one of mine. It is the listener with the
 // same ID. Otherwise it has a common address, and only one of the two owners is known. Or another process of the same
 // program holds the same socket, because workers continue after their master. A listener with its own match by ID is
-// nobody else's counterpart. Both lists are sorted.
+// no other's counterpart. Both lists are sorted.
 func counterpart(l Listener, other, mine []Listener) (Listener, bool) {
 	candidates := onPort(other, l.Port)
 	if i := indexID(candidates, l.ID()); i >= 0 {
@@ -97,7 +96,6 @@ func onPort(sorted []Listener, port uint16) []Listener {
 	return sorted[i:j]
 }
 
-// indexID returns the index of a listener in a list, or -1.
 func indexID(list []Listener, id ID) int {
 	for i := range list {
 		if list[i].Port == id.Port && list[i].ID() == id {

@@ -10,7 +10,6 @@ import (
 	"porttray/watcher/owner/engine"
 )
 
-// A listeningContainer is a container with listeners.
 type listeningContainer struct {
 	engine.Container
 	by    []ID      // its listeners
@@ -23,8 +22,7 @@ type expected struct {
 	until time.Time // when the wait for its container ends
 }
 
-// rootGrace is how long naming waits for the container behind an unknown owner. The owner may be Docker's forwarder,
-// run by root, or any server.
+// rootGrace is the wait for the container behind an unknown owner: Docker's forwarder, run by root, or any server.
 const rootGrace = 2 * time.Second
 
 // note records the containers of a scan's listeners, and the listeners whose container may become known. When a
@@ -78,7 +76,6 @@ func (n *naming) askEnds(ctx context.Context) {
 // maxAsked is how many containers askAll asks about at once. Whole projects end together.
 const maxAsked = 8
 
-// askAll asks how containers ended.
 func askAll(ctx context.Context, ended func(context.Context, engine.Container, time.Time) (engine.End, bool),
 	about []listeningContainer) map[string]engine.End {
 	var (
@@ -102,13 +99,11 @@ func askAll(ctx context.Context, ended func(context.Context, engine.Container, t
 	return ends
 }
 
-// endings returns how containers ended within the last minute, by ID, as far as the engines reported it. It may be nil,
-// and it is never modified.
+// endings returns the known ends of containers within the last minute, by ID. It may be nil, and is never modified.
 func (n *naming) endings() map[string]engine.End { return n.ends.known }
 
-// awaits reports whether l may belong to a container that is not known yet and may become known soon. A forwarder
-// listens before its engine lists the container. The wait ends RestartGrace after l appeared, or rootGrace for an
-// unknown owner.
+// awaits reports whether l may belong to a container that may become known soon. A forwarder listens before its engine
+// lists the container. The wait ends RestartGrace after l appeared, or rootGrace for an unknown owner.
 func (n *naming) awaits(l Listener) bool {
 	return time.Now().Before(n.waiting[l.ID()].until) && (n.asking || len(n.answered.Answered) > 0)
 }
@@ -153,7 +148,6 @@ func (e *ends) add(ended map[string]engine.End, now time.Time) {
 	e.known = known
 }
 
-// forget drops the record of how a container ended.
 func (e *ends) forget(id string) {
 	if _, ok := e.known[id]; ok {
 		e.known = maps.Clone(e.known)

@@ -99,7 +99,6 @@ func (f folds) root(k groupKey) groupKey {
 	}
 }
 
-// fold merges two servers into one.
 func (f folds) fold(k, head groupKey) {
 	if k, head = f.root(k), f.root(head); k != head {
 		f[k] = head
@@ -155,7 +154,6 @@ func appendRelations(all []siblingKey, b siblingKey, p owner.Process, f owner.Fa
 	return all
 }
 
-// foldSiblings merges the processes that share a siblingKey.
 func foldSiblings(heads folds, order []groupKey, members map[groupKey][]Listener) {
 	first := map[siblingKey]groupKey{}
 	for _, k := range order {

@@ -51,7 +51,6 @@ type fastScanner struct {
 	everywhere bool // also list sockets that are not reachable over loopback
 }
 
-// A listing is a way to list sockets.
 type listing struct {
 	name   string
 	list   func(rows []row) (result []row, parted bool, err error)
@@ -147,8 +146,8 @@ func (s *fastScanner) scan(ctx context.Context) (Snapshot, error) {
 	return s.found, nil
 }
 
-// read lists the sockets and updates socks. A list in several parts can lack a socket. So read tries again if an owner
-// still holds a missing socket.
+// read lists the sockets and updates socks. A list in several parts can lack a socket. If an owner still holds it, read
+// tries again.
 func (s *fastScanner) read() (changed bool, err error) {
 	for try := 1; ; try++ {
 		rows, parted, err := s.how.list(s.rows[:0])
@@ -201,8 +200,7 @@ func (s *fastScanner) read() (changed bool, err error) {
 	}
 }
 
-// reopen replaces a sock_diag socket after a request failed half-way. The way of listing changes only if sock_diag is
-// now refused.
+// reopen replaces a sock_diag socket after a failed request. The way of listing changes only if sock_diag is refused.
 func (s *fastScanner) reopen() error {
 	s.how.stop()
 	how, err := bestListing()
@@ -226,8 +224,8 @@ func (s *fastScanner) holds(so *sock) bool {
 	return ok && inode == so.inode
 }
 
-// check verifies the facts of the owners that ended, and of a few others in turn. It forgets wrong facts, and attribute
-// looks for them again.
+// check verifies the owners that ended, and a few others in turn. It forgets wrong facts, and attribute finds them
+// again.
 func (s *fastScanner) check(ctx context.Context, now time.Time) (changed bool) {
 	for s.pins != nil {
 		select {
@@ -286,8 +284,7 @@ func (s *fastScanner) forgetProgram(p *program) {
 	}
 }
 
-// stepped adjusts the start times of the owners after the clock was set, and reports whether it was set. The times were
-// computed with the old clock.
+// stepped reports whether the clock was set. Then it adjusts the owners' start times, computed with the old clock.
 func (s *fastScanner) stepped() bool {
 	const least = 2 * time.Second // less is rounding, or a gradual correction of the clock
 	booted, ok := s.boot()
@@ -339,8 +336,7 @@ func (s *fastScanner) replaced(p *program) bool {
 	return !slices.Equal(s.fs.program(p.PID, buf[:]), p.exe)
 }
 
-// program returns a process with its facts, and pins it. It reads the facts once. It returns nil if the process has
-// ended or its facts cannot be read now.
+// program returns a process with its facts, read once, and pins it. It returns nil if it ended or cannot be read now.
 func (s *fastScanner) program(ctx context.Context, id owner.Process) *program {
 	if p := s.owners[id.PID]; p != nil && p.Is(id) {
 		return p

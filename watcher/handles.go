@@ -15,7 +15,6 @@ type handle struct {
 	seen time.Time // when it last owned a listener
 }
 
-// handles are the open handles of the portable scan.
 type handles map[owner.ID]handle
 
 // keep opens handles to the owners, and returns how former owners ended.
@@ -51,7 +50,6 @@ func (h handles) keep(owners map[int32]owner.Process, now time.Time) map[owner.I
 	return ended
 }
 
-// close closes all handles.
 func (h handles) close() {
 	for id, kept := range h {
 		kept.Close()

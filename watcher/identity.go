@@ -27,7 +27,7 @@ type ID struct {
 	Container string // the target of a redirected port; else empty
 }
 
-// ID returns the listener's name.
+// ID returns the listener's ID.
 func (l Listener) ID() ID {
 	id := ID{Port: l.Port, PID: l.Owner.PID, Start: l.Owner.Start}
 	if l.Redirected {
@@ -36,7 +36,6 @@ func (l Listener) ID() ID {
 	return id
 }
 
-// owner returns the identity of the process in the ID.
 func (id ID) owner() owner.ID { return owner.ID{PID: id.PID, Start: id.Start} }
 
 // A Target is the process or container that a Stop or Kill hits. It is zero for an unknown owner.
@@ -62,7 +61,7 @@ type Key struct {
 	Program string // the service, container, tool, script or program
 }
 
-// Key returns the name of the listener's server.
+// Key returns the key of the listener's server.
 func (l Listener) Key() Key {
 	k := Key{Port: l.Port}
 	c, f := l.Container, l.Facts
@@ -145,8 +144,8 @@ func Same(a, b Listener) bool {
 	return k == b.Key() && k.Kind != "name"
 }
 
-// differ reports whether two listeners on one port are known to be different servers. A process without any readable
-// fact is never known to differ.
+// differ reports whether two listeners on one port are known to be different servers. Without readable facts it is
+// false.
 func differ(a, b Listener) bool {
 	known := func(l Listener) bool { return l.Owner.Name != "" || l.Owner.Exe != "" || l.Container.ID != "" }
 	return a.Port == b.Port && known(a) && known(b) && !Same(a, b)

@@ -65,8 +65,7 @@ func parseFiles(list []byte) ([]int32, error) {
 	return sockets, nil
 }
 
-// parseSocket reads the answer of PROC_PIDFDSOCKETINFO for a socket. It returns false for any socket but a listening
-// TCP socket.
+// parseSocket reads the answer of PROC_PIDFDSOCKETINFO. It returns false for any socket but a listening TCP socket.
 func parseSocket(info []byte) (kernelSocket, bool, error) {
 	if len(info) != sizeofSocketFdinfo {
 		return kernelSocket{}, false,

@@ -35,8 +35,7 @@ func rankOf(a netip.Addr) int {
 	return 1
 }
 
-// takes reports whether a connection to an address may reach o and not s. A socket bound to one address takes
-// precedence over a socket bound to all.
+// takes reports whether a connection to an address may reach o and not s. An exact bind goes before a wildcard.
 func (o Server) takes(at netip.Addr, s Server) bool {
 	return slices.Contains(o.Addrs, at) || o.TakesAll(at) && !slices.Contains(s.Addrs, at)
 }

@@ -21,8 +21,7 @@ func Look(ctx context.Context, everywhere bool) (Snapshot, error) {
 	return s, err
 }
 
-// LookAt is Look with the facts about the listeners on one port only. The snapshot has all listeners, including those
-// that are not reachable over loopback.
+// LookAt is Look with the facts about one port only. It lists all listeners, even those not reachable over loopback.
 func LookAt(ctx context.Context, p uint16) (Snapshot, error) {
 	s, err := lookOnce(ctx, true)
 	if err == nil {
@@ -49,7 +48,7 @@ func lookOnce(ctx context.Context, everywhere bool) (Snapshot, error) {
 	}
 }
 
-// lookUp returns the listeners, with all facts that it can find about some of them.
+// lookUp returns the listeners, with the facts about some of them.
 func lookUp(ctx context.Context, n naming, listeners, about []Listener) []Listener {
 	ctx, cancel := context.WithTimeout(ctx, lookLimit)
 	defer cancel()

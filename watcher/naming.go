@@ -59,7 +59,7 @@ type factResult struct {
 	cost    time.Duration   // CPU time, estimated
 }
 
-// factsCost is the maximum CPU time for the facts about one process. Mostly it takes a tenth of that.
+// factsCost is the maximum CPU time for the facts about one process. A tenth is usual.
 const factsCost = 3 * time.Millisecond
 
 // An answer is the engines' list, with the listeners for which they were asked. Or it says how containers ended.
@@ -76,7 +76,6 @@ func systemNaming() naming {
 	return naming{facts: owner.Tell, containers: engines.List, watch: engines.Watch, ended: engines.Ended}
 }
 
-// start prepares the naming for use.
 func (n *naming) start() {
 	n.results, n.answers = make(chan factResult, 1), make(chan answer, 2)
 	n.waiting, n.listening = map[ID]expected{}, map[string]listeningContainer{}
@@ -84,7 +83,6 @@ func (n *naming) start() {
 	n.ports = map[owner.Process]int{}
 }
 
-// busy reports whether something is being found out.
 func (n *naming) busy() bool { return n.readingFacts || n.asking || n.askingEnds }
 
 // begin starts to find out the missing facts about the listeners, unless that is already under way.
@@ -111,7 +109,6 @@ func (n *naming) begin(ctx context.Context, listeners []Listener) {
 	n.scheduleAsk()
 }
 
-// readFacts reads the facts about processes.
 func readFacts(ctx context.Context, facts func(context.Context, owner.Process) (owner.Facts, bool),
 	about []owner.Process) factResult {
 	start := time.Now()
@@ -127,7 +124,6 @@ func readFacts(ctx context.Context, facts func(context.Context, owner.Process) (
 	return t
 }
 
-// portsOf counts the listeners of each owner.
 func portsOf(listeners []Listener) map[owner.Process]int {
 	ports := map[owner.Process]int{}
 	for _, l := range listeners {
@@ -179,7 +175,6 @@ func (n *naming) forwarded(listeners []Listener) (forwarded map[ID]bool, news bo
 // forwardable reports whether a container may publish the listener.
 func forwardable(l Listener) bool { return !l.Owner.Known() || l.Owner.Forwards() }
 
-// learn records the facts about owners.
 func (n *naming) learn(t factResult) {
 	n.readingFacts = false
 	maps.Copy(n.known, t.facts)
@@ -189,7 +184,6 @@ func (n *naming) learn(t factResult) {
 	n.scheduleRetry()
 }
 
-// hear records an answer of the engines.
 func (n *naming) hear(a answer) {
 	if a.ends != nil {
 		n.askingEnds = false
@@ -214,8 +208,7 @@ func (n *naming) hear(a answer) {
 	n.scheduleRetry()
 }
 
-// vanished returns the engines that had containers in the last answer and are missing now. An engine that stops
-// normally removes its socket.
+// vanished returns the engines with known containers that have no socket now: an engine that stops removes it.
 func (n *naming) vanished(now engine.List) (lost []engine.Failure) {
 	heard := slices.Concat(now.Answered, now.Spared)
 	for _, f := range now.Failed {

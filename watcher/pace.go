@@ -5,9 +5,8 @@ import (
 	"time"
 )
 
-// cpuBudget is the CPU time that may be spent at once, beyond a hundredth of the time. It pays for finding the owners
-// of new listeners and the facts about their servers. It is enough to look through a hundred thousand files several
-// times.
+// cpuBudget is the CPU time that may be spent at once, beyond a hundredth of the time. It pays for the search for
+// owners and their facts. It is enough to look through a hundred thousand files several times.
 const cpuBudget = time.Second
 
 // maxThrottle is the longest pause after spending more than the budget.
@@ -33,8 +32,7 @@ type pace struct {
 }
 
 // scanned notes the end of a scan, its duration, and whether it found a change to confirm. It sets the pause. It
-// returns the pause if expensive scans have stretched it, otherwise 0. A stretched pause is a whole number of
-// doublings, so it stays steady.
+// returns the pause if expensive scans have stretched it, by whole doublings to stay steady; otherwise 0.
 func (p *pace) scanned(took time.Duration, news bool) (stretched time.Duration) {
 	p.ended = time.Now()
 	if news || p.quietSince.IsZero() {
@@ -73,7 +71,6 @@ func (p *pace) spent(cpu time.Duration) {
 	p.debtAt = time.Now()
 }
 
-// currentDebt returns the debt as it is now.
 func (p *pace) currentDebt() time.Duration {
 	if p.debtAt.IsZero() {
 		return -cpuBudget

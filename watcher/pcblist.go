@@ -40,9 +40,8 @@ const (
 	tcpsListen = 1 // TCPS_LISTEN in bsd/netinet/tcp_fsm.h, TSI_S_LISTEN in bsd/sys/proc_info.h
 )
 
-// parseTable returns the listening sockets in the table, in its order. Since macOS 27 the kernel gives many programs
-// only their own sockets, without an error. So others reports whether any socket, listening or not, was last used by a
-// process other than self.
+// parseTable returns the listening sockets in the table, in its order. Since macOS 27 many programs get only their own
+// sockets, without an error. So others reports whether a process other than self was the last user of any socket.
 func parseTable(table []byte, self int32) (sockets []tableSocket, others bool, err error) {
 	head, table, err := nextRecord(table)
 	if err != nil || len(head) != sizeofXinpgen {
@@ -128,7 +127,6 @@ func (e *tableEntry) add(r []byte) error {
 	return nil
 }
 
-// socket returns the described socket.
 func (e *tableEntry) socket() (tableSocket, error) {
 	addr, err := kernelAddr(e.inpcb[44], [16]byte(e.inpcb[64:80]))
 	if err != nil {

@@ -12,8 +12,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A procfs reads /proc without garbage, because a search may look at a hundred thousand files. Its buffers serve one
-// call at a time.
+// A procfs reads /proc without garbage: a search may look at a hundred thousand files. Buffers serve one call at a
+// time.
 type procfs struct {
 	path []byte
 	link [64]byte // "socket:[4294967295]" fits
@@ -89,9 +89,8 @@ func (p *procfs) program(pid int32, into []byte) []byte {
 	return into[:n]
 }
 
-// siblings returns the children of a process's parent, including the process itself. It misses children that another
-// thread than the parent's first one started. It returns none if the kernel does not list children
-// (CONFIG_PROC_CHILDREN).
+// siblings returns the children that the first thread of a process's parent started. It returns none if the kernel does
+// not list children (CONFIG_PROC_CHILDREN).
 func (p *procfs) siblings(pid int32) (pids []int32) {
 	stat, _ := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid)) // without it there are no siblings
 	fields := bytes.Fields(stat[bytes.LastIndexByte(stat, ')')+1:])
@@ -107,8 +106,7 @@ func (p *procfs) siblings(pid int32) (pids []int32) {
 	return pids
 }
 
-// files returns the number of open file descriptors of a process, and its user. Before Linux 6.2 the number is always
-// 0.
+// files returns a process's number of open file descriptors, and its user. Before Linux 6.2 the number is always 0.
 func (p *procfs) files(pid int32) (n int64, uid uint32, ok bool) {
 	p.at(pid, "/fd")
 	var st unix.Stat_t
@@ -118,8 +116,7 @@ func (p *procfs) files(pid int32) (n int64, uid uint32, ok bool) {
 	return st.Size, st.Uid, true
 }
 
-// list calls visit with the descriptor of a directory and the name of each entry, until visit returns false. A zero
-// byte follows each name.
+// list calls visit with each name in a directory, until visit returns false. A zero byte follows each name.
 func (p *procfs) list(at int, path *byte, visit func(dir int, name []byte) bool) error {
 	const flags = unix.O_RDONLY | unix.O_DIRECTORY | unix.O_CLOEXEC
 	fd, _, errno := unix.Syscall6(unix.SYS_OPENAT, uintptr(at), uintptr(unsafe.Pointer(path)), flags, 0, 0, 0)

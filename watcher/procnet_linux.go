@@ -47,8 +47,7 @@ func readProc(protocol string, read func(io.Reader) error) error {
 	return nil
 }
 
-// parseProc appends the listening sockets in such a file to rows. They come first, so it stops at the first other
-// socket.
+// parseProc appends the listening sockets in such a file to rows. They come first in the file.
 func parseProc(in io.Reader, rows []row) ([]row, error) {
 	err := eachProcLine(in, func(line string) (more bool, err error) {
 		r, listening, err := parseProcLine(line)

@@ -16,7 +16,7 @@ const (
 	ContainerStopped              // its container ended, or at least its forwarder
 )
 
-// A Reason says why a listener closed, as far as known.
+// A Reason is the reason why a listener closed, as far as known.
 type Reason struct {
 	Cause Cause
 	Exit  owner.Exit // of OwnerEnded
@@ -25,8 +25,7 @@ type Reason struct {
 	Supervisor string
 }
 
-// String describes the reason in a few words. It is empty if the cause is unknown. The supervisor's name is fit to
-// show.
+// String describes the reason in a few words, fit to show. It is empty if the cause is unknown.
 func (r Reason) String() string {
 	text := ""
 	switch r.Cause {
@@ -47,8 +46,7 @@ func (r Reason) String() string {
 // engine ends its forwarder, and the forwarder's exit says nothing about the container.
 func (r Reason) Lacks() bool { return r.Exit == (owner.Exit{}) && r.Cause != ContainerStopped }
 
-// Explained returns the reason with the exit of the process, if it was lacking and is among the exits. It returns false
-// if the reason stays the same.
+// Explained returns the reason with the exit of the process, or false if it has none or does not need one.
 func (r Reason) Explained(by owner.Process, exits map[owner.ID]owner.Exit) (Reason, bool) {
 	exit, ok := exits[by.ID()]
 	if !ok || !by.Known() || !r.Lacks() {
@@ -68,9 +66,8 @@ func (r Reason) ContainerEnded(l Listener, endings map[string]engine.End) (Reaso
 	return Reason{Cause: ContainerStopped, End: end}, true
 }
 
-// Crashed reports whether the process or the container failed. A process failed if it returned a status other than 0,
-// or if a signal ended it, except the signals that people send to end a program normally. A container that was asked to
-// end has not crashed.
+// Crashed reports whether the process or the container failed. A process failed if its status is not 0, or if it ended
+// by a signal that does not mean a normal end. A container that was asked to end has not crashed.
 func (r Reason) Crashed() bool {
 	if r.Cause == ContainerStopped {
 		return r.End.Crashed()
@@ -90,8 +87,7 @@ func (r Reason) Interrupted() bool {
 		r.Exit.How == owner.Exited && (r.Exit.Status == interrupted || r.Exit.Status == controlC)
 }
 
-// Exit statuses of programs that end like shells do after a signal: 128 plus its number. Windows has its own status for
-// Ctrl-C (STATUS_CONTROL_C_EXIT).
+// Exit statuses after a signal: 128 plus its number, and STATUS_CONTROL_C_EXIT on Windows.
 const (
 	hungUp      = 128 + 1
 	interrupted = 128 + 2

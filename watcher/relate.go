@@ -39,8 +39,7 @@ func closingOf(e Event, now time.Time) (recentClosing, bool) {
 	return c, true
 }
 
-// take reports whether a server opened on a port of the closing: a restart, or a replacement on its head port. Each
-// port of a closing is taken once.
+// take reports whether a server opened on a port of the closing: a restart, or a replacement on its head port.
 func (c *recentClosing) take(e Event) (Kind, bool) {
 	was := c.Listener
 	was.Port = e.Port
@@ -93,8 +92,7 @@ func relate(events []Event, delivered []recentClosing, now time.Time) []Event {
 	return slices.DeleteFunc(related, func(e Event) bool { return e.Kind == Closed && taken[e.ID()] })
 }
 
-// takenFrom returns the closing that an opened server belongs to. A restart of the same server goes before the
-// replacement of another one.
+// takenFrom returns the closing that an opened server belongs to. A restart goes before a replacement.
 func takenFrom(closings []*recentClosing, e Event) (Kind, *recentClosing) {
 	for _, want := range []Kind{Restarted, Replaced} {
 		for _, c := range closings {
@@ -159,7 +157,6 @@ func (m *recollection) inherit(before, now []Listener) {
 	}
 }
 
-// withPasts returns the listeners with their pasts.
 func withPasts(listeners []Listener, pasts map[ID]past) []Listener {
 	if len(pasts) == 0 {
 		return listeners
@@ -250,8 +247,7 @@ func (m *recollection) remember(u Update, now time.Time) {
 	}
 }
 
-// noteSuccessor records that a server came back, or was replaced, after its closing was delivered. It returns false if
-// no delivered closing matches.
+// noteSuccessor records the return or replacement of a server. It returns false if its closing was not delivered.
 func (m *recollection) noteSuccessor(e Event) bool {
 	for i := range m.closings {
 		if c := &m.closings[i]; c.ID() == e.Before.ID() {
@@ -281,7 +277,7 @@ func restOf(events []Event, now time.Time) map[ID]time.Time {
 	return rest
 }
 
-// markRest marks servers whose head port closed while further ports stay open.
+// markRest marks servers that closed their head port and kept further ports.
 func markRest(servers []Server, rest map[ID]time.Time) {
 	if len(rest) == 0 {
 		return

@@ -26,11 +26,9 @@ const (
 	share = 100
 	// wakeWindow is how long after a sleep an update counts as caused by it.
 	wakeWindow = 15 * time.Second
-	// maxPostpone is how long the opening of a server waits during the search for its owner, or while only its
-	// debugger's port is open.
+	// maxPostpone limits the wait for a server's owner, or for its other ports if it has only a debugger's port.
 	maxPostpone = time.Minute
-	// maxDelay is how long an update waits for the owners of its listeners and their facts. This avoids a second
-	// update.
+	// maxDelay is how long an update waits for the owners of its listeners and their facts.
 	maxDelay = 500 * time.Millisecond
 	// scanLimit is how long one scan may take. Half a second is slow; more than this means a machine in trouble.
 	scanLimit = 10 * time.Second
@@ -44,9 +42,8 @@ type Watcher struct {
 	// the next scan comes sooner. After 30 s without changes the pause doubles, up to 2 s. If scans are expensive, the
 	// pause grows so that they take no more than a hundredth of the time.
 	Interval time.Duration
-	// Scan returns the current listeners; nil means this system's scan. It must stop soon after its context is done. It
-	// is never called again before it has returned. The listeners it returns are sorted, and include those of its own
-	// process.
+	// Scan returns the current listeners, sorted, with those of its own process; nil means this system's scan. It must
+	// stop soon after its context is done. It is never called again before it has returned.
 	Scan func(context.Context) (Snapshot, error)
 	// Everywhere makes this system's scan also list sockets that are not reachable over loopback.
 	Everywhere bool
@@ -235,8 +232,7 @@ type result struct {
 	took, cpu time.Duration
 }
 
-// believed scans within scanLimit. If the result may be a failure that looks like an empty list, it verifies the
-// result.
+// believed scans within scanLimit. It verifies a result that may be a failure in the form of an empty list.
 func believed(ctx context.Context, scan func(context.Context) (Snapshot, error), before []Listener) result {
 	ctx, cancel := context.WithTimeout(ctx, scanLimit)
 	defer cancel()
@@ -257,7 +253,6 @@ func believed(ctx context.Context, scan func(context.Context) (Snapshot, error),
 	return result{seen, err, time.Since(start), cpu}
 }
 
-// cpuOf returns how much CPU time a function took.
 func cpuOf(do func()) time.Duration {
 	runtime.LockOSThread() // threadTime measures this thread
 	defer runtime.UnlockOSThread()
@@ -266,8 +261,7 @@ func cpuOf(do func()) time.Duration {
 	return min(time.Since(start), threadTime()-cpu)
 }
 
-// lostFamilies returns the address families, as networks for net.Listen, that listeners had before and no listener has
-// now.
+// lostFamilies returns the address families, as networks for net.Listen, that have listeners only before.
 func lostFamilies(before, now []Listener) []string {
 	has := func(list []Listener, is func(netip.Addr) bool) bool {
 		return slices.ContainsFunc(list, func(l Listener) bool { return slices.ContainsFunc(l.Addrs, is) })

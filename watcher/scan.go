@@ -68,8 +68,7 @@ func sure(scan func(context.Context) (Snapshot, error)) func(context.Context) (S
 }
 
 // or returns a source that uses s if the first scan of s succeeds, and otherwise the second one. It never changes
-// between them later: they may see different sockets, and a change would look like closed listeners. Nothing wakes the
-// source.
+// later: the two may see different sockets, and those would seem to close. Nothing wakes the source.
 func (s source) or(second func() source) source {
 	decided := false
 	return source{close: func() { s.close() }, scan: func(ctx context.Context) (Snapshot, error) {
@@ -102,8 +101,7 @@ type scanner struct {
 	everywhere bool // also list sockets that are not reachable over loopback
 }
 
-// A lister returns the listening TCP sockets of one process, or of the whole system for PID 0. The result is not
-// modified.
+// A lister returns the listening TCP sockets of one process, or of the system for PID 0. Nobody modifies them.
 type lister func(ctx context.Context, pid int32) ([]socket, error)
 
 // newScanner returns a scanner of gopsutil's lists. On macOS they have each socket with each of its processes.
@@ -127,7 +125,6 @@ type socket struct {
 	foreign bool // known to be another user's; only for a hidden process
 }
 
-// addrPort is the address and port of a socket, whoever owns it.
 func (s socket) addrPort() netip.AddrPort { return netip.AddrPortFrom(s.addr, s.port) }
 
 func (s *scanner) scan(ctx context.Context) (Snapshot, error) {
@@ -293,7 +290,6 @@ func (s *scanner) restore(ctx context.Context, sockets []socket) []socket {
 	return sockets
 }
 
-// listening is gopsutil's lister.
 func listening(ctx context.Context, pid int32) ([]socket, error) {
 	conns, err := connections(ctx, "tcp", pid)
 	if err != nil {
@@ -313,8 +309,7 @@ func listening(ctx context.Context, pid int32) ([]socket, error) {
 	return sockets, nil
 }
 
-// connections returns gopsutil's list of the sockets of a kind, "tcp" or "udp", of one process. PID 0 means all
-// processes.
+// connections returns gopsutil's "tcp" or "udp" sockets of one process, or of all processes for PID 0.
 func connections(ctx context.Context, kind string, pid int32) (conns []gopsnet.ConnectionStat, err error) {
 	list := gopsnet.ConnectionsPidWithContext
 	if runtime.GOOS == "linux" { // this saves reading a file per connection; Windows has no such function
@@ -328,8 +323,7 @@ func connections(ctx context.Context, kind string, pid int32) (conns []gopsnet.C
 	return conns, err
 }
 
-// bindAddress reads the local address of a connection. lsof, and so gopsutil on macOS, writes an asterisk for a
-// wildcard.
+// bindAddress reads the local address of a connection. lsof (gopsutil on macOS) writes an asterisk for a wildcard.
 func bindAddress(c gopsnet.ConnectionStat) (netip.Addr, error) {
 	if c.Laddr.IP == "*" || c.Laddr.IP == "" {
 		if c.Family == syscall.AF_INET {

@@ -21,9 +21,8 @@ import (
 const searchBudget = 50 * time.Millisecond
 
 // A search finds the processes that hold sockets. A look at every file of every process is slow. So it starts with the
-// likeliest processes, and stops when all holders are found. The order is: processes younger than the previous search;
-// those in the socket's cgroup, if that is small; recent former owners; those with a changed number of open files; then
-// all others, first the socket's user's.
+// likeliest processes, and stops when it has found all: those younger than the previous search, those in a small cgroup
+// of the socket, recent former owners, those with a changed number of open files, then all others.
 type search struct {
 	fs      *procfs
 	pids    []int32         // sorted, of the previous search; nil if this is the first
@@ -85,8 +84,7 @@ func (s *search) run(want map[uint32]*sock, everywhere bool,
 	return vain, nil
 }
 
-// remember notes that a process owns no listener any more. A reopened port often belongs to the same process, which
-// then has as many open files as before.
+// remember notes a former owner. It often opens its port again, with the same number of open files as before.
 func (s *search) remember(pid int32) {
 	const few = 16
 	if !slices.Contains(s.former, pid) {
@@ -94,8 +92,8 @@ func (s *search) remember(pid int32) {
 	}
 }
 
-// likely returns processes in the order of a walk: those with a changed number of open files and, if everywhere, then
-// all others.
+// likely returns the processes with a changed number of open files and, if everywhere, then all others. Within both,
+// the sockets' users come first.
 func (s *search) likely(pids []int32, want map[uint32]*sock, everywhere bool) []int32 {
 	users := map[uint32]bool{}
 	for _, so := range want {
@@ -139,7 +137,6 @@ func (s *search) cgroupMembers(want map[uint32]*sock) []int32 {
 	return pids
 }
 
-// A searchRun is one run of a search.
 type searchRun struct {
 	*search
 	want  map[uint32]*sock

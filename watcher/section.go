@@ -46,10 +46,11 @@ func traitsOf(l Listener, dynamic func(port uint16) bool) traits {
 	}
 }
 
-// section returns the section of a server. A container is always Main. Programs that work for other programs are Other:
-// a daemon, and a build tool or a helper on a dynamic port. Other users' and the system's processes are Main only if
-// they are known servers. A desktop program's own ports are Other. A project's program is Main, even if an editor
-// started it. On a dynamic port, only a project's program or a known server is Main.
+// section returns the section of a server. A container is always Main. Unknown owners and programs that work for other
+// programs are Other: a daemon, and a build tool or a helper on a dynamic port. Other users' processes, and the
+// system's without a project, are Main only if they are known servers. A desktop program's own ports are Other. A
+// project's program is Main, even if an editor started it. On a dynamic port, only a project's program or a known
+// server is Main.
 func (p traits) section() Section {
 	known := p.tool == owner.Server || p.tool == owner.Runner
 	desktop := p.desktop || p.tool == owner.App

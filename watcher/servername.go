@@ -12,9 +12,8 @@ import (
 // maxPart is the maximum number of characters in each of the two parts of a server's name.
 const maxPart = 24
 
-// TitleAll sets the titles of the servers. If two titles would be equal, it adds details that differ: more of the
-// program's path, then the branch of the working tree or the project of the container, then the nearest directory that
-// differs.
+// TitleAll sets the titles of the servers. It adds details if two would be equal: more of the program's path, then the
+// working tree's branch or the container's project, then the nearest directory that differs.
 func TitleAll(servers []Server) {
 	added, titled := make([]addition, len(servers)), make([]addition, len(servers))
 	for i := range servers {
@@ -43,7 +42,6 @@ func TitleAll(servers []Server) {
 	}
 }
 
-// entitle sets the title of the server.
 func (s *Server) entitle(add addition) {
 	s.Title = singleName(s.Listener, add)
 	if s.Title == "" {
@@ -59,7 +57,7 @@ type addition struct {
 	directory string // a directory above the project
 }
 
-// addProgram adds the nearest differing directories to programs of one project.
+// addProgram adds the nearest different directories to programs in one project.
 func addProgram(servers []Server, group []int, added []addition) {
 	inProject := map[string][]int{}
 	for _, i := range group {
@@ -144,8 +142,7 @@ func differences(paths [][]string) []int {
 	return at
 }
 
-// Name names the listener's server: "shop · Vite", "shop · server.js", "PostgreSQL · db (container)". It is fit to
-// show.
+// Name returns the server's name: "shop · Vite", "shop · server.js", "PostgreSQL · db (container)". It is fit to show.
 func (l Listener) Name() string {
 	s := Server{Listener: l}
 	s.entitle(addition{})
@@ -212,8 +209,7 @@ func whatRuns(l Listener, parents int) string {
 	return program
 }
 
-// programName returns as much of the end of a program's path or full name as fits: "server.js", or "web/server.js" with
-// one parent.
+// programName returns the end of a program's path or full name: "server.js", or "web/server.js" with one parent.
 func programName(program string, parents int) string {
 	isPath := strings.Contains(program, "/")
 	words := strings.Split(program, "/")
@@ -246,8 +242,7 @@ func isEngine(name string) bool {
 	return slices.Contains([]string{"dockerd", "podman", "limactl", "colima"}, name)
 }
 
-// containerName returns the name of the compose service. Without a service it returns the container's name, or its
-// image's.
+// containerName returns the name of the compose service, else of the container, else of its image.
 func containerName(l Listener, withProject bool) string {
 	c := l.Container
 	if c.Service != "" {

@@ -49,7 +49,6 @@ func (s Server) Has(p owner.Process) bool {
 	return p.Known() && slices.ContainsFunc(s.Parts, func(l Listener) bool { return l.Owner.Is(p) })
 }
 
-// on returns the parts of the server on a port.
 func (s Server) on(port uint16) []Listener {
 	return slices.DeleteFunc(slices.Clone(s.Parts), func(l Listener) bool { return l.Port != port })
 }
@@ -59,8 +58,7 @@ func (s Server) Exposed() bool {
 	return s.Listener.Exposed() || slices.ContainsFunc(s.Also, Listener.Exposed)
 }
 
-// Workers returns the processes that listen on the head's port, in PID order. There are several if they share the work.
-// Forwarders of containers do not count.
+// Workers returns the processes that listen on the head's port, in PID order. It omits forwarders of containers.
 func (s Server) Workers() []owner.Process {
 	var workers []owner.Process
 	for _, l := range s.Parts {
@@ -194,7 +192,6 @@ func rankOfPort(l Listener, main owner.ID, dynamic func(uint16) bool) (n int) {
 	return n
 }
 
-// markShared marks the servers that share a port with another one.
 func markShared(servers []Server) {
 	users := make(map[uint16][]int, len(servers))
 	for i, s := range servers {

@@ -1,8 +1,7 @@
 package watcher
 
-// newSource returns the quickest scan that works on this system. On Linux it asks the kernel. Elsewhere, or if that
-// fails, it is the portable scan. It lists sockets that are reachable over loopback or, with everywhere, on any
-// interface.
+// newSource returns the quickest scan that works here: on Linux the kernel's, otherwise the portable one. It lists
+// sockets that are reachable over loopback or, with everywhere, on any interface.
 func newSource(everywhere bool) source {
 	fast, err := newFastScanner()
 	if err != nil {

@@ -85,8 +85,7 @@ func (s *state) slowed(pause time.Duration) {
 	s.slow = pause
 }
 
-// failed records that the state could not be read. It clears the doubts, because the two scans that agree must be
-// consecutive.
+// failed records that the state could not be read. It clears the doubts: only consecutive scans can agree.
 func (s *state) failed(err error) {
 	s.changed = s.changed || text(s.err) != text(err)
 	s.err = err
@@ -116,7 +115,6 @@ func (s *state) update() (Update, bool) {
 	return u, s.changed
 }
 
-// servers returns the servers of the named listeners.
 func (s *state) servers() []Server {
 	if s.formed == nil {
 		s.formed = s.form(s.named)
@@ -152,8 +150,7 @@ func (s *state) preferred(listeners []Listener) map[ID]int {
 	return preferred
 }
 
-// events returns the events since the last delivery. Between deliveries the same servers stay closed, so it finds each
-// reason only once.
+// events returns the events since the last delivery. It finds the reason of each closing only once.
 func (s *state) events(now Snapshot) []Event {
 	events := s.postponeUnclear(Diff(s.base, now))
 	reasons, gone := map[ID]Reason{}, once(s.gone)

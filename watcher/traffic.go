@@ -16,28 +16,23 @@ import (
 )
 
 // Traffic holds the sockets at a local port, except its listeners, from one reading. Sockets that open or close
-// meanwhile may be missing, so the counts of a busy port are not exact. A connection between two programs on this
-// computer counts at the end with this local port only. On macOS it has only sockets of processes that this user may
-// see.
+// meanwhile may be missing, so the counts are not exact. A connection inside this computer counts only at the end with
+// this local port. macOS lists only sockets of processes that this user may see.
 type Traffic struct {
 	// Queues has one queue for each listening socket, sorted by address. Several sockets may have the same address.
 	Queues []Queue
-	// Connected is the number of connections that are established, or closed by one side only. It includes connections
-	// that wait in a queue.
+	// Connected is the number of connections that are established, waiting in a queue, or closed by one side only.
 	Connected int
-	// Lingering is the number of connections that the system keeps for a while without a process, most of them in
-	// TIME_WAIT. On Linux they block the port for a program that does not set SO_REUSEADDR. It is -1 on macOS, because
-	// the system does not list them.
+	// Lingering is the number of connections that the system keeps without a process, most of them in TIME_WAIT. On
+	// Linux they block the port for a program without SO_REUSEADDR. It is -1 on macOS, which does not list them.
 	Lingering int
-	// Strays are connections, including pending ones, at an address without a listener on the port. Either a program
-	// opened them from this port to elsewhere, or they outlived their listener. The list does not tell which. There are
-	// at most maxStrays.
+	// Strays are connections, including pending ones, at an address without a listener on the port. They are outgoing,
+	// or outlived their listener; the list does not tell which. There are at most maxStrays.
 	Strays []Socket
 	// Bound are TCP sockets that have the port, and neither listen nor are connected. Linux lists them since 6.8,
 	// through sock_diag. Otherwise there are none.
 	Bound []Socket
-	// UDP are the UDP sockets with this port. A socket with a remote address is no service, because it receives only
-	// from that address.
+	// UDP are the UDP sockets with this port. Those with a remote address are no service: they receive only from it.
 	UDP []Socket
 }
 
@@ -62,7 +57,6 @@ type Socket struct {
 	Owner owner.Process
 }
 
-// compare orders sockets by their addresses and then by owner.
 func (s Socket) compare(t Socket) int {
 	return cmp.Or(s.Local.Compare(t.Local), s.Remote.Compare(t.Remote), cmp.Compare(s.Owner.PID, t.Owner.PID))
 }
@@ -107,7 +101,6 @@ const (
 	datagrams // UDP
 )
 
-// tally groups the ends at a port by use.
 func tally(ends []end) Traffic {
 	var t Traffic
 	of := func(e end) Socket { return Socket{e.local, e.remote, e.owner} }
@@ -135,7 +128,7 @@ func tally(ends []end) Traffic {
 	return t
 }
 
-// ownersWanted returns the indexes of the ends whose owners a Traffic names.
+// ownersWanted returns the indexes of the ends that need an owner in a Traffic.
 func ownersWanted(ends []end) []int {
 	wanted := strays(ends)
 	for i, e := range ends {

@@ -56,8 +56,7 @@ type inetSocket struct {
 	protocol uint8 // unix.IPPROTO_TCP or IPPROTO_UDP
 	state    uint8
 	remote   netip.AddrPort // unmapped; port 0 if it is not connected
-	// For a listening TCP socket: the length of its queue, and the length above which the queue is full. For others:
-	// bytes.
+	// For a listening TCP socket: the length of its queue, and the longest that is not full. For others: bytes.
 	waiting, limit uint32
 	limited        bool // the list has the limit
 }
@@ -136,7 +135,7 @@ func parseDiagTraffic(b []byte) (so inetSocket, wanted, whole bool) {
 	}, true, true
 }
 
-// procSocketsAt lists the sockets of a protocol at a port from /proc/net. That lacks sockets that are only bound.
+// procSocketsAt lists the sockets of a protocol at a port from /proc/net, except those that are only bound.
 func procSocketsAt(protocol uint8, port uint16) (sockets []inetSocket, err error) {
 	name := map[uint8]string{unix.IPPROTO_TCP: "tcp", unix.IPPROTO_UDP: "udp"}[protocol]
 	err = readProc(name, func(in io.Reader) (err error) {
@@ -216,8 +215,7 @@ func (so inetSocket) end() end {
 	return e
 }
 
-// use returns the use of the socket. A socket without a process has no inode. Nor has a connection that waits to be
-// accepted.
+// use returns the use of the socket. Only sockets with a process have an inode; connections in a queue have none.
 func (so inetSocket) use() use {
 	if so.protocol == unix.IPPROTO_UDP {
 		return datagrams

@@ -7,8 +7,7 @@ import (
 	"syscall"
 )
 
-// unavailable reports whether an error of a listen call means that the address, or its address family, does not exist
-// here.
+// unavailable reports whether a listen error means that the address or its address family does not exist here.
 func unavailable(err error) bool {
 	return errors.Is(err, syscall.EADDRNOTAVAIL) || errors.Is(err, syscall.EAFNOSUPPORT)
 }

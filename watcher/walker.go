@@ -45,7 +45,7 @@ type walker struct {
 	sockets []socket      // the sockets to return
 }
 
-// A holding is a listening socket in an open file of a process.
+// A holding is a listening socket under a descriptor of a process.
 type holding struct {
 	pid, fd int32
 	kernelSocket
@@ -121,7 +121,6 @@ func (w *walker) readTable() (sockets []tableSocket, whole bool, err error) {
 	return nil, false, nil
 }
 
-// walk looks at the files of all processes.
 func (w *walker) walk(ctx context.Context) ([]holding, error) {
 	list, err := w.kernel.processes()
 	if err != nil {
@@ -199,8 +198,7 @@ func outOfSight(err error) bool {
 	return false
 }
 
-// holds reports whether all results of the last walk are still valid. An error makes it false; the next walk finds its
-// cause.
+// holds reports whether all results of the last walk are still valid. The next walk reports errors.
 func (w *walker) holds() bool {
 	return !slices.ContainsFunc(w.held, func(h holding) bool {
 		so, listens, err := w.socketAt(h.pid, h.fd)
@@ -224,7 +222,6 @@ func (w *walker) hidden(before, after []tableSocket, held []holding) []socket {
 	return hidden
 }
 
-// allIn reports whether a table has all held sockets.
 func allIn(held []holding, table []tableSocket) bool {
 	known := make(map[kernelSocket]bool, len(table))
 	for _, so := range table {

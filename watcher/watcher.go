@@ -38,15 +38,14 @@ type Listener struct {
 	Restarts int
 	// Widened says that other machines can reach the server, and could not before. A Watcher saw the change.
 	Widened bool
-	// Untold is the reason, in a few plain words, why the engine cannot name the container behind a forwarder now. A
-	// Container is then the last known one.
+	// Untold is the reason, in a few words, why the engine cannot name the container now. Container is then the last
+	// known.
 	Untold string
 
 	socket uint64 // the system's ID of one of the sockets; 0 if unknown
 }
 
-// Exposed reports whether other machines can reach the listener, judging by its bind addresses. A firewall may still
-// block them.
+// Exposed reports whether the bind addresses let other machines reach the listener. A firewall may still block them.
 func (l Listener) Exposed() bool {
 	return slices.ContainsFunc(l.Addrs, func(a netip.Addr) bool { return !a.IsLoopback() })
 }
@@ -103,8 +102,7 @@ type Snapshot struct {
 	// Servers are the listeners grouped by server, in port order. A scan leaves them out.
 	Servers []Server
 	Source  string // "sock_diag", "/proc/net/tcp", "libproc" or "gopsutil"
-	// Searching says that the next scan is about to find more: the search for an owner takes long, or an exit status is
-	// not there yet.
+	// Searching says that the next scan may find an owner after a long search, or the exit status of one that ended.
 	Searching bool
 	// Exits holds the known exits of owners within the last minute. It may be nil, and it is never modified.
 	Exits map[owner.ID]owner.Exit
@@ -178,8 +176,7 @@ func (e Event) Widened() Listener {
 	return e.Listener
 }
 
-// An Update is delivered by a Watcher: the state now, and the events since the last one. The Watcher continues to read
-// it, so its reader must not modify it.
+// An Update is the state now and the events since the last one. The Watcher reads it later, so nobody may modify it.
 type Update struct {
 	// Snapshot is the last confirmed state. Its Time tells how old it is.
 	Snapshot Snapshot

@@ -10,10 +10,9 @@ import (
 	"porttray/watcher/owner"
 )
 
-// witnessed scans once more while this process itself listens briefly on each of the lost address families. If the scan
-// does not see that listener, witnessed returns an error. gopsutil returns some of its failures as empty lists (a
-// failed table on Windows, a failed lsof on macOS, a missing file on Linux). The returned snapshot excludes the
-// witness.
+// witnessed scans once more while this process listens briefly on each of the lost address families. If the scan does
+// not see that listener, witnessed returns an error. gopsutil returns some failures as empty lists (a failed table on
+// Windows or lsof on macOS, a missing file on Linux). The returned snapshot excludes the witness.
 func witnessed(ctx context.Context, scan func(context.Context) (Snapshot, error), lost []string) (Snapshot, error) {
 	witnesses := map[string]uint16{}
 	for _, network := range lost {

@@ -54,7 +54,7 @@ const (
 	transform = 'e' // executes the other program
 )
 
-// passage is a socket through which all actors pass listeners.
+// passage is a socket for passing listeners between actors.
 var passage [2]int
 
 func main() {
@@ -153,7 +153,7 @@ func dismiss(cast map[string]*actor) map[string]string {
 	return ended
 }
 
-// start makes an actor with an open listener.
+// start makes an actor that listens on the port of the order.
 func start(o order) (*actor, int, error) {
 	listener, port := -1, 0
 	if o.Port >= 0 {
@@ -236,7 +236,7 @@ func end(who *actor, reap bool) string {
 	return fmt.Sprint("status ", status.ExitStatus())
 }
 
-// Memory for actors, which cannot allocate any.
+// Memory for actors: they cannot allocate any.
 var (
 	program    *byte
 	arguments  []*byte
