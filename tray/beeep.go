@@ -24,7 +24,7 @@ func (b beeepSender) send(ctx context.Context, n notice) error {
 	}
 	done := make(chan error, 1)
 	go func() {
-		done <- plainly(n)
+		done <- sendPlain(n)
 		<-b.busy
 	}()
 	select {
@@ -35,8 +35,8 @@ func (b beeepSender) send(ctx context.Context, n notice) error {
 	}
 }
 
-// plainly shows a notice without actions. Windows has its own way, and other systems use beeep.
-func plainly(n notice) error {
+// sendPlain shows a notice without actions. Windows has its own way, and other systems use beeep.
+func sendPlain(n notice) error {
 	if err := popUp(n); !errors.Is(err, errors.ErrUnsupported) {
 		return err
 	}

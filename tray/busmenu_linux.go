@@ -16,13 +16,13 @@ const (
 	menuName = "com.canonical.dbusmenu" // described in dbus-menu.xml of libdbusmenu
 	// unfolding is the delay between a panel's first read of the menu and our request to read it again.
 	unfolding = 150 * time.Millisecond
-	// settling is how long after its first read a panel may call AboutToShow by itself. GNOME's extension does.
-	settling = 2 * time.Second
+	// readerGrace is how long after its first read a panel may call AboutToShow by itself. GNOME's extension does.
+	readerGrace = 2 * time.Second
 	// signPace is how long a repeated sign is ignored. If more than maxSigns calls arrive in that time, all signs are
-	// ignored for wildness.
-	signPace = time.Second
-	maxSigns = 20
-	wildness = 10 * time.Second
+	// ignored for floodPause.
+	signPace   = time.Second
+	maxSigns   = 20
+	floodPause = 10 * time.Second
 	// maxReaders is how many panels are remembered.
 	maxReaders = 64
 )
@@ -37,21 +37,21 @@ type busMenu struct {
 	queue *busQueue
 	signs chan<- sign
 
-	mu       sync.Mutex // guards all fields below, and all items
-	root     *busItem
-	items    map[int32]*busItem
-	made     int32 // the number of the newest item
-	revision uint32
-	changed  []*busItem         // items with properties that panels do not know yet
-	grown    bool               // panels do not know the latest layout
-	readers  map[string]*reader // the panels by their bus names
-	whole    bool               // one of them reads the whole menu
-	below    map[int32]bool     // the open submenus
-	given    sign               // the last sign that was sent
-	givenAt  time.Time
-	count    int // calls since counted
-	counted  time.Time
-	wild     time.Time // signs are ignored until then
+	mu         sync.Mutex // guards all fields below, and all items
+	root       *busItem
+	items      map[int32]*busItem
+	made       int32 // the number of the newest item
+	revision   uint32
+	changed    []*busItem         // items with properties that panels do not know yet
+	grown      bool               // panels do not know the latest layout
+	readers    map[string]*reader // the panels by their bus names
+	whole      bool               // one of them reads the whole menu
+	below      map[int32]bool     // the open submenus
+	given      sign               // the last sign that was sent
+	givenAt    time.Time
+	count      int // calls since counted
+	counted    time.Time
+	floodUntil time.Time // signs are ignored until then
 }
 
 // A reader is a panel that has read the menu.
@@ -178,9 +178,9 @@ func (m *busMenu) unfold() {
 	m.emit("", "LayoutUpdated", m.revision, int32(0))
 }
 
-// settle starts the settling time of all panels again. They are about to see the icon anew, and may call AboutToShow by
+// renewReaders starts readerGrace of all panels again. They are about to see the icon anew, and may call AboutToShow by
 // themselves.
-func (m *busMenu) settle() {
+func (m *busMenu) renewReaders() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	for _, r := range m.readers {
@@ -300,8 +300,8 @@ func (m *busMenu) called() {
 func (m *busMenu) sign(s sign) {
 	now := time.Now()
 	if m.count > maxSigns {
-		s, m.wild = menuWild, now.Add(wildness)
-	} else if now.Before(m.wild) {
+		s, m.floodUntil = menuFlood, now.Add(floodPause)
+	} else if now.Before(m.floodUntil) {
 		return
 	}
 	if s != menuUsed && s != menuLeft {
@@ -375,7 +375,7 @@ func (m *busMenu) prepare(id int32, sender string) (stale, known bool) {
 	}
 	if id != 0 {
 		m.sign(menuUsed)
-	} else if !r.tells && time.Since(r.since) >= settling {
+	} else if !r.tells && time.Since(r.since) >= readerGrace {
 		m.sign(menuShown)
 	}
 	if len(r.levels) == 0 {

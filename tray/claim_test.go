@@ -44,7 +44,8 @@ func (b *ledger) claims() (all []*claim) {
 			}
 			kind := "end"
 			if l.run.own { // a notice of the new owner is still due
-				all = append(all, &claim{of: a, kind: "taken", verdict: perhaps, when: span{l.ended, l.ended.Add(crowded)}})
+				all = append(all, &claim{of: a, kind: "taken", verdict: perhaps,
+					when: span{l.ended, l.ended.Add(crowded)}})
 			}
 			v, when = b.endOf(lives, i)
 			switch {
@@ -67,7 +68,8 @@ func (b *ledger) claims() (all []*claim) {
 func (b *ledger) widened(lives []*life, i int) (all []*claim) {
 	l := lives[i]
 	if l.born && i > 0 { // it may be a restart, so no notice is needed
-		all = append(all, &claim{of: l.of, kind: "wide", verdict: perhaps, when: span{l.began, l.began.Add(tellWithin + time.Millisecond)}})
+		all = append(all, &claim{of: l.of, kind: "wide", verdict: perhaps,
+			when: span{l.began, l.began.Add(tellWithin + time.Millisecond)}})
 	}
 	for n, at := range l.widened {
 		when := span{at, at.Add(tellWithin + time.Millisecond)}
@@ -79,10 +81,12 @@ func (b *ledger) widened(lives []*life, i int) (all []*claim) {
 			v = never
 		case b.familiar(lives, i) == never:
 			v = never
-		case b.familiar(lives, i) != must, !l.ended.IsZero() && l.ended.Before(when.to), l.unknown.After(at), at.Sub(l.began) <= settled && !l.began.IsZero():
+		case b.familiar(lives, i) != must, !l.ended.IsZero() && l.ended.Before(when.to), l.unknown.After(at),
+			at.Sub(l.began) <= minLifetime && !l.began.IsZero():
 			v = perhaps
 		}
-		all = append(all, &claim{of: l.of, kind: "wide", verdict: min(v, b.stable(l.of, false, at, when.to)), when: when})
+		all = append(all, &claim{of: l.of, kind: "wide", verdict: min(v, b.stable(l.of, false, at, when.to)),
+			when: when})
 	}
 	return all
 }
@@ -96,7 +100,8 @@ func (b *ledger) loops(lives []*life) (all []*claim) {
 		if i == 0 || l.began.Sub(lives[i-1].ended) > watcher.RestartGrace {
 			continue
 		}
-		if l.unknown != (time.Time{}) || b.familiar(lives, i-1) != must || lives[i-1].run.own || lives[i-1].run.maybe || b.contended(l.of, lives[i-1].ended, l.began) {
+		if l.unknown != (time.Time{}) || b.familiar(lives, i-1) != must || lives[i-1].run.own || lives[i-1].run.maybe ||
+			b.contended(l.of, lives[i-1].ended, l.began) {
 			clear = false
 		}
 		at = slices.DeleteFunc(append(at, l.began), func(t time.Time) bool { return l.began.Sub(t) >= loopSpan })
@@ -129,7 +134,8 @@ func (b *ledger) check(t *testing.T) {
 			c.told = true
 			continue
 		}
-		t.Errorf("at %v, told without a cause: %s of %s on %d", token.at.Format("15:04:05.000"), token.kind, token.name, token.port)
+		t.Errorf("at %v, told without a cause: %s of %s on %d",
+			token.at.Format("15:04:05.000"), token.kind, token.name, token.port)
 	}
 	for _, c := range claims {
 		if c.verdict != must || c.told {
@@ -137,7 +143,8 @@ func (b *ledger) check(t *testing.T) {
 		}
 		i := slices.IndexFunc(wild[c.kind], func(w token) bool { return c.fits(w.at) })
 		if i < 0 {
-			t.Errorf("never told: %s of %s, from %v to %v", c.kind, c.of.id(), c.when.from.Format("15:04:05.000"), c.when.to.Format("15:04:05.000"))
+			t.Errorf("never told: %s of %s, from %v to %v", c.kind, c.of.id(),
+				c.when.from.Format("15:04:05.000"), c.when.to.Format("15:04:05.000"))
 			continue
 		}
 		wild[c.kind] = slices.Delete(wild[c.kind], i, i+1)
@@ -152,7 +159,8 @@ func (c *claim) fits(at time.Time) bool { return !at.Before(c.when.from) && !at.
 // pick returns the claim for a token. It prefers a claim that must have a notice to one that may.
 func pick(claims []*claim, of token) (best *claim) {
 	for _, c := range claims {
-		if c.kind != of.kind && !(of.kind == "taken" && c.kind == "end") || c.of.name != of.name || int(c.of.ports[0]) != of.port || c.told || c.verdict == never || !c.fits(of.at) {
+		if c.kind != of.kind && !(of.kind == "taken" && c.kind == "end") || c.of.name != of.name ||
+			int(c.of.ports[0]) != of.port || c.told || c.verdict == never || !c.fits(of.at) {
 			continue
 		}
 		if best == nil || c.verdict > best.verdict {
@@ -169,14 +177,16 @@ func (b *ledger) String() string {
 	for _, a := range b.actors {
 		for _, l := range b.lives[a] {
 			lines = append(lines, fmt.Sprintf("%s  %s until %s, %v, own %v, perhaps %v, wide %v, unknown until %s",
-				stamp(l.began), a.id(), stamp(l.ended), l.run.exit, l.run.own, l.run.maybe, l.widened, stamp(l.unknown)))
+				stamp(l.began), a.id(), stamp(l.ended), l.run.exit, l.run.own, l.run.maybe, l.widened,
+				stamp(l.unknown)))
 		}
 	}
 	for _, s := range b.slept {
 		lines = append(lines, fmt.Sprintf("%s  sleep, waking until %s", stamp(s.from), stamp(s.to)))
 	}
 	for _, w := range b.wants {
-		lines = append(lines, fmt.Sprintf("%s  wants %v, paused until %s, muted %v, pinned %v, hidden %v, rule %v", stamp(w.from), w.mode, stamp(w.paused), w.muted, w.pinned, w.hidden, w.rule))
+		lines = append(lines, fmt.Sprintf("%s  wants %v, paused until %s, muted %v, pinned %v, hidden %v, rule %v",
+			stamp(w.from), w.mode, stamp(w.paused), w.muted, w.pinned, w.hidden, w.rule))
 	}
 	for _, n := range b.said {
 		lines = append(lines, fmt.Sprintf("%s  SAID %s / %s", stamp(n.at), n.title, n.body))
@@ -189,16 +199,18 @@ func (b *ledger) String() string {
 var outcomes = regexp.MustCompile(`^Port \d+|^\d+ is back|^Not permitted to |^Nothing was done`)
 
 var (
-	oneUp    = regexp.MustCompile(`^(\w+) \((?:container )?:(\d+)\) is up$`)
-	oneEnd   = regexp.MustCompile(`^(\w+) \((?:container )?:(\d+)\) (?:stopped|crashed|is gone since the computer slept)`)
+	oneUp  = regexp.MustCompile(`^(\w+) \((?:container )?:(\d+)\) is up$`)
+	oneEnd = regexp.MustCompile(`^(\w+) \((?:container )?:(\d+)\) ` +
+		`(?:stopped|crashed|is gone since the computer slept)`)
 	oneMoved = regexp.MustCompile(`^(\w+) is on (\d+): `)
 	oneTaken = regexp.MustCompile(`^(\d+) is now (\w+) \(was (\w+)\)$`)
 	oneLoop  = regexp.MustCompile(`^(\w+) keeps restarting$`)
 	oneWide  = regexp.MustCompile(`^(\w+) is now reachable from the network$`)
 	aPort    = regexp.MustCompile(`^port (\d+)[:,]`)
 	someGone = regexp.MustCompile(`^(\d+) servers are gone since the computer slept$`)
-	counted  = regexp.MustCompile(`(\d+) (?:ports? )?(closed|opened|taken over|open to the network|restarting again and again)`)
-	aName    = regexp.MustCompile(`^(\d+) (\w+)(?: \(container\))?$`)
+	counted  = regexp.MustCompile(`(\d+) (?:ports? )?` +
+		`(closed|opened|taken over|open to the network|restarting again and again)`)
+	aName = regexp.MustCompile(`^(\d+) (\w+)(?: \(container\))?$`)
 )
 
 // tokens parses the notices, and checks the rules for every notice.
@@ -215,7 +227,8 @@ func (b *ledger) tokens(t *testing.T) (all []token) {
 			t.Errorf("too long: %q / %q", n.title, n.body)
 		}
 		before = n.at
-		n.title, n.body = strings.ReplaceAll(n.title, "unknown owner", "g"), strings.ReplaceAll(n.body, "unknown owner", "g")
+		n.title = strings.ReplaceAll(n.title, "unknown owner", "g")
+		n.body = strings.ReplaceAll(n.body, "unknown owner", "g")
 		read := b.read(n)
 		if len(read) == 0 {
 			t.Errorf("what does it say? %q / %q", n.title, n.body)

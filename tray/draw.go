@@ -290,9 +290,9 @@ func (d *drawer) place(s *strip, rows []line, now time.Time) {
 	if len(s.slots) == 0 {
 		return
 	}
-	places, want := make([]place, len(s.slots)), make([]watcher.ID, len(rows))
+	places, want := make([]slotState, len(s.slots)), make([]watcher.ID, len(rows))
 	for i, slot := range s.slots {
-		places[i] = place{slot.key.id, slot.live, slot.since}
+		places[i] = slotState{slot.key.id, slot.live, slot.since}
 	}
 	for i, r := range rows {
 		want[i] = r.key.id

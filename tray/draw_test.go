@@ -229,7 +229,8 @@ func TestDrawShowsTheMenu(t *testing.T) {
 	container, other := server(81, 3, "0.0.0.0"), server(40000, 4)
 	container.Container = engine.Container{ID: "a1", Name: "shop-web-1", Image: "nginx"}
 	other.Owner.Dir, other.Owner.Foreign = "", true
-	blog, shop := mark{watcher.Key{Program: "blog"}, 5173, "blog · Vite"}, mark{watcher.Key{Program: "shop"}, 3000, "shop"}
+	blog := mark{watcher.Key{Program: "blog"}, 5173, "blog · Vite"}
+	shop := mark{watcher.Key{Program: "shop"}, 3000, "shop"}
 	with := func(m model, change func(*model)) menu {
 		change(&m)
 		return view(m)
@@ -239,7 +240,8 @@ func TestDrawShowsTheMenu(t *testing.T) {
 	for _, v := range []menu{
 		with(modelOf(), func(m *model) { m.hidden, m.atLogin = []mark{blog}, true }),
 		with(modelOf(other), func(m *model) { m.hidden = []mark{blog, shop} }),
-		with(modelOf(other), func(m *model) { m.hidden, m.wrong = []mark{blog}, errors.New("config.toml line 3: no") }), menuOf(),
+		with(modelOf(other), func(m *model) { m.hidden, m.wrong = []mark{blog}, errors.New("config.toml line 3: no") }),
+		menuOf(),
 		view(absent), menuOf(server(80, 2), server(3000, 1)), view(absent),
 		menuOf(), menuOf(server(3000, 1)), menuOf(server(80, 2), server(3000, 1)), menuOf(server(80, 2)), menuOf(),
 		menuOf(server(80, 2), container, server(3000, 1), server(3001, 1), server(3002, 1), other),
@@ -378,7 +380,7 @@ func TestDrawRandomlyInline(t *testing.T) {
 				if rng.IntN(6) == 0 {
 					m.hidden = append(m.hidden, mark{watcher.Key{Port: uint16(9000 + i)}, uint16(9000 + i), "hidden"})
 				}
-				m.recent[min(i, maxRecent-1)] = gone{now, watcher.Alone(l), ""}
+				m.recent[min(i, maxRecent-1)] = closedServer{now, watcher.Alone(l), ""}
 			}
 			lists := modelOf(all...)
 			m.snapshot, m.servers, m.inline = lists.snapshot, lists.servers, true
@@ -466,7 +468,8 @@ func TestClicksNameTheServerAsItIsCalled(t *testing.T) {
 		d.draw(v, noon)
 		for label, a := range map[string]action{"Pin": pin, "Hide": hide} {
 			r.root.find("3000", label).clicks <- struct{}{}
-			if got, want := <-d.clicks, (click{action: a, mark: mark{l.Key(), l.Port, modelOf(l).servers[0].Title}}); got != want {
+			want := click{action: a, mark: mark{l.Key(), l.Port, modelOf(l).servers[0].Title}}
+			if got := <-d.clicks; got != want {
 				t.Errorf("a click on %s became %+v, want %+v", label, got, want)
 			}
 		}

@@ -11,31 +11,31 @@ import (
 
 // An ending is the person's Stop or Kill of a process or container.
 type ending struct {
-	stops, kills int           // running actions
-	port         uint16        // of the first clicked row
-	held         []heldClosing // closings of its listeners during the actions; their cause is not known yet
-	back         notice        // replaces the outcome if the server came back meanwhile
-	told         bool          // the person knows that it came back, or who has its port now
-	asked        time.Time     // until then a clean exit still counts as our Stop
-	freed        notice        // replaces the outcome if the last action finds nothing left to do
-	ended        time.Time     // when the process was seen to have ended
-	until        time.Time     // until then a closing belongs to that end
+	stops, kills int              // running actions
+	port         uint16           // of the first clicked row
+	pending      []pendingClosing // closings of its listeners during the actions; their cause is not known yet
+	back         notice           // replaces the outcome if the server came back meanwhile
+	reported     bool             // the person knows that it came back, or who has its port now
+	asked        time.Time        // until then a clean exit still counts as our Stop
+	freed        notice           // replaces the outcome if the last action finds nothing left to do
+	ended        time.Time        // when the process was seen to have ended
+	until        time.Time        // until then a closing belongs to that end
 }
 
-// A heldClosing is a closing during a Stop or Kill, with its time.
-type heldClosing struct {
+// A pendingClosing is a closing during a Stop or Kill, with its time.
+type pendingClosing struct {
 	watcher.Event
-	at     time.Time
-	untold bool // the person was never told of the server
+	at          time.Time
+	unannounced bool // the person was never told of the server
 }
 
 func (e *ending) underWay() bool { return e.stops+e.kills > 0 }
 
 // explain adds the reason of a closing.
 func (e *ending) explain(event watcher.Event) {
-	for i := range e.held {
-		if e.held[i].ID() == event.ID() {
-			e.held[i].Reason = event.Reason
+	for i := range e.pending {
+		if e.pending[i].ID() == event.ID() {
+			e.pending[i].Reason = event.Reason
 		}
 	}
 }
@@ -49,14 +49,14 @@ func (l *loop) cameBack(e watcher.Event) bool {
 	switch {
 	case !ok, !ending.underWay() && !soon:
 		return false
-	case ending.told: // one notice is enough for several ports
+	case ending.reported: // one notice is enough for several ports
 	case ending.underWay():
-		ending.held = slices.DeleteFunc(ending.held, func(h heldClosing) bool { return h.ID() == e.Before.ID() })
+		ending.pending = slices.DeleteFunc(ending.pending, func(h pendingClosing) bool { return h.ID() == e.Before.ID() })
 		if ending.back == (notice{}) || e.Port == ending.port {
 			ending.back = backAgain(e)
 		}
 	default:
-		ending.told = true
+		ending.reported = true
 		l.do.say(backAgain(e))
 	}
 	return true
@@ -78,7 +78,7 @@ func (l *loop) wasAsked(closed watcher.Event) bool {
 	switch {
 	case e.underWay():
 		l.judge.forgive(closed.Listener)
-		e.held = append(e.held, heldClosing{closed, time.Now(), l.judge.untold(closed.Listener)})
+		e.pending = append(e.pending, pendingClosing{closed, time.Now(), l.judge.unannounced(closed.Listener)})
 	case time.Now().Before(e.until), time.Now().Before(e.asked) && obeys(closed.Reason):
 		l.stoppedByYou(closed.Server)
 	default:
@@ -102,7 +102,7 @@ func obeys(r watcher.Reason) bool {
 func (l *loop) stoppedByYou(s watcher.Server) {
 	l.judge.forgive(s.Listener)
 	if s.Section == watcher.Main {
-		l.model.remember(gone{time.Now(), s, "stopped by you"})
+		l.model.remember(closedServer{time.Now(), s, "stopped by you"})
 	}
 }
 
@@ -120,7 +120,7 @@ func (l *loop) beginEnding(listener watcher.Listener, a action) bool {
 		e = &ending{port: listener.Port}
 		l.endings[on] = e
 	}
-	e.told = false
+	e.reported = false
 	switch {
 	case e.kills > 0, a == stop && e.stops > 0:
 		return false
@@ -158,12 +158,12 @@ func (l *loop) finishEnding(r result) notice {
 		}
 		return notice{}
 	}
-	for _, closed := range e.held {
+	for _, closed := range e.pending {
 		switch {
 		case time.Now().Before(e.until), time.Now().Before(e.asked) && obeys(closed.Reason),
 			freed && closed.Port == r.port:
 			l.stoppedByYou(closed.Server)
-		case closed.untold:
+		case closed.unannounced:
 		default: // it ended by itself, or still runs without this port
 			l.judge.close(closed.Event, closed.at, time.Now())
 			l.consider()
@@ -176,7 +176,7 @@ func (l *loop) finishEnding(r result) notice {
 	case r.end.Outcome == owner.AlreadyGone:
 		say = cmp.Or(e.freed, r.say)
 	}
-	e.told = e.back != (notice{}) || r.end.Outcome == owner.Taken
-	e.held, e.freed, e.back = nil, notice{}, notice{}
+	e.reported = e.back != (notice{}) || r.end.Outcome == owner.Taken
+	e.pending, e.freed, e.back = nil, notice{}, notice{}
 	return say
 }

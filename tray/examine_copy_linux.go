@@ -19,9 +19,9 @@ var dataControl = []string{"ext_data_control_manager_v1", "zwlr_data_control_man
 type copyWays struct {
 	wayland     bool  // there is a Wayland display
 	dataControl bool  // the Wayland display offers data-control
-	silent      error // why the Wayland display does not list its interfaces
+	waylandErr  error // why the Wayland display does not list its interfaces
 	x           bool  // there is an X server, possibly Xwayland
-	deaf        error // why the X server accepts no connection
+	xErr        error // why the X server accepts no connection
 }
 
 // examineCopying returns how addresses get to the clipboard.
@@ -31,11 +31,11 @@ func examineCopying(ctx context.Context, getenv func(string) string) doctor.Find
 	c := copyWays{wayland: getenv("WAYLAND_DISPLAY") != "", x: getenv("DISPLAY") != ""}
 	if c.wayland {
 		var offers []string
-		offers, c.silent = waylandInterfaces(ctx, waylandSocket(getenv))
+		offers, c.waylandErr = waylandInterfaces(ctx, waylandSocket(getenv))
 		c.dataControl = slices.ContainsFunc(offers, func(name string) bool { return slices.Contains(dataControl, name) })
 	}
 	if c.x {
-		c.deaf = connectX(ctx, getenv("DISPLAY"))
+		c.xErr = connectX(ctx, getenv("DISPLAY"))
 	}
 	return c.finding()
 }
@@ -47,7 +47,7 @@ func (c copyWays) finding() doctor.Finding {
 	case c.dataControl:
 		f.Says = "by Wayland (data-control)" + kept
 		return f
-	case c.x && c.deaf == nil:
+	case c.x && c.xErr == nil:
 		f.Says = "by X" + kept
 		if c.wayland {
 			f.Says = "by X (Xwayland), because the compositor offers no data-control" + kept
@@ -60,21 +60,21 @@ func (c copyWays) finding() doctor.Finding {
 	case !c.wayland && !c.x:
 		why = append(why, errNoDisplay.Error())
 		f.Fix = passOnDisplay
-	case c.silent != nil:
-		why = append(why, inWords(c.silent))
+	case c.waylandErr != nil:
+		why = append(why, inWords(c.waylandErr))
 	case c.wayland:
 		why = append(why, "the compositor offers no data-control")
 	}
 	switch {
-	case c.deaf != nil:
-		why = append(why, "the X server does not answer: "+inWords(c.deaf))
+	case c.xErr != nil:
+		why = append(why, "the X server does not answer: "+inWords(c.xErr))
 	case c.wayland && !c.x:
 		why = append(why, "there is no X (DISPLAY is not set)")
 	}
 	f.Says = "nothing can be copied: " + strings.Join(why, ", and ")
 	if f.Fix == "" {
 		f.Fix = "start porttray in the desktop session"
-		if c.wayland && c.silent == nil {
+		if c.wayland && c.waylandErr == nil {
 			f.Fix = "start porttray with DISPLAY set to Xwayland; " +
 				"a compositor with data-control, such as sway or KDE's, needs no X"
 		}

@@ -24,17 +24,17 @@ func TestCopyWays(t *testing.T) {
 		{"sway", copyWays{wayland: true, dataControl: true}, "by Wayland (data-control)" + kept},
 		{"KDE", copyWays{wayland: true, dataControl: true, x: true}, "by Wayland (data-control)" + kept},
 		{"X", copyWays{x: true}, "by X" + kept},
-		{"GNOME", copyWays{wayland: true, x: true}, "by X (Xwayland), because the compositor offers no data-control" +
-			kept},
+		{"GNOME", copyWays{wayland: true, x: true},
+			"by X (Xwayland), because the compositor offers no data-control" + kept},
 		{"GNOME without X", copyWays{wayland: true},
 			"nothing can be copied: the compositor offers no data-control, and there is no X (DISPLAY is not set)"},
-		{"nothing", copyWays{}, "nothing can be copied: there is no display (neither DISPLAY nor WAYLAND_DISPLAY is " +
-			"set)"},
-		{"X is gone", copyWays{x: true, deaf: refused},
+		{"nothing", copyWays{},
+			"nothing can be copied: there is no display (neither DISPLAY nor WAYLAND_DISPLAY is set)"},
+		{"X is gone", copyWays{x: true, xErr: refused},
 			"nothing can be copied: the X server does not answer: nothing listens"},
-		{"Wayland is gone", copyWays{wayland: true, silent: refused},
+		{"Wayland is gone", copyWays{wayland: true, waylandErr: refused},
 			"nothing can be copied: nothing listens, and there is no X (DISPLAY is not set)"},
-		{"both are gone", copyWays{wayland: true, silent: refused, x: true, deaf: refused},
+		{"both are gone", copyWays{wayland: true, waylandErr: refused, x: true, xErr: refused},
 			"nothing can be copied: nothing listens, and the X server does not answer: nothing listens"},
 	}
 	for _, tt := range tests {
@@ -107,7 +107,7 @@ func TestWaylandInterfaces(t *testing.T) {
 		"two":             {name + name + done, "wl_shm wl_shm", ""},
 		"cut off":         {name + done[:5], "", "EOF"},
 		"an error":        {"\x01\x00\x00\x00\x00\x00\x08\x00", "", "refuses"},
-		"too short":       {"\x02\x00\x00\x00\x00\x00\x00\x00", "", "without an end"},
+		"too short":       {"\x02\x00\x00\x00\x00\x00\x00\x00", "", "the size of an event is invalid"},
 		"a name too long": {"\x02\x00\x00\x00\x00\x00\x14\x00" + "\x01\x00\x00\x00\xff\xff\xff\xff----" + done, "----",
 			""},
 		"without an end": {strings.Repeat(name, 1<<16), "", "EOF"},

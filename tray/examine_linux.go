@@ -128,9 +128,9 @@ func (s *session) examineHost(ctx context.Context) doctor.Finding {
 	case h.by == "":
 		f.State, f.Fatal, f.Says = doctor.Broken, true, "nothing shows tray icons here (nobody owns "+watcherName+")"
 		f.Fix = hostFix(desktop)
-	case h.untold != nil:
+	case h.registeredErr != nil:
 		f.State = doctor.Lacks
-		f.Says = s.who(ctx, h.by) + " has the list of tray icons, but does not say whether a panel shows them: " + inWords(h.untold)
+		f.Says = s.who(ctx, h.by) + " has the list of tray icons, but does not say whether a panel shows them: " + inWords(h.registeredErr)
 		f.Fix = "restart the panel if the icon does not appear"
 	case !h.registered:
 		f.State, f.Fatal = doctor.Broken, true
@@ -249,17 +249,17 @@ func (s *session) examineNotifier(ctx context.Context) doctor.Finding {
 	if ctx.Err() != nil {
 		return doctor.Unfinished(ctx, f.Topic, examineLimit)
 	}
-	f.Says = fmt.Sprintf("%s, run by %s", called(name, vendor, version), s.who(ctx, by))
+	f.Says = fmt.Sprintf("%s, run by %s", serviceName(name, vendor, version), s.who(ctx, by))
 	if err != nil {
 		f.State, f.Says = doctor.Broken, f.Says+", does not say what it can do: "+inWords(err)
 		f.Fix = "restart it, or install another one, such as dunst"
 		return f
 	}
-	return able(f, capabilities)
+	return withAbilities(f, capabilities)
 }
 
-// called returns the name of a notification service. Its arguments are untrusted text of that service.
-func called(name, vendor, version string) string {
+// serviceName returns the name of a notification service. Its arguments are untrusted text of that service.
+func serviceName(name, vendor, version string) string {
 	text := cmp.Or(owner.Printable(name, maxOther), "a service without a name")
 	if version = owner.Printable(version, maxOther); version != "" {
 		text += " " + version
@@ -270,8 +270,8 @@ func called(name, vendor, version string) string {
 	return text
 }
 
-// able adds to f the abilities of a notification service for porttray. The capabilities are untrusted text.
-func able(f doctor.Finding, capabilities []string) doctor.Finding {
+// withAbilities adds to f the abilities of a notification service for porttray. The capabilities are untrusted text.
+func withAbilities(f doctor.Finding, capabilities []string) doctor.Finding {
 	lacks := func(says string) {
 		f.State, f.Says = doctor.Lacks, f.Says+says
 		f.Fix = "use the menu for that, or install a notification service that can do more, such as dunst"

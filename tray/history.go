@@ -17,8 +17,8 @@ const (
 	attentionFor = 10 * time.Minute
 )
 
-// A gone is a closed server.
-type gone struct {
+// A closedServer is a closed server.
+type closedServer struct {
 	at     time.Time
 	was    watcher.Server
 	reason string
@@ -97,7 +97,7 @@ func viewRecents(m model) line {
 }
 
 // remember puts a closed server before the earlier ones.
-func (m *model) remember(g gone) {
+func (m *model) remember(g closedServer) {
 	copy(m.recent[1:], m.recent[:len(m.recent)-1])
 	m.recent[0] = g
 }

@@ -22,12 +22,12 @@ var ErrRunning = errors.New("porttray is already running")
 
 // An instance is the right of this process to be its user's only tray. It ends with the process, also after a crash.
 type instance struct {
-	lock *flock.Flock // nil without a usable directory: then every process counts as the only one
-	bell string       // another instance creates this file to make this one show itself
+	lock     *flock.Flock // nil without a usable directory: then every process counts as the only one
+	showFile string       // another instance creates this file to make this one show itself
 }
 
-// ringEvery is how often the only instance looks for the file bell.
-const ringEvery = 1500 * time.Millisecond
+// showPoll is how often the only instance looks for showFile.
+const showPoll = 1500 * time.Millisecond
 
 // instanceDir returns this user's directory for the lock. It prefers $XDG_RUNTIME_DIR, because other computers do not
 // share it.
@@ -38,8 +38,8 @@ func instanceDir() (string, error) {
 	return history.Dir()
 }
 
-// openInstance makes this process the only instance. If another one exists, it creates the file bell and returns an
-// error that wraps ErrRunning.
+// openInstance makes this process the only instance. If another one exists, it creates showFile and returns an error
+// that wraps ErrRunning.
 func openInstance() (*instance, error) {
 	dir, err := instanceDir()
 	if err == nil {
@@ -59,14 +59,14 @@ func openInstance() (*instance, error) {
 		return &instance{}, nil
 	case !only:
 		// Create a new file only: an existing one may lead elsewhere.
-		if f, err := os.OpenFile(i.bell, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600); err == nil {
+		if f, err := os.OpenFile(i.showFile, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600); err == nil {
 			_ = f.Close() // nothing was written
-		} else if !errors.Is(err, fs.ErrExist) || !regular(i.bell) {
+		} else if !errors.Is(err, fs.ErrExist) || !regular(i.showFile) {
 			return nil, fmt.Errorf("%w, and cannot be asked to show itself: %w", ErrRunning, err)
 		}
 		return nil, fmt.Errorf("%w; it shows a notification", ErrRunning)
 	}
-	_ = os.Remove(i.bell) // an instance may have created it after the last tray ended
+	_ = os.Remove(i.showFile) // an instance may have created it after the last tray ended
 	return i, nil
 }
 
@@ -76,12 +76,12 @@ func regular(file string) bool {
 	return err != nil || info.Mode().IsRegular()
 }
 
-// answer sends a value whenever another instance created the file bell, until ctx is done.
-func (i *instance) answer(ctx context.Context, rung chan<- struct{}) {
+// answer sends a value whenever another instance created showFile, until ctx is done.
+func (i *instance) answer(ctx context.Context, requests chan<- struct{}) {
 	if i.lock == nil {
 		return
 	}
-	ticker := time.NewTicker(ringEvery)
+	ticker := time.NewTicker(showPoll)
 	defer ticker.Stop()
 	for {
 		select {
@@ -89,11 +89,11 @@ func (i *instance) answer(ctx context.Context, rung chan<- struct{}) {
 			return
 		case <-ticker.C:
 		}
-		if os.Remove(i.bell) != nil { // usually it does not exist
+		if os.Remove(i.showFile) != nil { // usually it does not exist
 			continue
 		}
 		select {
-		case rung <- struct{}{}:
+		case requests <- struct{}{}:
 		case <-ctx.Done():
 			return
 		}

@@ -21,17 +21,17 @@ func TestOpenInstance(t *testing.T) {
 		err.Error() != "porttray is already running; it shows a notification" {
 		t.Error(err)
 	}
-	if !exists(only.bell) {
+	if !exists(only.showFile) {
 		t.Error("nobody rang")
 	}
-	if err := os.Remove(only.bell); err != nil {
+	if err := os.Remove(only.showFile); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.Mkdir(only.bell, 0o700); err != nil { // no file can replace a directory
+	if err := os.Mkdir(only.showFile, 0o700); err != nil { // no file can replace a directory
 		t.Fatal(err)
 	}
-	want := "porttray is already running, and cannot be asked to show itself: open " + filepath.Join(dir, "porttray",
-		"show") + ": file exists"
+	want := "porttray is already running, and cannot be asked to show itself: open " +
+		filepath.Join(dir, "porttray", "show") + ": file exists"
 	if _, err := openInstance(); !errors.Is(err, ErrRunning) || err.Error() != want {
 		t.Errorf("got %v, want %s", err, want)
 	}
@@ -73,13 +73,13 @@ func TestOpenInstanceIsNotMisled(t *testing.T) {
 	}
 	defer only.close()
 	for _, target := range []string{precious, filepath.Join(runtime, "new"), "/dev/full"} {
-		if err := os.Symlink(target, only.bell); err != nil {
+		if err := os.Symlink(target, only.showFile); err != nil {
 			t.Fatal(err)
 		}
 		if _, err := openInstance(); !errors.Is(err, ErrRunning) {
 			t.Error(err)
 		}
-		if err := os.Remove(only.bell); err != nil {
+		if err := os.Remove(only.showFile); err != nil {
 			t.Fatal(err)
 		}
 	}

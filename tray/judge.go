@@ -10,8 +10,8 @@ import (
 )
 
 const (
-	// settled is the least lifetime of an announced listener. A shorter one is nobody's server.
-	settled = 1500 * time.Millisecond
+	// minLifetime is the least lifetime of an announced listener. A shorter one is nobody's server.
+	minLifetime = 1500 * time.Millisecond
 	// together is how long a notice waits for happenings that are nearly ripe.
 	together = 2 * time.Second
 	// apart is the least time between two notices.
@@ -33,25 +33,25 @@ const (
 // the same calls at the same times always have the same results. The servers are those of the main list, or of the
 // mode. A further port is not a server of its own.
 type judge struct {
-	fresh   []happening // opened or replaced, and younger than settled
-	fled    []happening // closed before they were settled; may restart
-	waiting []happening // closed; may restart
-	due     []happening // decided, for the next notice
-	since   time.Time   // when the first of due was decided
-	news    []happening // decided since the last call of ripen
-	last    time.Time   // of the last notice
+	fresh      []happening // opened or replaced, and younger than minLifetime
+	shortLived []happening // closed before minLifetime; may restart
+	waiting    []happening // closed; may restart
+	due        []happening // decided, for the next notice
+	since      time.Time   // when the first of due was decided
+	news       []happening // decided since the last call of ripen
+	last       time.Time   // of the last notice
 
-	restarts map[watcher.Key][]time.Time // of servers, within loopSpan
-	crashes  map[watcher.Key][]time.Time // of servers that keep crashing
-	looping  map[watcher.Key]bool        // announced as restarting again and again
-	exposed  map[watcher.ID]bool         // announced as reachable from the network
-	quiet    time.Time                   // no opening is announced until then
-	woke     time.Time                   // when the sleep was first noticed
-	wakes    time.Time                   // when the waking time ends; zero if it is over
-	lost     []watcher.Server            // closed during the sleep or the waking time
+	restarts   map[watcher.Key][]time.Time // of servers, within loopSpan
+	crashes    map[watcher.Key][]time.Time // of servers that keep crashing
+	looping    map[watcher.Key]bool        // announced as restarting again and again
+	exposed    map[watcher.ID]bool         // announced as reachable from the network
+	quiet      time.Time                   // no opening is announced until then
+	woke       time.Time                   // when the sleep was first noticed
+	wakes      time.Time                   // when the waking time ends; zero if it is over
+	lostAsleep []watcher.Server            // closed during the sleep or the waking time
 
-	gone    func(owner.Supervisor) bool // reports whether a supervisor has ended
-	ignored func(watcher.Listener) bool // reports whether the person wants no notices of a listener
+	supervisorEnded func(owner.Supervisor) bool // reports whether a supervisor has ended
+	ignored         func(watcher.Listener) bool // reports whether the person wants no notices of a listener
 }
 
 // A happening is one piece of news about a server.
@@ -81,12 +81,12 @@ const (
 
 func newJudge() judge {
 	return judge{
-		gone:     func(s owner.Supervisor) bool { return (owner.Process{PID: s.PID, Start: s.Start}).Gone() },
-		ignored:  func(watcher.Listener) bool { return false },
-		restarts: map[watcher.Key][]time.Time{},
-		crashes:  map[watcher.Key][]time.Time{},
-		looping:  map[watcher.Key]bool{},
-		exposed:  map[watcher.ID]bool{},
+		supervisorEnded: func(s owner.Supervisor) bool { return (owner.Process{PID: s.PID, Start: s.Start}).Gone() },
+		ignored:         func(watcher.Listener) bool { return false },
+		restarts:        map[watcher.Key][]time.Time{},
+		crashes:         map[watcher.Key][]time.Time{},
+		looping:         map[watcher.Key]bool{},
+		exposed:         map[watcher.ID]bool{},
 	}
 }
 
@@ -107,7 +107,7 @@ func (j *judge) observe(events []watcher.Event, before, after []watcher.Server, 
 		case watcher.Closed:
 			j.close(e, now, now)
 		case watcher.Restarted:
-			j.back(e, before, after, now)
+			j.restart(e, before, after, now)
 		case watcher.Replaced:
 			j.replace(e, before, now)
 		case watcher.Exposed:
@@ -127,7 +127,7 @@ func (j *judge) expose(e watcher.Event, after []watcher.Server, now time.Time) {
 	// An entry outlives its server if the person ended it or its owner became known. Drop those first.
 	maps.DeleteFunc(j.exposed, func(id watcher.ID, _ bool) bool { _, there := serverOf(after, id); return !there })
 	j.exposed[e.ID()] = true
-	if !j.untold(e.Listener) {
+	if !j.unannounced(e.Listener) {
 		j.decide(happening{kind: exposed, at: now, on: e.Server, port: e.Widened()}, now)
 	}
 }
@@ -139,17 +139,17 @@ func (j *judge) awake(at time.Time) bool { return at.Before(j.woke) || !at.Befor
 func (j *judge) close(e watcher.Event, at, now time.Time) {
 	delete(j.exposed, e.ID())
 	switch {
-	case j.settle(e.Listener): // it was never announced
-		j.fled = append(j.fled, happening{at: at, on: e.Server})
+	case j.forgetOpened(e.Listener): // it was never announced
+		j.shortLived = append(j.shortLived, happening{at: at, on: e.Server})
 	case !j.awake(now):
-		j.lost = append(j.lost, e.Server)
+		j.lostAsleep = append(j.lostAsleep, e.Server)
 	default:
 		j.waiting = append(j.waiting, happening{kind: closed, at: at, on: e.Server, reason: e.Reason})
 	}
 }
 
-// replace receives that another server took a port. It announces that once the new server has settled. Otherwise the
-// old one has just closed.
+// replace receives that another server took a port. It announces that once the new server has lived for minLifetime.
+// Otherwise the old one has just closed.
 func (j *judge) replace(e watcher.Event, before []watcher.Server, now time.Time) {
 	delete(j.exposed, e.Before.ID())
 	h := happening{kind: replaced, at: now, on: e.Server, before: e.Before, reason: e.Reason}
@@ -168,13 +168,13 @@ func (j *judge) replace(e watcher.Event, before []watcher.Server, now time.Time)
 // follows reports whether a closing is that of the server before h.
 func (h happening) follows(closing happening) bool { return closing.on.ID() == h.before.ID() }
 
-// untold reports whether the opening of a listener is not announced yet.
-func (j *judge) untold(l watcher.Listener) bool {
+// unannounced reports whether the opening of a listener is not announced yet.
+func (j *judge) unannounced(l watcher.Listener) bool {
 	return slices.ContainsFunc(j.fresh, func(h happening) bool { return h.isOf(l) })
 }
 
-// settle drops the unannounced opening of a listener, and reports whether there was one.
-func (j *judge) settle(l watcher.Listener) bool {
+// forgetOpened drops the unannounced opening of a listener, and reports whether there was one.
+func (j *judge) forgetOpened(l watcher.Listener) bool {
 	n := len(j.fresh)
 	j.fresh = slices.DeleteFunc(j.fresh, func(h happening) bool { return h.isOf(l) })
 	return len(j.fresh) < n
@@ -187,13 +187,13 @@ func (h happening) isOf(l watcher.Listener) bool {
 	return h.on.Port == l.Port && (h.on.ID() == l.ID() || !known || h.on.Key() == l.Key())
 }
 
-// back receives that a server restarted. A restart is silent, unless there are many. If the server was never announced,
+// restart receives that a server restarted. A restart is silent, unless there are many. If the server was never announced,
 // or the person knows of its end, it counts as opened.
-func (j *judge) back(e watcher.Event, before, after []watcher.Server, now time.Time) {
+func (j *judge) restart(e watcher.Event, before, after []watcher.Server, now time.Time) {
 	delete(j.exposed, e.Before.ID())
-	fled := slices.ContainsFunc(j.fled, func(h happening) bool { return h.on.ID() == e.Before.ID() })
-	unknown := j.settle(e.Before.Listener) || fled
-	if unknown || j.toldGone(e.Before.Listener, before) {
+	shortLived := slices.ContainsFunc(j.shortLived, func(h happening) bool { return h.on.ID() == e.Before.ID() })
+	unknown := j.forgetOpened(e.Before.Listener) || shortLived
+	if unknown || j.knownClosed(e.Before.Listener, before) {
 		j.fresh = append(j.fresh, happening{kind: opened, at: now, on: e.Server})
 	}
 	if unknown && !e.Reason.Crashed() {
@@ -219,11 +219,11 @@ func (j *judge) back(e watcher.Event, before, after []watcher.Server, now time.T
 	}
 }
 
-// toldGone reports whether the person knows that a listener closed: it closed earlier, and no notice of that is
+// knownClosed reports whether the person knows that a listener closed: it closed earlier, and no notice of that is
 // waiting.
-func (j *judge) toldGone(l watcher.Listener, before []watcher.Server) bool {
+func (j *judge) knownClosed(l watcher.Listener, before []watcher.Server) bool {
 	_, there := serverOf(before, l.ID())
-	slept := slices.ContainsFunc(j.lost, func(s watcher.Server) bool { return s.ID() == l.ID() })
+	slept := slices.ContainsFunc(j.lostAsleep, func(s watcher.Server) bool { return s.ID() == l.ID() })
 	return !there && !j.closing(l) && !slept
 }
 
@@ -285,7 +285,7 @@ func (j *judge) ripen(servers []watcher.Server, now time.Time) []happening {
 		}
 		return true
 	})
-	j.fled = slices.DeleteFunc(j.fled, func(h happening) bool { return now.Sub(h.at) > watcher.RestartGrace })
+	j.shortLived = slices.DeleteFunc(j.shortLived, func(h happening) bool { return now.Sub(h.at) > watcher.RestartGrace })
 	j.waiting = slices.DeleteFunc(j.waiting, func(h happening) bool {
 		if now.Sub(h.at) < watcher.RestartGrace {
 			return false
@@ -293,7 +293,7 @@ func (j *judge) ripen(servers []watcher.Server, now time.Time) []happening {
 		if slices.ContainsFunc(servers, func(s watcher.Server) bool { return s.Listener.Key() == h.on.Listener.Key() }) {
 			return true // it is back; its owner was unknown at first
 		}
-		if h.reason.Supervisor != "" && j.gone(h.on.Facts.Supervisor) { // it may have ended just after its server
+		if h.reason.Supervisor != "" && j.supervisorEnded(h.on.Facts.Supervisor) { // it may have ended just after its server
 			h.reason.Supervisor = ""
 		}
 		j.decide(h, now)
@@ -304,15 +304,15 @@ func (j *judge) ripen(servers []watcher.Server, now time.Time) []happening {
 		if gone := j.missing(servers); len(gone) > 0 {
 			j.decide(happening{kind: slept, at: now, on: gone[0], more: gone[1:]}, now)
 		}
-		j.lost = nil
+		j.lostAsleep = nil
 	}
 	news := j.news
 	j.news = nil
 	return news
 }
 
-// ripe returns when an opening has settled.
-func (h happening) ripe() time.Time { return h.at.Add(settled) }
+// ripe returns when an opening reaches minLifetime.
+func (h happening) ripe() time.Time { return h.at.Add(minLifetime) }
 
 // returned drops the closing of a server that is back, and reports whether there was one. Another server may have had
 // the port for a moment.
@@ -322,8 +322,8 @@ func (j *judge) returned(l watcher.Listener) bool {
 	return len(j.waiting) < n
 }
 
-// stayed returns the news about a settled server. A replacement in the main list is announced instead of the closing of
-// the earlier server. A move is announced if the usual port is still taken.
+// stayed returns the news about a server that reached minLifetime. A replacement in the main list is announced instead
+// of the closing of the earlier server. A move is announced if the usual port is still taken.
 func (j *judge) stayed(h happening, servers []watcher.Server) happening {
 	switch _, there := serverOf(servers, h.before.ID()); {
 	case h.kind == replaced && h.on.Section == watcher.Main:
@@ -369,7 +369,7 @@ func (j *judge) flush() time.Time {
 	return at
 }
 
-// ripening returns the times at which the waiting happenings become ripe.
+// ripening returns the ripe times of the waiting happenings.
 func (j *judge) ripening() (at []time.Time) {
 	for _, h := range j.fresh {
 		at = append(at, h.ripe())

@@ -22,9 +22,11 @@ func TestJudgeExplains(t *testing.T) {
 		{owner.Exit{How: owner.Killed, Signal: "SIGINT"}, "killed by SIGINT", true},
 	} {
 		j := newJudge()
-		j.observe([]watcher.Event{{Kind: watcher.Closed, Server: watcher.Alone(l), Reason: watcher.Reason{Cause: watcher.OwnerGoesOn}}}, []watcher.Server{s}, nil, false, noon)
+		j.observe([]watcher.Event{{Kind: watcher.Closed, Server: watcher.Alone(l),
+			Reason: watcher.Reason{Cause: watcher.OwnerGoesOn}}}, []watcher.Server{s}, nil, false, noon)
 		if c.exit != (owner.Exit{}) {
-			j.explain(watcher.Event{Kind: watcher.Explained, Server: s, Reason: watcher.Reason{Cause: watcher.OwnerEnded, Exit: c.exit}})
+			j.explain(watcher.Event{Kind: watcher.Explained, Server: s,
+				Reason: watcher.Reason{Cause: watcher.OwnerEnded, Exit: c.exit}})
 		}
 		news := j.ripen(nil, noon.Add(watcher.RestartGrace))
 		if len(news) != 1 || news[0].reason.String() != c.want || news[0].reason.Interrupted() != c.quiet {
@@ -38,9 +40,10 @@ func TestJudgeForgetsASupervisor(t *testing.T) {
 	l := server(3000, 1)
 	l.Facts.Supervisor = owner.Supervisor{ID: owner.ID{PID: 9}, Name: "nodemon"}
 	j := newJudge()
-	j.gone = func(s owner.Supervisor) bool { return s.PID == 9 }
+	j.supervisorEnded = func(s owner.Supervisor) bool { return s.PID == 9 }
 	reason := watcher.Reason{Cause: watcher.OwnerEnded, Supervisor: "nodemon"}
-	j.observe([]watcher.Event{{Kind: watcher.Closed, Server: watcher.Alone(l), Reason: reason}}, []watcher.Server{watcher.Alone(l)}, nil, false, noon)
+	j.observe([]watcher.Event{{Kind: watcher.Closed, Server: watcher.Alone(l), Reason: reason}},
+		[]watcher.Server{watcher.Alone(l)}, nil, false, noon)
 	if news := j.ripen(nil, noon.Add(watcher.RestartGrace)); len(news) != 1 || news[0].reason.Supervisor != "" {
 		t.Errorf("got %+v", news)
 	}
@@ -52,9 +55,11 @@ func TestJudgeSeesThatAServerIsBack(t *testing.T) {
 	unseen := is
 	unseen.Owner = owner.Process{}
 	j := newJudge()
-	j.observe([]watcher.Event{{Kind: watcher.Closed, Server: watcher.Alone(was)}}, []watcher.Server{watcher.Alone(was)}, nil, false, noon)
-	j.observe([]watcher.Event{{Kind: watcher.Opened, Server: watcher.Alone(unseen)}}, nil, []watcher.Server{watcher.Alone(unseen)}, false, noon.Add(time.Second))
-	j.ripen([]watcher.Server{{Listener: unseen}}, noon.Add(time.Second+settled))
+	j.observe([]watcher.Event{{Kind: watcher.Closed, Server: watcher.Alone(was)}},
+		[]watcher.Server{watcher.Alone(was)}, nil, false, noon)
+	j.observe([]watcher.Event{{Kind: watcher.Opened, Server: watcher.Alone(unseen)}}, nil,
+		[]watcher.Server{watcher.Alone(unseen)}, false, noon.Add(time.Second))
+	j.ripen([]watcher.Server{{Listener: unseen}}, noon.Add(time.Second+minLifetime))
 	if news := j.ripen([]watcher.Server{{Listener: is}}, noon.Add(watcher.RestartGrace)); len(news) > 0 {
 		t.Errorf("got %+v", news)
 	}
@@ -65,7 +70,8 @@ func TestJudgeForgetsWhatWasExposed(t *testing.T) {
 	j := newJudge()
 	for i := range int32(1000) {
 		l := server(3000, 1+i, "0.0.0.0")
-		j.observe([]watcher.Event{{Kind: watcher.Exposed, Server: watcher.Alone(l)}}, nil, []watcher.Server{watcher.Alone(l)}, false, noon)
+		j.observe([]watcher.Event{{Kind: watcher.Exposed, Server: watcher.Alone(l)}}, nil,
+			[]watcher.Server{watcher.Alone(l)}, false, noon)
 	}
 	if len(j.exposed) > 1 {
 		t.Errorf("%d are remembered, of one that is there", len(j.exposed))
@@ -76,10 +82,12 @@ func TestJudgeForgetsWhatWasExposed(t *testing.T) {
 func TestJudgeTellsOfWhatOpenedBeforeASleep(t *testing.T) {
 	servers := []watcher.Server{{Listener: server(3000, 1)}}
 	j := newJudge()
-	j.observe([]watcher.Event{{Kind: watcher.Opened, Server: watcher.Alone(servers[0].Listener)}}, nil, servers, false, noon)
+	j.observe([]watcher.Event{{Kind: watcher.Opened, Server: watcher.Alone(servers[0].Listener)}},
+		nil, servers, false, noon)
 	j.observe(nil, servers, servers, true, noon.Add(time.Second))
-	j.observe([]watcher.Event{{Kind: watcher.Opened, Server: watcher.Alone(server(4000, 2))}}, nil, servers, true, noon.Add(time.Second))
-	if news := j.ripen(servers, noon.Add(time.Second+settled)); len(news) != 1 || news[0].on.Port != 3000 {
+	j.observe([]watcher.Event{{Kind: watcher.Opened, Server: watcher.Alone(server(4000, 2))}},
+		nil, servers, true, noon.Add(time.Second))
+	if news := j.ripen(servers, noon.Add(time.Second+minLifetime)); len(news) != 1 || news[0].on.Port != 3000 {
 		t.Errorf("got %+v", news)
 	}
 }
@@ -89,7 +97,8 @@ func TestJudgeFollowsADaemon(t *testing.T) {
 	first, daemon := server(3000, 1), server(3000, 2)
 	j := newJudge()
 	j.observe([]watcher.Event{{Kind: watcher.Opened, Server: watcher.Alone(first)}}, nil, nil, false, noon)
-	if news := j.ripen([]watcher.Server{watcher.Alone(daemon)}, noon.Add(settled)); len(news) != 1 || news[0].on.Owner.PID != 2 {
+	if news := j.ripen([]watcher.Server{watcher.Alone(daemon)}, noon.Add(minLifetime)); len(news) != 1 ||
+		news[0].on.Owner.PID != 2 {
 		t.Errorf("got %+v, want that the second process is up", news)
 	}
 }

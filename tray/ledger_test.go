@@ -140,7 +140,8 @@ func (b *ledger) contended(a *actor, from, to time.Time) bool {
 func (b *ledger) stoppedBefore(l *life) bool {
 	return slices.ContainsFunc(b.actors, func(o *actor) bool {
 		return o.ports[0] == l.of.ports[0] && slices.ContainsFunc(b.lives[o], func(before *life) bool {
-			return before.run.clicked && !before.ended.IsZero() && !before.ended.After(l.began) && l.began.Sub(later(before.ended, before.run.asked)) <= 5*time.Second
+			return before.run.clicked && !before.ended.IsZero() && !before.ended.After(l.began) &&
+				l.began.Sub(later(before.ended, before.run.asked)) <= 5*time.Second
 		})
 	})
 }
@@ -156,7 +157,9 @@ func (b *ledger) asleep(t time.Time) (span, bool) {
 
 // runs reports whether an actor runs at that time.
 func (b *ledger) runs(a *actor, at time.Time) bool {
-	return slices.ContainsFunc(b.lives[a], func(l *life) bool { return !l.began.After(at) && (l.ended.IsZero() || l.ended.After(at)) })
+	return slices.ContainsFunc(b.lives[a], func(l *life) bool {
+		return !l.began.After(at) && (l.ended.IsZero() || l.ended.After(at))
+	})
 }
 
 // familiar returns whether the person knows an actor's i-th life. The life and the lives that it continues must have
@@ -164,9 +167,9 @@ func (b *ledger) runs(a *actor, at time.Time) bool {
 func (b *ledger) familiar(lives []*life, i int) verdict {
 	l := lives[i]
 	switch {
-	case l.began.IsZero(), l.ended.IsZero(), l.ended.Sub(l.began) > settled:
+	case l.began.IsZero(), l.ended.IsZero(), l.ended.Sub(l.began) > minLifetime:
 		return must
-	case b.stoppedBefore(l), l.ended.Sub(l.began) == settled:
+	case b.stoppedBefore(l), l.ended.Sub(l.began) == minLifetime:
 		return perhaps // the outcome named it, or it ended at the deadline
 	case i == 0 || l.began.Sub(lives[i-1].ended) > watcher.RestartGrace:
 		return never
@@ -208,7 +211,7 @@ func (b *ledger) endOf(lives []*life, i int) (verdict, span) {
 		v = min(v, perhaps)
 	case l.of.kind == 'c' && slices.ContainsFunc(lives[:i], func(o *life) bool { return o.run.hoped.After(l.ended) }):
 		v = min(v, perhaps) // a Stop is still under way
-	case l.run.maybe, l.run.vague, l.unknown.After(l.ended), l.of.kind == 'u' && l.ended.Sub(l.unknown) < settled:
+	case l.run.maybe, l.run.vague, l.unknown.After(l.ended), l.of.kind == 'u' && l.ended.Sub(l.unknown) < minLifetime:
 		v = min(v, perhaps)
 	case slept && b.runs(l.of, sleep.to):
 		if slices.ContainsFunc(lives[i+1:], func(o *life) bool { return o.unknown.After(sleep.to) }) {
@@ -239,7 +242,7 @@ func (b *ledger) endOf(lives []*life, i int) (verdict, span) {
 		v = min(v, perhaps) // another actor had the port briefly
 	}
 	if crowd && !slept {
-		when = span{l.ended.Add(settled), l.ended.Add(crowded)}
+		when = span{l.ended.Add(minLifetime), l.ended.Add(crowded)}
 	}
 	wants := b.stable(l.of, interrupted, l.ended, when.to)
 	if crowd && wants == never {
@@ -293,11 +296,11 @@ func (b *ledger) crashed(lives []*life) (looped, silent map[*life]bool, sure boo
 // startOf returns whether the start of an actor's i-th life needs a notice, and when.
 func (b *ledger) startOf(lives []*life, i int) (verdict, span) {
 	l := lives[i]
-	when := span{l.began.Add(settled), l.began.Add(settled + tellWithin + time.Millisecond)}
+	when := span{l.began.Add(minLifetime), l.began.Add(minLifetime + tellWithin + time.Millisecond)}
 	if wait := l.unknown.Sub(l.began); l.unknown != (time.Time{}) && wait > 0 { // the notice waits for the owner
 		when.to = when.to.Add(wait)
 	}
-	stays := l.ended.IsZero() || l.ended.Sub(l.began) > settled+tellWithin+time.Millisecond
+	stays := l.ended.IsZero() || l.ended.Sub(l.began) > minLifetime+tellWithin+time.Millisecond
 	_, slept := b.asleep(l.began)
 	if !slept { // it may be older, with an owner found only then
 		_, slept = b.asleep(l.unknown)
@@ -306,9 +309,10 @@ func (b *ledger) startOf(lives []*life, i int) (verdict, span) {
 	switch {
 	case l.began.IsZero():
 		return never, when
-	case !l.ended.IsZero() && l.ended.Sub(l.began) < settled:
+	case !l.ended.IsZero() && l.ended.Sub(l.began) < minLifetime:
 		return never, when
-	case slept, !stays, l.unknown.After(l.began.Add(settled)), l.of.kind == 'u' && i > 0 && l.began.Sub(lives[i-1].ended) <= watcher.RestartGrace:
+	case slept, !stays, l.unknown.After(l.began.Add(minLifetime)), l.of.kind == 'u' && i > 0 &&
+		l.began.Sub(lives[i-1].ended) <= watcher.RestartGrace:
 		v = perhaps
 	case b.stoppedBefore(l): // the outcome reports the new owner
 		v = perhaps
@@ -318,7 +322,8 @@ func (b *ledger) startOf(lives []*life, i int) (verdict, span) {
 		v = perhaps
 	case i > 0 && !lives[i-1].run.own && l.began.Sub(lives[i-1].ended) <= watcher.RestartGrace:
 		v = never
-		if b.familiar(lives, i-1) != must || !lives[i-1].began.IsZero() && lives[i-1].ended.Sub(lives[i-1].began) < crowded {
+		if b.familiar(lives, i-1) != must || !lives[i-1].began.IsZero() &&
+			lives[i-1].ended.Sub(lives[i-1].began) < crowded {
 			v = perhaps // its earlier start had no notice
 		}
 		if sleep, slept := b.asleep(lives[i-1].ended); slept && !l.began.Before(sleep.to) {

@@ -58,7 +58,7 @@ type model struct {
 	slow     time.Duration    // the pause between scans, if scans are too slow for the chosen one
 
 	latest    line // the latest event; without a label if it is long ago
-	recent    [maxRecent]gone
+	recent    [maxRecent]closedServer
 	attention bool
 	mode      mode
 	paused    time.Time // no notices until then; zero without a pause
@@ -77,42 +77,42 @@ type model struct {
 type loop struct {
 	model  model
 	drawer *drawer
-	do     deeds
+	do     effects
 
-	latest  watcher.Snapshot // as the watcher delivered it, without the rules of the settings
-	updates chan watcher.Update
-	changes chan settings.Change // of the settings file
-	pace    chan time.Duration   // a new interval for the watcher
-	numbers <-chan port.System   // the system's port ranges; updates wait for them. Nil once they are known.
-	hosts   chan bool            // whether there is a tray host
-	rung    chan struct{}        // another instance asks this one to show itself
-	signs   chan sign            // signs of use of the menu
-	done    chan result          // of actions
-	wake    chan struct{}        // asks the watcher to scan at once
-	unkept  <-chan error         // why choices are not saved; the keeper tries again
-	clicked <-chan watcher.ID    // the server of a clicked notice
+	latest       watcher.Snapshot // as the watcher delivered it, without the rules of the settings
+	updates      chan watcher.Update
+	changes      chan settings.Change // of the settings file
+	pace         chan time.Duration   // a new interval for the watcher
+	numbers      <-chan port.System   // the system's port ranges; updates wait for them. Nil once they are known.
+	hosts        chan bool            // whether there is a tray host
+	showRequests chan struct{}        // another instance asks this one to show itself
+	signs        chan sign            // signs of use of the menu
+	done         chan result          // of actions
+	wake         chan struct{}        // asks the watcher to scan at once
+	unkept       <-chan error         // why choices are not saved; the keeper tries again
+	clicked      <-chan watcher.ID    // the server of a clicked notice
 
-	judge     judge
-	judgeAt   time.Time // of judgeDue
-	judgeDue  <-chan time.Time
-	latestDue <-chan time.Time // ends the row of the latest event
-	calmDue   <-chan time.Time // ends the alarm of the icon
-	pauseDue  <-chan time.Time
-	held      <-chan time.Time // the menu is open and stays unchanged until then; nil if it is closed
-	heldFrom  time.Time        // when the menu was opened
-	closes    bool             // the host tells when the menu closes
-	peek      func() bool      // reports whether the menu is open; nil if the system tells that itself
-	peekDue   <-chan time.Time
-	hostDue   <-chan time.Time
-	hasHost   bool
-	hostTold  bool
-	tidyDue   <-chan time.Time
-	tidyAt    time.Time
-	endings   map[watcher.Target]*ending // the person's Stops and Kills
-	told      map[watcher.ID]watcher.Key // servers of recent notices
-	running   int                        // running actions
-	clicks    map[click]time.Time        // when the recent clicks on an entry are paid off at clickPace
-	actions   sync.WaitGroup             // the running actions
+	judge          judge
+	judgeAt        time.Time // of judgeDue
+	judgeDue       <-chan time.Time
+	latestDue      <-chan time.Time // ends the row of the latest event
+	calmDue        <-chan time.Time // ends the alarm of the icon
+	pauseDue       <-chan time.Time
+	menuHold       <-chan time.Time // the menu is open and stays unchanged until then; nil if it is closed
+	menuOpenedAt   time.Time        // when the menu was opened
+	hostTellsClose bool             // the host tells when the menu closes
+	peek           func() bool      // reports whether the menu is open; nil if the system tells that itself
+	peekDue        <-chan time.Time
+	hostDue        <-chan time.Time
+	hasHost        bool
+	hostTold       bool
+	tidyDue        <-chan time.Time
+	tidyAt         time.Time
+	endings        map[watcher.Target]*ending // the person's Stops and Kills
+	announced      map[watcher.ID]watcher.Key // servers of recent notices
+	running        int                        // running actions
+	clicks         map[click]time.Time        // when the recent clicks on an entry are paid off at clickPace
+	actions        sync.WaitGroup             // the running actions
 }
 
 // A result is the result of an action.
@@ -129,18 +129,18 @@ func newLoop(version, goos string) *loop {
 	l := &loop{
 		model: model{version: version, goos: goos, mode: myServers, muted: map[watcher.Key]bool{},
 			commands: map[watcher.Key]string{}, ruled: map[watcher.Key]watcher.Server{}},
-		judge:   newJudge(),
-		updates: make(chan watcher.Update),
-		changes: make(chan settings.Change),
-		pace:    make(chan time.Duration, 1),
-		hosts:   make(chan bool),
-		rung:    make(chan struct{}),
-		signs:   make(chan sign, 8),
-		done:    make(chan result, actionLimit),
-		wake:    make(chan struct{}, 1),
-		endings: map[watcher.Target]*ending{},
-		told:    map[watcher.ID]watcher.Key{},
-		clicks:  map[click]time.Time{},
+		judge:        newJudge(),
+		updates:      make(chan watcher.Update),
+		changes:      make(chan settings.Change),
+		pace:         make(chan time.Duration, 1),
+		hosts:        make(chan bool),
+		showRequests: make(chan struct{}),
+		signs:        make(chan sign, 8),
+		done:         make(chan result, actionLimit),
+		wake:         make(chan struct{}, 1),
+		endings:      map[watcher.Target]*ending{},
+		announced:    map[watcher.ID]watcher.Key{},
+		clicks:       map[click]time.Time{},
 	}
 	l.judge.ignored = func(on watcher.Listener) bool {
 		return l.model.muted[on.Key()] || l.model.settings.Rule(on).Notify == settings.NotifyNever
@@ -174,9 +174,9 @@ func (l *loop) serve(ctx context.Context) bool {
 		if c.action == quit {
 			return false
 		}
-		if !l.closes { // a click closes the menu
-			l.held = nil
-		} else if l.held != nil {
+		if !l.hostTellsClose { // a click closes the menu
+			l.menuHold = nil
+		} else if l.menuHold != nil {
 			l.use(menuUsed, time.Now())
 		}
 		l.calm()
@@ -185,18 +185,18 @@ func (l *loop) serve(ctx context.Context) bool {
 		l.click(ctx, click{action: open, id: id, who: "The server"})
 	case r := <-l.done:
 		l.finish(r)
-		l.look()
+		l.scanNow()
 	case s := <-l.signs:
 		l.use(s, time.Now())
 	case <-l.peekDue:
 		l.peekDue = nil
-	case <-l.held:
-		l.held = nil
+	case <-l.menuHold:
+		l.menuHold = nil
 	case has := <-l.hosts:
 		l.host(has)
 	case err := <-l.unkept:
 		l.do.say(notice{title: "Your choices are not saved", body: owner.Printable(err.Error(), maxTitle), key: "kept"})
-	case <-l.rung:
+	case <-l.showRequests:
 		l.do.say(present(l.hasHost))
 	case <-l.hostDue:
 		l.hostDue, l.hostTold = nil, true
@@ -211,7 +211,7 @@ func (l *loop) serve(ctx context.Context) bool {
 	case <-l.pauseDue:
 		l.pauseDue, l.model.paused = nil, time.Time{}
 	case <-l.tidyDue:
-		if l.tidyDue, l.tidyAt = nil, (time.Time{}); l.held == nil {
+		if l.tidyDue, l.tidyAt = nil, (time.Time{}); l.menuHold == nil {
 			l.drawer.sweep(time.Now())
 		}
 	}
@@ -227,7 +227,7 @@ const (
 	menuUsed                   // a submenu was opened
 	menuLeft                   // the last open submenu was closed
 	menuClosed
-	menuWild // too many signs; ignore them
+	menuFlood // too many signs; ignore them
 )
 
 // use holds the menu still while somebody uses it. If a held menu is opened, it must have closed without a sign. Then
@@ -236,13 +236,13 @@ func (l *loop) use(s sign, now time.Time) {
 	until := hold
 	switch s {
 	case menuClosed:
-		l.held, l.closes = nil, true
+		l.menuHold, l.hostTellsClose = nil, true
 		return
-	case menuWild:
-		l.held = nil
+	case menuFlood:
+		l.menuHold = nil
 		return
 	case menuLeft:
-		if l.closes || l.held == nil {
+		if l.hostTellsClose || l.menuHold == nil {
 			return
 		}
 		until = leftHold
@@ -250,39 +250,39 @@ func (l *loop) use(s sign, now time.Time) {
 		until = topHold
 		fallthrough
 	case menuOpened:
-		l.closes = l.closes || s == menuOpened
-		if l.held != nil {
+		l.hostTellsClose = l.hostTellsClose || s == menuOpened
+		if l.menuHold != nil {
 			l.drawer.draw(view(l.model), now)
 		}
-		l.held = nil
-		l.look()
+		l.menuHold = nil
+		l.scanNow()
 	}
 	l.calm()
-	if l.held == nil {
-		l.heldFrom = now
+	if l.menuHold == nil {
+		l.menuOpenedAt = now
 	}
-	l.held = time.After(min(until, l.heldFrom.Add(holdLimit).Sub(now)))
+	l.menuHold = time.After(min(until, l.menuOpenedAt.Add(holdLimit).Sub(now)))
 }
 
-// glance checks whether the menu is open if the system does not tell. It checks again as long as the answer matters.
-func (l *loop) glance(now time.Time) {
+// pollMenu checks whether the menu is open if the system does not tell. It checks again as long as the answer matters.
+func (l *loop) pollMenu(now time.Time) {
 	if l.peek == nil {
 		return
 	}
 	switch open := l.peek(); {
-	case open && l.held == nil:
+	case open && l.menuHold == nil:
 		l.calm()
-		l.heldFrom, l.held = now, time.After(holdLimit)
-	case !open && l.held != nil:
-		l.held = nil
+		l.menuOpenedAt, l.menuHold = now, time.After(holdLimit)
+	case !open && l.menuHold != nil:
+		l.menuHold = nil
 	}
-	if l.peekDue == nil && (l.held != nil || l.model.attention) {
+	if l.peekDue == nil && (l.menuHold != nil || l.model.attention) {
 		l.peekDue = time.After(peekPace)
 	}
 }
 
-// look asks the watcher for a scan at once.
-func (l *loop) look() {
+// scanNow asks the watcher for a scan at once.
+func (l *loop) scanNow() {
 	select {
 	case l.wake <- struct{}{}:
 	default: // it is already asked
@@ -291,9 +291,9 @@ func (l *loop) look() {
 
 // redraw updates the screen to the model. While the menu is open, it changes only the icon.
 func (l *loop) redraw() {
-	l.glance(time.Now())
+	l.pollMenu(time.Now())
 	v := view(l.model)
-	if l.held != nil {
+	if l.menuHold != nil {
 		l.drawer.drawIcon(v)
 		return
 	}
@@ -370,12 +370,12 @@ func (l *loop) show(h happening) {
 	l.note(h.on.Listener)
 	switch h.kind {
 	case closed:
-		l.model.remember(gone{h.at, h.on, h.reason.String()})
+		l.model.remember(closedServer{h.at, h.on, h.reason.String()})
 	case replaced:
-		l.model.remember(gone{h.at, h.before, h.reason.String()})
+		l.model.remember(closedServer{h.at, h.before, h.reason.String()})
 	case slept:
 		for _, lost := range h.all() {
-			l.model.remember(gone{h.at, lost, "gone after a sleep"})
+			l.model.remember(closedServer{h.at, lost, "gone after a sleep"})
 		}
 	}
 	if alarming(h) {
@@ -401,7 +401,7 @@ func (l *loop) host(has bool) {
 
 // click acts on a click. The click's own data counts, even if the menu has changed since.
 func (l *loop) click(ctx context.Context, c click) {
-	if l.wild(c, time.Now()) {
+	if l.tooFast(c, time.Now()) {
 		return
 	}
 	if c.action == about {
@@ -446,7 +446,7 @@ func (l *loop) click(ctx context.Context, c click) {
 	case stop, kill:
 		s, head := serverOf(l.model.servers, c.id)
 		// A forwarder can have another container by now, and a server another worker.
-		ok = ok && head && listener.Target() == c.target && whole(s) == c.who
+		ok = ok && head && listener.Target() == c.target && groupName(s) == c.who
 	}
 	switch {
 	case !ok && (c.action == stop || c.action == kill):
@@ -457,7 +457,7 @@ func (l *loop) click(ctx context.Context, c click) {
 	case c.action == mute:
 		l.mute(listener)
 	case l.running == actionLimit:
-		if l.wild(click{action: none}, time.Now()) {
+		if l.tooFast(click{action: none}, time.Now()) {
 			return
 		}
 		l.do.say(notice{title: "Nothing was done", body: "Earlier actions are still running"})
@@ -466,8 +466,8 @@ func (l *loop) click(ctx context.Context, c click) {
 	}
 }
 
-// wild reports whether an entry is clicked faster than a person can.
-func (l *loop) wild(c click, now time.Time) bool {
+// tooFast reports whether an entry is clicked faster than a person can.
+func (l *loop) tooFast(c click, now time.Time) bool {
 	const many = 64
 	if len(l.clicks) >= many {
 		maps.DeleteFunc(l.clicks, func(_ click, until time.Time) bool { return until.Before(now) })
@@ -489,7 +489,7 @@ func (l *loop) find(id watcher.ID) (watcher.Listener, bool) {
 	if on, ok := l.model.snapshot.Find(id); ok {
 		return on, true
 	}
-	was, known := l.told[id]
+	was, known := l.announced[id]
 	for _, s := range l.model.servers {
 		if known && s.Port == id.Port && s.Listener.Key() == was {
 			return s.Listener, true
@@ -501,10 +501,10 @@ func (l *loop) find(id watcher.ID) (watcher.Listener, bool) {
 // note remembers the key of a listener for later clicks on a notice.
 func (l *loop) note(on watcher.Listener) {
 	const few = 64
-	if len(l.told) >= few {
-		clear(l.told)
+	if len(l.announced) >= few {
+		clear(l.announced)
 	}
-	l.told[on.ID()] = on.Key()
+	l.announced[on.ID()] = on.Key()
 }
 
 // finish receives the result of an action.

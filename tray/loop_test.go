@@ -43,12 +43,12 @@ func perform(t *testing.T, test func(s *stage)) {
 			clicked: make(chan watcher.ID)}
 		s.loop.clicked = s.clicked
 		s.end = func(watcher.Listener, bool) owner.Result { return owner.Result{Outcome: owner.Freed, Ended: true} }
-		s.loop.do = deeds{
+		s.loop.do = effects{
 			scheme: func(context.Context, watcher.Listener) string { return "http" },
 			open:   func(_ context.Context, url string) error { s.note(&s.opened, url); return s.fail },
 			copy:   func(_ context.Context, text string) error { s.note(&s.copied, text); return s.fail },
 			end: func(_ context.Context, on watcher.Server, force bool, _ time.Duration) owner.Result {
-				s.note(&s.signals, whole(on))
+				s.note(&s.signals, groupName(on))
 				return s.end(on.Listener, force)
 			},
 			network: func(watcher.Listener) (netip.Addr, error) { return netip.MustParseAddr("192.0.2.7"), s.fail },
@@ -155,7 +155,7 @@ func TestLoopTellsWhatHappens(t *testing.T) {
 		s.expect() // the baseline gives no notice
 
 		s.list(server(80, 1), server(3000, 2))
-		s.wait(settled - 1)
+		s.wait(minLifetime - 1)
 		s.expect()
 		s.wait(1)
 		s.expect("node (:3000) is up")
@@ -167,8 +167,8 @@ func TestLoopTellsWhatHappens(t *testing.T) {
 		s.expect()
 		s.wait(1)
 		s.expect("2 ports closed")
-		if s.menu.root.find("00:01  node stopped") == nil || s.menu.root.find("Recently closed", "00:01  node :80",
-			"Copy address") == nil {
+		if s.menu.root.find("00:01  node stopped") == nil ||
+			s.menu.root.find("Recently closed", "00:01  node :80", "Copy address") == nil {
 			t.Errorf("what closed is not in the menu:\n%s", s.menu.root.text())
 		}
 
@@ -250,7 +250,7 @@ func TestLoopTellsTheOutcomeOfAStopOnly(t *testing.T) {
 		s.expect()
 
 		s.list(server(3000, 5))
-		s.wait(settled)
+		s.wait(minLifetime)
 		s.expect("node (:3000) is up")
 	})
 }
@@ -415,13 +415,15 @@ func TestLoopHoldsTheMenuStill(t *testing.T) {
 		{"opened again", func(s *stage) { s.use(menuOpened) }, true},
 		{"a click, of a host that tells when the menu is closed", func(s *stage) { s.click("Settings", "About") },
 			false},
-		{"a click, of another host", func(s *stage) { s.loop.closes = false; s.click("Settings", "About") }, true},
+		{"a click, of another host",
+			func(s *stage) { s.loop.hostTellsClose = false; s.click("Settings", "About") }, true},
 		{"a submenu is closed, and some time",
-			func(s *stage) { s.loop.closes = false; s.use(menuUsed); s.use(menuLeft); s.wait(leftHold - 1) }, false},
+			func(s *stage) { s.loop.hostTellsClose = false; s.use(menuUsed); s.use(menuLeft); s.wait(leftHold - 1) },
+			false},
 		{"a submenu is closed, and more time",
-			func(s *stage) { s.loop.closes = false; s.use(menuUsed); s.use(menuLeft); s.wait(leftHold) }, true},
+			func(s *stage) { s.loop.hostTellsClose = false; s.use(menuUsed); s.use(menuLeft); s.wait(leftHold) }, true},
 		{"a submenu is closed, of a host that tells all", func(s *stage) {
-			s.loop.closes = true
+			s.loop.hostTellsClose = true
 			s.use(menuUsed)
 			s.use(menuLeft)
 			s.wait(hold - 1)
@@ -429,8 +431,7 @@ func TestLoopHoldsTheMenuStill(t *testing.T) {
 		{"shown again", func(s *stage) { s.use(menuShown) }, true},
 		{"shown again, and some time", func(s *stage) {
 			s.use(menuShown)
-			s.list(server(3000,
-				1))
+			s.list(server(3000, 1))
 			s.wait(topHold - 1)
 		}, true},
 		{"shown again, and more time", func(s *stage) { s.use(menuShown); s.list(server(3000, 1)); s.wait(topHold) },
@@ -736,7 +737,7 @@ func TestLoopOpensFromNotices(t *testing.T) {
 			t.Errorf("opened %q, want %q", s.opened, want)
 		}
 		s.expect("Port 3000: nothing was opened or copied", "Port 0: nothing was opened or copied")
-		if s.loop.held == nil {
+		if s.loop.menuHold == nil {
 			t.Error("the open menu is not held any more")
 		}
 	})
@@ -834,7 +835,7 @@ func TestLoopOpensASuccessor(t *testing.T) {
 	perform(t, func(s *stage) {
 		s.list()
 		s.list(server(3000, 1))
-		s.wait(settled)
+		s.wait(minLifetime)
 		s.expect("node (:3000) is up")
 		s.list(server(3000, 2))
 		s.clicked <- server(3000, 1).ID()
@@ -861,7 +862,7 @@ func TestLoopPauses(t *testing.T) {
 		s.wait(pauseFor)
 		s.expect()
 		s.list(server(3000, 1), server(4000, 2))
-		s.wait(settled)
+		s.wait(minLifetime)
 		s.expect("node (:4000) is up")
 	})
 }

@@ -77,7 +77,7 @@ func newMachine(t *testing.T) *machine {
 		{name: "a", ports: []uint16{3001}},
 	}
 	m.loop.drawer = &drawer{clicks: make(chan click)}
-	m.loop.do = deeds{record: func(watcher.Update) {},
+	m.loop.do = effects{record: func(watcher.Update) {},
 		say: func(n notice) { m.book.said = append(m.book.said, told{n, time.Now()}) },
 		end: func(ctx context.Context, _ watcher.Server, _ bool, _ time.Duration) owner.Result {
 			answer := make(chan owner.Result, 1)

@@ -270,7 +270,7 @@ func tooltip(servers []watcher.Server) string {
 func viewRow(s watcher.Server, m model) line {
 	l := s.Listener
 	on := func(a action) click { return click{action: a, id: l.ID(), target: l.Target(), who: who(l)} }
-	ends := func(a action) click { return click{action: a, id: l.ID(), target: l.Target(), who: whole(s)} }
+	ends := func(a action) click { return click{action: a, id: l.ID(), target: l.Target(), who: groupName(s)} }
 	named := mark{l.Key(), l.Port, s.Title}
 	pinned := m.pinLine(named, m.settings.Rule(l).Pin)
 	muted := m.muted[named.Key]
@@ -415,7 +415,7 @@ func titles(servers []watcher.Server) string {
 // explain shows all other facts.
 func facts(s watcher.Server, now time.Time) [2]string {
 	l := s.Listener
-	whose, where := ownerFact(l, now), placeFact(l)
+	whose, where := ownerFact(l, now), locationFact(l)
 	if l.Facts.Manager.Name != "" {
 		whose += ", managed by " + l.Facts.Manager.Name
 	}
@@ -452,8 +452,8 @@ func ownerFact(l watcher.Listener, now time.Time) string {
 	return fact + ", since " + p.Since.Format(layout)
 }
 
-// placeFact returns the directory of the server's project or process, or the project of its container.
-func placeFact(l watcher.Listener) string {
+// locationFact returns the directory of the server's project or process, or the project of its container.
+func locationFact(l watcher.Listener) string {
 	if l.Container.ID != "" {
 		if l.Container.Project == "" {
 			return ""
@@ -508,8 +508,8 @@ func who(l watcher.Listener) string {
 	return whoIs(l.Owner)
 }
 
-// whole names everything that a Stop of a server ends: "gunicorn (PID 4242) and 4 workers".
-func whole(s watcher.Server) string {
+// groupName names everything that a Stop of a server ends: "gunicorn (PID 4242) and 4 workers".
+func groupName(s watcher.Server) string {
 	if s.Container.ID != "" {
 		return who(s.Listener)
 	}

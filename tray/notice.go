@@ -271,7 +271,7 @@ func outcome(s watcher.Server, servers []watcher.Server, force bool, r owner.Res
 	if force {
 		verb, done = "kill", "killed"
 	}
-	l, p, short := s.Listener, whole(s), name(s.Owner, 30)
+	l, p, short := s.Listener, groupName(s), name(s.Owner, 30)
 	if l.Container.ID != "" {
 		short = p
 	}

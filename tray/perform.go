@@ -69,7 +69,7 @@ func (l *loop) perform(ctx context.Context, do func(context.Context) result, lat
 }
 
 // copied puts text on the clipboard.
-func copied(ctx context.Context, do deeds, text string) result {
+func copied(ctx context.Context, do effects, text string) result {
 	if err := do.copy(ctx, text); err != nil {
 		return result{action: copyThis, say: notice{title: "Could not copy", body: owner.Printable(err.Error(), maxLine)}}
 	}
@@ -104,7 +104,7 @@ func (l *loop) literal(on watcher.Listener) netip.Addr {
 }
 
 // visit opens the address of a listener, or copies it. A valid literal address is used instead of localhost.
-func visit(ctx context.Context, do deeds, a action, on watcher.Listener, literal netip.Addr, rule settings.Rule) result {
+func visit(ctx context.Context, do effects, a action, on watcher.Listener, literal netip.Addr, rule settings.Rule) result {
 	address, act, failed := browser.Address(on), do.copy, "Could not copy "
 	asked := on // to find its scheme
 	if literal.IsValid() {

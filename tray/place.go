@@ -6,8 +6,8 @@ import (
 	"porttray/watcher"
 )
 
-// A place is the state of one slot.
-type place struct {
+// A slotState is the state of one slot.
+type slotState struct {
 	id    watcher.ID
 	live  bool      // the slot shows the row of id
 	since time.Time // when its last row was removed; zero if it never showed one
@@ -20,7 +20,7 @@ type place struct {
 // slot as long as possible, so nothing moves under the pointer and unchanged labels stay. A new row goes between its
 // neighbours, preferably into a slot that showed no row lately. If no slot is free between them, the rows around move
 // apart, as few as possible.
-func arrange(slots []place, want []watcher.ID, lately time.Time) []int {
+func arrange(slots []slotState, want []watcher.ID, lately time.Time) []int {
 	at := make(map[watcher.ID]int, len(want))
 	for i, s := range slots {
 		if s.live {
@@ -37,14 +37,14 @@ func arrange(slots []place, want []watcher.ID, lately time.Time) []int {
 	}
 	for i := range result {
 		if result[i] < 0 {
-			settle(result, i, slots, lately)
+			fillRun(result, i, slots, lately)
 		}
 	}
 	return result
 }
 
-// settle chooses slots for a run of rows without slots that starts at first.
-func settle(at []int, first int, slots []place, lately time.Time) {
+// fillRun chooses slots for a run of rows without slots that starts at first.
+func fillRun(at []int, first int, slots []slotState, lately time.Time) {
 	end := first
 	low, high := 0, 0 // the free slots between the rows around
 	measure := func() {
@@ -86,7 +86,7 @@ func spread(n, size int) []int {
 
 // nearest returns the slot nearest to the middle of low ≤ i < high that showed no row lately. If all did, it returns
 // the middle.
-func nearest(slots []place, low, high int, lately time.Time) int {
+func nearest(slots []slotState, low, high int, lately time.Time) int {
 	middle := (low + high) / 2
 	for d := range high - low {
 		for _, i := range []int{middle - d, middle + d} {

@@ -12,10 +12,10 @@ import (
 func TestArrange(t *testing.T) {
 	id := func(port uint16) watcher.ID { return watcher.ID{Port: port} }
 	lately := noon.Add(-time.Minute)
-	slots := func(size int, live map[int]uint16, used ...int) []place {
-		s := make([]place, size)
+	slots := func(size int, live map[int]uint16, used ...int) []slotState {
+		s := make([]slotState, size)
 		for i, port := range live {
-			s[i] = place{id: id(port), live: true}
+			s[i] = slotState{id: id(port), live: true}
 		}
 		for _, i := range used {
 			s[i].since = noon
@@ -24,7 +24,7 @@ func TestArrange(t *testing.T) {
 	}
 	for _, c := range []struct {
 		name  string
-		slots []place
+		slots []slotState
 		want  []uint16
 		at    []int
 	}{
@@ -53,13 +53,13 @@ func TestArrange(t *testing.T) {
 
 func TestArrangeKeepsTheOrder(t *testing.T) {
 	rng := rand.New(rand.NewPCG(1, 2))
-	slots := make([]place, slotCount)
+	slots := make([]slotState, slotCount)
 	moved, came := 0, 0
 	for range 2000 {
 		var want []watcher.ID
 		for port := range uint16(60) {
 			id := watcher.ID{Port: port}
-			live := slices.ContainsFunc(slots, func(p place) bool { return p.live && p.id == id })
+			live := slices.ContainsFunc(slots, func(p slotState) bool { return p.live && p.id == id })
 			if keep := rng.IntN(10) > 0; len(want) < directRows && (live && keep || !live && rng.IntN(40) == 0) {
 				want = append(want, id)
 			}
@@ -68,10 +68,10 @@ func TestArrangeKeepsTheOrder(t *testing.T) {
 		if len(got) != len(want) || !slices.IsSorted(got) || len(slices.Compact(slices.Clone(got))) != len(got) {
 			t.Fatalf("%d rows got the places %v", len(want), got)
 		}
-		next := make([]place, slotCount)
+		next := make([]slotState, slotCount)
 		for i, at := range got {
-			next[at] = place{id: want[i], live: true}
-			switch old := slices.IndexFunc(slots, func(p place) bool { return p.live && p.id == want[i] }); {
+			next[at] = slotState{id: want[i], live: true}
+			switch old := slices.IndexFunc(slots, func(p slotState) bool { return p.live && p.id == want[i] }); {
 			case old < 0:
 				came++
 			case old != at:

@@ -28,7 +28,7 @@ func setLogin(on bool) error {
 }
 
 // startAtLogin calls setLogin and returns the result.
-func startAtLogin(do deeds, on bool) result {
+func startAtLogin(do effects, on bool) result {
 	if err := do.login(on); err != nil {
 		return result{say: notice{title: "Could not change the start at login", body: owner.Printable(err.Error(), maxTitle)}}
 	}
@@ -47,7 +47,7 @@ func editSettings(ctx context.Context) error {
 	return browser.Edit(ctx, file)
 }
 
-func edited(ctx context.Context, do deeds) result {
+func edited(ctx context.Context, do effects) result {
 	if err := do.edit(ctx); err != nil {
 		return result{say: notice{title: "Could not open the settings file", body: owner.Printable(err.Error(), maxTitle)}}
 	}
@@ -55,7 +55,7 @@ func edited(ctx context.Context, do deeds) result {
 }
 
 // terminalAt opens a terminal in the directory of a listener's project or process.
-func terminalAt(_ context.Context, do deeds, terminal string, on watcher.Listener) result {
+func terminalAt(_ context.Context, do effects, terminal string, on watcher.Listener) result {
 	if err := do.console(terminal, on.Directory()); err != nil {
 		return result{say: notice{title: "Could not open a terminal", body: owner.Printable(err.Error(), maxTitle)}}
 	}

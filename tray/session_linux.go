@@ -25,16 +25,16 @@ const (
 // A session is this program's connection to the desktop session. On Linux it is a private connection to the session
 // bus. It serves the icon and the menu, and sends notifications.
 type session struct {
-	conn    *dbus.Conn
-	hosts   chan struct{}   // a tray host may have come or gone
-	arrived atomic.Bool     // a new one has certainly come
-	served  chan struct{}   // closed when there is an icon to register
-	settle  func()          // called before each registration; set before served is closed
-	heard   chan func()     // handlers of signals about notices, for the goroutine that sends
-	clicked chan watcher.ID // the servers of clicked notices
-	shown   shown           // belongs to the goroutine that sends
-	service atomic.Value    // of string: shown.by, for the goroutine that receives
-	plain   beeepSender
+	conn           *dbus.Conn
+	hosts          chan struct{}   // a tray host may have come or gone
+	arrived        atomic.Bool     // a new one has certainly come
+	served         chan struct{}   // closed when there is an icon to register
+	beforeRegister func()          // called before each registration; set before served is closed
+	heard          chan func()     // handlers of signals about notices, for the goroutine that sends
+	clicked        chan watcher.ID // the servers of clicked notices
+	shown          shown           // belongs to the goroutine that sends
+	service        atomic.Value    // of string: shown.by, for the goroutine that receives
+	plain          beeepSender
 }
 
 // openSession connects to the desktop session, within callLimit. The error says in a few words why there is none. It
@@ -152,7 +152,7 @@ func (s *session) show(ctx context.Context, v menu, ready func(root node, f face
 	t.SetTooltip(v.tooltip)
 	ready(t.root, t)
 	t.show()
-	s.settle = t.settle
+	s.beforeRegister = t.renewReaders
 	close(s.served)
 	<-ctx.Done()
 	atMost(exitLimit, func() { <-drawn })
@@ -265,7 +265,7 @@ func (s *session) register(ctx context.Context) {
 	case <-ctx.Done():
 		return
 	}
-	s.settle()
+	s.beforeRegister()
 	ctx, cancel := context.WithTimeout(ctx, callLimit)
 	defer cancel()
 	// A host that cannot take the icon now announces itself again later.
@@ -278,14 +278,14 @@ func (s *session) hasHost(ctx context.Context) bool {
 	ctx, cancel := context.WithTimeout(ctx, callLimit)
 	defer cancel()
 	h, err := s.host(ctx)
-	return err == nil && h.by != "" && (h.registered || h.untold != nil)
+	return err == nil && h.by != "" && (h.registered || h.registeredErr != nil)
 }
 
 // A trayHost describes the program that shows tray icons.
 type trayHost struct {
-	by         string // the unique bus name of the watcher, the owner of the list of icons; empty if there is none
-	registered bool   // something shows the icons
-	untold     error  // why the value of registered is unknown; nil if it is known
+	by            string // the unique bus name of the watcher, the owner of the list of icons; empty if there is none
+	registered    bool   // something shows the icons
+	registeredErr error  // why the value of registered is unknown; nil if it is known
 }
 
 // host asks the watcher about the tray host, without starting any program. An error means that the bus does not answer.
@@ -296,11 +296,11 @@ func (s *session) host(ctx context.Context) (trayHost, error) {
 	}
 	h := trayHost{by: by}
 	var has dbus.Variant
-	h.untold = s.conn.Object(by, watcherPath).CallWithContext(ctx, propertiesName+".Get", dbus.FlagNoAutoStart,
+	h.registeredErr = s.conn.Object(by, watcherPath).CallWithContext(ctx, propertiesName+".Get", dbus.FlagNoAutoStart,
 		watcherName, "IsStatusNotifierHostRegistered").Store(&has)
 	isBool := false
-	if h.registered, isBool = has.Value().(bool); h.untold == nil && !isBool {
-		h.untold = errors.New("the answer is not a boolean")
+	if h.registered, isBool = has.Value().(bool); h.registeredErr == nil && !isBool {
+		h.registeredErr = errors.New("the answer is not a boolean")
 	}
 	return h, nil
 }

@@ -10,7 +10,7 @@ import (
 // more than once, the last time counts.
 func (j *judge) missing(servers []watcher.Server) (missing []watcher.Server) {
 	seen := map[watcher.Key]bool{}
-	for _, l := range slices.Backward(j.lost) {
+	for _, l := range slices.Backward(j.lostAsleep) {
 		k := l.Listener.Key()
 		again := seen[k]
 		seen[k] = true
@@ -38,5 +38,5 @@ func (h happening) only(wanted func(happening) bool) (happening, bool) {
 
 // forgive drops the closing of a server during a sleep, because the person ended it since.
 func (j *judge) forgive(l watcher.Listener) {
-	j.lost = slices.DeleteFunc(j.lost, func(s watcher.Server) bool { return s.Listener.Key() == l.Key() })
+	j.lostAsleep = slices.DeleteFunc(j.lostAsleep, func(s watcher.Server) bool { return s.Listener.Key() == l.Key() })
 }

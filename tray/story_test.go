@@ -130,9 +130,9 @@ func tellStory(t *testing.T, story []byte) (told string) {
 // atRest checks that the loop has no task left, and no memory of past events.
 func (m *machine) atRest() {
 	j := &m.loop.judge
-	if at, ok := j.next(); ok || len(j.fresh)+len(j.waiting)+len(j.due)+len(j.news)+len(j.lost) > 0 {
+	if at, ok := j.next(); ok || len(j.fresh)+len(j.waiting)+len(j.due)+len(j.news)+len(j.lostAsleep) > 0 {
 		m.t.Errorf("after two quiet hours, the judge has tasks for %v: fresh %v, waiting %v, due %v, lost %v", at,
-			j.fresh, j.waiting, j.due, j.lost)
+			j.fresh, j.waiting, j.due, j.lostAsleep)
 	}
 	for name, n := range map[string]int{"restarts": len(j.restarts), "crashes": len(j.crashes),
 		"looping": len(j.looping), "exposed": len(j.exposed)} {
@@ -141,7 +141,7 @@ func (m *machine) atRest() {
 		}
 	}
 	for _, e := range m.loop.endings {
-		if e.underWay() || len(e.held) > 0 {
+		if e.underWay() || len(e.pending) > 0 {
 			m.t.Errorf("an ending never finishes: %+v", e)
 		}
 	}

@@ -96,7 +96,7 @@ func FuzzNotice(f *testing.F) {
 		}
 		for _, h := range all {
 			for _, label := range []string{latestText(h),
-				viewRecents(model{recent: [maxRecent]gone{{noon, h.on, reason.String()}}}).below[0].label} {
+				viewRecents(model{recent: [maxRecent]closedServer{{noon, h.on, reason.String()}}}).below[0].label} {
 				if text, ok := strings.CutPrefix(label, "12:00  "); !ok || text != clean(text) ||
 					utf8.RuneCountInString(label) > maxLabel {
 					t.Errorf("%q is unfit for a menu", label)

@@ -48,7 +48,7 @@ func Run(ctx context.Context, w *watcher.Watcher, version string) error {
 		return err
 	}
 	defer only.close()
-	beFrugal()
+	tuneRuntime()
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 
@@ -68,7 +68,7 @@ func Run(ctx context.Context, w *watcher.Watcher, version string) error {
 	} else {
 		l.model.atLogin = at
 	}
-	l.do = deeds{scheme: browser.Scheme, open: browser.Open, copy: copyText, network: networkAddress, end: watcher.End,
+	l.do = effects{scheme: browser.Scheme, open: browser.Open, copy: copyText, network: networkAddress, end: watcher.End,
 		say: notices.put, save: keep.put, record: seen.Note, login: setLogin, edit: editSettings, console: openConsole}
 
 	if keep.problem != nil {
@@ -77,7 +77,7 @@ func Run(ctx context.Context, w *watcher.Watcher, version string) error {
 
 	var wg sync.WaitGroup
 	wg.Go(func() { w.Run(ctx, l.updates) })
-	wg.Go(func() { only.answer(ctx, l.rung) })
+	wg.Go(func() { only.answer(ctx, l.showRequests) })
 	wg.Go(func() { notices.run(ctx) })
 	wg.Go(func() { keep.run(ctx) })
 	wg.Go(func() { seen.Run(ctx) })
@@ -186,8 +186,8 @@ func (o *outbox) sendOne(ctx context.Context, n notice) error {
 	return o.send(ctx, n)
 }
 
-// deeds are the effects of the loop outside its menu.
-type deeds struct {
+// effects are the effects of the loop outside its menu.
+type effects struct {
 	scheme  func(context.Context, watcher.Listener) string
 	open    func(ctx context.Context, url string) error
 	copy    func(ctx context.Context, text string) error
