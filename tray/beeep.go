@@ -59,7 +59,8 @@ func toastXML(n notice) string {
 	if n.open {
 		url := fmt.Sprintf("http://localhost:%d", n.id.Port)
 		launch = fmt.Sprintf(` activationType="protocol" launch="%s"`, url)
-		actions = fmt.Sprintf(`<actions><action activationType="protocol" content="Open" arguments="%s"/></actions>`, url)
+		const button = `<actions><action activationType="protocol" content="Open" arguments="%s"/></actions>`
+		actions = fmt.Sprintf(button, url)
 	}
 	return fmt.Sprintf(layout, launch, escape(n.title), escape(n.body), actions)
 }

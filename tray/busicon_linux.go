@@ -36,7 +36,8 @@ type busIcon struct {
 
 // export serves the icon.
 func (b *busIcon) export() error {
-	return b.queue.conn.ExportMethodTable(map[string]any{"Get": b.answerOne, "GetAll": b.answerAll}, itemPath, propertiesName)
+	methods := map[string]any{"Get": b.answerOne, "GetAll": b.answerAll}
+	return b.queue.conn.ExportMethodTable(methods, itemPath, propertiesName)
 }
 
 // answerOne is Get.

@@ -11,7 +11,7 @@ import (
 )
 
 const (
-	// slotCount is the number of slots of the top level. A new row nearly always finds a free one between its neighbours.
+	// slotCount is the number of top-level slots. A new row nearly always finds a free one between its neighbours.
 	slotCount = 4 * directRows
 	spare     = 16 // extra slots for a submenu that grows
 	// linger is how long a removed entry can still be clicked. Until then it is only hidden. A panel may still show it,
@@ -110,7 +110,8 @@ type drawer struct {
 
 // newDrawer builds the menu v under root. The face must show v already.
 func newDrawer(root node, f face, v menu) *drawer {
-	d := &drawer{face: f, clicks: make(chan click, 32), root: root, count: v.count, attention: v.attention, tooltip: v.tooltip}
+	d := &drawer{face: f, clicks: make(chan click, 32), root: root,
+		count: v.count, attention: v.attention, tooltip: v.tooltip}
 	d.fill(root, &d.head, v.head, time.Time{})
 	d.top.grow(root, slotCount)
 	d.drawMenu(v, time.Time{})

@@ -51,7 +51,8 @@ func (l *loop) cameBack(e watcher.Event) bool {
 		return false
 	case ending.reported: // one notice is enough for several ports
 	case ending.underWay():
-		ending.pending = slices.DeleteFunc(ending.pending, func(h pendingClosing) bool { return h.ID() == e.Before.ID() })
+		same := func(p pendingClosing) bool { return p.ID() == e.Before.ID() }
+		ending.pending = slices.DeleteFunc(ending.pending, same)
 		if ending.back == (notice{}) || e.Port == ending.port {
 			ending.back = backAgain(e)
 		}
@@ -142,6 +143,7 @@ func (l *loop) finishEnding(r result) notice {
 		e.kills--
 	}
 	freed := r.end.Outcome == owner.Freed || r.end.Outcome == owner.Taken
+	nothingDone := slices.Contains([]owner.Outcome{owner.Refused, owner.AlreadyGone, owner.NotPermitted}, r.end.Outcome)
 	switch {
 	case r.end.Ended:
 		e.ended = time.Now()
@@ -149,7 +151,7 @@ func (l *loop) finishEnding(r result) notice {
 		if r.target.Container == "" { // a process never comes back, but failing scans may see its closing late
 			e.until = e.ended.Add(ownMemory)
 		}
-	case !freed && !slices.Contains([]owner.Outcome{owner.Refused, owner.AlreadyGone, owner.NotPermitted}, r.end.Outcome):
+	case !freed && !nothingDone:
 		e.asked = time.Now().Add(actionPatience)
 	}
 	if e.underWay() {

@@ -45,7 +45,8 @@ func examineChoices() doctor.Finding {
 	text, err := trusted.Read(file, maxChoices)
 	first := errors.Is(err, fs.ErrNotExist)
 	if err != nil && !first {
-		return lacks(shown+" cannot be read, so choices are not saved: "+err.Error(), "let this user read and write "+shown)
+		says := shown + " cannot be read, so choices are not saved: " + err.Error()
+		return lacks(says, "let this user read and write "+shown)
 	}
 	if err := history.Writable(trusted.Target(file)); err != nil {
 		return lacks("your menu choices cannot be saved in "+shown+": "+err.Error(),
@@ -74,7 +75,7 @@ func overSSH(topic, what string) doctor.Finding {
 func examineElsewhere(goos string, remote bool, lookPath func(string) (string, error)) []doctor.Finding {
 	const unsure = ". The system settings may turn them off"
 	session := doctor.Finding{Topic: "session", Says: "a Windows desktop"}
-	host := doctor.Finding{Topic: "tray host", Says: "the notification area of the taskbar; its arrow may hide the icon"}
+	host := doctor.Finding{Topic: "tray host", Says: "the notification area of the taskbar; its arrow may hide icons"}
 	notices := doctor.Finding{Topic: "notifications", Says: "shown as toasts; a click opens the server" + unsure}
 	if goos == "darwin" {
 		session.Says, host.Says = "a macOS desktop", "the menu bar"

@@ -32,7 +32,8 @@ func examineCopying(ctx context.Context, getenv func(string) string) doctor.Find
 	if c.wayland {
 		var offers []string
 		offers, c.waylandErr = waylandInterfaces(ctx, waylandSocket(getenv))
-		c.dataControl = slices.ContainsFunc(offers, func(name string) bool { return slices.Contains(dataControl, name) })
+		known := func(name string) bool { return slices.Contains(dataControl, name) }
+		c.dataControl = slices.ContainsFunc(offers, known)
 	}
 	if c.x {
 		c.xErr = connectX(ctx, getenv("DISPLAY"))

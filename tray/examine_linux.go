@@ -34,7 +34,8 @@ func examineSession(ctx context.Context) []doctor.Finding {
 		}
 	}
 	return []doctor.Finding{
-		examineDisplay(getenv, Remote(), shown), bus, s.examineHost(ctx), s.examineNotifier(ctx), examineCopying(ctx, getenv),
+		examineDisplay(getenv, Remote(), shown), bus,
+		s.examineHost(ctx), s.examineNotifier(ctx), examineCopying(ctx, getenv),
 	}
 }
 
@@ -120,7 +121,8 @@ func (s *session) examineHost(ctx context.Context) doctor.Finding {
 	desktop := os.Getenv("XDG_CURRENT_DESKTOP")
 	switch {
 	case err != nil:
-		f.State, f.Fatal, f.Says = doctor.Broken, true, "the session bus does not say what shows tray icons: "+inWords(err)
+		f.State, f.Fatal = doctor.Broken, true
+		f.Says = "the session bus does not say what shows tray icons: " + inWords(err)
 		f.Fix = "log in again: a session without its bus has no tray"
 	case h.by == "" && s.activatable(ctx, watcherName):
 		f.State, f.Says = doctor.Lacks, "nothing shows tray icons now; the session bus may start something for them"
@@ -130,7 +132,8 @@ func (s *session) examineHost(ctx context.Context) doctor.Finding {
 		f.Fix = hostFix(desktop)
 	case h.registeredErr != nil:
 		f.State = doctor.Lacks
-		f.Says = s.who(ctx, h.by) + " has the list of tray icons, but does not say whether a panel shows them: " + inWords(h.registeredErr)
+		f.Says = s.who(ctx, h.by) + " has the list of tray icons, " +
+			"but does not say whether a panel shows them: " + inWords(h.registeredErr)
 		f.Fix = "restart the panel if the icon does not appear"
 	case !h.registered:
 		f.State, f.Fatal = doctor.Broken, true
@@ -173,15 +176,16 @@ func hostFix(desktop string) string {
 		"or run snixembed (not in Debian 12). " + itself
 }
 
-// indicatorName is the name of Ayatana's indicator service. It keeps the list of tray icons for the indicator applets of panels.
+// indicatorName is the name of Ayatana's indicator service. It keeps the list of tray icons for the indicator applets
+// of panels.
 const indicatorName = "org.ayatana.indicator.application"
 
 // examineIndicators reports whether an indicator applet shows the icons on the list of Ayatana's service. The service
 // always claims so. An applet asks the bus for the signals of the service, so its match rules reveal it.
 func (s *session) examineIndicators(ctx context.Context, service string) doctor.Finding {
 	f := doctor.Finding{Topic: "tray host", State: doctor.Lacks, Fix: "add an indicator applet to the panel: " +
-		"budgie-indicator-applet, mate-indicator-applet or xfce4-indicator-plugin (their names on Debian and Ubuntu). " +
-		"Then the icon appears by itself"}
+		"budgie-indicator-applet, mate-indicator-applet or xfce4-indicator-plugin " +
+		"(their names on Debian and Ubuntu). Then the icon appears by itself"}
 	var rules map[string][]string
 	err := s.conn.BusObject().CallWithContext(ctx, busName+".Debug.Stats.GetAllMatchRules", 0).Store(&rules)
 	if err != nil {
@@ -190,8 +194,8 @@ func (s *session) examineIndicators(ctx context.Context, service string) doctor.
 	}
 	for by, list := range rules {
 		if strings.Contains(strings.Join(list, "\n"), "interface='"+indicatorName+".service'") {
-			f.State, f.Says, f.Fix = doctor.Works, service+" has the list of tray icons, and "+s.who(ctx, by)+" shows them", ""
-			return f
+			says := service + " has the list of tray icons, and " + s.who(ctx, by) + " shows them"
+			return doctor.Finding{Topic: f.Topic, Says: says}
 		}
 	}
 	f.State, f.Fatal = doctor.Broken, true

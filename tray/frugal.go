@@ -5,7 +5,7 @@ import (
 	"runtime/debug"
 )
 
-// tuneRuntime makes the Go runtime use less of the computer. BenchmarkFrugal measures the savings. With 50 listeners they
+// tuneRuntime makes the Go runtime use fewer resources. BenchmarkFrugal measures the savings. With 50 listeners they
 // are nearly half of the wake-ups, a fifth of the CPU time and 2.4 MB of 20 MB. With 300 listeners they are 11 MB of 35
 // MB, and 15 MB of the peak at the start.
 func tuneRuntime() {

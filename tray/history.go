@@ -88,10 +88,11 @@ func viewRecents(m model) line {
 		}
 		recents.label = "Recently closed"
 		label, command := at(g.at, fmt.Sprintf("%s :%d%s", subject(g.was), g.was.Port, why)), g.was.Facts.Command
-		recents.below = append(recents.below, line{kind: branch, key: rowKey{shape: "recent"}, label: label, below: []line{
+		row := line{kind: branch, key: rowKey{shape: "recent"}, label: label, below: []line{
 			{label: "Copy restart command", grey: command == "", click: click{action: copyThis, text: command}},
 			{label: "Copy address", click: click{action: copyThis, text: address}},
-		}})
+		}}
+		recents.below = append(recents.below, row)
 	}
 	return recents
 }

@@ -187,8 +187,8 @@ func (h happening) isOf(l watcher.Listener) bool {
 	return h.on.Port == l.Port && (h.on.ID() == l.ID() || !known || h.on.Key() == l.Key())
 }
 
-// restart receives that a server restarted. A restart is silent, unless there are many. If the server was never announced,
-// or the person knows of its end, it counts as opened.
+// restart receives that a server restarted. A restart is silent, unless there are many. If the server was never
+// announced, or the person knows of its end, it counts as opened.
 func (j *judge) restart(e watcher.Event, before, after []watcher.Server, now time.Time) {
 	delete(j.exposed, e.Before.ID())
 	shortLived := slices.ContainsFunc(j.shortLived, func(h happening) bool { return h.on.ID() == e.Before.ID() })
@@ -285,16 +285,18 @@ func (j *judge) ripen(servers []watcher.Server, now time.Time) []happening {
 		}
 		return true
 	})
-	j.shortLived = slices.DeleteFunc(j.shortLived, func(h happening) bool { return now.Sub(h.at) > watcher.RestartGrace })
+	tooOld := func(h happening) bool { return now.Sub(h.at) > watcher.RestartGrace }
+	j.shortLived = slices.DeleteFunc(j.shortLived, tooOld)
 	j.waiting = slices.DeleteFunc(j.waiting, func(h happening) bool {
 		if now.Sub(h.at) < watcher.RestartGrace {
 			return false
 		}
-		if slices.ContainsFunc(servers, func(s watcher.Server) bool { return s.Listener.Key() == h.on.Listener.Key() }) {
+		same := func(s watcher.Server) bool { return s.Listener.Key() == h.on.Listener.Key() }
+		if slices.ContainsFunc(servers, same) {
 			return true // it is back; its owner was unknown at first
 		}
-		if h.reason.Supervisor != "" && j.supervisorEnded(h.on.Facts.Supervisor) { // it may have ended just after its server
-			h.reason.Supervisor = ""
+		if h.reason.Supervisor != "" && j.supervisorEnded(h.on.Facts.Supervisor) {
+			h.reason.Supervisor = "" // it ended just after its server
 		}
 		j.decide(h, now)
 		return true

@@ -100,7 +100,7 @@ func runCommand(exe string) (string, error) {
 	const limit = 260
 	line := `"` + exe + `" tray`
 	if n := len([]rune(line)); n > limit {
-		return "", fmt.Errorf("the program's path is too long: the command has %d characters, Windows allows %d", n, limit)
+		return "", fmt.Errorf("the start command is too long: %d of at most %d characters", n, limit)
 	}
 	return line, nil
 }

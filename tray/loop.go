@@ -66,7 +66,7 @@ type model struct {
 	pinned    []mark
 	hidden    []mark
 	ruled     map[watcher.Key]watcher.Server // pinned by rules, and seen running
-	commands  map[watcher.Key]string         // restart commands of pinned servers; never saved, as they may hold secrets
+	commands  map[watcher.Key]string         // to restart pinned servers; never saved, as they may hold secrets
 
 	settings settings.Settings // the last valid ones of the file
 	wrong    error             // the error in the file; nil if it is valid
@@ -326,7 +326,8 @@ func (l *loop) others(events []watcher.Event) (others []watcher.Event) {
 		case watcher.Closed:
 			own = l.wasAsked(e)
 		case watcher.Restarted, watcher.Replaced:
-			if own = l.cameBack(e); !own && l.wasAsked(watcher.Event{Kind: watcher.Closed, Server: e.Before, Reason: e.Reason}) {
+			ended := watcher.Event{Kind: watcher.Closed, Server: e.Before, Reason: e.Reason}
+			if own = l.cameBack(e); !own && l.wasAsked(ended) {
 				e = watcher.Event{Kind: watcher.Opened, Server: e.Server}
 			}
 		case watcher.Explained:

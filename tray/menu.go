@@ -140,7 +140,8 @@ func flatten(lines []line) {
 			case c.label != "":
 				entries := flatEntries(c, maxInline-visible(l.below), l.key != rowKey{})
 				for _, e := range entries {
-					flat.key.shape += fmt.Sprintln(c.key, e.kind, e.click.action, e.click.id, e.click.target, e.click.mark.Key)
+					k := e.click
+					flat.key.shape += fmt.Sprintln(c.key, e.kind, k.action, k.id, k.target, k.mark.Key)
 				}
 				flat.below = append(flat.below, entries...)
 			}
@@ -458,7 +459,8 @@ func locationFact(l watcher.Listener) string {
 		if l.Container.Project == "" {
 			return ""
 		}
-		return clean("Service " + owner.Printable(l.Container.Service, 20) + " of compose project " + l.Container.Project)
+		service := owner.Printable(l.Container.Service, 20)
+		return clean("Service " + service + " of compose project " + l.Container.Project)
 	}
 	project := l.Facts.Project
 	text := owner.ShortDir(l.Directory())

@@ -51,7 +51,8 @@ func announceOne(h happening) notice {
 		if h.reason.Crashed() {
 			verb = " crashed"
 		}
-		return notice{title: headline(h.on) + verb + lifetime(l, h.at), body: cmp.Or(h.reason.String(), "the reason is unknown")}
+		title := headline(h.on) + verb + lifetime(l, h.at)
+		return notice{title: title, body: cmp.Or(h.reason.String(), "the reason is unknown")}
 	case replaced:
 		now, before := distinct(h.on, h.before)
 		body := headline(before)

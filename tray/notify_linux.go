@@ -54,7 +54,8 @@ func (s *session) send(ctx context.Context, n notice) error {
 			}
 			return fmt.Errorf("ask the notification service: %w", err)
 		}
-		if err := s.conn.BusObject().CallWithContext(ctx, busName+".GetNameOwner", 0, notifierName).Store(&by); err != nil {
+		call := s.conn.BusObject().CallWithContext(ctx, busName+".GetNameOwner", 0, notifierName)
+		if err := call.Store(&by); err != nil {
 			return fmt.Errorf("look for the notification service: %w", err)
 		}
 		s.shown.begin(by, abilitiesOf(capabilities))

@@ -18,7 +18,8 @@ import (
 // act starts an action. Its result arrives at l.done, and l.done has room for all.
 func (l *loop) act(ctx context.Context, a action, on watcher.Listener) {
 	late := result{action: a, target: on.Target(), port: on.Port}
-	late.say = notice{title: fmt.Sprintf("Port %d: no answer", on.Port), body: "The action takes too long; it may still happen"}
+	late.say.title = fmt.Sprintf("Port %d: no answer", on.Port)
+	late.say.body = "The action takes too long; it may still happen"
 	rule, terminal := l.model.settings.Rule(on), l.model.settings.Terminal
 	at := l.literal(on)
 	do := func(ctx context.Context) result { return visit(ctx, l.do, a, on, at, rule) }
@@ -71,7 +72,8 @@ func (l *loop) perform(ctx context.Context, do func(context.Context) result, lat
 // copied puts text on the clipboard.
 func copied(ctx context.Context, do effects, text string) result {
 	if err := do.copy(ctx, text); err != nil {
-		return result{action: copyThis, say: notice{title: "Could not copy", body: owner.Printable(err.Error(), maxLine)}}
+		body := owner.Printable(err.Error(), maxLine)
+		return result{action: copyThis, say: notice{title: "Could not copy", body: body}}
 	}
 	return result{action: copyThis}
 }
@@ -104,7 +106,9 @@ func (l *loop) literal(on watcher.Listener) netip.Addr {
 }
 
 // visit opens the address of a listener, or copies it. A valid literal address is used instead of localhost.
-func visit(ctx context.Context, do effects, a action, on watcher.Listener, literal netip.Addr, rule settings.Rule) result {
+func visit(
+	ctx context.Context, do effects, a action, on watcher.Listener, literal netip.Addr, rule settings.Rule,
+) result {
 	address, act, failed := browser.Address(on), do.copy, "Could not copy "
 	asked := on // to find its scheme
 	if literal.IsValid() {

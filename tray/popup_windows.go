@@ -27,7 +27,8 @@ func popUp(n notice) error {
 }
 
 // toastClass is the registry key of toasts in the Windows Runtime, below HKEY_LOCAL_MACHINE.
-const toastClass = `SOFTWARE\Microsoft\WindowsRuntime\ActivatableClassId\Windows.UI.Notifications.ToastNotificationManager`
+const toastClass = `SOFTWARE\Microsoft\WindowsRuntime\ActivatableClassId\` +
+	`Windows.UI.Notifications.ToastNotificationManager`
 
 // toast shows a toast. A click on it starts nothing of this program, but Windows requires a GUID of its own.
 func toast(xml string) error {

@@ -30,7 +30,8 @@ func setLogin(on bool) error {
 // startAtLogin calls setLogin and returns the result.
 func startAtLogin(do effects, on bool) result {
 	if err := do.login(on); err != nil {
-		return result{say: notice{title: "Could not change the start at login", body: owner.Printable(err.Error(), maxTitle)}}
+		body := owner.Printable(err.Error(), maxTitle)
+		return result{say: notice{title: "Could not change the start at login", body: body}}
 	}
 	return result{login: &on}
 }
@@ -49,7 +50,8 @@ func editSettings(ctx context.Context) error {
 
 func edited(ctx context.Context, do effects) result {
 	if err := do.edit(ctx); err != nil {
-		return result{say: notice{title: "Could not open the settings file", body: owner.Printable(err.Error(), maxTitle)}}
+		body := owner.Printable(err.Error(), maxTitle)
+		return result{say: notice{title: "Could not open the settings file", body: body}}
 	}
 	return result{}
 }
@@ -102,8 +104,9 @@ func terminals(goos, preferred, dir string) [][]string {
 	if words := strings.Fields(preferred); len(words) > 0 {
 		commands = append(commands, words)
 	}
-	for _, name := range []string{"xdg-terminal-exec", "x-terminal-emulator", "gnome-terminal", "konsole", "xfce4-terminal",
-		"mate-terminal", "lxterminal", "qterminal", "kitty", "alacritty", "wezterm", "foot", "ghostty", "xterm"} {
+	for _, name := range []string{"xdg-terminal-exec", "x-terminal-emulator", "gnome-terminal", "konsole",
+		"xfce4-terminal", "mate-terminal", "lxterminal", "qterminal", "kitty", "alacritty", "wezterm", "foot",
+		"ghostty", "xterm"} {
 		commands = append(commands, []string{name})
 	}
 	return commands

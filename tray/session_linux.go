@@ -104,7 +104,8 @@ func iconsShown(ctx context.Context) bool {
 
 // connect connects to the session bus, if there is one, and calls greet on the connection, all within callLimit.
 func (s *session) connect(ctx context.Context, greet func(*dbus.Conn) error) error {
-	conn, err := dbus.SessionBusPrivateNoAutoStartup(dbus.WithSignalHandler(s), dbus.WithIncomingInterceptor(ownAnswers))
+	handler, interceptor := dbus.WithSignalHandler(s), dbus.WithIncomingInterceptor(ownAnswers)
+	conn, err := dbus.SessionBusPrivateNoAutoStartup(handler, interceptor)
 	if err != nil {
 		return errNoBus
 	}
@@ -143,7 +144,9 @@ func greet(conn *dbus.Conn) error {
 
 // show shows the tray until ctx is done. ready builds the menu under a root; panels get answers after it returns. drawn
 // is closed at the end of all drawing, and show waits for that for at most exitLimit. show blocks.
-func (s *session) show(ctx context.Context, v menu, ready func(root node, f face), signs chan<- sign, drawn <-chan struct{}) {
+func (s *session) show(
+	ctx context.Context, v menu, ready func(root node, f face), signs chan<- sign, drawn <-chan struct{},
+) {
 	t, err := newBusTray(s.conn, signs)
 	if err != nil {
 		slog.Error("the tray cannot be shown", "err", err) // the session is ending

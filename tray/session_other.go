@@ -21,7 +21,9 @@ func openSession(context.Context) (*session, error) { return &session{plain: new
 func (s *session) close() {}
 
 // show is described in session_linux.go. It blocks the main goroutine, as macOS demands.
-func (s *session) show(ctx context.Context, v menu, ready func(root node, f face), signs chan<- sign, drawn <-chan struct{}) {
+func (s *session) show(
+	ctx context.Context, v menu, ready func(root node, f face), signs chan<- sign, drawn <-chan struct{},
+) {
 	runSystray(ctx, v, ready, signs, drawn)
 }
 

@@ -28,7 +28,8 @@ func (h happening) only(wanted func(happening) bool) (happening, bool) {
 	if h.kind != slept {
 		return h, wanted(h)
 	}
-	gone := slices.DeleteFunc(h.all(), func(s watcher.Server) bool { return !wanted(happening{kind: slept, at: h.at, on: s}) })
+	unwanted := func(s watcher.Server) bool { return !wanted(happening{kind: slept, at: h.at, on: s}) }
+	gone := slices.DeleteFunc(h.all(), unwanted)
 	if len(gone) == 0 {
 		return h, false
 	}

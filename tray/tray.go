@@ -68,11 +68,13 @@ func Run(ctx context.Context, w *watcher.Watcher, version string) error {
 	} else {
 		l.model.atLogin = at
 	}
-	l.do = effects{scheme: browser.Scheme, open: browser.Open, copy: copyText, network: networkAddress, end: watcher.End,
-		say: notices.put, save: keep.put, record: seen.Note, login: setLogin, edit: editSettings, console: openConsole}
+	l.do = effects{scheme: browser.Scheme, open: browser.Open, copy: copyText, network: networkAddress,
+		end: watcher.End, say: notices.put, save: keep.put, record: seen.Note, login: setLogin, edit: editSettings,
+		console: openConsole}
 
 	if keep.problem != nil {
-		notices.put(notice{title: "Your saved choices are ignored", body: owner.Printable(keep.problem.Error(), maxTitle)})
+		body := owner.Printable(keep.problem.Error(), maxTitle)
+		notices.put(notice{title: "Your saved choices are ignored", body: body})
 	}
 
 	var wg sync.WaitGroup
