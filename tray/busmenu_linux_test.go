@@ -65,7 +65,7 @@ func TestPanelIsQuick(t *testing.T) {
 }
 
 // connectionOf returns the unique bus name of a process, or nothing if it has none.
-func (d *desktop) connectionOf(conn *dbus.Conn, pid int) string {
+func (d *testDesktop) connectionOf(conn *dbus.Conn, pid int) string {
 	var names []string
 	reply, err := call(conn.BusObject(), "org.freedesktop.DBus.ListNames")
 	if err != nil || dbus.Store(reply, &names) != nil {

@@ -12,17 +12,17 @@ import (
 	"testing"
 	"time"
 
-	"porttray/watcher"
+	"porttray/watcher/server"
 )
 
 func TestChoicesAreKept(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "porttray", "state.toml")
-	hostile := server(80, 1)
+	hostile := serverAt(80, 1)
 	hostile.Owner.Dir = "/srv/\xff \"quoted\"\n"
 	for _, c := range []choices{
 		{Mode: myServers},
 		{Mode: noNotices, Paused: noon.Add(time.Hour)},
-		{Mode: allPorts, Muted: []watcher.Key{
+		{Mode: allPorts, Muted: []server.Key{
 			{Port: 5173, Kind: "project", Where: "/srv/shop", Program: "Vite"}, hostile.Key()}},
 	} {
 		if err := writeChoices(file, c); err != nil {
@@ -159,7 +159,7 @@ const writerRole = "PORTTRAY_TEST_WRITER"
 
 // A kill at any time leaves a whole file with the choices.
 func TestChoicesSurviveAKill(t *testing.T) {
-	muted := slices.Repeat([]watcher.Key{{Port: 5173, Kind: "project", Where: "/srv/shop", Program: "Vite"}}, 2000)
+	muted := slices.Repeat([]server.Key{{Port: 5173, Kind: "project", Where: "/srv/shop", Program: "Vite"}}, 2000)
 	if file := os.Getenv(writerRole); file != "" {
 		for i := 0; ; i++ {
 			c := choices{Mode: modes[i%len(modes)].mode, Muted: muted}
@@ -229,7 +229,7 @@ func TestLoopKeepsChoices(t *testing.T) {
 				t.Error(err)
 			}
 		}
-		s.list(server(3000, 1))
+		s.list(serverAt(3000, 1))
 		s.click("Notifications", "All ports")
 		s.click("Notifications", "Pause for an hour")
 		s.click("3000", "Mute notifications")
@@ -241,14 +241,14 @@ func TestLoopKeepsChoices(t *testing.T) {
 			t.Fatal(err)
 		}
 		s.loop.restore(c)
-		s.list(server(3000, 2))
+		s.list(serverAt(3000, 2))
 		until := time.Now().Add(30 * time.Minute).Format("15:04")
 		for _, label := range []string{"All ports", "Resume (paused until " + until} {
 			if s.menu.root.find("Notifications", label) == nil {
 				t.Errorf("no %q in the menu:\n%s", label, s.menu.root.text())
 			}
 		}
-		s.list(server(3000, 2), server(4000, 3))
+		s.list(serverAt(3000, 2), serverAt(4000, 3))
 		s.wait(30 * time.Minute)
 		s.expect() // paused
 		s.list()

@@ -20,8 +20,7 @@ import (
 	"github.com/godbus/dbus/v5"
 )
 
-// A compositor is a Wayland session without a monitor or an X server. It has a notification service, and a panel along
-// the upper edge with nothing but the tray.
+// A compositor is a Wayland session without a monitor or X server. It has a notifier, and a panel with only the tray.
 type compositor struct {
 	*desktop
 	panel   *process
@@ -185,8 +184,7 @@ func (d *desktop) startSway() *compositor {
 	return c
 }
 
-// startPlasma starts KDE's compositor, the daemon for tray icons, and the shell. The shell is the panel and the
-// notification service.
+// startPlasma starts KDE's compositor, the daemon for tray icons, and the shell (panel and notification service).
 func (d *desktop) startPlasma() *compositor {
 	d.t.Helper()
 	kwin, kded, shell := tool(d.t, "kwin_wayland"), tool(d.t, "kded5"), tool(d.t, "plasmashell")

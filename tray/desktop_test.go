@@ -166,9 +166,14 @@ var build = sync.OnceValues(func() (string, error) {
 	return path, nil
 })
 
+<<<<<<< /work/main/tray/desktop_test.go
+// A desktop is a private session: a message bus, a home directory, programs in PATH and, if possible, a network.
+type desktop struct {
+=======
 // A desktop is a private session: a message bus, a home directory, the programs in PATH and, if the system allows it, a
 // network.
-type desktop struct {
+type testDesktop struct {
+>>>>>>> /tmp/scratch/tray/desktop_test.go
 	t       testing.TB
 	dir     string
 	vars    map[string]string
@@ -199,9 +204,14 @@ const busConfig = `<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-Bus Bus Con
 </busconfig>
 `
 
+<<<<<<< /work/main/tray/desktop_test.go
+// newDesktop starts a session without tray host and notification service. It needs dbus-daemon, see tool.
+func newDesktop(t testing.TB) *desktop {
+=======
 // newDesktop starts an empty session: no tray host, no notification service. Without dbus-daemon it skips the test,
 // except under CI.
-func newDesktop(t testing.TB) *desktop {
+func newDesktop(t testing.TB) *testDesktop {
+>>>>>>> /tmp/scratch/tray/desktop_test.go
 	t.Helper()
 	daemon := tool(t, "dbus-daemon")
 	// The path of a socket has at most 107 bytes. Names from t.TempDir can be longer.
@@ -210,7 +220,7 @@ func newDesktop(t testing.TB) *desktop {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { os.RemoveAll(dir) })
-	d := &desktop{t: t, dir: dir}
+	d := &testDesktop{t: t, dir: dir}
 	t.Cleanup(d.empty) // runs after every process has ended
 	d.network = newNetwork(t)
 	for _, name := range []string{"bin", "home", "run", "services", "tmp"} {
@@ -253,10 +263,10 @@ func newDesktop(t testing.TB) *desktop {
 	return d
 }
 
-func (d *desktop) path(name string) string { return filepath.Join(d.dir, name) }
+func (d *testDesktop) path(name string) string { return filepath.Join(d.dir, name) }
 
 // env returns the environment of the session. It takes nothing from the test process, except the end of PATH.
-func (d *desktop) env() []string {
+func (d *testDesktop) env() []string {
 	var env []string
 	for key, value := range d.vars {
 		env = append(env, key+"="+value)
@@ -266,7 +276,7 @@ func (d *desktop) env() []string {
 }
 
 // setenv changes the environment for later programs. An empty value removes the variable.
-func (d *desktop) setenv(key, value string) {
+func (d *testDesktop) setenv(key, value string) {
 	d.vars[key] = value
 	if value == "" {
 		delete(d.vars, key)
@@ -274,7 +284,7 @@ func (d *desktop) setenv(key, value string) {
 }
 
 // shim adds a shell script to the session. It is first in PATH.
-func (d *desktop) shim(name, script string) {
+func (d *testDesktop) shim(name, script string) {
 	d.t.Helper()
 	if err := os.WriteFile(filepath.Join(d.path("bin"), name), []byte("#!/bin/sh\n"+script+"\n"), 0o700); err != nil {
 		d.t.Fatal(err)
@@ -282,7 +292,7 @@ func (d *desktop) shim(name, script string) {
 }
 
 // urls returns all arguments of xdg-open so far, oldest first.
-func (d *desktop) urls() []string {
+func (d *testDesktop) urls() []string {
 	d.t.Helper()
 	urls, err := os.ReadFile(d.path("urls"))
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
@@ -292,14 +302,14 @@ func (d *desktop) urls() []string {
 }
 
 // command returns the command to run a program in this session, in the home directory.
-func (d *desktop) command(path string, args ...string) *exec.Cmd {
+func (d *testDesktop) command(path string, args ...string) *exec.Cmd {
 	cmd := d.network.command(path, args...)
 	cmd.Env, cmd.Dir = d.env(), d.path("home")
 	return cmd
 }
 
 // start runs a program in this session. If the test fails, its output is logged.
-func (d *desktop) start(path string, args ...string) *process {
+func (d *testDesktop) start(path string, args ...string) *process {
 	d.t.Helper()
 	p := startProcess(d.t, d.command(path, args...))
 	d.t.Cleanup(func() {
@@ -311,7 +321,7 @@ func (d *desktop) start(path string, args ...string) *process {
 }
 
 // run runs a program in this session to its end. It returns the output and the exit code.
-func (d *desktop) run(path string, args ...string) (out, errs string, exitCode int) {
+func (d *testDesktop) run(path string, args ...string) (out, errs string, exitCode int) {
 	d.t.Helper()
 	cmd := d.command(path, args...)
 	var stdout, stderr bytes.Buffer
@@ -327,7 +337,7 @@ func (d *desktop) run(path string, args ...string) (out, errs string, exitCode i
 }
 
 // empty makes sure that no program of this session has left a process behind.
-func (d *desktop) empty() {
+func (d *testDesktop) empty() {
 	var left []string
 	if !poll(patience, func() bool { left = d.programs(); return len(left) == 0 }) {
 		d.t.Errorf("processes were left behind: %q", left)
@@ -335,7 +345,7 @@ func (d *desktop) empty() {
 }
 
 // programs returns the command lines of the processes that have the environment of this session.
-func (d *desktop) programs() []string {
+func (d *testDesktop) programs() []string {
 	var found []string
 	paths, _ := filepath.Glob("/proc/[0-9]*/environ") // the pattern is valid
 	for _, path := range paths {
@@ -355,7 +365,7 @@ type onSignal func(*dbus.Signal)
 func (f onSignal) DeliverSignal(_, _ string, s *dbus.Signal) { f(s) }
 
 // connect returns a new connection to the bus. It is closed at the end of the test.
-func (d *desktop) connect(f onSignal) *dbus.Conn {
+func (d *testDesktop) connect(f onSignal) *dbus.Conn {
 	d.t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	limit := time.AfterFunc(patience, cancel)
@@ -370,7 +380,7 @@ func (d *desktop) connect(f onSignal) *dbus.Conn {
 }
 
 // own acquires a name that nobody else owns.
-func (d *desktop) own(conn *dbus.Conn, name string) {
+func (d *testDesktop) own(conn *dbus.Conn, name string) {
 	d.t.Helper()
 	reply, err := call(conn.BusObject(), "org.freedesktop.DBus.RequestName", name, uint32(dbus.NameFlagDoNotQueue))
 	if err != nil || reply[0] != uint32(dbus.RequestNameReplyPrimaryOwner) {
@@ -379,7 +389,7 @@ func (d *desktop) own(conn *dbus.Conn, name string) {
 }
 
 // free waits until a name has no owner.
-func (d *desktop) free(name string) {
+func (d *testDesktop) free(name string) {
 	d.t.Helper()
 	onlooker := d.connect(func(*dbus.Signal) {})
 	defer onlooker.Close()
@@ -406,7 +416,7 @@ func call(obj dbus.BusObject, method string, args ...any) ([]any, error) {
 }
 
 // file reports whether the file exists.
-func (d *desktop) file(name string) bool {
+func (d *testDesktop) file(name string) bool {
 	_, err := os.Stat(d.path(name))
 	return err == nil
 }

@@ -10,8 +10,8 @@ import (
 	"testing"
 	"time"
 
-	"porttray/watcher"
 	"porttray/watcher/owner/engine"
+	"porttray/watcher/server"
 )
 
 // A recorder replaces systray in tests. It keeps the menu as a panel would show it, and counts the calls.
@@ -210,10 +210,10 @@ func writeLines(b *strings.Builder, indent string, lines []line) {
 }
 
 // menuOf returns a menu for the servers of these listeners.
-func menuOf(listeners ...watcher.Listener) menu { return view(modelOf(listeners...)) }
+func menuOf(listeners ...server.Listener) menu { return view(modelOf(listeners...)) }
 
 // modelOf returns the model of a loop with these listeners. Ports from 32768 on are dynamic.
-func modelOf(listeners ...watcher.Listener) model {
+func modelOf(listeners ...server.Listener) model {
 	m := model{version: "v1", goos: "linux", mode: myServers, snapshot: lists(listeners...)}
 	m.snapshot.Time, m.servers = noon, m.snapshot.Servers
 	return m
@@ -226,27 +226,27 @@ func newTestDrawer() (*drawer, *recorder) {
 
 func TestDrawShowsTheMenu(t *testing.T) {
 	d, r := newTestDrawer()
-	container, other := server(81, 3, "0.0.0.0"), server(40000, 4)
+	container, other := serverAt(81, 3, "0.0.0.0"), serverAt(40000, 4)
 	container.Container = engine.Container{ID: "a1", Name: "shop-web-1", Image: "nginx"}
 	other.Owner.Dir, other.Owner.Foreign = "", true
-	blog := mark{watcher.Key{Program: "blog"}, 5173, "blog · Vite"}
-	shop := mark{watcher.Key{Program: "shop"}, 3000, "shop"}
+	blog := mark{server.Key{Program: "blog"}, 5173, "blog · Vite"}
+	shop := mark{server.Key{Program: "shop"}, 3000, "shop"}
 	with := func(m model, change func(*model)) menu {
 		change(&m)
 		return view(m)
 	}
-	absent := modelOf(server(80, 2), server(3000, 1))
-	absent.pinned, absent.commands = []mark{blog, shop}, map[watcher.Key]string{{Program: "shop"}: "cd /srv && shop"}
+	absent := modelOf(serverAt(80, 2), serverAt(3000, 1))
+	absent.pinned, absent.commands = []mark{blog, shop}, map[server.Key]string{{Program: "shop"}: "cd /srv && shop"}
 	for _, v := range []menu{
 		with(modelOf(), func(m *model) { m.hidden, m.atLogin = []mark{blog}, true }),
 		with(modelOf(other), func(m *model) { m.hidden = []mark{blog, shop} }),
 		with(modelOf(other), func(m *model) { m.hidden, m.wrong = []mark{blog}, errors.New("config.toml line 3: no") }),
 		menuOf(),
-		view(absent), menuOf(server(80, 2), server(3000, 1)), view(absent),
-		menuOf(), menuOf(server(3000, 1)), menuOf(server(80, 2), server(3000, 1)), menuOf(server(80, 2)), menuOf(),
-		menuOf(server(80, 2), container, server(3000, 1), server(3001, 1), server(3002, 1), other),
-		menuOf(server(80, 2, "::"), container, server(3000, 1), server(3002, 1), server(3003, 1, "::")),
-		menuOf(server(80, 1), server(81, 1), server(82, 2), server(83, 2), server(83, 3, "::1"), other),
+		view(absent), menuOf(serverAt(80, 2), serverAt(3000, 1)), view(absent),
+		menuOf(), menuOf(serverAt(3000, 1)), menuOf(serverAt(80, 2), serverAt(3000, 1)), menuOf(serverAt(80, 2)), menuOf(),
+		menuOf(serverAt(80, 2), container, serverAt(3000, 1), serverAt(3001, 1), serverAt(3002, 1), other),
+		menuOf(serverAt(80, 2, "::"), container, serverAt(3000, 1), serverAt(3002, 1), serverAt(3003, 1, "::")),
+		menuOf(serverAt(80, 1), serverAt(81, 1), serverAt(82, 2), serverAt(83, 2), serverAt(83, 3, "::1"), other),
 		menuOf(other), menuOf(),
 	} {
 		d.draw(v, noon)
@@ -261,10 +261,10 @@ func TestDrawShowsTheMenu(t *testing.T) {
 
 func TestDrawOfTheSameMenuCallsNothing(t *testing.T) {
 	d, r := newTestDrawer()
-	v := menuOf(server(80, 2), server(3000, 1))
+	v := menuOf(serverAt(80, 2), serverAt(3000, 1))
 	d.draw(v, noon)
 	before := r.calls
-	d.draw(menuOf(server(80, 2), server(3000, 1)), noon.Add(time.Hour))
+	d.draw(menuOf(serverAt(80, 2), serverAt(3000, 1)), noon.Add(time.Hour))
 	if r.calls != before {
 		t.Errorf("%d calls for a menu that did not change", r.calls-before)
 	}
@@ -273,7 +273,7 @@ func TestDrawOfTheSameMenuCallsNothing(t *testing.T) {
 // A change at any place in the menu touches nothing else.
 func TestDrawTouchesOnlyWhatChanges(t *testing.T) {
 	d, r := newTestDrawer()
-	rows := []watcher.Listener{server(1000, 1), server(2000, 2), server(3000, 3), server(4000, 4)}
+	rows := []server.Listener{serverAt(1000, 1), serverAt(2000, 2), serverAt(3000, 3), serverAt(4000, 4)}
 	d.draw(menuOf(rows...), noon)
 	labels := func() (all []string) {
 		for _, port := range []string{"1000", "2000", "3000", "4000"} {
@@ -284,7 +284,7 @@ func TestDrawTouchesOnlyWhatChanges(t *testing.T) {
 	before := labels()
 
 	calls := r.calls
-	d.draw(menuOf(slices.Insert(slices.Clone(rows), 1, server(1500, 5))...), noon)
+	d.draw(menuOf(slices.Insert(slices.Clone(rows), 1, serverAt(1500, 5))...), noon)
 	if made := r.calls - calls; made > 36 {
 		t.Errorf("a new row took %d calls", made)
 	}
@@ -298,28 +298,27 @@ func TestDrawTouchesOnlyWhatChanges(t *testing.T) {
 	}
 }
 
-// After random changes the menu is right. A Stop or Kill never moves to another listener, and a click names the
-// listener of its label.
+// After random changes the menu is right. A Stop or Kill keeps its listener, and a click names that of its label.
 func TestDrawRandomly(t *testing.T) {
 	for seed := range uint64(8) {
 		rng := rand.New(rand.NewPCG(seed, 0))
 		d, r := newTestDrawer()
 		now := noon
 		leaves := map[*fakeItem]string{}
-		listeners := map[int]watcher.Listener{}
+		listeners := map[int]server.Listener{}
 		for step := range 100 {
 			for range 1 + rng.IntN(8) {
 				port := 3000 + rng.IntN(24+int(seed)*4)
 				if _, ok := listeners[port]; ok && rng.IntN(3) > 0 {
 					delete(listeners, port)
 				} else {
-					l := server(uint16(port), int32(1+rng.IntN(1000)), []string{"127.0.0.1", "::"}[rng.IntN(2)])
+					l := serverAt(uint16(port), int32(1+rng.IntN(1000)), []string{"127.0.0.1", "::"}[rng.IntN(2)])
 					l.Owner.Foreign = l.Owner.PID%5 == 0
 					listeners[port] = l
 				}
 			}
 			now = now.Add(time.Duration(rng.IntN(40)) * time.Second)
-			var sorted []watcher.Listener
+			var sorted []server.Listener
 			for port := range 4000 {
 				if l, ok := listeners[port]; ok {
 					sorted = append(sorted, l)
@@ -356,11 +355,11 @@ func TestDrawRandomlyInline(t *testing.T) {
 		now := noon
 		leaves := map[*fakeItem]string{}
 		for step := range 100 {
-			var all []watcher.Listener
+			var all []server.Listener
 			m := modelOf()
-			m.commands = map[watcher.Key]string{}
+			m.commands = map[server.Key]string{}
 			for i := range 4 + rng.IntN(12) {
-				l := server(uint16(3000+i*10), int32(1+i), []string{"127.0.0.1", "::"}[rng.IntN(2)])
+				l := serverAt(uint16(3000+i*10), int32(1+i), []string{"127.0.0.1", "::"}[rng.IntN(2)])
 				if rng.IntN(4) == 0 {
 					l.Owner.Refusal = "another user's process"
 				}
@@ -374,13 +373,13 @@ func TestDrawRandomlyInline(t *testing.T) {
 				if rng.IntN(5) > 0 { // the server runs
 					all = append(all, l)
 					for extra := range rng.IntN(8) {
-						all = append(all, server(uint16(3001+i*10+extra), int32(1+i)))
+						all = append(all, serverAt(uint16(3001+i*10+extra), int32(1+i)))
 					}
 				}
 				if rng.IntN(6) == 0 {
-					m.hidden = append(m.hidden, mark{watcher.Key{Port: uint16(9000 + i)}, uint16(9000 + i), "hidden"})
+					m.hidden = append(m.hidden, mark{server.Key{Port: uint16(9000 + i)}, uint16(9000 + i), "hidden"})
 				}
-				m.recent[min(i, maxRecent-1)] = closedServer{now, watcher.Alone(l), ""}
+				m.recent[min(i, maxRecent-1)] = closedServer{now, server.Alone(l), ""}
 			}
 			lists := modelOf(all...)
 			m.snapshot, m.servers, m.inline = lists.snapshot, lists.servers, true
@@ -421,7 +420,7 @@ func checkInline(t *testing.T, v menu) {
 
 func TestDrawFace(t *testing.T) {
 	d, r := newTestDrawer()
-	v := menuOf(server(3000, 1))
+	v := menuOf(serverAt(3000, 1))
 	for _, attention := range []bool{false, true, true, false} {
 		v.attention = attention
 		d.drawIcon(v)
@@ -433,19 +432,19 @@ func TestDrawFace(t *testing.T) {
 
 func TestClicksNameTheirListener(t *testing.T) {
 	d, r := newTestDrawer()
-	d.draw(menuOf(server(3000, 1)), noon)
+	d.draw(menuOf(serverAt(3000, 1)), noon)
 	old := r.root.find("3000", "Stop")
 	d.draw(menuOf(), noon)
-	d.draw(menuOf(server(3000, 2)), noon) // takes the same slot
+	d.draw(menuOf(serverAt(3000, 2)), noon) // takes the same slot
 	for _, c := range []struct {
 		item *fakeItem
 		want click
 	}{
-		{old, clickOn(server(3000, 1), stop)},
-		{r.root.find("3000", "Stop"), clickOn(server(3000, 2), stop)},
-		{r.root.find("3000", "Kill"), clickOn(server(3000, 2), kill)},
-		{r.root.find("3000", "Open"), clickOn(server(3000, 2), open)},
-		{r.root.find("3000", "Copy"), clickOn(server(3000, 2), copyAddress)},
+		{old, clickOn(serverAt(3000, 1), stop)},
+		{r.root.find("3000", "Stop"), clickOn(serverAt(3000, 2), stop)},
+		{r.root.find("3000", "Kill"), clickOn(serverAt(3000, 2), kill)},
+		{r.root.find("3000", "Open"), clickOn(serverAt(3000, 2), open)},
+		{r.root.find("3000", "Copy"), clickOn(serverAt(3000, 2), copyAddress)},
 		{r.root.find("Settings", "About"), click{action: about}},
 		{r.root.find("Quit"), click{action: quit}},
 	} {
@@ -459,11 +458,11 @@ func TestClicksNameTheirListener(t *testing.T) {
 // A pin or hide entry uses the server's current name, even if the name changed while the row was shown.
 func TestClicksNameTheServerAsItIsCalled(t *testing.T) {
 	d, r := newTestDrawer()
-	l := server(3000, 1)
+	l := serverAt(3000, 1)
 	d.draw(menuOf(l), noon)
 	known := l
 	known.Facts.Project.Dir, known.Label = "/srv/shop", "Shop"
-	for _, l := range []watcher.Listener{known, l} {
+	for _, l := range []server.Listener{known, l} {
 		v := menuOf(l)
 		d.draw(v, noon)
 		for label, a := range map[string]action{"Pin": pin, "Hide": hide} {
@@ -477,7 +476,7 @@ func TestClicksNameTheServerAsItIsCalled(t *testing.T) {
 }
 
 // clickOn returns the click on an entry of a listener's row.
-func clickOn(l watcher.Listener, a action) click {
+func clickOn(l server.Listener, a action) click {
 	return click{action: a, id: l.ID(), target: l.Target(), who: who(l)}
 }
 
@@ -485,9 +484,9 @@ func clickOn(l watcher.Listener, a action) click {
 func TestSweepGivesBack(t *testing.T) {
 	d, r := newTestDrawer()
 	round := func(now time.Time) {
-		var many []watcher.Listener
+		var many []server.Listener
 		for port := range uint16(300) {
-			many = append(many, server(3000+port, int32(port)+1))
+			many = append(many, serverAt(3000+port, int32(port)+1))
 		}
 		d.draw(menuOf(many...), now)
 		d.draw(menuOf(), now)
@@ -529,9 +528,9 @@ func (i *fakeItem) count() int {
 }
 
 func BenchmarkDraw(b *testing.B) {
-	var rows []watcher.Listener
+	var rows []server.Listener
 	for port := range uint16(50) {
-		rows = append(rows, server(3000+port, int32(port)+1))
+		rows = append(rows, serverAt(3000+port, int32(port)+1))
 	}
 	for _, c := range []struct {
 		name string

@@ -16,7 +16,7 @@ import (
 
 // An engine is a fake container engine with the API of Docker. The test adds and removes its containers.
 type engine struct {
-	d      *desktop
+	d      *testDesktop
 	socket string
 	server *http.Server
 
@@ -36,7 +36,7 @@ type container struct {
 }
 
 // startEngine starts an engine at the socket that DOCKER_HOST names for the programs of this session.
-func (d *desktop) startEngine() *engine {
+func (d *testDesktop) startEngine() *engine {
 	d.t.Helper()
 	e := &engine{d: d, socket: d.path("docker.sock"), followers: map[chan struct{}]bool{}}
 	d.setenv("DOCKER_HOST", "unix://"+e.socket)

@@ -15,14 +15,14 @@ import (
 )
 
 // startMounted is startTray after a mount command. Only this program sees the mount.
-func (d *desktop) startMounted(mount string) *session {
+func (d *testDesktop) startMounted(mount string) *session {
 	d.t.Helper()
 	unshare := tool(d.t, "unshare")
 	if out, err := exec.Command(unshare, "--mount", "true").CombinedOutput(); err != nil {
 		mayNot(d.t, fmt.Errorf("no mounts of the test's own, which root may have: %w %s", err, out))
 	}
 	program := buildProgram(d.t)
-	s := &session{desktop: d, host: d.startHost(), notes: d.startNotifier(notifierShows)}
+	s := &session{testDesktop: d, host: d.startHost(), notes: d.startNotifier(notifierShows)}
 	s.tray = d.start(unshare, "--mount", "sh", "-c", mount+` && exec "$0" tray`, program)
 	s.item = s.host.item(patience)
 	s.item.waitFor("list of ports", patience, func(menu *node) bool {

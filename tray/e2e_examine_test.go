@@ -25,7 +25,7 @@ import (
 // These tests call tray.Examine in the test process. They check its findings, and that it changes nothing.
 
 // enter gives the test process the environment of the session. Such a test cannot run in parallel.
-func (d *desktop) enter(t *testing.T) {
+func (d *testDesktop) enter(t *testing.T) {
 	t.Helper()
 	for _, name := range []string{"WAYLAND_DISPLAY", "XDG_SESSION_TYPE", "SSH_CONNECTION", "SSH_TTY", "SUDO_USER",
 		"DISPLAY", "DBUS_SESSION_BUS_ADDRESS"} {
@@ -71,7 +71,7 @@ func lines(all []doctor.Finding) string {
 }
 
 // serve plays a service with these methods. It returns the service's connection.
-func (d *desktop) serve(name, iface string, path dbus.ObjectPath, methods map[string]any) *dbus.Conn {
+func (d *testDesktop) serve(name, iface string, path dbus.ObjectPath, methods map[string]any) *dbus.Conn {
 	d.t.Helper()
 	conn := d.connect(func(*dbus.Signal) {})
 	if err := conn.ExportMethodTable(methods, path, iface); err != nil {
@@ -82,7 +82,7 @@ func (d *desktop) serve(name, iface string, path dbus.ObjectPath, methods map[st
 }
 
 // notes plays a notification service with these capabilities and this information.
-func (d *desktop) notes(capabilities []string, info ...string) {
+func (d *testDesktop) notes(capabilities []string, info ...string) {
 	d.serve(notifierName, notifierName, notifierPath, map[string]any{
 		"GetCapabilities": func() ([]string, *dbus.Error) { return capabilities, nil },
 		"GetServerInformation": func() (string, string, string, string, *dbus.Error) {
@@ -95,7 +95,7 @@ func (d *desktop) notes(capabilities []string, info ...string) {
 const indicatorName = "org.ayatana.indicator.application"
 
 // startCompositor plays a Wayland display with data-control under that name.
-func (d *desktop) startCompositor(name string) {
+func (d *testDesktop) startCompositor(name string) {
 	d.t.Helper()
 	socket, err := net.Listen("unix", d.path("run/"+name))
 	if err != nil {
@@ -178,37 +178,37 @@ func TestExamine(t *testing.T) {
 	host := "tray host works: " + me + " shows tray icons; a left click opens the menu\n"
 	tests := []struct {
 		name  string
-		begin func(*desktop)
+		begin func(*testDesktop)
 		want  string
 	}{
-		{"no display", func(d *desktop) { d.setenv("DISPLAY", "") },
+		{"no display", func(d *testDesktop) { d.setenv("DISPLAY", "") },
 			"session broken: there is no display (neither DISPLAY nor WAYLAND_DISPLAY is set)" +
 				" → start porttray in a desktop session; porttray watch needs none (fatal)\n" +
 				"session bus works: answers\n" + noHost + noNotifier + noCopies},
-		{"no display, but a tray", func(d *desktop) { d.setenv("DISPLAY", ""); d.startHost() },
+		{"no display, but a tray", func(d *testDesktop) { d.setenv("DISPLAY", ""); d.startHost() },
 			"session lacks: there is no display (neither DISPLAY nor WAYLAND_DISPLAY is set); the tray works, but " +
 				"opened programs may not appear" + passOn +
 				"session bus works: answers\n" + host + noNotifier + noCopies},
 		{"no display in the environment",
-			func(d *desktop) { d.setenv("DISPLAY", ""); d.startHost(); d.startCompositor("wayland-1") },
+			func(d *testDesktop) { d.setenv("DISPLAY", ""); d.startHost(); d.startCompositor("wayland-1") },
 			"session works: XFCE on Wayland, socket wayland-1; WAYLAND_DISPLAY is not set\nsession " +
 				"bus works: answers\n" + host + noNotifier +
 				"copying works: by Wayland (data-control); copied text is lost when porttray ends, unless a " +
 				"clipboard manager keeps it\n"},
-		{"no bus at the address", func(d *desktop) { d.setenv(bus, "unix:path="+d.path("none")) },
+		{"no bus at the address", func(d *testDesktop) { d.setenv(bus, "unix:path="+d.path("none")) },
 			"session works: XFCE on X11\n" +
 				"session bus broken: there is no session bus (DBUS_SESSION_BUS_ADDRESS does not lead to one)" +
 				startHere},
-		{"no address", func(d *desktop) { d.setenv(bus, "") },
+		{"no address", func(d *testDesktop) { d.setenv(bus, "") },
 			"session works: XFCE on X11\n" +
 				"session bus broken: there is no session bus (DBUS_SESSION_BUS_ADDRESS does not lead to one)" +
 				startHere},
-		{"a bus on demand, by sudo", func(d *desktop) { d.setenv(bus, "autolaunch:"); d.setenv("SUDO_USER", "ann") },
+		{"a bus on demand, by sudo", func(d *testDesktop) { d.setenv(bus, "autolaunch:"); d.setenv("SUDO_USER", "ann") },
 			"session works: XFCE on X11\n" +
 				"session bus broken: there is no session bus (DBUS_SESSION_BUS_ADDRESS does not lead to one)" +
 				" → start porttray without sudo: the bus belongs to the other user, " +
 				"and the tray needs no root (fatal)\n"},
-		{"a silent bus", func(d *desktop) {
+		{"a silent bus", func(d *testDesktop) {
 			silent, err := net.Listen("unix", d.path("silent"))
 			if err != nil {
 				d.t.Fatal(err)
@@ -216,24 +216,24 @@ func TestExamine(t *testing.T) {
 			d.t.Cleanup(func() { silent.Close() })
 			d.setenv(bus, "unix:path="+d.path("silent"))
 		}, "session works: XFCE on X11\nsession bus broken: no answer within 2s" + startHere},
-		{"an empty session", func(*desktop) {}, xfce + noHost + noNotifier},
-		{"an empty session of GNOME", func(d *desktop) { d.setenv("XDG_CURRENT_DESKTOP", "ubuntu:GNOME") },
+		{"an empty session", func(*testDesktop) {}, xfce + noHost + noNotifier},
+		{"an empty session of GNOME", func(d *testDesktop) { d.setenv("XDG_CURRENT_DESKTOP", "ubuntu:GNOME") },
 			"session works: ubuntu:GNOME on X11\nsession bus works: answers\n" +
 				"tray host broken: nothing shows tray icons here (nobody owns org.kde.StatusNotifierWatcher) " +
 				"→ install the AppIndicator extension " +
 				"(gnome-shell-extension-appindicator on Debian and Ubuntu), log in again and enable it under " +
 				"Extensions. Then the icon appears by itself (fatal)\n" + noNotifier},
-		{"a tray", func(d *desktop) { d.startHost() }, xfce + host + noNotifier},
-		{"over ssh", func(d *desktop) { d.startHost(); d.setenv("SSH_TTY", "/dev/pts/1") },
+		{"a tray", func(d *testDesktop) { d.startHost() }, xfce + host + noNotifier},
+		{"over ssh", func(d *testDesktop) { d.startHost(); d.setenv("SSH_TTY", "/dev/pts/1") },
 			"session lacks: XFCE on X11, but this terminal runs over ssh: porttray alone then watches in the terminal" +
 				" → start porttray on the desktop itself; porttray tray starts the tray from here\n" +
 				"session bus works: answers\n" + host + noNotifier},
-		{"a list of icons for indicator applets, and none", func(d *desktop) {
+		{"a list of icons for indicator applets, and none", func(d *testDesktop) {
 			d.startHost()
 			d.serve(indicatorName, indicatorName+".service", "/org/ayatana/indicator/application/service", nil)
 		}, xfce + "tray host broken: " + me + " has the list of tray icons, but no indicator applet shows them → " +
 			appletFix + " (fatal)\n" + noNotifier},
-		{"a list of icons for an indicator applet", func(d *desktop) {
+		{"a list of icons for an indicator applet", func(d *testDesktop) {
 			d.startHost()
 			d.serve(indicatorName, indicatorName+".service", "/org/ayatana/indicator/application/service", nil)
 			applet := d.connect(func(*dbus.Signal) {})
@@ -242,24 +242,24 @@ func TestExamine(t *testing.T) {
 				d.t.Fatal(err)
 			}
 		}, xfce + "tray host works: " + me + " has the list of tray icons, and " + me + " shows them\n" + noNotifier},
-		{"a list of icons, and no panel", func(d *desktop) {
+		{"a list of icons, and no panel", func(d *testDesktop) {
 			d.startHost().props.SetMust(hostName, "IsStatusNotifierHostRegistered", false)
 		}, xfce + "tray host broken: " + me + " has the list of tray icons, but no panel shows them" +
 			noHost[strings.Index(noHost, " → "):] + noNotifier},
-		{"a tray that does not know whether it is one", func(d *desktop) {
+		{"a tray that does not know whether it is one", func(d *testDesktop) {
 			d.serve(hostName, hostName, hostPath, nil)
 		}, xfce + "tray host lacks: " + me +
 			" has the list of tray icons, but does not say whether a panel shows them: " +
 			"Object does not implement the interface 'org.freedesktop.DBus.Properties' → restart the panel if the " +
 			"icon does not appear\n" + noNotifier},
-		{"a tray that says something else", func(d *desktop) {
+		{"a tray that says something else", func(d *testDesktop) {
 			d.serve(hostName, "org.freedesktop.DBus.Properties", hostPath, map[string]any{
 				"Get": func(_, _ string) (dbus.Variant, *dbus.Error) { return dbus.MakeVariant("\x1b[2J"), nil },
 			})
 		}, xfce + "tray host lacks: " + me +
 			" has the list of tray icons, but does not say whether a panel shows them: " +
 			"the answer is not a boolean → restart the panel if the icon does not appear\n" + noNotifier},
-		{"a tray that hangs", func(d *desktop) {
+		{"a tray that hangs", func(d *testDesktop) {
 			ended := make(chan struct{})
 			d.t.Cleanup(func() { close(ended) })
 			d.serve(hostName, "org.freedesktop.DBus.Properties", hostPath, map[string]any{
@@ -268,32 +268,32 @@ func TestExamine(t *testing.T) {
 		}, xfce + "tray host lacks: " + me +
 			" has the list of tray icons, but does not say whether a panel shows them: " +
 			"no answer within 2s → restart the panel if the icon does not appear\n" + noNotifier},
-		{"all", func(d *desktop) { d.startHost(); d.startNotifier(notifierShows) }, xfce + host +
+		{"all", func(d *testDesktop) { d.startHost(); d.startNotifier(notifierShows) }, xfce + host +
 			"notifications works: desktop_test 1 (porttray), run by " + me +
 			": a click on a notification opens the server; it knows actions, body, body-markup\n"},
-		{"notifications without actions", func(d *desktop) {
+		{"notifications without actions", func(d *testDesktop) {
 			d.startHost()
 			d.startNotifier(notifierShows, "body", "x-other")
 		}, xfce + host +
 			"notifications lacks: desktop_test 1 (porttray), run by " + me +
 			": a click on a notification opens nothing; it knows body, x-other" + lessIsFix},
-		{"titles only", func(d *desktop) { d.startHost(); d.notes(nil, "", "", "", "") }, xfce + host +
+		{"titles only", func(d *testDesktop) { d.startHost(); d.notes(nil, "", "", "", "") }, xfce + host +
 			"notifications lacks: a service without a name, run by " + me +
 			": a click on a notification opens nothing; it shows only titles, not the reason why a server stopped; " +
 			"it knows nothing more" + lessIsFix},
-		{"hostile notifications", func(d *desktop) {
+		{"hostile notifications", func(d *testDesktop) {
 			d.startHost()
 			d.notes([]string{"actions", "body", "\x1b]0;pwned\a", "b\nc", "\u202egnp.exe"},
 				"\x1b[2Jdunst\r\nroot", strings.Repeat("W", 1<<20), "\u202e1.9\t\t2", "\n")
 		}, xfce + host + "notifications works: [2Jdunst root 1.9 2 (" + strings.Repeat("W", 59) + "…), run by " + me +
 			": a click on a notification opens the server; it knows ]0;pwned , actions, b c, body, gnp.exe\n"},
-		{"very many capabilities", func(d *desktop) {
+		{"very many capabilities", func(d *testDesktop) {
 			d.startHost()
 			d.notes(slices.Repeat([]string{"actions", "body"}, 10_000), "a", "b", "c", "d")
 		}, xfce + host + "notifications works: a c (b), run by " + me +
 			": a click on a notification opens the server; it knows " +
 			strings.Repeat("actions, ", 33) + "ac…\n"},
-		{"notifications that hang", func(d *desktop) {
+		{"notifications that hang", func(d *testDesktop) {
 			d.startHost()
 			ended := make(chan struct{})
 			d.t.Cleanup(func() { close(ended) })
@@ -306,7 +306,7 @@ func TestExamine(t *testing.T) {
 			})
 		}, xfce + host + "notifications broken: a service without a name, run by " + me +
 			", does not say what it can do: no answer within 2s → restart it, or install another one, such as dunst\n"},
-		{"notifications that refuse", func(d *desktop) {
+		{"notifications that refuse", func(d *testDesktop) {
 			d.startHost()
 			d.serve(notifierName, notifierName, notifierPath, map[string]any{
 				"GetCapabilities": func() ([]string, *dbus.Error) {
@@ -354,7 +354,7 @@ func TestExamine(t *testing.T) {
 }
 
 // connections returns the unique names on the bus, except its own.
-func (d *desktop) connections() []string {
+func (d *testDesktop) connections() []string {
 	d.t.Helper()
 	conn, err := dbus.Connect("unix:path=" + d.path("bus"))
 	if err != nil {

@@ -16,8 +16,7 @@ import (
 	"github.com/godbus/dbus/v5"
 )
 
-// clickAll clicks the entries by turns, times clicks in all, as fast as the bus takes them. It returns after the item
-// has received all.
+// clickAll clicks the entries by turns, as fast as the bus allows. It returns when the item has all the clicks.
 func (i *item) clickAll(times int, ids ...int32) {
 	i.h.d.t.Helper()
 	menu := i.h.conn.Object(i.sender, i.menuPath())
@@ -90,8 +89,7 @@ ls -d open-* | wc -l >>peak; rmdir "open-$$"`, d.dir))
 	if most == 0 || most > 8 {
 		t.Errorf("%d browsers were opened at the same time, want 1 to 8", most)
 	}
-	// Each entry accepts ten clicks at once and then five a second, for any length of the flood. The same limit holds
-	// for the notices that nothing was done.
+	// Each entry accepts ten clicks at once and then five a second. The same limit holds for notices of no action.
 	heeded := 10 + 1 + int(took/(200*time.Millisecond))
 	for url, n := range opened {
 		if n > heeded {

@@ -18,7 +18,7 @@ import (
 // entries of the menu.
 
 // claim makes a connection the tray host, with this property and these methods.
-func (d *desktop) claim(registered any, methods map[string]any) *dbus.Conn {
+func (d *testDesktop) claim(registered any, methods map[string]any) *dbus.Conn {
 	d.t.Helper()
 	conn := d.connect(func(*dbus.Signal) {})
 	_, err := prop.Export(conn, hostPath, prop.Map{hostName: {"IsStatusNotifierHostRegistered": {Value: registered}}})

@@ -11,11 +11,9 @@ import (
 	"time"
 )
 
-// These tests put the machine in trouble: the session bus dies, the program is stopped for a while, the disk is full,
-// files cannot be opened, memory is scarce.
+// These tests kill the session bus, stop the program for a while, fill the disk, and make files and memory scarce.
 
-// The program ends with the session bus, even in the middle of a redraw. It keeps earlier choices and leaves nothing
-// behind.
+// The program ends with the session bus, even while it redraws. It keeps earlier choices and cleans up.
 func TestBusDies(t *testing.T) {
 	parallel(t)
 	for _, name := range []string{"while nothing happens", "1", "2", "3", "4"} {

@@ -14,8 +14,7 @@ import (
 	"testing"
 )
 
-// A memoryGroup is a control group with a memory limit for its processes, including kernel memory for them. It works
-// with both versions of cgroups(7).
+// A memoryGroup is a cgroup (version 1 or 2) that limits the memory of its processes, kernel memory included.
 type memoryGroup struct{ dir, limit, kills string }
 
 // newMemoryGroup makes a control group below the test's own. It skips the test if that is impossible.
@@ -68,7 +67,7 @@ func TestScarceMemory(t *testing.T) {
 			d := newDesktop(t)
 			d.needNetwork()
 			program := buildProgram(t)
-			s := &session{desktop: d, host: d.startHost(), notes: d.startNotifier(notifierShows)}
+			s := &session{testDesktop: d, host: d.startHost(), notes: d.startNotifier(notifierShows)}
 			s.tray = d.start("sh", "-c", `echo $$ >"$1"/cgroup.procs && exec "$0" tray`, program, group.dir)
 			s.item = s.host.item(patience)
 			var peak load

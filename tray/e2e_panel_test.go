@@ -14,11 +14,10 @@ import (
 	"github.com/godbus/dbus/v5"
 )
 
-// These tests are about misbehaving panels. They die again and again, replace each other, run in pairs, or never stop
-// asking and clicking.
+// These tests are about panels that crash often, replace each other, run in pairs, or never stop asking and clicking.
 
 // matches returns the numbers of match rules and names of all connections to the bus together.
-func (d *desktop) matches() map[string]uint32 {
+func (d *testDesktop) matches() map[string]uint32 {
 	d.t.Helper()
 	conn := d.connect(func(*dbus.Signal) {})
 	defer conn.Close()
@@ -36,8 +35,7 @@ func (d *desktop) matches() map[string]uint32 {
 	return found
 }
 
-// A panel that dies and returns gets the icon and the whole menu each time, exactly once. The deaths leave nothing
-// behind.
+// A panel that crashes and returns gets the icon and the whole menu exactly once. Crashes leave nothing behind.
 func TestPanelDiesAgainAndAgain(t *testing.T) {
 	parallel(t)
 	const rounds = 50
@@ -100,12 +98,12 @@ func TestPanelDiesAgainAndAgain(t *testing.T) {
 // Another tray host takes over the name without a gap.
 func TestPanelMakesWay(t *testing.T) {
 	parallel(t)
-	for name, over := range map[string]func(d *desktop, old, next *host){
-		"from the queue": func(d *desktop, old, next *host) {
+	for name, over := range map[string]func(d *testDesktop, old, next *host){
+		"from the queue": func(d *testDesktop, old, next *host) {
 			request(d, next, 0, dbus.RequestNameReplyInQueue)
 			old.stop()
 		},
-		"by force": func(d *desktop, old, next *host) {
+		"by force": func(d *testDesktop, old, next *host) {
 			request(d, old, dbus.NameFlagAllowReplacement, dbus.RequestNameReplyAlreadyOwner)
 			request(d, next, dbus.NameFlagReplaceExisting, dbus.RequestNameReplyPrimaryOwner)
 		},
@@ -132,7 +130,7 @@ func TestPanelMakesWay(t *testing.T) {
 }
 
 // request asks the bus for the name of the tray host and checks the answer.
-func request(d *desktop, h *host, flags dbus.RequestNameFlags, want dbus.RequestNameReply) {
+func request(d *testDesktop, h *host, flags dbus.RequestNameFlags, want dbus.RequestNameReply) {
 	d.t.Helper()
 	reply, err := call(h.conn.BusObject(), "org.freedesktop.DBus.RequestName", hostName, uint32(flags))
 	if err != nil || reply[0] != uint32(want) {

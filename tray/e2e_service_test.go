@@ -51,7 +51,7 @@ func TestServiceEndsMidCall(t *testing.T) {
 }
 
 // startLiar starts a notification service with these methods. They may return anything.
-func (d *desktop) startLiar(methods map[string]any) *dbus.Conn {
+func (d *testDesktop) startLiar(methods map[string]any) *dbus.Conn {
 	d.t.Helper()
 	conn := d.connect(func(*dbus.Signal) {})
 	if err := conn.ExportMethodTable(methods, notifierPath, notifierName); err != nil {

@@ -326,7 +326,7 @@ func TestNoHost(t *testing.T) {
 	}
 
 	for range 2 {
-		s := &session{desktop: d, host: d.startHost(), notes: n, tray: p}
+		s := &session{testDesktop: d, host: d.startHost(), notes: n, tray: p}
 		s.item = s.host.item(patience)
 		s.row(v, v.ports[0])
 		s.host.stop()
@@ -342,10 +342,10 @@ func TestNoHost(t *testing.T) {
 
 func TestNotificationTrouble(t *testing.T) {
 	parallel(t)
-	tests := map[string]func(*desktop) *notifier{
-		"hangs": func(d *desktop) *notifier { return d.startNotifier(notifierHangs) },
-		"fails": func(d *desktop) *notifier { return d.startNotifier(notifierFails) },
-		"none":  func(*desktop) *notifier { return nil },
+	tests := map[string]func(*testDesktop) *notifier{
+		"hangs": func(d *testDesktop) *notifier { return d.startNotifier(notifierHangs) },
+		"fails": func(d *testDesktop) *notifier { return d.startNotifier(notifierFails) },
+		"none":  func(*testDesktop) *notifier { return nil },
 	}
 	for name, start := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -529,9 +529,14 @@ func TestTerminal(t *testing.T) {
 	})
 }
 
+<<<<<<< /work/main/tray/e2e_session_test.go
+// watches runs the program. It must print the reason first, if any, and then watch in the terminal until SIGINT.
+func (d *desktop) watches(reason string, args ...string) {
+=======
 // watches runs the program. Its first line must give the reason, if any. Then it must watch in the terminal until
 // SIGINT.
-func (d *desktop) watches(reason string, args ...string) {
+func (d *testDesktop) watches(reason string, args ...string) {
+>>>>>>> /tmp/scratch/tray/e2e_session_test.go
 	d.t.Helper()
 	before := d.startVictim(victimOptions{name: "\x1b[31mred"}, "127.0.0.1:0")
 	p := d.start(buildProgram(d.t), args...)

@@ -14,8 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A program that was stopped for a minute knows the servers at once. It reports the ones that are really gone together,
-// and nothing else.
+// A program that was stopped for a minute sees the servers at once. A single notice reports those really gone.
 func TestStoppedForAMinute(t *testing.T) {
 	if testing.Short() {
 		t.Skip("this takes over a minute")
@@ -118,7 +117,7 @@ func TestFewFiles(t *testing.T) {
 	d := newDesktop(t)
 	d.needNetwork()
 	program := buildProgram(t)
-	s := &session{desktop: d, host: d.startHost(), notes: d.startNotifier(notifierShows)}
+	s := &session{testDesktop: d, host: d.startHost(), notes: d.startNotifier(notifierShows)}
 	s.tray = d.start("sh", "-c", `ulimit -n 32 && exec "$0" tray`, program)
 	s.item = s.host.item(patience)
 	v := d.startVictim(victimOptions{apart: true}, slices.Repeat([]string{"127.0.0.1:0"}, 60)...)

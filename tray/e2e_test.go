@@ -276,7 +276,7 @@ func TestRefusedTargetLives(t *testing.T) {
 	h, n := d.startHost(), d.startNotifier(notifierShows)
 	// parent runs the program in its own environment.
 	parent := d.startVictim(victimOptions{name: "terminal", child: buildProgram(t)}, "127.0.0.1:0")
-	s := &session{desktop: d, host: h, notes: n, item: h.item(patience)}
+	s := &session{testDesktop: d, host: h, notes: n, item: h.item(patience)}
 	for v, reason := range map[*victim]string{proxy: "forwards for a container or VM", parent: "porttray runs in it"} {
 		port := v.ports[0]
 		row := s.row(v, port)

@@ -42,8 +42,7 @@ func TestWine(t *testing.T) {
 			const skip = "^TestWriteChoicesThroughALink$"
 			run := w.testPackage(pkg, skip)
 			if len(run.failed) > 0 {
-				// Under load, Wine sometimes fails to start a process ("Internal error"). A test that fails twice has
-				// failed itself.
+				// Under load, Wine sometimes fails to start a process ("Internal error"). Only a second failure counts.
 				step("tests of %s that failed, which are run again: %q", pkg, slices.Sorted(maps.Keys(run.failed)))
 				again := w.testPackage(pkg, skip)
 				maps.DeleteFunc(run.failed, func(test, _ string) bool { return again.failed[test] == "" })
@@ -74,10 +73,10 @@ func TestWine(t *testing.T) {
 
 // in returns the same Windows for a subtest. Processes of the subtest end with it.
 func (w *wine) in(t *testing.T) *wine {
-	d := *w.desktop
+	d := *w.testDesktop
 	d.t = t
 	s := *w.screen
-	s.desktop = &d
+	s.testDesktop = &d
 	return &wine{&s, w.prefix, w.program}
 }
 

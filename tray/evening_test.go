@@ -14,8 +14,11 @@ import (
 	"time"
 
 	"porttray/watcher"
+	"porttray/watcher/facts"
 	"porttray/watcher/owner"
 	"porttray/watcher/owner/engine"
+	"porttray/watcher/project"
+	"porttray/watcher/server"
 )
 
 // An evening is a stage with a real Watcher that scans a scripted computer.
@@ -35,8 +38,8 @@ type told struct {
 // A computer is the source of the scans.
 type computer struct {
 	mu      sync.Mutex
-	runs    map[watcher.Key][]watcher.Listener // the listeners of its processes and containers, by key
-	pids    map[watcher.Key]owner.ID           // the latest process of each
+	runs    map[server.Key][]server.Listener // the listeners of its processes and containers, by key
+	pids    map[server.Key]owner.ID          // the latest process of each
 	exits   map[owner.ID]owner.Exit
 	broken  error         // the error of scans
 	clock   time.Duration // the error of the wall clock
@@ -45,10 +48,10 @@ type computer struct {
 }
 
 // A program is a template for the listeners of one server. The start fills in the owner and its start time.
-type program []watcher.Listener
+type program []server.Listener
 
 // key returns the key of a program's server, even before the start.
-func (p program) key() watcher.Key {
+func (p program) key() server.Key {
 	l := p[0]
 	l.Owner.PID = 1
 	return l.Key()
@@ -80,14 +83,14 @@ func play(t *testing.T, baseline []program, script []act) (got []string) {
 
 // newEvening runs a computer with these programs until its script can begin.
 func newEvening(s *stage, baseline []program) *evening {
-	e := &evening{stage: s, host: computer{runs: map[watcher.Key][]watcher.Listener{},
-		pids: map[watcher.Key]owner.ID{}, exits: map[owner.ID]owner.Exit{}, started: 5_000_000}}
+	e := &evening{stage: s, host: computer{runs: map[server.Key][]server.Listener{},
+		pids: map[server.Key]owner.ID{}, exits: map[owner.ID]owner.Exit{}, started: 5_000_000}}
 	s.loop.do.say = func(n notice) {
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		e.told = append(e.told, told{n, time.Now()})
 	}
-	s.end = func(l watcher.Listener, _ bool) owner.Result {
+	s.end = func(l server.Listener, _ bool) owner.Result {
 		e.host.stop(l, owner.Exit{How: owner.Killed, Signal: "SIGTERM"})
 		s.loop.scanNow()
 		return owner.Result{Outcome: owner.Freed, Ended: true}
@@ -135,7 +138,7 @@ func (c *computer) scan(context.Context) (watcher.Snapshot, error) {
 	for _, listeners := range c.runs {
 		seen.Listeners = append(seen.Listeners, listeners...)
 	}
-	slices.SortFunc(seen.Listeners, func(a, b watcher.Listener) int {
+	slices.SortFunc(seen.Listeners, func(a, b server.Listener) int {
 		return (int(a.Port)-int(b.Port))<<32 + int(a.Owner.PID-b.Owner.PID)
 	})
 	for id, exit := range c.exits {
@@ -162,7 +165,7 @@ func (c *computer) start(p program) {
 }
 
 // stop ends the process of a listener. With an unknown exit it only closes the ports, and the process lives on.
-func (c *computer) stop(l watcher.Listener, how owner.Exit) {
+func (c *computer) stop(l server.Listener, how owner.Exit) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for key, listeners := range c.runs {
@@ -191,10 +194,10 @@ func (e *evening) notices() (lines []string) {
 // Programs.
 
 func served(name, tool string, port uint16) program {
-	l := watcher.Listener{Port: port, Addrs: []netip.Addr{netip.MustParseAddr("127.0.0.1")}}
+	l := server.Listener{Port: port, Addrs: []netip.Addr{netip.MustParseAddr("127.0.0.1")}}
 	l.Owner = owner.Process{Name: "node", Exe: "/usr/bin/node", Dir: "/srv/" + name}
-	l.Facts = owner.Facts{Project: owner.Project{Name: name, Dir: "/srv/" + name},
-		Tool: owner.Tool{Name: tool, Kind: owner.Server}}
+	l.Facts = facts.Facts{Project: project.Project{Name: name, Dir: "/srv/" + name},
+		Tool: facts.Tool{Name: tool, Kind: facts.Server}}
 	return program{l}
 }
 
@@ -228,7 +231,7 @@ func script(project, file string, port uint16) program {
 }
 
 // but returns a copy of p with changed listeners.
-func (p program) but(change func(*watcher.Listener)) program {
+func (p program) but(change func(*server.Listener)) program {
 	changed := slices.Clone(p)
 	for i := range changed {
 		change(&changed[i])
@@ -237,16 +240,16 @@ func (p program) but(change func(*watcher.Listener)) program {
 }
 
 func service(name string, port uint16) program {
-	return served("", "", port).but(func(l *watcher.Listener) {
-		l.Owner, l.Facts = owner.Process{Name: "docker-proxy"}, owner.Facts{}
+	return served("", "", port).but(func(l *server.Listener) {
+		l.Owner, l.Facts = owner.Process{Name: "docker-proxy"}, facts.Facts{}
 		l.Container = engine.Container{ID: name, Name: "shop-" + name + "-1", Image: name,
 			Project: "shop", Service: name}
 	})
 }
 
-func wide(l *watcher.Listener) { l.Addrs = []netip.Addr{netip.IPv4Unspecified()} }
+func wide(l *server.Listener) { l.Addrs = []netip.Addr{netip.IPv4Unspecified()} }
 
-func v6(l *watcher.Listener) { l.Addrs = []netip.Addr{netip.IPv6Loopback()} }
+func v6(l *server.Listener) { l.Addrs = []netip.Addr{netip.IPv6Loopback()} }
 
 var (
 	shop     = served("shop", "Vite", 5173)
@@ -257,22 +260,22 @@ var (
 	db       = served("", "PostgreSQL", 5432)
 	compose  = []program{service("web", 8080), service("api", 8081), service("db", 8082), service("cache", 8083),
 		service("mail", 8084), service("queue", 8085)}
-	editor   = served("", "", 50123).but(func(l *watcher.Listener) { l.Facts = owner.Facts{App: "VS Code"} })
-	stranger = served("", "", 631).but(func(l *watcher.Listener) {
-		l.Owner, l.Facts = owner.Process{Foreign: true}, owner.Facts{}
+	editor   = served("", "", 50123).but(func(l *server.Listener) { l.Facts = facts.Facts{App: "VS Code"} })
+	stranger = served("", "", 631).but(func(l *server.Listener) {
+		l.Owner, l.Facts = owner.Process{Foreign: true}, facts.Facts{}
 	})
 )
 
 // supervised returns the program under a nodemon with the PID of this very process, so the supervisor stays alive.
 func supervised(p program) program {
 	self, _ := owner.Identify(int32(os.Getpid()))
-	return p.but(func(l *watcher.Listener) { l.Facts.Supervisor = owner.Supervisor{ID: self.ID(), Name: "nodemon"} })
+	return p.but(func(l *server.Listener) { l.Facts.Supervisor = facts.Supervisor{ID: self.ID(), Name: "nodemon"} })
 }
 
 // lasting returns the program with the PID of this very process: it lives on after its port closes.
 func lasting(p program) program {
 	self, _ := owner.Identify(int32(os.Getpid()))
-	return p.but(func(l *watcher.Listener) {
+	return p.but(func(l *server.Listener) {
 		l.Owner.PID, l.Owner.Start, l.Owner.Since = self.PID, self.Start, time.Time{}
 	})
 }
@@ -280,7 +283,7 @@ func lasting(p program) program {
 // numbered returns n programs on neighbouring ports.
 func numbered(n int, first program) (all []program) {
 	for i := range n {
-		all = append(all, first.but(func(l *watcher.Listener) { l.Port += uint16(i) }))
+		all = append(all, first.but(func(l *server.Listener) { l.Port += uint16(i) }))
 	}
 	return all
 }
@@ -323,7 +326,7 @@ func drops(p program, apart float64, how owner.Exit, ports ...uint16) (all []act
 	for i, port := range ports {
 		all = append(all, act{apart * float64(i), turns(func(c *computer) {
 			c.runs[p.key()] = slices.DeleteFunc(slices.Clone(c.runs[p.key()]),
-				func(l watcher.Listener) bool { return l.Port == port })
+				func(l server.Listener) bool { return l.Port == port })
 		})})
 	}
 	return append(all, act{apart * float64(len(ports)), func(e *evening) {
@@ -401,7 +404,7 @@ func pausedAsOf(d time.Duration) func(*evening) {
 
 // stopsWith makes every Stop return that result and do nothing else.
 func stopsWith(r owner.Result) func(*evening) {
-	return func(e *evening) { e.end = func(watcher.Listener, bool) owner.Result { return r } }
+	return func(e *evening) { e.end = func(server.Listener, bool) owner.Result { return r } }
 }
 
 // shows expects an entry of the menu. The path omits a time at the start of its label.

@@ -77,7 +77,7 @@ func BenchmarkFrugal(b *testing.B) {
 
 // A frugal is a program under measurement in the tray of a real panel.
 type frugal struct {
-	desktop *desktop
+	desktop *testDesktop
 	program *process
 	bus     *monitor
 }
@@ -115,7 +115,7 @@ func shipped(b *testing.B, pkg string) string {
 }
 
 // panelItem waits for an icon in the tray of a panel in another process.
-func (d *desktop) panelItem() *item {
+func (d *testDesktop) panelItem() *item {
 	d.t.Helper()
 	h := &host{d: d, conn: d.connect(func(*dbus.Signal) {})}
 	var names []string

@@ -23,7 +23,7 @@ const (
 // A host is a panel with a tray. It follows the KDE protocol, see
 // https://www.freedesktop.org/wiki/Specifications/StatusNotifierItem/.
 type host struct {
-	d     *desktop
+	d     *testDesktop
 	conn  *dbus.Conn
 	props *prop.Properties
 
@@ -34,7 +34,7 @@ type host struct {
 }
 
 // startHost starts the panel. Only one runs at a time; to restart it, stop it and start another.
-func (d *desktop) startHost() *host {
+func (d *testDesktop) startHost() *host {
 	d.t.Helper()
 	h := d.newHost()
 	d.own(h.conn, hostName)
@@ -43,7 +43,7 @@ func (d *desktop) startHost() *host {
 }
 
 // newHost returns a panel without the name of the tray host.
-func (d *desktop) newHost() *host {
+func (d *testDesktop) newHost() *host {
 	d.t.Helper()
 	h := &host{d: d, signals: map[string]int{}}
 	h.conn = d.connect(h.see)
@@ -309,8 +309,7 @@ func (i *item) event(id int32, event string) {
 	}
 }
 
-// signals returns the number of signals from the item since the host started: for the menu, the icon, the tooltip or
-// any property.
+// signals returns the number of signals from the item since the host started, of any kind.
 func (i *item) signals() int {
 	i.h.mu.Lock()
 	defer i.h.mu.Unlock()

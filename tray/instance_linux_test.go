@@ -48,8 +48,7 @@ func TestReadChoicesFromAPipe(t *testing.T) {
 	}
 }
 
-// TestOpenInstanceIsNotMisled puts other files in place of the lock and the bell. Nothing blocks, and nothing is
-// written elsewhere.
+// TestOpenInstanceIsNotMisled replaces the lock and the bell. Nothing blocks or writes elsewhere.
 func TestOpenInstanceIsNotMisled(t *testing.T) {
 	runtime := t.TempDir()
 	t.Setenv("XDG_RUNTIME_DIR", runtime)
@@ -98,8 +97,7 @@ func TestOpenInstanceIsNotMisled(t *testing.T) {
 	}
 }
 
-// TestOthersChooseNothing puts another user's files and links in place of the choices. They are neither read nor
-// overwritten.
+// TestOthersChooseNothing puts another user's files and links at the choices. Nobody reads or overwrites them.
 func TestOthersChooseNothing(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("only root can make files of another user's")

@@ -13,8 +13,10 @@ import (
 	"time"
 
 	"porttray/watcher"
+	"porttray/watcher/facts"
 	"porttray/watcher/owner"
 	"porttray/watcher/owner/engine"
+	"porttray/watcher/server"
 )
 
 // A stage is a loop in a synctest bubble, with a recorded menu and recorded actions.
@@ -22,8 +24,8 @@ type stage struct {
 	t       *testing.T
 	loop    *loop
 	menu    *recorder
-	ended   chan struct{}   // closed when the loop has returned
-	clicked chan watcher.ID // clicks on notices
+	ended   chan struct{}  // closed when the loop has returned
+	clicked chan server.ID // clicks on notices
 
 	mu      sync.Mutex
 	said    []notice
@@ -31,7 +33,7 @@ type stage struct {
 	copied  []string
 	signals []string
 	seen    []watcher.Event // recorded for the history
-	end     func(watcher.Listener, bool) owner.Result
+	end     func(server.Listener, bool) owner.Result
 	fail    error // the result of open and copy
 }
 
@@ -40,18 +42,18 @@ func perform(t *testing.T, test func(s *stage)) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		s := &stage{t: t, loop: newLoop("v1", "linux"), menu: newRecorder(), ended: make(chan struct{}),
-			clicked: make(chan watcher.ID)}
+			clicked: make(chan server.ID)}
 		s.loop.clicked = s.clicked
-		s.end = func(watcher.Listener, bool) owner.Result { return owner.Result{Outcome: owner.Freed, Ended: true} }
+		s.end = func(server.Listener, bool) owner.Result { return owner.Result{Outcome: owner.Freed, Ended: true} }
 		s.loop.do = effects{
-			scheme: func(context.Context, watcher.Listener) string { return "http" },
+			scheme: func(context.Context, server.Listener) string { return "http" },
 			open:   func(_ context.Context, url string) error { s.note(&s.opened, url); return s.fail },
 			copy:   func(_ context.Context, text string) error { s.note(&s.copied, text); return s.fail },
-			end: func(_ context.Context, on watcher.Server, force bool, _ time.Duration) owner.Result {
+			end: func(_ context.Context, on server.Server, force bool, _ time.Duration) owner.Result {
 				s.note(&s.signals, groupName(on))
 				return s.end(on.Listener, force)
 			},
-			network: func(watcher.Listener) (netip.Addr, error) { return netip.MustParseAddr("192.0.2.7"), s.fail },
+			network: func(server.Listener) (netip.Addr, error) { return netip.MustParseAddr("192.0.2.7"), s.fail },
 			say: func(n notice) {
 				s.mu.Lock()
 				defer s.mu.Unlock()
@@ -82,13 +84,13 @@ func (s *stage) note(list *[]string, text string) {
 }
 
 // lists returns a snapshot of listeners and their servers. Ports from 32768 on are dynamic.
-func lists(listeners ...watcher.Listener) watcher.Snapshot {
-	servers := watcher.Servers(listeners, func(port uint16) bool { return port >= 32768 })
+func lists(listeners ...server.Listener) watcher.Snapshot {
+	servers := server.Servers(listeners, func(port uint16) bool { return port >= 32768 })
 	return watcher.Snapshot{Time: time.Now(), Listeners: listeners, Servers: servers}
 }
 
 // list delivers an update with these listeners and the events from the last one.
-func (s *stage) list(listeners ...watcher.Listener) {
+func (s *stage) list(listeners ...server.Listener) {
 	s.t.Helper()
 	synctest.Wait()
 	now := lists(listeners...)
@@ -150,17 +152,17 @@ func (s *stage) expect(titles ...string) {
 
 func TestLoopTellsWhatHappens(t *testing.T) {
 	perform(t, func(s *stage) {
-		s.list(server(80, 1))
+		s.list(serverAt(80, 1))
 		s.wait(time.Minute)
 		s.expect() // the baseline gives no notice
 
-		s.list(server(80, 1), server(3000, 2))
+		s.list(serverAt(80, 1), serverAt(3000, 2))
 		s.wait(minLifetime - 1)
 		s.expect()
 		s.wait(1)
 		s.expect("node (:3000) is up")
 
-		s.list(server(80, 1))
+		s.list(serverAt(80, 1))
 		s.wait(time.Second)
 		s.list()
 		s.wait(watcher.RestartGrace - 1)
@@ -172,7 +174,7 @@ func TestLoopTellsWhatHappens(t *testing.T) {
 			t.Errorf("what closed is not in the menu:\n%s", s.menu.root.text())
 		}
 
-		s.list(server(3000, 3))
+		s.list(serverAt(3000, 3))
 		s.list()
 		s.wait(time.Minute)
 		s.expect() // closed before the notice was due
@@ -182,7 +184,7 @@ func TestLoopTellsWhatHappens(t *testing.T) {
 // If two servers share a port, each is opened and copied by an address of its own.
 func TestLoopOpensTheServerOfItsRow(t *testing.T) {
 	perform(t, func(s *stage) {
-		s.list(server(5173, 1), server(5173, 2, "::1"), server(8000, 3, "0.0.0.0"), server(8000, 4))
+		s.list(serverAt(5173, 1), serverAt(5173, 2, "::1"), serverAt(8000, 3, "0.0.0.0"), serverAt(8000, 4))
 		s.click("5173  at 127.0.0.1", "Open")
 		s.click("5173  at ::1", "Open")
 		s.click("8000  at 0.0.0.0", "Open")
@@ -196,7 +198,7 @@ func TestLoopOpensTheServerOfItsRow(t *testing.T) {
 			t.Errorf("copied %q, want %q", s.copied, want)
 		}
 		s.opened = nil
-		s.list(server(3000, 1), server(3100, 1), server(3100, 2, "::1")) // a further port
+		s.list(serverAt(3000, 1), serverAt(3100, 1), serverAt(3100, 2, "::1")) // a further port
 		s.click("3000", "Also", "Open 3100")
 		if want := []string{"http://127.0.0.1:3100"}; !slices.Equal(s.opened, want) {
 			t.Errorf("opened %q, want %q", s.opened, want)
@@ -206,7 +208,7 @@ func TestLoopOpensTheServerOfItsRow(t *testing.T) {
 
 func TestLoopOpensAndCopies(t *testing.T) {
 	perform(t, func(s *stage) {
-		s.list(server(3000, 1))
+		s.list(serverAt(3000, 1))
 		s.click("3000", "Open")
 		s.click("3000", "Copy")
 		if want := []string{"http://localhost:3000"}; !slices.Equal(s.opened, want) || !slices.Equal(s.copied, want) {
@@ -224,10 +226,10 @@ func TestLoopOpensAndCopies(t *testing.T) {
 
 func TestLoopTellsTheOutcomeOfAStopOnly(t *testing.T) {
 	perform(t, func(s *stage) {
-		shop, inspector, other := server(3000, 1), server(9229, 1), server(8080, 2)
+		shop, inspector, other := serverAt(3000, 1), serverAt(9229, 1), serverAt(8080, 2)
 		s.list(shop, other, inspector)
 		release := make(chan struct{})
-		s.end = func(watcher.Listener, bool) owner.Result {
+		s.end = func(server.Listener, bool) owner.Result {
 			<-release
 			return owner.Result{Outcome: owner.Freed, Ended: true}
 		}
@@ -249,7 +251,7 @@ func TestLoopTellsTheOutcomeOfAStopOnly(t *testing.T) {
 		s.wait(time.Minute)
 		s.expect()
 
-		s.list(server(3000, 5))
+		s.list(serverAt(3000, 5))
 		s.wait(minLifetime)
 		s.expect("node (:3000) is up")
 	})
@@ -258,9 +260,9 @@ func TestLoopTellsTheOutcomeOfAStopOnly(t *testing.T) {
 // All events are recorded, even without a notice.
 func TestLoopRecordsWhatHappens(t *testing.T) {
 	perform(t, func(s *stage) {
-		s.list(server(3000, 1), server(8080, 2))
+		s.list(serverAt(3000, 1), serverAt(8080, 2))
 		s.click("3000", "Stop")
-		s.list(server(8080, 2))
+		s.list(serverAt(8080, 2))
 		s.click("8080", "Mute notifications")
 		s.list()
 		s.wait(time.Minute)
@@ -278,9 +280,9 @@ func TestLoopRecordsWhatHappens(t *testing.T) {
 // A Stop that frees the ports of a living process reports its outcome only, even for further ports of the server.
 func TestLoopTellsWhatElseCloses(t *testing.T) {
 	perform(t, func(s *stage) {
-		s.list(server(3000, 1), server(9229, 1))
+		s.list(serverAt(3000, 1), serverAt(9229, 1))
 		release := make(chan struct{})
-		s.end = func(watcher.Listener, bool) owner.Result {
+		s.end = func(server.Listener, bool) owner.Result {
 			<-release
 			return owner.Result{Outcome: owner.Freed}
 		}
@@ -297,10 +299,10 @@ func TestLoopTellsWhatElseCloses(t *testing.T) {
 // A hanging action is given up: others can run again, and the person is notified.
 func TestLoopGivesUpOnActions(t *testing.T) {
 	perform(t, func(s *stage) {
-		s.list(server(3000, 1))
+		s.list(serverAt(3000, 1))
 		release := make(chan struct{})
 		defer close(release)
-		s.end = func(watcher.Listener, bool) owner.Result { <-release; return owner.Result{} }
+		s.end = func(server.Listener, bool) owner.Result { <-release; return owner.Result{} }
 		for range 2 * actionLimit {
 			s.click("3000", "Stop")
 			s.wait(actionPatience)
@@ -312,8 +314,8 @@ func TestLoopGivesUpOnActions(t *testing.T) {
 // After a failed Stop, a later end of the process is still reported.
 func TestLoopTellsALaterEnd(t *testing.T) {
 	perform(t, func(s *stage) {
-		s.list(server(3000, 1))
-		s.end = func(watcher.Listener, bool) owner.Result { return owner.Result{Outcome: owner.StillRunning} }
+		s.list(serverAt(3000, 1))
+		s.end = func(server.Listener, bool) owner.Result { return owner.Result{Outcome: owner.StillRunning} }
 		s.click("3000", "Stop")
 		s.expect("Port 3000 is still in use")
 		s.wait(time.Minute)
@@ -326,9 +328,9 @@ func TestLoopTellsALaterEnd(t *testing.T) {
 // A Kill during a Stop gives one notice.
 func TestLoopKillsWhileStopping(t *testing.T) {
 	perform(t, func(s *stage) {
-		s.list(server(3000, 1))
+		s.list(serverAt(3000, 1))
 		killed := make(chan struct{})
-		s.end = func(_ watcher.Listener, force bool) owner.Result {
+		s.end = func(_ server.Listener, force bool) owner.Result {
 			if force {
 				close(killed)
 			} else {
@@ -347,8 +349,8 @@ func TestLoopKillsWhileStopping(t *testing.T) {
 // A Kill may find nothing to do because an earlier Stop has worked meanwhile. The notice says so.
 func TestLoopTellsTheStopThatWorked(t *testing.T) {
 	perform(t, func(s *stage) {
-		s.list(server(3000, 1))
-		s.end = func(_ watcher.Listener, force bool) owner.Result {
+		s.list(serverAt(3000, 1))
+		s.end = func(_ server.Listener, force bool) owner.Result {
 			if !force {
 				time.Sleep(time.Second)
 				return owner.Result{Outcome: owner.Freed, Ended: true}
@@ -365,17 +367,17 @@ func TestLoopTellsTheStopThatWorked(t *testing.T) {
 
 // A click may come when its listener is gone, another one has the port, the row has moved or its items are hidden.
 func TestLoopHitsOnlyWhatWasShown(t *testing.T) {
-	for name, after := range map[string][]watcher.Listener{
+	for name, after := range map[string][]server.Listener{
 		"nothing there":               nil,
-		"another process on the port": {server(3000, 2)},
-		"the PID on another port":     {server(4000, 1)},
-		"another port in its place":   {server(2999, 7)},
-		"rows all around":             {server(2000, 3), server(2999, 4), server(3001, 5), server(4000, 6)},
+		"another process on the port": {serverAt(3000, 2)},
+		"the PID on another port":     {serverAt(4000, 1)},
+		"another port in its place":   {serverAt(2999, 7)},
+		"rows all around":             {serverAt(2000, 3), serverAt(2999, 4), serverAt(3001, 5), serverAt(4000, 6)},
 	} {
 		for _, wait := range []time.Duration{0, time.Second, linger - 1} {
 			t.Run(name, func(t *testing.T) {
 				perform(t, func(s *stage) {
-					s.list(server(3000, 1))
+					s.list(serverAt(3000, 1))
 					stopItem, killItem, openItem := s.menu.root.find("3000", "Stop"), s.menu.root.find("3000", "Kill"),
 						s.menu.root.find("3000", "Open")
 					s.list(after...)
@@ -431,19 +433,19 @@ func TestLoopHoldsTheMenuStill(t *testing.T) {
 		{"shown again", func(s *stage) { s.use(menuShown) }, true},
 		{"shown again, and some time", func(s *stage) {
 			s.use(menuShown)
-			s.list(server(3000, 1))
+			s.list(serverAt(3000, 1))
 			s.wait(topHold - 1)
 		}, true},
-		{"shown again, and more time", func(s *stage) { s.use(menuShown); s.list(server(3000, 1)); s.wait(topHold) },
+		{"shown again, and more time", func(s *stage) { s.use(menuShown); s.list(serverAt(3000, 1)); s.wait(topHold) },
 			false},
-		{"closed and opened", func(s *stage) { s.use(menuClosed); s.use(menuOpened); s.list(server(3000, 1)) }, true},
+		{"closed and opened", func(s *stage) { s.use(menuClosed); s.use(menuOpened); s.list(serverAt(3000, 1)) }, true},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			perform(t, func(s *stage) {
-				s.list(server(3000, 1))
+				s.list(serverAt(3000, 1))
 				before := s.menu.root.text()
 				s.use(menuOpened)
-				s.list(server(3000, 1), server(4000, 2))
+				s.list(serverAt(3000, 1), serverAt(4000, 2))
 				if got := s.menu.root.text(); got != before {
 					t.Errorf("the open menu changed to\n%s", got)
 				}
@@ -461,11 +463,11 @@ func TestLoopHoldsTheMenuStill(t *testing.T) {
 // A host that reports the closing of the menu reports it after a click, too. Until then the menu may be open.
 func TestLoopHoldsTheMenuAfterAClick(t *testing.T) {
 	perform(t, func(s *stage) {
-		s.list(server(3000, 1))
+		s.list(serverAt(3000, 1))
 		s.use(menuOpened)
 		s.use(menuClosed)
 		s.use(menuOpened)
-		s.list(server(3000, 1), server(4000, 2))
+		s.list(serverAt(3000, 1), serverAt(4000, 2))
 		s.click("Settings", "About")
 		if s.menu.root.find("4000") != nil {
 			t.Error("the menu changed before the host said that it was closed")
@@ -480,9 +482,9 @@ func TestLoopHoldsTheMenuAfterAClick(t *testing.T) {
 // A click acts on the current state, not on the outdated menu.
 func TestLoopClicksInAHeldMenu(t *testing.T) {
 	perform(t, func(s *stage) {
-		s.list(server(3000, 1), server(4000, 2))
+		s.list(serverAt(3000, 1), serverAt(4000, 2))
 		s.use(menuShown)
-		s.list(server(4000, 2))
+		s.list(serverAt(4000, 2))
 		s.click("3000", "Stop")
 		s.expect("Port 3000: nothing was stopped")
 		if s.menu.root.find("3000") != nil {
@@ -495,9 +497,9 @@ func TestLoopClicksInAHeldMenu(t *testing.T) {
 func TestLoopHoldsTheMenuNotForEver(t *testing.T) {
 	for _, flood := range []sign{menuOpened, menuUsed} {
 		perform(t, func(s *stage) {
-			s.list(server(3000, 1))
+			s.list(serverAt(3000, 1))
 			s.use(menuOpened)
-			s.list(server(3000, 1), server(4000, 2))
+			s.list(serverAt(3000, 1), serverAt(4000, 2))
 			for begin := time.Now(); s.menu.root.find("4000") == nil; s.wait(time.Second) {
 				if s.use(flood); time.Since(begin) > holdLimit {
 					t.Fatalf("after %v the menu has not changed", time.Since(begin))
@@ -512,13 +514,13 @@ func TestLoopPeeks(t *testing.T) {
 	perform(t, func(s *stage) {
 		var open, looks atomic.Int32
 		s.loop.peek = func() bool { looks.Add(1); return open.Load() > 0 }
-		s.list(server(3000, 1))
+		s.list(serverAt(3000, 1))
 		s.wait(time.Minute)
 		if n := looks.Load(); n > 3 {
 			t.Errorf("it looked %d times in a quiet minute", n)
 		}
 		open.Store(1)
-		s.list(server(3000, 1), server(4000, 2))
+		s.list(serverAt(3000, 1), serverAt(4000, 2))
 		s.wait(time.Minute)
 		if s.menu.root.find("4000") != nil {
 			t.Error("the open menu changed")
@@ -533,8 +535,8 @@ func TestLoopPeeks(t *testing.T) {
 
 // Behind one forwarder, or a hidden one, another container can take the port. A Stop for the first one must not hit it.
 func TestLoopStopsOnlyTheContainerThatWasShown(t *testing.T) {
-	contained := func(p owner.Process, id string) watcher.Listener {
-		l := server(3000, 1)
+	contained := func(p owner.Process, id string) server.Listener {
+		l := serverAt(3000, 1)
 		l.Owner, l.Container = p, engine.Container{ID: id, Name: id}
 		return l
 	}
@@ -581,7 +583,7 @@ func TestLoopTellsOnceOfWorkersThatEnd(t *testing.T) {
 		perform(t, func(s *stage) {
 			s.list(prefork(3000, 0, 10, 11, 12)...)
 			release := make(chan struct{})
-			s.end = func(watcher.Listener, bool) owner.Result {
+			s.end = func(server.Listener, bool) owner.Result {
 				<-release
 				return owner.Result{Outcome: owner.Freed, Ended: true}
 			}
@@ -598,10 +600,10 @@ func TestLoopTellsOnceOfWorkersThatEnd(t *testing.T) {
 
 func TestLoopIsIdleWhenNothingChanges(t *testing.T) {
 	perform(t, func(s *stage) {
-		s.list(server(3000, 1))
+		s.list(serverAt(3000, 1))
 		before, _ := s.menu.state()
 		for range 100 {
-			s.list(server(3000, 1))
+			s.list(serverAt(3000, 1))
 			s.wait(time.Second)
 		}
 		if after, _ := s.menu.state(); after != before {
@@ -613,7 +615,7 @@ func TestLoopIsIdleWhenNothingChanges(t *testing.T) {
 
 func TestLoopShowsFailures(t *testing.T) {
 	perform(t, func(s *stage) {
-		s.list(server(3000, 1))
+		s.list(serverAt(3000, 1))
 		s.loop.updates <- watcher.Update{Snapshot: s.loop.model.snapshot, Err: errors.New("no memory")}
 		synctest.Wait()
 		if s.menu.root.find("As of ") == nil || s.menu.root.find("3000") == nil {
@@ -621,7 +623,7 @@ func TestLoopShowsFailures(t *testing.T) {
 		}
 		s.wait(time.Minute)
 		s.expect()
-		s.list(server(3000, 1))
+		s.list(serverAt(3000, 1))
 		if s.menu.root.find("1 server") == nil {
 			t.Errorf("the menu after that is\n%s", s.menu.root.text())
 		}
@@ -647,9 +649,9 @@ func TestLoopTellsOnceThatThereIsNoTrayHost(t *testing.T) {
 
 func TestLoopTidiesUp(t *testing.T) {
 	perform(t, func(s *stage) {
-		var many []watcher.Listener
+		var many []server.Listener
 		for i := range uint16(300) {
-			many = append(many, server(3000+i, int32(i)+1))
+			many = append(many, serverAt(3000+i, int32(i)+1))
 		}
 		s.list(many...)
 		s.list()
@@ -663,13 +665,13 @@ func TestLoopTidiesUp(t *testing.T) {
 
 func TestLoopBoundsItsActions(t *testing.T) {
 	perform(t, func(s *stage) {
-		var rows []watcher.Listener
+		var rows []server.Listener
 		for i := range uint16(actionLimit + 1) {
-			rows = append(rows, server(3000+i, int32(i)+1))
+			rows = append(rows, serverAt(3000+i, int32(i)+1))
 		}
 		s.list(rows...)
 		release := make(chan struct{})
-		s.end = func(watcher.Listener, bool) owner.Result { <-release; return owner.Result{Outcome: owner.AlreadyGone} }
+		s.end = func(server.Listener, bool) owner.Result { <-release; return owner.Result{Outcome: owner.AlreadyGone} }
 		for i := range actionLimit {
 			s.click("300"+string(rune('0'+i)), "Stop")
 		}
@@ -684,14 +686,13 @@ func TestLoopBoundsItsActions(t *testing.T) {
 	})
 }
 
-// A panel that clicks without end opens, copies and notifies no more than a person with quick fingers. Clicks of others
-// still count.
+// A panel that clicks without end gets no more than a quick person does. Clicks on other entries still count.
 func TestLoopOutlastsAWildPanel(t *testing.T) {
 	perform(t, func(s *stage) {
-		s.list(server(3000, 1), server(4000, 2))
+		s.list(serverAt(3000, 1), serverAt(4000, 2))
 		row := s.menu.root.find("4000")
 		stale := []*fakeItem{row.find("Stop"), row.find("Mute"), row.find("Open in browser")}
-		s.list(server(3000, 1))
+		s.list(serverAt(3000, 1))
 		s.wait(15 * time.Second)
 		s.forget()
 		const seconds = 5
@@ -725,13 +726,13 @@ func TestLoopOutlastsAWildPanel(t *testing.T) {
 // A click on a notice may come long after it. It does not close an open menu.
 func TestLoopOpensFromNotices(t *testing.T) {
 	perform(t, func(s *stage) {
-		s.list(server(3000, 1))
+		s.list(serverAt(3000, 1))
 		s.use(menuOpened)
-		s.clicked <- server(3000, 1).ID()
+		s.clicked <- serverAt(3000, 1).ID()
 		synctest.Wait()
-		s.clicked <- server(3000, 2).ID()
+		s.clicked <- serverAt(3000, 2).ID()
 		synctest.Wait()
-		s.clicked <- watcher.ID{}
+		s.clicked <- server.ID{}
 		synctest.Wait()
 		if want := []string{"http://localhost:3000"}; !slices.Equal(s.opened, want) {
 			t.Errorf("opened %q, want %q", s.opened, want)
@@ -782,14 +783,14 @@ func TestOutboxNeverBlocks(t *testing.T) {
 // If a process ends after the outcome was reported, the person has still stopped it.
 func TestLoopKnowsALateObedience(t *testing.T) {
 	perform(t, func(s *stage) {
-		l := server(3000, 1)
+		l := serverAt(3000, 1)
 		s.list(l)
-		s.end = func(watcher.Listener, bool) owner.Result { return owner.Result{Outcome: owner.StillRunning} }
+		s.end = func(server.Listener, bool) owner.Result { return owner.Result{Outcome: owner.StillRunning} }
 		s.click("3000", "Stop")
 		s.expect("Port 3000 is still in use")
 		s.wait(2 * time.Second)
 		s.loop.updates <- watcher.Update{Snapshot: watcher.Snapshot{Time: time.Now()},
-			Events: []watcher.Event{{Kind: watcher.Closed, Server: watcher.Alone(l), Reason: watcher.Reason{
+			Events: []watcher.Event{{Kind: watcher.Closed, Server: server.Alone(l), Reason: watcher.Reason{
 				Cause: watcher.OwnerEnded, Exit: owner.Exit{How: owner.Killed, Signal: "SIGTERM"}}}}}
 		s.wait(time.Minute)
 		s.expect()
@@ -802,11 +803,11 @@ func TestLoopKnowsALateObedience(t *testing.T) {
 // A server of many ports that comes back after a Stop is reported once, and has one row under Recently closed.
 func TestLoopTellsOnceThatAServerIsBack(t *testing.T) {
 	perform(t, func(s *stage) {
-		var before, after []watcher.Listener
+		var before, after []server.Listener
 		u := watcher.Update{}
 		for port := range uint16(13) {
-			b, a := server(3000+port, 1), server(3000+port, 2)
-			a.Facts.Supervisor = owner.Supervisor{ID: owner.ID{PID: 4200}, Name: "nodemon"}
+			b, a := serverAt(3000+port, 1), serverAt(3000+port, 2)
+			a.Facts.Supervisor = facts.Supervisor{ID: owner.ID{PID: 4200}, Name: "nodemon"}
 			before, after = append(before, b), append(after, a)
 		}
 		u.Events = []watcher.Event{{Kind: watcher.Restarted, Server: lists(after...).Servers[0],
@@ -834,20 +835,20 @@ func TestLoopTellsOnceThatAServerIsBack(t *testing.T) {
 func TestLoopOpensASuccessor(t *testing.T) {
 	perform(t, func(s *stage) {
 		s.list()
-		s.list(server(3000, 1))
+		s.list(serverAt(3000, 1))
 		s.wait(minLifetime)
 		s.expect("node (:3000) is up")
-		s.list(server(3000, 2))
-		s.clicked <- server(3000, 1).ID()
+		s.list(serverAt(3000, 2))
+		s.clicked <- serverAt(3000, 1).ID()
 		synctest.Wait()
 		if !slices.Equal(s.opened, []string{"http://localhost:3000"}) {
 			t.Errorf("opened %q", s.opened)
 		}
-		other := server(3000, 3)
+		other := serverAt(3000, 3)
 		other.Owner.Dir = "/srv/other"
 		s.list(other)
 		s.forget()
-		s.clicked <- server(3000, 1).ID()
+		s.clicked <- serverAt(3000, 1).ID()
 		synctest.Wait()
 		s.expect("Port 3000: nothing was opened or copied")
 	})
@@ -858,10 +859,10 @@ func TestLoopPauses(t *testing.T) {
 	perform(t, func(s *stage) {
 		s.list()
 		s.loop.restore(choices{Mode: myServers, Paused: time.Now().AddDate(70, 0, 0)})
-		s.list(server(3000, 1))
+		s.list(serverAt(3000, 1))
 		s.wait(pauseFor)
 		s.expect()
-		s.list(server(3000, 1), server(4000, 2))
+		s.list(serverAt(3000, 1), serverAt(4000, 2))
 		s.wait(minLifetime)
 		s.expect("node (:4000) is up")
 	})
@@ -869,7 +870,7 @@ func TestLoopPauses(t *testing.T) {
 
 func TestLoopCopiesTheNetworkAddress(t *testing.T) {
 	perform(t, func(s *stage) {
-		s.list(server(3000, 1, "0.0.0.0"))
+		s.list(serverAt(3000, 1, "0.0.0.0"))
 		s.click("3000", "Copy network address")
 		if !slices.Equal(s.copied, []string{"http://192.0.2.7:3000"}) {
 			t.Errorf("copied %q", s.copied)
@@ -882,7 +883,7 @@ func TestLoopCopiesTheNetworkAddress(t *testing.T) {
 
 func TestLoopCopiesWhatBelongsToAClosedServer(t *testing.T) {
 	perform(t, func(s *stage) {
-		l := server(3000, 1)
+		l := serverAt(3000, 1)
 		l.Facts.Command = "cd /srv/shop && node server.js"
 		s.list(l)
 		s.list()
@@ -905,12 +906,12 @@ func TestNetworkAddress(t *testing.T) {
 		{[]string{"2001:db8::7", "192.0.2.7"}, "192.0.2.7"},
 		{[]string{"127.0.0.1"}, "invalid IP"},
 	} {
-		got, err := networkAddress(server(3000, 1, c.addrs...))
+		got, err := networkAddress(serverAt(3000, 1, c.addrs...))
 		if got.String() != c.want || (err != nil) != (c.want == "invalid IP") {
 			t.Errorf("%v: got %v, %v, want %s", c.addrs, got, err, c.want)
 		}
 	}
-	got, err := networkAddress(server(3000, 1, "0.0.0.0"))
+	got, err := networkAddress(serverAt(3000, 1, "0.0.0.0"))
 	if err == nil && !got.IsGlobalUnicast() { // none without a network
 		t.Errorf("on all interfaces: got %v", got)
 	}
