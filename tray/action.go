@@ -10,7 +10,7 @@ import (
 
 	"golang.design/x/clipboard"
 
-	"porttray/watcher"
+	"porttray/watcher/server"
 )
 
 // copyText puts text on the clipboard. On X and Wayland the text is lost when this program exits, unless a clipboard
@@ -27,7 +27,7 @@ func copyText(ctx context.Context, text string) error {
 
 // networkAddress returns an address for other machines to reach l. It prefers IPv4. For a wildcard bind it uses the
 // first address of this computer that is not loopback.
-func networkAddress(l watcher.Listener) (netip.Addr, error) {
+func networkAddress(l server.Listener) (netip.Addr, error) {
 	candidates := l.Addrs
 	if l.Wildcard() {
 		addrs, err := net.InterfaceAddrs()

@@ -34,7 +34,6 @@ type busIcon struct {
 	retitled bool // the title changed, and panels do not know it yet
 }
 
-// export serves the icon.
 func (b *busIcon) export() error {
 	methods := map[string]any{"Get": b.answerOne, "GetAll": b.answerAll}
 	return b.queue.conn.ExportMethodTable(methods, itemPath, propertiesName)

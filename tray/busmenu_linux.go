@@ -70,7 +70,6 @@ func newBusMenu(queue *busQueue, signs chan<- sign) *busMenu {
 	return m
 }
 
-// export serves the menu.
 func (m *busMenu) export() error {
 	constant := func(value any) *prop.Prop { return &prop.Prop{Value: value, Emit: prop.EmitConst} }
 	_, err := prop.Export(m.queue.conn, menuPath, prop.Map{menuName: {

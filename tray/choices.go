@@ -12,21 +12,20 @@ import (
 
 	"github.com/pelletier/go-toml/v2"
 
-	"porttray/watcher"
 	"porttray/watcher/history"
+	"porttray/watcher/server"
 	"porttray/watcher/trusted"
 )
 
 // choices are the person's choices in the menu. A file keeps them between runs.
 type choices struct {
-	Mode   mode          `toml:"notifications"`
-	Paused time.Time     `toml:"paused-until,omitempty"`
-	Muted  []watcher.Key `toml:"muted,omitempty"`
-	Pinned []mark        `toml:"pinned,omitempty"`
-	Hidden []mark        `toml:"hidden,omitempty"`
+	Mode   mode         `toml:"notifications"`
+	Paused time.Time    `toml:"paused-until,omitempty"`
+	Muted  []server.Key `toml:"muted,omitempty"`
+	Pinned []mark       `toml:"pinned,omitempty"`
+	Hidden []mark       `toml:"hidden,omitempty"`
 }
 
-// choicesFile returns the path of the file of the choices.
 func choicesFile() (string, error) {
 	dir, err := history.Dir()
 	if err != nil {
@@ -65,7 +64,6 @@ func readChoices(file string, now time.Time) (choices, error) {
 	return first, fmt.Errorf("the file of saved choices is invalid (%w), and was renamed to %s", err, aside)
 }
 
-// parseChoices reads the text of writeChoices.
 func parseChoices(text []byte) (choices, error) {
 	c := choices{Mode: myServers}
 	err := toml.Unmarshal(text, &c)
@@ -123,7 +121,6 @@ type keeper struct {
 	failing bool
 }
 
-// newKeeper reads the saved choices.
 func newKeeper() *keeper {
 	k := &keeper{choices: choices{Mode: myServers}, queue: make(chan choices, 1), lost: make(chan error, 1)}
 	file, err := choicesFile()

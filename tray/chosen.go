@@ -7,6 +7,7 @@ import (
 
 	"porttray/watcher"
 	"porttray/watcher/owner"
+	"porttray/watcher/server"
 	"porttray/watcher/settings"
 )
 
@@ -60,7 +61,7 @@ func (l *loop) mark(c click) {
 }
 
 // mute toggles notifications for a server.
-func (l *loop) mute(on watcher.Listener) {
+func (l *loop) mute(on server.Listener) {
 	k := on.Key()
 	muted := maps.Clone(l.model.muted) // the keeper may still use the old map
 	if muted[k] {
@@ -72,7 +73,6 @@ func (l *loop) mute(on watcher.Listener) {
 	l.save()
 }
 
-// restore applies the choices of an earlier run.
 func (l *loop) restore(c choices) {
 	l.model.mode = c.Mode
 	for _, k := range c.Muted {
@@ -84,10 +84,9 @@ func (l *loop) restore(c choices) {
 	}
 }
 
-// save passes the person's choices to the keeper.
 func (l *loop) save() {
 	if l.do.save != nil {
-		muted := slices.SortedFunc(maps.Keys(l.model.muted), watcher.Key.Compare)
+		muted := slices.SortedFunc(maps.Keys(l.model.muted), server.Key.Compare)
 		l.do.save(choices{l.model.mode, l.model.paused, muted, l.model.pinned, l.model.hidden})
 	}
 }

@@ -6,8 +6,8 @@ import (
 	"slices"
 	"time"
 
-	"porttray/watcher"
 	"porttray/watcher/owner"
+	"porttray/watcher/server"
 )
 
 const (
@@ -61,8 +61,8 @@ type face interface {
 // A click is the action of an entry. It is fixed when the entry is made, not when the click is handled.
 type click struct {
 	action action
-	id     watcher.ID
-	target watcher.Target
+	id     server.ID
+	target server.Target
 	who    string // the process or container of the row
 	text   string // for copyThis
 	mode   mode   // for setMode
@@ -269,7 +269,6 @@ type slot struct {
 	since time.Time // when its last row left
 }
 
-// grow appends n free slots.
 func (s *strip) grow(parent node, n int) {
 	for range n {
 		s.slots = append(s.slots, &slot{entry: newEntry(parent, branch, "")})
@@ -291,7 +290,7 @@ func (d *drawer) place(s *strip, rows []line, now time.Time) {
 	if len(s.slots) == 0 {
 		return
 	}
-	places, want := make([]slotState, len(s.slots)), make([]watcher.ID, len(rows))
+	places, want := make([]slotState, len(s.slots)), make([]server.ID, len(rows))
 	for i, slot := range s.slots {
 		places[i] = slotState{slot.key.id, slot.live, slot.since}
 	}
@@ -332,7 +331,6 @@ type deadEntry struct {
 	since time.Time
 }
 
-// strips returns all strips with slots.
 func (d *drawer) strips() []*strip {
 	all := []*strip{&d.top}
 	for _, e := range d.tail {

@@ -7,6 +7,7 @@ import (
 
 	"porttray/watcher"
 	"porttray/watcher/owner"
+	"porttray/watcher/server"
 )
 
 // An ending is the person's Stop or Kill of a process or container.
@@ -31,7 +32,6 @@ type pendingClosing struct {
 
 func (e *ending) underWay() bool { return e.stops+e.kills > 0 }
 
-// explain adds the reason of a closing.
 func (e *ending) explain(event watcher.Event) {
 	for i := range e.pending {
 		if e.pending[i].ID() == event.ID() {
@@ -64,7 +64,7 @@ func (l *loop) cameBack(e watcher.Event) bool {
 }
 
 // beganAnew records that a stopped container runs again. From now on the person's Stop explains nothing.
-func (l *loop) beganAnew(on watcher.Listener) {
+func (l *loop) beganAnew(on server.Listener) {
 	if e, ok := l.endings[on.Target()]; ok && on.Container.ID != "" && !e.underWay() {
 		e.ended, e.until, e.asked = time.Time{}, time.Time{}, time.Time{}
 	}
@@ -100,16 +100,16 @@ func obeys(r watcher.Reason) bool {
 }
 
 // stoppedByYou lists a server under Recently closed.
-func (l *loop) stoppedByYou(s watcher.Server) {
+func (l *loop) stoppedByYou(s server.Server) {
 	l.judge.forgive(s.Listener)
-	if s.Section == watcher.Main {
+	if s.Section == server.Main {
 		l.model.remember(closedServer{time.Now(), s, "stopped by you"})
 	}
 }
 
 // beginEnding records the begin of a Stop or Kill. It returns false if one is already running. Only a Kill may follow a
 // Stop.
-func (l *loop) beginEnding(listener watcher.Listener, a action) bool {
+func (l *loop) beginEnding(listener server.Listener, a action) bool {
 	on := listener.Target()
 	for t, e := range l.endings {
 		if !e.underWay() && time.Now().After(e.until) && time.Now().After(e.asked) {

@@ -7,6 +7,7 @@ import (
 	"porttray/watcher"
 	"porttray/watcher/browser"
 	"porttray/watcher/owner"
+	"porttray/watcher/server"
 	"porttray/watcher/settings"
 )
 
@@ -20,7 +21,7 @@ const (
 // A closedServer is a closed server.
 type closedServer struct {
 	at     time.Time
-	was    watcher.Server
+	was    server.Server
 	reason string
 }
 
@@ -141,10 +142,10 @@ func (m *model) wanted(h happening, now time.Time) bool {
 		begun.kind = opened
 		return m.wanted(begun, now) || m.wanted(ended, now)
 	}
-	mine := h.on.Section == watcher.Main && !(h.kind == closed && h.reason.Interrupted())
+	mine := h.on.Section == server.Main && !(h.kind == closed && h.reason.Interrupted())
 	rule := m.settings.Rule(h.on.Listener)
 	switch {
-	case m.mode == noNotices, now.Before(m.paused), h.on.Section == watcher.Hidden,
+	case m.mode == noNotices, now.Before(m.paused), h.on.Section == server.Hidden,
 		m.muted[h.on.Listener.Key()], rule.Notify == settings.NotifyNever:
 		return false
 	case m.mode == allPorts, rule.Notify == settings.NotifyAlways:

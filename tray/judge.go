@@ -6,7 +6,9 @@ import (
 	"time"
 
 	"porttray/watcher"
+	"porttray/watcher/facts"
 	"porttray/watcher/owner"
+	"porttray/watcher/server"
 )
 
 const (
@@ -41,27 +43,27 @@ type judge struct {
 	news       []happening // decided since the last call of ripen
 	last       time.Time   // of the last notice
 
-	restarts   map[watcher.Key][]time.Time // of servers, within loopSpan
-	crashes    map[watcher.Key][]time.Time // of servers that keep crashing
-	looping    map[watcher.Key]bool        // announced as restarting again and again
-	exposed    map[watcher.ID]bool         // announced as reachable from the network
-	quiet      time.Time                   // no opening is announced until then
-	woke       time.Time                   // when the sleep was first noticed
-	wakes      time.Time                   // when the waking time ends; zero if it is over
-	lostAsleep []watcher.Server            // closed during the sleep or the waking time
+	restarts   map[server.Key][]time.Time // of servers, within loopSpan
+	crashes    map[server.Key][]time.Time // of servers that keep crashing
+	looping    map[server.Key]bool        // announced as restarting again and again
+	exposed    map[server.ID]bool         // announced as reachable from the network
+	quiet      time.Time                  // no opening is announced until then
+	woke       time.Time                  // when the sleep was first noticed
+	wakes      time.Time                  // when the waking time ends; zero if it is over
+	lostAsleep []server.Server            // closed during the sleep or the waking time
 
-	supervisorEnded func(owner.Supervisor) bool // reports whether a supervisor has ended
-	ignored         func(watcher.Listener) bool // reports whether the person wants no notices of a listener
+	supervisorEnded func(facts.Supervisor) bool // reports whether a supervisor has ended
+	ignored         func(server.Listener) bool  // reports whether the person wants no notices of a listener
 }
 
 // A happening is one piece of news about a server.
 type happening struct {
 	kind   what
 	at     time.Time // when it happened
-	on     watcher.Server
-	before watcher.Server   // for replaced: the earlier server; for moved: the owner of its usual port
-	more   []watcher.Server // for slept: the other servers
-	port   watcher.Listener // for exposed: the port
+	on     server.Server
+	before server.Server   // for replaced: the earlier server; for moved: the owner of its usual port
+	more   []server.Server // for slept: the other servers
+	port   server.Listener // for exposed: the port
 	reason watcher.Reason
 	count  int           // for looping
 	span   time.Duration // for looping: the time of count
@@ -81,17 +83,17 @@ const (
 
 func newJudge() judge {
 	return judge{
-		supervisorEnded: func(s owner.Supervisor) bool { return (owner.Process{PID: s.PID, Start: s.Start}).Gone() },
-		ignored:         func(watcher.Listener) bool { return false },
-		restarts:        map[watcher.Key][]time.Time{},
-		crashes:         map[watcher.Key][]time.Time{},
-		looping:         map[watcher.Key]bool{},
-		exposed:         map[watcher.ID]bool{},
+		supervisorEnded: func(s facts.Supervisor) bool { return (owner.Process{PID: s.PID, Start: s.Start}).Gone() },
+		ignored:         func(server.Listener) bool { return false },
+		restarts:        map[server.Key][]time.Time{},
+		crashes:         map[server.Key][]time.Time{},
+		looping:         map[server.Key]bool{},
+		exposed:         map[server.ID]bool{},
 	}
 }
 
 // observe receives the events of a scan. before and after are the servers before and after them.
-func (j *judge) observe(events []watcher.Event, before, after []watcher.Server, sleep bool, now time.Time) {
+func (j *judge) observe(events []watcher.Event, before, after []server.Server, sleep bool, now time.Time) {
 	if sleep {
 		if j.wakes.IsZero() {
 			j.woke = now
@@ -120,12 +122,12 @@ func (j *judge) observe(events []watcher.Event, before, after []watcher.Server, 
 
 // expose receives that other machines can now reach a server. It announces that once per server. For a fresh server the
 // notice of its opening says it.
-func (j *judge) expose(e watcher.Event, after []watcher.Server, now time.Time) {
+func (j *judge) expose(e watcher.Event, after []server.Server, now time.Time) {
 	if j.exposed[e.ID()] {
 		return
 	}
 	// An entry outlives its server if the person ended it or its owner became known. Drop those first.
-	maps.DeleteFunc(j.exposed, func(id watcher.ID, _ bool) bool { _, there := serverOf(after, id); return !there })
+	maps.DeleteFunc(j.exposed, func(id server.ID, _ bool) bool { _, there := serverOf(after, id); return !there })
 	j.exposed[e.ID()] = true
 	if !j.unannounced(e.Listener) {
 		j.decide(happening{kind: exposed, at: now, on: e.Server, port: e.Widened()}, now)
@@ -150,7 +152,7 @@ func (j *judge) close(e watcher.Event, at, now time.Time) {
 
 // replace receives that another server took a port. It announces that once the new server has lived for minLifetime.
 // Otherwise the old one has just closed.
-func (j *judge) replace(e watcher.Event, before []watcher.Server, now time.Time) {
+func (j *judge) replace(e watcher.Event, before []server.Server, now time.Time) {
 	delete(j.exposed, e.Before.ID())
 	h := happening{kind: replaced, at: now, on: e.Server, before: e.Before, reason: e.Reason}
 	if _, was := serverOf(before, e.Before.ID()); was { // else its closing came earlier
@@ -169,12 +171,12 @@ func (j *judge) replace(e watcher.Event, before []watcher.Server, now time.Time)
 func (h happening) follows(closing happening) bool { return closing.on.ID() == h.before.ID() }
 
 // unannounced reports whether the opening of a listener is not announced yet.
-func (j *judge) unannounced(l watcher.Listener) bool {
+func (j *judge) unannounced(l server.Listener) bool {
 	return slices.ContainsFunc(j.fresh, func(h happening) bool { return h.isOf(l) })
 }
 
 // forgetOpened drops the unannounced opening of a listener, and reports whether there was one.
-func (j *judge) forgetOpened(l watcher.Listener) bool {
+func (j *judge) forgetOpened(l server.Listener) bool {
 	n := len(j.fresh)
 	j.fresh = slices.DeleteFunc(j.fresh, func(h happening) bool { return h.isOf(l) })
 	return len(j.fresh) < n
@@ -182,14 +184,14 @@ func (j *judge) forgetOpened(l watcher.Listener) bool {
 
 // isOf reports whether h is about that listener. Its owner may have become known since, or may be another process of
 // the same server.
-func (h happening) isOf(l watcher.Listener) bool {
+func (h happening) isOf(l server.Listener) bool {
 	known := h.on.Owner.Known() || h.on.Redirected
 	return h.on.Port == l.Port && (h.on.ID() == l.ID() || !known || h.on.Key() == l.Key())
 }
 
 // restart receives that a server restarted. A restart is silent, unless there are many. If the server was never
 // announced, or the person knows of its end, it counts as opened.
-func (j *judge) restart(e watcher.Event, before, after []watcher.Server, now time.Time) {
+func (j *judge) restart(e watcher.Event, before, after []server.Server, now time.Time) {
 	delete(j.exposed, e.Before.ID())
 	shortLived := slices.ContainsFunc(j.shortLived, func(h happening) bool { return h.on.ID() == e.Before.ID() })
 	unknown := j.forgetOpened(e.Before.Listener) || shortLived
@@ -204,7 +206,7 @@ func (j *judge) restart(e watcher.Event, before, after []watcher.Server, now tim
 		j.expose(e, after, now)
 	}
 	old := func(t time.Time) bool { return now.Sub(t) >= loopSpan }
-	maps.DeleteFunc(j.restarts, func(k watcher.Key, at []time.Time) bool {
+	maps.DeleteFunc(j.restarts, func(k server.Key, at []time.Time) bool {
 		if ended := old(at[len(at)-1]); ended {
 			delete(j.looping, k)
 			return true
@@ -221,17 +223,16 @@ func (j *judge) restart(e watcher.Event, before, after []watcher.Server, now tim
 
 // knownClosed reports whether the person knows that a listener closed: it closed earlier, and no notice of that is
 // waiting.
-func (j *judge) knownClosed(l watcher.Listener, before []watcher.Server) bool {
+func (j *judge) knownClosed(l server.Listener, before []server.Server) bool {
 	_, there := serverOf(before, l.ID())
-	slept := slices.ContainsFunc(j.lostAsleep, func(s watcher.Server) bool { return s.ID() == l.ID() })
+	slept := slices.ContainsFunc(j.lostAsleep, func(s server.Server) bool { return s.ID() == l.ID() })
 	return !there && !j.closing(l) && !slept
 }
 
-// serverOf returns the server with that ID.
-func serverOf(servers []watcher.Server, id watcher.ID) (watcher.Server, bool) {
-	i := slices.IndexFunc(servers, func(s watcher.Server) bool { return s.ID() == id })
+func serverOf(servers []server.Server, id server.ID) (server.Server, bool) {
+	i := slices.IndexFunc(servers, func(s server.Server) bool { return s.ID() == id })
 	if i < 0 {
-		return watcher.Server{}, false
+		return server.Server{}, false
 	}
 	return servers[i], true
 }
@@ -260,8 +261,8 @@ func (j *judge) decide(h happening, now time.Time) {
 }
 
 // crashing reports whether a server crashed too often lately for further notices.
-func (j *judge) crashing(l watcher.Listener, now time.Time) bool {
-	maps.DeleteFunc(j.crashes, func(_ watcher.Key, at []time.Time) bool { return now.Sub(at[len(at)-1]) >= crashSpan })
+func (j *judge) crashing(l server.Listener, now time.Time) bool {
+	maps.DeleteFunc(j.crashes, func(_ server.Key, at []time.Time) bool { return now.Sub(at[len(at)-1]) >= crashSpan })
 	k := l.Key()
 	at := j.crashes[k]
 	if len(at) > 0 && len(at) < crashCount { // only crashes within crashSpan count
@@ -273,7 +274,7 @@ func (j *judge) crashing(l watcher.Listener, now time.Time) bool {
 
 // ripen decides about everything that waited long enough. It returns the decisions since its last call. servers are the
 // present ones.
-func (j *judge) ripen(servers []watcher.Server, now time.Time) []happening {
+func (j *judge) ripen(servers []server.Server, now time.Time) []happening {
 	j.fresh = slices.DeleteFunc(j.fresh, func(h happening) bool {
 		if now.Before(h.ripe()) {
 			return false
@@ -291,7 +292,7 @@ func (j *judge) ripen(servers []watcher.Server, now time.Time) []happening {
 		if now.Sub(h.at) < watcher.RestartGrace {
 			return false
 		}
-		same := func(s watcher.Server) bool { return s.Listener.Key() == h.on.Listener.Key() }
+		same := func(s server.Server) bool { return s.Listener.Key() == h.on.Listener.Key() }
 		if slices.ContainsFunc(servers, same) {
 			return true // it is back; its owner was unknown at first
 		}
@@ -318,7 +319,7 @@ func (h happening) ripe() time.Time { return h.at.Add(minLifetime) }
 
 // returned drops the closing of a server that is back, and reports whether there was one. Another server may have had
 // the port for a moment.
-func (j *judge) returned(l watcher.Listener) bool {
+func (j *judge) returned(l server.Listener) bool {
 	n := len(j.waiting)
 	j.waiting = slices.DeleteFunc(j.waiting, func(h happening) bool { return h.on.Listener.Key() == l.Key() })
 	return len(j.waiting) < n
@@ -326,9 +327,9 @@ func (j *judge) returned(l watcher.Listener) bool {
 
 // stayed returns the news about a server that reached minLifetime. A replacement in the main list is announced instead
 // of the closing of the earlier server. A move is announced if the usual port is still taken.
-func (j *judge) stayed(h happening, servers []watcher.Server) happening {
+func (j *judge) stayed(h happening, servers []server.Server) happening {
 	switch _, there := serverOf(servers, h.before.ID()); {
-	case h.kind == replaced && h.on.Section == watcher.Main:
+	case h.kind == replaced && h.on.Section == server.Main:
 		j.waiting = slices.DeleteFunc(j.waiting, h.follows)
 	case h.kind != moved || !there:
 		h.kind = opened
@@ -402,17 +403,17 @@ func (j *judge) tell(wanted func(happening) bool, now time.Time) (notice, bool) 
 }
 
 // closing reports whether a server has closed and may come back soon.
-func (j *judge) closing(l watcher.Listener) bool {
+func (j *judge) closing(l server.Listener) bool {
 	return slices.ContainsFunc(j.waiting, func(h happening) bool { return h.on.ID() == l.ID() })
 }
 
 // latestID returns the present ID of a listener. Its owner may have become known since it opened. Or the owner may have
 // become a daemon, and a child continues with its socket.
-func latestID(l watcher.Listener, servers []watcher.Server) watcher.ID {
+func latestID(l server.Listener, servers []server.Server) server.ID {
 	if _, there := serverOf(servers, l.ID()); there {
 		return l.ID()
 	}
-	h := happening{on: watcher.Server{Listener: l}}
+	h := happening{on: server.Server{Listener: l}}
 	for _, s := range servers {
 		if h.isOf(s.Listener) {
 			return s.ID()
@@ -421,7 +422,6 @@ func latestID(l watcher.Listener, servers []watcher.Server) watcher.ID {
 	return l.ID()
 }
 
-// explain adds the reason of an earlier closing.
 func (j *judge) explain(e watcher.Event) {
 	for _, h := range [][]happening{j.waiting, j.fresh} {
 		for i := range h {

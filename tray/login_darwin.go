@@ -8,7 +8,6 @@ import (
 	"path/filepath"
 )
 
-// agentFile returns the path of the user's launch agent.
 func agentFile() (string, error) {
 	home, err := os.UserHomeDir()
 	if err != nil {

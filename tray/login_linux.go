@@ -10,7 +10,6 @@ import (
 	"porttray/watcher/trusted"
 )
 
-// autostartFile returns the path of the user's desktop entry for the start at login.
 func autostartFile() (string, error) {
 	dir, err := os.UserConfigDir()
 	if err != nil {

@@ -12,6 +12,7 @@ import (
 	"porttray/watcher"
 	"porttray/watcher/owner"
 	"porttray/watcher/port"
+	"porttray/watcher/server"
 	"porttray/watcher/settings"
 )
 
@@ -53,20 +54,20 @@ type model struct {
 	inline   bool // submenus open within the menu
 	ports    port.System
 	snapshot watcher.Snapshot
-	servers  []watcher.Server // of the snapshot, in their sections
-	err      error            // why the snapshot is stale; nil if it is fresh
-	slow     time.Duration    // the pause between scans, if scans are too slow for the chosen one
+	servers  []server.Server // of the snapshot, in their sections
+	err      error           // why the snapshot is stale; nil if it is fresh
+	slow     time.Duration   // the pause between scans, if scans are too slow for the chosen one
 
 	latest    line // the latest event; without a label if it is long ago
 	recent    [maxRecent]closedServer
 	attention bool
 	mode      mode
 	paused    time.Time // no notices until then; zero without a pause
-	muted     map[watcher.Key]bool
+	muted     map[server.Key]bool
 	pinned    []mark
 	hidden    []mark
-	ruled     map[watcher.Key]watcher.Server // pinned by rules, and seen running
-	commands  map[watcher.Key]string         // to restart pinned servers; never saved, as they may hold secrets
+	ruled     map[server.Key]server.Server // pinned by rules, and seen running
+	commands  map[server.Key]string        // to restart pinned servers; never saved, as they may hold secrets
 
 	settings settings.Settings // the last valid ones of the file
 	wrong    error             // the error in the file; nil if it is valid
@@ -90,7 +91,7 @@ type loop struct {
 	done         chan result          // of actions
 	wake         chan struct{}        // asks the watcher to scan at once
 	unkept       <-chan error         // why choices are not saved; the keeper tries again
-	clicked      <-chan watcher.ID    // the server of a clicked notice
+	clicked      <-chan server.ID     // the server of a clicked notice
 
 	judge          judge
 	judgeAt        time.Time // of judgeDue
@@ -108,27 +109,26 @@ type loop struct {
 	hostTold       bool
 	tidyDue        <-chan time.Time
 	tidyAt         time.Time
-	endings        map[watcher.Target]*ending // the person's Stops and Kills
-	announced      map[watcher.ID]watcher.Key // servers of recent notices
-	running        int                        // running actions
-	clicks         map[click]time.Time        // when the recent clicks on an entry are paid off at clickPace
-	actions        sync.WaitGroup             // the running actions
+	endings        map[server.Target]*ending // the person's Stops and Kills
+	announced      map[server.ID]server.Key  // servers of recent notices
+	running        int                       // running actions
+	clicks         map[click]time.Time       // when the recent clicks on an entry are paid off at clickPace
+	actions        sync.WaitGroup            // the running actions
 }
 
-// A result is the result of an action.
 type result struct {
 	action action
-	say    notice         // if it is not empty
-	target watcher.Target // for stop and kill
-	login  *bool          // for atLogin: the new value; nil if unchanged
+	say    notice        // if it is not empty
+	target server.Target // for stop and kill
+	login  *bool         // for atLogin: the new value; nil if unchanged
 	port   uint16
 	end    owner.Result
 }
 
 func newLoop(version, goos string) *loop {
 	l := &loop{
-		model: model{version: version, goos: goos, mode: myServers, muted: map[watcher.Key]bool{},
-			commands: map[watcher.Key]string{}, ruled: map[watcher.Key]watcher.Server{}},
+		model: model{version: version, goos: goos, mode: myServers, muted: map[server.Key]bool{},
+			commands: map[server.Key]string{}, ruled: map[server.Key]server.Server{}},
 		judge:        newJudge(),
 		updates:      make(chan watcher.Update),
 		changes:      make(chan settings.Change),
@@ -138,11 +138,11 @@ func newLoop(version, goos string) *loop {
 		signs:        make(chan sign, 8),
 		done:         make(chan result, actionLimit),
 		wake:         make(chan struct{}, 1),
-		endings:      map[watcher.Target]*ending{},
-		announced:    map[watcher.ID]watcher.Key{},
+		endings:      map[server.Target]*ending{},
+		announced:    map[server.ID]server.Key{},
 		clicks:       map[click]time.Time{},
 	}
-	l.judge.ignored = func(on watcher.Listener) bool {
+	l.judge.ignored = func(on server.Listener) bool {
 		return l.model.muted[on.Key()] || l.model.settings.Rule(on).Notify == settings.NotifyNever
 	}
 	return l
@@ -352,7 +352,7 @@ func (l *loop) consider() {
 		l.pauseDue, l.model.paused = nil, time.Time{}
 	}
 	for _, h := range l.judge.ripen(l.model.servers, now) {
-		if h.on.Section == watcher.Main {
+		if h.on.Section == server.Main {
 			l.show(h)
 		}
 	}
@@ -364,7 +364,6 @@ func (l *loop) consider() {
 	}
 }
 
-// show puts a happening into the menu.
 func (l *loop) show(h happening) {
 	l.model.latest = line{label: latestText(h), click: click{action: showLatest, id: h.on.ID()}}
 	l.latestDue = time.After(latestFor)
@@ -486,7 +485,7 @@ func (l *loop) tooFast(c click, now time.Time) bool {
 
 // find returns the listener with that ID. If its server restarted since a notice, find returns the new process of the
 // same server on the same port.
-func (l *loop) find(id watcher.ID) (watcher.Listener, bool) {
+func (l *loop) find(id server.ID) (server.Listener, bool) {
 	if on, ok := l.model.snapshot.Find(id); ok {
 		return on, true
 	}
@@ -496,11 +495,11 @@ func (l *loop) find(id watcher.ID) (watcher.Listener, bool) {
 			return s.Listener, true
 		}
 	}
-	return watcher.Listener{}, false
+	return server.Listener{}, false
 }
 
 // note remembers the key of a listener for later clicks on a notice.
-func (l *loop) note(on watcher.Listener) {
+func (l *loop) note(on server.Listener) {
 	const few = 64
 	if len(l.announced) >= few {
 		clear(l.announced)
@@ -508,7 +507,6 @@ func (l *loop) note(on watcher.Listener) {
 	l.announced[on.ID()] = on.Key()
 }
 
-// finish receives the result of an action.
 func (l *loop) finish(r result) {
 	l.running--
 	if r.action == stop || r.action == kill {

@@ -10,8 +10,8 @@ import (
 	"unicode/utf16"
 	"unicode/utf8"
 
-	"porttray/watcher"
 	"porttray/watcher/owner"
+	"porttray/watcher/server"
 )
 
 const (
@@ -47,12 +47,11 @@ type line struct {
 
 // A rowKey identifies the server of a row: a running one, or a pinned one that does not run.
 type rowKey struct {
-	id     watcher.ID
-	target watcher.Target
+	id     server.ID
+	target server.Target
 	shape  string // of flattened lines: it changes with their positions
 }
 
-// keys returns the keys of all rows.
 func (v menu) keys() []rowKey {
 	var keys []rowKey
 	for _, l := range slices.Concat([]line{{rows: v.rows}}, v.tail) {
@@ -67,13 +66,13 @@ func (v menu) keys() []rowKey {
 // view returns the menu that shows m.
 func view(m model) menu {
 	var rows, others []line
-	var main []watcher.Server
+	var main []server.Server
 	for _, s := range m.servers {
 		switch s.Section {
-		case watcher.Main:
+		case server.Main:
 			rows = append(rows, viewRow(s, m))
 			main = append(main, s)
-		case watcher.Other:
+		case server.Other:
 			others = append(others, viewRow(s, m))
 		}
 	}
@@ -184,7 +183,6 @@ func flatEntries(c line, room int, inRow bool) []line {
 	return append([]line{{label: c.label, grey: true}}, entries...)
 }
 
-// visible counts the shown lines.
 func visible(lines []line) (n int) {
 	for _, l := range lines {
 		if l.label != "" {
@@ -220,8 +218,8 @@ func header(m model) string {
 		return clean("As of " + m.snapshot.Time.Format("15:04:05") + ": " + reason(m.err))
 	}
 	n := 0
-	for _, server := range m.servers {
-		if server.Section == watcher.Main {
+	for _, on := range m.servers {
+		if on.Section == server.Main {
 			n++
 		}
 	}
@@ -250,7 +248,7 @@ func reason(err error) string {
 }
 
 // tooltip lists the first servers. Windows truncates tooltips after 127 UTF-16 units.
-func tooltip(servers []watcher.Server) string {
+func tooltip(servers []server.Server) string {
 	if len(servers) == 0 {
 		return "porttray: no servers"
 	}
@@ -268,14 +266,14 @@ func tooltip(servers []watcher.Server) string {
 	return text
 }
 
-func viewRow(s watcher.Server, m model) line {
+func viewRow(s server.Server, m model) line {
 	l := s.Listener
 	on := func(a action) click { return click{action: a, id: l.ID(), target: l.Target(), who: who(l)} }
 	ends := func(a action) click { return click{action: a, id: l.ID(), target: l.Target(), who: groupName(s)} }
 	named := mark{l.Key(), l.Port, s.Title}
 	pinned := m.pinLine(named, m.settings.Rule(l).Pin)
 	muted := m.muted[named.Key]
-	fact := facts(s, m.snapshot.Time)
+	fact := factLines(s, m.snapshot.Time)
 	key := rowKey{id: l.ID(), target: l.Target()}
 	return line{kind: branch, label: rowLabel(s, pinned.checked, muted), key: key, below: []line{
 		{label: offered(m.settings.Rule(l).Opens(l), "Open in browser"), click: on(open)},
@@ -303,7 +301,7 @@ func offered(has bool, label string) string {
 }
 
 // rowLabel returns the port and name of a server, with small marks for anything unusual.
-func rowLabel(s watcher.Server, pinned, muted bool) string {
+func rowLabel(s server.Server, pinned, muted bool) string {
 	begin, end := fmt.Sprintf("%d  ", s.Port), ""
 	if s.Shared {
 		begin = fmt.Sprintf("%d  at %s  ", s.Port, owner.Printable(addresses(s.Listener), 24))
@@ -322,7 +320,7 @@ func rowLabel(s watcher.Server, pinned, muted bool) string {
 }
 
 // reachMark marks a server that other machines can reach. A danger has the mark ⚠.
-func reachMark(s watcher.Server) string {
+func reachMark(s server.Server) string {
 	switch {
 	case s.Danger() != "":
 		return "  ⚠ network"
@@ -334,7 +332,7 @@ func reachMark(s watcher.Server) string {
 
 // viewPorts returns the submenu of a server's further ports, at most maxPorts. A click opens a web server's port, and
 // copies the address of any other. The label includes the port's role, if it has one.
-func viewPorts(also []watcher.Listener, who string, m model) line {
+func viewPorts(also []server.Listener, who string, m model) line {
 	ports := line{kind: branch}
 	for _, l := range also[:min(len(also), maxPorts)] {
 		p := line{label: fmt.Sprintf("Open %d in browser", l.Port), click: click{action: open, id: l.ID(), who: who}}
@@ -344,7 +342,7 @@ func viewPorts(also []watcher.Listener, who string, m model) line {
 		if role := l.Role(); role != "" {
 			p.label += " (" + role + ")"
 		}
-		p.label += reachMark(watcher.Server{Listener: l})
+		p.label += reachMark(server.Server{Listener: l})
 		ports.below = append(ports.below, p)
 	}
 	if len(also) > 0 {
@@ -354,7 +352,7 @@ func viewPorts(also []watcher.Listener, who string, m model) line {
 }
 
 // portRanges lists the ports of sorted listeners, with neighbours as ranges: "9229, 30000–30019".
-func portRanges(list []watcher.Listener) string {
+func portRanges(list []server.Listener) string {
 	var ranges []string
 	for i := 0; i < len(list); {
 		j := i
@@ -376,7 +374,7 @@ func portRanges(list []watcher.Listener) string {
 
 // viewCommand returns the entry to stop or kill a server's processes or container. If that is impossible, the label
 // says why.
-func viewCommand(verb string, s watcher.Server, m model, does click) line {
+func viewCommand(verb string, s server.Server, m model, does click) line {
 	p := s.Owner
 	refused := func(why string) line { return line{label: clean(why), grey: true, click: does} }
 	switch {
@@ -404,7 +402,7 @@ func viewCommand(verb string, s watcher.Server, m model, does click) line {
 }
 
 // titles lists servers in a line, each with its port.
-func titles(servers []watcher.Server) string {
+func titles(servers []server.Server) string {
 	var names []string
 	for _, s := range servers {
 		names = append(names, fmt.Sprintf("%s :%d", s.Title, s.Port))
@@ -412,9 +410,9 @@ func titles(servers []watcher.Server) string {
 	return strings.Join(names, ", ")
 }
 
-// facts returns the two grey lines of a submenu: the owner of the server, and a danger, a doubt or else the directory.
+// factLines returns the two grey lines of a submenu: the owner of the server, and a danger, a doubt or else the directory.
 // explain shows all other facts.
-func facts(s watcher.Server, now time.Time) [2]string {
+func factLines(s server.Server, now time.Time) [2]string {
 	l := s.Listener
 	whose, where := ownerFact(l, now), locationFact(l)
 	if l.Facts.Manager.Name != "" {
@@ -427,7 +425,7 @@ func facts(s watcher.Server, now time.Time) [2]string {
 }
 
 // ownerFact returns the owner and its start time, with the day unless that is today.
-func ownerFact(l watcher.Listener, now time.Time) string {
+func ownerFact(l server.Listener, now time.Time) string {
 	p := l.Owner
 	switch {
 	case l.Container.Pod:
@@ -454,7 +452,7 @@ func ownerFact(l watcher.Listener, now time.Time) string {
 }
 
 // locationFact returns the directory of the server's project or process, or the project of its container.
-func locationFact(l watcher.Listener) string {
+func locationFact(l server.Listener) string {
 	if l.Container.ID != "" {
 		if l.Container.Project == "" {
 			return ""
@@ -470,7 +468,7 @@ func locationFact(l watcher.Listener) string {
 	return clean(text)
 }
 
-func addresses(l watcher.Listener) string {
+func addresses(l server.Listener) string {
 	var addrs []string
 	for _, a := range l.Addrs {
 		addrs = append(addrs, a.String())
@@ -479,7 +477,7 @@ func addresses(l watcher.Listener) string {
 }
 
 // doubtFact warns that a browser may reach another server, or that the row's information is old.
-func doubtFact(s watcher.Server) string {
+func doubtFact(s server.Server) string {
 	switch {
 	case s.Ambiguous:
 		return fmt.Sprintf("Two servers share port %d; localhost may reach either", s.Port)
@@ -503,7 +501,7 @@ func name(p owner.Process, max int) string {
 }
 
 // who returns an unambiguous name for the owner of a listener: a container or a process.
-func who(l watcher.Listener) string {
+func who(l server.Listener) string {
 	if l.Container.ID != "" {
 		return l.Container.Kind() + " " + owner.Printable(cmp.Or(l.Container.Name, l.Container.ID), 40)
 	}
@@ -511,7 +509,7 @@ func who(l watcher.Listener) string {
 }
 
 // groupName names everything that a Stop of a server ends: "gunicorn (PID 4242) and 4 workers".
-func groupName(s watcher.Server) string {
+func groupName(s server.Server) string {
 	if s.Container.ID != "" {
 		return who(s.Listener)
 	}

@@ -9,6 +9,7 @@ import (
 
 	"porttray/watcher"
 	"porttray/watcher/owner"
+	"porttray/watcher/server"
 )
 
 // A notice is the plain text of one notification, without intended markup.
@@ -16,9 +17,9 @@ type notice struct {
 	title string
 	body  string
 
-	key  string     // a newer notice replaces one with the same key; empty: it replaces none
-	open bool       // offer to open the server of id
-	id   watcher.ID // for open: the listener
+	key  string    // a newer notice replaces one with the same key; empty: it replaces none
+	open bool      // offer to open the server of id
+	id   server.ID // for open: the listener
 }
 
 // maxLine is the most characters in a line of a notice.
@@ -85,21 +86,21 @@ func announceOne(h happening) notice {
 }
 
 // distinct returns two servers with different titles, if anything about them differs.
-func distinct(a, b watcher.Server) (watcher.Server, watcher.Server) {
-	pair := []watcher.Server{a, b}
+func distinct(a, b server.Server) (server.Server, server.Server) {
+	pair := []server.Server{a, b}
 	if subject(a) == subject(b) {
-		watcher.TitleAll(pair)
+		server.TitleAll(pair)
 	}
 	return pair[0], pair[1]
 }
 
 // all returns the servers of a happening: one, or those that closed during a sleep.
-func (h happening) all() []watcher.Server { return append([]watcher.Server{h.on}, h.more...) }
+func (h happening) all() []server.Server { return append([]server.Server{h.on}, h.more...) }
 
 // announceAll counts the happenings of each kind, and lists their servers.
 func announceAll(all []happening) notice {
 	var counts []string
-	var on []watcher.Server
+	var on []server.Server
 	for _, kind := range []struct {
 		kinds []what
 		verb  string
@@ -127,7 +128,7 @@ func announceAll(all []happening) notice {
 }
 
 // common returns the project that all servers belong to; empty if there is none.
-func common(all []watcher.Server) string {
+func common(all []server.Server) string {
 	first := all[0]
 	for _, l := range all {
 		if l.Container.Project != first.Container.Project || l.Facts.Project.Dir != first.Facts.Project.Dir {
@@ -143,8 +144,7 @@ func common(all []watcher.Server) string {
 	return ""
 }
 
-// list lists servers in a line.
-func list(all []watcher.Server) string {
+func list(all []server.Server) string {
 	var names []string
 	for _, s := range all {
 		names = append(names, fmt.Sprintf("%d %s", s.Port, titled(s).Title))
@@ -153,16 +153,16 @@ func list(all []watcher.Server) string {
 }
 
 // titled returns a server with its title. A server without details gets the title that it would have alone.
-func titled(s watcher.Server) watcher.Server {
+func titled(s server.Server) server.Server {
 	if s.Title == "" || s.Place == "" && s.Runs == "" {
-		alone := watcher.Alone(s.Listener)
+		alone := server.Alone(s.Listener)
 		s.Title, s.Place, s.Runs = cmp.Or(s.Title, alone.Title), alone.Place, alone.Runs
 	}
 	return s
 }
 
 // subject returns the short name of a server: its label, project or container service, else the running program.
-func subject(s watcher.Server) string {
+func subject(s server.Server) string {
 	const most = 40
 	s = titled(s)
 	c := s.Container
@@ -176,7 +176,7 @@ func subject(s watcher.Server) string {
 }
 
 // headline returns a server's name, program and port: "shop (Vite :5173)".
-func headline(s watcher.Server) string {
+func headline(s server.Server) string {
 	s = titled(s)
 	tool := owner.Printable(s.Facts.Tool.Name, 24)
 	runs := cmp.Or(s.Runs, tool)
@@ -190,7 +190,7 @@ func headline(s watcher.Server) string {
 }
 
 // whereIs returns the directory or image of a server.
-func whereIs(l watcher.Listener) string {
+func whereIs(l server.Listener) string {
 	if l.Container.ID != "" {
 		return "image " + l.Container.Image
 	}
@@ -200,7 +200,7 @@ func whereIs(l watcher.Listener) string {
 	return ""
 }
 
-func exposure(s watcher.Server) string {
+func exposure(s server.Server) string {
 	switch danger := s.Danger(); {
 	case danger != "":
 		return ". " + danger
@@ -211,7 +211,7 @@ func exposure(s watcher.Server) string {
 }
 
 // lifetime returns how long a server ran until then.
-func lifetime(l watcher.Listener, until time.Time) string {
+func lifetime(l server.Listener, until time.Time) string {
 	if since := l.Owner.Since; l.Container.ID == "" && !since.IsZero() && until.After(since) {
 		return " after " + duration(until.Sub(since))
 	}
@@ -219,7 +219,7 @@ func lifetime(l watcher.Listener, until time.Time) string {
 }
 
 // heldBy returns the owner of a port, and its age.
-func heldBy(s watcher.Server, now time.Time) string {
+func heldBy(s server.Server, now time.Time) string {
 	text := fmt.Sprintf("%s (PID %d", subject(s), s.Owner.PID)
 	if since := s.Owner.Since; !since.IsZero() && now.After(since) {
 		text += ", " + duration(now.Sub(since))
@@ -251,7 +251,7 @@ func duration(d time.Duration) string {
 }
 
 // joinPorts lists ports, as many as fit on a line.
-func joinPorts(list []watcher.Listener) string {
+func joinPorts(list []server.Listener) string {
 	var text string
 	for i, l := range list {
 		next := fmt.Sprint(l.Port)
@@ -267,7 +267,7 @@ func joinPorts(list []watcher.Listener) string {
 }
 
 // outcome returns the notice about a Stop or Kill of s. servers are those at the time of the click.
-func outcome(s watcher.Server, servers []watcher.Server, force bool, r owner.Result) notice {
+func outcome(s server.Server, servers []server.Server, force bool, r owner.Result) notice {
 	verb, done := "stop", "stopped"
 	if force {
 		verb, done = "kill", "killed"
@@ -333,7 +333,7 @@ func nothingHit(port uint16, who string, force bool) notice {
 }
 
 // whoHas returns the first owner of a port. It names the server if that is known.
-func whoHas(left []owner.Process, servers []watcher.Server) string {
+func whoHas(left []owner.Process, servers []server.Server) string {
 	p := left[0]
 	for _, s := range servers {
 		if s.Has(p) {

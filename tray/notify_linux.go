@@ -14,7 +14,7 @@ import (
 	"github.com/godbus/dbus/v5"
 
 	"porttray/assets"
-	"porttray/watcher"
+	"porttray/watcher/server"
 )
 
 // These are names of the notification service, see https://specifications.freedesktop.org/notification-spec/.
@@ -124,7 +124,6 @@ func (s *session) hear(sig *dbus.Signal) {
 	}
 }
 
-// maxShown is how many notices are remembered.
 const maxShown = 64
 
 // shown records the notices of one service: which one to replace, and what a click opens.
@@ -148,7 +147,6 @@ func (s *shown) begin(service string, can abilities) {
 	s.can = can
 }
 
-// end records that a service is gone.
 func (s *shown) end(service string) {
 	if s.by == service {
 		*s = shown{}
@@ -174,7 +172,6 @@ func (s *shown) add(number uint32, n notice, since dbus.Sequence) {
 	s.notices = append(s.notices, shownNotice{number, n, since})
 }
 
-// closed records that a notice has disappeared.
 func (s *shown) closed(number uint32, at dbus.Sequence) {
 	if i := s.index(number); i >= 0 && s.notices[i].since < at {
 		s.forget(number)
@@ -182,10 +179,10 @@ func (s *shown) closed(number uint32, at dbus.Sequence) {
 }
 
 // click returns the listener to open after a click on a notice. Each notice opens it once.
-func (s *shown) click(number uint32) (watcher.ID, bool) {
+func (s *shown) click(number uint32) (server.ID, bool) {
 	i := s.index(number)
 	if i < 0 || !s.notices[i].open {
-		return watcher.ID{}, false
+		return server.ID{}, false
 	}
 	s.notices[i].open = false
 	return s.notices[i].id, true

@@ -7,16 +7,16 @@ import (
 	"net/netip"
 	"slices"
 
-	"porttray/watcher"
 	"porttray/watcher/browser"
 	"porttray/watcher/owner"
+	"porttray/watcher/server"
 	"porttray/watcher/settings"
 )
 
 // Actions run outside the loop, and their results return to it.
 
 // act starts an action. Its result arrives at l.done, and l.done has room for all.
-func (l *loop) act(ctx context.Context, a action, on watcher.Listener) {
+func (l *loop) act(ctx context.Context, a action, on server.Listener) {
 	late := result{action: a, target: on.Target(), port: on.Port}
 	late.say.title = fmt.Sprintf("Port %d: no answer", on.Port)
 	late.say.body = "The action takes too long; it may still happen"
@@ -34,7 +34,7 @@ func (l *loop) act(ctx context.Context, a action, on watcher.Listener) {
 		s, _ := serverOf(servers, on.ID()) // click has checked that it is a server
 		for _, p := range s.Group().Workers {
 			if s.Container.ID == "" { // after the end of the main worker, another one identifies the server
-				l.endings[watcher.Target{Process: p.ID()}] = l.endings[on.Target()]
+				l.endings[server.Target{Process: p.ID()}] = l.endings[on.Target()]
 			}
 		}
 		do = func(ctx context.Context) result {
@@ -69,7 +69,6 @@ func (l *loop) perform(ctx context.Context, do func(context.Context) result, lat
 	})
 }
 
-// copied puts text on the clipboard.
 func copied(ctx context.Context, do effects, text string) result {
 	if err := do.copy(ctx, text); err != nil {
 		body := owner.Printable(err.Error(), maxLine)
@@ -79,23 +78,23 @@ func copied(ctx context.Context, do effects, text string) result {
 }
 
 // otherPorts returns the other ports of a server's processes or container.
-func otherPorts(s watcher.Server) []watcher.Listener {
+func otherPorts(s server.Server) []server.Listener {
 	workers := s.Group().Workers
-	others := slices.DeleteFunc(slices.Clone(s.Parts), func(l watcher.Listener) bool {
+	others := slices.DeleteFunc(slices.Clone(s.Parts), func(l server.Listener) bool {
 		return l.Port == s.Port || s.Container.ID == "" && !slices.ContainsFunc(workers, l.Owner.Is)
 	})
-	slices.SortStableFunc(others, func(a, b watcher.Listener) int { return cmp.Compare(a.Port, b.Port) })
-	return slices.CompactFunc(others, func(a, b watcher.Listener) bool { return a.Port == b.Port })
+	slices.SortStableFunc(others, func(a, b server.Listener) int { return cmp.Compare(a.Port, b.Port) })
+	return slices.CompactFunc(others, func(a, b server.Listener) bool { return a.Port == b.Port })
 }
 
 // literal returns the address of a port that two servers share, as their heads or further ports. It is invalid if
 // localhost is enough.
-func (l *loop) literal(on watcher.Listener) netip.Addr {
-	var here []watcher.Server // one for each listener on that port
+func (l *loop) literal(on server.Listener) netip.Addr {
+	var here []server.Server // one for each listener on that port
 	for _, s := range l.model.servers {
 		for _, p := range s.Ports() {
 			if p.Port == on.Port {
-				here = append(here, watcher.Server{Listener: p})
+				here = append(here, server.Server{Listener: p})
 			}
 		}
 	}
@@ -107,7 +106,7 @@ func (l *loop) literal(on watcher.Listener) netip.Addr {
 
 // visit opens the address of a listener, or copies it. A valid literal address is used instead of localhost.
 func visit(
-	ctx context.Context, do effects, a action, on watcher.Listener, literal netip.Addr, rule settings.Rule,
+	ctx context.Context, do effects, a action, on server.Listener, literal netip.Addr, rule settings.Rule,
 ) result {
 	address, act, failed := browser.Address(on), do.copy, "Could not copy "
 	asked := on // to find its scheme

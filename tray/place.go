@@ -3,12 +3,12 @@ package tray
 import (
 	"time"
 
-	"porttray/watcher"
+	"porttray/watcher/server"
 )
 
 // A slotState is the state of one slot.
 type slotState struct {
-	id    watcher.ID
+	id    server.ID
 	live  bool      // the slot shows the row of id
 	since time.Time // when its last row was removed; zero if it never showed one
 }
@@ -20,8 +20,8 @@ type slotState struct {
 // slot as long as possible, so nothing moves under the pointer and unchanged labels stay. A new row goes between its
 // neighbours, preferably into a slot that showed no row lately. If no slot is free between them, the rows around move
 // apart, as few as possible.
-func arrange(slots []slotState, want []watcher.ID, lately time.Time) []int {
-	at := make(map[watcher.ID]int, len(want))
+func arrange(slots []slotState, want []server.ID, lately time.Time) []int {
+	at := make(map[server.ID]int, len(want))
 	for i, s := range slots {
 		if s.live {
 			at[s.id] = i

@@ -9,9 +9,9 @@ import (
 	"runtime"
 	"strings"
 
-	"porttray/watcher"
 	"porttray/watcher/browser"
 	"porttray/watcher/owner"
+	"porttray/watcher/server"
 	"porttray/watcher/settings"
 )
 
@@ -27,7 +27,6 @@ func setLogin(on bool) error {
 	return enableLogin(exe)
 }
 
-// startAtLogin calls setLogin and returns the result.
 func startAtLogin(do effects, on bool) result {
 	if err := do.login(on); err != nil {
 		body := owner.Printable(err.Error(), maxTitle)
@@ -57,7 +56,7 @@ func edited(ctx context.Context, do effects) result {
 }
 
 // terminalAt opens a terminal in the directory of a listener's project or process.
-func terminalAt(_ context.Context, do effects, terminal string, on watcher.Listener) result {
+func terminalAt(_ context.Context, do effects, terminal string, on server.Listener) result {
 	if err := do.console(terminal, on.Directory()); err != nil {
 		return result{say: notice{title: "Could not open a terminal", body: owner.Printable(err.Error(), maxTitle)}}
 	}

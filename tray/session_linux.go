@@ -11,7 +11,7 @@ import (
 
 	"github.com/godbus/dbus/v5"
 
-	"porttray/watcher"
+	"porttray/watcher/server"
 )
 
 const (
@@ -26,14 +26,14 @@ const (
 // bus. It serves the icon and the menu, and sends notifications.
 type session struct {
 	conn           *dbus.Conn
-	hosts          chan struct{}   // a tray host may have come or gone
-	arrived        atomic.Bool     // a new one has certainly come
-	served         chan struct{}   // closed when there is an icon to register
-	beforeRegister func()          // called before each registration; set before served is closed
-	heard          chan func()     // handlers of signals about notices, for the goroutine that sends
-	clicked        chan watcher.ID // the servers of clicked notices
-	shown          shown           // belongs to the goroutine that sends
-	service        atomic.Value    // of string: shown.by, for the goroutine that receives
+	hosts          chan struct{}  // a tray host may have come or gone
+	arrived        atomic.Bool    // a new one has certainly come
+	served         chan struct{}  // closed when there is an icon to register
+	beforeRegister func()         // called before each registration; set before served is closed
+	heard          chan func()    // handlers of signals about notices, for the goroutine that sends
+	clicked        chan server.ID // the servers of clicked notices
+	shown          shown          // belongs to the goroutine that sends
+	service        atomic.Value   // of string: shown.by, for the goroutine that receives
 	plain          beeepSender
 }
 
@@ -48,7 +48,7 @@ func openSession(ctx context.Context) (*session, error) {
 		adoptWayland()
 	}
 	s := &session{hosts: make(chan struct{}, 1), served: make(chan struct{}), heard: make(chan func(), maxShown),
-		clicked: make(chan watcher.ID, 1), plain: newBeeepSender()}
+		clicked: make(chan server.ID, 1), plain: newBeeepSender()}
 	if err := s.connect(ctx, greet); err != nil {
 		return nil, err
 	}
@@ -126,7 +126,6 @@ func (s *session) connect(ctx context.Context, greet func(*dbus.Conn) error) err
 	return nil
 }
 
-// hello makes a connection usable for calls.
 func hello(conn *dbus.Conn) error {
 	if err := conn.Auth(nil); err != nil {
 		return err
@@ -134,7 +133,6 @@ func hello(conn *dbus.Conn) error {
 	return conn.Hello()
 }
 
-// greet makes a connection usable for the tray.
 func greet(conn *dbus.Conn) error {
 	if err := hello(conn); err != nil {
 		return err

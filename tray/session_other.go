@@ -5,14 +5,14 @@ package tray
 import (
 	"context"
 
-	"porttray/watcher"
+	"porttray/watcher/server"
 )
 
 // A session is described in session_linux.go. Windows and macOS always have a tray, and announce the session's end by
 // other means. So here a session only sends notices, and receives nothing about them.
 type session struct {
 	heard   chan func()
-	clicked chan watcher.ID
+	clicked chan server.ID
 	plain   beeepSender
 }
 

@@ -61,7 +61,6 @@ func awaitTaskbar(ctx context.Context) bool {
 	return ctx.Err() == nil
 }
 
-// closeTray closes the window of systray.
 func closeTray() {
 	const wmClose = 0x0010 // WM_CLOSE in winuser.h
 	if window := trayWindow(); window != 0 {

@@ -23,6 +23,7 @@ import (
 	"porttray/watcher/history"
 	"porttray/watcher/owner"
 	"porttray/watcher/port"
+	"porttray/watcher/server"
 	"porttray/watcher/settings"
 )
 
@@ -190,11 +191,11 @@ func (o *outbox) sendOne(ctx context.Context, n notice) error {
 
 // effects are the effects of the loop outside its menu.
 type effects struct {
-	scheme  func(context.Context, watcher.Listener) string
+	scheme  func(context.Context, server.Listener) string
 	open    func(ctx context.Context, url string) error
 	copy    func(ctx context.Context, text string) error
-	network func(watcher.Listener) (netip.Addr, error)
-	end     func(ctx context.Context, s watcher.Server, force bool, wait time.Duration) owner.Result
+	network func(server.Listener) (netip.Addr, error)
+	end     func(ctx context.Context, s server.Server, force bool, wait time.Duration) owner.Result
 	say     func(notice)                    // does not block
 	save    func(choices)                   // does not block; nil keeps nothing
 	login   func(on bool) error             // turns the start at login on or off

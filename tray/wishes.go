@@ -5,23 +5,23 @@ import (
 	"fmt"
 	"slices"
 
-	"porttray/watcher"
 	"porttray/watcher/owner"
+	"porttray/watcher/server"
 	"porttray/watcher/settings"
 )
 
 // A mark is a server that the person pinned or hid. Its key is the same after a restart. Port and Name describe it
 // while it does not run.
 type mark struct {
-	Key  watcher.Key `toml:"key"`
-	Port uint16      `toml:"port"`
-	Name string      `toml:"name"`
+	Key  server.Key `toml:"key"`
+	Port uint16     `toml:"port"`
+	Name string     `toml:"name"`
 }
 
 // maxMarks is how many marks of each kind are saved. Newer marks replace the oldest.
 const maxMarks = 64
 
-func marked(marks []mark, key watcher.Key) bool {
+func marked(marks []mark, key server.Key) bool {
 	return slices.ContainsFunc(marks, func(m mark) bool { return m.Key == key })
 }
 
@@ -61,30 +61,30 @@ func (m *model) sort() {
 
 // keeps reports whether a rule keeps a listener's server in the menu while it does not run. That makes no sense for a
 // port that the system picks: the next one is different.
-func (m *model) keeps(l watcher.Listener) bool {
+func (m *model) keeps(l server.Listener) bool {
 	r := m.settings.Rule(l)
 	return r.Pin && r.Show != settings.ShowNever && !m.ports.HandedOut(l.Port)
 }
 
 // runs reports whether the server with that key runs.
-func (m *model) runs(key watcher.Key) bool {
-	return slices.ContainsFunc(m.servers, func(s watcher.Server) bool { return s.Listener.Key() == key })
+func (m *model) runs(key server.Key) bool {
+	return slices.ContainsFunc(m.servers, func(s server.Server) bool { return s.Listener.Key() == key })
 }
 
 // section returns the section of a server. Choices in the menu override the rules, and a pinned server is always in the
 // main list.
-func (m *model) section(s watcher.Server) watcher.Section {
+func (m *model) section(s server.Server) server.Section {
 	switch key := s.Listener.Key(); {
 	case marked(m.pinned, key):
-		return watcher.Main
+		return server.Main
 	case marked(m.hidden, key):
-		return watcher.Hidden
+		return server.Hidden
 	}
 	return s.Section
 }
 
 // pins reports whether a listener's server is pinned, in the menu or by a rule.
-func (m *model) pins(l watcher.Listener) bool {
+func (m *model) pins(l server.Listener) bool {
 	return marked(m.pinned, l.Key()) || m.settings.Rule(l).Pin
 }
 
@@ -102,11 +102,11 @@ func (m model) absent() []mark {
 			continue
 		}
 		port := r.Port.First
-		runs := func(s watcher.Server) bool { return s.Port == port && m.settings.Rule(s.Listener) == r }
+		runs := func(s server.Server) bool { return s.Port == port && m.settings.Rule(s.Listener) == r }
 		known := func(p mark) bool { return p.Port == port }
 		marks := slices.Concat(absent, m.pinned, m.hidden)
 		if !slices.ContainsFunc(m.servers, runs) && !slices.ContainsFunc(marks, known) {
-			key := watcher.Key{Port: port, Kind: "rule", Program: fmt.Sprint(i)}
+			key := server.Key{Port: port, Kind: "rule", Program: fmt.Sprint(i)}
 			absent = append(absent, mark{key, port, cmp.Or(r.Label, string(r.Project), string(r.Process))})
 		}
 	}
@@ -114,7 +114,6 @@ func (m model) absent() []mark {
 	return absent
 }
 
-// absentRow returns the row of a pinned server that does not run.
 func (m model) absentRow(p mark) line {
 	text := fmt.Sprintf("○ %d  ", p.Port)
 	const end = ", not running"
@@ -124,7 +123,7 @@ func (m model) absentRow(p mark) line {
 		text += "not running"
 	}
 	restart := m.commands[p.Key]
-	key := rowKey{id: watcher.ID{Port: p.Port, Container: fmt.Sprint("absent ", p.Key)}}
+	key := rowKey{id: server.ID{Port: p.Port, Container: fmt.Sprint("absent ", p.Key)}}
 	return line{kind: branch, label: text, key: key, below: []line{
 		{label: offered(restart != "", "Copy restart command"), click: click{action: copyThis, text: restart}},
 		m.pinLine(p, true),
