@@ -166,14 +166,8 @@ var build = sync.OnceValues(func() (string, error) {
 	return path, nil
 })
 
-<<<<<<< /work/main/tray/desktop_test.go
 // A desktop is a private session: a message bus, a home directory, programs in PATH and, if possible, a network.
-type desktop struct {
-=======
-// A desktop is a private session: a message bus, a home directory, the programs in PATH and, if the system allows it, a
-// network.
 type testDesktop struct {
->>>>>>> /tmp/scratch/tray/desktop_test.go
 	t       testing.TB
 	dir     string
 	vars    map[string]string
@@ -204,14 +198,8 @@ const busConfig = `<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-Bus Bus Con
 </busconfig>
 `
 
-<<<<<<< /work/main/tray/desktop_test.go
 // newDesktop starts a session without tray host and notification service. It needs dbus-daemon, see tool.
-func newDesktop(t testing.TB) *desktop {
-=======
-// newDesktop starts an empty session: no tray host, no notification service. Without dbus-daemon it skips the test,
-// except under CI.
 func newDesktop(t testing.TB) *testDesktop {
->>>>>>> /tmp/scratch/tray/desktop_test.go
 	t.Helper()
 	daemon := tool(t, "dbus-daemon")
 	// The path of a socket has at most 107 bytes. Names from t.TempDir can be longer.

@@ -529,14 +529,8 @@ func TestTerminal(t *testing.T) {
 	})
 }
 
-<<<<<<< /work/main/tray/e2e_session_test.go
 // watches runs the program. It must print the reason first, if any, and then watch in the terminal until SIGINT.
-func (d *desktop) watches(reason string, args ...string) {
-=======
-// watches runs the program. Its first line must give the reason, if any. Then it must watch in the terminal until
-// SIGINT.
 func (d *testDesktop) watches(reason string, args ...string) {
->>>>>>> /tmp/scratch/tray/e2e_session_test.go
 	d.t.Helper()
 	before := d.startVictim(victimOptions{name: "\x1b[31mred"}, "127.0.0.1:0")
 	p := d.start(buildProgram(d.t), args...)
