@@ -12,6 +12,8 @@ import (
 	"porttray/watcher"
 	"porttray/watcher/owner"
 	"porttray/watcher/owner/engine"
+	"porttray/watcher/project"
+	"porttray/watcher/server"
 	"porttray/watcher/settings"
 )
 
@@ -25,13 +27,13 @@ type machine struct {
 	actors []*actor
 	wishes taste
 
-	seen     []watcher.Listener // the latest list that the loop got
-	closings []watcher.Event    // they may be part of a restart
-	closedAt []time.Time        // when the loop was told of each of closings
+	seen     []server.Listener // the latest list that the loop got
+	closings []watcher.Event   // they may be part of a restart
+	closedAt []time.Time       // when the loop was told of each of closings
 	known    map[owner.ID]owner.Exit
-	vague    map[owner.ID]watcher.Server // closed servers with an unknown exit
-	blind    bool                        // scans fail
-	away     bool                        // nobody reads updates: one update has several changes
+	vague    map[owner.ID]server.Server // closed servers with an unknown exit
+	blind    bool                       // scans fail
+	away     bool                       // nobody reads updates: one update has several changes
 	woke     time.Time
 	pids     int32
 	waiting  []chan owner.Result // Stop and Kill wait for an answer on these
@@ -69,7 +71,7 @@ type errand struct {
 // newMachine returns a computer with a new loop. Some of the actors run.
 func newMachine(t *testing.T) *machine {
 	m := &machine{t: t, loop: newLoop("v1", "linux"), wishes: newTaste()}
-	m.known, m.vague = map[owner.ID]owner.Exit{}, map[owner.ID]watcher.Server{}
+	m.known, m.vague = map[owner.ID]owner.Exit{}, map[owner.ID]server.Server{}
 	m.actors = []*actor{
 		{name: "a", ports: []uint16{3000}}, {name: "b", ports: []uint16{3000}}, {name: "c", ports: []uint16{4000}},
 		{name: "d", ports: []uint16{5000}, kind: 'c'}, {name: "e", ports: []uint16{50123}, kind: 'e'},
@@ -79,7 +81,7 @@ func newMachine(t *testing.T) *machine {
 	m.loop.drawer = &drawer{clicks: make(chan click)}
 	m.loop.do = effects{record: func(watcher.Update) {},
 		say: func(n notice) { m.book.said = append(m.book.said, told{n, time.Now()}) },
-		end: func(ctx context.Context, _ watcher.Server, _ bool, _ time.Duration) owner.Result {
+		end: func(ctx context.Context, _ server.Server, _ bool, _ time.Duration) owner.Result {
 			answer := make(chan owner.Result, 1)
 			m.waiting = append(m.waiting, answer) // here it is the machine that waits
 			select {
@@ -97,7 +99,7 @@ func newMachine(t *testing.T) *machine {
 }
 
 // listeners returns all present listeners, by port.
-func (m *machine) listeners() (all []watcher.Listener) {
+func (m *machine) listeners() (all []server.Listener) {
 	for _, a := range m.actors {
 		for i := range a.ports {
 			if a.run != nil {
@@ -105,12 +107,12 @@ func (m *machine) listeners() (all []watcher.Listener) {
 			}
 		}
 	}
-	slices.SortFunc(all, func(a, b watcher.Listener) int { return int(a.Port) - int(b.Port) })
+	slices.SortFunc(all, func(a, b server.Listener) int { return int(a.Port) - int(b.Port) })
 	return all
 }
 
-func (a *actor) listener(i int) watcher.Listener {
-	l := watcher.Listener{Port: a.ports[i], Addrs: []netip.Addr{netip.MustParseAddr("127.0.0.1")}}
+func (a *actor) listener(i int) server.Listener {
+	l := server.Listener{Port: a.ports[i], Addrs: []netip.Addr{netip.MustParseAddr("127.0.0.1")}}
 	if a.run.wide {
 		l.Addrs = append([]netip.Addr{netip.IPv4Unspecified()}, l.Addrs...)
 	}
@@ -125,7 +127,7 @@ func (a *actor) listener(i int) watcher.Listener {
 	case 'e':
 		l.Facts.App = "VS Code"
 	default:
-		l.Facts.Project = owner.Project{Name: a.name, Dir: "/srv/" + a.name}
+		l.Facts.Project = project.Project{Name: a.name, Dir: "/srv/" + a.name}
 	}
 	return l
 }
@@ -199,12 +201,12 @@ func (m *machine) look() {
 	slept := !m.woke.IsZero() && now.Sub(m.woke) < waking
 	u := watcher.Update{Snapshot: lists(all...), Slept: slept}
 	if len(m.book.lives) > 0 {
-		unseen := func(l watcher.Listener) bool { return !l.Owner.Known() }
+		unseen := func(l server.Listener) bool { return !l.Owner.Known() }
 		events := watcher.Diff(lists(slices.DeleteFunc(slices.Clone(m.seen), unseen)...), u.Snapshot)
 		// reported once their owners are known
 		events = slices.DeleteFunc(events, func(e watcher.Event) bool { return unseen(e.Listener) })
 		u.Events = append(m.relate(events), m.explained()...)
-		if len(u.Events) == 0 && slices.EqualFunc(m.seen, all, watcher.Listener.Equal) {
+		if len(u.Events) == 0 && slices.EqualFunc(m.seen, all, server.Listener.Equal) {
 			return
 		}
 	}
@@ -280,7 +282,7 @@ func (m *machine) explained() (events []watcher.Event) {
 }
 
 // reason returns why a listener closed, as far as known now.
-func (m *machine) reason(l watcher.Listener) watcher.Reason {
+func (m *machine) reason(l server.Listener) watcher.Reason {
 	exit, ok := m.known[l.Owner.ID()]
 	switch {
 	case l.Container.ID != "":
@@ -305,7 +307,7 @@ var ways = []owner.Exit{status(0), status(1), signal("SIGINT"), signal("SIGKILL"
 
 // stop makes the user click Stop or Kill in the row of an actor. The system answers in one of several ways.
 func (m *machine) stop(a *actor, way byte) {
-	i := slices.IndexFunc(m.seen, func(l watcher.Listener) bool { return l.Port == a.ports[0] })
+	i := slices.IndexFunc(m.seen, func(l server.Listener) bool { return l.Port == a.ports[0] })
 	if i < 0 || a.run == nil || !a.run.known || m.seen[i].Owner.ID() != a.run.ID() {
 		return // the menu has no such row, or an outdated one
 	}

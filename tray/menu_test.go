@@ -11,18 +11,20 @@ import (
 	"unicode/utf16"
 	"unicode/utf8"
 
-	"porttray/watcher"
+	"porttray/watcher/facts"
 	"porttray/watcher/owner"
 	"porttray/watcher/owner/engine"
+	"porttray/watcher/project"
+	"porttray/watcher/server"
 	"porttray/watcher/settings"
 )
 
 // noon is the time of day in most tests.
 var noon = time.Date(2026, time.March, 4, 12, 0, 0, 0, time.Local)
 
-// server returns a listener of a node process. Start equals the PID.
-func server(port uint16, pid int32, addrs ...string) watcher.Listener {
-	l := watcher.Listener{Port: port, Owner: owner.Process{PID: pid, Start: uint64(pid), Name: "node", Dir: "/srv/shop",
+// serverAt returns a listener of a node process. Start equals the PID.
+func serverAt(port uint16, pid int32, addrs ...string) server.Listener {
+	l := server.Listener{Port: port, Owner: owner.Process{PID: pid, Start: uint64(pid), Name: "node", Dir: "/srv/shop",
 		Since: noon.Add(-time.Hour)}}
 	if len(addrs) == 0 {
 		addrs = []string{"127.0.0.1"}
@@ -35,9 +37,9 @@ func server(port uint16, pid int32, addrs ...string) watcher.Listener {
 
 func TestHeader(t *testing.T) {
 	denied := fmt.Errorf("list TCP sockets: %w", errors.New("permission denied"))
-	foreign := server(631, 9)
+	foreign := serverAt(631, 9)
 	foreign.Owner.Foreign = true
-	stale, slow := modelOf(server(1, 1)), modelOf()
+	stale, slow := modelOf(serverAt(1, 1)), modelOf()
 	stale.err, slow.slow = denied, 8*time.Second
 	for _, c := range []struct {
 		name  string
@@ -47,10 +49,10 @@ func TestHeader(t *testing.T) {
 		{"before the first scan", model{}, "Looking for ports…"},
 		{"no scan succeeded", model{err: denied}, "Cannot read the ports: permission denied"},
 		{"none", modelOf(), "No servers"},
-		{"one", modelOf(server(1, 1)), "1 server"},
-		{"one, and one under Other", modelOf(server(1, 1), foreign), "1 server"},
-		{"two owners of one port", modelOf(server(1, 1), server(2, 2), server(2, 3)), "3 servers"},
-		{"two ports of one owner", modelOf(server(1, 1), server(2, 1)), "1 server"},
+		{"one", modelOf(serverAt(1, 1)), "1 server"},
+		{"one, and one under Other", modelOf(serverAt(1, 1), foreign), "1 server"},
+		{"two owners of one port", modelOf(serverAt(1, 1), serverAt(2, 2), serverAt(2, 3)), "3 servers"},
+		{"two ports of one owner", modelOf(serverAt(1, 1), serverAt(2, 1)), "1 server"},
 		{"expensive", slow, "No servers, read every 8s"},
 		{"stale", stale, "As of 12:00:00: permission denied"},
 	} {
@@ -61,7 +63,7 @@ func TestHeader(t *testing.T) {
 }
 
 // rowOf returns the row of listeners that form a single server.
-func rowOf(t *testing.T, goos string, listeners ...watcher.Listener) line {
+func rowOf(t *testing.T, goos string, listeners ...server.Listener) line {
 	t.Helper()
 	m := modelOf(listeners...)
 	m.goos = goos
@@ -72,16 +74,16 @@ func rowOf(t *testing.T, goos string, listeners ...watcher.Listener) line {
 }
 
 func TestViewRow(t *testing.T) {
-	with := func(l watcher.Listener, change func(*watcher.Listener)) watcher.Listener {
+	with := func(l server.Listener, change func(*server.Listener)) server.Listener {
 		change(&l)
 		return l
 	}
-	refused := func(name, why string) func(*watcher.Listener) {
-		return func(l *watcher.Listener) { l.Owner.Name, l.Owner.Refusal = name, why }
+	refused := func(name, why string) func(*server.Listener) {
+		return func(l *server.Listener) { l.Owner.Name, l.Owner.Refusal = name, why }
 	}
 	const forwards = "forwards for a container or VM"
-	contained := func(c engine.Container) func(*watcher.Listener) {
-		return func(l *watcher.Listener) { refused("docker-proxy", forwards)(l); l.Container = c }
+	contained := func(c engine.Container) func(*server.Listener) {
+		return func(l *server.Listener) { refused("docker-proxy", forwards)(l); l.Container = c }
 	}
 	web := engine.Container{ID: "a1", Name: "shop-web-1", Image: "acme/web:3", Project: "shop", Service: "web"}
 	// The entries of an ordinary row.
@@ -92,79 +94,79 @@ func TestViewRow(t *testing.T) {
 	lines := func(lines ...string) string { return strings.Join(lines, "|") }
 	for _, c := range []struct {
 		name     string
-		listener watcher.Listener
+		listener server.Listener
 		goos     string
 		want     string
 	}{
-		{"an ordinary one", server(3000, 4242, "127.0.0.1", "::1"), "linux",
+		{"an ordinary one", serverAt(3000, 4242, "127.0.0.1", "::1"), "linux",
 			lines("3000  node", stop, since, dir, kill)},
-		{"of a project, with a tool", with(server(3000, 4242), func(l *watcher.Listener) {
-			l.Facts = owner.Facts{Project: owner.Project{Name: "shop", Dir: "/home/ann/shop"},
-				Tool: owner.Tool{Name: "Vite", Kind: owner.Server}}
+		{"of a project, with a tool", with(serverAt(3000, 4242), func(l *server.Listener) {
+			l.Facts = facts.Facts{Project: project.Project{Name: "shop", Dir: "/home/ann/shop"},
+				Tool: facts.Tool{Name: "Vite", Kind: facts.Server}}
 		}), "linux", lines("3000  shop · Vite", stop, since, "(/home/ann/shop)", kill)},
-		{"of a linked working tree", with(server(3000, 4242), func(l *watcher.Listener) {
-			l.Facts.Project = owner.Project{Name: "shop", Dir: "/home/ann/cart", Branch: "cart", Worktree: true}
+		{"of a linked working tree", with(serverAt(3000, 4242), func(l *server.Listener) {
+			l.Facts.Project = project.Project{Name: "shop", Dir: "/home/ann/cart", Branch: "cart", Worktree: true}
 		}), "linux", lines("3000  shop · node", stop, since, "(/home/ann/cart, branch cart)", kill)},
-		{"with a manager, restarted", with(server(3000, 4242), func(l *watcher.Listener) {
-			l.Facts.Manager, l.Restarts = owner.Manager{Name: "shop.service"}, 3
+		{"with a manager, restarted", with(serverAt(3000, 4242), func(l *server.Listener) {
+			l.Facts.Manager, l.Restarts = facts.Manager{Name: "shop.service"}, 3
 		}), "linux", lines("3000  node", stop, "(node, PID 4242, since 11:00, managed by shop.service)",
 			"(Restarted ×3 · /srv/shop)", kill)},
-		{"of another user", with(server(3000, 4242), func(l *watcher.Listener) {
+		{"of another user", with(serverAt(3000, 4242), func(l *server.Listener) {
 			l.Owner.Foreign, l.Owner.Refusal = true, "another user's process"
 		}), "linux",
 			lines("3000  node", "(Cannot stop node: another user's process)",
 				"(node, PID 4242 of another user, since 11:00)", dir, "(Cannot kill node: another user's process)")},
 		{"without a directory, started on another day",
-			with(server(3000, 4242), func(l *watcher.Listener) {
+			with(serverAt(3000, 4242), func(l *server.Listener) {
 				l.Owner.Dir, l.Owner.Since = "", noon.AddDate(0, 0, -1)
 			}), "linux",
 			lines("3000  node", stop, "(node, PID 4242, since 3 Mar 12:00)", kill)},
-		{"started in another year", with(server(3000, 4242),
-			func(l *watcher.Listener) { l.Owner.Since = noon.AddDate(-1, 0, 0) }), "linux",
+		{"started in another year", with(serverAt(3000, 4242),
+			func(l *server.Listener) { l.Owner.Since = noon.AddDate(-1, 0, 0) }), "linux",
 			lines("3000  node", stop, "(node, PID 4242, since 4 Mar 2025)", dir, kill)},
-		{"start unknown", with(server(3000, 4242), func(l *watcher.Listener) { l.Owner.Since = time.Time{} }), "linux",
+		{"start unknown", with(serverAt(3000, 4242), func(l *server.Listener) { l.Owner.Since = time.Time{} }), "linux",
 			lines("3000  node", stop, "(node, PID 4242)", dir, kill)},
-		{"on all interfaces", server(3000, 4242, "0.0.0.0", "127.0.0.1"), "linux",
+		{"on all interfaces", serverAt(3000, 4242, "0.0.0.0", "127.0.0.1"), "linux",
 			lines("3000  node · network", stop, network, since, dir, kill)},
-		{"on one more interface", server(3000, 4242, "127.0.0.1", "192.0.2.7"), "linux",
+		{"on one more interface", serverAt(3000, 4242, "127.0.0.1", "192.0.2.7"), "linux",
 			lines("3000  node · network", stop, network, since, dir, kill)},
-		{"owner unknown", watcher.Listener{Port: 631, Addrs: []netip.Addr{netip.IPv6Loopback()}}, "linux",
+		{"owner unknown", server.Listener{Port: 631, Addrs: []netip.Addr{netip.IPv6Loopback()}}, "linux",
 			"631  unknown owner|" + unseen},
-		{"another user's hidden process", watcher.Listener{Port: 631, Addrs: []netip.Addr{netip.IPv6Loopback()},
+		{"another user's hidden process", server.Listener{Port: 631, Addrs: []netip.Addr{netip.IPv6Loopback()},
 			Owner: owner.Process{Foreign: true}}, "linux",
 			"631  another user's process|" + unseen},
-		{"never signalled", with(server(3000, 4242), refused("com.docker.backend", forwards)), "linux",
+		{"never signalled", with(serverAt(3000, 4242), refused("com.docker.backend", forwards)), "linux",
 			lines("3000  container (com.docker.backend)",
 				"(Cannot stop com.docker.back…: forwards for a container or VM)",
 				"(com.docker.backend, PID 4242, since 11:00)", dir,
 				"(Cannot kill com.docker.back…: forwards for a container or VM)")},
-		{"a container of a compose project", with(server(3000, 4242), contained(web)), "linux",
+		{"a container of a compose project", with(serverAt(3000, 4242), contained(web)), "linux",
 			lines("3000  web (container)", "Stop container shop-web-1", "(Container shop-web-1, image acme/web:3)",
 				"(Service web of compose project shop)")},
-		{"a pod", with(server(3000, 4242), contained(engine.Container{ID: "c1", Name: "shop", Pod: true})), "linux",
+		{"a pod", with(serverAt(3000, 4242), contained(engine.Container{ID: "c1", Name: "shop", Pod: true})), "linux",
 			lines("3000  shop (pod)", "Stop pod shop", "(Pod shop)")},
-		{"a container by itself", with(server(3000, 4242),
+		{"a container by itself", with(serverAt(3000, 4242),
 			contained(engine.Container{ID: "b2", Name: "tesla", Image: "nginx"})), "linux",
 			lines("3000  tesla (container)", "Stop container tesla", "(Container tesla, image nginx)")},
-		{"a container that cannot be asked for", with(server(3000, 4242), func(l *watcher.Listener) {
+		{"a container that cannot be asked for", with(serverAt(3000, 4242), func(l *server.Listener) {
 			refused("docker-proxy", forwards)(l)
 			l.Untold = "not permitted"
 		}), "linux", lines("3000  container (docker-proxy)", "(Cannot stop the container: not permitted)",
 			"(docker-proxy, PID 4242, since 11:00)",
 			dir, "(Cannot kill the container: not permitted)")},
-		{"a redirected port", watcher.Listener{Port: 3000, Addrs: server(1, 1, "0.0.0.0").Addrs, Container: web,
+		{"a redirected port", server.Listener{Port: 3000, Addrs: serverAt(1, 1, "0.0.0.0").Addrs, Container: web,
 			Redirected: true}, "linux",
 			lines("3000  web (container) · network", "Stop container shop-web-1", network,
 				"(Container shop-web-1, image acme/web:3)",
 				"(Service web of compose project shop)")},
-		{"on Windows", server(3000, 4242), "windows",
+		{"on Windows", serverAt(3000, 4242), "windows",
 			lines("3000  node", "(Cannot stop: Windows can only kill)", since, dir, kill)},
-		{"hostile", with(server(3000, 4242), func(l *watcher.Listener) {
+		{"hostile", with(serverAt(3000, 4242), func(l *server.Listener) {
 			l.Owner.Name, l.Owner.Dir = "a\n\x1b[31mb\u202ec\xff_d", ""
 		}), "linux",
 			lines("3000  a [31mbc\uFFFD_d", "Stop a [31mbc\uFFFD_d (PID 4242)",
 				"(a [31mbc\uFFFD_d, PID 4242, since 11:00)", "Kill a [31mbc\uFFFD_d (PID 4242)")},
-		{"nameless", with(server(3000, 4242), func(l *watcher.Listener) { l.Owner.Name, l.Owner.Dir = "", "" }),
+		{"nameless", with(serverAt(3000, 4242), func(l *server.Listener) { l.Owner.Name, l.Owner.Dir = "", "" }),
 			"linux",
 			lines("3000  unnamed process", "Stop unnamed process (PID 4242)",
 				"(unnamed process, PID 4242, since 11:00)", "Kill unnamed process (PID 4242)")},
@@ -176,9 +178,9 @@ func TestViewRow(t *testing.T) {
 }
 
 // prefork returns workers that share a port. Their master does not listen. If master is 0, they are orphans.
-func prefork(port uint16, master int32, pids ...int32) (workers []watcher.Listener) {
+func prefork(port uint16, master int32, pids ...int32) (workers []server.Listener) {
 	for _, pid := range pids {
-		l := server(port, pid)
+		l := serverAt(port, pid)
 		l.Owner.Name, l.Owner.Exe, l.Owner.User = "python3", "/usr/bin/python3", "1000"
 		if l.Facts.Orphan = master == 0; master != 0 {
 			l.Facts.Forked, l.Facts.Ancestors[0] = true, owner.ID{PID: master, Start: 1}
@@ -191,8 +193,8 @@ func prefork(port uint16, master int32, pids ...int32) (workers []watcher.Listen
 // TestRowOfAGroup has servers of several processes, and processes of several servers. The label of Stop names all that
 // it ends.
 func TestRowOfAGroup(t *testing.T) {
-	holds := func(port uint16, name string) watcher.Listener {
-		l := server(port, 7)
+	holds := func(port uint16, name string) server.Listener {
+		l := serverAt(port, 7)
 		l.Owner.Name, l.Owner.Refusal, l.Facts.Holder = "PM2 v7: God", "runs several apps; end one of them by pm2", true
 		l.Facts.Project.Name = name
 		return l
@@ -203,7 +205,7 @@ func TestRowOfAGroup(t *testing.T) {
 	beside := append(prefork(3000, 9, 10, 11), prefork(3001, 9, 12)...)
 	for _, c := range []struct {
 		name       string
-		listeners  []watcher.Listener
+		listeners  []server.Listener
 		stop, kill string
 	}{
 		{"a master", prefork(3000, 9, 10, 11, 12, 13), "Stop python3 (PID 9) and 4 workers",
@@ -216,10 +218,10 @@ func TestRowOfAGroup(t *testing.T) {
 			"(Cannot kill python3: another user's process)"},
 		{"a master that has another server", beside, "Stop python3 (PID 10) and 1 worker",
 			"Kill python3 (PID 10) and 1 worker"},
-		{"one of two apps of a process", []watcher.Listener{holds(5601, "shop"), holds(5602, "blog")},
+		{"one of two apps of a process", []server.Listener{holds(5601, "shop"), holds(5602, "blog")},
 			"(Cannot stop it alone: also serves blog · PM2 v7: God :5602)",
 			"(Cannot kill it alone: also serves blog · PM2 v7: God :5602)"},
-		{"the only app of a process", []watcher.Listener{holds(5601, "shop")},
+		{"the only app of a process", []server.Listener{holds(5601, "shop")},
 			"(Cannot stop PM2 v7: God: runs several apps; end one of them…",
 			"(Cannot kill PM2 v7: God: runs several apps; end one of them…"},
 	} {
@@ -245,8 +247,8 @@ func TestRowOfADatabase(t *testing.T) {
 		{"127.0.0.1", []settings.Rule{{Path: "/admin"}}, []string{"5432  PostgreSQL", "Open in browser", "Copy address",
 			"Stop postgres (PID 7)"}},
 	} {
-		l := server(5432, 7, c.addr)
-		l.Owner.Name, l.Owner.Dir, l.Facts.Tool = "postgres", "", owner.Tool{Name: "PostgreSQL", Kind: owner.Server}
+		l := serverAt(5432, 7, c.addr)
+		l.Owner.Name, l.Owner.Dir, l.Facts.Tool = "postgres", "", facts.Tool{Name: "PostgreSQL", Kind: facts.Server}
 		m := modelOf(l)
 		m.settings.Rules = c.rules
 		r := viewRow(m.servers[0], m)
@@ -289,10 +291,10 @@ func texts(lines []line) (all []string) {
 
 // The most frequent actions come first, and Kill comes last. Few entries lie between.
 func TestSubmenuOrder(t *testing.T) {
-	l := server(3000, 1, "0.0.0.0")
-	l.Facts.Project, l.Facts.Manager, l.Restarts = owner.Project{Name: "shop", Dir: "/srv/shop"},
-		owner.Manager{Name: "x.service"}, 2
-	got := texts(rowOf(t, "linux", l, server(9229, 1)).below)
+	l := serverAt(3000, 1, "0.0.0.0")
+	l.Facts.Project, l.Facts.Manager, l.Restarts = project.Project{Name: "shop", Dir: "/srv/shop"},
+		facts.Manager{Name: "x.service"}, 2
+	got := texts(rowOf(t, "linux", l, serverAt(9229, 1)).below)
 	want := []string{"Open in browser", "Copy address", "Stop node (PID 1)", "Copy network address", "Also 9229",
 		"Open terminal in its directory", "Pin", "Mute notifications", "Hide",
 		"(node, PID 1, since 11:00, managed by x.service)", "(Restarted ×2 · /srv/shop)", "Kill node (PID 1)"}
@@ -302,7 +304,7 @@ func TestSubmenuOrder(t *testing.T) {
 }
 
 func TestRowMarks(t *testing.T) {
-	m := modelOf(server(3000, 1, "0.0.0.0"), server(3001, 1))
+	m := modelOf(serverAt(3000, 1, "0.0.0.0"), serverAt(3001, 1))
 	key := m.snapshot.Listeners[0].Key()
 	for _, c := range []struct {
 		pinned, muted bool
@@ -311,7 +313,7 @@ func TestRowMarks(t *testing.T) {
 		{false, false, "3000  node  +1 · network"}, {true, false, "3000  node  +1 · network  ★"},
 		{false, true, "3000  node  +1 · network · muted"}, {true, true, "3000  node  +1 · network · muted  ★"},
 	} {
-		m.pinned, m.muted = nil, map[watcher.Key]bool{key: c.muted}
+		m.pinned, m.muted = nil, map[server.Key]bool{key: c.muted}
 		if c.pinned {
 			m.pinned = []mark{{Key: key}}
 		}
@@ -322,7 +324,7 @@ func TestRowMarks(t *testing.T) {
 }
 
 func TestRowsOfOnePort(t *testing.T) {
-	m := modelOf(server(3000, 1), server(3000, 2, "::1"), server(4000, 3), server(4000, 4, "127.0.0.2"))
+	m := modelOf(serverAt(3000, 1), serverAt(3000, 2, "::1"), serverAt(4000, 3), serverAt(4000, 4, "127.0.0.2"))
 	var got []string
 	for _, s := range m.servers {
 		r := viewRow(s, m)
@@ -340,7 +342,7 @@ func TestRowsOfOnePort(t *testing.T) {
 }
 
 func TestFurtherPorts(t *testing.T) {
-	r := rowOf(t, "linux", server(3000, 1), server(9229, 1), server(24678, 1, "::"))
+	r := rowOf(t, "linux", serverAt(3000, 1), serverAt(9229, 1), serverAt(24678, 1, "::"))
 	if want := "3000  node  +2 · network"; r.label != want {
 		t.Errorf("the row reads %q, want %q", r.label, want)
 	}
@@ -349,13 +351,13 @@ func TestFurtherPorts(t *testing.T) {
 		"Open 24678 in browser (HMR) · network"}; !slices.Equal(texts(append([]line{also}, also.below...)), want) {
 		t.Errorf("its further ports are %v, want %q", also, want)
 	}
-	if want := (click{action: copyAddress, id: watcher.ID{Port: 9229, PID: 1, Start: 1},
+	if want := (click{action: copyAddress, id: server.ID{Port: 9229, PID: 1, Start: 1},
 		who: "node (PID 1)"}); also.below[0].click != want {
 		t.Errorf("a click on the first does %v, want %v", also.below[0].click, want)
 	}
-	var many []watcher.Listener
+	var many []server.Listener
 	for port := range uint16(300) {
-		many = append(many, server(3000+port, 1))
+		many = append(many, serverAt(3000+port, 1))
 	}
 	r = rowOf(t, "linux", many...)
 	if also := r.below[4]; r.label != "3000  node  +299" || also.label != "Also 3001–3299" ||
@@ -365,16 +367,16 @@ func TestFurtherPorts(t *testing.T) {
 }
 
 func TestLabelsAreShort(t *testing.T) {
-	l := server(65535, 4194304, "127.0.0.1", "2001:db8:1111:2222:3333:4444:5555:6666",
+	l := serverAt(65535, 4194304, "127.0.0.1", "2001:db8:1111:2222:3333:4444:5555:6666",
 		"2001:db8:1111:2222:3333:4444:5555:7777")
-	l.Facts.Project = owner.Project{Name: strings.Repeat("プロ", 50), Dir: "/" + strings.Repeat("深い/", 100),
+	l.Facts.Project = project.Project{Name: strings.Repeat("プロ", 50), Dir: "/" + strings.Repeat("深い/", 100),
 		Branch: strings.Repeat("b", 99), Worktree: true}
 	l.Facts.Manager.Name = strings.Repeat("m", 99)
 	l.Owner.Name = strings.Repeat("名", 200)
 	l.Owner.Dir = "/" + strings.Repeat("深い/", 100)
 	for _, refusal := range []string{"", "forwards for a container or VM"} {
 		l.Owner.Refusal = refusal
-		m := modelOf(l, server(65535, 2, "127.0.0.1", "2001:db8:1111:2222:3333:4444:5555:6666"))
+		m := modelOf(l, serverAt(65535, 2, "127.0.0.1", "2001:db8:1111:2222:3333:4444:5555:6666"))
 		m.snapshot.Time = noon.AddDate(3, 0, 0)
 		r := viewRow(m.servers[1], m)
 		for _, l := range append([]line{r}, r.below...) {
@@ -392,18 +394,18 @@ func TestLabelsAreShort(t *testing.T) {
 }
 
 func TestTooltip(t *testing.T) {
-	var many []watcher.Listener
+	var many []server.Listener
 	for i := range uint16(40) {
-		many = append(many, server(3000+i, int32(i)+1))
+		many = append(many, serverAt(3000+i, int32(i)+1))
 	}
-	hidden := watcher.Listener{Port: 631, Addrs: many[0].Addrs}
+	hidden := server.Listener{Port: 631, Addrs: many[0].Addrs}
 	for _, c := range []struct {
-		listeners []watcher.Listener
+		listeners []server.Listener
 		want      string
 	}{
 		{nil, "porttray: no servers"},
 		{many[:2], "porttray: 3000 node, 3001 node"},
-		{[]watcher.Listener{hidden, many[0]}, "porttray: 3000 node"},
+		{[]server.Listener{hidden, many[0]}, "porttray: 3000 node"},
 		{many, "porttray: 3000 node, 3001 node, 3002 node, 3003 node, 3004 node, 3005 node, 3006 node, 3007 node, …"},
 	} {
 		v := menuOf(c.listeners...)
@@ -415,9 +417,9 @@ func TestTooltip(t *testing.T) {
 
 // The marks for the writing direction count towards the length limit.
 func TestTooltipRightToLeft(t *testing.T) {
-	var many []watcher.Listener
+	var many []server.Listener
 	for i := range uint16(40) {
-		l := server(3000+i, int32(i)+1)
+		l := serverAt(3000+i, int32(i)+1)
 		l.Label = "ד(ד(ד(ד(ד"
 		many = append(many, l)
 	}
@@ -446,7 +448,7 @@ func FuzzViewRow(f *testing.F) {
 	f.Add("node", "/home/me/shop", uint16(3000), int32(4242))
 	f.Add("a\nb\x00\x1b[2J\xff\u202e", strings.Repeat("x", 500), uint16(0), int32(-1))
 	f.Fuzz(func(t *testing.T, name, dir string, port uint16, pid int32) {
-		l := server(port, pid)
+		l := serverAt(port, pid)
 		l.Owner.Name, l.Owner.Dir = name, dir
 		r := rowOf(t, "linux", l)
 		for _, l := range append(r.below, r, line{label: r.below[0].click.who}) {

@@ -111,7 +111,7 @@ func parallel(t *testing.T) {
 }
 
 // needNetwork skips the test without a network. Tests need one if they count listeners or expect an exact list.
-func (d *desktop) needNetwork() {
+func (d *testDesktop) needNetwork() {
 	d.t.Helper()
 	tool(d.t, "nsenter")
 	if d.network == nil {

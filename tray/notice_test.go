@@ -8,38 +8,41 @@ import (
 	"time"
 
 	"porttray/watcher"
+	"porttray/watcher/facts"
 	"porttray/watcher/owner"
 	"porttray/watcher/owner/engine"
+	"porttray/watcher/project"
+	"porttray/watcher/server"
 )
 
 func TestAnnounce(t *testing.T) {
-	l := func(port uint16, change func(*watcher.Listener)) watcher.Listener {
-		l := server(port, int32(port))
+	l := func(port uint16, change func(*server.Listener)) server.Listener {
+		l := serverAt(port, int32(port))
 		if change != nil {
 			change(&l)
 		}
 		return l
 	}
 	at := func(h happening) happening { h.at = noon; return h }
-	shop := func(l *watcher.Listener) {
-		l.Facts = owner.Facts{Project: owner.Project{Name: "shop", Dir: "/srv/shop"},
-			Tool: owner.Tool{Name: "Vite", Kind: owner.Server}}
+	shop := func(l *server.Listener) {
+		l.Facts = facts.Facts{Project: project.Project{Name: "shop", Dir: "/srv/shop"},
+			Tool: facts.Tool{Name: "Vite", Kind: facts.Server}}
 		l.Owner.Since = noon.Add(-2*time.Hour - 14*time.Minute)
 	}
-	admin := func(l *watcher.Listener) {
-		l.Facts.Project = owner.Project{Name: "admin", Dir: "/srv/admin"}
+	admin := func(l *server.Listener) {
+		l.Facts.Project = project.Project{Name: "admin", Dir: "/srv/admin"}
 		l.Owner.Since = noon.Add(-72 * time.Hour)
 	}
-	db := func(l *watcher.Listener) {
+	db := func(l *server.Listener) {
 		l.Container = engine.Container{ID: "a", Name: "shop-db-1", Image: "postgres:16", Project: "shop", Service: "db"}
-		l.Facts.Tool = owner.Tool{Name: "PostgreSQL", Kind: owner.Server}
+		l.Facts.Tool = facts.Tool{Name: "PostgreSQL", Kind: facts.Server}
 	}
-	hostile := func(l *watcher.Listener) { l.Owner.Name, l.Owner.Dir = "a\n<b>\x1b[1m", "/tmp/x\ny" }
-	on := func(l watcher.Listener) watcher.Server { return watcher.Server{Listener: l} }
+	hostile := func(l *server.Listener) { l.Owner.Name, l.Owner.Dir = "a\n<b>\x1b[1m", "/tmp/x\ny" }
+	on := func(l server.Listener) server.Server { return server.Server{Listener: l} }
 	exit := func(status int) watcher.Reason {
 		return watcher.Reason{Cause: watcher.OwnerEnded, Exit: owner.Exit{How: owner.Exited, Status: status}}
 	}
-	many := func(kind what, change func(*watcher.Listener), ports ...uint16) (all []happening) {
+	many := func(kind what, change func(*server.Listener), ports ...uint16) (all []happening) {
 		for _, p := range ports {
 			all = append(all, at(happening{kind: kind, on: on(l(p, change))}))
 		}
@@ -51,7 +54,7 @@ func TestAnnounce(t *testing.T) {
 		title, body string
 	}{
 		{one(happening{kind: opened, on: on(l(5173, shop))}), "shop (Vite :5173) is up", "in /srv/shop"},
-		{one(happening{kind: opened, on: on(server(8080, 1, "0.0.0.0"))}), "node (:8080) is up",
+		{one(happening{kind: opened, on: on(serverAt(8080, 1, "0.0.0.0"))}), "node (:8080) is up",
 			"in /srv/shop, open to the network"},
 		{one(happening{kind: opened, on: on(l(5432, db))}), "db (PostgreSQL container :5432) is up",
 			"image postgres:16"},
@@ -64,25 +67,25 @@ func TestAnnounce(t *testing.T) {
 			"shop (Vite :5173) stopped after 2 h 14 min", "still running, no longer listening"},
 		{one(happening{kind: closed, on: on(l(5432, db)), reason: watcher.Reason{Cause: watcher.ContainerStopped}}),
 			"db (PostgreSQL container :5432) stopped", "container stopped"},
-		{one(happening{kind: closed, on: on(watcher.Listener{Port: 80})}), "unknown owner (:80) stopped",
+		{one(happening{kind: closed, on: on(server.Listener{Port: 80})}), "unknown owner (:80) stopped",
 			"the reason is unknown"},
 		{one(happening{kind: replaced, on: on(l(3000, admin)), before: on(l(3000, shop)), reason: exit(1)}),
 			"3000 is now admin (was shop)", "shop (Vite :3000): exited with status 1"},
-		{one(happening{kind: exposed, on: on(server(3000, 1, "0.0.0.0")), port: server(3000, 1, "0.0.0.0")}),
+		{one(happening{kind: exposed, on: on(serverAt(3000, 1, "0.0.0.0")), port: serverAt(3000, 1, "0.0.0.0")}),
 			"node is now reachable from the network", "port 3000, bound to 0.0.0.0"},
 		{one(happening{kind: looping, on: on(l(3000, shop)), reason: exit(1), count: 5, span: loopSpan}),
 			"shop keeps restarting", "port 3000: 5 times within 1 min; the last time it exited with status 1"},
 		{one(happening{kind: moved, on: on(l(5174, shop)), before: on(l(5173, admin))}),
 			"shop is on 5174: 5173 is held by admin (PID 5173, 3 days)", "in /srv/shop"},
 		{one(happening{kind: slept, on: on(l(5173, shop))}), "shop (Vite :5173) is gone since the computer slept", ""},
-		{one(happening{kind: slept, on: on(l(5173, shop)), more: []watcher.Server{on(l(3000, admin))}}),
+		{one(happening{kind: slept, on: on(l(5173, shop)), more: []server.Server{on(l(3000, admin))}}),
 			"2 servers are gone since the computer slept", "5173 shop · Vite, 3000 admin · node"},
 		{many(closed, db, 1, 2, 3, 4, 5), "5 ports closed (compose project shop)",
 			"1 PostgreSQL · db (container), 2 PostgreSQL · db (container), 3 PostgreSQL · db (container), " +
 				"4 PostgreSQL · db (contain…"},
 		{many(opened, shop, 1, 2), "2 ports opened (shop)", "1 shop · Vite, 2 shop · Vite"},
 		{append(many(opened, nil, 1), happening{kind: slept, on: on(l(2, shop)),
-			more: []watcher.Server{on(l(3, admin))}}),
+			more: []server.Server{on(l(3, admin))}}),
 			"2 ports closed, 1 opened", "2 shop · Vite, 3 admin · node, 1 node"},
 		{append(many(opened, nil, 1), many(closed, shop, 2, 3)...), "2 ports closed, 1 opened",
 			"2 shop · Vite, 3 shop · Vite, 1 node"},
@@ -95,23 +98,23 @@ func TestAnnounce(t *testing.T) {
 
 // TestNoticesTellServersApart has servers with equal names.
 func TestNoticesTellServersApart(t *testing.T) {
-	frontend := func(port uint16, mono string) watcher.Listener {
-		l := server(port, int32(port))
+	frontend := func(port uint16, mono string) server.Listener {
+		l := serverAt(port, int32(port))
 		l.Owner.Since = time.Time{}
-		l.Facts.Project = owner.Project{Name: "frontend", Dir: "/srv/" + mono + "/frontend"}
-		l.Facts.Tool = owner.Tool{Name: "Vite", Kind: owner.Server}
+		l.Facts.Project = project.Project{Name: "frontend", Dir: "/srv/" + mono + "/frontend"}
+		l.Facts.Tool = facts.Tool{Name: "Vite", Kind: facts.Server}
 		return l
 	}
-	script := func(port uint16, file string) watcher.Listener {
-		l := server(port, int32(port))
+	script := func(port uint16, file string) server.Listener {
+		l := serverAt(port, int32(port))
 		l.Owner.Since = time.Time{}
-		l.Facts.Project, l.Facts.Program = owner.Project{Name: "shop", Dir: "/srv/shop"}, file
+		l.Facts.Project, l.Facts.Program = project.Project{Name: "shop", Dir: "/srv/shop"}, file
 		return l
 	}
 	fixed := func(uint16) bool { return false }
-	both := watcher.Servers([]watcher.Listener{frontend(4100, "shopmono"), frontend(4101, "blogmono")}, fixed)
-	scripts := watcher.Servers([]watcher.Listener{script(4100, "server.js"), script(4101, "cmd/api.js")}, fixed)
-	lone := watcher.Server{Listener: frontend(4100, "shopmono")}
+	both := server.Servers([]server.Listener{frontend(4100, "shopmono"), frontend(4101, "blogmono")}, fixed)
+	scripts := server.Servers([]server.Listener{script(4100, "server.js"), script(4101, "cmd/api.js")}, fixed)
+	lone := server.Server{Listener: frontend(4100, "shopmono")}
 	labelled := both[0]
 	labelled.Label = "Shop"
 	for _, c := range []struct {
@@ -127,9 +130,9 @@ func TestNoticesTellServersApart(t *testing.T) {
 			"port 4101: 5 times within 1 min"},
 		{happening{kind: opened, on: lone}, "frontend (Vite :4100) is up", "in /srv/shopmono/frontend"},
 		{happening{kind: opened, on: labelled}, "Shop (Vite :4100) is up", "in /srv/shopmono/frontend"},
-		{happening{kind: replaced, on: lone, before: watcher.Alone(frontend(4100, "blogmono"))},
+		{happening{kind: replaced, on: lone, before: server.Alone(frontend(4100, "blogmono"))},
 			"4100 is now frontend in shopmono (was frontend in blogmono)", "frontend in blogmono (Vite :4100)"},
-		{happening{kind: moved, on: lone, before: watcher.Alone(frontend(4101, "blogmono"))},
+		{happening{kind: moved, on: lone, before: server.Alone(frontend(4101, "blogmono"))},
 			"frontend in shopmono is on 4100: 4101 is held by frontend in blogmono (PID 4101)",
 			"in /srv/shopmono/frontend"},
 		{happening{kind: opened, on: scripts[0]}, "shop (server.js :4100) is up", "in /srv/shop"},
@@ -159,21 +162,21 @@ func TestDuration(t *testing.T) {
 }
 
 func TestOutcome(t *testing.T) {
-	l := server(3000, 4242)
-	worker := server(3000, 4243)
+	l := serverAt(3000, 4242)
+	worker := serverAt(3000, 4243)
 	both := []owner.Process{l.Owner, worker.Owner}
-	beside := watcher.Server{Listener: server(3000, 7), Title: "blog", Parts: []watcher.Listener{server(3000, 7)}}
+	beside := server.Server{Listener: serverAt(3000, 7), Title: "blog", Parts: []server.Listener{serverAt(3000, 7)}}
 	for _, c := range []struct {
 		force       bool
 		result      owner.Result
 		title, body string
-		others      []watcher.Listener
+		others      []server.Listener
 	}{
 		{false, owner.Result{Outcome: owner.Freed, Ended: true}, "Port 3000 is free", "node (PID 4242) stopped", nil},
 		{true, owner.Result{Outcome: owner.Freed, Ended: true}, "Port 3000 is free", "node (PID 4242) killed", nil},
 		{false, owner.Result{Outcome: owner.Freed, Ended: true}, "Port 3000 is free",
 			"node (PID 4242) stopped; this also closed 3001, 9229",
-			[]watcher.Listener{server(3001, 4242), server(9229, 4242)}},
+			[]server.Listener{serverAt(3001, 4242), serverAt(9229, 4242)}},
 		{false, owner.Result{Outcome: owner.StillRunning, Ended: true}, "Port 3000 is still in use",
 			"node (PID 4242) has ended, but something still holds the port", nil},
 		{false, owner.Result{Outcome: owner.Freed}, "Port 3000 is free",
@@ -187,13 +190,13 @@ func TestOutcome(t *testing.T) {
 		{true, owner.Result{Outcome: owner.StillRunning}, "Port 3000 is still in use",
 			"node (PID 4242) is still there 5 seconds after Kill", nil},
 		{false, owner.Result{Outcome: owner.Freed, Ended: true}, "Port 3000 is free",
-			"node (PID 4242) and 1 worker stopped", []watcher.Listener{worker}},
+			"node (PID 4242) and 1 worker stopped", []server.Listener{worker}},
 		{false, owner.Result{Outcome: owner.StillRunning, Left: both}, "Port 3000 is still in use",
 			"node (PID 4242) and 1 worker did not stop within 5 seconds; left: node (PID 4242), " +
-				"node (PID 4243); Kill would force it", []watcher.Listener{worker}},
+				"node (PID 4243); Kill would force it", []server.Listener{worker}},
 		{true, owner.Result{Outcome: owner.StillRunning, Left: both[1:]}, "Port 3000 is still in use",
 			"node (PID 4242) and 1 worker is still there 5 seconds after Kill; left: node (PID 4243)",
-			[]watcher.Listener{worker}},
+			[]server.Listener{worker}},
 		{false, owner.Result{Outcome: owner.Shared, Ended: true, Left: []owner.Process{beside.Owner}},
 			"Port 3000 is still in use",
 			"node (PID 4242) stopped; blog still listens there", nil},
@@ -213,9 +216,9 @@ func TestOutcome(t *testing.T) {
 		{false, owner.Result{Err: errors.New("list TCP sockets: no memory")}, "Could not stop node",
 			"list TCP sockets: no memory", nil},
 	} {
-		on := watcher.Server{Listener: l, Parts: append([]watcher.Listener{l}, c.others...)}
+		on := server.Server{Listener: l, Parts: append([]server.Listener{l}, c.others...)}
 		want := notice{title: c.title, body: c.body}
-		if got := outcome(on, []watcher.Server{on, beside}, c.force, c.result); got != want {
+		if got := outcome(on, []server.Server{on, beside}, c.force, c.result); got != want {
 			t.Errorf("outcome %d (force %v): got %q / %q, want %q / %q", c.result.Outcome, c.force, got.title, got.body,
 				c.title, c.body)
 		}
@@ -237,7 +240,7 @@ func TestToastXML(t *testing.T) {
 		} `xml:"actions>action"`
 	}
 	hostile := `</text><audio/> ]]> & "x" $(calc)`
-	source := toastXML(notice{title: hostile, body: hostile + "\x00\xff", open: true, id: watcher.ID{Port: 3000}})
+	source := toastXML(notice{title: hostile, body: hostile + "\x00\xff", open: true, id: server.ID{Port: 3000}})
 	if err := xml.Unmarshal([]byte(source), &got); err != nil {
 		t.Fatalf("%v in %s", err, source)
 	}
@@ -248,7 +251,7 @@ func TestToastXML(t *testing.T) {
 	if got.Launch != url || len(got.Actions) != 1 || got.Actions[0].Arguments != url || !got.Audio.Silent {
 		t.Errorf("%+v in %s", got, source)
 	}
-	source = toastXML(notice{title: "shop stopped", id: watcher.ID{Port: 3000}})
+	source = toastXML(notice{title: "shop stopped", id: server.ID{Port: 3000}})
 	got.Launch, got.Actions = "", nil
 	if err := xml.Unmarshal([]byte(source), &got); err != nil || got.Launch != "" || len(got.Actions) > 0 {
 		t.Errorf("a notice with nothing to open: %+v, %v in %s", got, err, source)

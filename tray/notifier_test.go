@@ -19,7 +19,7 @@ const (
 
 // A notifier is a notification service, see https://specifications.freedesktop.org/notification-spec/.
 type notifier struct {
-	d    *desktop
+	d    *testDesktop
 	conn *dbus.Conn
 	mode notifierMode
 	caps []string
@@ -56,7 +56,7 @@ func (n note) String() string { return fmt.Sprintf("%q: %q", n.summary, n.body) 
 // startNotifier starts the service. Only one can run at a time. Its capabilities are caps, by default body, body-markup
 // and actions. Like dunst it sends NotificationClosed shortly after each note, and only to the program that called
 // Notify.
-func (d *desktop) startNotifier(mode notifierMode, caps ...string) *notifier {
+func (d *testDesktop) startNotifier(mode notifierMode, caps ...string) *notifier {
 	d.t.Helper()
 	if caps == nil {
 		caps = []string{"body", "body-markup", "actions"}

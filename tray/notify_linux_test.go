@@ -7,12 +7,12 @@ import (
 
 	"github.com/godbus/dbus/v5"
 
-	"porttray/watcher"
+	"porttray/watcher/server"
 )
 
 func TestShown(t *testing.T) {
 	about := func(key string, port uint16) notice {
-		return notice{key: key, open: port > 0, id: watcher.ID{Port: port}}
+		return notice{key: key, open: port > 0, id: server.ID{Port: port}}
 	}
 	three := func() *shown {
 		s := &shown{}
@@ -96,7 +96,7 @@ func TestRequest(t *testing.T) {
 
 // The connection never blocks on signals of other programs. If the queue is full, a signal is dropped.
 func TestSignalsAreBounded(t *testing.T) {
-	s := &session{hosts: make(chan struct{}, 1), heard: make(chan func(), 1), clicked: make(chan watcher.ID, 1),
+	s := &session{hosts: make(chan struct{}, 1), heard: make(chan func(), 1), clicked: make(chan server.ID, 1),
 		shown: shown{by: ":1.5"}}
 	s.service.Store(":1.5")
 	hosts := []string{nameOwnerChanged, watcherName + ".StatusNotifierHostRegistered"}
@@ -142,8 +142,8 @@ func TestArrivalIsNotLost(t *testing.T) {
 
 // Signals of other programs about notices cannot crowd out a click.
 func TestClickIsNotLost(t *testing.T) {
-	want := watcher.ID{Port: 7}
-	s := &session{heard: make(chan func(), 1), clicked: make(chan watcher.ID, 1)}
+	want := server.ID{Port: 7}
+	s := &session{heard: make(chan func(), 1), clicked: make(chan server.ID, 1)}
 	s.shown.begin(":1.5", abilities{})
 	s.shown.add(3, notice{open: true, id: want}, 1)
 	s.service.Store(":1.5")

@@ -6,11 +6,11 @@ import (
 	"testing"
 	"time"
 
-	"porttray/watcher"
+	"porttray/watcher/server"
 )
 
 func TestArrange(t *testing.T) {
-	id := func(port uint16) watcher.ID { return watcher.ID{Port: port} }
+	id := func(port uint16) server.ID { return server.ID{Port: port} }
 	lately := noon.Add(-time.Minute)
 	slots := func(size int, live map[int]uint16, used ...int) []slotState {
 		s := make([]slotState, size)
@@ -41,7 +41,7 @@ func TestArrange(t *testing.T) {
 		{"no room between: all move", slots(6, map[int]uint16{2: 1, 3: 9}), []uint16{1, 5, 9}, []int{1, 3, 5}},
 		{"full", slots(3, map[int]uint16{0: 1, 1: 2}), []uint16{1, 2, 3}, []int{0, 1, 2}},
 	} {
-		want := make([]watcher.ID, len(c.want))
+		want := make([]server.ID, len(c.want))
 		for i, port := range c.want {
 			want[i] = id(port)
 		}
@@ -56,9 +56,9 @@ func TestArrangeKeepsTheOrder(t *testing.T) {
 	slots := make([]slotState, slotCount)
 	moved, came := 0, 0
 	for range 2000 {
-		var want []watcher.ID
+		var want []server.ID
 		for port := range uint16(60) {
-			id := watcher.ID{Port: port}
+			id := server.ID{Port: port}
 			live := slices.ContainsFunc(slots, func(p slotState) bool { return p.live && p.id == id })
 			if keep := rng.IntN(10) > 0; len(want) < directRows && (live && keep || !live && rng.IntN(40) == 0) {
 				want = append(want, id)

@@ -15,12 +15,12 @@ import (
 
 // A screen is an X server without a monitor.
 type screen struct {
-	*desktop
+	*testDesktop
 	file string // the screen as an X window dump
 }
 
 // startScreen starts an X server for all programs that d starts later.
-func (d *desktop) startScreen(width, height int) *screen {
+func (d *testDesktop) startScreen(width, height int) *screen {
 	d.t.Helper()
 	dir := d.t.TempDir()
 	x := d.start(tool(d.t, "Xvfb"), "-displayfd", "1", "-screen", "0", fmt.Sprintf("%dx%dx24", width, height),

@@ -11,7 +11,7 @@ import (
 
 // A session is a desktop with the program in its tray.
 type session struct {
-	*desktop
+	*testDesktop
 	host  *host
 	notes *notifier
 	tray  *process
@@ -19,16 +19,16 @@ type session struct {
 }
 
 // startTray starts a panel, a notification service and the program, and waits for its icon and its first scan.
-func (d *desktop) startTray() *session {
+func (d *testDesktop) startTray() *session {
 	d.t.Helper()
 	return d.startTrayWith(d.startNotifier(notifierShows))
 }
 
 // startTrayWith is startTray with the notification service n, or without one if n is nil.
-func (d *desktop) startTrayWith(n *notifier) *session {
+func (d *testDesktop) startTrayWith(n *notifier) *session {
 	d.t.Helper()
 	program := buildProgram(d.t)
-	s := &session{desktop: d, host: d.startHost(), notes: n}
+	s := &session{testDesktop: d, host: d.startHost(), notes: n}
 	s.tray = d.start(program, "tray")
 	s.item = s.host.item(patience)
 	s.item.waitFor("list of ports", patience, func(menu *node) bool {

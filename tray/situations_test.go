@@ -4,8 +4,9 @@ import (
 	"slices"
 	"time"
 
-	"porttray/watcher"
+	"porttray/watcher/facts"
 	"porttray/watcher/owner"
+	"porttray/watcher/server"
 )
 
 // A situation is a script with the notices that it should produce: seconds, title, body. Before it begins, shop (Vite,
@@ -66,9 +67,9 @@ var quiet = []situation{
 		want: []string{"6.0 shop (Vite :5173) crashed after 1 min / exited with status 1"}},
 }
 
-func at1313(l *watcher.Listener) { l.Port = 1313 }
+func at1313(l *server.Listener) { l.Port = 1313 }
 
-func on(port uint16) func(*watcher.Listener) { return func(l *watcher.Listener) { l.Port = port } }
+func on(port uint16) func(*server.Listener) { return func(l *server.Listener) { l.Port = port } }
 
 var restarts = []situation{
 	{name: "a hot reload", script: []act{{0, down(status(0), shop)}, {0.8, up(shop)},
@@ -106,8 +107,8 @@ var restarts = []situation{
 var twoApp = served("twoapp", "", 3340).many(3341, 3342)
 
 // debugged has only a debugger port.
-var debugged = script("dbg", "server.js", 9229).but(func(l *watcher.Listener) {
-	l.Facts.Debugger = owner.DebuggerPort{Name: "JavaScript inspector", Port: 9229}
+var debugged = script("dbg", "server.js", 9229).but(func(l *server.Listener) {
+	l.Facts.Debugger = facts.DebuggerPort{Name: "JavaScript inspector", Port: 9229}
 })
 
 // steps have servers that open and close their ports one after the other.

@@ -12,7 +12,7 @@ import (
 
 // stepRestart ends a server and starts it again at once. Only frequent restarts bring a notice.
 func (s *soak) stepRestart() string {
-	v := s.some(func(v *server) bool { return !v.reuse && !v.stubborn })
+	v := s.some(func(v *testServer) bool { return !v.reuse && !v.stubborn })
 	if v == nil {
 		return ""
 	}
@@ -21,7 +21,7 @@ func (s *soak) stepRestart() string {
 	return fmt.Sprintf("restart %v: %s", v, how.told)
 }
 
-func (s *soak) restart(v *server, how exit) *server {
+func (s *soak) restart(v *testServer, how exit) *testServer {
 	c := s.enter(&change{port: v.head(), of: v.subject()})
 	begin := time.Now()
 	v.end(how)
@@ -31,7 +31,7 @@ func (s *soak) restart(v *server, how exit) *server {
 }
 
 // restarted records the new process of a server.
-func (s *soak) restarted(v, heir *server, c *change, gap time.Duration) {
+func (s *soak) restarted(v, heir *testServer, c *change, gap time.Duration) {
 	if !v.settled() && v.up != nil {
 		v.up.excuse = "it restarted at once"
 		s.allow(c, isUp)
@@ -68,7 +68,7 @@ func (s *soak) stepReplace() string {
 		return ""
 	}
 	how := s.howFor(v)
-	in := pick(s.rng, slices.DeleteFunc(slices.Clone(s.projects), func(p *project) bool { return p == v.in }))
+	in := pick(s.rng, slices.DeleteFunc(slices.Clone(s.projects), func(p *workplace) bool { return p == v.in }))
 	c := s.enter(&change{port: v.head(), of: v.subject(), may: []what{isReplaced, isDown, isUp}, must: true})
 	v.end(how)
 	heir := s.open(in, pick(s.rng, names), false, v.binds...)
@@ -83,11 +83,11 @@ func (s *soak) stepReplace() string {
 
 // stepHandOver makes a server fork, and ends the parent. Its child keeps the sockets.
 func (s *soak) stepHandOver() string {
-	v := s.some(func(v *server) bool { return !v.reuse && !v.stubborn && v.done != nil })
+	v := s.some(func(v *testServer) bool { return !v.reuse && !v.stubborn && v.done != nil })
 	if v == nil {
 		return ""
 	}
-	heir := &server{actor: v.fork(), binds: v.binds, exposed: v.exposed}
+	heir := &testServer{actor: v.fork(), binds: v.binds, exposed: v.exposed}
 	s.sync()
 	how := pick(s.rng, exits[:2])
 	s.enter(&change{port: v.head(), of: v.subject()})
@@ -125,7 +125,7 @@ func (s *soak) stepExpose() string {
 
 // stepFurther opens or closes one port of a server.
 func (s *soak) stepFurther() string {
-	v := s.some(func(v *server) bool { return !v.reuse && !v.stubborn })
+	v := s.some(func(v *testServer) bool { return !v.reuse && !v.stubborn })
 	if v == nil {
 		return ""
 	}

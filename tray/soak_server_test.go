@@ -150,12 +150,12 @@ type actor struct {
 	conn *line
 	pid  int
 	name string        // process name
-	in   *project      // its working directory
+	in   *workplace    // its working directory
 	done chan struct{} // closed when it has ended; nil if it is not a child of the test
 }
 
 // begin starts a process.
-func (s *soak) begin(name string, in *project) *actor {
+func (s *soak) begin(name string, in *workplace) *actor {
 	s.t.Helper()
 	s.tokens++
 	token := fmt.Sprintf("actor%d", s.tokens)
@@ -293,12 +293,12 @@ func gone(pid int) bool {
 }
 
 // A project is a working directory of servers.
-type project struct{ name, dir string }
+type workplace struct{ name, dir string }
 
 func (s *soak) makeProjects(names ...string) {
 	s.t.Helper()
 	for _, name := range names {
-		p := &project{name, filepath.Join(s.path("home"), name)}
+		p := &workplace{name, filepath.Join(s.path("home"), name)}
 		if err := os.Mkdir(p.dir, 0o700); err != nil {
 			s.t.Fatal(err)
 		}
@@ -317,7 +317,7 @@ func (b bind) String() string { return fmt.Sprintf("%s %s:%d", b.network, b.host
 func (b bind) exposed() bool { return b.host == "0.0.0.0" || b.host == "[::]" }
 
 // A server is the test's record of a listening process.
-type server struct {
+type testServer struct {
 	*actor
 	binds    []bind    // the head first
 	rest     time.Time // when the previous head closed
@@ -333,10 +333,10 @@ type server struct {
 }
 
 // head returns the port that stands for the server.
-func (v *server) head() uint16 { return v.binds[0].port }
+func (v *testServer) head() uint16 { return v.binds[0].port }
 
 // listen makes the server listen at one more address.
-func (v *server) listen(b bind) {
+func (v *testServer) listen(b bind) {
 	v.s.t.Helper()
 	order := "listen " + b.String()
 	if v.reuse {
@@ -352,10 +352,10 @@ func (v *server) listen(b bind) {
 }
 
 // remains reports whether the server's previous head closed lately. The end of its other ports then brings no notice.
-func (v *server) remains() bool { return !v.rest.IsZero() && time.Since(v.rest) < 5*time.Minute }
+func (v *testServer) remains() bool { return !v.rest.IsZero() && time.Since(v.rest) < 5*time.Minute }
 
 // close makes the server close one of its listeners.
-func (v *server) close(b bind) {
+func (v *testServer) close(b bind) {
 	v.s.t.Helper()
 	v.order("close %v", b)
 	wasHead := b == v.binds[0]
@@ -379,6 +379,6 @@ func (b bind) compare(other bind) int {
 }
 
 // settled reports whether the program has known the server long enough for a notice about its end.
-func (v *server) settled() bool {
+func (v *testServer) settled() bool {
 	return !v.known.IsZero() && time.Since(v.known) > 2500*time.Millisecond
 }

@@ -194,7 +194,7 @@ func (s *soak) stepContainerEnds() string {
 	return "container " + v.box.name + " ends"
 }
 
-func (s *soak) endBox(v *server) {
+func (s *soak) endBox(v *testServer) {
 	s.enter(&change{port: v.head(), of: subject{v.head(), "", forwarder}, may: []what{isDown}, must: v.settled(),
 		reason: "container stopped", names: v.box.name})
 	s.engine.remove(v.box.id)
@@ -246,7 +246,7 @@ func (s *soak) click(path ...string) {
 }
 
 // clickRow clicks an entry in the row of a server.
-func (s *soak) clickRow(v *server, entry string) {
+func (s *soak) clickRow(v *testServer, entry string) {
 	s.t.Helper()
 	stop := fmt.Sprintf("Stop %s (PID %d)", v.name, v.pid)
 	for _, row := range allRows(s.item.menu()) {
@@ -282,7 +282,7 @@ func rowLabelled(menu *node, begin string) *node {
 }
 
 // titleOf returns the name of a server in the menu.
-func (s *soak) titleOf(v *server) string {
+func (s *soak) titleOf(v *testServer) string {
 	if label := s.rules.of(v.subject()).label; label != "" {
 		return label
 	}

@@ -22,19 +22,19 @@ var names = []string{"web", "worker", "backend", "my srv", "srv_x", "été"}
 // maxServers is the largest number of running servers. It exceeds the room at the top level of the menu.
 const maxServers = 20
 
-func (v *server) String() string {
+func (v *testServer) String() string {
 	return fmt.Sprintf("%s (PID %d) of %s on %v", v.name, v.pid, v.in.name, v.binds)
 }
 
-func (v *server) subject() subject { return subject{v.head(), v.in.name, v.name} }
+func (v *testServer) subject() subject { return subject{v.head(), v.in.name, v.name} }
 
 // port returns a port that is not in use and has not been for long.
 func (s *soak) port() uint16 {
 	const first, last = 10000, 32000 // ephemeral ports are above
 	used := func(port uint16) bool {
-		return slices.ContainsFunc(s.servers, func(v *server) bool {
+		return slices.ContainsFunc(s.servers, func(v *testServer) bool {
 			return slices.ContainsFunc(v.binds, func(b bind) bool { return b.port == port })
-		}) || slices.ContainsFunc(s.boxes, func(v *server) bool { return v.head() == port }) ||
+		}) || slices.ContainsFunc(s.boxes, func(v *testServer) bool { return v.head() == port }) ||
 			slices.ContainsFunc(s.redirected, func(c container) bool { return c.port == port }) ||
 			slices.ContainsFunc(s.hidden, func(m mark) bool { return m.port == port })
 	}
@@ -58,7 +58,7 @@ func (s *soak) bind() bind {
 }
 
 // serve starts a server and records it in the ledger.
-func (s *soak) serve(in *project, name string, binds ...bind) *server {
+func (s *soak) serve(in *workplace, name string, binds ...bind) *testServer {
 	s.t.Helper()
 	v := s.open(in, name, false, binds...)
 	s.servers = append(s.servers, v)
@@ -67,9 +67,9 @@ func (s *soak) serve(in *project, name string, binds ...bind) *server {
 }
 
 // open starts a server without a record in the ledger.
-func (s *soak) open(in *project, name string, reuse bool, binds ...bind) *server {
+func (s *soak) open(in *workplace, name string, reuse bool, binds ...bind) *testServer {
 	s.t.Helper()
-	v := &server{actor: s.begin(name, in), reuse: reuse}
+	v := &testServer{actor: s.begin(name, in), reuse: reuse}
 	for _, b := range binds {
 		v.listen(b)
 	}
@@ -107,16 +107,16 @@ func (s *soak) allow(c *change, may ...what) {
 }
 
 // drop removes a server from the running ones. A notice about its start need not come any more.
-func (s *soak) drop(v *server) {
-	s.servers = slices.DeleteFunc(s.servers, func(w *server) bool { return w == v })
-	s.boxes = slices.DeleteFunc(s.boxes, func(w *server) bool { return w == v })
+func (s *soak) drop(v *testServer) {
+	s.servers = slices.DeleteFunc(s.servers, func(w *testServer) bool { return w == v })
+	s.boxes = slices.DeleteFunc(s.boxes, func(w *testServer) bool { return w == v })
 	if v.up != nil && v.up.excuse == "" {
 		v.up.excuse = "it ended soon"
 	}
 }
 
 // ends records in the ledger that a server is about to end unexpectedly.
-func (s *soak) ends(v *server, how exit) *change {
+func (s *soak) ends(v *testServer, how exit) *change {
 	c := &change{port: v.head(), of: v.subject(), may: []what{isDown}, reason: how.told, names: v.in.name,
 		must: v.settled() && !v.remains() && !how.interrupts()}
 	if !v.stopped.IsZero() && time.Since(v.stopped) < 40*time.Second {
@@ -144,21 +144,21 @@ func recent(times []time.Time, d time.Duration) (n int) {
 }
 
 // some picks a random server that fits, nil if none does.
-func (s *soak) some(fits func(*server) bool) *server {
-	fitting := slices.DeleteFunc(slices.Clone(s.servers), func(v *server) bool { return !fits(v) })
+func (s *soak) some(fits func(*testServer) bool) *testServer {
+	fitting := slices.DeleteFunc(slices.Clone(s.servers), func(v *testServer) bool { return !fits(v) })
 	if len(fitting) == 0 {
 		return nil
 	}
 	return pick(s.rng, fitting)
 }
 
-func anyServer(*server) bool { return true }
+func anyServer(*testServer) bool { return true }
 
 // single reports whether a server has one port and shares it with nobody. It must not be stubborn.
-func single(v *server) bool { return len(v.binds) == 1 && !v.reuse && !v.stubborn }
+func single(v *testServer) bool { return len(v.binds) == 1 && !v.reuse && !v.stubborn }
 
 // howFor picks a way to end a server.
-func (s *soak) howFor(v *server) exit {
+func (s *soak) howFor(v *testServer) exit {
 	how := pick(s.rng, exits)
 	if v.stubborn && how.signal == syscall.SIGTERM {
 		how = exits[1]
@@ -199,7 +199,7 @@ func (s *soak) stepEnd() string {
 	return fmt.Sprintf("end %v: %s", v, how.told)
 }
 
-func (s *soak) endServer(v *server, how exit) {
+func (s *soak) endServer(v *testServer, how exit) {
 	s.ends(v, how)
 	v.end(how)
 	if single(v) && how.crashes() {
@@ -210,7 +210,7 @@ func (s *soak) endServer(v *server, how exit) {
 
 // A deadServer is an ended server that stepRevive may start again on the same port.
 type deadServer struct {
-	in   *project
+	in   *workplace
 	name string
 	bind bind
 	at   time.Time
@@ -220,7 +220,7 @@ type deadServer struct {
 func (s *soak) stepRevive() string {
 	free := func(d deadServer) bool {
 		return time.Since(d.at) > 12*time.Second &&
-			!slices.ContainsFunc(s.servers, func(v *server) bool { return v.head() == d.bind.port })
+			!slices.ContainsFunc(s.servers, func(v *testServer) bool { return v.head() == d.bind.port })
 	}
 	s.dead = s.dead[max(0, len(s.dead)-8):]
 	for i, d := range s.dead {
@@ -287,7 +287,7 @@ func (s *soak) stepUDP() string {
 
 // stepStubborn starts a server that ignores SIGTERM.
 func (s *soak) stepStubborn() string {
-	if len(s.servers) >= maxServers || s.some(func(v *server) bool { return v.stubborn }) != nil {
+	if len(s.servers) >= maxServers || s.some(func(v *testServer) bool { return v.stubborn }) != nil {
 		return ""
 	}
 	v := s.serve(pick(s.rng, s.projects), "stubborn", s.bind())
@@ -298,7 +298,7 @@ func (s *soak) stepStubborn() string {
 
 // stepStop stops or kills a server in the menu.
 func (s *soak) stepStop() string {
-	v := s.some(func(v *server) bool { return s.section(v.subject()) != "hidden" })
+	v := s.some(func(v *testServer) bool { return s.section(v.subject()) != "hidden" })
 	if v == nil {
 		return ""
 	}
@@ -324,7 +324,7 @@ func (s *soak) stepStop() string {
 
 // stepStopAndBack stops a server in the menu and starts it again at once.
 func (s *soak) stepStopAndBack() string {
-	v := s.some(func(v *server) bool { return single(v) && s.section(v.subject()) != "hidden" })
+	v := s.some(func(v *testServer) bool { return single(v) && s.section(v.subject()) != "hidden" })
 	if v == nil {
 		return ""
 	}

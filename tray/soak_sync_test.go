@@ -95,7 +95,7 @@ func (s *soak) shown(menu *node) {
 		}
 	}
 	ended := func(e staleEntry) bool {
-		return !slices.ContainsFunc(s.servers, func(v *server) bool { return v.pid == e.pid })
+		return !slices.ContainsFunc(s.servers, func(v *testServer) bool { return v.pid == e.pid })
 	}
 	s.stale = slices.DeleteFunc(s.stale, func(e staleEntry) bool { return !ended(e) })
 	s.stale = append(s.stale, slices.DeleteFunc(slices.Clone(s.leaves),

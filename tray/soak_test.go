@@ -31,16 +31,16 @@ type soak struct {
 	troupe   *troupe
 	tokens   int
 	nextPort uint16
-	projects []*project
-	servers  []*server // running servers
+	projects []*workplace
+	servers  []*testServer // running servers
 	dead     []deadServer
 	stale    []staleEntry
 	leaves   []staleEntry // the Stops in the menu
 
 	engine     *engine
 	engineDown bool
-	boxes      []*server   // forwarders of containers
-	redirected []container // containers without a forwarder
+	boxes      []*testServer // forwarders of containers
+	redirected []container   // containers without a forwarder
 
 	restarts, crashes map[string][]time.Time // by mark
 
@@ -171,7 +171,7 @@ func (s *soak) pinnedKeys() []string {
 func startSoak(t *testing.T, seed uint64) *soak {
 	d := newDesktop(t)
 	d.needNetwork()
-	s := &soak{session: &session{desktop: d}, rng: rand.New(rand.NewPCG(seed, 1)), qrng: rand.New(rand.NewPCG(seed, 2)),
+	s := &soak{session: &session{testDesktop: d}, rng: rand.New(rand.NewPCG(seed, 1)), qrng: rand.New(rand.NewPCG(seed, 2)),
 		restarts: map[string][]time.Time{}, crashes: map[string][]time.Time{}, pinned: map[string]*mark{},
 		muted: map[string]bool{}, mode: "My servers"}
 	s.ledger.counts = map[what]int{}

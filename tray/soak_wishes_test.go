@@ -225,8 +225,8 @@ func (s *soak) stepPause() string {
 }
 
 // plain returns the servers with a row of their own, so that the test can choose its entries.
-func (s *soak) plain() []*server {
-	return slices.DeleteFunc(slices.Clone(s.servers), func(v *server) bool {
+func (s *soak) plain() []*testServer {
+	return slices.DeleteFunc(slices.Clone(s.servers), func(v *testServer) bool {
 		return v.reuse ||
 			s.section(v.subject()) == "hidden"
 	})
@@ -255,7 +255,7 @@ const maxMarked = 4
 
 // stepPin pins a server.
 func (s *soak) stepPin() string {
-	servers := slices.DeleteFunc(s.plain(), func(v *server) bool { return s.pinned[markOf(v.subject())] != nil })
+	servers := slices.DeleteFunc(s.plain(), func(v *testServer) bool { return s.pinned[markOf(v.subject())] != nil })
 	if len(servers) == 0 || len(s.pinned) >= maxMarked {
 		return ""
 	}

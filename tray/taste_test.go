@@ -6,8 +6,8 @@ import (
 	"testing/synctest"
 	"time"
 
-	"porttray/watcher"
 	"porttray/watcher/owner"
+	"porttray/watcher/server"
 	"porttray/watcher/settings"
 )
 
@@ -67,25 +67,25 @@ func (w taste) ruleOf(a *actor) settings.Rule {
 }
 
 // section returns the section of the menu that should show an actor.
-func (w taste) section(a *actor) watcher.Section {
+func (w taste) section(a *actor) server.Section {
 	rule := w.ruleOf(a)
 	switch {
 	case w.pinned[a.id()]:
-		return watcher.Main
+		return server.Main
 	case w.hidden[a.id()], rule.Show == settings.ShowNever:
-		return watcher.Hidden
+		return server.Hidden
 	case rule.Show == settings.ShowOther:
-		return watcher.Other
+		return server.Other
 	case rule.Show == settings.ShowMain, rule.Pin, a.kind != 'e':
-		return watcher.Main
+		return server.Main
 	}
-	return watcher.Other
+	return server.Other
 }
 
 // cares reports whether the user wants a notice about an actor in that section, by the rules in the README.
-func (w taste) cares(a *actor, shown watcher.Section, interrupted bool, at time.Time) bool {
-	rule, main := w.ruleOf(a), shown == watcher.Main
-	if shown == watcher.Hidden {
+func (w taste) cares(a *actor, shown server.Section, interrupted bool, at time.Time) bool {
+	rule, main := w.ruleOf(a), shown == server.Main
+	if shown == server.Hidden {
 		return false
 	}
 	switch {
@@ -102,7 +102,7 @@ func (m *machine) wish(a *actor, which byte) {
 	switch which % 6 {
 	case 0:
 		if a.run == nil || !a.run.known ||
-			!slices.ContainsFunc(m.seen, func(l watcher.Listener) bool { return l.ID() == a.listener(0).ID() }) {
+			!slices.ContainsFunc(m.seen, func(l server.Listener) bool { return l.ID() == a.listener(0).ID() }) {
 			return
 		}
 		m.wishes.toggle(&m.wishes.muted, a)

@@ -12,7 +12,10 @@ import (
 	"github.com/pelletier/go-toml/v2"
 
 	"porttray/watcher"
+	"porttray/watcher/facts"
 	"porttray/watcher/owner"
+	"porttray/watcher/project"
+	"porttray/watcher/server"
 )
 
 // Hosts take an underscore or an ampersand for the mark of a mnemonic. They must still show the label unchanged.
@@ -51,32 +54,32 @@ func FuzzNotice(f *testing.F) {
 	f.Add("a\n<b>\x1b[1m", "</text><audio/>]]>", "&amp;$(calc)`", "\u202eQuit", "/tmp/\xff\x00", "<i>", byte(9))
 	f.Add(strings.Repeat("x", 500), strings.Repeat("ä", 300), strings.Repeat("\U0001f600", 80), "a\u0301\u200b", "",
 		"\ufffe\ud7ff", byte(12))
-	f.Fuzz(func(t *testing.T, name, project, tool, service, dir, signal string, which byte) {
-		l := server(3000, 1)
+	f.Fuzz(func(t *testing.T, name, dirName, tool, service, dir, signal string, which byte) {
+		l := serverAt(3000, 1)
 		l.Owner.Name, l.Owner.Dir = name, dir
-		l.Facts = owner.Facts{Project: owner.Project{Name: project, Dir: dir}, Tool: owner.Tool{Name: tool}}
+		l.Facts = facts.Facts{Project: project.Project{Name: dirName, Dir: dir}, Tool: facts.Tool{Name: tool}}
 		m := l
 		m.Container.ID, m.Container.Service, m.Container.Name = "id", service, name
-		m.Container.Image, m.Container.Project = tool, project
+		m.Container.Image, m.Container.Project = tool, dirName
 		n := m
 		n.Label = service
 		reason := watcher.Reason{Cause: watcher.OwnerEnded, Exit: owner.Exit{How: owner.Killed,
 			Signal: owner.Printable(signal, 20)}}
 		var all []happening
-		for i, on := range []watcher.Listener{l, m, n} {
+		for i, on := range []server.Listener{l, m, n} {
 			kind := kinds[(int(which)+i)%len(kinds)]
 			all = append(all, happening{kind: kind, at: noon,
-				on: watcher.Server{Listener: on, Also: []watcher.Listener{m}}, before: watcher.Alone(m), reason: reason,
+				on: server.Server{Listener: on, Also: []server.Listener{m}}, before: server.Alone(m), reason: reason,
 				port: l})
 		}
 		say := []notice{announce(all[:1]), announce(all[1:2]), announce(all[2:]), announce(all),
-			backAgain(watcher.Event{Server: watcher.Alone(l)})}
+			backAgain(watcher.Event{Server: server.Alone(l)})}
 		worker := l
 		worker.Owner.PID++
-		on := watcher.Server{Listener: l, Title: l.Name(), Parts: []watcher.Listener{l, worker, m}}
+		on := server.Server{Listener: l, Title: l.Name(), Parts: []server.Listener{l, worker, m}}
 		for _, r := range []owner.Outcome{owner.Freed, owner.Taken, owner.Shared, owner.StillRunning,
 			owner.NotPermitted} {
-			say = append(say, outcome(on, []watcher.Server{on}, which&1 == 0,
+			say = append(say, outcome(on, []server.Server{on}, which&1 == 0,
 				owner.Result{Outcome: r, Left: []owner.Process{l.Owner, {}}}))
 		}
 		for _, n := range say {

@@ -56,7 +56,7 @@ type monitor struct {
 }
 
 // monitorOf watches the messages of a program. The program must have made all its connections before.
-func (d *desktop) monitorOf(p *process) *monitor {
+func (d *testDesktop) monitorOf(p *process) *monitor {
 	d.t.Helper()
 	conn := d.connect(func(*dbus.Signal) {})
 	m := &monitor{names: map[string]bool{}, seen: traffic{messages: map[string]int{}}}

@@ -48,7 +48,7 @@ const victimRole = "PORTTRAY_TEST_VICTIM"
 
 // startVictim returns a victim once it listens on all addresses. They have the form of net.Listen: "127.0.0.1:0", ":0".
 // Port 0 becomes a free port outside of the ephemeral range, because the main list does not show ephemeral ports.
-func (d *desktop) startVictim(o victimOptions, addrs ...string) *victim {
+func (d *testDesktop) startVictim(o victimOptions, addrs ...string) *victim {
 	d.t.Helper()
 	self, err := os.Executable()
 	if err != nil {
@@ -98,7 +98,7 @@ func (d *desktop) startVictim(o victimOptions, addrs ...string) *victim {
 }
 
 // freePort returns a port without a listener. Each call returns another one.
-func (d *desktop) freePort() uint16 {
+func (d *testDesktop) freePort() uint16 {
 	const first, last = 28000, 32000
 	for {
 		port := first + lastPort.Add(1)%(last-first)

@@ -15,15 +15,16 @@ import (
 	"time"
 
 	"porttray/watcher"
-	"porttray/watcher/owner"
+	"porttray/watcher/project"
+	"porttray/watcher/server"
 	"porttray/watcher/settings"
 )
 
 // shopAndBlog are two servers of different projects.
-func shopAndBlog() (shop, blog watcher.Listener) {
-	shop, blog = server(3000, 1), server(5173, 2)
-	shop.Facts.Project, blog.Facts.Project = owner.Project{Name: "shop", Dir: "/code/shop"},
-		owner.Project{Name: "blog", Dir: "/code/blog"}
+func shopAndBlog() (shop, blog server.Listener) {
+	shop, blog = serverAt(3000, 1), serverAt(5173, 2)
+	shop.Facts.Project, blog.Facts.Project = project.Project{Name: "shop", Dir: "/code/shop"},
+		project.Project{Name: "blog", Dir: "/code/blog"}
 	return shop, blog
 }
 
@@ -35,29 +36,29 @@ func TestSection(t *testing.T) {
 		name           string
 		pinned, hidden []mark
 		rule           settings.Rule
-		by             watcher.Section // the section without any wish
-		want           watcher.Section
+		by             server.Section // the section without any wish
+		want           server.Section
 	}{
-		{"nothing is wished", nil, nil, settings.Rule{}, watcher.Other, watcher.Other},
-		{"pinned", one, nil, settings.Rule{}, watcher.Other, watcher.Main},
-		{"hidden", nil, one, settings.Rule{}, watcher.Main, watcher.Hidden},
-		{"pinned and hidden", one, one, settings.Rule{}, watcher.Main, watcher.Main},
-		{"pinned, and never by a rule", one, nil, settings.Rule{Show: settings.ShowNever}, watcher.Other, watcher.Main},
-		{"hidden, and main by a rule", nil, one, settings.Rule{Show: settings.ShowMain}, watcher.Main, watcher.Hidden},
-		{"never", nil, nil, settings.Rule{Show: settings.ShowNever}, watcher.Main, watcher.Hidden},
-		{"never, and pinned by the rule", nil, nil, settings.Rule{Show: settings.ShowNever, Pin: true}, watcher.Main,
-			watcher.Hidden},
-		{"other", nil, nil, settings.Rule{Show: settings.ShowOther}, watcher.Main, watcher.Other},
-		{"main", nil, nil, settings.Rule{Show: settings.ShowMain}, watcher.Other, watcher.Main},
-		{"pinned by a rule", nil, nil, settings.Rule{Pin: true}, watcher.Other, watcher.Main},
-		{"a rule about something else", nil, nil, settings.Rule{Label: "x"}, watcher.Other, watcher.Other},
+		{"nothing is wished", nil, nil, settings.Rule{}, server.Other, server.Other},
+		{"pinned", one, nil, settings.Rule{}, server.Other, server.Main},
+		{"hidden", nil, one, settings.Rule{}, server.Main, server.Hidden},
+		{"pinned and hidden", one, one, settings.Rule{}, server.Main, server.Main},
+		{"pinned, and never by a rule", one, nil, settings.Rule{Show: settings.ShowNever}, server.Other, server.Main},
+		{"hidden, and main by a rule", nil, one, settings.Rule{Show: settings.ShowMain}, server.Main, server.Hidden},
+		{"never", nil, nil, settings.Rule{Show: settings.ShowNever}, server.Main, server.Hidden},
+		{"never, and pinned by the rule", nil, nil, settings.Rule{Show: settings.ShowNever, Pin: true}, server.Main,
+			server.Hidden},
+		{"other", nil, nil, settings.Rule{Show: settings.ShowOther}, server.Main, server.Other},
+		{"main", nil, nil, settings.Rule{Show: settings.ShowMain}, server.Other, server.Main},
+		{"pinned by a rule", nil, nil, settings.Rule{Pin: true}, server.Other, server.Main},
+		{"a rule about something else", nil, nil, settings.Rule{Label: "x"}, server.Other, server.Other},
 	} {
 		m := model{pinned: tt.pinned, hidden: tt.hidden}
 		if tt.rule != (settings.Rule{}) {
 			tt.rule.Port = on
 			m.settings.Rules = []settings.Rule{tt.rule}
 		}
-		servers := []watcher.Server{{Listener: shop, Section: tt.by}}
+		servers := []server.Server{{Listener: shop, Section: tt.by}}
 		u := m.settings.Applied(watcher.Update{Snapshot: watcher.Snapshot{Servers: servers}})
 		if got := m.section(u.Snapshot.Servers[0]); got != tt.want {
 			t.Errorf("%s: %v, want %v", tt.name, got, tt.want)
@@ -75,30 +76,30 @@ func TestWantedByWish(t *testing.T) {
 	for _, tt := range []struct {
 		name    string
 		mode    mode
-		section watcher.Section
+		section server.Section
 		change  func(*model)
 		want    bool
 	}{
-		{"a server of mine", myServers, watcher.Main, func(*model) {}, true},
-		{"pinned only, and it is not", pinnedOnly, watcher.Main, func(*model) {}, false},
-		{"pinned only, and it is", pinnedOnly, watcher.Main, func(m *model) { m.pinned = []mark{{Key: key}} }, true},
-		{"pinned only, and it is by a rule", pinnedOnly, watcher.Main,
+		{"a server of mine", myServers, server.Main, func(*model) {}, true},
+		{"pinned only, and it is not", pinnedOnly, server.Main, func(*model) {}, false},
+		{"pinned only, and it is", pinnedOnly, server.Main, func(m *model) { m.pinned = []mark{{Key: key}} }, true},
+		{"pinned only, and it is by a rule", pinnedOnly, server.Main,
 			func(m *model) { m.settings.Rules = []settings.Rule{pinning} }, true},
-		{"pinned and muted", pinnedOnly, watcher.Main,
-			func(m *model) { m.pinned = []mark{{Key: key}}; m.muted = map[watcher.Key]bool{key: true} }, false},
-		{"hidden, and all are told", allPorts, watcher.Hidden, func(*model) {}, false},
-		{"always, and pinned only", pinnedOnly, watcher.Other,
+		{"pinned and muted", pinnedOnly, server.Main,
+			func(m *model) { m.pinned = []mark{{Key: key}}; m.muted = map[server.Key]bool{key: true} }, false},
+		{"hidden, and all are told", allPorts, server.Hidden, func(*model) {}, false},
+		{"always, and pinned only", pinnedOnly, server.Other,
 			func(m *model) { m.settings.Rules = []settings.Rule{always} }, true},
-		{"always, and off", noNotices, watcher.Main, func(m *model) { m.settings.Rules = []settings.Rule{always} },
+		{"always, and off", noNotices, server.Main, func(m *model) { m.settings.Rules = []settings.Rule{always} },
 			false},
-		{"always, and paused", myServers, watcher.Main,
+		{"always, and paused", myServers, server.Main,
 			func(m *model) { m.settings.Rules = []settings.Rule{always}; m.paused = noon.Add(time.Hour) }, false},
-		{"never, and all are told", allPorts, watcher.Main,
+		{"never, and all are told", allPorts, server.Main,
 			func(m *model) { m.settings.Rules = []settings.Rule{never} }, false},
 	} {
 		m := model{mode: tt.mode}
 		tt.change(&m)
-		h := happening{kind: opened, on: watcher.Server{Listener: shop, Section: tt.section}}
+		h := happening{kind: opened, on: server.Server{Listener: shop, Section: tt.section}}
 		if got := m.wanted(h, noon); got != tt.want {
 			t.Errorf("%s: %t", tt.name, got)
 		}
@@ -108,7 +109,7 @@ func TestWantedByWish(t *testing.T) {
 func TestAbsent(t *testing.T) {
 	shop, blog := shopAndBlog()
 	m := modelOf(shop)
-	m.commands = map[watcher.Key]string{blog.Key(): "cd /code/blog && vite"}
+	m.commands = map[server.Key]string{blog.Key(): "cd /code/blog && vite"}
 	m.pinned = []mark{{blog.Key(), 5173, "blog · Vite"}, {shop.Key(), 3000, "shop"}}
 	one := func(port uint16) settings.Ports { return settings.Ports{First: port, Last: port} }
 	m.settings.Rules = []settings.Rule{
@@ -224,9 +225,9 @@ func TestLoopPinsByRule(t *testing.T) {
 // TestLoopShowsAllThatIsHidden hides more than maxRecent servers, and shows the first one again.
 func TestLoopShowsAllThatIsHidden(t *testing.T) {
 	perform(t, func(s *stage) {
-		var all []watcher.Listener
+		var all []server.Listener
 		for i := range maxRecent + 5 {
-			all = append(all, server(uint16(3001+i), int32(i+1)))
+			all = append(all, serverAt(uint16(3001+i), int32(i+1)))
 		}
 		s.list(all...)
 		for _, l := range all {
@@ -384,12 +385,12 @@ func TestOpenConsole(t *testing.T) {
 func TestToggled(t *testing.T) {
 	var marks []mark
 	for i := range maxMarks + 2 {
-		marks = toggled(marks, mark{Key: watcher.Key{Port: uint16(i)}})
+		marks = toggled(marks, mark{Key: server.Key{Port: uint16(i)}})
 	}
 	if len(marks) != maxMarks || marks[0].Key.Port != 2 {
 		t.Errorf("%d marks, the first is %+v", len(marks), marks[0])
 	}
-	if got := toggled(marks[:2], mark{Key: watcher.Key{Port: 3}}); !reflect.DeepEqual(got, marks[:1]) {
+	if got := toggled(marks[:2], mark{Key: server.Key{Port: 3}}); !reflect.DeepEqual(got, marks[:1]) {
 		t.Errorf("got %+v", got)
 	}
 }

@@ -5,6 +5,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"porttray/watcher/server"
 )
 
 // TestFastClock sets the clock forward and back by a day. Only the start times of the owners may change.
@@ -23,7 +25,7 @@ func TestFastClock(t *testing.T) {
 	w := &Watcher{Interval: 20 * time.Millisecond, Scan: s.scan}
 	w.naming = systemNaming()
 	l := keepLog(t, w, port)
-	began := onPort(l.last.Snapshot.Listeners, port)[0].Owner.Since
+	began := server.OnPort(l.last.Snapshot.Listeners, port)[0].Owner.Since
 	if age := time.Since(began); age < -time.Second || age > time.Minute {
 		t.Fatalf("it started %v ago", age)
 	}
@@ -31,7 +33,7 @@ func TestFastClock(t *testing.T) {
 		set.Store(int64(by))
 		want := began.Add(by.Truncate(time.Minute)) // a step of less than two seconds is ignored
 		l.until("the clock is set", true, func() bool {
-			now := onPort(l.last.Snapshot.Listeners, port)
+			now := server.OnPort(l.last.Snapshot.Listeners, port)
 			return len(now) == 1 && now[0].Owner.Since.Sub(want).Abs() <= 2*time.Second && now[0].Facts.Command != ""
 		})
 		if l.last.Slept || l.last.Err != nil {
@@ -52,7 +54,7 @@ func TestFaultTimeNamespace(t *testing.T) {
 	p := newStage(t).enter()
 	port := p.listen("a", "127.0.0.1:0")
 	l := keepLog(t, &Watcher{}, port)
-	got := onPort(l.last.Snapshot.Listeners, port)
+	got := server.OnPort(l.last.Snapshot.Listeners, port)
 	if len(got) != 1 || got[0].Owner.Since.Before(before.Add(-3*time.Second)) ||
 		got[0].Owner.Since.After(time.Now().Add(3*time.Second)) {
 		t.Errorf("found %+v, want it to have started about %v", got, before)

@@ -4,11 +4,11 @@ import (
 	"net/netip"
 	"runtime"
 	"slices"
-	"strings"
 	"time"
 
-	"porttray/watcher/owner"
+	"porttray/watcher/facts"
 	"porttray/watcher/owner/engine"
+	"porttray/watcher/server"
 )
 
 // A publication is a port that a container publishes.
@@ -32,11 +32,11 @@ const (
 // The socket list and the engines' list are from different moments. An engine lists a port a moment longer than its
 // forwarder holds it. So a port that once had a socket does not count as redirected. A socket may also have come after
 // the scan. So only a scan that began after the answer can show first that a port has no socket.
-func (n *naming) withContainers(listeners []Listener, began time.Time) []Listener {
-	var redirected []Listener
+func (n *naming) withContainers(listeners []server.Listener, began time.Time) []server.Listener {
+	var redirected []server.Listener
 	for _, p := range n.answered.Published {
 		key := publication{p.Container.ID, p.Port}
-		if n.attach(onPort(listeners, p.Port), p) {
+		if n.attach(server.OnPort(listeners, p.Port), p) {
 			n.by[key] = bySocket
 		} else if redirects(p) && (n.by[key] == byRedirect || n.by[key] == 0 && began.After(n.at)) {
 			n.by[key] = byRedirect
@@ -47,36 +47,36 @@ func (n *naming) withContainers(listeners []Listener, began time.Time) []Listene
 	all := append(listeners, redirected...)
 	noteUntold(all, n.answered)
 	if len(redirected) > 0 {
-		slices.SortFunc(all, Listener.compare)
+		slices.SortFunc(all, server.Listener.Compare)
 	}
 	return all
 }
 
 // premature reports whether withContainers would add ports if the scan had begun after the engines' answer.
-func (n *naming) premature(listeners []Listener, began time.Time) bool {
+func (n *naming) premature(listeners []server.Listener, began time.Time) bool {
 	return !began.After(n.at) && slices.ContainsFunc(n.answered.Published, func(p engine.Published) bool {
 		return redirects(p) && n.by[publication{p.Container.ID, p.Port}] == 0 &&
-			!slices.ContainsFunc(onPort(listeners, p.Port), func(l Listener) bool { return reaches(l, p.Addr) })
+			!slices.ContainsFunc(server.OnPort(listeners, p.Port), func(l server.Listener) bool { return reaches(l, p.Addr) })
 	})
 }
 
 // attach sets the container in the listeners that publish its port. It returns false if nothing listens there.
-func (n *naming) attach(onPort []Listener, p engine.Published) (found bool) {
+func (n *naming) attach(onPort []server.Listener, p engine.Published) (found bool) {
 	for i, l := range onPort {
 		if !reaches(l, p.Addr) {
 			continue
 		}
 		found = true
-		if forwardable(l) && n.asked[l.ID()] {
+		if l.Forwardable() && n.asked[l.ID()] {
 			onPort[i].Container, onPort[i].Inside = p.Container, p.Inside
-			onPort[i].Facts = owner.Facts{Tool: owner.ImageTool(p.Container.Image)}
+			onPort[i].Facts = facts.Facts{Tool: facts.ImageTool(p.Container.Image)}
 		}
 	}
 	return found
 }
 
 // attachHosted sets the container in listeners of processes in a container with this computer's network.
-func (n *naming) attachHosted(listeners []Listener) {
+func (n *naming) attachHosted(listeners []server.Listener) {
 	for i, l := range listeners {
 		if l.Facts.Container == "" || !n.asked[l.ID()] || l.Owner.Forwards() {
 			continue
@@ -86,18 +86,15 @@ func (n *naming) attachHosted(listeners []Listener) {
 			continue
 		}
 		listeners[i].Container = n.answered.Others[at]
-		image := owner.ImageTool(listeners[i].Container.Image)
-		if l.Facts.Tool.Kind != owner.Server && image.Name != "" {
+		image := facts.ImageTool(listeners[i].Container.Image)
+		if l.Facts.Tool.Kind != facts.Server && image.Name != "" {
 			listeners[i].Facts.Tool, listeners[i].Facts.Inherited = image, false
 		}
 	}
 }
 
-// Hosted reports whether the listener runs in a container with this computer's network. Its port is not published.
-func (l Listener) Hosted() bool { return l.Container.ID != "" && l.Facts.Container == l.Container.ID }
-
 // noteUntold sets Untold if the engine of a listener's container, or possible container, cannot answer.
-func noteUntold(listeners []Listener, answered engine.List) {
+func noteUntold(listeners []server.Listener, answered engine.List) {
 	for i := range listeners {
 		l := &listeners[i]
 		switch {
@@ -106,26 +103,16 @@ func noteUntold(listeners []Listener, answered engine.List) {
 				l.Untold = err.Error()
 			}
 		case l.Owner.ForPodman() && !l.Owner.Foreign && !answered.Podman():
-			l.Untold = noPodman + engine.PodmanSocket(l.Owner.User == "0")
+			l.Untold = server.NoPodman + engine.PodmanSocket(l.Owner.User == "0")
 		case l.Owner.Forwards() && answered.Err() != nil:
 			l.Untold = answered.Err().Error()
 		}
 	}
 }
 
-const noPodman = "No Podman socket: "
-
-// PodmanSocket returns the command that starts Podman's socket if Podman needs it to name the container behind l.
-func (l Listener) PodmanSocket() string {
-	if command, ok := strings.CutPrefix(l.Untold, noPodman); ok {
-		return command
-	}
-	return ""
-}
-
 // reaches reports whether a listener can publish a port at an address. An engine in a virtual machine gives that
 // machine's addresses. If it publishes a port on all of them, a forwarder may hold the port on loopback here.
-func reaches(l Listener, at netip.Addr) bool {
+func reaches(l server.Listener, at netip.Addr) bool {
 	return slices.ContainsFunc(l.Addrs, func(a netip.Addr) bool {
 		return a == at || a.IsUnspecified() || at.IsUnspecified() && l.Owner.Forwards()
 	})
@@ -138,10 +125,10 @@ func redirects(p engine.Published) bool {
 }
 
 // addRedirected adds a published port to the list, or its address to the entry with the same ID.
-func addRedirected(list []Listener, p engine.Published) []Listener {
-	l := Listener{Port: p.Port, Addrs: []netip.Addr{p.Addr}, Container: p.Container, Inside: p.Inside, Redirected: true}
-	l.Facts.Tool = owner.ImageTool(p.Container.Image)
-	i := slices.IndexFunc(list, func(m Listener) bool { return m.ID() == l.ID() })
+func addRedirected(list []server.Listener, p engine.Published) []server.Listener {
+	l := server.Listener{Port: p.Port, Addrs: []netip.Addr{p.Addr}, Container: p.Container, Inside: p.Inside, Redirected: true}
+	l.Facts.Tool = facts.ImageTool(p.Container.Image)
+	i := slices.IndexFunc(list, func(m server.Listener) bool { return m.ID() == l.ID() })
 	if i < 0 {
 		return append(list, l)
 	}

@@ -1,9 +1,9 @@
 package watcher
 
 import (
-	"net/netip"
 	"slices"
-	"sort"
+
+	"porttray/watcher/server"
 )
 
 // Diff returns the events that turn the servers of old into those of new: first closed, then opened or exposed, each in
@@ -15,21 +15,21 @@ import (
 // their owner, and a process can become hidden.
 func Diff(old, new Snapshot) []Event {
 	var events []Event
-	ranks := make(map[ID]int, len(old.Servers)) // of the heads that continue, by their IDs in new
+	ranks := make(map[server.ID]int, len(old.Servers)) // of the heads that continue, by their IDs in new
 	for _, s := range old.Servers {
-		if head, ok := s.goesOn(new.Listeners, old.Listeners); !ok {
+		if head, ok := goesOn(s, new.Listeners, old.Listeners); !ok {
 			events = append(events, Event{Kind: Closed, Server: s})
 		} else if !s.Rest {
-			ranks[head.ID()] = s.rank
+			ranks[head.ID()] = s.Rank
 		}
 	}
-	known := func(l Listener, rank int) bool { was, ok := ranks[l.ID()]; return ok && was <= rank }
+	known := func(l server.Listener, rank int) bool { was, ok := ranks[l.ID()]; return ok && was <= rank }
 	for _, s := range new.Servers {
-		if _, ok := s.goesOn(old.Listeners, new.Listeners); !ok {
-			if !slices.ContainsFunc(s.Parts, func(l Listener) bool { return known(l, s.rank) }) {
+		if _, ok := goesOn(s, old.Listeners, new.Listeners); !ok {
+			if !slices.ContainsFunc(s.Parts, func(l server.Listener) bool { return known(l, s.Rank) }) {
 				events = append(events, Event{Kind: Opened, Server: s})
 			}
-		} else if before, ok := s.widened(old, new); ok {
+		} else if before, ok := widenedFrom(s, old, new); ok {
 			events = append(events, Event{Kind: Exposed, Server: s, Before: before})
 		}
 	}
@@ -37,7 +37,7 @@ func Diff(old, new Snapshot) []Event {
 }
 
 // goesOn returns the counterpart of a listener on the server's head port in the other list, if there is one.
-func (s Server) goesOn(other, mine []Listener) (Listener, bool) {
+func goesOn(s server.Server, other, mine []server.Listener) (server.Listener, bool) {
 	for _, l := range s.Parts {
 		if l.Port == s.Port {
 			if m, ok := counterpart(l, other, mine); ok {
@@ -45,11 +45,11 @@ func (s Server) goesOn(other, mine []Listener) (Listener, bool) {
 			}
 		}
 	}
-	return Listener{}, false
+	return server.Listener{}, false
 }
 
-// widened returns the old server if other machines can reach one of its ports only since then.
-func (s Server) widened(old, new Snapshot) (Server, bool) {
+// widenedFrom returns the old server if other machines can reach one of its ports only since then.
+func widenedFrom(s server.Server, old, new Snapshot) (server.Server, bool) {
 	for _, l := range s.Parts {
 		if !l.Exposed() {
 			continue
@@ -59,56 +59,31 @@ func (s Server) widened(old, new Snapshot) (Server, bool) {
 			continue
 		}
 		for _, o := range old.Servers {
-			if hasID(o.Parts, before.ID()) {
+			if server.HasID(o.Parts, before.ID()) {
 				return o, true
 			}
 		}
 	}
-	return Server{}, false
+	return server.Server{}, false
 }
 
 // counterpart returns the listener in the other list that is the same as l, one of mine. It is the listener with the
 // same ID. Otherwise it has a common address, and only one of the two owners is known. Or another process of the same
 // program holds the same socket, because workers continue after their master. A listener with its own match by ID is
 // no other's counterpart. Both lists are sorted.
-func counterpart(l Listener, other, mine []Listener) (Listener, bool) {
-	candidates := onPort(other, l.Port)
-	if i := indexID(candidates, l.ID()); i >= 0 {
+func counterpart(l server.Listener, other, mine []server.Listener) (server.Listener, bool) {
+	candidates := server.OnPort(other, l.Port)
+	if i := server.IndexID(candidates, l.ID()); i >= 0 {
 		return candidates[i], true
 	}
 	for _, m := range candidates {
-		passed := m.socket == l.socket && l.socket != 0 && m.Owner.Exe == l.Owner.Exe && l.Owner.Exe != ""
-		found := m.Owner.Known() != l.Owner.Known() && overlap(l.Addrs, m.Addrs)
-		if (found || passed) && !hasID(onPort(mine, m.Port), m.ID()) {
+		passed := m.Socket == l.Socket && l.Socket != 0 && m.Owner.Exe == l.Owner.Exe && l.Owner.Exe != ""
+		found := m.Owner.Known() != l.Owner.Known() && server.Overlap(l.Addrs, m.Addrs)
+		if (found || passed) && !server.HasID(server.OnPort(mine, m.Port), m.ID()) {
 			return m, true
 		}
 	}
-	return Listener{}, false
-}
-
-// onPort returns the part of a sorted list on a port. It copies no listener, because they are large.
-func onPort(sorted []Listener, port uint16) []Listener {
-	i := sort.Search(len(sorted), func(i int) bool { return sorted[i].Port >= port })
-	j := i
-	for j < len(sorted) && sorted[j].Port == port {
-		j++
-	}
-	return sorted[i:j]
-}
-
-func indexID(list []Listener, id ID) int {
-	for i := range list {
-		if list[i].Port == id.Port && list[i].ID() == id {
-			return i
-		}
-	}
-	return -1
-}
-
-func hasID(list []Listener, id ID) bool { return indexID(list, id) >= 0 }
-
-func overlap(a, b []netip.Addr) bool {
-	return slices.ContainsFunc(a, func(addr netip.Addr) bool { return slices.Contains(b, addr) })
+	return server.Listener{}, false
 }
 
 // A doubt is the reason why a listener is kept although the last scan did not confirm it.
@@ -124,10 +99,10 @@ const (
 // "closed" takes two scans that agree. A listener with a newly hidden owner stays unchanged for one scan, because the
 // sockets of an ending process lose their owner before they close. If an unseen owner did replace an owner that is
 // gone, the old listener closes first and the next scan opens the new one.
-func confirm(believed []Listener, doubted map[ID]doubt, seen []Listener,
-	gone func(Listener) bool) ([]Listener, map[ID]doubt) {
-	var kept []Listener
-	doubts, hidden := map[ID]doubt{}, map[ID]bool{}
+func confirm(believed []server.Listener, doubted map[server.ID]doubt, seen []server.Listener,
+	gone func(server.Listener) bool) ([]server.Listener, map[server.ID]doubt) {
+	var kept []server.Listener
+	doubts, hidden := map[server.ID]doubt{}, map[server.ID]bool{}
 	for _, l := range believed {
 		why := missing
 		now, ok := counterpart(l, seen, believed)
@@ -152,8 +127,8 @@ func confirm(believed []Listener, doubted map[ID]doubt, seen []Listener,
 	if len(kept) == 0 && len(hidden) == 0 {
 		return seen, doubts
 	}
-	result := slices.DeleteFunc(slices.Clone(seen), func(l Listener) bool { return hidden[l.ID()] })
+	result := slices.DeleteFunc(slices.Clone(seen), func(l server.Listener) bool { return hidden[l.ID()] })
 	result = append(result, kept...)
-	slices.SortFunc(result, Listener.compare)
+	slices.SortFunc(result, server.Listener.Compare)
 	return result, doubts
 }

@@ -10,18 +10,20 @@ import (
 	"testing"
 
 	"porttray/watcher/owner"
+	"porttray/watcher/server"
+	"porttray/watcher/server/servertest"
 )
 
 // parse reads listeners: "80/7@127.0.0.1,::1" is port 80 of process 7 with two bind addresses. "80/7" has 127.0.0.1
 // alone. "80/7.2" is a process 7 with another start. "80/0" has an unknown owner. Spaces separate listeners.
-func parse(t testing.TB, text string) []Listener {
+func parse(t testing.TB, text string) []server.Listener {
 	t.Helper()
-	var list []Listener
+	var list []server.Listener
 	for _, field := range strings.Fields(text) {
 		name, addrs, _ := strings.Cut(field, "@")
 		port, process, _ := strings.Cut(name, "/")
 		pid, start, _ := strings.Cut(process, ".")
-		l := Listener{Port: uint16(number(t, port)), Owner: owner.Process{PID: int32(number(t, pid))}}
+		l := server.Listener{Port: uint16(number(t, port)), Owner: owner.Process{PID: int32(number(t, pid))}}
 		if l.Owner.Known() {
 			l.Owner.Start = uint64(number(t, cmp.Or(start, "1")))
 		}
@@ -30,7 +32,7 @@ func parse(t testing.TB, text string) []Listener {
 		}
 		list = append(list, l)
 	}
-	slices.SortFunc(list, Listener.compare)
+	slices.SortFunc(list, server.Listener.Compare)
 	return list
 }
 
@@ -44,7 +46,7 @@ func number(t testing.TB, text string) int {
 }
 
 // format writes listeners as parse reads them.
-func format(list ...Listener) string {
+func format(list ...server.Listener) string {
 	var fields []string
 	for _, l := range list {
 		text := fmt.Sprintf("%d/%d", l.Port, l.Owner.PID)
@@ -59,7 +61,7 @@ func format(list ...Listener) string {
 	return strings.Join(fields, " ")
 }
 
-func addresses(l Listener) string {
+func addresses(l server.Listener) string {
 	var list []string
 	for _, a := range l.Addrs {
 		list = append(list, a.String())
@@ -160,17 +162,17 @@ func TestConfirm(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			doubted := map[ID]doubt{}
+			doubted := map[server.ID]doubt{}
 			for _, l := range parse(t, tt.doubted) {
 				doubted[l.ID()] = cmp.Or(tt.why, missing)
 			}
 			seen := parse(t, tt.seen)
-			gone := func(l Listener) bool { return l.Owner.Known() && l.Owner.PID == tt.gone }
+			gone := func(l server.Listener) bool { return l.Owner.Known() && l.Owner.PID == tt.gone }
 			got, doubts := confirm(parse(t, tt.believed), doubted, seen, gone)
 			if format(got...) != tt.want {
 				t.Errorf("believed %q, seen %q: got %q, want %q", tt.believed, tt.seen, format(got...), tt.want)
 			}
-			var inDoubt []Listener
+			var inDoubt []server.Listener
 			for _, l := range got {
 				if doubts[l.ID()] != 0 {
 					inDoubt = append(inDoubt, l)
@@ -187,17 +189,17 @@ func TestConfirm(t *testing.T) {
 }
 
 // unpack makes a listener from every four bytes: few ports, processes and addresses, so that they often coincide.
-func unpack(data []byte) []Listener {
+func unpack(data []byte) []server.Listener {
 	addrs := []netip.Addr{
 		netip.MustParseAddr("0.0.0.0"), netip.MustParseAddr("127.0.0.1"), netip.MustParseAddr("::"),
 		netip.MustParseAddr("::1"),
 	}
-	all := map[ID]*Listener{}
+	all := map[server.ID]*server.Listener{}
 	for chunk := range slices.Chunk(data, 4) {
 		if len(chunk) < 4 {
 			break
 		}
-		l := Listener{Port: 80 + uint16(chunk[0]%3), Owner: owner.Process{PID: int32(chunk[1] % 4)}}
+		l := server.Listener{Port: 80 + uint16(chunk[0]%3), Owner: owner.Process{PID: int32(chunk[1] % 4)}}
 		if l.Owner.Known() {
 			l.Owner.Start = 1 + uint64(chunk[2]%2)
 		}
@@ -232,7 +234,7 @@ func FuzzDiff(f *testing.F) {
 		exposed := func(e Event) bool { return e.Kind == Exposed }
 		for _, e := range events {
 			l := e.Widened()
-			if was := l.Exposed() && !slices.ContainsFunc(e.Before.on(l.Port), Listener.Exposed); exposed(e) && !was {
+			if was := l.Exposed() && !slices.ContainsFunc(e.Before.On(l.Port), server.Listener.Exposed); exposed(e) && !was {
 				t.Errorf("%s is wrong: it was %s before", formatEvents([]Event{e}), format(e.Before.Parts...))
 			}
 		}
@@ -247,18 +249,18 @@ func FuzzDiff(f *testing.F) {
 			t.Errorf("comparing old with itself: %s", formatEvents(same))
 		}
 		if !slices.IsSortedFunc(events, func(e, f Event) int {
-			return cmp.Or(cmp.Compare(f.Kind, e.Kind), e.Listener.compare(f.Listener)) // Closed sorts first
+			return cmp.Or(cmp.Compare(f.Kind, e.Kind), e.Listener.Compare(f.Listener)) // Closed sorts first
 		}) {
 			t.Error("the events are out of order")
 		}
-		happened := map[ID]bool{}
+		happened := map[server.ID]bool{}
 		for i, e := range events {
 			from, to := old, new
 			if e.Kind == Opened {
 				from, to = new, old
 			}
 			_, there := from.Find(e.ID())
-			stays := slices.ContainsFunc(e.on(e.Port), func(l Listener) bool { return hasID(to.Listeners, l.ID()) })
+			stays := slices.ContainsFunc(e.On(e.Port), func(l server.Listener) bool { return server.HasID(to.Listeners, l.ID()) })
 			if !there || stays || happened[e.ID()] {
 				t.Errorf("%s is wrong", formatEvents(events[i:i+1]))
 			}
@@ -266,7 +268,7 @@ func FuzzDiff(f *testing.F) {
 		}
 		// The reverse diff turns Opened into Closed. If a part of a server remains, Diff reports a new head only if a
 		// head closes, or if people are more likely to mean the new one.
-		whole := func(parts []Listener) bool {
+		whole := func(parts []server.Listener) bool {
 			return len(unmatched(parts, old.Listeners)) == len(parts) ||
 				len(unmatched(parts, new.Listeners)) == len(parts)
 		}
@@ -291,10 +293,10 @@ func FuzzDiff(f *testing.F) {
 
 // unmatched returns the listeners in list without a counterpart in other. A listener with an unknown owner may be the
 // counterpart of one with a known owner.
-func unmatched(list, other []Listener) []Listener {
-	return slices.DeleteFunc(slices.Clone(list), func(l Listener) bool {
-		return slices.ContainsFunc(other, func(m Listener) bool {
-			attributed := l.Port == m.Port && l.Owner.Known() != m.Owner.Known() && overlap(l.Addrs, m.Addrs)
+func unmatched(list, other []server.Listener) []server.Listener {
+	return slices.DeleteFunc(slices.Clone(list), func(l server.Listener) bool {
+		return slices.ContainsFunc(other, func(m server.Listener) bool {
+			attributed := l.Port == m.Port && l.Owner.Known() != m.Owner.Known() && server.Overlap(l.Addrs, m.Addrs)
 			return l.ID() == m.ID() || attributed
 		})
 	})
@@ -304,7 +306,7 @@ func FuzzConfirm(f *testing.F) {
 	addSnapshots(f)
 	f.Fuzz(func(t *testing.T, a, b []byte) {
 		believed, seen := unpack(a), unpack(b)
-		alive := func(Listener) bool { return false }
+		alive := func(server.Listener) bool { return false }
 		once, doubted := confirm(believed, nil, seen, alive)
 		for _, e := range Diff(snapshotOf(believed...), snapshotOf(once...)) {
 			if e.Kind == Closed {
@@ -317,12 +319,17 @@ func FuzzConfirm(f *testing.F) {
 			t.Errorf("believed %s, seen twice %s: got %s, in doubt %v", format(believed...), format(seen...),
 				format(twice...), doubted)
 		}
-		for _, list := range [][]Listener{once, twice} {
-			if !slices.IsSortedFunc(list, Listener.compare) ||
+		for _, list := range [][]server.Listener{once, twice} {
+			if !slices.IsSortedFunc(list, server.Listener.Compare) ||
 				len(slices.CompactFunc(slices.Clone(list),
-					func(l, m Listener) bool { return l.ID() == m.ID() })) != len(list) {
+					func(l, m server.Listener) bool { return l.ID() == m.ID() })) != len(list) {
 				t.Errorf("%s is not sorted and distinct", format(list...))
 			}
 		}
 	})
+}
+
+// snapshotOf returns a snapshot of sorted listeners and their servers.
+func snapshotOf(listeners ...server.Listener) Snapshot {
+	return Snapshot{Listeners: listeners, Servers: server.Servers(listeners, servertest.Dynamic)}
 }

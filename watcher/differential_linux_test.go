@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"porttray/watcher/server"
 )
 
 var (
@@ -34,7 +36,7 @@ func TestDifferential(t *testing.T) {
 		stage: newStage(t),
 		rand:  rand.New(rand.NewPCG(seed, 0)),
 		props: map[string]*prop{},
-		names: map[ID]string{},
+		names: map[server.ID]string{},
 		done:  map[string]int{},
 	}
 	t.Cleanup(func() {
@@ -83,7 +85,7 @@ type drama struct {
 	rand   *rand.Rand
 	actors []*actor // alive
 	props  map[string]*prop
-	names  map[ID]string // of all actors, also ended ones, by ID with port 0
+	names  map[server.ID]string // of all actors, also ended ones, by ID with port 0
 	count  int
 	script []string
 	done   map[string]int
@@ -155,14 +157,14 @@ func (d *drama) follow(s *fastScanner, c change) (why string) {
 // wrong returns the difference between a snapshot and the expected state. Without precise, a snapshot may merge several
 // sockets at one address and port, and its facts may be old.
 func (d *drama) wrong(s Snapshot, precise bool) string {
-	known := map[netip.AddrPort]map[ID]bool{} // the possible owners
+	known := map[netip.AddrPort]map[server.ID]bool{} // the possible owners
 	for _, p := range d.props {
 		if known[p.place] == nil {
-			known[p.place] = map[ID]bool{}
+			known[p.place] = map[server.ID]bool{}
 		}
 		seen := false
 		for _, a := range p.roots() {
-			id := ID{Port: p.place.Port(), PID: a.PID, Start: a.Start}
+			id := server.ID{Port: p.place.Port(), PID: a.PID, Start: a.Start}
 			known[p.place][id] = true
 			l, ok := s.Find(id)
 			seen = seen || ok && slices.Contains(l.Addrs, p.place.Addr())
@@ -173,7 +175,7 @@ func (d *drama) wrong(s Snapshot, precise bool) string {
 		}
 	}
 	for _, l := range s.Listeners {
-		name, ours := d.names[ID{PID: l.Owner.PID, Start: l.Owner.Start}]
+		name, ours := d.names[server.ID{PID: l.Owner.PID, Start: l.Owner.Start}]
 		for _, addr := range l.Addrs {
 			place := netip.AddrPortFrom(addr, l.Port)
 			if (ours || !l.Owner.Known() && known[place] != nil) && !known[place][l.ID()] {
@@ -233,7 +235,7 @@ func (d *drama) step() change {
 func (d *drama) arrive(p *puppet, parent *actor, name string) *actor {
 	a := &actor{p, parent, name}
 	d.actors = append(d.actors, a)
-	d.names[ID{PID: a.PID, Start: a.Start}] = name
+	d.names[server.ID{PID: a.PID, Start: a.Start}] = name
 	return a
 }
 
@@ -392,7 +394,7 @@ func (d *drama) becomes(a *actor) (change, string) {
 	a.name = names[d.rand.IntN(len(names))]
 	what := fmt.Sprintf("it becomes %v", a)
 	a.become(a.name)
-	d.names[ID{PID: a.PID, Start: a.Start}] = a.name
+	d.names[server.ID{PID: a.PID, Start: a.Start}] = a.name
 	return became, what
 }
 

@@ -9,60 +9,42 @@ import (
 	"strings"
 	"time"
 
+	"porttray/watcher/facts"
 	"porttray/watcher/owner"
 	"porttray/watcher/owner/engine"
+	"porttray/watcher/server"
 )
-
-// Group returns the processes that a Stop of the server signals.
-func (s Server) Group() owner.Group {
-	others := slices.DeleteFunc(s.Workers(), s.Owner.Is)
-	g := owner.Group{Workers: append([]owner.Process{s.Owner}, others...)}
-	if s.Master != (owner.ID{}) { // it runs the same program
-		g.Master = owner.Process{PID: s.Master.PID, Start: s.Master.Start, Name: s.Owner.Name, Exe: s.Owner.Exe}
-	}
-	return g
-}
-
-// AlsoEnds returns the servers that would end together with s, because one process holds the ports of both.
-func (s Server) AlsoEnds(servers []Server) []Server {
-	if !s.Facts.Holder {
-		return nil
-	}
-	return slices.DeleteFunc(slices.Clone(servers), func(o Server) bool {
-		return !s.Owner.Is(o.Owner) || o.ID() == s.ID()
-	})
-}
 
 // End stops or, with force, kills the processes of the server, or makes its engine stop its container, and returns the
 // result. It hits nobody unless the server's processes, or its container, have its port at this moment. It also hits
 // nobody if another server would end as well. End blocks as long as owner.End does with the same wait. A container has
 // its own stop timeout, mostly 10 seconds.
-func End(ctx context.Context, s Server, force bool, wait time.Duration) owner.Result {
+func End(ctx context.Context, s server.Server, force bool, wait time.Duration) owner.Result {
 	if s.Container.ID != "" {
 		return endContainer(ctx, s)
 	}
 	if s.Facts.Holder { // this reason says more than those of owner.End
 		var refusal owner.Refusal
-		if _, err := s.holders(ctx); errors.As(err, &refusal) {
+		if _, err := holdersOf(ctx, s); errors.As(err, &refusal) {
 			return owner.Result{Outcome: owner.Refused, Reason: string(refusal)}
 		}
 	}
-	return owner.End(ctx, s.Group(), force, wait, s.holders)
+	return owner.End(ctx, s.Group(), force, wait, func(ctx context.Context) ([]owner.Process, error) { return holdersOf(ctx, s) })
 }
 
-// holders scans anew and returns the owners of the listeners on the server's port. The error can be an owner.Refusal.
-func (s Server) holders(ctx context.Context) ([]owner.Process, error) {
+// holdersOf scans anew and returns the owners of the listeners on the server's port. The error can be an owner.Refusal.
+func holdersOf(ctx context.Context, s server.Server) ([]owner.Process, error) {
 	ctx, cancel := context.WithTimeout(ctx, scanLimit)
 	defer cancel()
 	now, err := scanOnce(ctx, true) // the port is free when no interface leads to it
 	if err == nil {
-		err = s.spare(ctx, now.Listeners)
+		err = spare(ctx, s, now.Listeners)
 	}
 	return now.Holders(s.Port), err
 }
 
 // spare returns an owner.Refusal that names the other servers in the scan that would end together with s, if any.
-func (s Server) spare(ctx context.Context, now []Listener) error {
+func spare(ctx context.Context, s server.Server, now []server.Listener) error {
 	group := s.Group()
 	var others []string
 	for _, l := range now {
@@ -74,7 +56,7 @@ func (s Server) spare(ctx context.Context, now []Listener) error {
 			others = append(others, fmt.Sprintf("%s :%d", l.Name(), l.Port))
 		case part || !group.Master.Known():
 		case l.Owner.Is(group.Master),
-			owner.Descends(l.Owner, group.Master) && (l.Port != s.Port || !owner.IsWorker(ctx, l.Owner, group.Master)):
+			owner.Descends(l.Owner, group.Master) && (l.Port != s.Port || !facts.IsWorker(ctx, l.Owner, group.Master)):
 			others = append(others, fmt.Sprintf("%s :%d", l.Name(), l.Port))
 		}
 	}
@@ -89,8 +71,8 @@ func (s Server) spare(ctx context.Context, now []Listener) error {
 }
 
 // endContainer makes the engine stop the container that publishes the server's port, or whose process holds it.
-func endContainer(ctx context.Context, s Server) owner.Result {
-	before, err := s.holders(ctx)
+func endContainer(ctx context.Context, s server.Server) owner.Result {
+	before, err := holdersOf(ctx, s)
 	if err != nil {
 		return owner.Result{Err: err}
 	}
@@ -114,12 +96,12 @@ func endContainer(ctx context.Context, s Server) owner.Result {
 		return owner.Result{Err: err}
 	}
 	var forwarders []owner.Process
-	for _, l := range append([]Listener{s.Listener}, s.Parts...) {
+	for _, l := range append([]server.Listener{s.Listener}, s.Parts...) {
 		forwarders = append(forwarders, l.Owner)
 	}
 	// Engines in a virtual machine release the port a moment later.
 	for try := 1; ; try++ {
-		now, err := s.holders(ctx)
+		now, err := holdersOf(ctx, s)
 		r := owner.Judge(forwarders, before, now)
 		if r.Ended = true; err != nil {
 			r = owner.Result{Outcome: owner.Unclear, Ended: true, Err: err}

@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"porttray/watcher/owner"
+	"porttray/watcher/server"
 )
 
 // groupPy is a master with three workers on port 3010. Arguments change that. SIGUSR1 makes it start another server.
@@ -54,7 +55,7 @@ while True:
 type group struct {
 	t      *testing.T
 	master *exec.Cmd
-	Server
+	server.Server
 }
 
 // startGroup starts groupPy and waits until its workers listen.
@@ -82,23 +83,23 @@ func startGroup(t *testing.T, how ...string) *group {
 }
 
 // servers returns the servers on the ports of this test.
-func (g *group) servers() []Server {
+func (g *group) servers() []server.Server {
 	g.t.Helper()
 	s, err := Look(g.t.Context(), true)
 	if err != nil && g.t.Context().Err() == nil {
 		g.t.Fatal(err)
 	}
-	return slices.DeleteFunc(Servers(s.Listeners, func(uint16) bool { return false }),
-		func(s Server) bool { return s.Port != 3010 && s.Port != 3999 })
+	return slices.DeleteFunc(server.Servers(s.Listeners, func(uint16) bool { return false }),
+		func(s server.Server) bool { return s.Port != 3010 && s.Port != 3999 })
 }
 
 // look waits for a server with this number of workers on port 3010.
 func (g *group) look(workers int, led bool) {
 	g.t.Helper()
-	var servers []Server
+	var servers []server.Server
 	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
 		servers = g.servers()
-		if i := slices.IndexFunc(servers, func(s Server) bool { return s.Port == 3010 }); i >= 0 {
+		if i := slices.IndexFunc(servers, func(s server.Server) bool { return s.Port == 3010 }); i >= 0 {
 			if g.Server = servers[i]; len(g.Workers()) == workers && (g.Master != owner.ID{}) == led {
 				return
 			}
@@ -216,7 +217,7 @@ func TestEndGroup(t *testing.T) {
 				t.Errorf("%d processes of the group are alive, want %d, with %+v", len(alive), want, got)
 			}
 			if tt.want == owner.Freed &&
-				slices.ContainsFunc(g.servers(), func(s Server) bool { return s.Port == 3010 }) {
+				slices.ContainsFunc(g.servers(), func(s server.Server) bool { return s.Port == 3010 }) {
 				t.Errorf("the port is not free: %+v", g.servers())
 			}
 			if neighbour.Gone() {
@@ -245,7 +246,7 @@ func (g *group) branchOut() {
 		g.t.Fatal(err)
 	}
 	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
-		if slices.ContainsFunc(g.servers(), func(s Server) bool { return s.Port == 3999 }) {
+		if slices.ContainsFunc(g.servers(), func(s server.Server) bool { return s.Port == 3999 }) {
 			return
 		}
 	}
@@ -263,13 +264,13 @@ func TestEndHolder(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer cmd.Process.Kill() // ends the children, too
-	var found []Server
+	var found []server.Server
 	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
 		s, err := Look(t.Context(), true)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if found = Servers(s.Listeners, func(uint16) bool { return false }); len(found) == 2 && found[0].Facts.Holder &&
+		if found = server.Servers(s.Listeners, func(uint16) bool { return false }); len(found) == 2 && found[0].Facts.Holder &&
 			found[0].Owner.Refusal != "" {
 			break
 		}

@@ -8,12 +8,13 @@ import (
 	"time"
 
 	"porttray/watcher/owner/engine"
+	"porttray/watcher/server"
 )
 
 type listeningContainer struct {
 	engine.Container
-	by    []ID      // its listeners
-	since time.Time // start of the scan that first saw an unbroken series of its listeners
+	by    []server.ID // its listeners
+	since time.Time   // start of the scan that first saw an unbroken series of its listeners
 }
 
 // An expected is a listener whose container may become known.
@@ -27,11 +28,11 @@ const rootGrace = 2 * time.Second
 
 // note records the containers of a scan's listeners, and the listeners whose container may become known. When a
 // container ends again, note forgets how it ended before.
-func (n *naming) note(named []Listener, began time.Time) {
-	now, waiting := map[string]listeningContainer{}, map[ID]expected{}
+func (n *naming) note(named []server.Listener, began time.Time) {
+	now, waiting := map[string]listeningContainer{}, map[server.ID]expected{}
 	for _, l := range named {
 		id := l.ID()
-		if forwardable(l) && l.Container.ID == "" {
+		if l.Forwardable() && l.Container.ID == "" {
 			e, known := n.waiting[id]
 			if !known {
 				grace := RestartGrace
@@ -104,7 +105,7 @@ func (n *naming) endings() map[string]engine.End { return n.ends.known }
 
 // awaits reports whether l may belong to a container that may become known soon. A forwarder listens before its engine
 // lists the container. The wait ends RestartGrace after l appeared, or rootGrace for an unknown owner.
-func (n *naming) awaits(l Listener) bool {
+func (n *naming) awaits(l server.Listener) bool {
 	return time.Now().Before(n.waiting[l.ID()].until) && (n.asking || len(n.answered.Answered) > 0)
 }
 

@@ -10,12 +10,15 @@ import (
 	"testing/synctest"
 	"time"
 
+	"porttray/watcher/facts"
 	"porttray/watcher/owner"
 	"porttray/watcher/owner/engine"
+	"porttray/watcher/project"
+	"porttray/watcher/server"
 )
 
 // settle delivers results to a naming until nothing is pending, and returns the named listeners.
-func (n *naming) settle(t *testing.T, listeners []Listener) []Listener {
+func (n *naming) settle(t *testing.T, listeners []server.Listener) []server.Listener {
 	t.Helper()
 	n.name(listeners, time.Now())
 	for n.begin(t.Context(), listeners); n.busy(); n.begin(t.Context(), listeners) {
@@ -31,8 +34,8 @@ func (n *naming) settle(t *testing.T, listeners []Listener) []Listener {
 }
 
 // proxy is a forwarder's listener.
-func proxy(port uint16, pid int32) Listener {
-	return Listener{Port: port, Addrs: []netip.Addr{netip.MustParseAddr("127.0.0.1")},
+func proxy(port uint16, pid int32) server.Listener {
+	return server.Listener{Port: port, Addrs: []netip.Addr{netip.MustParseAddr("127.0.0.1")},
 		Owner: owner.Process{PID: pid, Start: 1, Name: "docker-proxy", Refusal: "forwards for a container or VM"}}
 }
 
@@ -48,9 +51,9 @@ func TestEndings(t *testing.T) {
 			return end, c.ID == "id-of-c"
 		}
 		n.start()
-		closed := n.settle(t, []Listener{proxy(80, 7), proxy(80, 9)})[1]
+		closed := n.settle(t, []server.Listener{proxy(80, 7), proxy(80, 9)})[1]
 		time.Sleep(10 * time.Second)
-		n.settle(t, []Listener{proxy(80, 9)}) // the other one closes later, after the engine reported the end
+		n.settle(t, []server.Listener{proxy(80, 9)}) // the other one closes later, after the engine reported the end
 		s := state{naming: n}
 		if got := s.why(closed, nil); got != (Reason{Cause: ContainerStopped}) {
 			t.Errorf("a running container has the ending %+v", got)
@@ -64,7 +67,7 @@ func TestEndings(t *testing.T) {
 			asked[0] != 10*time.Second {
 			t.Errorf("got %q, crashed %v, asked %v, want %q", got, got.Crashed(), asked, want)
 		}
-		n.settle(t, []Listener{proxy(80, 8)})
+		n.settle(t, []server.Listener{proxy(80, 8)})
 		if len(n.endings()) != 1 {
 			t.Errorf("the ending of a container that came back was forgotten: a closing may still need it")
 		}
@@ -92,7 +95,7 @@ func TestAwaits(t *testing.T) {
 	denied := engine.List{Failed: []engine.Failure{{Endpoint: "/engine", Err: errors.New("no")}}}
 	for _, tt := range []struct {
 		name   string
-		l      Listener
+		l      server.Listener
 		lists  []engine.List
 		awaits bool   // after the first answer
 		waits  string // the final name and the time to it
@@ -102,11 +105,11 @@ func TestAwaits(t *testing.T) {
 		{"listed at the third time", proxy(80, 7), []engine.List{unlisted, unlisted, publish("80")}, true,
 			"c (container) after 1s", 3},
 		{"never listed", proxy(80, 7), []engine.List{unlisted}, true, "container (docker-proxy) after 6s", 5},
-		{"an unknown owner", Listener{Port: 80}, []engine.List{unlisted}, true, "unknown owner after 2s", 3},
+		{"an unknown owner", server.Listener{Port: 80}, []engine.List{unlisted}, true, "unknown owner after 2s", 3},
 		{"no engine that answers", proxy(80, 7), []engine.List{{}}, false, "container (docker-proxy) after 0s", 1},
 		{"an engine that may not be asked", proxy(80, 7), []engine.List{denied}, false,
 			"container (docker-proxy) after 0s", 5},
-		{"no forwarder", Listener{Port: 80, Owner: owner.Process{PID: 7, Start: 1}}, []engine.List{unlisted}, false,
+		{"no forwarder", server.Listener{Port: 80, Owner: owner.Process{PID: 7, Start: 1}}, []engine.List{unlisted}, false,
 			"T7 after 0s", 0},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -114,7 +117,7 @@ func TestAwaits(t *testing.T) {
 				r := &registry{lists: tt.lists}
 				n := r.naming()
 				n.start()
-				all, start, waited := []Listener{tt.l}, time.Now(), ""
+				all, start, waited := []server.Listener{tt.l}, time.Now(), ""
 				named := n.settle(t, all)
 				if n.awaits(named[0]) != tt.awaits {
 					t.Errorf("awaited: %v, want %v", n.awaits(named[0]), tt.awaits)
@@ -153,32 +156,32 @@ func TestHosted(t *testing.T) {
 	}
 	for _, tt := range []struct {
 		name  string
-		facts owner.Facts
+		facts facts.Facts
 		lists []engine.List
 		want  string
 		asked bool
 	}{
-		{"its engine tells", owner.Facts{Container: id}, []engine.List{lists(box)}, "nginx · web (container)", true},
+		{"its engine tells", facts.Facts{Container: id}, []engine.List{lists(box)}, "nginx · web (container)", true},
 		{"the process is known by itself",
-			owner.Facts{Container: id, Tool: owner.Tool{Name: "PostgreSQL", Kind: owner.Server}},
+			facts.Facts{Container: id, Tool: facts.Tool{Name: "PostgreSQL", Kind: facts.Server}},
 			[]engine.List{lists(box)}, "PostgreSQL · web (container)", true},
-		{"another container", owner.Facts{Container: other}, []engine.List{lists(box)},
+		{"another container", facts.Facts{Container: other}, []engine.List{lists(box)},
 			"httpd · container ffffffffffff", true},
-		{"no engine", owner.Facts{Container: id}, []engine.List{{}}, "httpd · container 0123456789ab", true},
-		{"the engine cannot be asked any more", owner.Facts{Container: id},
+		{"no engine", facts.Facts{Container: id}, []engine.List{{}}, "httpd · container 0123456789ab", true},
+		{"the engine cannot be asked any more", facts.Facts{Container: id},
 			[]engine.List{lists(box), {Failed: []engine.Failure{{Endpoint: "/engine", Err: errors.New("no")}}}},
 			"nginx · web (container)", true},
-		{"people work in it", owner.Facts{Container: id, Project: owner.Project{Name: "shop", Dir: "/home/ann/shop"}},
+		{"people work in it", facts.Facts{Container: id, Project: project.Project{Name: "shop", Dir: "/home/ann/shop"}},
 			[]engine.List{lists()}, "shop · httpd", true},
-		{"in no container", owner.Facts{}, []engine.List{lists(box)}, "httpd", false},
+		{"in no container", facts.Facts{}, []engine.List{lists(box)}, "httpd", false},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				r := &registry{lists: tt.lists}
 				n := r.naming()
-				n.facts = func(context.Context, owner.Process) (owner.Facts, bool) { return tt.facts, true }
+				n.facts = func(context.Context, owner.Process) (facts.Facts, bool) { return tt.facts, true }
 				n.start()
-				all := []Listener{{Port: 80, Owner: owner.Process{PID: 7, Start: 1, Name: "httpd"}}}
+				all := []server.Listener{{Port: 80, Owner: owner.Process{PID: 7, Start: 1, Name: "httpd"}}}
 				n.settle(t, all)
 				n.outdated = n.asked != nil
 				got := n.settle(t, all)[0]
@@ -196,14 +199,14 @@ func TestHosted(t *testing.T) {
 // TestWhyContainer checks why listeners of containers closed.
 func TestWhyContainer(t *testing.T) {
 	box := engine.Container{ID: strings.Repeat("a", 64)}
-	published, hosted := proxy(80, 7), Listener{Port: 80, Owner: owner.Process{PID: 8, Start: 1}, Container: box}
+	published, hosted := proxy(80, 7), server.Listener{Port: 80, Owner: owner.Process{PID: 8, Start: 1}, Container: box}
 	published.Container, hosted.Facts.Container = box, box.ID
 	exited := owner.Exit{How: owner.Exited, Status: 3}
 	exits := map[owner.ID]owner.Exit{{PID: 7, Start: 1}: exited, {PID: 8, Start: 1}: exited}
 	stopped, crashed := engine.End{Status: 143, Asked: engine.Yes}, engine.End{Status: 3, Asked: engine.No}
 	for _, tt := range []struct {
 		name    string
-		l       Listener
+		l       server.Listener
 		gone    bool
 		exits   map[owner.ID]owner.Exit
 		end     *engine.End
@@ -222,7 +225,7 @@ func TestWhyContainer(t *testing.T) {
 		if tt.end != nil {
 			s.naming.ends.add(map[string]engine.End{box.ID: *tt.end}, time.Now())
 		}
-		got := s.why(tt.l, func(Listener) bool { return tt.gone })
+		got := s.why(tt.l, func(server.Listener) bool { return tt.gone })
 		if got.String() != tt.want || got.Crashed() != tt.crashed {
 			t.Errorf("%s: got %q, crashed %v, want %q, %v", tt.name, got, got.Crashed(), tt.want, tt.crashed)
 		}
@@ -235,7 +238,7 @@ func TestWhyContainer(t *testing.T) {
 		got.String() != "container exited with status 3" {
 		t.Errorf("late answer: got %q, %v", got, news)
 	}
-	if _, news := (Reason{Cause: OwnerEnded}).ContainerEnded(Listener{Port: 80}, late); news {
+	if _, news := (Reason{Cause: OwnerEnded}).ContainerEnded(server.Listener{Port: 80}, late); news {
 		t.Error("a process without a container got a container's ending")
 	}
 }
@@ -259,7 +262,7 @@ func TestPodmanSocket(t *testing.T) {
 	} {
 		l := proxy(80, 7)
 		l.Owner.Name, l.Owner.User = tt.forwarder, tt.user
-		all := []Listener{l}
+		all := []server.Listener{l}
 		noteUntold(all, tt.list)
 		if got := all[0].PodmanSocket(); got != tt.want {
 			t.Errorf("%s: got %q of %q, want %q", tt.name, got, all[0].Untold, tt.want)

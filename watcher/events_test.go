@@ -10,49 +10,51 @@ import (
 	"time"
 
 	"porttray/watcher/owner/engine"
+	"porttray/watcher/server"
+	"porttray/watcher/server/servertest"
 )
 
 // A moment is a list of listeners and the time it starts.
 type moment struct {
 	from time.Duration
-	here []Listener
+	here []server.Listener
 }
 
 // socketed sets the name of the listener's socket.
-func socketed(name uint64) trait { return func(l *Listener) { l.socket = name } }
+func socketed(name uint64) servertest.Trait { return func(l *server.Listener) { l.Socket = name } }
 
 // since sets the start of the process, relative to the beginning.
-func since(d time.Duration) trait {
-	return func(l *Listener) { l.Owner.Since = time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC).Add(d) }
+func since(d time.Duration) servertest.Trait {
+	return func(l *server.Listener) { l.Owner.Since = time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC).Add(d) }
 }
 
 // TestEventsAreAboutServers expects one event per change of a server, however many ports and processes it has.
 func TestEventsAreAboutServers(t *testing.T) {
 	const ms = time.Millisecond
-	alone := serves(99, 1, at("127.0.0.1", "::1")) // so that the list is never empty
-	app := func(pid int32, ports ...uint16) (all []Listener) {
+	alone := servertest.Serves(99, 1, servertest.At("127.0.0.1", "::1")) // so that the list is never empty
+	app := func(pid int32, ports ...uint16) (all []server.Listener) {
 		for _, port := range ports {
-			all = append(all, serves(port, pid, in(shop), by(vite)))
+			all = append(all, servertest.Serves(port, pid, servertest.In(servertest.Shop), servertest.By(servertest.Vite)))
 		}
 		return all
 	}
-	debugged := func(pid int32, ports ...uint16) (all []Listener) {
+	debugged := func(pid int32, ports ...uint16) (all []server.Listener) {
 		for _, l := range app(pid, ports...) {
-			debugs("JavaScript inspector", 9229)(&l)
+			servertest.Debugs("JavaScript inspector", 9229)(&l)
 			all = append(all, l)
 		}
 		return all
 	}
-	worker := func(pid int32) Listener {
-		return serves(3010, pid, workerOf("/usr/bin/python3", "/srv"), forked, under(50), at("0.0.0.0"))
+	worker := func(pid int32) server.Listener {
+		return servertest.Serves(3010, pid, servertest.WorkerOf("/usr/bin/python3", "/srv"), servertest.Forked, servertest.Under(50), servertest.At("0.0.0.0"))
 	}
-	proxy := func(pid int32, addr, id string) Listener {
-		return serves(8080, pid, forwarder, at(addr),
-			publishes(engine.Container{ID: id, Name: "web", Project: "shop", Service: "web"}))
+	proxy := func(pid int32, addr, id string) server.Listener {
+		return servertest.Serves(8080, pid, servertest.Forwarder, servertest.At(addr),
+			servertest.Publishes(engine.Container{ID: id, Name: "web", Project: "shop", Service: "web"}))
 	}
-	wide := func(l Listener) Listener { at("0.0.0.0")(&l); return l }
-	held := func(pid int32, traits ...trait) Listener {
-		return serves(8000, pid, append([]trait{runs("/usr/bin/php", "/srv"), socketed(77)}, traits...)...)
+	wide := func(l server.Listener) server.Listener { servertest.At("0.0.0.0")(&l); return l }
+	held := func(pid int32, traits ...servertest.Trait) server.Listener {
+		return servertest.Serves(8000, pid, append([]servertest.Trait{servertest.Runs("/usr/bin/php", "/srv"), socketed(77)}, traits...)...)
 	}
 	for _, tt := range []struct {
 		name    string
@@ -77,7 +79,7 @@ func TestEventsAreAboutServers(t *testing.T) {
 			"a further port opens, closes, and is exposed",
 			[]moment{{0, app(7, 3340)}, {1000 * ms, app(7, 3340, 3341)}, {4000 * ms, app(7, 3340)},
 				{8000 * ms, app(7, 3340, 3341)},
-				{12 * time.Second, append(app(7, 3340), serves(3341, 7, in(shop), by(vite), at("192.0.2.1")))}},
+				{12 * time.Second, append(app(7, 3340), servertest.Serves(3341, 7, servertest.In(servertest.Shop), servertest.By(servertest.Vite), servertest.At("192.0.2.1")))}},
 			[]string{"12.25s exposed 3340 (PID 7, 7), by 3341"},
 		}, {
 			"a lower port is no other server",
@@ -94,7 +96,7 @@ func TestEventsAreAboutServers(t *testing.T) {
 		}, {
 			"a debugger alone, and one that other machines can reach",
 			[]moment{{0, nil}, {1000 * ms, debugged(7, 9229)}, {70 * time.Second, nil},
-				{80 * time.Second, []Listener{wide(debugged(7, 9229)[0])}}},
+				{80 * time.Second, []server.Listener{wide(debugged(7, 9229)[0])}}},
 			[]string{"1m1.5s opened 9229 (PID 7)", "1m11.5s closed 9229 (PID 7), ended",
 				"1m20.75s opened 9229 (PID 7)"},
 		}, {
@@ -112,47 +114,47 @@ func TestEventsAreAboutServers(t *testing.T) {
 				"20s closed 3340 (PID 8), ended"},
 		}, {
 			"workers with a socket each start, one is replaced, and all end one after the other",
-			[]moment{{0, nil}, {1000 * ms, []Listener{worker(51), worker(52), worker(53)}},
-				{4000 * ms, []Listener{worker(52), worker(53), worker(54)}},
-				{8000 * ms, []Listener{worker(53), worker(54)}}, {9000 * ms, []Listener{worker(54)}},
+			[]moment{{0, nil}, {1000 * ms, []server.Listener{worker(51), worker(52), worker(53)}},
+				{4000 * ms, []server.Listener{worker(52), worker(53), worker(54)}},
+				{8000 * ms, []server.Listener{worker(53), worker(54)}}, {9000 * ms, []server.Listener{worker(54)}},
 				{10 * time.Second, nil}},
 			[]string{"1.25s opened 3010 (PID 51)", "10.25s closed 3010 (PID 54), ended"},
 		}, {
 			"the forwarders of a container end one after the other, and it starts again",
-			[]moment{{0, []Listener{proxy(7, "0.0.0.0", "a"), proxy(8, "::", "a")}},
-				{2000 * ms, []Listener{proxy(8, "::", "a")}}, {4000 * ms, nil},
-				{6000 * ms, []Listener{proxy(9, "0.0.0.0", "a"), proxy(10, "::", "a")}}},
+			[]moment{{0, []server.Listener{proxy(7, "0.0.0.0", "a"), proxy(8, "::", "a")}},
+				{2000 * ms, []server.Listener{proxy(8, "::", "a")}}, {4000 * ms, nil},
+				{6000 * ms, []server.Listener{proxy(9, "0.0.0.0", "a"), proxy(10, "::", "a")}}},
 			[]string{"4.5s closed 8080 (PID 8), container stopped",
 				"6.75s restarted 8080 (PID 8, 9), container stopped, 1 restarts"},
 		}, {
 			"workers share the socket of a master that ended",
-			[]moment{{0, []Listener{held(7)}}, {2000 * ms, []Listener{held(8, orphan)}}},
+			[]moment{{0, []server.Listener{held(7)}}, {2000 * ms, []server.Listener{held(8, servertest.Orphan)}}},
 			nil,
 		}, {
 			"after a restart, too",
-			[]moment{{0, []Listener{held(6, socketed(76))}}, {2000 * ms, []Listener{held(7)}},
-				{5000 * ms, []Listener{held(8, orphan)}}, {9000 * ms, []Listener{held(9, socketed(78))}}},
+			[]moment{{0, []server.Listener{held(6, socketed(76))}}, {2000 * ms, []server.Listener{held(7)}},
+				{5000 * ms, []server.Listener{held(8, servertest.Orphan)}}, {9000 * ms, []server.Listener{held(9, socketed(78))}}},
 			[]string{"2.25s restarted 8000 (PID 6, 7), ended, 1 restarts",
 				"9.75s restarted 8000 (PID 8, 9), ended, 2 restarts"},
 		}, {
 			"another program got the socket",
-			[]moment{{0, []Listener{held(7)}}, {2000 * ms, []Listener{held(8, runs("/usr/bin/ruby", "/srv"))}}},
+			[]moment{{0, []server.Listener{held(7)}}, {2000 * ms, []server.Listener{held(8, servertest.Runs("/usr/bin/ruby", "/srv"))}}},
 			[]string{"2.25s replaced 8000 (PID 7, 8), ended"},
 		}, {
 			"a server finds its usual port taken",
 			[]moment{{0, app(7, 5173)}, {1000 * ms, nil},
-				{8 * time.Second, []Listener{serves(5173, 8, in(blog), by(vite))}},
+				{8 * time.Second, []server.Listener{servertest.Serves(5173, 8, servertest.In(servertest.Blog), servertest.By(servertest.Vite))}},
 				{10 * time.Second,
-					[]Listener{serves(5173, 8, in(blog), by(vite)),
-						serves(5174, 9, in(shop), by(vite), since(10*time.Second))}}},
+					[]server.Listener{servertest.Serves(5173, 8, servertest.In(servertest.Blog), servertest.By(servertest.Vite)),
+						servertest.Serves(5174, 9, servertest.In(servertest.Shop), servertest.By(servertest.Vite), since(10*time.Second))}}},
 			[]string{"1.25s closed 5173 (PID 7), ended", "8.5s opened 5173 (PID 8)", "10.75s moved 5174 (PID 8, 9)"},
 		}, {
 			"another script of the project is no move",
-			[]moment{{0, []Listener{serves(5173, 7, in(shop), script("a.js"))}}, {1000 * ms, nil},
-				{8 * time.Second, []Listener{serves(5173, 8, in(blog), by(vite))}},
+			[]moment{{0, []server.Listener{servertest.Serves(5173, 7, servertest.In(servertest.Shop), servertest.Script("a.js"))}}, {1000 * ms, nil},
+				{8 * time.Second, []server.Listener{servertest.Serves(5173, 8, servertest.In(servertest.Blog), servertest.By(servertest.Vite))}},
 				{10 * time.Second,
-					[]Listener{serves(5173, 8, in(blog), by(vite)),
-						serves(5174, 9, in(shop), script("b.js"), since(10*time.Second))}}},
+					[]server.Listener{servertest.Serves(5173, 8, servertest.In(servertest.Blog), servertest.By(servertest.Vite)),
+						servertest.Serves(5174, 9, servertest.In(servertest.Shop), servertest.Script("b.js"), since(10*time.Second))}}},
 			[]string{"1.25s closed 5173 (PID 7), ended", "8.5s opened 5173 (PID 8)", "10.75s opened 5174 (PID 9)"},
 		}, {
 			"what remains of a server restarts",
@@ -167,32 +169,32 @@ func TestEventsAreAboutServers(t *testing.T) {
 			[]string{"1.5s closed 3340 (PID 7), still running, no longer listening", "6m2s closed 3341 (PID 7), ended"},
 		}, {
 			"the owner of a socket is found late",
-			[]moment{{0, nil}, {1000 * ms, []Listener{serves(3000, 0, unknown)}}, {5000 * ms, app(8, 3000)}},
+			[]moment{{0, nil}, {1000 * ms, []server.Listener{servertest.Serves(3000, 0, servertest.Unknown)}}, {5000 * ms, app(8, 3000)}},
 			[]string{"5.5s opened 3000 (PID 8)"},
 		}, {
 			"the owner of a socket is never found",
-			[]moment{{0, nil}, {1000 * ms, []Listener{serves(3000, 0, unknown)}}},
+			[]moment{{0, nil}, {1000 * ms, []server.Listener{servertest.Serves(3000, 0, servertest.Unknown)}}},
 			[]string{"7.5s opened 3000 (PID 0)"},
 		}, {
 			"a socket whose owner is not found closes again",
-			[]moment{{0, nil}, {1000 * ms, []Listener{serves(3000, 0, unknown)}}, {5000 * ms, nil}},
+			[]moment{{0, nil}, {1000 * ms, []server.Listener{servertest.Serves(3000, 0, servertest.Unknown)}}, {5000 * ms, nil}},
 			nil,
 		}, {
 			"a socket of another user",
-			[]moment{{0, nil}, {1000 * ms, []Listener{serves(3000, 0, hidden)}}},
+			[]moment{{0, nil}, {1000 * ms, []server.Listener{servertest.Serves(3000, 0, servertest.Hidden)}}},
 			[]string{"1.25s opened 3000 (PID 0)"},
 		}, {
 			"another program of a project takes the port of a further one",
-			[]moment{{0, app(7, 3000, 24678)}, {1000 * ms, []Listener{serves(24678, 8, in(blog), by(vite))}}},
+			[]moment{{0, app(7, 3000, 24678)}, {1000 * ms, []server.Listener{servertest.Serves(24678, 8, servertest.In(servertest.Blog), servertest.By(servertest.Vite))}}},
 			[]string{"1.25s closed 3000 (PID 7), ended", "1.25s opened 24678 (PID 8)"},
 		},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				m := newMachine(t)
-				w := &Watcher{gone: func(l Listener) bool {
+				w := &Watcher{gone: func(l server.Listener) bool {
 					return !slices.ContainsFunc(m.listed(tt.moments, alone),
-						func(o Listener) bool { return o.Owner.Is(l.Owner) })
+						func(o server.Listener) bool { return o.Owner.Is(l.Owner) })
 				}}
 				w.Scan = func(context.Context) (Snapshot, error) {
 					return Snapshot{Time: time.Now(), Listeners: m.listed(tt.moments, alone)}, nil
@@ -216,18 +218,15 @@ func TestEventsAreAboutServers(t *testing.T) {
 	}
 }
 
-// script sets the file of its project that the process runs.
-func script(file string) trait { return func(l *Listener) { l.Facts.Program = file } }
-
 // listed returns the listeners at the present time.
-func (m *machine) listed(moments []moment, always ...Listener) []Listener {
-	var now []Listener
+func (m *machine) listed(moments []moment, always ...server.Listener) []server.Listener {
+	var now []server.Listener
 	for _, at := range moments {
 		if time.Since(m.start) >= at.from {
 			now = at.here
 		}
 	}
 	all := append(slices.Clone(now), always...)
-	slices.SortFunc(all, Listener.compare)
+	slices.SortFunc(all, server.Listener.Compare)
 	return all
 }

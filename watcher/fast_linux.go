@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"porttray/watcher/owner"
+	"porttray/watcher/server"
 )
 
 const (
@@ -381,7 +382,7 @@ func (c claim) process(me uint32) owner.Process {
 }
 
 // listeners groups the sockets by port and owner. It sorts claims and not the listeners, because those are large.
-func (s *fastScanner) listeners() []Listener {
+func (s *fastScanner) listeners() []server.Listener {
 	claims := make([]claim, 0, len(s.order))
 	for _, so := range s.order {
 		claims = append(claims, claim{so, so.owner})
@@ -391,16 +392,16 @@ func (s *fastScanner) listeners() []Listener {
 	}
 	slices.SortFunc(claims, claim.compare)
 	me := uint32(os.Geteuid())
-	list := make([]Listener, 0, len(claims))
+	list := make([]server.Listener, 0, len(claims))
 	addrs := make([]netip.Addr, 0, len(claims)) // of all listeners, one after the other
 	for i, c := range claims {
 		p := c.process(me)
 		if i == 0 || c.compare(claims[i-1]) != 0 {
-			list = append(list, Listener{Port: c.so.port, Owner: p})
+			list = append(list, server.Listener{Port: c.so.port, Owner: p})
 		}
 		l := &list[len(list)-1]
-		if l.socket == 0 || c.so.cookie < l.socket {
-			l.socket = c.so.cookie
+		if l.Socket == 0 || c.so.cookie < l.Socket {
+			l.Socket = c.so.cookie
 		}
 		addrs = append(addrs, c.so.addr)
 		l.Addrs = addrs[len(addrs)-len(l.Addrs)-1 : len(addrs) : len(addrs)]

@@ -15,6 +15,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"porttray/watcher/owner"
+	"porttray/watcher/server"
 )
 
 func newFast(t testing.TB) *fastScanner {
@@ -82,7 +83,7 @@ func rechecked(t testing.TB, s *fastScanner) Snapshot {
 
 // foundOurs is found without the listeners of other people's processes on that port at other addresses.
 func foundOurs(s Snapshot, port uint16) string {
-	s.Listeners = slices.DeleteFunc(slices.Clone(onPort(s.Listeners, port)), func(l Listener) bool {
+	s.Listeners = slices.DeleteFunc(slices.Clone(server.OnPort(s.Listeners, port)), func(l server.Listener) bool {
 		p, ok := l.Owner, l.Owner.Known() && !l.Owner.Gone()
 		for ok && int(p.PID) != os.Getpid() {
 			if p, ok = owner.Parent(p); !ok {

@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"porttray/watcher/owner"
+	"porttray/watcher/server"
 )
 
 // TestFaultHidden has listeners whose processes are not in /proc.
@@ -62,7 +63,7 @@ func TestFaultHidden(t *testing.T) {
 				}
 			}
 			for _, l := range s.found.Listeners {
-				if got := End(t.Context(), Server{Listener: l}, true, 0); !l.Owner.Known() &&
+				if got := End(t.Context(), server.Server{Listener: l}, true, 0); !l.Owner.Known() &&
 					got.Outcome != owner.Refused {
 					t.Errorf("port %d: %+v, want it refused", l.Port, got)
 				}
@@ -211,7 +212,7 @@ func TestFaultNoFiles(t *testing.T) {
 				})
 			})
 			l.until("the owner is known", true, func() bool {
-				i := slices.IndexFunc(l.last.Snapshot.Listeners, func(o Listener) bool { return o.Port == opens })
+				i := slices.IndexFunc(l.last.Snapshot.Listeners, func(o server.Listener) bool { return o.Port == opens })
 				return i >= 0 && l.last.Snapshot.Listeners[i].Owner.Name == "puppet" &&
 					l.last.Snapshot.Listeners[i].Facts.Command != ""
 			})
@@ -234,7 +235,7 @@ func TestFaultForeignPIDs(t *testing.T) {
 	port := uint16(number(t, start(t, roleCommand("listen", "127.0.0.1:0"))[0]))
 	s := newFast(t)
 	snapshot := settled(t, s)
-	listeners := onPort(snapshot.Listeners, port)
+	listeners := server.OnPort(snapshot.Listeners, port)
 	if len(listeners) != 1 || !listeners[0].Owner.Known() {
 		t.Fatalf("found %+v", snapshot.Listeners)
 	}
@@ -256,7 +257,7 @@ func TestFaultForeignPIDs(t *testing.T) {
 		t.Fatalf("no process has the PID %d here", target.Owner.PID)
 	}
 	for _, force := range []bool{false, true} {
-		if got := End(t.Context(), Server{Listener: target}, force, time.Second); got.Outcome != owner.Refused {
+		if got := End(t.Context(), server.Server{Listener: target}, force, time.Second); got.Outcome != owner.Refused {
 			t.Errorf("%+v, want it refused", got)
 		}
 	}

@@ -24,6 +24,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"porttray/watcher/owner"
+	"porttray/watcher/server"
 )
 
 // handOvers is the number of rounds of TestHandOver.
@@ -397,7 +398,7 @@ func (l *lane) round(scene handOver, moment string, force bool) error {
 }
 
 // shownAs returns the server that consists of these processes.
-func shownAs(head answered, others []answered, scan bool) (s Server, err error) {
+func shownAs(head answered, others []answered, scan bool) (s server.Server, err error) {
 	for _, a := range append([]answered{head}, others...) {
 		l, err := listenerOf(a, scan)
 		if err != nil {
@@ -410,25 +411,25 @@ func shownAs(head answered, others []answered, scan bool) (s Server, err error) 
 }
 
 // listenerOf returns the listener of a process. Without scan it only reads the process, which is faster.
-func listenerOf(a answered, scan bool) (Listener, error) {
+func listenerOf(a answered, scan bool) (server.Listener, error) {
 	if !scan {
 		p, err := owner.Read(context.Background(), a.PID)
-		return Listener{Port: uint16(a.Port), Owner: p}, err
+		return server.Listener{Port: uint16(a.Port), Owner: p}, err
 	}
 	s, err := Scan(context.Background())
 	if err != nil {
-		return Listener{}, err
+		return server.Listener{}, err
 	}
-	for _, l := range onPort(s.Listeners, uint16(a.Port)) {
+	for _, l := range server.OnPort(s.Listeners, uint16(a.Port)) {
 		if l.Owner.PID == a.PID {
 			return l, nil
 		}
 	}
-	return Listener{}, fmt.Errorf("process %d with port %d is not in %+v", a.PID, a.Port, s.Listeners)
+	return server.Listener{}, fmt.Errorf("process %d with port %d is not in %+v", a.PID, a.Port, s.Listeners)
 }
 
 // end stops or kills the shown server during an attack.
-func (l *lane) end(shown Server, moment string, force bool, attack func() error) (owner.Result, error) {
+func (l *lane) end(shown server.Server, moment string, force bool, attack func() error) (owner.Result, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	looks, wait := 0, owner.Wait
@@ -458,7 +459,7 @@ func (l *lane) end(shown Server, moment string, force bool, attack func() error)
 				return nil, err
 			}
 		}
-		found, err := shown.holders(ctx)
+		found, err := holdersOf(ctx, shown)
 		if looks == 1 && moment == "after the scan" {
 			err = errors.Join(err, attack())
 		}

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"porttray/watcher/port"
+	"porttray/watcher/server"
 )
 
 // lookLimit is how long Look waits for the facts about the listeners.
@@ -25,14 +26,14 @@ func Look(ctx context.Context, everywhere bool) (Snapshot, error) {
 func LookAt(ctx context.Context, p uint16) (Snapshot, error) {
 	s, err := lookOnce(ctx, true)
 	if err == nil {
-		s.find(lookUp(ctx, systemNaming(), s.Listeners, onPort(s.Listeners, p)))
+		s.find(lookUp(ctx, systemNaming(), s.Listeners, server.OnPort(s.Listeners, p)))
 	}
 	return s, err
 }
 
 // find sets the listeners, and derives their servers.
-func (s *Snapshot) find(listeners []Listener) {
-	s.Listeners, s.Servers = listeners, Servers(listeners, port.Read().HandedOut)
+func (s *Snapshot) find(listeners []server.Listener) {
+	s.Listeners, s.Servers = listeners, server.Servers(listeners, port.Read().HandedOut)
 }
 
 // lookOnce scans until the search for owners is complete.
@@ -49,7 +50,7 @@ func lookOnce(ctx context.Context, everywhere bool) (Snapshot, error) {
 }
 
 // lookUp returns the listeners, with the facts about some of them.
-func lookUp(ctx context.Context, n naming, listeners, about []Listener) []Listener {
+func lookUp(ctx context.Context, n naming, listeners, about []server.Listener) []server.Listener {
 	ctx, cancel := context.WithTimeout(ctx, lookLimit)
 	defer cancel()
 	n.start()

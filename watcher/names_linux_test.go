@@ -10,7 +10,10 @@ import (
 	"strings"
 	"testing"
 
+	"porttray/watcher/facts"
 	"porttray/watcher/owner"
+	"porttray/watcher/server"
+	"porttray/watcher/server/servertest"
 )
 
 // A costume is the outside appearance of a process. It stands for a server that need not be installed.
@@ -54,7 +57,7 @@ func roleCostume() error {
 }
 
 // wear starts a process in a costume and returns a listener of it on a port.
-func (c costume) wear(t *testing.T, home, programs, terminal string, port uint16) Listener {
+func (c costume) wear(t *testing.T, home, programs, terminal string, port uint16) server.Listener {
 	t.Helper()
 	exe := filepath.Join(programs, c.Exe)
 	if rest, ok := strings.CutPrefix(c.Exe, "~/"); ok {
@@ -94,11 +97,11 @@ func (c costume) wear(t *testing.T, home, programs, terminal string, port uint16
 	if err != nil {
 		t.Fatal(err)
 	}
-	facts, ok := owner.Tell(t.Context(), p)
+	facts, ok := facts.Tell(t.Context(), p)
 	if !ok {
 		t.Fatalf("%s: no facts", c.Line)
 	}
-	l := serves(port, p.PID)
+	l := servertest.Serves(port, p.PID)
 	l.Owner, l.Facts = p, facts
 	return l
 }
@@ -108,7 +111,7 @@ func show(t *testing.T, home string, costumes []costume) {
 	t.Helper()
 	t.Setenv("HOME", home)
 	dir, terminal := stageDir(t)
-	var listeners []Listener
+	var listeners []server.Listener
 	for i, c := range costumes {
 		l := c.wear(t, home, filepath.Join(dir, "bin"), terminal, uint16(3000+i))
 		listeners = append(listeners, l)
@@ -117,7 +120,7 @@ func show(t *testing.T, home string, costumes []costume) {
 		}
 	}
 	titles := map[string]bool{}
-	for i, s := range Servers(listeners, dynamic) {
+	for i, s := range server.Servers(listeners, servertest.Dynamic) {
 		if s.Title != costumes[i].Want {
 			t.Errorf("%s: got %q, want %q; its program is %q", costumes[i].Line, s.Title, costumes[i].Want,
 				s.Facts.Program)
@@ -132,7 +135,7 @@ func show(t *testing.T, home string, costumes []costume) {
 	}
 }
 
-// tempHome returns a new home directory as a path without symbolic links.
+// TempHome returns a new home directory as a path without symbolic links.
 func tempHome(t *testing.T) string {
 	t.Helper()
 	home, err := filepath.EvalSymlinks(t.TempDir())

@@ -8,14 +8,16 @@ import (
 	"slices"
 	"time"
 
+	"porttray/watcher/facts"
 	"porttray/watcher/owner"
 	"porttray/watcher/owner/engine"
+	"porttray/watcher/server"
 )
 
 // A naming finds out whose servers the listeners are, outside the ticks. It asks about each process once, and it asks
 // the container engines once for every listener that may be a container's. Its state belongs to the goroutine of Run.
 type naming struct {
-	facts      func(context.Context, owner.Process) (owner.Facts, bool) // nil disables the naming
+	facts      func(context.Context, owner.Process) (facts.Facts, bool) // nil disables the naming
 	containers func(ctx context.Context, wake bool) engine.List
 	watch      func(context.Context, chan<- struct{}) // signals news from the engines until its context is done
 	ended      func(ctx context.Context, c engine.Container, after time.Time) (engine.End, bool)
@@ -26,18 +28,18 @@ type naming struct {
 	asking       bool            // an answer with a list is pending
 	askingEnds   bool            // an answer with ends is pending
 
-	known   map[owner.Process]owner.Facts
+	known   map[owner.Process]facts.Facts
 	unclear map[owner.Process]bool // processes that took too long; retry asks about them again
 	ports   map[owner.Process]int  // how many listeners they had when their facts were read
 
-	asked    map[ID]bool           // the listeners for which the engines were asked; nil if never
+	asked    map[server.ID]bool    // the listeners for which the engines were asked; nil if never
 	answered engine.List           // the engines' latest answer
 	at       time.Time             // when answered arrived
 	by       map[publication]means // how each published port was seen to be reachable
 	outdated bool                  // the engines have news
 	failing  bool                  // some engines did not answer, but may later
 
-	waiting   map[ID]expected               // listeners that may belong to an unknown container
+	waiting   map[server.ID]expected        // listeners that may belong to an unknown container
 	listening map[string]listeningContainer // by container ID
 	toAsk     []listeningContainer          // containers without listeners; their engine is not asked yet
 	ends      ends
@@ -54,7 +56,7 @@ const (
 
 // A factResult holds the facts about some processes.
 type factResult struct {
-	facts   map[owner.Process]owner.Facts
+	facts   map[owner.Process]facts.Facts
 	unclear []owner.Process // processes that took too long
 	cost    time.Duration   // CPU time, estimated
 }
@@ -65,7 +67,7 @@ const factsCost = 3 * time.Millisecond
 // An answer is the engines' list, with the listeners for which they were asked. Or it says how containers ended.
 type answer struct {
 	list  engine.List
-	asked map[ID]bool
+	asked map[server.ID]bool
 	at    time.Time
 	ends  map[string]engine.End // by the containers' IDs; nil in an answer with a list
 }
@@ -73,20 +75,20 @@ type answer struct {
 // systemNaming returns the naming that asks this system.
 func systemNaming() naming {
 	var engines engine.Engines
-	return naming{facts: owner.Tell, containers: engines.List, watch: engines.Watch, ended: engines.Ended}
+	return naming{facts: facts.Tell, containers: engines.List, watch: engines.Watch, ended: engines.Ended}
 }
 
 func (n *naming) start() {
 	n.results, n.answers = make(chan factResult, 1), make(chan answer, 2)
-	n.waiting, n.listening = map[ID]expected{}, map[string]listeningContainer{}
-	n.known, n.unclear, n.by = map[owner.Process]owner.Facts{}, map[owner.Process]bool{}, map[publication]means{}
+	n.waiting, n.listening = map[server.ID]expected{}, map[string]listeningContainer{}
+	n.known, n.unclear, n.by = map[owner.Process]facts.Facts{}, map[owner.Process]bool{}, map[publication]means{}
 	n.ports = map[owner.Process]int{}
 }
 
 func (n *naming) busy() bool { return n.readingFacts || n.asking || n.askingEnds }
 
 // begin starts to find out the missing facts about the listeners, unless that is already under way.
-func (n *naming) begin(ctx context.Context, listeners []Listener) {
+func (n *naming) begin(ctx context.Context, listeners []server.Listener) {
 	if n.facts == nil {
 		return
 	}
@@ -100,7 +102,7 @@ func (n *naming) begin(ctx context.Context, listeners []Listener) {
 	}
 	if asked, news := n.forwarded(listeners); !n.asking && news {
 		n.asking, n.outdated = true, false
-		wake := slices.ContainsFunc(listeners, func(l Listener) bool {
+		wake := slices.ContainsFunc(listeners, func(l server.Listener) bool {
 			return l.Owner.Forwards() || n.known[l.Owner].Container != ""
 		})
 		go func() { n.answers <- answer{list: n.containers(ctx, wake), asked: asked, at: time.Now()} }()
@@ -109,12 +111,12 @@ func (n *naming) begin(ctx context.Context, listeners []Listener) {
 	n.scheduleAsk()
 }
 
-func readFacts(ctx context.Context, facts func(context.Context, owner.Process) (owner.Facts, bool),
+func readFacts(ctx context.Context, read func(context.Context, owner.Process) (facts.Facts, bool),
 	about []owner.Process) factResult {
 	start := time.Now()
-	t := factResult{facts: make(map[owner.Process]owner.Facts, len(about))}
+	t := factResult{facts: make(map[owner.Process]facts.Facts, len(about))}
 	for _, p := range about {
-		if f, ok := facts(ctx, p); ok {
+		if f, ok := read(ctx, p); ok {
 			t.facts[p] = f
 		} else {
 			t.unclear = append(t.unclear, p)
@@ -124,7 +126,7 @@ func readFacts(ctx context.Context, facts func(context.Context, owner.Process) (
 	return t
 }
 
-func portsOf(listeners []Listener) map[owner.Process]int {
+func portsOf(listeners []server.Listener) map[owner.Process]int {
 	ports := map[owner.Process]int{}
 	for _, l := range listeners {
 		ports[l.Owner]++
@@ -134,7 +136,7 @@ func portsOf(listeners []Listener) map[owner.Process]int {
 
 // unknown returns the owners without valid facts. The programs under a process manager change, so the facts about a
 // Holder expire with its number of listeners.
-func (n *naming) unknown(listeners []Listener) []owner.Process {
+func (n *naming) unknown(listeners []server.Listener) []owner.Process {
 	var unknown []owner.Process
 	var ports map[owner.Process]int
 	seen := map[owner.Process]bool{}
@@ -156,24 +158,21 @@ func (n *naming) unknown(listeners []Listener) []owner.Process {
 }
 
 // pending reports whether a fact that tells the listener's server from others is still missing.
-func (n *naming) pending(l Listener) bool {
+func (n *naming) pending(l server.Listener) bool {
 	_, known := n.known[l.Owner]
 	return n.facts != nil && l.Owner.Known() && !known && !n.unclear[l.Owner]
 }
 
 // forwarded returns the listeners that may be a container's, and whether to ask the engines about them now.
-func (n *naming) forwarded(listeners []Listener) (forwarded map[ID]bool, news bool) {
-	forwarded = map[ID]bool{}
+func (n *naming) forwarded(listeners []server.Listener) (forwarded map[server.ID]bool, news bool) {
+	forwarded = map[server.ID]bool{}
 	for _, l := range listeners {
-		if forwardable(l) || n.known[l.Owner].Container != "" {
+		if l.Forwardable() || n.known[l.Owner].Container != "" {
 			forwarded[l.ID()] = true
 		}
 	}
 	return forwarded, n.outdated || !maps.Equal(forwarded, n.asked)
 }
-
-// forwardable reports whether a container may publish the listener.
-func forwardable(l Listener) bool { return !l.Owner.Known() || l.Owner.Forwards() }
 
 func (n *naming) learn(t factResult) {
 	n.readingFacts = false
@@ -280,7 +279,7 @@ func (n *naming) kept(a answer) []engine.Published {
 }
 
 // name returns the listeners with all known facts. The scan of the listeners started at began.
-func (n *naming) name(listeners []Listener, began time.Time) []Listener {
+func (n *naming) name(listeners []server.Listener, began time.Time) []server.Listener {
 	if n.facts == nil {
 		return listeners
 	}
@@ -296,7 +295,7 @@ func (n *naming) name(listeners []Listener, began time.Time) []Listener {
 		for _, l := range named {
 			current[l.Owner] = true
 		}
-		maps.DeleteFunc(n.known, func(p owner.Process, _ owner.Facts) bool { return !current[p] })
+		maps.DeleteFunc(n.known, func(p owner.Process, _ facts.Facts) bool { return !current[p] })
 		maps.DeleteFunc(n.ports, func(p owner.Process, _ int) bool { return !current[p] })
 	}
 	if n.asked != nil {

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"porttray/watcher/facts"
 	"porttray/watcher/owner"
 	"porttray/watcher/owner/engine"
 )
@@ -19,11 +20,11 @@ func TestRunAsksOnce(t *testing.T) {
 	var mu sync.Mutex
 	asked := map[owner.ID]int{}
 	w := Watcher{Interval: 10 * time.Millisecond, naming: naming{
-		facts: func(ctx context.Context, p owner.Process) (owner.Facts, bool) {
+		facts: func(ctx context.Context, p owner.Process) (facts.Facts, bool) {
 			mu.Lock()
 			asked[p.ID()]++
 			mu.Unlock()
-			return owner.Tell(ctx, p)
+			return facts.Tell(ctx, p)
 		},
 		containers: func(context.Context, bool) engine.List { return engine.List{} },
 	}}

@@ -13,8 +13,11 @@ import (
 	"testing/synctest"
 	"time"
 
+	"porttray/watcher/facts"
 	"porttray/watcher/owner"
 	"porttray/watcher/owner/engine"
+	"porttray/watcher/server"
+	"porttray/watcher/server/servertest"
 )
 
 // A registry holds the facts and containers of a machine, and counts the questions.
@@ -30,7 +33,7 @@ type registry struct {
 // naming makes a Watcher ask the registry. Process N has tool TN.
 func (r *registry) naming() naming {
 	return naming{
-		facts: func(ctx context.Context, p owner.Process) (owner.Facts, bool) {
+		facts: func(ctx context.Context, p owner.Process) (facts.Facts, bool) {
 			r.note(fmt.Sprint(p.PID))
 			select {
 			case <-time.After(r.slow):
@@ -38,9 +41,9 @@ func (r *registry) naming() naming {
 			}
 			if p.PID == 7 && r.fails > 0 {
 				r.fails--
-				return owner.Facts{}, false
+				return facts.Facts{}, false
 			}
-			return owner.Facts{Tool: owner.Tool{Name: fmt.Sprintf("T%d", p.PID), Kind: owner.Server}}, true
+			return facts.Facts{Tool: facts.Tool{Name: fmt.Sprintf("T%d", p.PID), Kind: facts.Server}}, true
 		},
 		containers: func(context.Context, bool) engine.List {
 			r.note("engines")
@@ -104,8 +107,8 @@ func (m *machine) reportNames(u Update) string {
 }
 
 func TestNaming(t *testing.T) {
-	forwarder := func(pid int32) func(*Listener) {
-		return func(l *Listener) {
+	forwarder := func(pid int32) func(*server.Listener) {
+		return func(l *server.Listener) {
 			if l.Owner.PID == pid {
 				l.Owner.Name, l.Owner.Refusal = "docker-proxy", "forwards for a container or VM"
 			}
@@ -114,7 +117,7 @@ func TestNaming(t *testing.T) {
 	for _, tt := range []struct {
 		name     string
 		looks    []look
-		change   func(*Listener)
+		change   func(*server.Listener)
 		registry *registry
 		notify   time.Duration // when the engines send a notice; another follows soon
 		linux    bool          // only Linux has ports without a listener, see redirects
@@ -164,7 +167,7 @@ func TestNaming(t *testing.T) {
 		}, {
 			name:   "a forwarder, and later another one in its place",
 			looks:  []look{{sees: "80/7"}, {sees: "80/7"}, {sees: "80/8"}, {sees: "80/8"}},
-			change: func(l *Listener) { forwarder(7)(l); forwarder(8)(l) },
+			change: func(l *server.Listener) { forwarder(7)(l); forwarder(8)(l) },
 			registry: &registry{lists: []engine.List{publish("80"),
 				{Failed: []engine.Failure{{Endpoint: "/engine", Err: errors.New("no answer")}}}}},
 			want: []string{"0s [80 c (container)]",
@@ -233,7 +236,7 @@ func TestNaming(t *testing.T) {
 					tt.registry.lists = []engine.List{{}}
 				}
 				m := newMachine(t, tt.looks...)
-				w := &Watcher{naming: tt.registry.naming(), gone: func(Listener) bool { return false }}
+				w := &Watcher{naming: tt.registry.naming(), gone: func(server.Listener) bool { return false }}
 				w.Scan = func(ctx context.Context) (Snapshot, error) {
 					s, err := m.scan(ctx)
 					for i := range s.Listeners {
@@ -262,15 +265,15 @@ func TestNaming(t *testing.T) {
 
 // TestHoldersAreAskedAgain has a process manager that starts serving another app, and a server that opens a port.
 func TestHoldersAreAskedAgain(t *testing.T) {
-	manager, server := serves(3000, 1), serves(4000, 2)
+	manager, web := servertest.Serves(3000, 1), servertest.Serves(4000, 2)
 	n := naming{}
 	n.start()
-	n.known = map[owner.Process]owner.Facts{manager.Owner: {Holder: true}, server.Owner: {}}
+	n.known = map[owner.Process]facts.Facts{manager.Owner: {Holder: true}, web.Owner: {}}
 	n.ports[manager.Owner] = 1
-	if got := n.unknown([]Listener{manager, server}); len(got) > 0 {
+	if got := n.unknown([]server.Listener{manager, web}); len(got) > 0 {
 		t.Errorf("%v are unknown", got)
 	}
-	got := n.unknown([]Listener{manager, serves(3001, 1), server, serves(4001, 2)})
+	got := n.unknown([]server.Listener{manager, servertest.Serves(3001, 1), web, servertest.Serves(4001, 2)})
 	if len(got) != 1 || got[0] != manager.Owner {
 		t.Errorf("with more ports %v are unknown, want the manager", got)
 	}

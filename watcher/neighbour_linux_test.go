@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"porttray/watcher/owner"
+	"porttray/watcher/server"
 )
 
 // TestNeighbourOfAnotherUser has a listener of this user at 127.0.0.1 and one of another user at ::1 on the same port.
@@ -23,8 +24,8 @@ func TestNeighbourOfAnotherUser(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	found := map[int]Listener{}
-	for _, l := range onPort(s.Listeners, port) {
+	found := map[int]server.Listener{}
+	for _, l := range server.OnPort(s.Listeners, port) {
 		found[int(l.Owner.PID)] = l
 	}
 	my, their := found[mine.Process.Pid], found[theirs.Process.Pid]
@@ -33,17 +34,17 @@ func TestNeighbourOfAnotherUser(t *testing.T) {
 		t.Fatalf("found %+v", found)
 	}
 	for _, force := range []bool{false, true} {
-		if got := End(t.Context(), Server{Listener: their}, force, owner.Wait); got.Outcome != owner.Refused ||
+		if got := End(t.Context(), server.Server{Listener: their}, force, owner.Wait); got.Outcome != owner.Refused ||
 			got.Reason != "another user's process" {
 			t.Errorf("another user's process, force %v: %+v", force, got)
 		}
 	}
 	posing := their // another user's process, disguised as this user's
 	posing.Owner.Foreign, posing.Owner.User, posing.Owner.Refusal = false, "0", ""
-	if got := End(t.Context(), Server{Listener: posing}, true, owner.Wait); got.Outcome != owner.Refused {
+	if got := End(t.Context(), server.Server{Listener: posing}, true, owner.Wait); got.Outcome != owner.Refused {
 		t.Errorf("another user's process, disguised: %+v", got)
 	}
-	if got := End(t.Context(), Server{Listener: my}, false, owner.Wait); got.Outcome != owner.Shared || !got.Ended ||
+	if got := End(t.Context(), server.Server{Listener: my}, false, owner.Wait); got.Outcome != owner.Shared || !got.Ended ||
 		!got.Left[0].Is(their.Owner) {
 		t.Errorf("this user's process: %+v", got)
 	}

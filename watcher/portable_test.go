@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"porttray/watcher/server"
 )
 
 // TestPortable checks that the first portable scan proves to see both address families, and leaves no trace.
@@ -167,8 +169,8 @@ func TestSure(t *testing.T) {
 }
 
 // without returns the listeners without their hidden addresses.
-func without(all []Listener, hidden func(netip.Addr) bool) []Listener {
-	var left []Listener
+func without(all []server.Listener, hidden func(netip.Addr) bool) []server.Listener {
+	var left []server.Listener
 	for _, l := range all {
 		if l.Addrs = slices.DeleteFunc(slices.Clone(l.Addrs), hidden); len(l.Addrs) > 0 {
 			left = append(left, l)

@@ -3,6 +3,7 @@ package watcher
 import (
 	"porttray/watcher/owner"
 	"porttray/watcher/owner/engine"
+	"porttray/watcher/server"
 )
 
 // A Cause is the kind of reason why a listener closed.
@@ -58,7 +59,7 @@ func (r Reason) Explained(by owner.Process, exits map[owner.ID]owner.Exit) (Reas
 
 // ContainerEnded returns the reason with the end of the container of l, if it was lacking and is among the endings. It
 // returns false if the reason stays the same. The endings are keyed by container ID.
-func (r Reason) ContainerEnded(l Listener, endings map[string]engine.End) (Reason, bool) {
+func (r Reason) ContainerEnded(l server.Listener, endings map[string]engine.End) (Reason, bool) {
 	end, ok := endings[l.Container.ID]
 	if !ok || l.Container.ID == "" || r.Cause == OwnerGoesOn || r.Cause == ContainerStopped && r.End == end {
 		return r, false
@@ -95,8 +96,11 @@ const (
 	controlC    = 0xC000013A
 )
 
+// maxSupervisor is how many characters of a supervisor's name are shown.
+const maxSupervisor = 24
+
 // why returns the reason why a listener closed now. gone reports whether its owner has ended.
-func (s *state) why(l Listener, gone func(Listener) bool) Reason {
+func (s *state) why(l server.Listener, gone func(server.Listener) bool) Reason {
 	switch {
 	case l.Container.ID != "" && !l.Hosted():
 		r, _ := Reason{Cause: ContainerStopped}.ContainerEnded(l, s.naming.endings())
@@ -115,7 +119,7 @@ func (s *state) why(l Listener, gone func(Listener) bool) Reason {
 	}
 	by := l.Facts.Supervisor
 	if r.Cause == OwnerEnded && by.Name != "" && !(owner.Process{PID: by.PID, Start: by.Start}).Gone() {
-		r.Supervisor = owner.Printable(by.Name, maxPart)
+		r.Supervisor = owner.Printable(by.Name, maxSupervisor)
 	}
 	return r
 }

@@ -4,6 +4,8 @@ import (
 	"maps"
 	"slices"
 	"time"
+
+	"porttray/watcher/server"
 )
 
 // RestartGrace is how long after a server closed another one on its port counts as its restart or replacement.
@@ -46,10 +48,10 @@ func (c *recentClosing) take(e Event) (Kind, bool) {
 	switch {
 	case !slices.Contains(c.left, e.Port):
 		return 0, false
-	case Same(was, e.Listener):
+	case server.Same(was, e.Listener):
 		c.left = slices.DeleteFunc(slices.Clone(c.left), func(port uint16) bool { return port == e.Port })
 		return Restarted, true
-	case e.Port == c.Port && differ(was, e.Listener):
+	case e.Port == c.Port && server.Different(was, e.Listener):
 		c.left = nil
 		return Replaced, true
 	}
@@ -78,7 +80,7 @@ func relate(events []Event, delivered []recentClosing, now time.Time) []Event {
 			}
 		}
 	}
-	related, taken := slices.Clone(events), map[ID]bool{}
+	related, taken := slices.Clone(events), map[server.ID]bool{}
 	for i, e := range related {
 		if e.Kind != Opened {
 			continue
@@ -113,8 +115,8 @@ type past struct {
 }
 
 // pastsOf returns the pasts of listeners that follow from the events. known holds the pasts so far.
-func pastsOf(events []Event, known map[ID]past) map[ID]past {
-	var pasts map[ID]past
+func pastsOf(events []Event, known map[server.ID]past) map[server.ID]past {
+	var pasts map[server.ID]past
 	for _, e := range events {
 		at, p := e.Port, past{}
 		switch e.Kind {
@@ -126,13 +128,13 @@ func pastsOf(events []Event, known map[ID]past) map[ID]past {
 			at = e.Widened().Port
 			p = past{e.Widened().Restarts, true}
 		}
-		for _, l := range e.on(at) {
+		for _, l := range e.On(at) {
 			id := l.ID()
 			if _, was := known[id]; !was && p == (past{}) { // a known past belongs to another server that had this ID
 				continue
 			}
 			if pasts == nil {
-				pasts = map[ID]past{}
+				pasts = map[server.ID]past{}
 			}
 			pasts[id] = p
 		}
@@ -141,7 +143,7 @@ func pastsOf(events []Event, known map[ID]past) map[ID]past {
 }
 
 // inherit copies the past of a listener to its successor with the same socket and another ID.
-func (m *recollection) inherit(before, now []Listener) {
+func (m *recollection) inherit(before, now []server.Listener) {
 	if len(m.pasts) == 0 {
 		return
 	}
@@ -157,7 +159,7 @@ func (m *recollection) inherit(before, now []Listener) {
 	}
 }
 
-func withPasts(listeners []Listener, pasts map[ID]past) []Listener {
+func withPasts(listeners []server.Listener, pasts map[server.ID]past) []server.Listener {
 	if len(pasts) == 0 {
 		return listeners
 	}
@@ -173,9 +175,9 @@ func withPasts(listeners []Listener, pasts map[ID]past) []Listener {
 // A recollection holds the delivered events that later ones may belong to.
 type recollection struct {
 	closings []recentClosing
-	late     []Event          // reasons that became known since the last delivery
-	pasts    map[ID]past      // by listener
-	rest     map[ID]time.Time // further ports of closed servers, with the time of the closing
+	late     []Event                 // reasons that became known since the last delivery
+	pasts    map[server.ID]past      // by listener
+	rest     map[server.ID]time.Time // further ports of closed servers, with the time of the closing
 	usual    usual
 }
 
@@ -209,7 +211,7 @@ func (m *recollection) remember(u Update, now time.Time) {
 	if m.late = nil; m.usual == nil {
 		m.usual = usual{}
 	}
-	closed := map[ID]bool{}
+	closed := map[server.ID]bool{}
 	for _, e := range u.Events {
 		m.usual.note(e)
 		if e.Kind == Opened { // the later exit of the same process does not explain its earlier closing
@@ -233,17 +235,17 @@ func (m *recollection) remember(u Update, now time.Time) {
 	} else {
 		maps.Copy(m.rest, rest)
 	}
-	absent := func(id ID) bool { return !hasID(onPort(u.Snapshot.Listeners, id.Port), id) }
-	maps.DeleteFunc(m.rest, func(id ID, since time.Time) bool { return now.Sub(since) > restWait || absent(id) })
+	absent := func(id server.ID) bool { return !server.HasID(server.OnPort(u.Snapshot.Listeners, id.Port), id) }
+	maps.DeleteFunc(m.rest, func(id server.ID, since time.Time) bool { return now.Sub(since) > restWait || absent(id) })
 	pasts := pastsOf(u.Events, m.pasts)
-	maps.DeleteFunc(m.pasts, func(id ID, _ past) bool { return closed[id] }) // the next one is another server
+	maps.DeleteFunc(m.pasts, func(id server.ID, _ past) bool { return closed[id] }) // the next one is another server
 	if m.pasts == nil {
 		m.pasts = pasts
 	} else {
 		maps.Copy(m.pasts, pasts)
 	}
 	if len(m.pasts) > 2*len(u.Snapshot.Listeners) {
-		maps.DeleteFunc(m.pasts, func(id ID, _ past) bool { return absent(id) })
+		maps.DeleteFunc(m.pasts, func(id server.ID, _ past) bool { return absent(id) })
 	}
 }
 
@@ -260,8 +262,8 @@ func (m *recollection) noteSuccessor(e Event) bool {
 }
 
 // restOf returns the further ports of servers that closed, with the time now.
-func restOf(events []Event, now time.Time) map[ID]time.Time {
-	var rest map[ID]time.Time
+func restOf(events []Event, now time.Time) map[server.ID]time.Time {
+	var rest map[server.ID]time.Time
 	for _, e := range events {
 		c, _ := closingOf(e, now)
 		for _, l := range c.Parts {
@@ -269,7 +271,7 @@ func restOf(events []Event, now time.Time) map[ID]time.Time {
 				continue
 			}
 			if rest == nil {
-				rest = map[ID]time.Time{}
+				rest = map[server.ID]time.Time{}
 			}
 			rest[l.ID()] = now
 		}
@@ -278,7 +280,7 @@ func restOf(events []Event, now time.Time) map[ID]time.Time {
 }
 
 // markRest marks servers that closed their head port and kept further ports.
-func markRest(servers []Server, rest map[ID]time.Time) {
+func markRest(servers []server.Server, rest map[server.ID]time.Time) {
 	if len(rest) == 0 {
 		return
 	}

@@ -10,16 +10,12 @@ import (
 	"testing/synctest"
 	"time"
 
+	"porttray/watcher/facts"
 	"porttray/watcher/owner"
 	"porttray/watcher/owner/engine"
+	"porttray/watcher/server"
+	"porttray/watcher/server/servertest"
 )
-
-// runs sets the program and the directory of the process.
-func runs(exe, dir string) trait {
-	return func(l *Listener) { l.Owner.Exe, l.Owner.Dir = exe, dir }
-}
-
-func managed(l *Listener) { l.Facts.Manager = owner.Manager{Name: "nginx.service", System: true} }
 
 func TestSameServer(t *testing.T) {
 	web := engine.Container{ID: "a", Name: "shop-web-1", Project: "shop", Service: "web"}
@@ -27,46 +23,46 @@ func TestSameServer(t *testing.T) {
 	again.ID, other.ID, other.Service = "b", "d", "api"
 	for _, c := range []struct {
 		name         string
-		a, b         Listener
+		a, b         server.Listener
 		same, differ bool
 	}{
-		{"one process that closed its port for a moment", serves(80, 1), serves(80, 1), true, false},
-		{"the same tool of the same project", serves(80, 1, in(shop), by(vite)), serves(80, 2, in(shop), by(vite)),
+		{"one process that closed its port for a moment", servertest.Serves(80, 1), servertest.Serves(80, 1), true, false},
+		{"the same tool of the same project", servertest.Serves(80, 1, servertest.In(servertest.Shop), servertest.By(servertest.Vite)), servertest.Serves(80, 2, servertest.In(servertest.Shop), servertest.By(servertest.Vite)),
 			true, false},
-		{"another tool of the same project", serves(80, 1, in(shop), by(vite)), serves(80, 2, in(shop), by(wrangler)),
+		{"another tool of the same project", servertest.Serves(80, 1, servertest.In(servertest.Shop), servertest.By(servertest.Vite)), servertest.Serves(80, 2, servertest.In(servertest.Shop), servertest.By(servertest.Wrangler)),
 			false, true},
-		{"the same tool of another project", serves(80, 1, in(shop), by(vite)), serves(80, 2, in(blog), by(vite)),
+		{"the same tool of another project", servertest.Serves(80, 1, servertest.In(servertest.Shop), servertest.By(servertest.Vite)), servertest.Serves(80, 2, servertest.In(servertest.Blog), servertest.By(servertest.Vite)),
 			false, true},
-		{"the same tool without a project", serves(80, 1, by(postgres)), serves(80, 2, by(postgres)), false, true},
-		{"the same program in the same directory", serves(80, 1, runs("/usr/bin/nc", "/tmp")),
-			serves(80, 2, runs("/usr/bin/nc", "/tmp")), true, false},
-		{"the same program elsewhere", serves(80, 1, runs("/usr/bin/nc", "/tmp")),
-			serves(80, 2, runs("/usr/bin/nc", "/srv")), false, true},
-		{"another program in the same directory", serves(80, 1, runs("/usr/bin/nc", "/tmp")),
-			serves(80, 2, runs("/usr/bin/ncat", "/tmp")), false, true},
-		{"the same program of unknown place", serves(80, 1, runs("/usr/bin/nc", "")),
-			serves(80, 2, runs("/usr/bin/nc", "")), false, true},
-		{"on another port", serves(80, 1), serves(81, 1), false, false},
-		{"a service of another user", serves(80, 1, managed), serves(80, 2, managed), true, false},
-		{"owners that are not known", serves(80, 0, unknown), serves(80, 0, unknown), false, false},
-		{"an owner without facts", serves(80, 1, named("")), serves(80, 2, named("")), false, false},
-		{"an owner that is hidden now", serves(80, 1), serves(80, 0, hidden), false, false},
-		{"a service, in a new container", serves(80, 1, forwarder, publishes(web)),
-			serves(80, 2, forwarder, publishes(again)), true, false},
-		{"a hidden forwarder's service", serves(80, 0, hidden, publishes(web)), serves(80, 0, hidden, publishes(again)),
+		{"the same tool without a project", servertest.Serves(80, 1, servertest.By(servertest.Postgres)), servertest.Serves(80, 2, servertest.By(servertest.Postgres)), false, true},
+		{"the same program in the same directory", servertest.Serves(80, 1, servertest.Runs("/usr/bin/nc", "/tmp")),
+			servertest.Serves(80, 2, servertest.Runs("/usr/bin/nc", "/tmp")), true, false},
+		{"the same program elsewhere", servertest.Serves(80, 1, servertest.Runs("/usr/bin/nc", "/tmp")),
+			servertest.Serves(80, 2, servertest.Runs("/usr/bin/nc", "/srv")), false, true},
+		{"another program in the same directory", servertest.Serves(80, 1, servertest.Runs("/usr/bin/nc", "/tmp")),
+			servertest.Serves(80, 2, servertest.Runs("/usr/bin/ncat", "/tmp")), false, true},
+		{"the same program of unknown place", servertest.Serves(80, 1, servertest.Runs("/usr/bin/nc", "")),
+			servertest.Serves(80, 2, servertest.Runs("/usr/bin/nc", "")), false, true},
+		{"on another port", servertest.Serves(80, 1), servertest.Serves(81, 1), false, false},
+		{"a service of another user", servertest.Serves(80, 1, servertest.Managed), servertest.Serves(80, 2, servertest.Managed), true, false},
+		{"owners that are not known", servertest.Serves(80, 0, servertest.Unknown), servertest.Serves(80, 0, servertest.Unknown), false, false},
+		{"an owner without facts", servertest.Serves(80, 1, servertest.Named("")), servertest.Serves(80, 2, servertest.Named("")), false, false},
+		{"an owner that is hidden now", servertest.Serves(80, 1), servertest.Serves(80, 0, servertest.Hidden), false, false},
+		{"a service, in a new container", servertest.Serves(80, 1, servertest.Forwarder, servertest.Publishes(web)),
+			servertest.Serves(80, 2, servertest.Forwarder, servertest.Publishes(again)), true, false},
+		{"a hidden forwarder's service", servertest.Serves(80, 0, servertest.Hidden, servertest.Publishes(web)), servertest.Serves(80, 0, servertest.Hidden, servertest.Publishes(again)),
 			true, false},
-		{"another service", serves(80, 1, forwarder, publishes(web)), serves(80, 2, forwarder, publishes(other)), false,
+		{"another service", servertest.Serves(80, 1, servertest.Forwarder, servertest.Publishes(web)), servertest.Serves(80, 2, servertest.Forwarder, servertest.Publishes(other)), false,
 			true},
-		{"one container, started again", serves(80, 1, forwarder, publishes(plain)),
-			serves(80, 2, forwarder, publishes(plain)), true, false},
-		{"a container and a process", serves(80, 1, forwarder, publishes(web)), serves(80, 2), false, true},
+		{"one container, started again", servertest.Serves(80, 1, servertest.Forwarder, servertest.Publishes(plain)),
+			servertest.Serves(80, 2, servertest.Forwarder, servertest.Publishes(plain)), true, false},
+		{"a container and a process", servertest.Serves(80, 1, servertest.Forwarder, servertest.Publishes(web)), servertest.Serves(80, 2), false, true},
 	} {
 		for _, swapped := range []bool{false, true} {
 			a, b := c.a, c.b
 			if swapped {
 				a, b = b, a
 			}
-			if same, differ := Same(a, b), differ(a, b); same != c.same || differ != c.differ {
+			if same, differ := server.Same(a, b), server.Different(a, b); same != c.same || differ != c.differ {
 				t.Errorf("%s (swapped %v): same %v, other %v, want %v, %v", c.name, swapped, same, differ, c.same,
 					c.differ)
 			}
@@ -76,49 +72,49 @@ func TestSameServer(t *testing.T) {
 
 // TestRestarts has a server that closes and comes back, in one scan or later.
 func TestRestarts(t *testing.T) {
-	first := serves(80, 7, in(shop), by(vite))
-	second, third := serves(80, 8, in(shop), by(vite)), serves(80, 9, in(shop), by(vite))
-	rival := serves(80, 10, in(blog), by(vite))
-	bystander := serves(90, 1)
+	first := servertest.Serves(80, 7, servertest.In(servertest.Shop), servertest.By(servertest.Vite))
+	second, third := servertest.Serves(80, 8, servertest.In(servertest.Shop), servertest.By(servertest.Vite)), servertest.Serves(80, 9, servertest.In(servertest.Shop), servertest.By(servertest.Vite))
+	rival := servertest.Serves(80, 10, servertest.In(servertest.Blog), servertest.By(servertest.Vite))
+	bystander := servertest.Serves(90, 1)
 	exits := map[owner.ID]owner.Exit{first.Owner.ID(): {How: owner.Exited, Status: 1}}
 	for _, tt := range []struct {
 		name  string
-		looks map[time.Duration][]Listener // by start time
+		looks map[time.Duration][]server.Listener // by start time
 		exits map[owner.ID]owner.Exit
 		want  []string
 	}{
 		{
-			"at once", map[time.Duration][]Listener{0: {first, bystander}, time.Second: {second, bystander}}, nil,
+			"at once", map[time.Duration][]server.Listener{0: {first, bystander}, time.Second: {second, bystander}}, nil,
 			[]string{"1.25s restarted 80 (PID 7, 8), ended, 1 restarts"},
 		}, {
 			"a while later",
-			map[time.Duration][]Listener{0: {first, bystander}, time.Second: {bystander},
+			map[time.Duration][]server.Listener{0: {first, bystander}, time.Second: {bystander},
 				5 * time.Second: {second, bystander}}, exits,
 			[]string{"1.25s closed 80 (PID 7), exited with status 1",
 				"5.5s restarted 80 (PID 7, 8), exited with status 1, 1 restarts"},
 		}, {
 			"too late",
-			map[time.Duration][]Listener{0: {first, bystander}, time.Second: {bystander},
+			map[time.Duration][]server.Listener{0: {first, bystander}, time.Second: {bystander},
 				8 * time.Second: {second, bystander}}, nil,
 			[]string{"1.25s closed 80 (PID 7), ended", "8.5s opened 80 (PID 8)"},
 		}, {
 			"twice",
-			map[time.Duration][]Listener{0: {first, bystander}, time.Second: {second, bystander},
+			map[time.Duration][]server.Listener{0: {first, bystander}, time.Second: {second, bystander},
 				3 * time.Second: {bystander}, 4 * time.Second: {third, bystander}}, nil,
 			[]string{"1.25s restarted 80 (PID 7, 8), ended, 1 restarts", "3.5s closed 80 (PID 8), ended",
 				"4.75s restarted 80 (PID 8, 9), ended, 2 restarts"},
 		}, {
-			"taken over at once", map[time.Duration][]Listener{0: {first, bystander}, time.Second: {rival, bystander}},
+			"taken over at once", map[time.Duration][]server.Listener{0: {first, bystander}, time.Second: {rival, bystander}},
 			nil,
 			[]string{"1.25s replaced 80 (PID 7, 10), ended"},
 		}, {
 			"taken over later, and again by the first",
-			map[time.Duration][]Listener{0: {first, bystander}, time.Second: {bystander},
+			map[time.Duration][]server.Listener{0: {first, bystander}, time.Second: {bystander},
 				3 * time.Second: {rival, bystander}, 5 * time.Second: {second, bystander}}, nil,
 			[]string{"1.25s closed 80 (PID 7), ended", "3.5s replaced 80 (PID 7, 10), ended",
 				"5.75s replaced 80 (PID 10, 8), ended"},
 		}, {
-			"it only let go of its port", map[time.Duration][]Listener{0: {first, serves(91, 1)}, time.Second: {first}},
+			"it only let go of its port", map[time.Duration][]server.Listener{0: {first, servertest.Serves(91, 1)}, time.Second: {first}},
 			nil,
 			[]string{"1.5s closed 91 (PID 1), still running, no longer listening"},
 		},
@@ -126,8 +122,8 @@ func TestRestarts(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				m := newMachine(t)
-				w := &Watcher{gone: func(l Listener) bool { return l.Owner.PID != 1 }}
-				w.naming.facts = func(_ context.Context, p owner.Process) (owner.Facts, bool) {
+				w := &Watcher{gone: func(l server.Listener) bool { return l.Owner.PID != 1 }}
+				w.naming.facts = func(_ context.Context, p owner.Process) (facts.Facts, bool) {
 					return factsOf(p.PID, first, second, third, rival), true
 				}
 				w.naming.containers = func(context.Context, bool) engine.List { return engine.List{} }
@@ -140,10 +136,10 @@ func TestRestarts(t *testing.T) {
 					}
 					s := Snapshot{Time: time.Now(), Exits: tt.exits}
 					for _, l := range now {
-						l.Facts = owner.Facts{}
+						l.Facts = facts.Facts{}
 						s.Listeners = append(s.Listeners, l)
 					}
-					slices.SortFunc(s.Listeners, Listener.compare)
+					slices.SortFunc(s.Listeners, server.Listener.Compare)
 					return s, nil
 				}
 				var got []string
@@ -162,13 +158,13 @@ func TestRestarts(t *testing.T) {
 }
 
 // factsOf returns the facts of the listener whose owner has that PID.
-func factsOf(pid int32, listeners ...Listener) owner.Facts {
+func factsOf(pid int32, listeners ...server.Listener) facts.Facts {
 	for _, l := range listeners {
 		if l.Owner.PID == pid {
 			return l.Facts
 		}
 	}
-	return owner.Facts{}
+	return facts.Facts{}
 }
 
 // describeEvent writes an event in one line.
@@ -228,15 +224,15 @@ func TestReason(t *testing.T) {
 
 // TestExplained has a process that closes its port and ends later. The end explains the closing, once.
 func TestExplained(t *testing.T) {
-	l := serves(80, 7)
+	l := servertest.Serves(80, 7)
 	exit := owner.Exit{How: owner.Killed, Signal: "SIGINT"}
-	s := state{memory: recollection{closings: []recentClosing{{Event: Event{Kind: Closed, Server: Alone(l),
+	s := state{memory: recollection{closings: []recentClosing{{Event: Event{Kind: Closed, Server: server.Alone(l),
 		Reason: Reason{Cause: OwnerGoesOn}}, at: time.Now(), left: []uint16{l.Port}}}}}
 	explained := func() bool { return s.memory.explain(s.better) }
 	if explained() {
 		t.Error("explained without an end")
 	}
-	s.now.Exits = map[owner.ID]owner.Exit{serves(80, 8).Owner.ID(): exit}
+	s.now.Exits = map[owner.ID]owner.Exit{servertest.Serves(80, 8).Owner.ID(): exit}
 	if explained() {
 		t.Error("explained by the end of another process")
 	}

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"porttray/watcher/port"
+	"porttray/watcher/server"
 )
 
 const (
@@ -54,9 +55,9 @@ type Watcher struct {
 	// Clock runs on while the computer sleeps, and is never set; nil means this system's clock.
 	Clock func() time.Duration
 
-	gone    func(Listener) bool // reports whether a listener's owner has ended; nil asks the system
-	naming  naming              // the system's naming if Scan and naming.facts are nil
-	dynamic func(uint16) bool   // reports dynamic ports; nil reads this system's ranges or, with Scan, uses RFC 6335
+	gone    func(server.Listener) bool // reports whether a listener's owner has ended; nil asks the system
+	naming  naming                     // the system's naming if Scan and naming.facts are nil
+	dynamic func(uint16) bool          // reports dynamic ports; nil reads this system's ranges or, with Scan, uses RFC 6335
 }
 
 // Run watches until ctx is done. It delivers the first good snapshot at once. Then it delivers an update whenever
@@ -76,9 +77,9 @@ func (w *Watcher) Run(ctx context.Context, updates chan<- Update) {
 	var (
 		state    = state{gone: w.gone, naming: w.naming, dynamic: w.dynamic}
 		pace     = pace{interval: cmp.Or(max(w.Interval, 0), defaultInterval), clock: w.Clock}
-		scans    = make(chan []Listener) // the listeners before; each value starts a scan
-		results  = make(chan result, 1)  // buffered, so that a scan can end after Run
-		next     = time.NewTimer(0)      // for due
+		scans    = make(chan []server.Listener) // the listeners before; each value starts a scan
+		results  = make(chan result, 1)         // buffered, so that a scan can end after Run
+		next     = time.NewTimer(0)             // for due
 		limit    = time.NewTimer(scanLimit)
 		scanning bool
 		due      = time.Now() // the next scan
@@ -102,7 +103,7 @@ func (w *Watcher) Run(ctx context.Context, updates chan<- Update) {
 		wg.Go(func() { state.naming.watch(ctx, engines) })
 	}
 	if state.gone == nil {
-		state.gone = func(l Listener) bool { return l.Owner.Gone() }
+		state.gone = func(l server.Listener) bool { return l.Owner.Gone() }
 	}
 	defer func() {
 		next.Stop()
@@ -233,7 +234,7 @@ type result struct {
 }
 
 // believed scans within scanLimit. It verifies a result that may be a failure in the form of an empty list.
-func believed(ctx context.Context, scan func(context.Context) (Snapshot, error), before []Listener) result {
+func believed(ctx context.Context, scan func(context.Context) (Snapshot, error), before []server.Listener) result {
 	ctx, cancel := context.WithTimeout(ctx, scanLimit)
 	defer cancel()
 	var seen Snapshot
@@ -262,9 +263,9 @@ func cpuOf(do func()) time.Duration {
 }
 
 // lostFamilies returns the address families, as networks for net.Listen, that have listeners only before.
-func lostFamilies(before, now []Listener) []string {
-	has := func(list []Listener, is func(netip.Addr) bool) bool {
-		return slices.ContainsFunc(list, func(l Listener) bool { return slices.ContainsFunc(l.Addrs, is) })
+func lostFamilies(before, now []server.Listener) []string {
+	has := func(list []server.Listener, is func(netip.Addr) bool) bool {
+		return slices.ContainsFunc(list, func(l server.Listener) bool { return slices.ContainsFunc(l.Addrs, is) })
 	}
 	var lost []string
 	if has(before, netip.Addr.Is4) && !has(now, netip.Addr.Is4) {

@@ -11,6 +11,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"porttray/watcher/server"
 )
 
 // A look is the result of one scan of a machine.
@@ -57,7 +59,7 @@ func (m *machine) scan(ctx context.Context) (Snapshot, error) {
 	seen := parse(m.t, now.sees)
 	if now.witness {
 		seen = append(seen, own(m.t)...)
-		slices.SortFunc(seen, Listener.compare)
+		slices.SortFunc(seen, server.Listener.Compare)
 	}
 	return Snapshot{Time: time.Now(), Listeners: seen, Searching: now.search}, nil
 }
@@ -87,12 +89,12 @@ func (m *machine) end() {
 }
 
 // own returns the real listeners of this process.
-func own(t *testing.T) []Listener {
+func own(t *testing.T) []server.Listener {
 	s, err := Scan(t.Context())
 	if err != nil {
 		t.Error(err)
 	}
-	return slices.DeleteFunc(s.Listeners, func(l Listener) bool { return int(l.Owner.PID) != listed(os.Getpid()) })
+	return slices.DeleteFunc(s.Listeners, func(l server.Listener) bool { return int(l.Owner.PID) != listed(os.Getpid()) })
 }
 
 // report formats an update as one line. It begins with the time since the start of the machine.
@@ -150,7 +152,7 @@ type runTest struct {
 func (tt runTest) run(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := newMachine(t, tt.looks...)
-		got := m.follow(&Watcher{Scan: m.scan, gone: func(l Listener) bool { return l.Owner.PID == tt.gone }},
+		got := m.follow(&Watcher{Scan: m.scan, gone: func(l server.Listener) bool { return l.Owner.PID == tt.gone }},
 			20*time.Second)
 		if !slices.Equal(got, tt.want) {
 			t.Errorf("got\n\t%s\nwant\n\t%s", strings.Join(got, "\n\t"), strings.Join(tt.want, "\n\t"))
@@ -404,7 +406,7 @@ func TestRunInterval(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				m := newMachine(t, tt.looks...)
-				m.follow(&Watcher{Interval: tt.interval, Scan: m.scan, gone: func(Listener) bool { return false }},
+				m.follow(&Watcher{Interval: tt.interval, Scan: m.scan, gone: func(server.Listener) bool { return false }},
 					50*time.Second)
 				m.mu.Lock()
 				defer m.mu.Unlock()
@@ -508,7 +510,7 @@ func TestRunSlowReader(t *testing.T) {
 				defer cancel()
 				m := newMachine(t, tt.looks...)
 				updates := make(chan Update)
-				w := &Watcher{Scan: m.scan, gone: func(Listener) bool { return true }}
+				w := &Watcher{Scan: m.scan, gone: func(server.Listener) bool { return true }}
 				go w.Run(ctx, updates)
 				<-updates
 				time.Sleep(9500 * time.Millisecond)

@@ -15,6 +15,7 @@ import (
 	gopsnet "github.com/shirou/gopsutil/v3/net"
 
 	"porttray/watcher/owner"
+	"porttray/watcher/server"
 )
 
 // Scan lists the current listeners, once and from scratch. That takes milliseconds. With thousands of processes it
@@ -58,7 +59,7 @@ func sure(scan func(context.Context) (Snapshot, error)) func(context.Context) (S
 		if err != nil || !first {
 			return seen, err
 		}
-		both := []Listener{{Addrs: []netip.Addr{netip.IPv4Unspecified(), netip.IPv6Unspecified()}}}
+		both := []server.Listener{{Addrs: []netip.Addr{netip.IPv4Unspecified(), netip.IPv6Unspecified()}}}
 		if lost := lostFamilies(both, seen.Listeners); len(lost) > 0 {
 			seen, err = witnessed(ctx, scan, lost)
 		}
@@ -148,7 +149,7 @@ func (s *scanner) scan(ctx context.Context) (Snapshot, error) {
 		}
 		return p, ok
 	}
-	listeners := map[ID]*Listener{}
+	listeners := map[server.ID]*server.Listener{}
 	for _, so := range sockets {
 		top, known := s.tops[so]
 		if known && top.PID != so.pid {
@@ -165,9 +166,9 @@ func (s *scanner) scan(ctx context.Context) (Snapshot, error) {
 		}
 		tops[so] = top
 		p.Foreign = p.Foreign || so.foreign
-		id := ID{Port: so.port, PID: p.PID, Start: p.Start}
+		id := server.ID{Port: so.port, PID: p.PID, Start: p.Start}
 		if listeners[id] == nil {
-			listeners[id] = &Listener{Port: so.port, Owner: p}
+			listeners[id] = &server.Listener{Port: so.port, Owner: p}
 		}
 		listeners[id].Addrs = append(listeners[id].Addrs, so.addr)
 		// An unknown owner is foreign only if all of its sockets are.
@@ -180,9 +181,9 @@ func (s *scanner) scan(ctx context.Context) (Snapshot, error) {
 }
 
 // sorted returns the listeners that reachable keeps, in order.
-func sorted(all map[ID]*Listener, everywhere bool) []Listener {
-	ordered := slices.SortedFunc(maps.Values(all), func(l, m *Listener) int { return l.compare(*m) })
-	list := make([]Listener, len(ordered))
+func sorted(all map[server.ID]*server.Listener, everywhere bool) []server.Listener {
+	ordered := slices.SortedFunc(maps.Values(all), func(l, m *server.Listener) int { return l.Compare(*m) })
+	list := make([]server.Listener, len(ordered))
 	for i, l := range ordered {
 		list[i] = *l
 	}
@@ -191,7 +192,7 @@ func sorted(all map[ID]*Listener, everywhere bool) []Listener {
 
 // reachable returns the listeners that are reachable over loopback or, with everywhere, all, in the same memory. It
 // sorts their addresses. It drops the witnesses of other porttrays.
-func reachable(list []Listener, everywhere bool) []Listener {
+func reachable(list []server.Listener, everywhere bool) []server.Listener {
 	kept := list[:0]
 	for i := range list {
 		l := &list[i]

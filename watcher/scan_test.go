@@ -22,6 +22,7 @@ import (
 	gopsnet "github.com/shirou/gopsutil/v3/net"
 
 	"porttray/watcher/owner"
+	"porttray/watcher/server"
 )
 
 // patience bounds every wait without a limit of its own. A test that reaches it fails.
@@ -194,7 +195,7 @@ func portOf(l net.Listener) uint16 { return uint16(l.Addr().(*net.TCPAddr).Port)
 // found returns the PIDs and addresses on a port of a snapshot.
 func found(s Snapshot, port uint16) string {
 	var list []string
-	for _, l := range onPort(s.Listeners, port) {
+	for _, l := range server.OnPort(s.Listeners, port) {
 		list = append(list, fmt.Sprintf("%d@%s", l.Owner.PID, addresses(l)))
 	}
 	return strings.Join(list, " ")
@@ -499,7 +500,7 @@ func TestLocal(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			all := map[ID]*Listener{}
+			all := map[server.ID]*server.Listener{}
 			for _, l := range parse(t, tt.all) {
 				all[l.ID()] = &l
 			}

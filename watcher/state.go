@@ -7,35 +7,36 @@ import (
 	"time"
 
 	"porttray/watcher/owner"
+	"porttray/watcher/server"
 )
 
 // state is the state of Run.
 type state struct {
-	gone    func(Listener) bool
+	gone    func(server.Listener) bool
 	naming  naming
 	dynamic func(uint16) bool // nil until known
 	now     Snapshot          // the last good state, as it was scanned
 	scanned time.Time         // when the last good scan began
-	named   []Listener        // the listeners with all known facts
+	named   []server.Listener // the listeners with all known facts
 	err     error             // why there is no newer state
 	slow    time.Duration
-	doubted map[ID]doubt
+	doubted map[server.ID]doubt
 
-	changed        bool             // something may have changed since the last delivery
-	last           Update           // the last delivered update
-	base           Snapshot         // the last delivered snapshot without the postponed servers
-	postponed      map[ID]bool      // servers whose events are postponed
-	since          map[ID]time.Time // when each server postponed at the last delivery, or now, was first seen
-	postponedUntil time.Time        // the earliest end of a postponement; zero if there is none
-	heads          map[ID]int       // the heads of the servers in base, as preferences
-	formed         []Server         // servers formed from named; nil if outdated
-	began          bool             // a good snapshot has been delivered
-	delayedSince   time.Time        // when the waiting update began to wait; zero if there is none
-	woke           time.Time        // when scans resumed after a sleep
+	changed        bool                    // something may have changed since the last delivery
+	last           Update                  // the last delivered update
+	base           Snapshot                // the last delivered snapshot without the postponed servers
+	postponed      map[server.ID]bool      // servers whose events are postponed
+	since          map[server.ID]time.Time // when each server postponed at the last delivery, or now, was first seen
+	postponedUntil time.Time               // the earliest end of a postponement; zero if there is none
+	heads          map[server.ID]int       // the heads of the servers in base, as preferences
+	formed         []server.Server         // servers formed from named; nil if outdated
+	began          bool                    // a good snapshot has been delivered
+	delayedSince   time.Time               // when the waiting update began to wait; zero if there is none
+	woke           time.Time               // when scans resumed after a sleep
 
 	silent  []Event // closings since the last delivery that get no event
 	memory  recollection
-	reasons map[ID]Reason // of closings that are not delivered yet
+	reasons map[server.ID]Reason // of closings that are not delivered yet
 }
 
 // take records a scan's result, and reports whether the listeners changed.
@@ -75,8 +76,8 @@ func (s *state) rename() {
 }
 
 // same reports whether two lists are equal. It does not compare lists in the same memory.
-func same(a, b []Listener) bool {
-	return len(a) == len(b) && (len(a) == 0 || &a[0] == &b[0] || slices.EqualFunc(a, b, Listener.Equal))
+func same(a, b []server.Listener) bool {
+	return len(a) == len(b) && (len(a) == 0 || &a[0] == &b[0] || slices.EqualFunc(a, b, server.Listener.Equal))
 }
 
 // slowed records the pause caused by expensive scans, or 0.
@@ -115,22 +116,22 @@ func (s *state) update() (Update, bool) {
 	return u, s.changed
 }
 
-func (s *state) servers() []Server {
+func (s *state) servers() []server.Server {
 	if s.formed == nil {
 		s.formed = s.form(s.named)
 	}
 	return s.formed
 }
 
-func (s *state) form(listeners []Listener) []Server {
-	servers := serversSince(listeners, s.dynamic, s.preferred(listeners))
+func (s *state) form(listeners []server.Listener) []server.Server {
+	servers := server.Form(listeners, s.dynamic, s.preferred(listeners))
 	markRest(servers, s.memory.rest)
 	return servers
 }
 
 // preferred returns the preferences of listeners as heads: most if they are on the head port of a closed server, then
 // if they were heads before, and least if they are the rest of a closed server.
-func (s *state) preferred(listeners []Listener) map[ID]int {
+func (s *state) preferred(listeners []server.Listener) map[server.ID]int {
 	if len(s.memory.closings)+len(s.memory.rest) == 0 {
 		return s.heads
 	}
@@ -141,8 +142,8 @@ func (s *state) preferred(listeners []Listener) map[ID]int {
 		}
 	}
 	for _, c := range s.memory.closings {
-		for _, l := range onPort(listeners, c.Port) {
-			if Same(c.Listener, l) {
+		for _, l := range server.OnPort(listeners, c.Port) {
+			if server.Same(c.Listener, l) {
 				preferred[l.ID()] = 2
 			}
 		}
@@ -153,14 +154,14 @@ func (s *state) preferred(listeners []Listener) map[ID]int {
 // events returns the events since the last delivery. It finds the reason of each closing only once.
 func (s *state) events(now Snapshot) []Event {
 	events := s.postponeUnclear(Diff(s.base, now))
-	reasons, gone := map[ID]Reason{}, once(s.gone)
+	reasons, gone := map[server.ID]Reason{}, once(s.gone)
 	for i, e := range events {
 		if e.Kind != Closed {
 			continue
 		}
 		id := e.ID()
 		reason, known := s.reasons[id]
-		_, exit := s.now.Exits[id.owner()]
+		_, exit := s.now.Exits[id.Process()]
 		_, end := s.naming.endings()[e.Container.ID]
 		if !known || exit || end {
 			reason = s.why(e.Listener, gone)
@@ -184,13 +185,13 @@ func (s *state) events(now Snapshot) []Event {
 // later. It keeps a server that has waited for long, or that other machines can reach.
 func (s *state) behindDebuggers(events []Event) []Event {
 	return slices.DeleteFunc(events, func(e Event) bool {
-		only := e.Kind == Opened && !e.Exposed() && !slices.ContainsFunc(e.Parts, isNoInspector)
+		only := e.Kind == Opened && !e.Exposed() && !slices.ContainsFunc(e.Parts, func(l server.Listener) bool { return !l.Inspects() })
 		return only && s.postpone(e.ID(), maxPostpone)
 	})
 }
 
 // postpone postpones the opening of a server. It returns false if the server has waited long enough.
-func (s *state) postpone(id ID, limit time.Duration) bool {
+func (s *state) postpone(id server.ID, limit time.Duration) bool {
 	since, known := s.since[id]
 	if !known {
 		since = time.Now()
@@ -206,9 +207,9 @@ func (s *state) postpone(id ID, limit time.Duration) bool {
 
 // postponeUnclear removes the openings of servers that are not clear enough yet.
 func (s *state) postponeUnclear(events []Event) []Event {
-	s.postponed, s.postponedUntil = map[ID]bool{}, time.Time{}
+	s.postponed, s.postponedUntil = map[server.ID]bool{}, time.Time{}
 	if s.since == nil {
-		s.since = map[ID]time.Time{}
+		s.since = map[server.ID]time.Time{}
 	}
 	return slices.DeleteFunc(events, func(e Event) bool {
 		sought := !e.Owner.Known() && !e.Owner.Foreign && !e.Redirected // a scan sees a socket before its owner
@@ -224,9 +225,9 @@ func (s *state) postponeUnclear(events []Event) []Event {
 }
 
 // once returns gone with one check per process, because a process may have had thousands of listeners.
-func once(gone func(Listener) bool) func(Listener) bool {
+func once(gone func(server.Listener) bool) func(server.Listener) bool {
 	known := map[owner.ID]bool{}
-	return func(l Listener) bool {
+	return func(l server.Listener) bool {
 		ended, ok := known[l.Owner.ID()]
 		if !ok {
 			ended = gone(l)
@@ -267,13 +268,13 @@ func (s *state) delivered(u Update) {
 	}
 	s.last, s.named, s.formed = u, u.Snapshot.Listeners, nil
 	s.last.Events = nil // they belong to the reader, and may be thousands
-	s.base, s.heads = s.baseOf(u.Snapshot), make(map[ID]int, len(u.Snapshot.Servers))
+	s.base, s.heads = s.baseOf(u.Snapshot), make(map[server.ID]int, len(u.Snapshot.Servers))
 	for _, on := range s.base.Servers {
 		if !on.Rest {
 			s.heads[on.ID()] = 1
 		}
 	}
-	maps.DeleteFunc(s.since, func(id ID, _ time.Time) bool { return !s.postponed[id] })
+	maps.DeleteFunc(s.since, func(id server.ID, _ time.Time) bool { return !s.postponed[id] })
 	s.changed = false
 	s.delayedSince = time.Time{}
 	s.began = s.began || !u.Snapshot.Time.IsZero()
@@ -284,14 +285,14 @@ func (s *state) baseOf(now Snapshot) Snapshot {
 	if len(s.postponed) == 0 {
 		return now
 	}
-	parts := map[ID]bool{}
-	now.Servers = slices.DeleteFunc(slices.Clone(now.Servers), func(on Server) bool {
+	parts := map[server.ID]bool{}
+	now.Servers = slices.DeleteFunc(slices.Clone(now.Servers), func(on server.Server) bool {
 		postponed := s.postponed[on.ID()]
 		for _, l := range on.Parts {
 			parts[l.ID()] = parts[l.ID()] || postponed
 		}
 		return postponed
 	})
-	now.Listeners = slices.DeleteFunc(slices.Clone(now.Listeners), func(l Listener) bool { return parts[l.ID()] })
+	now.Listeners = slices.DeleteFunc(slices.Clone(now.Listeners), func(l server.Listener) bool { return parts[l.ID()] })
 	return now
 }

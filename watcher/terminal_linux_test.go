@@ -21,6 +21,8 @@ import (
 	"golang.org/x/sys/unix"
 
 	"porttray/watcher/port"
+	"porttray/watcher/server"
+	"porttray/watcher/server/servertest"
 )
 
 // A terminal is a place where a person starts a server. The process has the name of a terminal, so no process above it
@@ -258,8 +260,8 @@ func roleRows(started string) error {
 	handedOut := port.Read().HandedOut
 	for u := range updates {
 		var rows []string
-		for _, s := range Servers(u.Snapshot.Listeners, handedOut) {
-			row := describe(s)
+		for _, s := range server.Servers(u.Snapshot.Listeners, handedOut) {
+			row := servertest.Describe(s)
 			switch {
 			case s.Redirected: // by a container engine, for the whole machine
 				continue

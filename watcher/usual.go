@@ -3,6 +3,8 @@ package watcher
 import (
 	"slices"
 	"time"
+
+	"porttray/watcher/server"
 )
 
 const (
@@ -14,7 +16,7 @@ const (
 )
 
 // A usual holds the ports of servers, by their keys on any port. The latest port is the last.
-type usual map[Key][]uint16
+type usual map[server.Key][]uint16
 
 // moves turns the opening of a server into a move if another server holds its usual port. It is no move if a server
 // with the same key holds that port: then one more of the same kind was started.
@@ -36,12 +38,12 @@ func (u usual) moves(events []Event, now Snapshot) []Event {
 }
 
 // rivalAt returns another server on a port than the key's. There is none if a server with that key is on the port, too.
-func rivalAt(servers []Server, port uint16, key Key) (rival Server, held bool) {
+func rivalAt(servers []server.Server, port uint16, key server.Key) (rival server.Server, held bool) {
 	for _, s := range servers {
 		switch {
 		case s.Port != port:
 		case s.Key().Anywhere() == key:
-			return Server{}, false
+			return server.Server{}, false
 		case s.Owner.Known():
 			rival, held = s, true
 		}
@@ -57,7 +59,7 @@ func (u usual) note(e Event) {
 	if len(u) >= maxUsual {
 		clear(u) // this takes months; later openings and closings fill it again
 	}
-	for _, s := range []Server{e.Before, e.Server} {
+	for _, s := range []server.Server{e.Before, e.Server} {
 		if s.Port == 0 {
 			continue
 		}

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"porttray/watcher/owner"
+	"porttray/watcher/server"
 )
 
 func TestListener(t *testing.T) {
@@ -53,7 +54,9 @@ func TestSnapshot(t *testing.T) {
 			t.Errorf("Find(%v) = %v, %v, want %v", l.ID(), got, ok, l)
 		}
 	}
-	for _, id := range []ID{{80, 8, 1, ""}, {80, 7, 2, ""}, {85, 7, 1, ""}, {}, {65535, 7, 1, ""}} {
+	for _, id := range []server.ID{
+		{Port: 80, PID: 8, Start: 1}, {Port: 80, PID: 7, Start: 2}, {Port: 85, PID: 7, Start: 1}, {}, {Port: 65535, PID: 7, Start: 1},
+	} {
 		if got, ok := s.Find(id); ok {
 			t.Errorf("Find(%v) = %v, want none", id, got)
 		}

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"porttray/watcher/owner"
+	"porttray/watcher/server"
 )
 
 // witnessed scans once more while this process listens briefly on each of the lost address families. If the scan does
@@ -37,7 +38,7 @@ func witnessed(ctx context.Context, scan func(context.Context) (Snapshot, error)
 		if !ok {
 			continue
 		}
-		at := slices.IndexFunc(seen.Listeners, func(l Listener) bool {
+		at := slices.IndexFunc(seen.Listeners, func(l server.Listener) bool {
 			return l.Port == port && (l.Owner.PID == owner.Self() || !l.Owner.Known())
 		})
 		if at < 0 {
@@ -54,6 +55,6 @@ func witnessed(ctx context.Context, scan func(context.Context) (Snapshot, error)
 }
 
 // isWitness reports whether a listener is the witness of another porttray. A porttray has no other listeners.
-func isWitness(l Listener) bool {
+func isWitness(l server.Listener) bool {
 	return l.Owner.Porttray() && l.Owner.PID != owner.Self() && !l.Exposed()
 }

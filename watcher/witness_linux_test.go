@@ -4,6 +4,8 @@ import (
 	"context"
 	"slices"
 	"testing"
+
+	"porttray/watcher/server"
 )
 
 // TestWitnessOfAnother has a process called porttray listen on loopback, as another porttray does briefly. Scans must
@@ -23,7 +25,7 @@ func TestWitnessOfAnother(t *testing.T) {
 		if err != nil {
 			t.Fatalf("%s: %v", name, err)
 		}
-		has := func(port uint16) bool { return len(onPort(now.Listeners, port)) > 0 }
+		has := func(port uint16) bool { return len(server.OnPort(now.Listeners, port)) > 0 }
 		if slices.ContainsFunc(witnesses, has) {
 			t.Errorf("%s: a witness is shown", name)
 		}

@@ -18,6 +18,7 @@ import (
 	"porttray/watcher"
 	"porttray/watcher/owner"
 	"porttray/watcher/owner/engine"
+	"porttray/watcher/server"
 )
 
 const (
@@ -54,8 +55,8 @@ type checks struct {
 	goos    string
 }
 
-// facts are read without a scan.
-type facts struct {
+// evidence are read without a scan.
+type evidence struct {
 	system, hidepid string
 	exits           error
 }
@@ -68,7 +69,7 @@ type scans struct {
 
 func (c checks) findings(ctx context.Context) []Finding {
 	var (
-		facts   facts
+		facts   evidence
 		scans   scans
 		engines engine.List
 
@@ -107,8 +108,8 @@ func (c checks) findings(ctx context.Context) []Finding {
 	return append(all, Unfinished(ctx, "containers", askLimit))
 }
 
-func (c checks) facts(context.Context) facts {
-	return facts{system: c.system(), hidepid: c.hidepid(), exits: c.exits()}
+func (c checks) facts(context.Context) evidence {
+	return evidence{system: c.system(), hidepid: c.hidepid(), exits: c.exits()}
 }
 
 func (c checks) scan(ctx context.Context) scans {
@@ -167,7 +168,7 @@ type hidden struct {
 }
 
 // hiddenOwners sorts the listeners without a visible owner.
-func hiddenOwners(listeners []watcher.Listener, published []engine.Published) hidden {
+func hiddenOwners(listeners []server.Listener, published []engine.Published) hidden {
 	var h hidden
 	for _, l := range listeners {
 		switch {
@@ -184,7 +185,7 @@ func hiddenOwners(listeners []watcher.Listener, published []engine.Published) hi
 }
 
 // publishes reports whether a listener can be the published port of a container.
-func publishes(p engine.Published, l watcher.Listener) bool {
+func publishes(p engine.Published, l server.Listener) bool {
 	return p.Port == l.Port &&
 		slices.ContainsFunc(l.Addrs, func(a netip.Addr) bool { return a == p.Addr || a.IsUnspecified() })
 }
@@ -292,8 +293,8 @@ func containers(l engine.List) []Finding {
 }
 
 // podman reports that Podman forwards these listeners but has no socket for their names.
-func podman(listeners []watcher.Listener) []Finding {
-	i := slices.IndexFunc(listeners, func(l watcher.Listener) bool { return l.Owner.ForPodman() && !l.Owner.Foreign })
+func podman(listeners []server.Listener) []Finding {
+	i := slices.IndexFunc(listeners, func(l server.Listener) bool { return l.Owner.ForPodman() && !l.Owner.Foreign })
 	if i < 0 {
 		return nil
 	}

@@ -17,6 +17,7 @@ import (
 	"porttray/watcher"
 	"porttray/watcher/owner"
 	"porttray/watcher/owner/engine"
+	"porttray/watcher/server"
 )
 
 // wellFormed fails the test for findings that break the promises of Finding.
@@ -78,14 +79,14 @@ func well() checks {
 	}
 }
 
-func trial(source string, listeners ...watcher.Listener) watcher.Trial {
+func trial(source string, listeners ...server.Listener) watcher.Trial {
 	return watcher.Trial{Snapshot: watcher.Snapshot{Source: source, Listeners: listeners},
 		First: 3456 * time.Microsecond, Again: 42 * time.Microsecond}
 }
 
 // at returns a listener with an owner.
-func at(port uint16, addr string, p owner.Process) watcher.Listener {
-	return watcher.Listener{Port: port, Addrs: []netip.Addr{netip.MustParseAddr(addr)}, Owner: p}
+func at(port uint16, addr string, p owner.Process) server.Listener {
+	return server.Listener{Port: port, Addrs: []netip.Addr{netip.MustParseAddr(addr)}, Owner: p}
 }
 
 // because is an error in plain words that wraps its cause.
@@ -109,7 +110,7 @@ func TestFindings(t *testing.T) {
 	scanned := func(l *checks, t watcher.Trial, err error) {
 		l.try = func(context.Context) (watcher.Trial, error) { return t, err }
 	}
-	listening := func(listeners ...watcher.Listener) func(*checks) {
+	listening := func(listeners ...server.Listener) func(*checks) {
 		return func(l *checks) { scanned(l, trial("sock_diag", listeners...), nil) }
 	}
 	detour := func(source string, err error) func(*checks) {
@@ -393,22 +394,22 @@ func TestParseHidepid(t *testing.T) {
 
 // TestPodman has forwarders of Podman without its socket.
 func TestPodman(t *testing.T) {
-	forwarder := func(name, user string, foreign bool) watcher.Listener {
-		return watcher.Listener{Owner: owner.Process{PID: 7, Name: name, User: user, Foreign: foreign,
+	forwarder := func(name, user string, foreign bool) server.Listener {
+		return server.Listener{Owner: owner.Process{PID: 7, Name: name, User: user, Foreign: foreign,
 			Refusal: "forwards for a container or VM"}}
 	}
 	for _, tt := range []struct {
 		name string
-		l    watcher.Listener
+		l    server.Listener
 		want string
 	}{
 		{"rootless", forwarder("rootlessport", "1000", false), "systemctl --user start podman.socket"},
 		{"root's", forwarder("conmon", "0", false), "systemctl start podman.socket"},
 		{"another user's", forwarder("conmon", "0", true), ""},
 		{"Docker's", forwarder("docker-proxy", "0", false), ""},
-		{"no forwarder", watcher.Listener{Owner: owner.Process{PID: 7, Name: "pasta"}}, ""},
+		{"no forwarder", server.Listener{Owner: owner.Process{PID: 7, Name: "pasta"}}, ""},
 	} {
-		got := podman([]watcher.Listener{tt.l})
+		got := podman([]server.Listener{tt.l})
 		wellFormed(t, got)
 		if (len(got) > 0) != (tt.want != "") || len(got) > 0 && !strings.HasPrefix(got[0].Fix, tt.want+";") {
 			t.Errorf("%s: got %+v, want %q", tt.name, got, tt.want)

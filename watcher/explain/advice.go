@@ -9,10 +9,11 @@ import (
 	"slices"
 	"strings"
 
-	"porttray/watcher"
 	"porttray/watcher/browser"
+	"porttray/watcher/facts"
 	"porttray/watcher/owner"
 	"porttray/watcher/port"
+	"porttray/watcher/server"
 )
 
 // trouble returns the problem for a person who wants to reach the address.
@@ -58,7 +59,7 @@ func (a *Answer) inUse() bool {
 // the name localhost: a browser may take either one.
 func (a *Answer) ambiguous() bool {
 	shared := func(addrs ...netip.Addr) bool {
-		return len(distinct(slices.DeleteFunc(slices.Clone(a.servers), func(l watcher.Listener) bool {
+		return len(distinct(slices.DeleteFunc(slices.Clone(a.servers), func(l server.Listener) bool {
 			return !slices.ContainsFunc(addrs, func(addr netip.Addr) bool { return a.covers(l, addr) })
 		}))) > 1
 	}
@@ -70,8 +71,8 @@ func (a *Answer) ambiguous() bool {
 
 // distinct groups sorted listeners on one port into servers. The workers of a server are one server, and so are the
 // forwarders of a container for IPv4 and IPv6.
-func distinct(listeners []watcher.Listener) []watcher.Server {
-	return watcher.Servers(listeners, func(uint16) bool { return false })
+func distinct(listeners []server.Listener) []server.Server {
+	return server.Servers(listeners, func(uint16) bool { return false })
 }
 
 // full reports whether the queue of a listener is full.
@@ -154,7 +155,7 @@ func (a *Answer) adviseNotRunning() []Advice {
 		}
 		start := Advice{Says: text + ". Start it again in its directory:"}
 		if a.Last.Directory != "" {
-			start.Command = "cd " + owner.Quote(a.Last.Directory)
+			start.Command = "cd " + facts.Quote(a.Last.Directory)
 		} else {
 			start.Says = text + ". Start it again."
 		}
@@ -178,7 +179,7 @@ func (a *Answer) adviseNotRunning() []Advice {
 }
 
 // addressAt returns the address of a listener for its clients: a URL for a browser, else an address and port.
-func addressAt(at netip.Addr, l watcher.Listener) string {
+func addressAt(at netip.Addr, l server.Listener) string {
 	if !l.Web() {
 		return browser.AddressAt(at, l.Port)
 	}
@@ -186,8 +187,8 @@ func addressAt(at netip.Addr, l watcher.Listener) string {
 }
 
 // first returns the first listener at an address. Something must listen there.
-func (a *Answer) first(at netip.Addr) watcher.Listener {
-	i := slices.IndexFunc(a.servers, func(l watcher.Listener) bool { return a.covers(l, at) })
+func (a *Answer) first(at netip.Addr) server.Listener {
+	i := slices.IndexFunc(a.servers, func(l server.Listener) bool { return a.covers(l, at) })
 	return a.servers[max(i, 0)]
 }
 
@@ -309,8 +310,8 @@ func (a *Answer) adviseStop() []Advice {
 }
 
 // managerCommand returns the command that stops a service.
-func managerCommand(goos string, m owner.Manager) string {
-	name := owner.Quote(m.Name)
+func managerCommand(goos string, m facts.Manager) string {
+	name := facts.Quote(m.Name)
 	switch {
 	case goos == "windows":
 		return "sc stop " + name
@@ -346,7 +347,7 @@ func (a *Answer) adviseOtherPort(ctx context.Context) []Advice {
 	return []Advice{advice}
 }
 
-func toolName(l watcher.Listener) string {
+func toolName(l server.Listener) string {
 	if l.Container.ID != "" {
 		return "container"
 	}

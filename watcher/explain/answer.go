@@ -6,9 +6,9 @@ import (
 	"net/netip"
 	"time"
 
-	"porttray/watcher"
 	"porttray/watcher/owner"
 	"porttray/watcher/port"
+	"porttray/watcher/server"
 )
 
 // An Answer holds all facts about an address and port. Its JSON names are stable. Unknown facts are absent.
@@ -38,8 +38,8 @@ type Answer struct {
 	Advice    []Advice    `json:"advice,omitempty"`
 	Untold    []string    `json:"untold,omitempty"` // facts that could not be read, and the reasons
 
-	servers  []watcher.Listener // on the port
-	anywhere bool               // the question is a port without an address
+	servers  []server.Listener // on the port
+	anywhere bool              // the question is a port without an address
 }
 
 // An Address describes the address in question.

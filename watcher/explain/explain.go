@@ -7,9 +7,10 @@ import (
 	"time"
 
 	"porttray/watcher"
+	"porttray/watcher/facts"
 	"porttray/watcher/history"
-	"porttray/watcher/owner"
 	"porttray/watcher/port"
+	"porttray/watcher/server"
 )
 
 // Explain answers the question. It connects to the port on this computer's own addresses, sends nothing and closes
@@ -30,7 +31,7 @@ func Explain(ctx context.Context, q Question, probe bool) (Answer, error) {
 		return Answer{}, err
 	}
 	a.servers = slices.DeleteFunc(slices.Clone(now.Listeners),
-		func(l watcher.Listener) bool { return l.Port != q.Port })
+		func(l server.Listener) bool { return l.Port != q.Port })
 	traffic, err := watcher.ReadTraffic(ctx, q.Port)
 	if err != nil {
 		a.Untold = append(a.Untold, "connections: "+err.Error())
@@ -158,11 +159,11 @@ func conflict(a, b netip.Addr) bool {
 
 // listensAt reports whether something listens at an address.
 func (a *Answer) listensAt(addr netip.Addr) bool {
-	return slices.ContainsFunc(a.servers, func(l watcher.Listener) bool { return a.covers(l, addr) })
+	return slices.ContainsFunc(a.servers, func(l server.Listener) bool { return a.covers(l, addr) })
 }
 
 // covers reports whether a listener receives connections to an address.
-func (a *Answer) covers(l watcher.Listener, addr netip.Addr) bool {
+func (a *Answer) covers(l server.Listener, addr netip.Addr) bool {
 	addr = addr.WithZone("") // bind addresses have no zone
 	for _, b := range l.Addrs {
 		if b == addr || b.IsUnspecified() && b.Is4() == addr.Is4() || addr.IsUnspecified() && addr.Is4() == b.Is4() {
@@ -174,8 +175,8 @@ func (a *Answer) covers(l watcher.Listener, addr netip.Addr) bool {
 
 // dualStack reports whether the IPv6 wildcard of a listener takes IPv4 as well. If it does, nobody else can bind an
 // IPv4 address on the port.
-func (a *Answer) dualStack(l watcher.Listener) bool {
-	other := slices.ContainsFunc(a.servers, func(m watcher.Listener) bool {
+func (a *Answer) dualStack(l server.Listener) bool {
+	other := slices.ContainsFunc(a.servers, func(m server.Listener) bool {
 		return m.ID() != l.ID() && slices.ContainsFunc(m.Addrs, netip.Addr.Is4)
 	})
 	return !other && slices.ContainsFunc(a.Binds, func(b Bind) bool {
@@ -185,14 +186,14 @@ func (a *Answer) dualStack(l watcher.Listener) bool {
 
 // at returns the listeners at the addresses in question. A port alone matches all addresses. A wildcard does not cover
 // an address of another computer.
-func (a *Answer) at() []watcher.Listener {
+func (a *Answer) at() []server.Listener {
 	switch {
 	case a.anywhere:
 		return a.servers
 	case a.Address.Kind == Elsewhere:
 		return nil
 	}
-	return slices.DeleteFunc(slices.Clone(a.servers), func(l watcher.Listener) bool {
+	return slices.DeleteFunc(slices.Clone(a.servers), func(l server.Listener) bool {
 		return !slices.ContainsFunc(a.Address.Addresses, func(addr netip.Addr) bool { return a.covers(l, addr) })
 	})
 }
@@ -207,7 +208,7 @@ func (a *Answer) fillListeners(ctx context.Context, now watcher.Snapshot, t watc
 		h := Holder{Listener: listenerOf(l, s.Section, system), Name: l.Name()}
 		if l.Container.ID == "" {
 			h.NotEndable = l.Owner.Refusal
-			for _, p := range owner.Chain(ctx, l.Owner) {
+			for _, p := range facts.Chain(ctx, l.Owner) {
 				h.Parents = append(h.Parents, Process{PID: p.PID, Process: p.Name})
 			}
 		}
@@ -241,13 +242,13 @@ func (a *Answer) fillListeners(ctx context.Context, now watcher.Snapshot, t watc
 }
 
 // serverOf returns the server of a listener.
-func serverOf(servers []watcher.Server, l watcher.Listener) watcher.Server {
+func serverOf(servers []server.Server, l server.Listener) server.Server {
 	for _, s := range servers {
-		if slices.ContainsFunc(s.Parts, func(part watcher.Listener) bool { return part.ID() == l.ID() }) {
+		if slices.ContainsFunc(s.Parts, func(part server.Listener) bool { return part.ID() == l.ID() }) {
 			return s
 		}
 	}
-	return watcher.Alone(l)
+	return server.Alone(l)
 }
 
 // processesOf returns the owners of sockets, each process once.

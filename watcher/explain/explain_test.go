@@ -13,10 +13,11 @@ import (
 	"testing"
 	"time"
 
-	"porttray/watcher"
+	"porttray/watcher/facts"
 	"porttray/watcher/owner"
 	"porttray/watcher/owner/engine"
 	"porttray/watcher/port"
+	"porttray/watcher/server"
 )
 
 func TestParse(t *testing.T) {
@@ -121,7 +122,7 @@ func TestKindOf(t *testing.T) {
 
 // TestTablesNameTools checks that the tables of this package name only existing tools.
 func TestTablesNameTools(t *testing.T) {
-	known := owner.ToolNames()
+	known := facts.ToolNames()
 	for name := range portOptions {
 		if !known[name] {
 			t.Errorf("there is no tool %q that could be told to take another port", name)
@@ -133,12 +134,12 @@ func TestTablesNameTools(t *testing.T) {
 }
 
 func TestOtherPort(t *testing.T) {
-	var vite, unknown, container watcher.Listener
+	var vite, unknown, container server.Listener
 	vite.Facts.Tool.Name, unknown.Facts.Tool.Name = "Vite", "something else"
 	container.Container = engine.Container{ID: "c"}
 	container.Facts.Tool.Name = "PostgreSQL"
 	for _, tt := range []struct {
-		l    watcher.Listener
+		l    server.Listener
 		want string
 	}{{vite, "vite --port 5174"}, {unknown, ""}, {container, "docker run -p 5174:…"}} {
 		if got := otherPort(tt.l, 5174); got != tt.want {
@@ -150,13 +151,13 @@ func TestOtherPort(t *testing.T) {
 func TestManagerCommand(t *testing.T) {
 	for _, tt := range []struct {
 		goos    string
-		manager owner.Manager
+		manager facts.Manager
 		want    string
 	}{
-		{"linux", owner.Manager{Name: "nginx.service", System: true}, "sudo systemctl stop nginx.service"},
-		{"linux", owner.Manager{Name: "my web.service"}, "systemctl --user stop " + owner.Quote("my web.service")},
-		{"darwin", owner.Manager{Name: "homebrew.mxcl.redis"}, "launchctl bootout gui/$(id -u)/homebrew.mxcl.redis"},
-		{"windows", owner.Manager{Name: "MySQL80", System: true}, "sc stop MySQL80"},
+		{"linux", facts.Manager{Name: "nginx.service", System: true}, "sudo systemctl stop nginx.service"},
+		{"linux", facts.Manager{Name: "my web.service"}, "systemctl --user stop " + facts.Quote("my web.service")},
+		{"darwin", facts.Manager{Name: "homebrew.mxcl.redis"}, "launchctl bootout gui/$(id -u)/homebrew.mxcl.redis"},
+		{"windows", facts.Manager{Name: "MySQL80", System: true}, "sc stop MySQL80"},
 	} {
 		if got := managerCommand(tt.goos, tt.manager); got != tt.want {
 			t.Errorf("%s: got %q, want %q", tt.goos, got, tt.want)
@@ -186,7 +187,7 @@ func TestAdviceElsewhere(t *testing.T) {
 
 // TestAdviceOfRefused has a server that porttray does not stop. The advice says why.
 func TestAdviceOfRefused(t *testing.T) {
-	a := Answer{servers: []watcher.Listener{{Port: 3000, Owner: owner.Process{PID: 7, Start: 1, Name: "node",
+	a := Answer{servers: []server.Listener{{Port: 3000, Owner: owner.Process{PID: 7, Start: 1, Name: "node",
 		Refusal: "another user's process"}}}}
 	got := a.adviseStop()
 	if len(got) != 1 || got[0].Command != "" ||
@@ -197,40 +198,40 @@ func TestAdviceOfRefused(t *testing.T) {
 
 // TestAdviceOfShares has one server of several processes on a port, and two servers on a port.
 func TestAdviceOfShares(t *testing.T) {
-	listener := func(pid int32, addr string, change func(*watcher.Listener)) watcher.Listener {
-		l := watcher.Listener{Port: 8080, Addrs: []netip.Addr{netip.MustParseAddr(addr)},
+	listener := func(pid int32, addr string, change func(*server.Listener)) server.Listener {
+		l := server.Listener{Port: 8080, Addrs: []netip.Addr{netip.MustParseAddr(addr)},
 			Owner: owner.Process{PID: pid, Start: uint64(pid), Name: "app", Exe: "/app", Dir: "/shop"}}
 		change(&l)
 		return l
 	}
-	proxy := func(l *watcher.Listener) {
+	proxy := func(l *server.Listener) {
 		l.Owner.Name, l.Owner.Refusal = "docker-proxy", "forwards for a container or VM"
 	}
-	published := func(l *watcher.Listener) { proxy(l); l.Container = engine.Container{ID: "a1", Name: "web"} }
-	other := func(l *watcher.Listener) { proxy(l); l.Container = engine.Container{ID: "a2", Name: "api"} }
-	silent := func(l *watcher.Listener) {
+	published := func(l *server.Listener) { proxy(l); l.Container = engine.Container{ID: "a1", Name: "web"} }
+	other := func(l *server.Listener) { proxy(l); l.Container = engine.Container{ID: "a2", Name: "api"} }
+	silent := func(l *server.Listener) {
 		proxy(l)
 		l.Untold = "No Podman socket: systemctl --user start podman.socket"
 	}
-	worker := func(l *watcher.Listener) { l.Facts.Forked, l.Facts.Ancestors[0] = true, owner.ID{PID: 1, Start: 1} }
-	alone := func(*watcher.Listener) {}
+	worker := func(l *server.Listener) { l.Facts.Forked, l.Facts.Ancestors[0] = true, owner.ID{PID: 1, Start: 1} }
+	alone := func(*server.Listener) {}
 	for _, c := range []struct {
 		name      string
-		listeners []watcher.Listener
+		listeners []server.Listener
 		ambiguous bool
 		want      string // the commands in the advice
 	}{
-		{"a container, IPv4 and IPv6", []watcher.Listener{listener(2, "0.0.0.0", published),
+		{"a container, IPv4 and IPv6", []server.Listener{listener(2, "0.0.0.0", published),
 			listener(3, "::", published)}, false, "porttray stop 8080"},
-		{"an unknown container, IPv4 and IPv6", []watcher.Listener{listener(2, "0.0.0.0", proxy),
+		{"an unknown container, IPv4 and IPv6", []server.Listener{listener(2, "0.0.0.0", proxy),
 			listener(3, "::", proxy)}, false, ""},
-		{"a container of Podman without a socket", []watcher.Listener{listener(2, "0.0.0.0", silent)}, false,
+		{"a container of Podman without a socket", []server.Listener{listener(2, "0.0.0.0", silent)}, false,
 			"systemctl --user start podman.socket"},
-		{"two containers", []watcher.Listener{listener(2, "127.0.0.1", published), listener(3, "::1", other)}, true,
+		{"two containers", []server.Listener{listener(2, "127.0.0.1", published), listener(3, "::1", other)}, true,
 			"porttray stop 127.0.0.1:8080, porttray stop [::1]:8080"},
-		{"workers", []watcher.Listener{listener(2, "127.0.0.1", worker), listener(3, "127.0.0.1", worker)}, false,
+		{"workers", []server.Listener{listener(2, "127.0.0.1", worker), listener(3, "127.0.0.1", worker)}, false,
 			"porttray stop 8080"},
-		{"two servers", []watcher.Listener{listener(2, "127.0.0.1", alone), listener(3, "::1", alone)}, true,
+		{"two servers", []server.Listener{listener(2, "127.0.0.1", alone), listener(3, "::1", alone)}, true,
 			"porttray stop 127.0.0.1:8080, porttray stop [::1]:8080"},
 	} {
 		a := Answer{servers: c.listeners, anywhere: true,

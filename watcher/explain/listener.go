@@ -8,6 +8,7 @@ import (
 	"porttray/watcher"
 	"porttray/watcher/owner"
 	"porttray/watcher/port"
+	"porttray/watcher/server"
 )
 
 // A Listener describes a listener or a server in JSON. Its JSON names are stable. Unknown facts are absent. All texts
@@ -55,7 +56,7 @@ type Further struct {
 }
 
 // OfServer describes a server: its head port and its further ports.
-func OfServer(s watcher.Server, system port.System) Listener {
+func OfServer(s server.Server, system port.System) Listener {
 	head := listenerOf(s.Listener, s.Section, system)
 	head.Name, head.Place, head.Runs = s.Title, s.Place, s.Runs
 	for _, l := range s.Also {
@@ -70,7 +71,7 @@ func furtherOf(l Listener) Further {
 }
 
 // listenerOf describes a single listener of a server in the section.
-func listenerOf(l watcher.Listener, section watcher.Section, system port.System) Listener {
+func listenerOf(l server.Listener, section server.Section, system port.System) Listener {
 	p, facts := l.Owner, l.Facts
 	out := Listener{
 		Port:      l.Port,

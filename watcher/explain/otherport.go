@@ -4,11 +4,11 @@ import (
 	"strconv"
 	"strings"
 
-	"porttray/watcher"
+	"porttray/watcher/server"
 )
 
 // otherPort returns the command that starts a server like l on another port, or nothing if it is unknown.
-func otherPort(l watcher.Listener, port uint16) string {
+func otherPort(l server.Listener, port uint16) string {
 	option := portOptions[l.Facts.Tool.Name]
 	if l.Container.ID != "" && !l.Hosted() {
 		option = "docker run -p {}:…"

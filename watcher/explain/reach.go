@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"porttray/watcher"
+	"porttray/watcher/server"
 )
 
 // connectLimit is the time limit for a connection inside this computer. The system repeats a dropped request only after
@@ -99,7 +100,7 @@ func reason(err error) string {
 func (a *Answer) judgeReach(own []Interface) {
 	var linkLocal []Interface
 	for _, i := range own {
-		exposed := slices.ContainsFunc(a.servers, func(l watcher.Listener) bool {
+		exposed := slices.ContainsFunc(a.servers, func(l server.Listener) bool {
 			return l.Exposed() && a.covers(l, i.Address)
 		})
 		switch {
@@ -121,7 +122,7 @@ func (a *Answer) judgeReach(own []Interface) {
 }
 
 // queueOf returns the fullest queue among the sockets of a listener.
-func queueOf(l watcher.Listener, t watcher.Traffic) *Queue {
+func queueOf(l server.Listener, t watcher.Traffic) *Queue {
 	var fullest *Queue
 	for _, q := range t.Queues {
 		if q.Capacity == 0 || !slices.Contains(l.Addrs, q.Addr) {

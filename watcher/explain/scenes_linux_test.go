@@ -28,7 +28,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"porttray/watcher/owner"
+	"porttray/watcher/server"
 )
 
 // roleKey is the environment variable that makes the test binary play another part.
@@ -175,7 +175,7 @@ var scenes = map[string]scene{
 			"0.0.0.0:6379"))
 	}, ask: "6379", want: all(trouble(None), says("bind it to 127.0.0.1"), func(a Answer) error {
 		if len(a.Reachable) != 1 || a.Reachable[0].Name != "lo" || a.Reachable[0].Address.String() != "192.0.2.7" ||
-			a.Risk != owner.Database {
+			a.Risk != server.Database {
 			return fmt.Errorf("reachable at %v, risk %q", a.Reachable, a.Risk)
 		}
 		return nil

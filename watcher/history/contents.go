@@ -9,6 +9,7 @@ import (
 
 	"porttray/watcher"
 	"porttray/watcher/owner"
+	"porttray/watcher/server"
 )
 
 const (
@@ -42,8 +43,8 @@ type live struct {
 	Seen      time.Time `json:"seen"` // the last restart
 }
 
-func (l live) id() watcher.ID {
-	return watcher.ID{Port: l.Port, PID: l.PID, Start: l.Start, Container: l.Container}
+func (l live) id() server.ID {
+	return server.ID{Port: l.Port, PID: l.PID, Start: l.Start, Container: l.Container}
 }
 
 // decode parses the file's text. It rejects records that this program cannot have written, because a wrong fact is
@@ -148,7 +149,7 @@ func (c contents) closedOn(port uint16) int {
 }
 
 // restarts returns the number of restarts of a server.
-func (c contents) restarts(id watcher.ID) int {
+func (c contents) restarts(id server.ID) int {
 	if i := slices.IndexFunc(c.Live, func(l live) bool { return l.id() == id }); i >= 0 {
 		return c.Live[i].Restarts
 	}
@@ -167,7 +168,7 @@ func (c *contents) add(n closing) {
 	}
 	restarts := max(p.Restarts+1, c.restarts(n.now))
 	c.Live = slices.DeleteFunc(c.Live, func(l live) bool { return l.id() == n.was || l.id() == n.now })
-	if n.now != (watcher.ID{}) {
+	if n.now != (server.ID{}) {
 		c.Live = append(c.Live, live{n.now.Port, n.now.PID, n.now.Start, n.now.Container, restarts, p.Closed})
 	}
 	switch {

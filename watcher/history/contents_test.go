@@ -11,7 +11,7 @@ import (
 	"unicode"
 	"unicode/utf8"
 
-	"porttray/watcher"
+	"porttray/watcher/server"
 )
 
 // noon is the time in tests without a clock.
@@ -87,7 +87,7 @@ func TestEncodeWhatIsLargest(t *testing.T) {
 			c.add(closing{past: Past{Port: uint16(1 + i), PID: 1<<31 - 1, Name: long, Project: long, Tool: long,
 				Process: long, Directory: long,
 				Container: long, Started: noon, Closed: noon.Add(-time.Nanosecond), Reason: long, Restarts: 1 << 40},
-				now: watcher.ID{Port: uint16(1 + i), PID: 1<<31 - 1, Start: 1<<64 - 1,
+				now: server.ID{Port: uint16(1 + i), PID: 1<<31 - 1, Start: 1<<64 - 1,
 					Container: strings.Repeat("f", maxID)}})
 		}
 		c.Boot = strings.Repeat("b", maxText)
@@ -120,7 +120,7 @@ func (p Past) texts() []string {
 
 func TestAdd(t *testing.T) {
 	at := func(s int) time.Time { return noon.Add(time.Duration(s) * time.Second) }
-	id := func(pid int32) watcher.ID { return watcher.ID{Port: 80, PID: pid, Start: 7} }
+	id := func(pid int32) server.ID { return server.ID{Port: 80, PID: pid, Start: 7} }
 	ends := func(pid int32, s int, reason string) closing {
 		return closing{past: Past{Port: 80, PID: pid, Closed: at(s), Reason: reason}, was: id(pid)}
 	}
@@ -203,12 +203,12 @@ func TestTidy(t *testing.T) {
 	var c contents
 	for i := range 60 {
 		c.add(closing{past: Past{Port: uint16(3000 + i), PID: 1, Closed: noon.Add(time.Duration(i) * time.Second)},
-			now: watcher.ID{Port: uint16(3000 + i), PID: 1}})
+			now: server.ID{Port: uint16(3000 + i), PID: 1}})
 	}
 	for i := range 1000 {
 		c.add(closing{past: Past{Port: uint16(40000 + i), PID: 2,
 			Closed: noon.Add(time.Minute + time.Duration(i)*time.Second)},
-			now: watcher.ID{Port: uint16(40000 + i), PID: 2}})
+			now: server.ID{Port: uint16(40000 + i), PID: 2}})
 	}
 	now := noon.Add(4 * time.Hour)
 	c.tidy(now, handedOut)
@@ -218,8 +218,8 @@ func TestTidy(t *testing.T) {
 	if c.closedOn(3000) < 0 || c.closedOn(3059) < 0 || c.closedOn(40999) != 0 || c.closedOn(40974) >= 0 {
 		t.Errorf("these are left: %+v", c.Closed)
 	}
-	if len(c.Live) != 60+maxHandedOut || c.restarts(watcher.ID{Port: 3000, PID: 1}) != 1 ||
-		c.restarts(watcher.ID{Port: 40999, PID: 2}) != 1 {
+	if len(c.Live) != 60+maxHandedOut || c.restarts(server.ID{Port: 3000, PID: 1}) != 1 ||
+		c.restarts(server.ID{Port: 40999, PID: 2}) != 1 {
 		t.Errorf("%d live are left: %+v", len(c.Live), c.Live)
 	}
 	for i := range 100 {
@@ -238,7 +238,7 @@ func FuzzDecode(f *testing.F) {
 	var c contents
 	c.add(closing{past: Past{Port: 80, PID: 1, Name: hostile, Directory: hostile, Started: noon.Add(-2 * time.Hour),
 		Closed: noon.Add(-time.Hour),
-		Reason: "ended"}, now: watcher.ID{Port: 80, PID: 2, Start: 3, Container: "abc"}})
+		Reason: "ended"}, now: server.ID{Port: 80, PID: 2, Start: 3, Container: "abc"}})
 	text, err := c.encode()
 	if err != nil {
 		f.Fatal(err)

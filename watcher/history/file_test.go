@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"porttray/watcher"
+	"porttray/watcher/server"
 	"porttray/watcher/trusted"
 )
 
@@ -57,7 +58,7 @@ func TestRead(t *testing.T) {
 	r := NewRecorder()
 	r.relevant(nil)
 	now := time.Now()
-	c := r.closed(watcher.Alone(serves(5173, 1)), crashed, watcher.Snapshot{Time: now})[0]
+	c := r.closed(server.Alone(serves(5173, 1)), crashed, watcher.Snapshot{Time: now})[0]
 	c.now, _ = identity(serves(5173, 2))
 	if err := r.merge([]closing{c}, now); err != nil {
 		t.Fatal(err)
@@ -177,7 +178,7 @@ func TestMergeLeavesAlone(t *testing.T) {
 	if err := os.Symlink(elsewhere, r.file); err != nil {
 		t.Skip(err)
 	}
-	c := r.closed(watcher.Alone(serves(80, 1)), ended, watcher.Snapshot{Time: time.Now()})
+	c := r.closed(server.Alone(serves(80, 1)), ended, watcher.Snapshot{Time: time.Now()})
 	if err := r.merge(c, time.Now()); err == nil {
 		t.Error("over a symbolic link: no error")
 	}
@@ -199,7 +200,7 @@ func TestWriteWhileReading(t *testing.T) {
 			r := newRecorder(file)
 			r.relevant(nil)
 			for i := range 200 {
-				c := r.closed(watcher.Alone(serves(uint16(1+i%20+100*w), int32(1+i))), ended,
+				c := r.closed(server.Alone(serves(uint16(1+i%20+100*w), int32(1+i))), ended,
 					watcher.Snapshot{Time: time.Now()})
 				if err := r.merge(c, time.Now()); err != nil && runtime.GOOS != "windows" { // a reader blocks it
 					t.Error(err)
@@ -242,7 +243,7 @@ func TestFileSurvivesAKill(t *testing.T) {
 		for i := 0; ; i++ {
 			var news []closing
 			for p := range maxPorts {
-				news = append(news, r.closed(watcher.Alone(serves(uint16(1+p), int32(1+i))), crashed,
+				news = append(news, r.closed(server.Alone(serves(uint16(1+p), int32(1+i))), crashed,
 					watcher.Snapshot{Time: time.Now()})...)
 			}
 			if err := r.merge(news, time.Now()); err != nil {
@@ -305,7 +306,7 @@ func TestSweep(t *testing.T) {
 	}
 	r := newRecorder(filepath.Join(dir, name))
 	r.relevant(nil)
-	if err := r.merge(r.closed(watcher.Alone(serves(80, 1)), ended, watcher.Snapshot{Time: now}), now); err != nil {
+	if err := r.merge(r.closed(server.Alone(serves(80, 1)), ended, watcher.Snapshot{Time: now}), now); err != nil {
 		t.Fatal(err)
 	}
 	left, err := filepath.Glob(filepath.Join(dir, ".*"))

@@ -9,7 +9,7 @@ package history
 import (
 	"time"
 
-	"porttray/watcher"
+	"porttray/watcher/server"
 )
 
 // A Past is the last server that closed on a port. Unknown facts are absent. All texts are free of control characters
@@ -58,7 +58,7 @@ func (h History) Last(port uint16) (Past, bool) {
 
 // Restarts returns the number of restarts of the server of l. It counts exactly the process or container of l, on its
 // port, since this computer started. For an unknown owner it returns l.Restarts.
-func (h History) Restarts(l watcher.Listener) int {
+func (h History) Restarts(l server.Listener) int {
 	if id, ok := identity(l); ok {
 		return max(l.Restarts, h.seen.restarts(id))
 	}
@@ -67,8 +67,8 @@ func (h History) Restarts(l watcher.Listener) int {
 
 // identity identifies a server by its port and its container or process, until this computer restarts. It returns false
 // for an unknown owner.
-func identity(l watcher.Listener) (watcher.ID, bool) {
+func identity(l server.Listener) (server.ID, bool) {
 	t := l.Target()
-	id := watcher.ID{Port: l.Port, PID: t.Process.PID, Start: t.Process.Start, Container: t.Container}
-	return id, t != watcher.Target{}
+	id := server.ID{Port: l.Port, PID: t.Process.PID, Start: t.Process.Start, Container: t.Container}
+	return id, t != server.Target{}
 }

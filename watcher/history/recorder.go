@@ -16,6 +16,7 @@ import (
 	"porttray/watcher"
 	"porttray/watcher/owner"
 	"porttray/watcher/port"
+	"porttray/watcher/server"
 	"porttray/watcher/trusted"
 )
 
@@ -36,8 +37,8 @@ const (
 // A closing is the news that a server closed.
 type closing struct {
 	past  Past
-	was   watcher.ID    // its identity; zero if unknown
-	now   watcher.ID    // its identity after its restart; zero if it did not restart
+	was   server.ID     // its identity; zero if unknown
+	now   server.ID     // its identity after its restart; zero if it did not restart
 	sure  bool          // past.Reason is the exit status, not only the fact of the end
 	lived time.Duration // the lifetime of the listener; the maximum if no watcher saw it open
 	brief bool          // only its restarts are recorded, not its end
@@ -46,8 +47,8 @@ type closing struct {
 // A recentClosing is a closing whose reason may still arrive.
 type recentClosing struct {
 	closing
-	server  watcher.ID // the head of its server
-	related bool       // it is part of a restart or a replacement
+	server  server.ID // the head of its server
+	related bool      // it is part of a restart or a replacement
 }
 
 // A Recorder writes closings and restarts to the file, for Read in this or another process. Several processes may
@@ -138,7 +139,7 @@ func (r *Recorder) closings(u watcher.Update) []closing {
 }
 
 // closed returns the closings of the closed ports of a server, and adds them to r.recent.
-func (r *Recorder) closed(s watcher.Server, why watcher.Reason, now watcher.Snapshot) []closing {
+func (r *Recorder) closed(s server.Server, why watcher.Reason, now watcher.Snapshot) []closing {
 	at := now.Time
 	var news []closing
 	for _, l := range s.Ports() {
@@ -218,7 +219,7 @@ func (r *Recorder) explained(e watcher.Event) []closing {
 }
 
 // pastOf returns the record of a listener that closed.
-func pastOf(l watcher.Listener, why watcher.Reason, at time.Time) Past {
+func pastOf(l server.Listener, why watcher.Reason, at time.Time) Past {
 	p := Past{
 		Port: l.Port, PID: l.Owner.PID,
 		Name: l.Name(), Project: l.Facts.Project.Name, Tool: l.Facts.Tool.Name, Process: l.Owner.Name,
@@ -276,7 +277,7 @@ func (r *Recorder) relevant(news []closing) []closing {
 		news[i].brief = c.lived < shortLived && r.handedOut(c.past.Port)
 	}
 	return slices.DeleteFunc(news, func(c closing) bool {
-		restarted := c.now != (watcher.ID{}) && c.now != c.was
+		restarted := c.now != (server.ID{}) && c.now != c.was
 		return c.brief && !restarted && c.past.Restarts == 0
 	})
 }

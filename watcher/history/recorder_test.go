@@ -15,16 +15,19 @@ import (
 	"time"
 
 	"porttray/watcher"
+	"porttray/watcher/facts"
 	"porttray/watcher/owner"
 	"porttray/watcher/owner/engine"
+	"porttray/watcher/project"
+	"porttray/watcher/server"
 )
 
 // born is the start time of the processes, before the start of synctest's clock.
 var born = time.Date(1999, time.December, 31, 12, 0, 0, 0, time.UTC)
 
 // serves returns a listener of a process, or of an unknown owner if pid is 0.
-func serves(port uint16, pid int32) watcher.Listener {
-	l := watcher.Listener{Port: port, Addrs: []netip.Addr{netip.IPv6Loopback()}}
+func serves(port uint16, pid int32) server.Listener {
+	l := server.Listener{Port: port, Addrs: []netip.Addr{netip.IPv6Loopback()}}
 	if pid > 0 {
 		l.Owner = owner.Process{PID: pid, Start: uint64(pid), Name: "node", Exe: "/usr/bin/node", Dir: "/srv/shop",
 			Since: born}
@@ -37,16 +40,16 @@ func update(at time.Time, events ...watcher.Event) watcher.Update {
 	return watcher.Update{Snapshot: watcher.Snapshot{Time: at}, Events: events}
 }
 
-func closes(l watcher.Listener, why watcher.Reason) watcher.Event {
-	return watcher.Event{Kind: watcher.Closed, Server: watcher.Alone(l), Reason: why}
+func closes(l server.Listener, why watcher.Reason) watcher.Event {
+	return watcher.Event{Kind: watcher.Closed, Server: server.Alone(l), Reason: why}
 }
 
-func opens(l watcher.Listener) watcher.Event {
-	return watcher.Event{Kind: watcher.Opened, Server: watcher.Alone(l)}
+func opens(l server.Listener) watcher.Event {
+	return watcher.Event{Kind: watcher.Opened, Server: server.Alone(l)}
 }
 
-func follows(kind watcher.Kind, l, before watcher.Listener, why watcher.Reason) watcher.Event {
-	return watcher.Event{Kind: kind, Server: watcher.Alone(l), Before: watcher.Alone(before), Reason: why}
+func follows(kind watcher.Kind, l, before server.Listener, why watcher.Reason) watcher.Event {
+	return watcher.Event{Kind: kind, Server: server.Alone(l), Before: server.Alone(before), Reason: why}
 }
 
 var (
@@ -101,8 +104,8 @@ func perform(t *testing.T, test func(t *testing.T, file string)) {
 
 func TestRecorderRemembers(t *testing.T) {
 	vite := serves(5173, 4711)
-	vite.Facts.Project, vite.Facts.Tool = owner.Project{Name: "shop", Dir: "/srv/shop"},
-		owner.Tool{Name: "Vite", Kind: owner.Server}
+	vite.Facts.Project, vite.Facts.Tool = project.Project{Name: "shop", Dir: "/srv/shop"},
+		facts.Tool{Name: "Vite", Kind: facts.Server}
 	vite.Facts.Command = "cd /srv/shop && TOKEN=hunter2 vite --key hunter2"
 	vite.Owner.Exe = "/opt/hunter2/node"
 	db := serves(5432, 0)
@@ -111,8 +114,8 @@ func TestRecorderRemembers(t *testing.T) {
 		Endpoint: "/run/hunter2.sock"}
 	worst := serves(6666, 66)
 	worst.Owner.Name, worst.Owner.Dir = hostile, "/tmp/"+hostile
-	worst.Facts.Project, worst.Facts.Tool, worst.Container.Name = owner.Project{Name: hostile},
-		owner.Tool{Name: hostile}, hostile
+	worst.Facts.Project, worst.Facts.Tool, worst.Container.Name = project.Project{Name: hostile},
+		facts.Tool{Name: hostile}, hostile
 	long := vite
 	long.Facts.Project.Dir, long.Restarts = "/"+strings.Repeat("d", 5000), 2
 
@@ -252,7 +255,7 @@ func TestRecorderLearnsTheReason(t *testing.T) {
 				d.Note(update(start, closes(serves(80, 1), why), closes(serves(81, 0), watcher.Reason{})))
 				d.wait(c.after)
 				d.Note(update(time.Now(), watcher.Event{Kind: watcher.Explained,
-					Server: watcher.Alone(serves(80, c.pid)), Reason: now}))
+					Server: server.Alone(serves(80, c.pid)), Reason: now}))
 				d.wait(10 * time.Second)
 				if got, ok := d.read().Last(80); got.Reason != c.want || !got.Closed.Equal(start) || !ok {
 					t.Errorf("got %+v, %v, want %q", got, ok, c.want)
@@ -298,17 +301,17 @@ func TestRestarts(t *testing.T) {
 		}
 		d.wait(10 * time.Second)
 
-		with := func(l watcher.Listener, change func(*watcher.Listener)) watcher.Listener { change(&l); return l }
+		with := func(l server.Listener, change func(*server.Listener)) server.Listener { change(&l); return l }
 		for _, c := range []struct {
 			name string
-			on   watcher.Listener
+			on   server.Listener
 			want int
 		}{
 			{"the server", third, 2},
-			{"the server, of which a watcher saw more", with(third, func(l *watcher.Listener) { l.Restarts = 7 }), 7},
+			{"the server, of which a watcher saw more", with(third, func(l *server.Listener) { l.Restarts = 7 }), 7},
 			{"what it was before", second, 0},
-			{"on another port", with(third, func(l *watcher.Listener) { l.Port = 81 }), 0},
-			{"another process with its PID", with(third, func(l *watcher.Listener) { l.Owner.Start++ }), 0},
+			{"on another port", with(third, func(l *server.Listener) { l.Port = 81 }), 0},
+			{"another process with its PID", with(third, func(l *server.Listener) { l.Owner.Start++ }), 0},
 			{"another process", serves(80, 4), 0},
 			{"a process that closed its port for a moment, twice", blinks, 2},
 			{"on a port that was handed out, each time for a second", serves(40000, 4), 3},
@@ -316,9 +319,9 @@ func TestRestarts(t *testing.T) {
 			{"an unknown owner", serves(80, 0), 0},
 			{"an unknown owner where one had restarted", serves(81, 0), 0},
 			{"the container", web, 1},
-			{"another container", with(web, func(l *watcher.Listener) { l.Container.ID = "abd" }), 0},
+			{"another container", with(web, func(l *server.Listener) { l.Container.ID = "abd" }), 0},
 			{"the container behind another forwarder",
-				with(web, func(l *watcher.Listener) { l.Owner.PID, l.Owner.Start = 5, 5 }), 1},
+				with(web, func(l *server.Listener) { l.Owner.PID, l.Owner.Start = 5, 5 }), 1},
 		} {
 			if got := d.read().Restarts(c.on); got != c.want {
 				t.Errorf("%s: got %d, want %d", c.name, got, c.want)
@@ -343,7 +346,7 @@ func TestRestarts(t *testing.T) {
 		brief.Restarts = 3
 		d.Note(update(time.Now(), closes(third, ended), closes(brief, ended)))
 		d.wait(10 * time.Second)
-		for _, l := range []watcher.Listener{third, serves(40000, 4)} {
+		for _, l := range []server.Listener{third, serves(40000, 4)} {
 			if got := d.read().Restarts(l); got != 0 {
 				t.Errorf("once port %d had closed it had %d restarts", l.Port, got)
 			}
@@ -391,9 +394,9 @@ func TestRecorderPace(t *testing.T) {
 		moved, tests := serves(80, 1), serves(40000, 2)
 		moved.Addrs = append(moved.Addrs, netip.IPv4Unspecified())
 		for range 100 {
-			u := update(time.Now(), opens(tests), watcher.Event{Kind: watcher.Exposed, Server: watcher.Alone(moved),
-				Before: watcher.Alone(serves(80, 1))})
-			u.Snapshot.Listeners = []watcher.Listener{moved, tests}
+			u := update(time.Now(), opens(tests), watcher.Event{Kind: watcher.Exposed, Server: server.Alone(moved),
+				Before: server.Alone(serves(80, 1))})
+			u.Snapshot.Listeners = []server.Listener{moved, tests}
 			d.Note(u)
 			d.wait(time.Second)
 			d.Note(update(time.Now(), follows(watcher.Restarted, tests, tests, goesOn))) // a repeated port
@@ -626,7 +629,7 @@ func TestWatchedAndRead(t *testing.T) {
 	perform(t, func(t *testing.T, file string) {
 		start, d := time.Now(), newDesk(t, file)
 		w := &watcher.Watcher{Scan: func(context.Context) (watcher.Snapshot, error) {
-			s := watcher.Snapshot{Time: time.Now(), Listeners: []watcher.Listener{serves(22, 9)}}
+			s := watcher.Snapshot{Time: time.Now(), Listeners: []server.Listener{serves(22, 9)}}
 			for i, from := range []int{0, 20, 45} {
 				if since := time.Since(start); since >= time.Duration(from)*time.Second &&
 					since < time.Duration(from+18)*time.Second {
@@ -698,14 +701,14 @@ func BenchmarkMerge(b *testing.B) {
 	r := newRecorder(filepath.Join(b.TempDir(), name))
 	r.relevant(nil)
 	for i := range maxPorts {
-		c := r.closed(watcher.Alone(serves(uint16(1000+i), 1)), crashed, watcher.Snapshot{Time: time.Now()})
+		c := r.closed(server.Alone(serves(uint16(1000+i), 1)), crashed, watcher.Snapshot{Time: time.Now()})
 		if err := r.merge(c, time.Now()); err != nil {
 			b.Fatal(err)
 		}
 	}
 	b.ReportAllocs()
 	for i := 0; b.Loop(); i++ {
-		c := r.closed(watcher.Alone(serves(uint16(1000+i%maxPorts), int32(2+i))), crashed,
+		c := r.closed(server.Alone(serves(uint16(1000+i%maxPorts), int32(2+i))), crashed,
 			watcher.Snapshot{Time: time.Now()})
 		if err := r.merge(c, time.Now()); err != nil {
 			b.Fatal(err)

@@ -25,9 +25,9 @@ func containerIn(cgroups []byte) string {
 	return ""
 }
 
-// isolationOf returns the ID of the process's container. It also reports whether the process is isolated: its paths
+// IsolationOf returns the ID of the process's container. It also reports whether the process is isolated: its paths
 // mean other directories than the same paths here.
-func isolationOf(pid int32) (container string, isolated bool, err error) {
+func IsolationOf(pid int32) (container string, isolated bool, err error) {
 	container, err = containerOf(pid)
 	return container, container != "" || ownRoot(pid), err
 }

@@ -50,12 +50,12 @@ func ownRoot(pid int32) bool {
 // readProc returns the content of a file in /proc, up to a limit.
 func readProc(name string) ([]byte, error) {
 	var buf [4096]byte
-	return readBelow(unix.AT_FDCWD, name, buf[:], small)
+	return ReadBelow(unix.AT_FDCWD, name, buf[:], 64<<10)
 }
 
-// sharedDir returns the working directory of a process in a container. It is empty unless this system has the same
+// SharedDir returns the working directory of a process in a container. It is empty unless this system has the same
 // directory under the same name. Containers for interactive work have such directories.
-func sharedDir(pid int32) string {
+func SharedDir(pid int32) string {
 	cwd := "/proc/" + strconv.Itoa(int(pid)) + "/cwd"
 	dir, err := os.Readlink(cwd)
 	if err != nil {

@@ -8,5 +8,5 @@ func containerOf(int32) (string, error) { return "", nil }
 // ownRoot is described in container_linux.go.
 func ownRoot(int32) bool { return false }
 
-// sharedDir is described in container_linux.go.
-func sharedDir(int32) string { return "" }
+// SharedDir is described in container_linux.go.
+func SharedDir(int32) string { return "" }

@@ -50,6 +50,8 @@ type Group struct {
 	Master Process
 	// Workers hold the port, the main one first. There is at least one.
 	Workers []Process
+	// IsWorker reports whether a process is at this moment a child of the master and runs its program. It is nil without a master.
+	IsWorker func(ctx context.Context, p, master Process) bool
 }
 
 // First returns the process that stands for the group: its master or its main worker.
@@ -134,7 +136,7 @@ func End(ctx context.Context, g Group, force bool, wait time.Duration,
 	if force && pins[0].Is(g.Master) {
 		pins = append(pins, successors(ctx, g, before)...)
 	}
-	targets := present(ctx, pins, g.Master, before)
+	targets := present(ctx, g, pins, before)
 	if len(targets) == 0 {
 		return Result{Outcome: AlreadyGone}
 	}
@@ -181,7 +183,7 @@ type pinned struct {
 // successors pins children of the master that hold the port, run its program and are not yet in the group.
 func successors(ctx context.Context, g Group, holders []Process) (pins []pinned) {
 	for _, p := range holders {
-		if slices.ContainsFunc(g.Workers, p.Is) || !IsWorker(ctx, p, g.Master) {
+		if slices.ContainsFunc(g.Workers, p.Is) || !g.IsWorker(ctx, p, g.Master) {
 			continue
 		}
 		if pin, _, ok := pinTarget(ctx, p); ok {
@@ -193,16 +195,16 @@ func successors(ctx context.Context, g Group, holders []Process) (pins []pinned)
 
 // present returns the pinned processes that are unchanged and hold the port or are the master. It returns none if no
 // worker is left, or if one worker does not belong to the master.
-func present(ctx context.Context, group []pinned, master Process, holders []Process) (targets []pinned) {
+func present(ctx context.Context, g Group, group []pinned, holders []Process) (targets []pinned) {
 	led, workers := false, 0
 	for _, t := range group {
-		isMaster := t.Is(master)
+		isMaster := t.Is(g.Master)
 		switch {
 		case !isMaster && !slices.ContainsFunc(holders, t.Is), t.Gone(), replaced(ctx, t.Process):
 			continue
 		case isMaster:
 			led = true
-		case led && !IsWorker(ctx, t.Process, master):
+		case led && !g.IsWorker(ctx, t.Process, g.Master):
 			return nil
 		default:
 			workers++
@@ -215,21 +217,12 @@ func present(ctx context.Context, group []pinned, master Process, holders []Proc
 	return targets
 }
 
-// IsWorker reports whether p is now a child of master and runs the same program. A child of a shell never counts.
-func IsWorker(ctx context.Context, p, master Process) bool {
-	m, err := readMember(ctx, p.PID)
-	parent, err2 := readMember(ctx, master.PID)
-	if err != nil || err2 != nil || m.ID != p.ID() || parent.ID != master.ID() || m.parent != master.PID {
-		return false
-	}
-	m.inspect()
-	parent.inspect()
-	return m.forkedFrom(parent)
-}
+// maxAncestors bounds the climb from a process to its ancestors.
+const maxAncestors = 16
 
 // Descends reports whether p descends from another process, at any distance.
 func Descends(p, from Process) bool {
-	for range maxChain {
+	for range maxAncestors {
 		parent, ok := Parent(p)
 		if !ok || parent.Is(from) {
 			return ok

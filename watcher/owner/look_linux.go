@@ -13,11 +13,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// readVitals returns the vitals of the process with this PID. The error wraps os.ErrProcessDone if there is none.
+// ReadVitals returns the vitals of the process with this PID. The error wraps os.ErrProcessDone if there is none.
 //
 // On Linux start is field 22 of /proc/PID/stat, in clock ticks since boot. It is exact, and changes of the clock do not
 // affect it. On other systems it is the creation time in the kernel: units of 100 ns on Windows, milliseconds on macOS.
-func readVitals(pid int32) (vitals, error) {
+func ReadVitals(pid int32) (vitals, error) {
 	stat, err := os.ReadFile("/proc/" + strconv.Itoa(int(pid)) + "/stat")
 	if errors.Is(err, fs.ErrNotExist) && mayBeHidden(pid) {
 		return vitals{}, fmt.Errorf("look at process %d: it is hidden: %w", pid, fs.ErrPermission)
@@ -28,7 +28,7 @@ func readVitals(pid int32) (vitals, error) {
 	if err != nil {
 		return vitals{}, fmt.Errorf("look at process %d: %w", pid, err)
 	}
-	v, err := parseStat(stat)
+	v, err := ParseStat(stat)
 	if err != nil {
 		return vitals{}, fmt.Errorf("look at process %d: %w", pid, err)
 	}
@@ -67,9 +67,9 @@ func waitForNextTick(start uint64) bool {
 	return true
 }
 
-// parseStat reads /proc/PID/stat (proc_pid_stat(5)). The second field, the name, may itself hold spaces and
+// ParseStat reads /proc/PID/stat (proc_pid_stat(5)). The second field, the name, may itself hold spaces and
 // parentheses. So it counts fields from the last parenthesis.
-func parseStat(stat []byte) (vitals, error) {
+func ParseStat(stat []byte) (vitals, error) {
 	const state, parent, threads, start = 0, 1, 17, 19 // fields 3, 4, 20 and 22
 	fields := bytes.Fields(stat[bytes.LastIndexByte(stat, ')')+1:])
 	if len(fields) <= start {
@@ -91,5 +91,5 @@ func parseStat(stat []byte) (vitals, error) {
 	name := stat[bytes.IndexByte(stat, '(')+1 : max(bytes.LastIndexByte(stat, ')'), bytes.IndexByte(stat, '(')+1)]
 	zombie := fields[state][0] == 'Z' && n <= 1
 	dead := fields[state][0] == 'X'
-	return vitals{name: string(name), start: begun, parent: int32(ppid), ended: zombie || dead}, nil
+	return vitals{Name: string(name), Start: begun, Parent: int32(ppid), Ended: zombie || dead}, nil
 }

@@ -22,20 +22,20 @@ func TestParseStat(t *testing.T) {
 		want       vitals
 		err        string // part of the error
 	}{
-		{name: "running", stat: stat("server", "R", "1", "1", "123456"), want: vitals{name: "server", start: 123456, parent: 1}},
-		{name: "sleeping", stat: stat("server", "S", "4000", "8", "5"), want: vitals{name: "server", start: 5, parent: 4000}},
-		{name: "stopped", stat: stat("server", "T", "4000", "1", "5"), want: vitals{name: "server", start: 5, parent: 4000}},
-		{name: "init", stat: stat("init", "S", "0", "1", "0"), want: vitals{name: "init"}},
-		{name: "largest start", stat: stat("server", "S", "1", "1", "18446744073709551615"), want: vitals{name: "server", start: math.MaxUint64, parent: 1}},
-		{name: "zombie", stat: stat("server", "Z", "1", "1", "5"), want: vitals{name: "server", start: 5, parent: 1, ended: true}},
-		{name: "zombie without threads", stat: stat("server", "Z", "1", "0", "5"), want: vitals{name: "server", start: 5, parent: 1, ended: true}},
-		{name: "zombie main thread among others", stat: stat("server", "Z", "1", "2", "5"), want: vitals{name: "server", start: 5, parent: 1}},
-		{name: "dead", stat: stat("server", "X", "1", "1", "5"), want: vitals{name: "server", start: 5, parent: 1, ended: true}},
-		{name: "space in the name", stat: stat("tmux: server", "S", "1", "1", "5"), want: vitals{name: "tmux: server", start: 5, parent: 1}},
-		{name: "name like a stat", stat: stat("a) Z 9 9 (b", "S", "1", "1", "5"), want: vitals{name: "a) Z 9 9 (b", start: 5, parent: 1}},
-		{name: "newline in the name", stat: stat("a\nb", "S", "1", "1", "5"), want: vitals{name: "a\nb", start: 5, parent: 1}},
-		{name: "no name", stat: stat("", "S", "1", "1", "5"), want: vitals{start: 5, parent: 1}},
-		{name: "newline at the end", stat: stat("server", "S", "1", "1", "5") + "\n", want: vitals{name: "server", start: 5, parent: 1}},
+		{name: "running", stat: stat("server", "R", "1", "1", "123456"), want: vitals{Name: "server", Start: 123456, Parent: 1}},
+		{name: "sleeping", stat: stat("server", "S", "4000", "8", "5"), want: vitals{Name: "server", Start: 5, Parent: 4000}},
+		{name: "stopped", stat: stat("server", "T", "4000", "1", "5"), want: vitals{Name: "server", Start: 5, Parent: 4000}},
+		{name: "init", stat: stat("init", "S", "0", "1", "0"), want: vitals{Name: "init"}},
+		{name: "largest start", stat: stat("server", "S", "1", "1", "18446744073709551615"), want: vitals{Name: "server", Start: math.MaxUint64, Parent: 1}},
+		{name: "zombie", stat: stat("server", "Z", "1", "1", "5"), want: vitals{Name: "server", Start: 5, Parent: 1, Ended: true}},
+		{name: "zombie without threads", stat: stat("server", "Z", "1", "0", "5"), want: vitals{Name: "server", Start: 5, Parent: 1, Ended: true}},
+		{name: "zombie main thread among others", stat: stat("server", "Z", "1", "2", "5"), want: vitals{Name: "server", Start: 5, Parent: 1}},
+		{name: "dead", stat: stat("server", "X", "1", "1", "5"), want: vitals{Name: "server", Start: 5, Parent: 1, Ended: true}},
+		{name: "space in the name", stat: stat("tmux: server", "S", "1", "1", "5"), want: vitals{Name: "tmux: server", Start: 5, Parent: 1}},
+		{name: "name like a stat", stat: stat("a) Z 9 9 (b", "S", "1", "1", "5"), want: vitals{Name: "a) Z 9 9 (b", Start: 5, Parent: 1}},
+		{name: "newline in the name", stat: stat("a\nb", "S", "1", "1", "5"), want: vitals{Name: "a\nb", Start: 5, Parent: 1}},
+		{name: "no name", stat: stat("", "S", "1", "1", "5"), want: vitals{Start: 5, Parent: 1}},
+		{name: "newline at the end", stat: stat("server", "S", "1", "1", "5") + "\n", want: vitals{Name: "server", Start: 5, Parent: 1}},
 
 		{name: "empty", stat: "", err: "0 fields"},
 		{name: "cut off in the name", stat: "4711 (ser", err: "2 fields"},
@@ -48,7 +48,7 @@ func TestParseStat(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			got, err := parseStat([]byte(tt.stat))
+			got, err := ParseStat([]byte(tt.stat))
 			if got != tt.want || (err != nil) != (tt.err != "") || err != nil && !strings.Contains(err.Error(), tt.err) {
 				t.Errorf("%q: got %+v, %v, want %+v, %q", tt.stat, got, err, tt.want, tt.err)
 			}
@@ -62,21 +62,21 @@ func FuzzParseStat(f *testing.F) {
 	f.Add("\n\x00) ", int32(-1), uint64(0), []byte(")))"))
 	f.Fuzz(func(t *testing.T, name string, parent int32, start uint64, raw []byte) {
 		text := stat(name, "S", fmt.Sprint(parent), "1", fmt.Sprint(start))
-		if got, err := parseStat([]byte(text)); err != nil || got != (vitals{name: name, start: start, parent: parent}) {
+		if got, err := ParseStat([]byte(text)); err != nil || got != (vitals{Name: name, Start: start, Parent: parent}) {
 			t.Errorf("%q: got %+v, %v", text, got, err)
 		}
-		if got, err := parseStat(raw); err != nil && got != (vitals{}) {
+		if got, err := ParseStat(raw); err != nil && got != (vitals{}) {
 			t.Errorf("%q: got %+v along with %v", raw, got, err)
 		}
 	})
 }
 
 func TestLook(t *testing.T) {
-	v, err := readVitals(int32(os.Getpid()))
-	if err != nil || v.ended || int(v.parent) != os.Getppid() || v.start == 0 {
+	v, err := ReadVitals(int32(os.Getpid()))
+	if err != nil || v.Ended || int(v.Parent) != os.Getppid() || v.Start == 0 {
 		t.Errorf("this process: %+v, %v, want the parent %d", v, err, os.Getppid())
 	}
-	if v, err := readVitals(math.MaxInt32); !errors.Is(err, os.ErrProcessDone) { // above any limit for PIDs
+	if v, err := ReadVitals(math.MaxInt32); !errors.Is(err, os.ErrProcessDone) { // above any limit for PIDs
 		t.Errorf("no process: %+v, %v, want %v", v, err, os.ErrProcessDone)
 	}
 }

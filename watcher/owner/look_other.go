@@ -9,8 +9,8 @@ import (
 	"github.com/shirou/gopsutil/v3/process"
 )
 
-// readVitals is described in look_linux.go.
-func readVitals(pid int32) (vitals, error) {
+// ReadVitals is described in look_linux.go.
+func ReadVitals(pid int32) (vitals, error) {
 	if exists, err := process.PidExists(pid); err == nil && !exists {
 		return vitals{}, fmt.Errorf("process %d: %w", pid, os.ErrProcessDone)
 	}
@@ -20,7 +20,7 @@ func readVitals(pid int32) (vitals, error) {
 		return vitals{}, fmt.Errorf("look at process %d: %w", pid, err)
 	}
 	parent, _ := ps.Ppid() // stays 0, as for a process without a parent
-	return vitals{start: uint64(ms), parent: parent}, nil
+	return vitals{Start: uint64(ms), Parent: parent}, nil
 }
 
 // waitForNextTick is described in look_linux.go.

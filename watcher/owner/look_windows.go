@@ -9,9 +9,9 @@ import (
 	"golang.org/x/sys/windows"
 )
 
-// readVitals is described in look_linux.go. It reads all facts through one handle, so they belong to one process. start
+// ReadVitals is described in look_linux.go. It reads all facts through one handle, so they belong to one process. start
 // is exact to 100 ns. An ended process still exists while somebody holds a handle to it.
-func readVitals(pid int32) (vitals, error) {
+func ReadVitals(pid int32) (vitals, error) {
 	const access = windows.PROCESS_QUERY_LIMITED_INFORMATION | windows.SYNCHRONIZE
 	h, err := windows.OpenProcess(access, false, uint32(pid))
 	if errors.Is(err, windows.ERROR_INVALID_PARAMETER) {
@@ -39,7 +39,7 @@ func readVitals(pid int32) (vitals, error) {
 		basic.InheritedFromUniqueProcessId = 0 // as for a process without a parent
 	}
 	start := uint64(created.HighDateTime)<<32 | uint64(created.LowDateTime)
-	return vitals{start: start, parent: int32(basic.InheritedFromUniqueProcessId)}, nil
+	return vitals{Start: start, Parent: int32(basic.InheritedFromUniqueProcessId)}, nil
 }
 
 // waitForNextTick is described in look_linux.go.

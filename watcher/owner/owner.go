@@ -5,7 +5,6 @@
 package owner
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -53,19 +52,19 @@ func (p Process) Gone() bool {
 	if !p.Known() {
 		return false
 	}
-	v, err := readVitals(p.PID)
+	v, err := ReadVitals(p.PID)
 	if err != nil {
 		return errors.Is(err, os.ErrProcessDone)
 	}
-	return v.ended || v.start != p.Start
+	return v.Ended || v.Start != p.Start
 }
 
 // vitals identifies a process at one instant.
 type vitals struct {
-	name   string // only on Linux
-	start  uint64
-	parent int32
-	ended  bool // exited, but not yet reaped by its parent
+	Name   string // only on Linux
+	Start  uint64
+	Parent int32
+	Ended  bool // exited, but not yet reaped by its parent
 }
 
 // Identify returns the process that now has this PID, with only its identity filled in. The error wraps
@@ -75,12 +74,12 @@ type vitals struct {
 // one with its PID could get the same start. Then Identify waits until that is impossible, 10 ms at most.
 func Identify(pid int32) (Process, error) {
 	for range identifyTries {
-		v, err := readVitals(pid)
+		v, err := ReadVitals(pid)
 		if err != nil {
 			return Process{}, err
 		}
-		if !waitForNextTick(v.start) {
-			return Process{PID: pid, Start: v.start}, nil
+		if !waitForNextTick(v.Start) {
+			return Process{PID: pid, Start: v.Start}, nil
 		}
 	}
 	return Process{}, fmt.Errorf("identify process %d: it is replaced again and again: %w", pid, os.ErrProcessDone)
@@ -93,19 +92,19 @@ const identifyTries = 5
 // Windows keeps the PID of an ended parent. A process with that PID that started after p is not the parent. A service
 // manager does not count as a parent, because it passes its sockets on to the servers that it starts.
 func Parent(p Process) (Process, bool) {
-	v, err := readVitals(p.PID)
-	if err != nil || v.start != p.Start || v.parent <= 0 {
+	v, err := ReadVitals(p.PID)
+	if err != nil || v.Start != p.Start || v.Parent <= 0 {
 		return Process{}, false
 	}
-	parent, err := readVitals(v.parent)
-	if err != nil || parent.start > p.Start || v.parent == 1 || managers[parent.name] {
+	parent, err := ReadVitals(v.Parent)
+	if err != nil || parent.Start > p.Start || v.Parent == 1 || Managers[parent.Name] {
 		return Process{}, false
 	}
-	return Process{PID: v.parent, Start: parent.start}, true
+	return Process{PID: v.Parent, Start: parent.Start}, true
 }
 
-// managers are the programs that start services, for the system or for a user.
-var managers = map[string]bool{"systemd": true, "launchd": true, "init": true, "runit": true, "s6-svscan": true}
+// Managers are the programs that start services, for the system or for a user.
+var Managers = map[string]bool{"systemd": true, "launchd": true, "init": true, "runit": true, "s6-svscan": true}
 
 // OutOfFiles reports whether err means that this program or the system has run out of open files or memory. A later
 // attempt can succeed.
@@ -128,14 +127,14 @@ func Read(ctx context.Context, pid int32) (Process, error) {
 		p.Name = strings.TrimSuffix(name, ".exe")
 	}
 	p.Exe, _ = ps.ExeWithContext(ctx) // unreadable for other users' processes; then only the name counts
-	if p.Exe != "" && threadNames[p.Name] {
+	if p.Exe != "" && ThreadNames[p.Name] {
 		p.Name = filepath.Base(p.Exe)
 	}
 	if runtime.GOOS == "linux" && strings.ContainsAny(p.Name, " /") {
 		args, _ := ps.CmdlineSliceWithContext(ctx)
 		p.Name = untitled(p.Name, args, p.Exe)
 	}
-	_, isolated, err := isolationOf(pid)
+	_, isolated, err := IsolationOf(pid)
 	errs = append(errs, err)
 	if dir, err := ps.CwdWithContext(ctx); err == nil && dir != "" && !isolated {
 		p.Dir = filepath.Clean(dir) // Windows ends it with a separator
@@ -162,18 +161,11 @@ func Read(ctx context.Context, pid int32) (Process, error) {
 	return p, nil
 }
 
-// threadNames are names that runtimes give to the main thread. Linux shows them instead of the program's name.
-var threadNames = map[string]bool{"MainThread": true, "node-MainThread": true}
-
-// untitled returns a process's name without its title. On Linux a title overwrites the name: "puma 6.4.2 (tcp" gives
-// "puma".
-func untitled(name string, args []string, exe string) string {
-	if !isTitle(args, exe) || !strings.HasPrefix(args[0], name) && !strings.HasPrefix(lastElement(args[0]), name) {
-		return name
-	}
-	first, _, _ := strings.Cut(strings.TrimSpace(args[0]), " ")
-	return cmp.Or(calledAs(first), name)
-}
-
 // CanStop reports whether this system can ask a process to end. Otherwise it can only kill.
 func CanStop() bool { return runtime.GOOS != "windows" }
+
+// An ID identifies a process on a running system.
+type ID struct {
+	PID   int32
+	Start uint64
+}

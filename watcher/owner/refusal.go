@@ -38,7 +38,7 @@ func refusal(ctx context.Context, p Process, ps *process.Process, mine bool) (st
 
 func refusalOf(ctx context.Context, p Process, ps *process.Process, mine, above bool) string {
 	switch {
-	case p.PID <= 1, managers[p.Name], runtime.GOOS == "windows" && p.PID == 4:
+	case p.PID <= 1, Managers[p.Name], runtime.GOOS == "windows" && p.PID == 4:
 		return "part of the system"
 	case !ownView():
 		return "its PID in this container is unknown"
@@ -48,7 +48,7 @@ func refusalOf(ctx context.Context, p Process, ps *process.Process, mine, above 
 		return "porttray runs in it"
 	case forwards(p.Name) || forwards(filepath.Base(p.Exe)):
 		return forwarding
-	case isPM2(p.Name):
+	case IsPM2(p.Name):
 		return "runs several apps; end one of them by pm2"
 	}
 	// Lima and Colima forward through their own ssh processes. The user may stop any other ssh.
@@ -82,16 +82,16 @@ func ownView() bool { return int(Self()) == os.Getpid() }
 
 // isAncestor reports whether p is an ancestor of this process. Its only error is OutOfFiles.
 func isAncestor(p Process) (bool, error) {
-	child, err := readVitals(int32(os.Getpid()))
-	if err == nil && p.Start > child.start {
+	child, err := ReadVitals(int32(os.Getpid()))
+	if err == nil && p.Start > child.Start {
 		return false, nil // most processes are younger than this one
 	}
-	for err == nil && child.parent > 0 {
+	for err == nil && child.Parent > 0 {
 		var parent vitals
-		if parent, err = readVitals(child.parent); err != nil || parent.start > child.start {
+		if parent, err = ReadVitals(child.Parent); err != nil || parent.Start > child.Start {
 			break // see Parent
 		}
-		if p.PID == child.parent && p.Start == parent.start {
+		if p.PID == child.Parent && p.Start == parent.Start {
 			return true, nil
 		}
 		child = parent
@@ -125,7 +125,7 @@ func forwards(name string) bool {
 func limaArgs(args []string) bool {
 	return slices.ContainsFunc(args, func(arg string) bool {
 		elements := strings.FieldsFunc(arg, func(r rune) bool { return r == '/' || r == '"' || r == '=' || r == '\'' })
-		return slices.ContainsFunc(elements, func(e string) bool { return among(".lima _lima .colima", e) })
+		return slices.ContainsFunc(elements, func(e string) bool { return slices.Contains([]string{".lima", "_lima", ".colima"}, e) })
 	})
 }
 
@@ -157,3 +157,7 @@ func UserName(who string) string {
 	}
 	return who
 }
+
+// IsPM2 reports whether a process of this name or title is PM2's God Daemon. It holds the sockets of all apps in
+// cluster mode. Its title is "PM2 v6.0.5: God Daemon (/home/ann/.pm2)" and its name PM2. The command is pm2.
+func IsPM2(name string) bool { return name == "PM2" || strings.HasPrefix(name, "PM2 v") }

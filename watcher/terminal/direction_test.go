@@ -8,18 +8,21 @@ import (
 	"porttray/watcher"
 	"porttray/watcher/doctor"
 	"porttray/watcher/explain"
+	"porttray/watcher/facts"
 	"porttray/watcher/owner"
 	"porttray/watcher/port"
+	"porttray/watcher/project"
+	"porttray/watcher/server"
 )
 
 // rightToLeft is a machine with server names in right-to-left scripts.
 func rightToLeft() watcher.Snapshot {
-	var list []watcher.Listener
+	var list []server.Listener
 	for i, name := range []string{"مشروع-تجريبي", "חנות", "مشروع 3000", "shop חנות", "חנות (ישן)",
 		"פרויקט ארוך מאוד שאין לו מקום", "shop"} {
 		l := listener(uint16(4001+i), owner.Process{PID: int32(71 + i), Start: 1, Name: "node", Dir: "/srv/קוד/" + name,
 			Since: at(9, 0, 0)}, "127.0.0.1")
-		l.Facts.Project, l.Facts.Tool = owner.Project{Name: name}, owner.Tool{Name: "Vite", Kind: owner.Server}
+		l.Facts.Project, l.Facts.Tool = project.Project{Name: name}, facts.Tool{Name: "Vite", Kind: facts.Server}
 		list = append(list, l)
 	}
 	return snapshot(list...)

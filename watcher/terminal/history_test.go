@@ -11,6 +11,7 @@ import (
 	"porttray/watcher"
 	"porttray/watcher/history"
 	"porttray/watcher/owner"
+	"porttray/watcher/server"
 )
 
 // A watch in a terminal records closed servers.
@@ -27,7 +28,7 @@ func TestWatchRemembers(t *testing.T) {
 		db := listener(5432, owner.Process{PID: int32(os.Getpid()), Start: 1, Name: "postgres"}, "127.0.0.1")
 		w := &watcher.Watcher{Scan: func(context.Context) (watcher.Snapshot, error) {
 			s := watcher.Snapshot{Time: time.Now(),
-				Listeners: []watcher.Listener{listener(22, owner.Process{}, "127.0.0.1")}}
+				Listeners: []server.Listener{listener(22, owner.Process{}, "127.0.0.1")}}
 			if time.Since(start) < 2*time.Second {
 				s.Listeners = append(s.Listeners, db)
 			}

@@ -13,6 +13,7 @@ import (
 	"porttray/watcher"
 	"porttray/watcher/explain"
 	"porttray/watcher/port"
+	"porttray/watcher/server"
 	"porttray/watcher/settings"
 )
 
@@ -98,12 +99,12 @@ func writeList(c *cobra.Command, what listing) error {
 // choose returns the servers or ports to list. It also counts those left out because they are not in the main list.
 func (what listing) choose(system port.System) (list []explain.Listener, hidden int) {
 	for _, s := range what.rules.Applied(watcher.Update{Snapshot: what.Snapshot}).Snapshot.Servers {
-		parts := []watcher.Server{s}
+		parts := []server.Server{s}
 		if what.ports {
 			parts = nil
 			for _, l := range s.Parts {
-				one := watcher.Server{Listener: l, Title: s.Title, Place: s.Place, Runs: s.Runs,
-					Parts: []watcher.Listener{l}}
+				one := server.Server{Listener: l, Title: s.Title, Place: s.Place, Runs: s.Runs,
+					Parts: []server.Listener{l}}
 				parts = append(parts, one)
 			}
 		}
@@ -121,7 +122,7 @@ func (what listing) choose(system port.System) (list []explain.Listener, hidden 
 		if len(what.filter) > 0 {
 			return !what.filter.fits(l)
 		}
-		other := !what.all && l.Section != watcher.Main.String()
+		other := !what.all && l.Section != server.Main.String()
 		if other {
 			hidden++
 		}

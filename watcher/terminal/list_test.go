@@ -13,29 +13,32 @@ import (
 
 	"porttray/watcher"
 	"porttray/watcher/explain"
+	"porttray/watcher/facts"
 	"porttray/watcher/owner"
 	"porttray/watcher/owner/engine"
 	"porttray/watcher/port"
+	"porttray/watcher/project"
+	"porttray/watcher/server"
 )
 
 // many is a machine of some variety.
 func many() watcher.Snapshot {
 	web := listener(5173, owner.Process{PID: 4711, Start: 1, Name: "node", User: "x-ann", Since: at(8, 5, 59)},
 		"127.0.0.1", "::1")
-	web.Facts.Project, web.Facts.Tool = owner.Project{Name: "shop", Dir: "/home/ann/code/shop"},
-		owner.Tool{Name: "Vite", Kind: owner.Server}
+	web.Facts.Project, web.Facts.Tool = project.Project{Name: "shop", Dir: "/home/ann/code/shop"},
+		facts.Tool{Name: "Vite", Kind: facts.Server}
 	web.Facts.Command, web.Restarts = "cd /home/ann/code/shop && vite --secret=1", 2
 	hmr := web
 	hmr.Port, hmr.Addrs = 24678, []netip.Addr{netip.MustParseAddr("0.0.0.0"), netip.MustParseAddr("::")}
 	wide := listener(8000, owner.Process{PID: 32, Start: 1, Name: "python3", Since: at(9, 0, 0).AddDate(0, 0, -3)},
 		"0.0.0.0")
 	wide.Facts.Project.Name = "日本語のとても長いプロジェクト"
-	wide.Facts.Tool = owner.Tool{Name: "Django", Kind: owner.Server}
+	wide.Facts.Tool = facts.Tool{Name: "Django", Kind: facts.Server}
 	db := listener(5432, owner.Process{PID: 900, Start: 1, Name: "docker-proxy",
 		Refusal: "forwards for a container or VM"}, "0.0.0.0")
 	db.Container = engine.Container{ID: "c0ffee", Name: "shop-db-1", Image: "postgres:16", Project: "shop",
 		Service: "db"}
-	db.Facts.Tool = owner.Tool{Name: "PostgreSQL", Kind: owner.Server}
+	db.Facts.Tool = facts.Tool{Name: "PostgreSQL", Kind: facts.Server}
 	hidden := listener(631, owner.Process{Foreign: true, User: "x-cups"}, "127.0.0.1", "::1")
 	return snapshot(hidden, web, db, wide, hmr)
 }
@@ -59,23 +62,23 @@ func TestTable(t *testing.T) {
 
 // TestListNames checks that the table names servers as the menu does.
 func TestListNames(t *testing.T) {
-	frontend := func(port uint16, pid int32, mono string) watcher.Listener {
+	frontend := func(port uint16, pid int32, mono string) server.Listener {
 		l := listener(port, owner.Process{PID: pid, Start: 1, Name: "node", Exe: "/usr/bin/node", Dir: "/srv/" + mono},
 			"127.0.0.1")
-		l.Facts.Project = owner.Project{Name: "frontend", Dir: "/srv/" + mono + "/frontend"}
+		l.Facts.Project = project.Project{Name: "frontend", Dir: "/srv/" + mono + "/frontend"}
 		return l
 	}
 	a, b := frontend(4100, 1, "shopmono"), frontend(4101, 2, "blogmono")
-	a.Facts.Tool = owner.Tool{Name: "Vite", Kind: owner.Server}
+	a.Facts.Tool = facts.Tool{Name: "Vite", Kind: facts.Server}
 	b.Facts.Tool = a.Facts.Tool
 	script := frontend(4102, 3, "shopmono")
 	script.Facts.Program = "server.js"
 	run := frontend(4103, 4, "shopmono")
-	run.Facts.Program, run.Facts.Tool = "src/index.ts", owner.Tool{Name: "Bun", Kind: owner.Runner}
+	run.Facts.Program, run.Facts.Tool = "src/index.ts", facts.Tool{Name: "Bun", Kind: facts.Runner}
 	bare := frontend(4104, 5, "shopmono")
 	bare.Facts.Program = "node"
 	caddy := frontend(2019, 6, "shopmono")
-	caddy.Facts.Tool = owner.Tool{Name: "Caddy", Kind: owner.Server}
+	caddy.Facts.Tool = facts.Tool{Name: "Caddy", Kind: facts.Server}
 	site := caddy
 	site.Port = 8080
 	list, _ := listing{Snapshot: snapshot(caddy, a, b, script, run, bare, site), all: true,

@@ -14,6 +14,7 @@ import (
 	"porttray/watcher/browser"
 	"porttray/watcher/explain"
 	"porttray/watcher/port"
+	"porttray/watcher/server"
 	"porttray/watcher/settings"
 )
 
@@ -58,8 +59,8 @@ scheme or path.`,
 // pageOf returns the URL of a listener for a browser, after applying its rule. A valid literal address replaces
 // localhost. The function schemeOf asks the server. If the listener is not a web server, the error gives the address
 // for other clients.
-func pageOf(ctx context.Context, l watcher.Listener, literal netip.Addr, rule settings.Rule,
-	schemeOf func(context.Context, watcher.Listener) string) (string, error) {
+func pageOf(ctx context.Context, l server.Listener, literal netip.Addr, rule settings.Rule,
+	schemeOf func(context.Context, server.Listener) string) (string, error) {
 	address, scheme := browser.Address(l), string(rule.Scheme)
 	if literal.IsValid() {
 		address = browser.AddressAt(literal, l.Port)
@@ -76,7 +77,7 @@ func pageOf(ctx context.Context, l watcher.Listener, literal netip.Addr, rule se
 }
 
 // isNoPage says why a browser cannot open a listener. If only the port suggests the protocol, the text says so.
-func isNoPage(l watcher.Listener) string {
+func isNoPage(l server.Listener) string {
 	if !l.Owner.Known() && l.Container.ID == "" {
 		return fmt.Sprintf("%d is probably not a web server, because this port is usual for %s", l.Port, l.Speaks())
 	}
@@ -88,14 +89,14 @@ func isNoPage(l watcher.Listener) string {
 
 // toOpen returns the requested server among those on a port. If there are several, it also returns an address that
 // leads only to this server.
-func toOpen(servers []watcher.Server, q explain.Question) (s watcher.Server, literal netip.Addr, err error) {
+func toOpen(servers []server.Server, q explain.Question) (s server.Server, literal netip.Addr, err error) {
 	asked := askedFor(servers, q)
 	switch {
 	case len(asked) == 0:
 		argument := strings.TrimPrefix(q.String(), "port ")
 		return s, literal, fmt.Errorf("nothing listens on %s; porttray explain %s says more", q, argument)
 	case len(asked) > 1:
-		return s, literal, undecided(asked, servers, "open", func(watcher.Server) string { return "" })
+		return s, literal, undecided(asked, servers, "open", func(server.Server) string { return "" })
 	}
 	if s = asked[0]; len(servers) > 1 {
 		literal = s.Literal(servers)
@@ -104,30 +105,30 @@ func toOpen(servers []watcher.Server, q explain.Question) (s watcher.Server, lit
 }
 
 // serversOn returns the servers on a port. A further port of a larger server counts as a server of its own.
-func serversOn(now watcher.Snapshot, p uint16) []watcher.Server {
-	here := slices.DeleteFunc(slices.Clone(now.Listeners), func(l watcher.Listener) bool { return l.Port != p })
-	var servers []watcher.Server
+func serversOn(now watcher.Snapshot, p uint16) []server.Server {
+	here := slices.DeleteFunc(slices.Clone(now.Listeners), func(l server.Listener) bool { return l.Port != p })
+	var servers []server.Server
 	for _, s := range now.Servers {
 		if s.Port != p {
 			continue
 		}
 		servers = append(servers, s)
-		here = slices.DeleteFunc(here, func(l watcher.Listener) bool {
-			return slices.ContainsFunc(s.Parts, func(part watcher.Listener) bool { return part.ID() == l.ID() })
+		here = slices.DeleteFunc(here, func(l server.Listener) bool {
+			return slices.ContainsFunc(s.Parts, func(part server.Listener) bool { return part.ID() == l.ID() })
 		})
 	}
-	return append(servers, watcher.Servers(here, port.Read().HandedOut)...) // further ports
+	return append(servers, server.Servers(here, port.Read().HandedOut)...) // further ports
 }
 
 // askedFor returns the servers on a port that match the question. At each address, a server bound to it takes
 // precedence over a server bound to a wildcard.
-func askedFor(servers []watcher.Server, q explain.Question) []watcher.Server {
+func askedFor(servers []server.Server, q explain.Question) []server.Server {
 	if len(q.Addrs) == 0 {
 		return servers
 	}
-	return slices.DeleteFunc(slices.Clone(servers), func(s watcher.Server) bool {
+	return slices.DeleteFunc(slices.Clone(servers), func(s server.Server) bool {
 		return !slices.ContainsFunc(q.Addrs, func(at netip.Addr) bool {
-			bound := slices.ContainsFunc(servers, func(o watcher.Server) bool { return slices.Contains(o.Addrs, at) })
+			bound := slices.ContainsFunc(servers, func(o server.Server) bool { return slices.Contains(o.Addrs, at) })
 			return slices.Contains(s.Addrs, at) || !bound && s.TakesAll(at)
 		})
 	})
@@ -135,7 +136,7 @@ func askedFor(servers []watcher.Server, q explain.Question) []watcher.Server {
 
 // undecided returns the error for an ambiguous request. It lists a command for each server, with an address that leads
 // only to that server. If there is no such address, it lists the result of otherwise.
-func undecided(asked, servers []watcher.Server, command string, otherwise func(watcher.Server) string) error {
+func undecided(asked, servers []server.Server, command string, otherwise func(server.Server) string) error {
 	var choices strings.Builder
 	for _, s := range asked {
 		at := cmp.Or(otherwise(s), "(no address leads to it alone)")

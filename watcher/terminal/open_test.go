@@ -11,10 +11,11 @@ import (
 	"testing"
 	"time"
 
-	"porttray/watcher"
 	"porttray/watcher/explain"
+	"porttray/watcher/facts"
 	"porttray/watcher/owner"
 	"porttray/watcher/owner/engine"
+	"porttray/watcher/server"
 	"porttray/watcher/settings"
 )
 
@@ -22,7 +23,7 @@ import (
 func TestPageOf(t *testing.T) {
 	web := listener(5432, owner.Process{PID: 1, Name: "node"}, "127.0.0.1")
 	db := listener(5432, owner.Process{PID: 1, Name: "postgres"}, "127.0.0.1")
-	db.Facts.Tool = owner.Tool{Name: "PostgreSQL", Kind: owner.Server}
+	db.Facts.Tool = facts.Tool{Name: "PostgreSQL", Kind: facts.Server}
 	named, six := db, db
 	named.Label = "Shop's data"
 	six.Addrs = addrs("::1")
@@ -31,7 +32,7 @@ func TestPageOf(t *testing.T) {
 	inBox.Container = engine.Container{ID: "c", Name: "shop-db-1"}
 	for _, c := range []struct {
 		name      string
-		l         watcher.Listener
+		l         server.Listener
 		rule      settings.Rule
 		url, fail string
 	}{
@@ -52,7 +53,7 @@ func TestPageOf(t *testing.T) {
 		{"a database with a page by a rule", db, settings.Rule{Path: "/admin"}, "http://localhost:5432/admin", ""},
 	} {
 		url, err := pageOf(t.Context(), c.l, netip.Addr{}, c.rule,
-			func(context.Context, watcher.Listener) string { return "http" })
+			func(context.Context, server.Listener) string { return "http" })
 		fail := ""
 		if err != nil {
 			fail = err.Error()
@@ -70,27 +71,27 @@ func TestToOpen(t *testing.T) {
 	twin := listener(5173, owner.Process{PID: 3, Name: "node"}, "127.0.0.1")
 	for _, c := range []struct {
 		name, question string
-		listeners      []watcher.Listener
+		listeners      []server.Listener
 		pid            int32
 		literal, fail  string
 	}{
-		{"one", "5173", []watcher.Listener{shop}, 1, "", ""},
-		{"one, by its name", "http://localhost:5173/x", []watcher.Listener{shop}, 1, "", ""},
-		{"one of two, by its address", "127.0.0.1:5173", []watcher.Listener{shop, blog}, 1, "127.0.0.1", ""},
-		{"the other", "[::1]:5173", []watcher.Listener{shop, blog}, 2, "::1", ""},
-		{"two", "5173", []watcher.Listener{shop, blog}, 0, "",
+		{"one", "5173", []server.Listener{shop}, 1, "", ""},
+		{"one, by its name", "http://localhost:5173/x", []server.Listener{shop}, 1, "", ""},
+		{"one of two, by its address", "127.0.0.1:5173", []server.Listener{shop, blog}, 1, "127.0.0.1", ""},
+		{"the other", "[::1]:5173", []server.Listener{shop, blog}, 2, "::1", ""},
+		{"two", "5173", []server.Listener{shop, blog}, 0, "",
 			"2 servers listen on port 5173; say which one:\n  porttray open 127.0.0.1:5173"},
-		{"two that cannot be told apart", "5173", []watcher.Listener{shop, twin}, 0, "",
+		{"two that cannot be told apart", "5173", []server.Listener{shop, twin}, 0, "",
 			"2 servers listen on port 5173; say which one:\n  (no address leads"},
 		{"none", "5173", nil, 0, "", "nothing listens on port 5173; porttray explain 5173 says more"},
-		{"none at that address", "127.0.0.2:5173", []watcher.Listener{shop}, 0, "",
+		{"none at that address", "127.0.0.2:5173", []server.Listener{shop}, 0, "",
 			"nothing listens on 127.0.0.2:5173; porttray explain 127.0.0.2:5173 says more"},
 	} {
 		q, err := explain.Parse(t.Context(), c.question)
 		if err != nil {
 			t.Fatal(err)
 		}
-		s, literal, err := toOpen(watcher.Servers(c.listeners, func(uint16) bool { return false }), q)
+		s, literal, err := toOpen(server.Servers(c.listeners, func(uint16) bool { return false }), q)
 		want, _ := netip.ParseAddr(c.literal)
 		if s.Owner.PID != c.pid || literal != want || (err != nil) != (c.fail != "") || err != nil &&
 			!strings.HasPrefix(err.Error(), c.fail) {

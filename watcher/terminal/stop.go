@@ -14,6 +14,7 @@ import (
 	"porttray/watcher/explain"
 	"porttray/watcher/owner"
 	"porttray/watcher/port"
+	"porttray/watcher/server"
 )
 
 // maxWait is the maximum time to wait for a process to end.
@@ -69,12 +70,12 @@ type stopping struct {
 	pid   int32 // 0 if not given
 	kill  bool
 	wait  time.Duration
-	end   func(ctx context.Context, s watcher.Server, force bool, wait time.Duration) owner.Result
+	end   func(ctx context.Context, s server.Server, force bool, wait time.Duration) owner.Result
 	inUse func() bool // reports whether the port cannot be bound
 }
 
 // run stops one of the servers on the port.
-func (s stopping) run(c *cobra.Command, servers []watcher.Server) error {
+func (s stopping) run(c *cobra.Command, servers []server.Server) error {
 	port := s.asked.Port
 	asked := askedFor(servers, s.asked)
 	switch {
@@ -88,13 +89,13 @@ func (s stopping) run(c *cobra.Command, servers []watcher.Server) error {
 	}
 	if s.pid != 0 {
 		all := asked
-		asked = slices.DeleteFunc(slices.Clone(all), func(on watcher.Server) bool { return !hasProcess(on, s.pid) })
+		asked = slices.DeleteFunc(slices.Clone(all), func(on server.Server) bool { return !hasProcess(on, s.pid) })
 		if len(asked) == 0 {
 			return fmt.Errorf("no process %d listens on %s, but%s", s.pid, s.asked, these(all))
 		}
 	}
 	if len(asked) > 1 {
-		return undecided(asked, servers, "stop", func(on watcher.Server) string {
+		return undecided(asked, servers, "stop", func(on server.Server) string {
 			if !on.Owner.Known() {
 				return ""
 			}
@@ -115,13 +116,13 @@ func (s stopping) run(c *cobra.Command, servers []watcher.Server) error {
 }
 
 // hasProcess reports whether a process belongs to a server.
-func hasProcess(s watcher.Server, pid int32) bool {
+func hasProcess(s server.Server, pid int32) bool {
 	return s.Master.PID == pid ||
-		slices.ContainsFunc(s.Parts, func(l watcher.Listener) bool { return l.Owner.PID == pid })
+		slices.ContainsFunc(s.Parts, func(l server.Listener) bool { return l.Owner.PID == pid })
 }
 
 // these lists servers, one per line.
-func these(list []watcher.Server) string {
+func these(list []server.Server) string {
 	var b strings.Builder
 	for _, s := range list {
 		fmt.Fprintf(&b, "\n  %s", describe(s.Listener))
@@ -130,7 +131,7 @@ func these(list []watcher.Server) string {
 }
 
 // outcome describes the result of ending a server, and reports whether its port is free.
-func (s stopping) outcome(on watcher.Server, servers []watcher.Server, r owner.Result) (text string, free bool) {
+func (s stopping) outcome(on server.Server, servers []server.Server, r owner.Result) (text string, free bool) {
 	it, port := whoIs(on), s.asked.Port
 	verb, done := "stop", "stopped"
 	if s.kill && on.Container.ID == "" { // --kill does not change how an engine stops a container
@@ -178,11 +179,11 @@ func (s stopping) outcome(on watcher.Server, servers []watcher.Server, r owner.R
 }
 
 // namesOf returns the names of processes. A process of a known server has the name of the server.
-func namesOf(left []owner.Process, servers []watcher.Server) string {
+func namesOf(left []owner.Process, servers []server.Server) string {
 	var names []string
 	for _, p := range left {
-		name := whoIs(watcher.Server{Listener: watcher.Listener{Owner: p}})
-		at := slices.IndexFunc(servers, func(s watcher.Server) bool { return p.Known() && hasProcess(s, p.PID) })
+		name := whoIs(server.Server{Listener: server.Listener{Owner: p}})
+		at := slices.IndexFunc(servers, func(s server.Server) bool { return p.Known() && hasProcess(s, p.PID) })
 		if at >= 0 {
 			name = whoIs(servers[at])
 		}
@@ -194,7 +195,7 @@ func namesOf(left []owner.Process, servers []watcher.Server) string {
 }
 
 // insteadOf names the service or the user of a listener that porttray does not stop.
-func insteadOf(l watcher.Listener) string {
+func insteadOf(l server.Listener) string {
 	switch {
 	case l.Facts.Manager.Name != "":
 		return "; its service is " + clean(l.Facts.Manager.Name)
@@ -205,7 +206,7 @@ func insteadOf(l watcher.Listener) string {
 }
 
 // whoIs names a server by its container or its processes, so that no other server has the same name.
-func whoIs(s watcher.Server) string {
+func whoIs(s server.Server) string {
 	switch {
 	case s.Container.ID != "":
 		return s.Container.Kind() + " " + clean(s.Container.Name)

@@ -14,6 +14,7 @@ import (
 	"porttray/watcher/explain"
 	"porttray/watcher/owner"
 	"porttray/watcher/owner/engine"
+	"porttray/watcher/server"
 )
 
 // TestStopping stops servers of a made-up machine.
@@ -30,7 +31,7 @@ func TestStopping(t *testing.T) {
 	two := snapshot(listener(3000, node, "127.0.0.1"), listener(3000, ruby, "::1"))
 	twins := snapshot(listener(3000, node, "127.0.0.1"), listener(3000, ruby, "127.0.0.1"))
 	all := snapshot(listener(3000, node, "127.0.0.1"), listener(3000, ruby, "0.0.0.0"))
-	worker := func(pid int32, orphan bool, above ...owner.ID) watcher.Listener {
+	worker := func(pid int32, orphan bool, above ...owner.ID) server.Listener {
 		l := listener(3000, owner.Process{PID: pid, Start: 1, Name: "python3", Exe: "/usr/bin/python3", Dir: "/srv",
 			User: "1000"}, "127.0.0.1")
 		l.Facts.Orphan, l.Facts.Forked = orphan, !orphan
@@ -145,7 +146,7 @@ func TestStopping(t *testing.T) {
 			}
 			s := stopping{asked: q, pid: tt.pid, kill: tt.kill, wait: 5 * time.Second,
 				inUse: func() bool { return tt.inUse }}
-			s.end = func(_ context.Context, on watcher.Server, force bool, wait time.Duration) owner.Result {
+			s.end = func(_ context.Context, on server.Server, force bool, wait time.Duration) owner.Result {
 				if hit = on.Group().First().PID; force != tt.kill || wait != s.wait {
 					t.Errorf("force %t, wait %v", force, wait)
 				}

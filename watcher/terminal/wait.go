@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"porttray/watcher"
+	"porttray/watcher/server"
 )
 
 func waitCommand() *cobra.Command {
@@ -62,14 +63,14 @@ means that the time is up.`,
 
 // await waits for a listener on a port and returns it. With gone, it waits until there is none. The only error is that
 // of ctx; then await returns the last listener that it saw.
-func await(ctx context.Context, w *watcher.Watcher, port uint16, gone bool) (watcher.Listener, error) {
+func await(ctx context.Context, w *watcher.Watcher, port uint16, gone bool) (server.Listener, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	var wg sync.WaitGroup
 	defer wg.Wait()
 	defer cancel()
 	updates := make(chan watcher.Update)
 	wg.Go(func() { w.Run(ctx, updates) })
-	var last watcher.Listener
+	var last server.Listener
 	for {
 		select {
 		case <-ctx.Done():
@@ -78,7 +79,7 @@ func await(ctx context.Context, w *watcher.Watcher, port uint16, gone bool) (wat
 			if u.Err != nil {
 				continue // a failed scan says nothing about the port
 			}
-			at := slices.IndexFunc(u.Snapshot.Listeners, func(l watcher.Listener) bool { return l.Port == port })
+			at := slices.IndexFunc(u.Snapshot.Listeners, func(l server.Listener) bool { return l.Port == port })
 			if at >= 0 {
 				last = u.Snapshot.Listeners[at]
 			}

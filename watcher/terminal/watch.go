@@ -18,6 +18,7 @@ import (
 	"porttray/watcher/history"
 	"porttray/watcher/owner"
 	"porttray/watcher/port"
+	"porttray/watcher/server"
 	"porttray/watcher/settings"
 )
 
@@ -115,7 +116,7 @@ func (f *follower) tell(u watcher.Update, now time.Time) []byte {
 }
 
 // shown reports whether to print a server.
-func (f *follower) shown(s watcher.Server) bool { return f.all || s.Section == watcher.Main }
+func (f *follower) shown(s server.Server) bool { return f.all || s.Section == server.Main }
 
 // lines returns an update as text.
 func (f *follower) lines(u watcher.Update, now time.Time) []byte {
@@ -166,7 +167,7 @@ func colourOf(e watcher.Event) string {
 func (f *follower) list(s watcher.Snapshot, now time.Time) []byte {
 	list := explain.Servers(s, f.system)
 	if !f.all {
-		list = slices.DeleteFunc(list, func(l explain.Listener) bool { return l.Section != watcher.Main.String() })
+		list = slices.DeleteFunc(list, func(l explain.Listener) bool { return l.Section != server.Main.String() })
 	}
 	if len(list) == 0 {
 		return []byte("No server listens.\n")
@@ -213,7 +214,7 @@ func (f *follower) objects(u watcher.Update, now time.Time) []byte {
 }
 
 // toJSON returns a server in its JSON form.
-func (f *follower) toJSON(s watcher.Server, stale bool) *explain.Listener {
+func (f *follower) toJSON(s server.Server, stale bool) *explain.Listener {
 	l := explain.OfServer(s, f.system)
 	l.Stale = stale
 	return &l
@@ -235,7 +236,7 @@ func describeEvent(e watcher.Event) string {
 }
 
 // describeServer describes a server in one line, with the bind addresses of its head port and its further ports.
-func describeServer(s watcher.Server) string {
+func describeServer(s server.Server) string {
 	text := describeAs(s.Title, s.Listener)
 	var further []string
 	for _, l := range s.Also {
@@ -248,9 +249,9 @@ func describeServer(s watcher.Server) string {
 }
 
 // describe describes a listener in one line, with its owner and bind addresses.
-func describe(l watcher.Listener) string { return describeAs(l.Name(), l) }
+func describe(l server.Listener) string { return describeAs(l.Name(), l) }
 
-func describeAs(text string, l watcher.Listener) string {
+func describeAs(text string, l server.Listener) string {
 	if l.Owner.Known() {
 		text = owner.Numbered(text, l.Owner.PID)
 	}

@@ -18,8 +18,11 @@ import (
 	"github.com/santhosh-tekuri/jsonschema/v6"
 
 	"porttray/watcher"
+	"porttray/watcher/facts"
 	"porttray/watcher/owner"
 	"porttray/watcher/port"
+	"porttray/watcher/project"
+	"porttray/watcher/server"
 )
 
 var update = flag.Bool("update", false, "rewrite the files in testdata")
@@ -29,21 +32,21 @@ func at(hour, minute, second int) time.Time {
 	return time.Date(2026, time.March, 4, hour, minute, second, 0, time.UTC)
 }
 
-func listener(port uint16, p owner.Process, addrs ...string) watcher.Listener {
-	l := watcher.Listener{Port: port, Owner: p}
+func listener(port uint16, p owner.Process, addrs ...string) server.Listener {
+	l := server.Listener{Port: port, Owner: p}
 	for _, a := range addrs {
 		l.Addrs = append(l.Addrs, netip.MustParseAddr(a))
 	}
 	return l
 }
 
-func snapshot(list ...watcher.Listener) watcher.Snapshot {
+func snapshot(list ...server.Listener) watcher.Snapshot {
 	return watcher.Snapshot{Time: at(9, 30, 0), Listeners: list,
-		Servers: watcher.Servers(list, port.System{}.HandedOut)}
+		Servers: server.Servers(list, port.System{}.HandedOut)}
 }
 
 // only returns a server with a single listener.
-func only(l watcher.Listener) watcher.Server { return snapshot(l).Servers[0] }
+func only(l server.Listener) server.Server { return snapshot(l).Servers[0] }
 
 // TestFollower writes sequences of updates as text and JSON, one per minute from 9:30:01 on. It compares them with
 // testdata/NAME.txt and NAME.jsonl.
@@ -63,8 +66,8 @@ func TestFollower(t *testing.T) {
 		Dir:  "/tmp/\r\n\x1b[1A\u2028\u009b2Kx\u200b\ttab\xffcell",
 	}
 	web, db := listener(5173, vite, "127.0.0.1", "::1"), listener(5432, postgres, "127.0.0.1")
-	web.Facts.Project, web.Facts.Tool = owner.Project{Name: "shop", Dir: vite.Dir},
-		owner.Tool{Name: "Vite", Kind: owner.Server}
+	web.Facts.Project, web.Facts.Tool = project.Project{Name: "shop", Dir: vite.Dir},
+		facts.Tool{Name: "Vite", Kind: facts.Server}
 	unknown := listener(631, owner.Process{}, "0.0.0.0", "::")
 	worst := listener(6666, hostile, "127.0.0.1")
 	errRead := errors.New("list TCP sockets: open /proc/net/tcp: permission denied")
@@ -215,7 +218,7 @@ func (p *pen) Write(b []byte) (int, error) {
 func TestFollowerTellsOfAnEnd(t *testing.T) {
 	shop, other := only(listener(3000, owner.Process{PID: 7, Start: 7, Name: "shop"}, "127.0.0.1")),
 		only(listener(3000, owner.Process{PID: 8, Start: 8, Name: "other"}, "127.0.0.1"))
-	shop.Section, other.Section = watcher.Main, watcher.Other
+	shop.Section, other.Section = server.Main, server.Other
 	f := follower{}
 	f.write = f.lines
 	f.tell(watcher.Update{Snapshot: snapshot()}, at(9, 30, 0))
@@ -249,9 +252,9 @@ func TestWatch(t *testing.T) {
 				other.PID++
 				// Port 80 opens after two seconds.
 				w := &watcher.Watcher{Scan: func(context.Context) (watcher.Snapshot, error) {
-					s := watcher.Snapshot{Time: time.Now(), Listeners: []watcher.Listener{db}}
+					s := watcher.Snapshot{Time: time.Now(), Listeners: []server.Listener{db}}
 					if time.Since(start) >= 2*time.Second {
-						s.Listeners = []watcher.Listener{listener(80, other, "::1"), db}
+						s.Listeners = []server.Listener{listener(80, other, "::1"), db}
 					}
 					return s, nil
 				}}
