@@ -11,18 +11,18 @@ import (
 	"syscall"
 )
 
-// A State is what came of an attempt to bind a port at an address.
+// A State is the result of an attempt to bind a port at an address.
 type State int
 
-// The states. What is said of an address holds for that address: another one may be free while this one is in use.
+// The states. A state is for one address: the port may be free at another.
 const (
-	Unknown      State = iota // the attempt says nothing about the port; its error tells why
-	Free                      // it could be bound
-	Lingering                 // connections hold it that no program has open any more: mostly in TIME_WAIT, for a minute at most on Linux
-	InUse                     // a socket is bound to it: it listens there, is connected, or may do either at any time
-	NotPermitted              // the system does not let this user, or this program, bind it
+	Unknown      State = iota // the attempt tells nothing about the port; its error has the cause
+	Free                      // bind succeeded
+	Lingering                 // closed connections hold it: mostly in TIME_WAIT, for a minute at most on Linux
+	InUse                     // a socket is bound to it: it listens, is connected, or may do either at any time
+	NotPermitted              // the system forbids this user, or this program, to bind it
 	Reserved                  // Windows keeps it for a service
-	Unavailable               // this machine does not have the address, or the address family
+	Unavailable               // this machine lacks the address, or the address family
 )
 
 // String returns the state in plain words, like "in use".
@@ -48,32 +48,32 @@ func (s State) String() string {
 
 // An Attempt is one attempt to bind a port at an address.
 type Attempt struct {
-	Addr  netip.AddrPort // what was bound; an IPv4 address that was given in IPv6 form (::ffff:127.0.0.1) is one of IPv4 here
+	Addr  netip.AddrPort // the address tried; an IPv4 address in IPv6 form (::ffff:127.0.0.1) becomes plain IPv4
 	State State
 
-	// Reusable reports whether a program that sets SO_REUSEADDR, as most servers on Unix do, could bind a port that is lingering or
-	// in use all the same. It is never true on Windows, where that option takes a port away from its holder.
+	// Reusable reports whether a program could bind a lingering or used port if it sets SO_REUSEADDR, as most servers
+	// on Unix do. It is never true on Windows: that option takes a port away from its holder there.
 	Reusable bool
 
-	Err error // why the port could not be bound; nil if it is free
+	Err error // the cause if bind failed; nil if the port is free
 }
 
-// Try binds a port at an address and closes the socket at once. It takes microseconds when the port is free, and some milliseconds
-// on Linux when it is not, because it then reads the list of connections (proc_net(5)); it does not block. Like that of servers,
-// the socket at :: takes IPv4 too, if the system has such sockets.
+// Try binds a port at an address and closes the socket at once. It takes microseconds if the port is free. If it is
+// not, Linux takes some milliseconds: Try then reads the list of connections (proc_net(5)). It does not block. The
+// socket at :: takes IPv4 too if the system has dual sockets, like the sockets of servers.
 //
-// The socket never listens, so that nobody can connect to it and no list of listeners has it. In the microseconds for which it is
-// bound, it keeps others from the port as any other does.
+// The socket never listens: nobody can connect to it, and no list of listeners shows it. It blocks the port for others
+// for some microseconds.
 //
-// On Linux a port is lingering if each connection that holds it is without a program. Whether it is then Reusable depends on the
-// program that had it: with SO_REUSEADDR on its own socket it is. A socket that is bound but does not listen is in no list, and is
-// told from the absence of connections. Other Unixes do not tell whether a program still has the connections; there, a port is
-// lingering if nothing but connections holds it, and Reusable also means that a program could bind this address beside another one
-// that has the wildcard, or the other way round.
+// On Linux a port is lingering if no program has a connection on it open. It is then Reusable if the program that had
+// it set SO_REUSEADDR on its own socket. No list shows a socket that is bound but does not listen. If nothing else
+// explains why bind failed, the port is in use. Other Unixes do not show whether a program still has a connection open.
+// There a port is lingering if only connections hold it. Reusable there also means that a program could bind this
+// address while another program has the wildcard, or the other way round.
 //
-// On Windows the socket has SO_EXCLUSIVEADDRUSE. A port can be free at one address there although another program of the same user
-// listens at the wildcard: whoever binds it takes that address over. System.Reserved tells apart what Windows answers alike, and if
-// that is not known, all of it is NotPermitted.
+// On Windows the socket has SO_EXCLUSIVEADDRUSE. There a port can be free at one address while another program of the
+// same user listens at the wildcard. A new program then takes over that address. Windows gives one error for Reserved,
+// InUse and NotPermitted. System.Reserved tells them apart; if it is not known, the state is NotPermitted.
 func (s System) Try(at netip.AddrPort) Attempt {
 	at = netip.AddrPortFrom(at.Addr().Unmap(), at.Port())
 	err := bind(at, false)
@@ -90,8 +90,8 @@ func (s System) Try(at netip.AddrPort) Attempt {
 	return a
 }
 
-// accessDenied returns what Windows means by WSAEACCES. It has no privileged ports, and gives that answer when the port is kept for a
-// service, and also when the socket of another user, or one with SO_EXCLUSIVEADDRUSE, is in the way ("Using SO_REUSEADDR and
+// accessDenied returns the state for WSAEACCES. Windows has no privileged ports. It returns that error if it keeps the
+// port for a service, or if another user's socket or one with SO_EXCLUSIVEADDRUSE holds it ("Using SO_REUSEADDR and
 // SO_EXCLUSIVEADDRUSE" in Microsoft's Winsock documentation).
 func (s System) accessDenied(port uint16) State {
 	reserved, known := s.Reserved.Has(port)
@@ -104,24 +104,27 @@ func (s System) accessDenied(port uint16) State {
 	return NotPermitted
 }
 
-// anywhere is where a server may bind that is to be reached as localhost. The first conflicts with the most.
+// anywhere lists the usual bind addresses of a server on localhost. The first conflicts with the most.
 var anywhere = [...]netip.Addr{
 	netip.IPv6Unspecified(), netip.IPv4Unspecified(), netip.AddrFrom4([4]byte{127, 0, 0, 1}), netip.IPv6Loopback(),
 }
 
-// InUse reports whether a socket is bound to a port where a server may want it: at 127.0.0.1, ::1 or a wildcard. A lingering port is not
-// in use, and of one that this user may not bind it cannot be told. It takes as long as four calls of Try.
+// InUse reports whether a socket is bound to a port at 127.0.0.1, ::1 or a wildcard. It returns false for a lingering
+// port, and for a port that this user may not bind. It takes as long as four calls of Try.
 func (s System) InUse(port uint16) bool {
-	return slices.ContainsFunc(anywhere[:], func(addr netip.Addr) bool { return s.Try(netip.AddrPortFrom(addr, port)).State == InUse })
+	return slices.ContainsFunc(anywhere[:], func(addr netip.Addr) bool {
+		return s.Try(netip.AddrPortFrom(addr, port)).State == InUse
+	})
 }
 
-// FreeFrom returns the first ports not below from that can be bound now at 127.0.0.1, at ::1 and at both wildcards, by any program
-// that may do what this one may. An address or a family that this machine does not have is no obstacle. A lingering port is not
-// among them, because not every program can bind it. They are in ascending order, count at most; fewer if there are no more of
-// them up to 65535.
+// FreeFrom returns the first free ports from a number upward, at most count, in ascending order. A program with the
+// rights of this one can bind them now at 127.0.0.1, at ::1 and at both wildcards. FreeFrom ignores an address or a
+// family that this machine lacks. It leaves out lingering ports, because not every program can bind them. It returns
+// fewer ports if it reaches 65535.
 //
-// A free port takes about 30 µs on Linux, one that is not a third of that. The ports may be taken as soon as they are returned. An
-// error says why it could not be tried whether a port is free, such as too many open files; with it come the ports found below.
+// On Linux a free port takes about 30 µs, another port a third of that. A program may take a port as soon as FreeFrom
+// returns it. An error means that FreeFrom could not try a port, for example because too many files are open. It then
+// also returns the ports found so far.
 func FreeFrom(from uint16, count int) ([]uint16, error) {
 	var ports []uint16
 	for p := max(int(from), 1); p <= 65535 && len(ports) < count; p++ {
@@ -136,7 +139,7 @@ func FreeFrom(from uint16, count int) ([]uint16, error) {
 	return ports, nil
 }
 
-// freeAnywhere reports whether a port is free wherever this machine has an address to bind it at.
+// freeAnywhere reports whether a port is free at each address in anywhere that this machine has.
 func freeAnywhere(port uint16) (free bool, err error) {
 	for _, addr := range anywhere {
 		err := bind(netip.AddrPortFrom(addr, port), false)
@@ -153,7 +156,7 @@ func freeAnywhere(port uint16) (free bool, err error) {
 	return free, nil
 }
 
-// bind binds a new TCP socket to an address and a port and closes it. With reuse it sets SO_REUSEADDR, which it never does on
+// bind binds a new TCP socket to an address and a port and closes it. With reuse it sets SO_REUSEADDR, except on
 // Windows.
 func bind(at netip.AddrPort, reuse bool) error {
 	family, addr, err := socketAddress(at)
@@ -166,13 +169,13 @@ func bind(at netip.AddrPort, reuse bool) error {
 	return nil
 }
 
-// errNoZone is what the system means by "invalid argument".
+// errNoZone replaces the system's "invalid argument".
 var errNoZone = errors.New("a link-local address needs its interface, like fe80::1%eth0")
 
-// errNoInterface says that the zone of an address names no interface of this machine.
+// errNoInterface means that no interface of this machine has the zone of an address.
 var errNoInterface = errors.New("no such interface")
 
-// socketAddress returns the form in which the system takes an address and a port.
+// socketAddress converts an address and a port for the system.
 func socketAddress(at netip.AddrPort) (family int, addr syscall.Sockaddr, err error) {
 	switch ip := at.Addr(); {
 	case !ip.IsValid():
@@ -189,7 +192,8 @@ func socketAddress(at netip.AddrPort) (family int, addr syscall.Sockaddr, err er
 	}
 }
 
-// zoneID returns the index of the interface that a zone stands for: its name or that index itself (RFC 4007, section 11.2).
+// zoneID returns the interface index for a zone. The zone is the interface's name or the index itself (RFC 4007,
+// section 11.2).
 func zoneID(zone string) (uint32, error) {
 	if zone == "" {
 		return 0, nil
@@ -204,8 +208,8 @@ func zoneID(zone string) (uint32, error) {
 	return uint32(id), nil
 }
 
-// neighbours returns where else a socket can be bound that is in the way of one at an address, if the system goes by addresses: at
-// the wildcards, and if the address is one, at each of the machine's own addresses that it stands for.
+// neighbours returns the other addresses with possible conflicting sockets, on a system that compares addresses. They
+// are the wildcards, and for a wildcard also this machine's own addresses that it covers.
 func neighbours(at netip.AddrPort, own []netip.Addr) []netip.AddrPort {
 	addr := at.Addr()
 	addrs := []netip.Addr{netip.IPv6Unspecified(), netip.IPv4Unspecified()}
@@ -214,8 +218,9 @@ func neighbours(at netip.AddrPort, own []netip.Addr) []netip.AddrPort {
 	}
 	var result []netip.AddrPort
 	for _, other := range addrs {
-		// A socket at :: and one of IPv4 can be in each other's way.
-		if other != addr && (addr.Is4() == other.Is4() || addr == netip.IPv6Unspecified() || other == netip.IPv6Unspecified()) {
+		// A socket at :: and an IPv4 socket can conflict.
+		dual := addr == netip.IPv6Unspecified() || other == netip.IPv6Unspecified()
+		if other != addr && (addr.Is4() == other.Is4() || dual) {
 			result = append(result, netip.AddrPortFrom(other, at.Port()))
 		}
 	}

@@ -20,7 +20,7 @@ import (
 
 const reusePort = unix.SO_REUSEPORT // syscall lacks it
 
-// TestMain lets the test binary run itself in a role: as another user, or in a network of its own.
+// TestMain lets the test binary run itself in a role: as another user, or in a new network namespace.
 func TestMain(m *testing.M) {
 	var err error
 	switch role := os.Getenv("PORTTRAY_TEST_ROLE"); role {
@@ -51,7 +51,7 @@ func TestMain(m *testing.M) {
 	}
 }
 
-// roleCommand returns the command that runs a copy of this test binary, which every user can, in a role.
+// roleCommand returns the command for a role. It runs a copy of this test binary that every user may run.
 func roleCommand(t *testing.T, role string, args ...string) *exec.Cmd {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "porttray") // t.TempDir is for this user only
@@ -64,7 +64,8 @@ func roleCommand(t *testing.T, role string, args ...string) *exec.Cmd {
 		t.Fatal(err)
 	}
 	program := filepath.Join(dir, "copy")
-	if err := errors.Join(os.Chmod(dir, 0o755), os.WriteFile(program, text, 0o755), os.Chmod(program, 0o755)); err != nil {
+	err = errors.Join(os.Chmod(dir, 0o755), os.WriteFile(program, text, 0o755), os.Chmod(program, 0o755))
+	if err != nil {
 		t.Fatal(err)
 	}
 	cmd := exec.Command(program, args...)
@@ -73,7 +74,7 @@ func roleCommand(t *testing.T, role string, args ...string) *exec.Cmd {
 	return cmd
 }
 
-// ordinary makes a command run as an ordinary user, unless this one is.
+// ordinary makes a command run as an ordinary user, if this user is not one already.
 func ordinary(cmd *exec.Cmd) {
 	if os.Geteuid() == 0 {
 		if cmd.SysProcAttr == nil {
@@ -83,7 +84,7 @@ func ordinary(cmd *exec.Cmd) {
 	}
 }
 
-// inNetwork makes a command run in a network of its own, which has nothing. There it may change the settings, but no more.
+// inNetwork makes a command run in a new, empty network namespace. It may change the settings there, but nothing else.
 func inNetwork(cmd *exec.Cmd) {
 	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNET}
 	if uid, gid := os.Geteuid(), os.Getegid(); uid != 0 {
@@ -95,7 +96,7 @@ func inNetwork(cmd *exec.Cmd) {
 	}
 }
 
-// needNetwork skips a test where this user may not make a network. Root may, unless in a container.
+// needNetwork skips a test if this user may not make a network namespace. Root may, except in a container.
 func needNetwork(t *testing.T) {
 	t.Helper()
 	cmd := roleCommand(t, "network", "")
@@ -111,7 +112,7 @@ func needNetwork(t *testing.T) {
 	}
 }
 
-// said runs a command and returns the lines that it says.
+// said runs a command and returns the lines of its output.
 func said(t *testing.T, cmd *exec.Cmd) []string {
 	t.Helper()
 	cmd.Stderr = os.Stderr
@@ -122,7 +123,7 @@ func said(t *testing.T, cmd *exec.Cmd) []string {
 	return strings.Split(strings.TrimSpace(string(out)), "\n")
 }
 
-// roleTry says what comes of attempts at the addresses and ports given, and which ports are free from 1 on.
+// roleTry prints the result of Try at the given addresses and ports, and the first free port from 1 on.
 func roleTry(attempts []string) error {
 	for _, a := range attempts {
 		to, err := netip.ParseAddrPort(a)
@@ -136,7 +137,7 @@ func roleTry(attempts []string) error {
 	return err
 }
 
-// noIPv6 has the system refuse all sockets of IPv6, as a kernel without it does.
+// noIPv6 makes the system refuse all IPv6 sockets, like a kernel without IPv6.
 func noIPv6() error {
 	const family = 16 // the first argument in struct seccomp_data
 	low := uint32(family)
@@ -151,7 +152,7 @@ func noIPv6() error {
 	})
 }
 
-// noListening has the system kill this process when it listens.
+// noListening makes the system kill this process when it listens.
 func noListening() error {
 	return filter([]unix.SockFilter{
 		{Code: unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K, K: unix.SYS_LISTEN, Jf: 1},
@@ -159,7 +160,7 @@ func noListening() error {
 	})
 }
 
-// filter installs rules about the number of a system call (seccomp(2)) for all threads. What they do not answer is allowed.
+// filter installs rules about system call numbers (seccomp(2)) for all threads. It allows calls without a rule.
 func filter(rules []unix.SockFilter) error {
 	const number = 0 // in struct seccomp_data
 	rules = append([]unix.SockFilter{{Code: unix.BPF_LD | unix.BPF_W | unix.BPF_ABS, K: number}}, rules...)
@@ -170,15 +171,16 @@ func filter(rules []unix.SockFilter) error {
 	if err := unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); err != nil {
 		return err
 	}
-	_, _, errno := unix.Syscall(unix.SYS_SECCOMP, unix.SECCOMP_SET_MODE_FILTER, unix.SECCOMP_FILTER_FLAG_TSYNC, uintptr(unsafe.Pointer(&program)))
+	_, _, errno := unix.Syscall(unix.SYS_SECCOMP, unix.SECCOMP_SET_MODE_FILTER, unix.SECCOMP_FILTER_FLAG_TSYNC,
+		uintptr(unsafe.Pointer(&program)))
 	if errno != 0 {
 		return os.NewSyscallError("install a seccomp filter", errno)
 	}
 	return nil
 }
 
-// roleNetwork changes the settings of a network that has just been made, says what Read tells, and then does what roleTry does, as
-// an ordinary user.
+// roleNetwork changes the settings of a new network namespace and prints the result of Read. Then it runs roleTry as an
+// ordinary user.
 func roleNetwork(settings string, attempts []string) error {
 	if err := loopbackUp(); err != nil {
 		return err
@@ -198,7 +200,7 @@ func roleNetwork(settings string, attempts []string) error {
 	return cmd.Run()
 }
 
-// loopbackUp brings up the one interface of a new network.
+// loopbackUp brings up the only interface of a new network namespace.
 func loopbackUp() error {
 	fd, err := syscall.Socket(syscall.AF_INET, syscall.SOCK_DGRAM|syscall.SOCK_CLOEXEC, 0)
 	if err != nil {
@@ -210,7 +212,8 @@ func loopbackUp() error {
 		flags uint16
 		_     [22]byte
 	}{name: [syscall.IFNAMSIZ]byte{'l', 'o'}, flags: syscall.IFF_UP}
-	if _, _, err := syscall.Syscall(syscall.SYS_IOCTL, uintptr(fd), syscall.SIOCSIFFLAGS, uintptr(unsafe.Pointer(&up))); err != 0 {
+	_, _, errno := syscall.Syscall(syscall.SYS_IOCTL, uintptr(fd), syscall.SIOCSIFFLAGS, uintptr(unsafe.Pointer(&up)))
+	if errno != 0 {
 		return os.NewSyscallError("bring up loopback", err)
 	}
 	return nil
@@ -220,7 +223,7 @@ func TestTryInNetwork(t *testing.T) {
 	needNetwork(t)
 	tests := []struct {
 		name, settings string
-		want           []string // the attempts are made from it
+		want           []string // the addresses to try come from here too
 	}{
 		{"as it is", "", []string{
 			"[{1 1023}] [] []", "127.0.0.1:1023 not permitted", "127.0.0.1:1024 free", "[::1]:80 not permitted",
@@ -229,7 +232,9 @@ func TestTryInNetwork(t *testing.T) {
 		{"everything allowed", "ipv4/ip_unprivileged_port_start=0", []string{
 			"[] [] []", "127.0.0.1:1 free", "[::1]:80 free", "0.0.0.0:443 free", "[::]:22 free", "from 1: [1]",
 		}},
-		{"all but one allowed", "ipv4/ip_unprivileged_port_start=2", []string{"[{1 1}] [] []", "127.0.0.1:1 not permitted", "from 1: [2]"}},
+		{"all but one allowed", "ipv4/ip_unprivileged_port_start=2", []string{
+			"[{1 1}] [] []", "127.0.0.1:1 not permitted", "from 1: [2]",
+		}},
 		{"less allowed", "ipv4/ip_unprivileged_port_start=5000", []string{
 			"[{1 4999}] [] []", "127.0.0.1:3000 not permitted", "[::]:5000 free", "from 1: [5000]",
 		}},
@@ -237,7 +242,8 @@ func TestTryInNetwork(t *testing.T) {
 			"[{1 1023}] [] [{40000 40009} {50051 50051}]", "127.0.0.1:40000 free", "[::]:50051 free", "from 1: [1024]",
 		}},
 		{"no IPv6 address", "ipv6/conf/all/disable_ipv6=1", []string{
-			"[{1 1023}] [] []", "127.0.0.1:8080 free", "[::1]:8080 unavailable", "0.0.0.0:8080 free", "[::]:8080 free", "from 1: [1024]",
+			"[{1 1023}] [] []", "127.0.0.1:8080 free", "[::1]:8080 unavailable", "0.0.0.0:8080 free", "[::]:8080 free",
+			"from 1: [1024]",
 		}},
 	}
 	for _, tt := range tests {
@@ -256,28 +262,31 @@ func TestTryInNetwork(t *testing.T) {
 	}
 }
 
-// TestTryWithoutIPv6 has a system refuse all sockets of IPv6, as a kernel without it does.
+// TestTryWithoutIPv6 calls Try while the system refuses all IPv6 sockets, like a kernel without IPv6.
 func TestTryWithoutIPv6(t *testing.T) {
 	port := unused(t)
 	cmd := roleCommand(t, "no IPv6", at("127.0.0.1", port).String(), "[::1]:8080", "[::]:8080", "[2001:db8::1]:8080")
 	ordinary(cmd)
 	got := said(t, cmd)
 	want := []string{
-		fmt.Sprintf("127.0.0.1:%d free", port), "[::1]:8080 unavailable", "[::]:8080 unavailable", "[2001:db8::1]:8080 unavailable",
+		fmt.Sprintf("127.0.0.1:%d free", port), "[::1]:8080 unavailable", "[::]:8080 unavailable",
+		"[2001:db8::1]:8080 unavailable",
 	}
 	if len(got) != 5 || !slices.Equal(got[:4], want) || got[4] == "from 1: []" {
 		t.Errorf("got %q, want %q and a free port", got, want)
 	}
 }
 
-// TestTryNeverListens makes attempts of all kinds in a process that would be killed if it listened.
+// TestTryNeverListens calls Try for ports of all kinds. The system would kill the process if it listened.
 func TestTryNeverListens(t *testing.T) {
 	needLoopback(t)
 	lingering, used := newVisit(t, syscall.SO_REUSEADDR), newVisit(t, syscall.SO_REUSEADDR)
 	lingering.server.Close()
 	lingering.listener.Close()
 	free := at("127.0.0.1", unused(t)).String()
-	args := []string{free, at("127.0.0.1", lingering.port).String(), at("127.0.0.1", used.port).String(), at("::", used.port).String()}
+	args := []string{
+		free, at("127.0.0.1", lingering.port).String(), at("127.0.0.1", used.port).String(), at("::", used.port).String(),
+	}
 	got := said(t, roleCommand(t, "no listening", args...))
 	want := []string{args[0] + " free", args[1] + " lingering+", args[2] + " in use", args[3] + " in use"}
 	if len(got) != 5 || !slices.Equal(got[:4], want) {
@@ -290,7 +299,7 @@ func TestTryNeverListens(t *testing.T) {
 	}
 }
 
-// TestTryWithoutFiles makes attempts when this process may not open any more files, which says nothing about ports.
+// TestTryWithoutFiles calls Try when this process may not open more files. The failure tells nothing about the port.
 func TestTryWithoutFiles(t *testing.T) {
 	port := unused(t)
 	var before unix.Rlimit
@@ -314,7 +323,7 @@ func TestTryWithoutFiles(t *testing.T) {
 	}
 }
 
-// TestTryNotPermitted tries a privileged port in the network of this machine.
+// TestTryNotPermitted tries a privileged port in this machine's own network.
 func TestTryNotPermitted(t *testing.T) {
 	privileged, _, _ := limits()
 	want := "free"
@@ -330,14 +339,14 @@ func TestTryNotPermitted(t *testing.T) {
 	}
 }
 
-// TestTryHeld has connections and sockets hold a port in ways that look alike to bind.
+// TestTryHeld tries ports that connections and sockets hold. For bind alone these cases look the same.
 func TestTryHeld(t *testing.T) {
 	needIPv6(t)
 	tests := []struct {
 		name    string
 		hold    func(t *testing.T) (port uint16)
 		want    string // at 127.0.0.1 and both wildcards
-		servers bool   // who set SO_REUSEADDR can have it
+		servers bool   // a server with SO_REUSEADDR can bind it
 	}{
 		{"bound with SO_REUSEADDR", func(t *testing.T) uint16 {
 			port := unused(t)
@@ -349,7 +358,9 @@ func TestTryHeld(t *testing.T) {
 			socket(t, at("127.0.0.1", port), reusePort)
 			return port
 		}, "in use", false},
-		{"listener without SO_REUSEADDR", func(t *testing.T) uint16 { return newVisit(t, noOption).port }, "in use", false},
+		{"listener without SO_REUSEADDR", func(t *testing.T) uint16 {
+			return newVisit(t, noOption).port
+		}, "in use", false},
 		{"connection of a server that listens no more", func(t *testing.T) uint16 {
 			v := newVisit(t, syscall.SO_REUSEADDR)
 			v.listener.Close()
@@ -381,7 +392,9 @@ func TestTryHeld(t *testing.T) {
 			v.client.Close()
 			return v.port
 		}, "lingering", false},
-		{"outgoing connection", func(t *testing.T) uint16 { return newVisit(t, syscall.SO_REUSEADDR).from }, "in use", false},
+		{"outgoing connection", func(t *testing.T) uint16 {
+			return newVisit(t, syscall.SO_REUSEADDR).from
+		}, "in use", false},
 		{"TIME_WAIT of an outgoing connection", func(t *testing.T) uint16 {
 			v := newVisit(t, syscall.SO_REUSEADDR)
 			v.client.Close()
@@ -420,7 +433,7 @@ func TestTryHeld(t *testing.T) {
 		}, "in use+", true},
 		{"nothing", func(t *testing.T) uint16 {
 			v := newVisit(t, syscall.SO_REUSEADDR)
-			v.client.Close() // first, so that it is on the other side that something lingers
+			v.client.Close() // first, so that the lingering end is the client's
 			v.listener.Close()
 			v.server.Close()
 			return v.port
@@ -438,7 +451,7 @@ func TestTryHeld(t *testing.T) {
 	}
 }
 
-// TestTryLingeringElsewhere is TestTryLingering for servers at other addresses.
+// TestTryLingeringElsewhere is like TestTryLingering, with servers at other addresses.
 func TestTryLingeringElsewhere(t *testing.T) {
 	needIPv6(t)
 	const lingers, free = "lingering+", "free"

@@ -13,7 +13,7 @@ import (
 	"testing"
 )
 
-// lack skips a test for want of something, except under CI, where nothing may be wanting.
+// lack skips a test because this machine lacks something. Under CI it fails the test instead.
 func lack(t testing.TB, why any) {
 	t.Helper()
 	if os.Getenv("CI") == "true" {
@@ -22,8 +22,8 @@ func lack(t testing.TB, why any) {
 	t.Skip(why)
 }
 
-// unused returns a port on which nothing listens and nothing lingers, and which no system hands out on its own: what it is used for
-// here is not disturbed by others.
+// unused returns a port without listeners and lingering connections. No system hands it out, so other programs do not
+// disturb the test.
 func unused(t testing.TB) uint16 {
 	t.Helper()
 	ports, err := FreeFrom(uint16(10000+rand.IntN(20000)), 1)
@@ -54,8 +54,8 @@ func needIPv6(t testing.TB) {
 	}
 }
 
-// needLoopback skips a test where the loopback interface is down. A system without any address lets programs bind every address and
-// connects none of them.
+// needLoopback skips a test if the loopback interface is down. A system without any address lets programs bind every
+// address, but none can connect.
 func needLoopback(t testing.TB) {
 	t.Helper()
 	l, err := net.Listen("tcp4", "127.0.0.1:0")
@@ -85,10 +85,11 @@ func at(addr string, port uint16) netip.AddrPort {
 	return netip.AddrPortFrom(netip.MustParseAddr(addr), port)
 }
 
-// here are the addresses that most tests look at.
+// here lists the addresses in most tests.
 var here = []string{"127.0.0.1", "::1", "0.0.0.0", "::"}
 
-// expect compares what an attempt says at the addresses in here. A state with a plus sign is one in which the port is reusable.
+// expect compares the results of Try at the addresses in here. A plus sign behind a state means that the port is
+// reusable.
 func expect(t *testing.T, port uint16, want ...string) {
 	t.Helper()
 	for i, addr := range here {
@@ -109,7 +110,7 @@ func brief(a Attempt) string {
 	return a.State.String()
 }
 
-// expectServers compares which servers, who set SO_REUSEADDR on Unix, can listen at the addresses in here.
+// expectServers checks at which addresses in here a server can listen. The server sets SO_REUSEADDR on Unix.
 func expectServers(t *testing.T, port uint16, want ...bool) {
 	t.Helper()
 	for i, addr := range here {
@@ -138,7 +139,7 @@ func TestState(t *testing.T) {
 func TestTryFree(t *testing.T) {
 	needIPv6(t)
 	port := unused(t)
-	for range 3 { // an attempt leaves nothing behind
+	for range 3 { // Try leaves nothing behind
 		expect(t, port, "free", "free", "free", "free")
 	}
 	expectServers(t, port, true, true, true, true)
@@ -175,8 +176,8 @@ func TestTryListener(t *testing.T) {
 	}
 }
 
-// expectStates is expect for systems on which a port at a wildcard may be bound at other addresses too, with SO_REUSEADDR on Unix
-// and by the same user on Windows.
+// expectStates is like expect, but ignores Reusable: some Unixes let a server with SO_REUSEADDR bind beside a wildcard.
+// On Windows it ignores specific addresses: the same user may bind them beside a wildcard.
 func expectStates(t *testing.T, port uint16, want ...string) {
 	t.Helper()
 	for i, addr := range here {
@@ -219,7 +220,8 @@ func TestTryBadAddress(t *testing.T) {
 		{"port 0", at("127.0.0.1", 0), Unknown, "bind 127.0.0.1:0: a port is a number from 1 to 65535"},
 		{"another machine's address", at("198.51.100.1", 8080), Unavailable, ""},
 		{"another machine's IPv6 address", at("2001:db8::1", 8080), Unavailable, ""},
-		{"no zone", at("fe80::1", 8080), Unknown, "bind [fe80::1]:8080: a link-local address needs its interface, like fe80::1%eth0"},
+		{"no zone", at("fe80::1", 8080), Unknown,
+			"bind [fe80::1]:8080: a link-local address needs its interface, like fe80::1%eth0"},
 		{"no such zone", at("fe80::1%none", 8080), Unavailable, "bind [fe80::1%none]:8080: no such interface"},
 		{"zone of too large a number", at("fe80::1%4294967296", 8080), Unavailable, "no such interface"},
 		{"number of no interface", at("fe80::1%4294967295", 8080), Unavailable, ""},
@@ -233,7 +235,7 @@ func TestTryBadAddress(t *testing.T) {
 	}
 }
 
-// TestTryZone binds every link-local address that this machine has.
+// TestTryZone binds every link-local address of this machine.
 func TestTryZone(t *testing.T) {
 	interfaces, err := net.Interfaces()
 	if err != nil {
@@ -301,7 +303,7 @@ func TestNeighbours(t *testing.T) {
 	}
 }
 
-// freeFrom is FreeFrom where all ports can be tried.
+// freeFrom is FreeFrom, and fails the test on an error.
 func freeFrom(t testing.TB, from uint16, count int) []uint16 {
 	t.Helper()
 	ports, err := FreeFrom(from, count)
@@ -313,7 +315,8 @@ func freeFrom(t testing.TB, from uint16, count int) []uint16 {
 
 func TestFreeFrom(t *testing.T) {
 	ports := freeFrom(t, 10000, 20)
-	if len(ports) != 20 || !slices.IsSorted(ports) || len(slices.Compact(slices.Clone(ports))) != 20 || ports[0] < 10000 {
+	distinct := slices.Compact(slices.Clone(ports))
+	if len(ports) != 20 || !slices.IsSorted(ports) || len(distinct) != 20 || ports[0] < 10000 {
 		t.Errorf("got %d", ports)
 	}
 	for _, port := range ports {
@@ -356,7 +359,7 @@ func TestFreeFromTaken(t *testing.T) {
 	}
 }
 
-// ownAddrs returns the addresses of this machine, without those that belong to one link only.
+// ownAddrs returns the addresses of this machine without link-local ones.
 func ownAddrs(t testing.TB) []string {
 	t.Helper()
 	list, err := net.InterfaceAddrs()
@@ -391,7 +394,7 @@ func TestFreeFromLast(t *testing.T) {
 	}
 }
 
-// TestFreeFromFirst asks for ports from the lowest on, which not everybody may have.
+// TestFreeFromFirst asks for ports from the lowest on. Not every user may bind them.
 func TestFreeFromFirst(t *testing.T) {
 	got := freeFrom(t, 0, 1)
 	if len(got) != 1 || got[0] == 0 {

@@ -8,9 +8,9 @@ import (
 	"syscall"
 )
 
-// bindSocket binds a new TCP socket and closes it. A socket of IPv6 that is dual takes IPv4 too.
+// bindSocket binds a new TCP socket and closes it. A dual IPv6 socket takes IPv4 too.
 func bindSocket(family int, addr syscall.Sockaddr, dual, reuse bool) error {
-	syscall.ForkLock.RLock() // a process started in between would inherit the socket, and hold the port
+	syscall.ForkLock.RLock() // otherwise a process started now would inherit the socket and hold the port
 	fd, err := syscall.Socket(family, syscall.SOCK_STREAM, 0)
 	if err == nil {
 		syscall.CloseOnExec(fd)
@@ -21,7 +21,7 @@ func bindSocket(family int, addr syscall.Sockaddr, dual, reuse bool) error {
 	}
 	defer syscall.Close(fd)
 	if dual {
-		// It fails where there is no such socket, as on OpenBSD. Then that of IPv6 is what servers have there.
+		// OpenBSD has no dual sockets, so this fails there. Its servers use IPv6-only sockets too.
 		_ = syscall.SetsockoptInt(fd, syscall.IPPROTO_IPV6, syscall.IPV6_V6ONLY, 0)
 	}
 	if reuse {
@@ -32,7 +32,7 @@ func bindSocket(family int, addr syscall.Sockaddr, dual, reuse bool) error {
 	return syscall.Bind(fd, addr)
 }
 
-// stateOf returns the state that the answer to bind(2) means.
+// stateOf returns the state for an error of bind(2).
 func stateOf(err error) State {
 	is := func(errno syscall.Errno) bool { return errors.Is(err, errno) }
 	switch {
@@ -44,7 +44,7 @@ func stateOf(err error) State {
 		return NotPermitted
 	case is(syscall.EADDRNOTAVAIL) || is(syscall.EAFNOSUPPORT) || is(syscall.EPROTONOSUPPORT):
 		return Unavailable
-	case is(syscall.ENODEV) || errors.Is(err, errNoInterface): // a zone that is no interface's
+	case is(syscall.ENODEV) || errors.Is(err, errNoInterface): // no interface has this zone
 		return Unavailable
 	}
 	return Unknown

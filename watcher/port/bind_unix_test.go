@@ -10,10 +10,10 @@ import (
 	"testing"
 )
 
-// noOption stands in for an option that a socket does not have.
+// noOption means that a socket has no option.
 const noOption = 0
 
-// socket binds a socket with options to a port at an address, until the test ends at the latest.
+// socket binds a socket with options to a port at an address. It closes the socket when the test ends.
 func socket(t testing.TB, to netip.AddrPort, options ...int) *os.File {
 	t.Helper()
 	family, addr, err := socketAddress(to)
@@ -50,7 +50,7 @@ type visit struct {
 	from     uint16 // the client's port
 }
 
-// newVisit has a server with an option accept a connection.
+// newVisit starts a server with a socket option and connects to it.
 func newVisit(t testing.TB, option int) visit {
 	t.Helper()
 	v := visit{port: unused(t)}
@@ -63,7 +63,7 @@ func newVisit(t testing.TB, option int) visit {
 	return v
 }
 
-// again has the server accept another connection.
+// again makes another connection to the server.
 func (v visit) again(t testing.TB) (client net.Conn, server *os.File) {
 	t.Helper()
 	client, err := net.Dial("tcp4", at("127.0.0.1", v.port).String())
@@ -81,8 +81,8 @@ func (v visit) again(t testing.TB) (client net.Conn, server *os.File) {
 	return client, server
 }
 
-// TestTryLingering has a server close a connection before its client does, and end. That leaves it in TIME_WAIT, or a state before
-// that until the other side's answer has come.
+// TestTryLingering ends a server that closes a connection before its client does. The connection then stays in
+// TIME_WAIT, or in an earlier state until the client answers.
 func TestTryLingering(t *testing.T) {
 	needIPv6(t)
 	v := newVisit(t, syscall.SO_REUSEADDR)
@@ -104,7 +104,7 @@ func TestTryLingering(t *testing.T) {
 	expect(t, v.port, "in use", "free", "in use", "in use")
 }
 
-// TestTryBound has a socket that does not listen.
+// TestTryBound tries the port of a socket that does not listen.
 func TestTryBound(t *testing.T) {
 	needIPv6(t)
 	port := unused(t)
@@ -117,7 +117,7 @@ func TestTryBound(t *testing.T) {
 	expect(t, port, "free", "free", "free", "free")
 }
 
-// TestTrySharedPort has several servers on one port, which is for those who set SO_REUSEPORT as well.
+// TestTrySharedPort has several servers on one port. All of them set SO_REUSEPORT too.
 func TestTrySharedPort(t *testing.T) {
 	needIPv6(t)
 	port := unused(t)

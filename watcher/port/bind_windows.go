@@ -7,7 +7,7 @@ import (
 	"syscall"
 )
 
-// What syscall lacks of winsock2.h and winerror.h.
+// Constants of winsock2.h and winerror.h that syscall lacks.
 const (
 	exclusiveAddrUse = ^syscall.SO_REUSEADDR // SO_EXCLUSIVEADDRUSE
 
@@ -17,13 +17,13 @@ const (
 	errAddrNotAvailable     = syscall.Errno(10049) // WSAEADDRNOTAVAIL
 )
 
-// startWinsock makes sockets possible, for as long as this program runs.
+// startWinsock starts Winsock. Windows needs it before the first socket.
 var startWinsock = sync.OnceValue(func() error {
 	var data syscall.WSAData
 	return os.NewSyscallError("WSAStartup", syscall.WSAStartup(0x0202, &data))
 })
 
-// bindSocket is described in bind_unix.go. It takes no notice of reuse: SO_REUSEADDR would take the port away from its holder.
+// bindSocket is described in bind_unix.go. It ignores reuse: SO_REUSEADDR would take the port away from its holder.
 func bindSocket(family int, addr syscall.Sockaddr, dual, _ bool) error {
 	if err := startWinsock(); err != nil {
 		return err
@@ -39,7 +39,7 @@ func bindSocket(family int, addr syscall.Sockaddr, dual, _ bool) error {
 	}
 	defer syscall.Closesocket(s)
 	if dual {
-		// It fails where there is no IPv4. Then that of IPv6 is what servers have there.
+		// Without IPv4 this fails. Servers use IPv6-only sockets there too.
 		_ = syscall.SetsockoptInt(s, syscall.IPPROTO_IPV6, syscall.IPV6_V6ONLY, 0)
 	}
 	if err := syscall.SetsockoptInt(s, syscall.SOL_SOCKET, exclusiveAddrUse, 1); err != nil {
@@ -48,7 +48,7 @@ func bindSocket(family int, addr syscall.Sockaddr, dual, _ bool) error {
 	return syscall.Bind(s, addr)
 }
 
-// stateOf is described in bind_unix.go. What WSAEACCES means depends on the port: see System.accessDenied.
+// stateOf is described in bind_unix.go. The meaning of WSAEACCES depends on the port: see System.accessDenied.
 func stateOf(err error) State {
 	is := func(errno syscall.Errno) bool { return errors.Is(err, errno) }
 	switch {
@@ -58,7 +58,8 @@ func stateOf(err error) State {
 		return InUse
 	case is(syscall.WSAEACCES):
 		return NotPermitted
-	case is(errAddrNotAvailable) || is(errFamilyNotSupported) || is(errProtocolNotSupported) || errors.Is(err, errNoInterface):
+	case is(errAddrNotAvailable) || is(errFamilyNotSupported) || is(errProtocolNotSupported),
+		errors.Is(err, errNoInterface):
 		return Unavailable
 	}
 	return Unknown

@@ -5,7 +5,7 @@ import (
 	"strconv"
 )
 
-// span returns first and last as ports, or false if they do not limit a range of them.
+// span returns first and last as ports, or false if they are not a range of ports.
 func span(first, last uint64) (uint16, uint16, bool) {
 	if first < 1 || last > 65535 || first > last {
 		return 0, 0, false
@@ -27,9 +27,9 @@ func parseRange(text []byte) (first, last uint16, ok bool) {
 	return span(from, to)
 }
 
-// parseNetsh reads what "netsh interface ipv4 show dynamicport tcp" prints. Below a heading it has two lines with a word and a
-// number behind a colon: the first port, and how many there are. The words are in the language and the encoding of the console, so
-// only the numbers count; a third number means that this is something else.
+// parseNetsh reads the output of "netsh interface ipv4 show dynamicport tcp". A heading comes first, then two lines
+// that end in a colon and a number: the first port, and the number of ports. The words are in the language and the
+// encoding of the console, so parseNetsh reads only the numbers. It rejects a text with a third number.
 func parseNetsh(text []byte) (first, last uint16, ok bool) {
 	var numbers []uint64
 	for line := range bytes.Lines(text) {

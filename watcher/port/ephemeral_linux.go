@@ -1,13 +1,13 @@
 package port
 
-// Ephemeral returns the first and the last port of the range from which this system takes a TCP port when a program asks for any, or
-// false if the system does not tell. Linux hands out 32768–60999 unless told otherwise, the others mostly RFC 6335's dynamic ports.
+// Ephemeral returns the first and the last port of this system's ephemeral range for TCP, or false if it is not known.
+// The default is 32768–60999 on Linux and mostly RFC 6335's dynamic ports elsewhere.
 //
-// On Linux the range is that of the network namespace which this program is in, and is read at each call (about 20 µs). On macOS it
-// comes from sysctl, also at each call. Windows tells it through no documented call of the system, and keeps it in no documented
-// place of the registry; so netsh is asked once, and a change shows when this program starts again.
+// Linux has a range for each network namespace. Ephemeral reads it at each call (about 20 µs). On macOS it asks sysctl
+// at each call. Windows documents neither a system call nor a registry key for the range. So Ephemeral runs netsh once
+// there, and misses a change until this program restarts.
 func Ephemeral() (first, last uint16, ok bool) {
-	text, err := readSetting("ip_local_port_range", 64) // it counts for IPv6 too
+	text, err := readSetting("ip_local_port_range", 64) // IPv6 uses it too
 	if err != nil {
 		return 0, 0, false
 	}

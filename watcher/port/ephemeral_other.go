@@ -2,5 +2,5 @@
 
 package port
 
-// Ephemeral is described in ephemeral_linux.go. How this system tells the range is not known.
+// Ephemeral is described in ephemeral_linux.go. It does not know how to ask this system.
 func Ephemeral() (first, last uint16, ok bool) { return 0, 0, false }

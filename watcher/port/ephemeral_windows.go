@@ -12,13 +12,13 @@ import (
 	"time"
 )
 
-// Ephemeral is described in ephemeral_linux.go. Its first call takes as long as netsh, three seconds at most.
+// Ephemeral is described in ephemeral_linux.go. Its first call waits for netsh, three seconds at most.
 func Ephemeral() (first, last uint16, ok bool) {
 	r := dynamicPorts()
 	return r.first, r.last, r.ok
 }
 
-// netshRange is what netsh said.
+// netshRange is the answer of netsh.
 type netshRange struct {
 	first, last uint16
 	ok          bool
@@ -29,8 +29,8 @@ var dynamicPorts = sync.OnceValue(func() netshRange {
 	return netshRange{first, last, ok}
 })
 
-// askNetsh returns what netsh prints about an interface, without showing a window; nothing if it does not come to an end in three
-// seconds or in 64 kB, many times the length of what it is asked for.
+// askNetsh returns the output of "netsh interface" with more arguments, and shows no window. It returns nothing if
+// netsh takes more than three seconds or prints 64 kB. The wanted lists are many times shorter.
 func askNetsh(args ...string) []byte {
 	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Second)
 	defer cancel()
@@ -46,7 +46,7 @@ func askNetsh(args ...string) []byte {
 	text, err := io.ReadAll(io.LimitReader(out, most))
 	late := ctx.Err() != nil
 	cancel()
-	_ = cmd.Wait() // killed or not, what it had to say is read
+	_ = cmd.Wait() // the output is read, even if netsh was killed
 	if err != nil || late || len(text) == most {
 		return nil // a number may be cut off
 	}

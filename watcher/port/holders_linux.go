@@ -14,31 +14,31 @@ import (
 	"strings"
 )
 
-// holders tells of a port that cannot be bound at an address whether it lingers there, and whether it could be bound with
-// SO_REUSEADDR.
+// holders examines a port after bind failed at an address. It reports whether the port lingers there, and whether bind
+// would succeed with SO_REUSEADDR.
 //
-// Linux lets a socket with that option have a port that others have which set it too and do not listen, whatever they do instead
-// (inet_csk_bind_conflict in the kernel). So it does not tell whether those are connections that are over, or a program that will
-// listen in a moment; and without the option on the other side, a connection that is over keeps everybody away. That is why the
-// list of connections decides.
+// On Linux two sockets with that option can share a port if the other one does not listen (inet_csk_bind_conflict in
+// the kernel). The other socket may be a closed connection, or a program that will listen in a moment. If it lacks the
+// option, even a closed connection blocks the port. So bind alone cannot decide, and holders reads the list of
+// connections.
 func holders(at netip.AddrPort) (lingers, reusable bool) {
 	reusable = bind(at, true) == nil
 	over := false
 	for _, name := range []string{"/proc/net/tcp", "/proc/net/tcp6"} {
-		some, held, err := readConnections(name, at, reusable)
-		if err != nil || held {
-			return false, reusable // who holds it is not known, or is a program
+		some, used, err := readConnections(name, at, reusable)
+		if err != nil || used {
+			return false, reusable // the holder is unknown, or is a program
 		}
 		over = over || some
 	}
 	return over, reusable
 }
 
-// readConnections looks through such a file. See findConnections.
-func readConnections(name string, at netip.AddrPort, reusable bool) (over, held bool, err error) {
+// readConnections opens a file for findConnections. A kernel without IPv6 has no tcp6 file and no such connections.
+func readConnections(name string, at netip.AddrPort, reusable bool) (over, used bool, err error) {
 	f, err := os.Open(name)
 	if errors.Is(err, fs.ErrNotExist) && strings.HasSuffix(name, "6") {
-		return false, false, nil // no IPv6 in this kernel
+		return false, false, nil
 	}
 	if err != nil {
 		return false, false, err
@@ -47,10 +47,10 @@ func readConnections(name string, at netip.AddrPort, reusable bool) (over, held 
 	return findConnections(f, at, reusable)
 }
 
-// findConnections reports whether a file like /proc/net/tcp (proc_net(5)) has a socket at an address and a port that a program has
-// open, and if not, whether it has connections there that none has open any more. Listeners do not matter if the port is reusable,
-// because they would not have let it be.
-func findConnections(in io.Reader, at netip.AddrPort, reusable bool) (over, held bool, err error) {
+// findConnections searches a file like /proc/net/tcp (proc_net(5)) for sockets that conflict with an address and a
+// port. used reports that a program has one open. over reports that no program has, but closed connections are there.
+// It skips listeners if the port is reusable: a conflicting listener would have made it not reusable.
+func findConnections(in io.Reader, at netip.AddrPort, reusable bool) (over, used bool, err error) {
 	const listening = "0A"
 	port := fmt.Appendf(nil, ":%04X ", at.Port())
 	for lines := bufio.NewScanner(in); ; {
@@ -74,8 +74,8 @@ func findConnections(in io.Reader, at netip.AddrPort, reusable bool) (over, held
 			return false, false, fmt.Errorf("address %q", fields[1])
 		}
 		switch {
-		case !inTheWay(addr, at.Addr()):
-		case fields[3] == listening || fields[9] != "0": // the inode is that of an open file
+		case !conflicts(addr, at.Addr()):
+		case fields[3] == listening || fields[9] != "0": // an inode: the file is open
 			return false, true, nil
 		default:
 			over = true
@@ -83,8 +83,8 @@ func findConnections(in io.Reader, at netip.AddrPort, reusable bool) (over, held
 	}
 }
 
-// parseHex reads an address as those files have it: 32-bit words in the machine's order, each of which holds four bytes in the
-// network's.
+// parseHex reads an address of such a file. It is printed as 32-bit words in the machine's byte order, but the bytes of
+// each word are in network order.
 func parseHex(text string) (netip.Addr, bool) {
 	words, err := hex.DecodeString(text)
 	if err != nil || len(words) != 4 && len(words) != 16 {
@@ -97,9 +97,9 @@ func parseHex(text string) (netip.Addr, bool) {
 	return addr.Unmap(), ok
 }
 
-// inTheWay reports whether a socket at one address can be in the way of binding another. To the kernel, a connection of IPv6 is in
-// the way of 0.0.0.0 unless its socket was for IPv6 only. Those files do not tell that, so it counts as one that is.
-func inTheWay(one, other netip.Addr) bool {
+// conflicts reports whether a socket at one address can block bind at another. In the kernel an IPv6 connection blocks
+// 0.0.0.0 unless its socket was IPv6-only. The files do not show that, so conflicts assumes that it blocks.
+func conflicts(one, other netip.Addr) bool {
 	switch {
 	case other.IsUnspecified() || one == netip.IPv6Unspecified():
 		return true

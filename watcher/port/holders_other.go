@@ -7,9 +7,9 @@ import (
 	"net/netip"
 )
 
-// holders is described in holders_linux.go. With SO_REUSEADDR, the systems that descend from BSD, macOS among them, look at nothing
-// but sockets without a connection at exactly the same address (in_pcbbind in their kernels). So a port that can be bound like that
-// at all addresses that are in the way is held by connections. Of addresses that belong to one link only, nothing is known.
+// holders is described in holders_linux.go. With SO_REUSEADDR, BSD systems and macOS check only unconnected sockets at
+// exactly the same address (in_pcbbind in their kernels). If bind succeeds with that option at every conflicting
+// address, only connections hold the port. holders does not check link-local addresses.
 func holders(at netip.AddrPort) (lingers, reusable bool) {
 	reusable = bind(at, true) == nil
 	own, err := ownAddresses()
@@ -24,7 +24,7 @@ func holders(at netip.AddrPort) (lingers, reusable bool) {
 	return true, true
 }
 
-// ownAddresses returns the addresses of this machine, without those that belong to one link only.
+// ownAddresses returns the addresses of this machine without link-local ones.
 func ownAddresses() ([]netip.Addr, error) {
 	list, err := net.InterfaceAddrs()
 	if err != nil {

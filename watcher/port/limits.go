@@ -7,8 +7,8 @@ import (
 	"strconv"
 )
 
-// parseUnprivileged reads ip_unprivileged_port_start (ip(7)), the first port that an ordinary user may bind, and returns the ports
-// below it; nil if it is no port. With 0 there are none, as with 1.
+// parseUnprivileged reads ip_unprivileged_port_start (ip(7)), the first port for ordinary users, and returns the ports
+// below it. It returns nil if the text is no port. With 0 or 1 there are no privileged ports.
 func parseUnprivileged(text []byte) Ranges {
 	first, err := strconv.ParseUint(string(bytes.TrimSpace(text)), 10, 16)
 	switch {
@@ -20,8 +20,8 @@ func parseUnprivileged(text []byte) Ranges {
 	return Ranges{{1, uint16(first) - 1}}
 }
 
-// parseReserved reads ip_local_reserved_ports, whose form is "8080,9148,30000-30010" (ip-sysctl in the kernel's documentation); nil
-// if it has another.
+// parseReserved reads ip_local_reserved_ports, such as "8080,9148,30000-30010" (ip-sysctl in the kernel's
+// documentation). It returns nil for a text in another form.
 func parseReserved(text []byte) Ranges {
 	ranges := Ranges{}
 	text = bytes.TrimSpace(text)
@@ -42,12 +42,12 @@ func parseReserved(text []byte) Ranges {
 	return ranges
 }
 
-// parseExcluded reads what "netsh interface ipv4 show excludedportrange tcp" prints: below a heading and a line of dashes, each line
-// has the first and the last port of a range, and an asterisk if an administrator keeps it out of what the system hands out. The
-// ranges without one are reserved. The words are in the language of the console, so only dashes, numbers and asterisks count. Both
-// are nil if this is something else.
+// parseExcluded reads the output of "netsh interface ipv4 show excludedportrange tcp". Below a heading and a line of
+// dashes, each line has the first and the last port of a range. An asterisk marks the ranges that an administrator
+// withheld. The others are reserved. The words are in the language of the console, so parseExcluded reads only dashes,
+// numbers and asterisks. Both results are nil if the text has another form.
 func parseExcluded(text []byte) (reserved, withheld Ranges) {
-	var ruled bool // the line of dashes was there
+	var ruled bool // the line of dashes is above
 	for line := range bytes.Lines(text) {
 		fields := bytes.Fields(line)
 		if len(fields) == 2 && isRule(fields[0]) && isRule(fields[1]) {
@@ -76,7 +76,7 @@ func isRule(field []byte) bool { return len(bytes.Trim(field, "-")) == 0 }
 
 func isNumber(field []byte) bool { return len(bytes.Trim(field, "0123456789")) == 0 }
 
-// rangeOf returns the range between two port numbers, or false if they do not limit one.
+// rangeOf returns the range from one port number to another, or false if that is no range.
 func rangeOf(first, last []byte) (Range, bool) {
 	from, err := strconv.ParseUint(string(first), 10, 16)
 	to, err2 := strconv.ParseUint(string(last), 10, 16)
@@ -86,12 +86,14 @@ func rangeOf(first, last []byte) (Range, bool) {
 	return Range{uint16(from), uint16(to)}, true
 }
 
-// merge returns the ranges of both in ascending order, each of them once. It is nil if both are.
+// merge returns the ranges of both in ascending order, without duplicates. It returns nil if both are nil.
 func merge(a, b Ranges) Ranges {
 	all := slices.Concat(a, b)
 	if all == nil && (a != nil || b != nil) {
 		return Ranges{}
 	}
-	slices.SortFunc(all, func(r, s Range) int { return cmp.Or(cmp.Compare(r.First, s.First), cmp.Compare(r.Last, s.Last)) })
+	slices.SortFunc(all, func(r, s Range) int {
+		return cmp.Or(cmp.Compare(r.First, s.First), cmp.Compare(r.Last, s.Last))
+	})
 	return slices.Compact(all)
 }

@@ -5,8 +5,8 @@ import (
 	"os"
 )
 
-// limits returns the privileged, the reserved and the withheld ports of a System. Linux tells what counts in the network namespace
-// of this program, for IPv6 too.
+// limits returns the privileged, the reserved and the withheld ports of a System. On Linux they are the settings of
+// this program's network namespace. IPv6 uses them too.
 func limits() (privileged, reserved, withheld Ranges) {
 	const most = 6 * 65536 / 2 // every other port, with five digits and a comma
 	if text, err := readSetting("ip_unprivileged_port_start", 64); err == nil {
@@ -18,7 +18,7 @@ func limits() (privileged, reserved, withheld Ranges) {
 	return privileged, Ranges{}, withheld
 }
 
-// readSetting returns the beginning of one of the settings of IPv4.
+// readSetting returns at most limit bytes of an IPv4 setting.
 func readSetting(name string, limit int64) ([]byte, error) {
 	f, err := os.Open("/proc/sys/net/ipv4/" + name)
 	if err != nil {

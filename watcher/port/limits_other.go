@@ -2,5 +2,5 @@
 
 package port
 
-// limits is described in limits_linux.go. How this system tells them is not known.
+// limits is described in limits_linux.go. It does not know how to ask this system.
 func limits() (privileged, reserved, withheld Ranges) { return nil, nil, nil }

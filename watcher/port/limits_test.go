@@ -27,7 +27,7 @@ func TestRanges(t *testing.T) {
 	}
 }
 
-// equal tells unknown ranges from none.
+// equal reports whether two Ranges are equal. Unknown ranges do not equal empty ones.
 func equal(a, b Ranges) bool { return slices.Equal(a, b) && (a == nil) == (b == nil) }
 
 func TestParseUnprivileged(t *testing.T) {
@@ -35,7 +35,8 @@ func TestParseUnprivileged(t *testing.T) {
 		text string
 		want Ranges
 	}{
-		{"1024\n", Ranges{{1, 1023}}}, {"80", Ranges{{1, 79}}}, {"65535\n", Ranges{{1, 65534}}}, {"2\n", Ranges{{1, 1}}},
+		{"1024\n", Ranges{{1, 1023}}}, {"80", Ranges{{1, 79}}},
+		{"65535\n", Ranges{{1, 65534}}}, {"2\n", Ranges{{1, 1}}},
 		{"1\n", Ranges{}}, {"0\n", Ranges{}},
 		{"", nil}, {"-1\n", nil}, {"65536\n", nil}, {"1024 2048\n", nil}, {"x", nil},
 	}
@@ -55,7 +56,8 @@ func TestParseReserved(t *testing.T) {
 		{"8080\n", Ranges{{8080, 8080}}},
 		{"8080,9148,30000-30010\n", Ranges{{8080, 8080}, {9148, 9148}, {30000, 30010}}},
 		{"0-65535\n", Ranges{{0, 65535}}},
-		{"8080,\n", nil}, {",8080", nil}, {"8080-8079", nil}, {"8080-", nil}, {"-8080", nil}, {"1-2-3", nil}, {"65536", nil}, {"8080 9148", nil},
+		{"8080,\n", nil}, {",8080", nil}, {"8080-8079", nil}, {"8080-", nil},
+		{"-8080", nil}, {"1-2-3", nil}, {"65536", nil}, {"8080 9148", nil},
 	}
 	for _, tt := range tests {
 		if got := parseReserved([]byte(tt.text)); !equal(got, tt.want) {
@@ -64,17 +66,21 @@ func TestParseReserved(t *testing.T) {
 	}
 }
 
-// excluded is what netsh shows in English, with ranges as people publish them who ask why a port is taken.
-const excluded = "\r\nProtocol tcp Port Exclusion Ranges\r\n\r\nStart Port    End Port      \r\n----------    --------      \r\n" +
-	"      5357        5357      \r\n     49671       49770      \r\n     50000       50059     *\r\n     61902       62001      \r\n" +
+// excluded is netsh's English output. Its ranges are from published questions about ports in use.
+const excluded = "\r\nProtocol tcp Port Exclusion Ranges\r\n\r\n" +
+	"Start Port    End Port      \r\n----------    --------      \r\n" +
+	"      5357        5357      \r\n     49671       49770      \r\n" +
+	"     50000       50059     *\r\n     61902       62001      \r\n" +
 	"\r\n* - Administered port exclusions.\r\n\r\n"
 
-// excludedGerman and excludedSpanish have its form in words of other languages, in the code page that a console has there. The
-// Spanish heading is published; the German words are made up after the English ones.
+// excludedGerman and excludedSpanish have the same form in other languages, in the console's code page. The Spanish
+// heading is published. The German words are a translation of the English ones.
 const (
-	excludedGerman = "\r\nPortausschlussbereiche f\x81r das Protokoll \"tcp\"\r\n\r\nStartport     Endport       \r\n----------    --------      \r\n" +
+	excludedGerman = "\r\nPortausschlussbereiche f\x81r das Protokoll \"tcp\"\r\n\r\n" +
+		"Startport     Endport       \r\n----------    --------      \r\n" +
 		"      5357        5357      \r\n     50000       50059     *\r\n\r\n* - Verwaltete Portausschl\x81sse.\r\n\r\n"
-	excludedSpanish = "\r\nIntervalos de exclusi\xa2n de puertos de protocolo tcp\r\n\r\nPuerto de inicio    Puerto final\r\n----------          --------\r\n" +
+	excludedSpanish = "\r\nIntervalos de exclusi\xa2n de puertos de protocolo tcp\r\n\r\n" +
+		"Puerto de inicio    Puerto final\r\n----------          --------\r\n" +
 		"      1025        1124\r\n      1125        1224\r\n\r\n* - Exclusiones de puertos administrados.\r\n\r\n"
 )
 
@@ -91,7 +97,8 @@ func TestParseExcluded(t *testing.T) {
 		{"German", excludedGerman, Ranges{{5357, 5357}}, one},
 		{"Spanish", excludedSpanish, Ranges{{1025, 1124}, {1125, 1224}}, Ranges{}},
 		{"none of one kind", "a  b\n---  ---\n 1 2\n", Ranges{{1, 2}}, Ranges{}},
-		{"none", "Start Port    End Port\n----------    --------\n\n* - Administered port exclusions.\n", Ranges{}, Ranges{}},
+		{"none", "Start Port    End Port\n----------    --------\n\n* - Administered port exclusions.\n",
+			Ranges{}, Ranges{}},
 		{"all ports", with(" 1 65535\n"), append(Ranges{{1, 65535}}, rest...), one},
 		{"numbers above the table", "10 20\n" + excluded, Ranges{{5357, 5357}, {49671, 49770}, {61902, 62001}}, one},
 		{"words in the table", with("seven eight\n7\n* 7 8\n"), rest, one},
@@ -106,8 +113,10 @@ func TestParseExcluded(t *testing.T) {
 		{"empty", "", nil, nil},
 	}
 	for _, tt := range tests {
-		if reserved, withheld := parseExcluded([]byte(tt.text)); !equal(reserved, tt.reserved) || !equal(withheld, tt.withheld) {
-			t.Errorf("%s: %q: got %#v, %#v, want %#v, %#v", tt.name, tt.text, reserved, withheld, tt.reserved, tt.withheld)
+		reserved, withheld := parseExcluded([]byte(tt.text))
+		if !equal(reserved, tt.reserved) || !equal(withheld, tt.withheld) {
+			t.Errorf("%s: %q: got %#v, %#v, want %#v, %#v", tt.name, tt.text, reserved, withheld,
+				tt.reserved, tt.withheld)
 		}
 	}
 }
@@ -127,7 +136,9 @@ func TestMerge(t *testing.T) {
 }
 
 func FuzzLimits(f *testing.F) {
-	for _, text := range []string{excluded, excludedGerman, excludedSpanish, "1024\n", "8080,9148,30000-30010\n", "- -\n1 2\n3 4 *"} {
+	for _, text := range []string{
+		excluded, excludedGerman, excludedSpanish, "1024\n", "8080,9148,30000-30010\n", "- -\n1 2\n3 4 *",
+	} {
 		f.Add([]byte(text))
 	}
 	f.Fuzz(func(t *testing.T, text []byte) {
@@ -136,11 +147,13 @@ func FuzzLimits(f *testing.F) {
 			t.Errorf("%q: got %#v, but %#v", text, reserved, withheld)
 		}
 		for name, ranges := range map[string]Ranges{
-			"reserved": reserved, "withheld": withheld, "unprivileged": parseUnprivileged(text), "local": parseReserved(text),
+			"reserved": reserved, "withheld": withheld,
+			"unprivileged": parseUnprivileged(text), "local": parseReserved(text),
 		} {
 			for _, r := range ranges {
 				yes, known := ranges.Has(r.Last)
-				if r.First > r.Last || !yes || !known || !strings.Contains(string(text), fmt.Sprint(r.First)) && name != "unprivileged" {
+				inText := name == "unprivileged" || strings.Contains(string(text), fmt.Sprint(r.First))
+				if r.First > r.Last || !yes || !known || !inText {
 					t.Errorf("%s: %q: got %v", name, text, ranges)
 				}
 			}
@@ -148,10 +161,12 @@ func FuzzLimits(f *testing.F) {
 	})
 }
 
-// TestReadLimits asks this system, which has privileged ports or says that it has none.
+// TestReadLimits asks this system. Its privileged ports must be known.
 func TestReadLimits(t *testing.T) {
 	s := Read()
-	for name, ranges := range map[string]Ranges{"privileged": s.Privileged, "reserved": s.Reserved, "withheld": s.Withheld} {
+	for name, ranges := range map[string]Ranges{
+		"privileged": s.Privileged, "reserved": s.Reserved, "withheld": s.Withheld,
+	} {
 		for _, r := range ranges {
 			if r.First > r.Last {
 				t.Errorf("%s: %v", name, ranges)

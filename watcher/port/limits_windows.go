@@ -2,8 +2,8 @@ package port
 
 import "sync"
 
-// limits is described in limits_linux.go. Windows tells its exclusions through no documented call of the system, so netsh is asked
-// at each call: by default it has one list for IPv4 and IPv6, but it shows them separately.
+// limits is described in limits_linux.go. Windows documents no system call for its exclusions, so limits runs netsh at
+// each call. By default IPv4 and IPv6 share one list, but netsh shows two.
 func limits() (privileged, reserved, withheld Ranges) {
 	var reserved6, withheld6 Ranges
 	var wg sync.WaitGroup

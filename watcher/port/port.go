@@ -1,5 +1,5 @@
-// Package port tells what a port number means: by the rules of the internet, in this system's list of services, and to this
-// system when it hands out ports itself. It also tells whether a port is free, by binding it. All of it is about TCP.
+// Package port explains port numbers: the class by RFC 6335, the name in this system's list of services, and the ports
+// that this system hands out itself. It also binds a port to find out whether it is free. All of it is about TCP.
 package port
 
 import (
@@ -9,17 +9,17 @@ import (
 	"sync"
 )
 
-// A Class is one of the three ranges that RFC 6335, section 6, divides port numbers into.
+// A Class is one of the three ranges of port numbers in RFC 6335, section 6.
 type Class int
 
 // The classes, from the lowest ports to the highest.
 const (
-	WellKnown  Class = iota // 0–1023, which the RFC calls system ports: given out by review; most Unixes let only root listen there
-	Registered              // 1024–49151, or user ports: names are registered on request, but anybody may listen there
-	Dynamic                 // 49152–65535, or private and ephemeral ports: never registered
+	WellKnown  Class = iota // 0–1023, system ports: assigned after a review; most Unixes let only root listen there
+	Registered              // 1024–49151, user ports: names are registered on request, but anybody may listen there
+	Dynamic                 // 49152–65535, private or ephemeral ports: never registered
 )
 
-// The first ports of the classes above the lowest.
+// The first ports of the upper two classes.
 const (
 	firstRegistered = 1024
 	firstDynamic    = 49152
@@ -60,13 +60,13 @@ func (c Class) String() string {
 	return fmt.Sprintf("Class(%d)", int(c))
 }
 
-// A Range is the ports from First to Last, both of them included.
+// A Range is the ports from First to Last, both included.
 type Range struct{ First, Last uint16 }
 
-// Ranges are ports of which a system says the same. They are nil if it does not tell which those are, and empty if there are none.
+// Ranges is a set of ports. It is nil if the system does not list the ports, and empty if there are none.
 type Ranges []Range
 
-// Has reports whether a port is one of them, and whether that is known at all.
+// Has reports whether a port is in the set, and whether the set is known.
 func (r Ranges) Has(port uint16) (yes, known bool) {
 	for _, r := range r {
 		if r.First <= port && port <= r.Last {
@@ -76,27 +76,29 @@ func (r Ranges) Has(port uint16) (yes, known bool) {
 	return false, r != nil
 }
 
-// A System is what one system says about ports. The zero value says nothing.
+// A System holds the port settings of one system. The zero value knows nothing.
 type System struct {
-	// First and Last limit the range from which the system takes a port when a program asks for any; 0 if it does not tell.
+	// First and Last are the ephemeral range: the system picks from it when a program asks for any port. They are 0 if
+	// the range is not known.
 	First, Last uint16
 
-	// Privileged are the ports that an ordinary user may not bind. On Linux they are those below
-	// net.ipv4.ip_unprivileged_port_start (ip(7)), mostly 1024; on macOS those below 1024, and there a wildcard is for everybody.
-	// Windows has none. What this program may do itself, System.Try tells.
+	// Privileged lists the ports that an ordinary user may not bind. Linux has the ports below
+	// net.ipv4.ip_unprivileged_port_start (ip(7)), mostly 1024. macOS has the ports below 1024, but anybody may bind
+	// them at a wildcard. Windows has none. System.Try finds out for this program.
 	Privileged Ranges
 
-	// Reserved are the ports that Windows keeps for a service: nobody else can bind them. Other systems have none.
+	// Reserved lists the ports that Windows keeps for a service: nobody else can bind them. Other systems have none.
 	Reserved Ranges
 
-	// Withheld are the ports that the system does not take when a program asks for any, but that a program can ask for: on Linux
-	// net.ipv4.ip_local_reserved_ports, on Windows what it calls administered port exclusions. They need not lie in its range.
+	// Withheld lists the ports that the system never picks itself, though a program may ask for them by number. Linux
+	// has net.ipv4.ip_local_reserved_ports, Windows its administered port exclusions. They may lie outside the
+	// ephemeral range.
 	Withheld Ranges
 
 	services map[uint16]string
 }
 
-// Read asks this system. It reads some small files; on Windows it takes as long as netsh, three seconds at most.
+// Read asks this system. It reads some small files. On Windows it runs netsh, for three seconds at most.
 func Read() System {
 	s := System{services: readServices(servicesFile(runtime.GOOS, os.Getenv("SystemRoot")))}
 	var wg sync.WaitGroup
@@ -106,19 +108,18 @@ func Read() System {
 	return s
 }
 
-// Service returns the name of the service that the system's list of services, services(5), gives to a TCP port, or nothing. It
-// says for which service somebody registered the port, not what listens there.
+// Service returns the name of a TCP port in the system's list of services, services(5), or nothing. It is the
+// registered service, not the program that listens there.
 func (s System) Service(port uint16) string { return s.services[port] }
 
-// Ephemeral reports whether a port is one that the system itself hands out: it lies in its range, and is kept out of it in no way.
+// Ephemeral reports whether the system itself hands out a port: it is in the range, and neither reserved nor withheld.
 func (s System) Ephemeral(port uint16) bool {
 	reserved, _ := s.Reserved.Has(port)
 	return s.inRange(port) && !reserved && !s.withheld(port)
 }
 
-// HandedOut reports whether a port is likely one that a program did not choose but was given when it asked for any: it is
-// dynamic by RFC 6335, or lies in the range of this system, which may be another. A program may choose such a port all the same. A
-// port that the system withholds can only have been chosen.
+// HandedOut reports whether a program likely did not choose a port but asked for any. Such a port is dynamic by RFC
+// 6335 or in this system's own range. A program may still have chosen it. A withheld port was always chosen.
 func (s System) HandedOut(port uint16) bool {
 	return (ClassOf(port) == Dynamic || s.inRange(port)) && !s.withheld(port)
 }

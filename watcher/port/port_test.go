@@ -29,7 +29,7 @@ func TestClass(t *testing.T) {
 	}
 }
 
-// TestEphemeral compares with the ports that this system really hands out.
+// TestEphemeral compares the range with ports that this system really hands out.
 func TestEphemeral(t *testing.T) {
 	first, last, ok := Ephemeral()
 	if !ok {
@@ -48,7 +48,8 @@ func TestEphemeral(t *testing.T) {
 			defer l.Close()
 			port := uint16(l.Addr().(*net.TCPAddr).Port)
 			if port < first || port > last || !Read().HandedOut(port) {
-				t.Errorf("%s: was given %d, which is not in %d–%d or not counted as handed out", network, port, first, last)
+				t.Errorf("%s: was given %d, which is not in %d–%d or not counted as handed out",
+					network, port, first, last)
 			}
 		}
 	}
@@ -56,7 +57,8 @@ func TestEphemeral(t *testing.T) {
 
 func TestHandedOut(t *testing.T) {
 	linux, bsd := System{First: 32768, Last: 60999}, System{First: 1024, Last: 5000}
-	windows := System{First: 49152, Last: 65535, Reserved: Ranges{{50000, 50099}}, Withheld: Ranges{{5037, 5037}, {50100, 50100}}}
+	windows := System{First: 49152, Last: 65535,
+		Reserved: Ranges{{50000, 50099}}, Withheld: Ranges{{5037, 5037}, {50100, 50100}}}
 	for _, tt := range []struct {
 		system    System
 		port      uint16
@@ -65,8 +67,10 @@ func TestHandedOut(t *testing.T) {
 	}{
 		{linux, 22, false, false}, {linux, 32767, false, false}, {linux, 32768, true, true}, {linux, 60999, true, true},
 		{linux, 62893, true, false}, {linux, 65535, true, false},
-		{bsd, 1023, false, false}, {bsd, 1024, true, true}, {bsd, 5000, true, true}, {bsd, 5001, false, false}, {bsd, 49152, true, false},
-		{windows, 5037, false, false}, {windows, 49999, true, true}, {windows, 50000, true, false}, {windows, 50099, true, false},
+		{bsd, 1023, false, false}, {bsd, 1024, true, true}, {bsd, 5000, true, true},
+		{bsd, 5001, false, false}, {bsd, 49152, true, false},
+		{windows, 5037, false, false}, {windows, 49999, true, true},
+		{windows, 50000, true, false}, {windows, 50099, true, false},
 		{windows, 50100, false, false}, {windows, 50101, true, true},
 		{System{}, 0, false, false}, {System{}, 49151, false, false}, {System{}, 49152, true, false},
 	} {
@@ -115,10 +119,13 @@ func TestParseNetsh(t *testing.T) {
 	}{
 		{"English", netsh, 49152, 65535, true},
 		{"changed", strings.NewReplacer("49152", "1025", "16384", "64511").Replace(netsh), 1025, 65535, true},
-		{"German, as a console has it", "\r\nDynamischer Portbereich f\x81r das Protokoll TCP\r\n---------\r\nStartport         : 49152\r\nAnzahl von Ports  : 16384\r\n",
+		{"German, as a console has it", "\r\nDynamischer Portbereich f\x81r das Protokoll TCP\r\n---------\r\n" +
+			"Startport         : 49152\r\nAnzahl von Ports  : 16384\r\n",
 			49152, 65535, true},
-		{"Japanese in Shift JIS", "\r\n\x83v\x83\x8d\x83g\x83R\x83\x8b tcp \x82\xcc\x93\xae\x93I\x83|\x81[\x83g\r\n---\r\n" +
-			"\x8aJ\x8en\x83|\x81[\x83g         : 49152\r\n\x83|\x81[\x83g\x90\x94       : 16384\r\n", 49152, 65535, true},
+		{"Japanese in Shift JIS",
+			"\r\n\x83v\x83\x8d\x83g\x83R\x83\x8b tcp \x82\xcc\x93\xae\x93I\x83|\x81[\x83g\r\n---\r\n" +
+				"\x8aJ\x8en\x83|\x81[\x83g         : 49152\r\n\x83|\x81[\x83g\x90\x94       : 16384\r\n",
+			49152, 65535, true},
 		{"one port", "a : 5000\nb : 1\n", 5000, 5000, true},
 		{"none", "a : 5000\nb : 0\n", 0, 0, false},
 		{"beyond the last port", "a : 49152\nb : 16385\n", 0, 0, false},
@@ -133,7 +140,8 @@ func TestParseNetsh(t *testing.T) {
 	}
 	for _, tt := range tests {
 		if first, last, ok := parseNetsh([]byte(tt.text)); first != tt.first || last != tt.last || ok != tt.ok {
-			t.Errorf("%s: %q: got %d–%d, %t, want %d–%d, %t", tt.name, tt.text, first, last, ok, tt.first, tt.last, tt.ok)
+			t.Errorf("%s: %q: got %d–%d, %t, want %d–%d, %t", tt.name, tt.text, first, last, ok,
+				tt.first, tt.last, tt.ok)
 		}
 	}
 }
@@ -144,7 +152,9 @@ func FuzzRanges(f *testing.F) {
 	f.Add([]byte("a 65535\nb 1"))
 	f.Add([]byte("a\xff 18446744073709551615\n\x00 1"))
 	f.Fuzz(func(t *testing.T, text []byte) {
-		for name, parse := range map[string]func([]byte) (uint16, uint16, bool){"range": parseRange, "netsh": parseNetsh} {
+		for name, parse := range map[string]func([]byte) (uint16, uint16, bool){
+			"range": parseRange, "netsh": parseNetsh,
+		} {
 			if first, last, ok := parse(text); ok != (first > 0) || first > last {
 				t.Errorf("%s: %q: got %d–%d, %t", name, text, first, last, ok)
 			}
@@ -153,7 +163,9 @@ func FuzzRanges(f *testing.F) {
 }
 
 func TestServices(t *testing.T) {
-	want := map[uint16]string{1: "tcpmux", 22: "ssh", 53: "domain", 80: "http", 5432: "postgresql", 6000: "x11", 7: "", 9876: "", 0: ""}
+	want := map[uint16]string{
+		1: "tcpmux", 22: "ssh", 53: "domain", 80: "http", 5432: "postgresql", 6000: "x11", 7: "", 9876: "", 0: "",
+	}
 	names := readServices(filepath.Join("testdata", "services.txt"))
 	for port, want := range want {
 		if got := names[port]; got != want {
@@ -164,7 +176,7 @@ func TestServices(t *testing.T) {
 
 func TestParseServices(t *testing.T) {
 	tests := []struct {
-		line, want string // what it calls port 8080
+		line, want string // want is the name of port 8080
 	}{
 		{"http-alt 8080/tcp", "http-alt"},
 		{"http-alt\t8080/TCP\twebcache #http-old\r\n", "http-alt"},
@@ -210,14 +222,17 @@ func TestReadServices(t *testing.T) {
 			t.Errorf("%s: got %q", file, got)
 		}
 	}
-	for goos, want := range map[string]string{"linux": "/etc/services", "darwin": "/etc/services", "windows": filepath.Join("root", "System32", "drivers", "etc", "services")} {
+	for goos, want := range map[string]string{
+		"linux": "/etc/services", "darwin": "/etc/services",
+		"windows": filepath.Join("root", "System32", "drivers", "etc", "services"),
+	} {
 		if got := servicesFile(goos, "root"); got != want {
 			t.Errorf("%s: got %q, want %q", goos, got, want)
 		}
 	}
 }
 
-// TestService compares with what the resolver of this system says about names that every list of services has.
+// TestService compares names that every list of services has with the answers of this system's resolver.
 func TestService(t *testing.T) {
 	if _, err := os.Stat(servicesFile(runtime.GOOS, os.Getenv("SystemRoot"))); err != nil {
 		if got := Read().Service(22); got != "" {

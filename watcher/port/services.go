@@ -9,11 +9,11 @@ import (
 	"strings"
 )
 
-// maxServices is several times the size of the full list that IANA publishes, which some systems come with.
+// maxServices, in bytes, is several times the size of IANA's full list. Some systems ship that list.
 const maxServices = 4 << 20
 
-// servicesFile returns where a system keeps its list of services, which small systems do not have; root is the directory of
-// Windows.
+// servicesFile returns the path of a system's list of services. Small systems have no such file. root is the Windows
+// directory.
 func servicesFile(goos, root string) string {
 	if goos != "windows" {
 		return "/etc/services"
@@ -41,8 +41,8 @@ func readServices(file string) map[uint16]string {
 	return parseServices(text)
 }
 
-// parseServices returns the names of the TCP services in a list whose lines read "name port/protocol aliases # comment". As in
-// getservbyport(3), the first line for a port counts. A line that reads otherwise is passed over.
+// parseServices returns the names of the TCP services in a list with lines "name port/protocol aliases # comment". The
+// first line for a port counts, as in getservbyport(3). parseServices skips other lines.
 func parseServices(text []byte) map[uint16]string {
 	names := make(map[uint16]string)
 	for line := range bytes.Lines(text) {
