@@ -27,7 +27,7 @@ func TestChain(t *testing.T) {
 		child.PID = a.PID
 	}
 	me := slices.IndexFunc(chain, func(a Ancestor) bool { return int(a.PID) == os.Getpid() })
-	if me != 2 || !strings.HasPrefix(chain[me].Name, "owner") {
+	if me != 2 || !strings.HasPrefix(chain[me].Name, "facts") {
 		t.Errorf("the test stands at %d in %+v, want 2", me, chain)
 	}
 	if p.Start++; Chain(t.Context(), p) != nil {

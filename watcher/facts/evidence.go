@@ -14,8 +14,6 @@ import (
 	"strings"
 	"syscall"
 
-	"golang.org/x/mod/modfile"
-
 	"porttray/watcher/owner"
 	"porttray/watcher/project"
 )
@@ -131,7 +129,7 @@ func builtIn(p project.Project, exe string) bool {
 	if compiled || holdsFile(filepath.Dir(exe), "main.go", "main.c", "main.cpp", "main.rs", "main.zig") {
 		return true
 	}
-	module := modfile.ModulePath(head(filepath.Join(p.Dir, "go.mod"), 64<<10))
+	module := project.ModulePath(head(filepath.Join(p.Dir, "go.mod"), 64<<10))
 	if module == "" {
 		return false
 	}

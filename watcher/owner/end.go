@@ -50,8 +50,13 @@ type Group struct {
 	Master Process
 	// Workers hold the port, the main one first. There is at least one.
 	Workers []Process
-	// IsWorker reports whether a process is at this moment a child of the master and runs its program. It is nil without a master.
+	// IsWorker reports whether a process is now a child of master and runs its program. If it is nil, no process is.
 	IsWorker func(ctx context.Context, p, master Process) bool
+}
+
+// hasWorker reports whether a process is a worker of the group's master now.
+func (g Group) hasWorker(ctx context.Context, p Process) bool {
+	return g.IsWorker != nil && g.IsWorker(ctx, p, g.Master)
 }
 
 // First returns the process that stands for the group: its master or its main worker.
@@ -183,7 +188,7 @@ type pinned struct {
 // successors pins children of the master that hold the port, run its program and are not yet in the group.
 func successors(ctx context.Context, g Group, holders []Process) (pins []pinned) {
 	for _, p := range holders {
-		if slices.ContainsFunc(g.Workers, p.Is) || !g.IsWorker(ctx, p, g.Master) {
+		if slices.ContainsFunc(g.Workers, p.Is) || !g.hasWorker(ctx, p) {
 			continue
 		}
 		if pin, _, ok := pinTarget(ctx, p); ok {
@@ -204,7 +209,7 @@ func present(ctx context.Context, g Group, group []pinned, holders []Process) (t
 			continue
 		case isMaster:
 			led = true
-		case led && !g.IsWorker(ctx, t.Process, g.Master):
+		case led && !g.hasWorker(ctx, t.Process):
 			return nil
 		default:
 			workers++

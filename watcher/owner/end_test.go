@@ -20,6 +20,7 @@ import (
 	"testing"
 
 	"porttray/watcher"
+	"porttray/watcher/facts"
 	"porttray/watcher/owner"
 )
 
@@ -371,17 +372,21 @@ func TestEndOfGroups(t *testing.T) {
 		{name: "another server would end", err: fmt.Errorf("scan: %w", owner.Refusal("also serves blog :5602")),
 			want: owner.Refused, reason: "also serves blog :5602", alive: [2]bool{true, true}},
 		{name: "a scan fails", err: errors.New("no table"), want: owner.Failed, alive: [2]bool{true, true}},
-		{name: "the master is this program", group: func(a, b, _ owner.Process) owner.Group { return owner.Group{Master: self, Workers: both(a, b)} },
+		{name: "the master is this program", group: func(a, b, _ owner.Process) owner.Group {
+			return owner.Group{Master: self, Workers: both(a, b), IsWorker: facts.IsWorker}
+		},
 			want: owner.Refused, reason: "porttray itself", alive: [2]bool{true, true}},
-		{name: "the master is no parent of theirs", group: func(a, b, other owner.Process) owner.Group { return owner.Group{Master: other, Workers: both(a, b)} },
+		{name: "the master is no parent of theirs", group: func(a, b, other owner.Process) owner.Group {
+			return owner.Group{Master: other, Workers: both(a, b), IsWorker: facts.IsWorker}
+		},
 			want: owner.AlreadyGone, alive: [2]bool{true, true}},
 		{name: "the master has ended, and its PID is another's", group: func(a, b, other owner.Process) owner.Group {
 			other.Start--
-			return owner.Group{Master: other, Workers: both(a, b)}
+			return owner.Group{Master: other, Workers: both(a, b), IsWorker: facts.IsWorker}
 		}, want: owner.Freed},
 		{name: "the master runs another program", group: func(a, b, other owner.Process) owner.Group {
 			other.Exe = filepath.Join(os.TempDir(), "other")
-			return owner.Group{Master: other, Workers: both(a, b)}
+			return owner.Group{Master: other, Workers: both(a, b), IsWorker: facts.IsWorker}
 		}, want: owner.Freed},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

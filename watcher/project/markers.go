@@ -16,6 +16,7 @@ import (
 
 	"github.com/pelletier/go-toml/v2/unstable"
 	"golang.org/x/mod/modfile"
+	"golang.org/x/mod/module"
 )
 
 // A marker is a file that makes its directory a project.
@@ -139,8 +140,20 @@ func withoutTrailingCommas(text []byte) []byte {
 	return out
 }
 
+// ModulePath returns the module path in a go.mod. It is empty if there is none.
+func ModulePath(text []byte) string {
+	if file, err := modfile.ParseLax("go.mod", text, nil); err == nil && file.Module != nil {
+		return file.Module.Mod.Path
+	}
+	path := modfile.ModulePath(text) // the file may be cut off
+	if module.CheckImportPath(path) != nil {
+		return ""
+	}
+	return path
+}
+
 // modName returns the last element of a go.mod's module path without the major version (go.dev/ref/mod#go-mod-file).
-func modName(text []byte) string { return moduleName(modfile.ModulePath(text)) }
+func modName(text []byte) string { return moduleName(ModulePath(text)) }
 
 var (
 	majorElement = regexp.MustCompile(`/v([2-9]|[1-9][0-9]+)$`)

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"sync"
 
+	"porttray/watcher/facts"
 	"porttray/watcher/owner"
 )
 
@@ -224,7 +225,7 @@ func isLocalhost(l Listener) bool {
 // Group returns the processes that a Stop of the server signals.
 func (s Server) Group() owner.Group {
 	others := slices.DeleteFunc(s.Workers(), s.Owner.Is)
-	g := owner.Group{Workers: append([]owner.Process{s.Owner}, others...)}
+	g := owner.Group{Workers: append([]owner.Process{s.Owner}, others...), IsWorker: facts.IsWorker}
 	if s.Master != (owner.ID{}) { // it runs the same program
 		g.Master = owner.Process{PID: s.Master.PID, Start: s.Master.Start, Name: s.Owner.Name, Exe: s.Owner.Exe}
 	}
