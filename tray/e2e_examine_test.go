@@ -203,7 +203,8 @@ func TestExamine(t *testing.T) {
 			"session works: XFCE on X11\n" +
 				"session bus broken: there is no session bus (DBUS_SESSION_BUS_ADDRESS does not lead to one)" +
 				startHere},
-		{"a bus on demand, by sudo", func(d *testDesktop) { d.setenv(bus, "autolaunch:"); d.setenv("SUDO_USER", "ann") },
+		{"a bus on demand, by sudo",
+			func(d *testDesktop) { d.setenv(bus, "autolaunch:"); d.setenv("SUDO_USER", "ann") },
 			"session works: XFCE on X11\n" +
 				"session bus broken: there is no session bus (DBUS_SESSION_BUS_ADDRESS does not lead to one)" +
 				" → start porttray without sudo: the bus belongs to the other user, " +
