@@ -22,7 +22,7 @@ import (
 
 // A compositor is a Wayland session without a monitor or X server. It has a notifier, and a panel with only the tray.
 type compositor struct {
-	*desktop
+	*testDesktop
 	panel   *process
 	pointer *pointer
 	again   func() *process         // starts a new panel
@@ -33,12 +33,12 @@ type compositor struct {
 const screenWidth, screenHeight = 1280, 800
 
 // newCompositor returns a session with nothing but the bus.
-func (d *desktop) newCompositor(name string) *compositor {
+func (d *testDesktop) newCompositor(name string) *compositor {
 	d.t.Helper()
 	if os.Geteuid() == 0 {
 		lack(d.t, errors.New("sway and KWin do not run as root; .ci/sessions runs this as another user"))
 	}
-	c := &compositor{desktop: d}
+	c := &compositor{testDesktop: d}
 	c.setenvs("DISPLAY=", "XDG_CURRENT_DESKTOP="+name, "XDG_SESSION_TYPE=wayland",
 		"XDG_DATA_DIRS=/usr/local/share:/usr/share", "NO_AT_BRIDGE=1", "LIBGL_ALWAYS_SOFTWARE=1")
 	return c
@@ -146,7 +146,7 @@ func (c *compositor) find(part image.Rectangle) (image.Rectangle, int) {
 }
 
 // startSway starts sway, waybar and mako.
-func (d *desktop) startSway() *compositor {
+func (d *testDesktop) startSway() *compositor {
 	d.t.Helper()
 	sway, waybar := tool(d.t, "sway"), tool(d.t, "waybar")
 	mako, grim := tool(d.t, "mako"), tool(d.t, "grim")
@@ -185,7 +185,7 @@ func (d *desktop) startSway() *compositor {
 }
 
 // startPlasma starts KDE's compositor, the daemon for tray icons, and the shell (panel and notification service).
-func (d *desktop) startPlasma() *compositor {
+func (d *testDesktop) startPlasma() *compositor {
 	d.t.Helper()
 	kwin, kded, shell := tool(d.t, "kwin_wayland"), tool(d.t, "kded5"), tool(d.t, "plasmashell")
 	c := d.newCompositor("KDE")
@@ -231,7 +231,7 @@ func (d *desktop) startPlasma() *compositor {
 }
 
 // service returns the program that the bus would start for a service file.
-func (d *desktop) service(file string) string {
+func (d *testDesktop) service(file string) string {
 	d.t.Helper()
 	text, err := os.ReadFile(filepath.Join("/usr/share/dbus-1/services", file))
 	if err != nil {

@@ -37,7 +37,7 @@ func TestPlasma(t *testing.T) {
 // useTray uses the tray like a person, from the start of the program to Quit. It clicks Copy address and Quit over the
 // bus, because their places on the screen are unknown.
 func useTray(c *compositor, w *witness) {
-	t, d := c.t, c.desktop
+	t, d := c.t, c.testDesktop
 	t.Helper()
 	paste := tool(t, "wl-paste")
 	program := *desktopProgram

@@ -410,7 +410,7 @@ func titles(servers []server.Server) string {
 	return strings.Join(names, ", ")
 }
 
-// factLines returns the two grey lines of a submenu: the owner of the server, and a danger, a doubt or else the directory.
+// factLines returns the two grey lines of a submenu: the owner of the server, and a danger, a doubt or the directory.
 // explain shows all other facts.
 func factLines(s server.Server, now time.Time) [2]string {
 	l := s.Listener

@@ -14,7 +14,7 @@ import (
 
 // A pointer is a mouse of a Wayland session. A protocol of the compositor moves it and clicks.
 type pointer struct {
-	d      *desktop
+	d      *testDesktop
 	conn   net.Conn
 	newest uint32 // the highest object ID in use
 	move   func(to image.Point)
@@ -29,7 +29,7 @@ const (
 )
 
 // virtualPointer returns a pointer for compositors with wlr-virtual-pointer-unstable-v1, such as sway.
-func (d *desktop) virtualPointer() *pointer {
+func (d *testDesktop) virtualPointer() *pointer {
 	d.t.Helper()
 	p := d.newPointer()
 	const create, move, button, frame = 0, 1, 2, 4
@@ -48,7 +48,7 @@ func (d *desktop) virtualPointer() *pointer {
 }
 
 // fakeInput returns a pointer for KWin, by org_kde_kwin_fake_input.
-func (d *desktop) fakeInput() *pointer {
+func (d *testDesktop) fakeInput() *pointer {
 	d.t.Helper()
 	p := d.newPointer()
 	const authenticate, button, move = 0, 2, 9
@@ -61,7 +61,7 @@ func (d *desktop) fakeInput() *pointer {
 }
 
 // newPointer connects to the Wayland display of the session.
-func (d *desktop) newPointer() *pointer {
+func (d *testDesktop) newPointer() *pointer {
 	d.t.Helper()
 	conn, err := net.Dial("unix", filepath.Join(d.vars["XDG_RUNTIME_DIR"], d.vars["WAYLAND_DISPLAY"]))
 	if err != nil {

@@ -14,7 +14,7 @@ import (
 // A witness records the messages on the bus about the tray and notifications. It does not read the menu itself: a
 // second reader would change the messages between program and panel.
 type witness struct {
-	d    *desktop
+	d    *testDesktop
 	conn *dbus.Conn // asks the bus for the PIDs of connections
 
 	mu   sync.Mutex // guards the field below
@@ -43,7 +43,7 @@ var topics = []string{
 }
 
 // startWitness starts to record.
-func (d *desktop) startWitness() *witness {
+func (d *testDesktop) startWitness() *witness {
 	d.t.Helper()
 	w := &witness{d: d, conn: d.connect(func(*dbus.Signal) {})}
 	ear := d.connect(func(*dbus.Signal) {})
