@@ -1,5 +1,5 @@
-// Package browser opens a listener in the browser of the person's choice: it knows by which address a browser gets there, whether
-// the server wants TLS, and how a system opens an address.
+// Package browser opens a listener in the person's browser. It finds the address for the browser, whether the server
+// speaks TLS, and the system's command to open a URL.
 package browser
 
 import (
@@ -14,53 +14,53 @@ import (
 	"runtime"
 	"time"
 
-	"porttray/watcher"
+	"porttray/watcher/server"
 )
 
-// URL returns the address to open for l. It names localhost rather than 127.0.0.1, because development certificates and cookies
-// are issued for that name. A listener that is not reachable as localhost is named by its own address.
-func URL(l watcher.Listener, scheme string) string { return scheme + "://" + Address(l) }
-
-// Address returns the same address without a scheme, as other clients than browsers take it: "localhost:5432".
-func Address(l watcher.Listener) string {
+// Address returns the host and the port to open for l, without a scheme: "localhost:5432". It names localhost rather
+// than 127.0.0.1, because development certificates and cookies are issued for that name. If localhost does not reach
+// the listener, Address uses its IP address.
+func Address(l server.Listener) string {
 	if at := address(l); !l.Wildcard() && at != netip.AddrFrom4([4]byte{127, 0, 0, 1}) {
 		return AddressAt(at, l.Port)
 	}
 	return fmt.Sprintf("localhost:%d", l.Port)
 }
 
-// address returns the IP address by which l is reached from this computer: a loopback address, if it can be.
-func address(l watcher.Listener) netip.Addr {
+// address returns the IP address for l on this computer: a loopback address if l has one.
+func address(l server.Listener) netip.Addr {
 	if at := l.Loopback(); at.IsValid() || len(l.Addrs) == 0 {
 		return at
 	}
 	return l.Addrs[0]
 }
 
-// URLAt returns the address to open for a port at that IP address.
+// URLAt returns the URL of a port at an IP address.
 func URLAt(at netip.Addr, port uint16, scheme string) string {
 	return scheme + "://" + AddressAt(at, port)
 }
 
-// AddressAt returns the address of a port at that IP address, without a scheme: "[::1]:5432".
+// AddressAt returns the IP address and the port without a scheme: "[::1]:5432".
 func AddressAt(at netip.Addr, port uint16) string { return netip.AddrPortFrom(at, port).String() }
 
-// Scheme finds out whether the server behind l speaks TLS, with one attempt of at most 300 ms, and returns "https" or "http". Its
-// certificate does not matter: the browser will judge it. A server that is known not to be for a browser is not asked.
-func Scheme(ctx context.Context, l watcher.Listener) string {
+// Scheme finds out whether the server behind l speaks TLS and returns "https" or "http". It makes one attempt of at
+// most 300 ms. It accepts any certificate: the browser checks it later. It does not connect to a server that no browser
+// can use.
+func Scheme(ctx context.Context, l server.Listener) string {
 	if !l.Web() {
 		return "http"
 	}
 	at := netip.AddrPortFrom(address(l), l.Port)
 	ctx, cancel := context.WithTimeout(ctx, 300*time.Millisecond)
 	defer cancel()
-	dialer := tls.Dialer{Config: &tls.Config{InsecureSkipVerify: true, ServerName: "localhost", MinVersion: tls.VersionTLS10}}
+	config := &tls.Config{InsecureSkipVerify: true, ServerName: "localhost", MinVersion: tls.VersionTLS10}
+	dialer := tls.Dialer{Config: config}
 	conn, err := dialer.DialContext(ctx, "tcp", at.String())
 	if err == nil {
 		conn.Close()
 		return "https"
 	}
-	// An alert is an answer in TLS: a server that wants, say, a certificate of the client.
+	// An alert is a TLS answer. For example, the server requires a client certificate.
 	var alert tls.AlertError
 	var op *net.OpError
 	if errors.As(err, &alert) || errors.As(err, &op) && op.Op == "remote error" {
@@ -69,8 +69,8 @@ func Scheme(ctx context.Context, l watcher.Listener) string {
 	return "http"
 }
 
-// Open opens a URL in the browser and waits to see that it works, at most 5 seconds: an opener may run for as long as the browser
-// does, and must outlive this program. Nothing is opened but what URL and URLAt return, with a path.
+// Open opens a URL in the browser and waits at most 5 seconds for an error. The opener may run as long as the browser,
+// so it must outlive this program. Open accepts only URLs of localhost or an IP address with a port.
 func Open(ctx context.Context, at string) error {
 	if !opens(at) {
 		return fmt.Errorf("open the browser: %q is not the address of a server on this computer", at)
@@ -81,8 +81,8 @@ func Open(ctx context.Context, at string) error {
 	return nil
 }
 
-// opens reports whether a URL leads by http or https to a port of localhost or of an IP address. What a system opens could be
-// anything else: a file, a program, a page with a password in its address.
+// opens reports whether a URL is http or https, to a port of localhost or of an IP address. The system could also open
+// a file, a program, or a page with a password in its address.
 func opens(text string) bool {
 	u, err := url.Parse(text)
 	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.User != nil || u.Port() == "" {
@@ -92,7 +92,7 @@ func opens(text string) bool {
 	return err == nil || u.Hostname() == "localhost"
 }
 
-// Edit opens a file in what the desktop has for such files, and waits as Open does.
+// Edit opens a file in the desktop's program for text files, and waits like Open.
 func Edit(ctx context.Context, file string) error {
 	if err := start(ctx, editor(runtime.GOOS, file)); err != nil {
 		return fmt.Errorf("open %s: %w", file, err)
@@ -100,7 +100,7 @@ func Edit(ctx context.Context, file string) error {
 	return nil
 }
 
-// start runs a command that opens something.
+// start runs an opener and waits at most 5 seconds for an error.
 func start(ctx context.Context, args []string) error {
 	cmd := exec.Command(args[0], args[1:]...)
 	Detach(cmd)
@@ -120,7 +120,7 @@ func start(ctx context.Context, args []string) error {
 	return nil
 }
 
-// command returns the command by which a system opens a URL in the browser of the person's choice.
+// command returns a system's command to open a URL in the person's browser.
 func command(goos, url string) []string {
 	switch goos {
 	case "windows":
@@ -131,7 +131,8 @@ func command(goos, url string) []string {
 	return []string{"xdg-open", url}
 }
 
-// editor returns the command by which a system opens a text file. Windows may know no program for its extension.
+// editor returns a system's command to open a text file. Windows names the editor: it may have no program for the
+// extension.
 func editor(goos, file string) []string {
 	switch goos {
 	case "windows":

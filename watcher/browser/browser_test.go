@@ -5,40 +5,38 @@ import (
 	"net/netip"
 	"testing"
 
-	"porttray/watcher"
-	"porttray/watcher/owner"
+	"porttray/watcher/facts"
+	"porttray/watcher/server"
 )
 
-func TestURL(t *testing.T) {
+func TestAddress(t *testing.T) {
 	for _, c := range []struct {
 		addrs []string
 		want  string
 	}{
-		{[]string{"127.0.0.1"}, "http://localhost:3000"},
-		{[]string{"127.0.0.1", "::1"}, "http://localhost:3000"},
-		{[]string{"0.0.0.0"}, "http://localhost:3000"},
-		{[]string{"::"}, "http://localhost:3000"},
-		{[]string{"127.0.0.2", "::"}, "http://localhost:3000"},
-		{[]string{"127.0.0.1", "127.0.0.2"}, "http://localhost:3000"},
-		{[]string{"::1"}, "http://[::1]:3000"},
-		{[]string{"127.0.0.2"}, "http://127.0.0.2:3000"},
-		{[]string{"192.0.2.7"}, "http://192.0.2.7:3000"},
-		{[]string{"127.0.0.2", "192.0.2.7"}, "http://127.0.0.2:3000"},
+		{[]string{"127.0.0.1"}, "localhost:3000"},
+		{[]string{"127.0.0.1", "::1"}, "localhost:3000"},
+		{[]string{"0.0.0.0"}, "localhost:3000"},
+		{[]string{"::"}, "localhost:3000"},
+		{[]string{"127.0.0.2", "::"}, "localhost:3000"},
+		{[]string{"127.0.0.1", "127.0.0.2"}, "localhost:3000"},
+		{[]string{"::1"}, "[::1]:3000"},
+		{[]string{"127.0.0.2"}, "127.0.0.2:3000"},
+		{[]string{"192.0.2.7"}, "192.0.2.7:3000"},
+		{[]string{"127.0.0.2", "192.0.2.7"}, "127.0.0.2:3000"},
 	} {
-		l := watcher.Listener{Port: 3000}
+		l := server.Listener{Port: 3000}
 		for _, a := range c.addrs {
 			l.Addrs = append(l.Addrs, netip.MustParseAddr(a))
 		}
-		if got := URL(l, "http"); got != c.want {
+		if got := Address(l); got != c.want {
 			t.Errorf("%v: got %s, want %s", c.addrs, got, c.want)
-		}
-		if got := Address(l); "http://"+got != c.want {
-			t.Errorf("%v: the address is %s, want that of %s", c.addrs, got, c.want)
 		}
 	}
 }
 
-// TestSchemeAsksNoDatabase has a database whose log a TLS handshake would spoil: nobody connects to it.
+// TestSchemeAsksNoDatabase checks that Scheme does not connect to a database. A TLS handshake would leave an error in
+// its log.
 func TestSchemeAsksNoDatabase(t *testing.T) {
 	l, err := net.Listen("tcp4", "127.0.0.1:0")
 	if err != nil {
@@ -53,8 +51,8 @@ func TestSchemeAsksNoDatabase(t *testing.T) {
 		}
 		connected <- err == nil
 	}()
-	db := watcher.Listener{Port: at.Port(), Addrs: []netip.Addr{at.Addr()}}
-	db.Facts.Tool = owner.Tool{Name: "PostgreSQL", Kind: owner.Server}
+	db := server.Listener{Port: at.Port(), Addrs: []netip.Addr{at.Addr()}}
+	db.Facts.Tool = facts.Tool{Name: "PostgreSQL", Kind: facts.Server}
 	if scheme := Scheme(t.Context(), db); scheme != "http" {
 		t.Errorf("it is %s", scheme)
 	}

@@ -7,5 +7,5 @@ import (
 	"syscall"
 )
 
-// Detach makes a command live on by itself: a Ctrl-C in the terminal that this program runs in does not reach it.
+// Detach makes a command outlive this program: Ctrl-C in this program's terminal does not reach it.
 func Detach(cmd *exec.Cmd) { cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true} }

@@ -13,10 +13,10 @@ import (
 	"testing"
 	"time"
 
-	"porttray/watcher"
+	"porttray/watcher/server"
 )
 
-// TestOpenNothingElse has addresses that no server of this computer has: no program is run for them.
+// TestOpenNothingElse passes addresses of no server on this computer. Open runs no program for them.
 func TestOpenNothingElse(t *testing.T) {
 	if runtime.GOOS != "linux" {
 		t.Skip("the program that would be run is Linux'")
@@ -29,11 +29,15 @@ func TestOpenNothingElse(t *testing.T) {
 	}
 	t.Setenv("PATH", dir+string(os.PathListSeparator)+os.Getenv("PATH"))
 	for _, url := range []string{
-		"", "-h", "localhost:3000", "//localhost:3000", "javascript:alert(1)", "javascript://localhost:3000/%0aalert(1)", "file:///etc/passwd", "file://localhost:3000/etc/passwd",
-		"data:text/html,x", "ftp://localhost:3000", "http:localhost:3000", "http://", "http://localhost", "http://user:pw@localhost:3000", "http://localhost:3000@evil.example",
-		"http://localhost:3000@evil.example:80/", "http://evil.example:3000", "http://localhost.evil.example:3000", "http://localhost:3000\n--new-window", "HTTP+x://localhost:3000",
+		"", "-h", "localhost:3000", "//localhost:3000", "javascript:alert(1)",
+		"javascript://localhost:3000/%0aalert(1)", "file:///etc/passwd",
+		"file://localhost:3000/etc/passwd", "data:text/html,x", "ftp://localhost:3000",
+		"http:localhost:3000", "http://", "http://localhost", "http://user:pw@localhost:3000",
+		"http://localhost:3000@evil.example", "http://localhost:3000@evil.example:80/", "http://evil.example:3000",
+		"http://localhost.evil.example:3000", "http://localhost:3000\n--new-window", "HTTP+x://localhost:3000",
 	} {
-		if err := Open(t.Context(), url); err == nil || !strings.HasSuffix(err.Error(), "is not the address of a server on this computer") {
+		const want = "is not the address of a server on this computer"
+		if err := Open(t.Context(), url); err == nil || !strings.HasSuffix(err.Error(), want) {
 			t.Errorf("%q: %v", url, err)
 		}
 	}
@@ -51,20 +55,19 @@ func TestOpenNothingElse(t *testing.T) {
 	}
 }
 
-// record returns a record of TLS (RFC 8446, section 5.1) of a type.
+// record returns a TLS record of a type (RFC 8446, section 5.1).
 func record(kind byte, text []byte) []byte {
 	head := []byte{kind, 3, 3, 0, 0}
 	binary.BigEndian.PutUint16(head[3:], uint16(len(text)))
 	return append(head, text...)
 }
 
-// TestSchemeOfHostileServer asks servers that say as much, or as little, as they can. Each is told within a time that a person waits
-// for, and little is read of what it says.
+// TestSchemeOfHostileServer asks servers that send endless answers or none. Scheme must return soon and read little.
 func TestSchemeOfHostileServer(t *testing.T) {
 	const (
 		alert, handshake = 21, 22
 		memory           = 8 << 20
-		patience         = 10 * time.Second // where much else goes on; Scheme gives up after 300 ms
+		patience         = 10 * time.Second // for a busy machine; Scheme gives up after 300 ms
 	)
 	endless := func(text []byte) func(io.Writer) {
 		return func(w io.Writer) {
@@ -86,8 +89,9 @@ func TestSchemeOfHostileServer(t *testing.T) {
 	many := record(handshake, make([]byte, 16<<10))
 	huge := record(handshake, []byte{2, 0xff, 0xff, 0xff}) // a message of 16 MB
 	for name, speak := range map[string]func(io.Writer){
-		"nothing":                                func(io.Writer) {},
-		"HTTP without end":                       endless([]byte("HTTP/1.1 302 x\r\nLocation: file:///etc/passwd\r\n\r\n" + strings.Repeat("a", 1<<16))),
+		"nothing": func(io.Writer) {},
+		"HTTP without end": endless([]byte("HTTP/1.1 302 x\r\nLocation: file:///etc/passwd\r\n\r\n" +
+			strings.Repeat("a", 1<<16))),
 		"a byte now and then":                    slowly,
 		"records without end":                    endless(many),
 		"a message of 16 MB":                     func(w io.Writer) { w.Write(huge); endless(many)(w) },
@@ -114,7 +118,7 @@ func TestSchemeOfHostileServer(t *testing.T) {
 			var before, after runtime.MemStats
 			runtime.ReadMemStats(&before)
 			start := time.Now()
-			scheme := Scheme(context.Background(), watcher.Listener{Port: at.Port(), Addrs: []netip.Addr{at.Addr()}})
+			scheme := Scheme(context.Background(), server.Listener{Port: at.Port(), Addrs: []netip.Addr{at.Addr()}})
 			took := time.Since(start)
 			runtime.ReadMemStats(&after)
 			if n := after.TotalAlloc - before.TotalAlloc; n > memory || took > patience || scheme != "http" {

@@ -285,7 +285,8 @@ func TestTryNeverListens(t *testing.T) {
 	lingering.listener.Close()
 	free := at("127.0.0.1", unused(t)).String()
 	args := []string{
-		free, at("127.0.0.1", lingering.port).String(), at("127.0.0.1", used.port).String(), at("::", used.port).String(),
+		free, at("127.0.0.1", lingering.port).String(),
+		at("127.0.0.1", used.port).String(), at("::", used.port).String(),
 	}
 	got := said(t, roleCommand(t, "no listening", args...))
 	want := []string{args[0] + " free", args[1] + " lingering+", args[2] + " in use", args[3] + " in use"}

@@ -10,13 +10,13 @@ import (
 	"github.com/pelletier/go-toml/v2/unstable"
 )
 
-// keys are what a file may hold.
+// The keys of the file and of a rule, for error texts.
 const (
 	topKeys  = "interval, terminal and [[rule]]"
 	ruleKeys = "port, process, project, directory, show, notify, label, scheme, path and pin"
 )
 
-// A reader reads the text of a file, key by key, so that it can say of each where it stands.
+// A reader reads the text of a file key by key, so that an error can name the line and the column.
 type reader struct {
 	unstable.Parser
 	settings Settings
@@ -26,9 +26,9 @@ type reader struct {
 
 // parse reads the text of a file. An error is an *Error without a file.
 func parse(text []byte) (Settings, error) {
-	text = bytes.TrimPrefix(text, []byte("\ufeff")) // some editors on Windows put it in front
+	text = bytes.TrimPrefix(text, []byte("\ufeff")) // some Windows editors write a byte order mark
 	var whole map[string]any
-	if err := toml.Unmarshal(text, &whole); err != nil { // what is no TOML, and what is there twice
+	if err := toml.Unmarshal(text, &whole); err != nil { // bad TOML, or a duplicate key
 		return Settings{}, located(err)
 	}
 	r := &reader{}
@@ -46,7 +46,7 @@ func parse(text []byte) (Settings, error) {
 	return r.settings, nil
 }
 
-// located returns what the decoder says, with the place.
+// located converts an error of the decoder, with its line and column.
 func located(err error) *Error {
 	var wrong *toml.DecodeError
 	if !errors.As(err, &wrong) {
@@ -56,7 +56,7 @@ func located(err error) *Error {
 	return &Error{Line: line, Column: column, Problem: strings.TrimPrefix(wrong.Error(), "toml: ")}
 }
 
-// take takes in one line of the file, or what stands for one.
+// take reads one expression of the file: a table header, or a key with its value.
 func (r *reader) take(e *unstable.Node) error {
 	var path []*unstable.Node
 	for keys := e.Key(); keys.Next(); {
@@ -107,16 +107,16 @@ func unknownKey(key string, inRule bool) error {
 	return fmt.Errorf("there is no %q; the file has %s", key, topKeys)
 }
 
-// A value is one in the file.
+// A value is the value of a key in the file.
 type value struct {
 	kind unstable.Kind
 	text string
 }
 
-// errUnknown says that there is no such key.
+// errUnknown means that there is no such key.
 var errUnknown = errors.New("no such key")
 
-// set sets what a key stands for: in the last rule, or before the first one in the file as a whole.
+// set sets a key of the last rule, or of the whole file before the first rule.
 func (r *reader) set(key string, v value) error {
 	s := &r.settings
 	if !r.inRule {
@@ -158,7 +158,7 @@ func (r *reader) set(key string, v value) error {
 	return errUnknown
 }
 
-// read reads the value as what says itself what it must look like. A number stands for its digits; what is neither is as wrong as
+// read passes the value to UnmarshalText: a text, or the digits of a number. It passes another kind, such as a list, as
 // an empty text.
 func (v value) read(into interface{ UnmarshalText([]byte) error }) error {
 	if v.kind != unstable.String && v.kind != unstable.Integer && v.kind != unstable.Bool {
@@ -167,7 +167,8 @@ func (v value) read(into interface{ UnmarshalText([]byte) error }) error {
 	return into.UnmarshalText([]byte(v.text))
 }
 
-// pattern reads the value as a pattern, which no number is: an error has the key in front, because a pattern does not know its own.
+// pattern reads the value as a pattern. A number is no pattern. An error starts with the key, because a Glob does not
+// know it.
 func (v value) pattern(key string, into *Glob) error {
 	if v.kind != unstable.String || v.text == "" {
 		return errors.New(key + " is a pattern between quotation marks")

@@ -11,21 +11,21 @@ import (
 
 	"github.com/bmatcuk/doublestar/v4"
 
-	"porttray/watcher"
+	"porttray/watcher/server"
 )
 
-// A Rule says something about the listeners that match all that it names: of what it does not name, any will do.
+// A Rule applies to the listeners that match all its conditions. An empty condition matches everything.
 type Rule struct {
 	Port      Ports `json:"port,omitzero"`
 	Process   Glob  `json:"process,omitempty"`
 	Project   Glob  `json:"project,omitempty"`
-	Directory Glob  `json:"directory,omitempty"` // of the project, else of the process; ~ is the home directory
+	Directory Glob  `json:"directory,omitempty"` // the project's, else the process's; ~ is the home directory
 
 	Show   Show   `json:"show,omitempty"`
 	Notify Notify `json:"notify,omitempty"`
 	Label  string `json:"label,omitempty"` // the name to show
 	Scheme Scheme `json:"scheme,omitempty"`
-	Path   Path   `json:"path,omitempty"` // to open, from the root of the server on
+	Path   Path   `json:"path,omitempty"` // the path to open on the server
 	Pin    bool   `json:"pin,omitempty"`
 }
 
@@ -47,7 +47,7 @@ func (p *Ports) UnmarshalText(text []byte) error {
 	return nil
 }
 
-// MarshalText writes them as they are read.
+// MarshalText writes the ports in the form of UnmarshalText.
 func (p Ports) MarshalText() ([]byte, error) {
 	if p.First == p.Last {
 		return strconv.AppendUint(nil, uint64(p.First), 10), nil
@@ -57,8 +57,8 @@ func (p Ports) MarshalText() ([]byte, error) {
 
 func (p Ports) has(port uint16) bool { return p == Ports{} || p.First <= port && port <= p.Last }
 
-// A Glob is a pattern: * stands for any characters, ? for one, [a-z] for one of several, {a,b} for alternatives. In directories *
-// does not stand for a separator, and ** for any number of directories. The empty one matches everything.
+// A Glob is a pattern: * matches any characters, ? matches one, [a-z] one of several, {a,b} alternatives. In a
+// directory * does not match a separator, and ** matches any number of directories. The empty Glob matches everything.
 type Glob string
 
 // UnmarshalText reads a pattern.
@@ -70,7 +70,7 @@ func (g *Glob) UnmarshalText(text []byte) error {
 	return nil
 }
 
-// name reports whether a name matches. A name may hold slashes, as those of packages do, and * stands for them as well.
+// name reports whether a name matches. A name may hold slashes, as in "@acme/shop", and * matches them too.
 func (g Glob) name(name string) bool {
 	flat := strings.NewReplacer("/", "\x00").Replace
 	return g == "" || doublestar.MatchUnvalidated(flat(string(g)), flat(name))
@@ -88,15 +88,15 @@ func (g Glob) dir(dir string) bool {
 	return g == "" || dir != "" && doublestar.MatchUnvalidated(pattern, filepath.ToSlash(dir))
 }
 
-// escapeGlob returns a pattern that matches text alone.
+// escapeGlob returns a pattern that matches only the text.
 func escapeGlob(text string) string {
 	return strings.NewReplacer(`\`, `\\`, `*`, `\*`, `?`, `\?`, `[`, `\[`, `{`, `\{`).Replace(text)
 }
 
-// Show says where a listener is to be shown.
+// Show is the place to show a listener in.
 type Show string
 
-// The places. The empty Show is where it would be without a rule.
+// The places. The empty Show keeps the place without a rule.
 const (
 	ShowMain  Show = "main"
 	ShowOther Show = "other"
@@ -108,12 +108,12 @@ func (s *Show) UnmarshalText(text []byte) error {
 	return oneOf(s, text, "show", ShowMain, ShowOther, ShowNever)
 }
 
-// Notify says when a listener is to be told of.
+// Notify is when to notify about a listener.
 type Notify string
 
-// The choices. The empty Notify is the normal one.
+// The choices. The empty Notify means NotifyNormal.
 const (
-	NotifyAlways Notify = "always" // whatever is chosen in the menu, unless notices are off or paused
+	NotifyAlways Notify = "always" // for any choice in the menu, unless notices are off or paused
 	NotifyNormal Notify = "normal"
 	NotifyNever  Notify = "never"
 )
@@ -123,31 +123,34 @@ func (n *Notify) UnmarshalText(text []byte) error {
 	return oneOf(n, text, "notify", NotifyAlways, NotifyNormal, NotifyNever)
 }
 
-// A Scheme is how a server is opened. The empty one means that the server is asked.
+// A Scheme is the URL scheme to open a server with. The empty Scheme means to ask the server.
 type Scheme string
 
 // UnmarshalText reads a scheme.
 func (s *Scheme) UnmarshalText(text []byte) error { return oneOf(s, text, "scheme", "http", "https") }
 
-// oneOf reads one of some words.
+// oneOf reads one of the given words.
 func oneOf[T ~string](into *T, text []byte, key string, words ...T) error {
 	if !slices.Contains(words, T(text)) {
 		quoted := make([]string, len(words))
 		for i, w := range words {
 			quoted[i] = strconv.Quote(string(w))
 		}
-		return fmt.Errorf("%s is %s or %s, and not %q", key, strings.Join(quoted[:len(quoted)-1], ", "), quoted[len(quoted)-1], text)
+		last := len(quoted) - 1
+		return fmt.Errorf("%s is %s or %s, and not %q", key, strings.Join(quoted[:last], ", "), quoted[last], text)
 	}
 	*into = T(text)
 	return nil
 }
 
-// A Path is what to open of a server: /admin, /docs?x=1.
+// A Path is the path to open on a server, with a query if needed: /admin, /docs?x=1.
 type Path string
 
 // UnmarshalText reads a path.
 func (p *Path) UnmarshalText(text []byte) error {
-	bad := strings.ContainsFunc(string(text), func(r rune) bool { return r <= ' ' || r == 0x7f || r == '\\' || r == '"' })
+	bad := strings.ContainsFunc(string(text), func(r rune) bool {
+		return r <= ' ' || r == 0x7f || r == '\\' || r == '"'
+	})
 	if !strings.HasPrefix(string(text), "/") || strings.HasPrefix(string(text), "//") || bad {
 		return fmt.Errorf("path begins with one slash and holds no spaces, and is not %q", text)
 	}
@@ -155,7 +158,7 @@ func (p *Path) UnmarshalText(text []byte) error {
 	return nil
 }
 
-// problem returns what is wrong with a rule of which each part is right, or nothing.
+// problem returns the fault of a rule with valid values, or nothing.
 func (r Rule) problem() string {
 	names := r
 	names.Show, names.Notify, names.Label, names.Scheme, names.Path, names.Pin = "", "", "", "", "", false
@@ -168,17 +171,18 @@ func (r Rule) problem() string {
 	return ""
 }
 
-// matches reports whether the rule is about a listener.
-func (r Rule) matches(l watcher.Listener) bool {
+// matches reports whether the rule applies to a listener.
+func (r Rule) matches(l server.Listener) bool {
 	project := l.Facts.Project.Name
 	if l.Container.ID != "" {
 		project = l.Container.Project
 	}
-	return r.Port.has(l.Port) && r.Process.name(l.Owner.Name) && r.Project.name(project) && r.Directory.dir(l.Directory())
+	return r.Port.has(l.Port) && r.Process.name(l.Owner.Name) && r.Project.name(project) &&
+		r.Directory.dir(l.Directory())
 }
 
-// Rule returns the first rule that a listener matches, or one that says nothing.
-func (s Settings) Rule(l watcher.Listener) Rule {
+// Rule returns the first rule for a listener, or the zero Rule.
+func (s Settings) Rule(l server.Listener) Rule {
 	for _, r := range s.Rules {
 		if r.matches(l) {
 			return r
@@ -187,23 +191,23 @@ func (s Settings) Rule(l watcher.Listener) Rule {
 	return Rule{}
 }
 
-// Section returns the section that the rule wants a listener to be in, which is in the other one without it.
-func (r Rule) Section(without watcher.Section) watcher.Section {
+// Section returns the section of a listener by the rule. without is its section if the rule does not choose one.
+func (r Rule) Section(without server.Section) server.Section {
 	switch {
 	case r.Show == ShowNever:
-		return watcher.Hidden
+		return server.Hidden
 	case r.Show == ShowOther:
-		return watcher.Other
+		return server.Other
 	case r.Show == ShowMain, r.Pin:
-		return watcher.Main
+		return server.Main
 	}
 	return without
 }
 
-// Opens reports whether a browser can open a listener: it may be a web server, or the rule says how.
-func (r Rule) Opens(l watcher.Listener) bool { return l.Web() || r.Scheme != "" || r.Path != "" }
+// Opens reports whether a browser can open a listener: it may be a web server, or the rule has a scheme or a path.
+func (r Rule) Opens(l server.Listener) bool { return l.Web() || r.Scheme != "" || r.Path != "" }
 
-// String returns the rule in a line, as TOML has it.
+// String returns the rule in one line, as TOML pairs.
 func (r Rule) String() string {
 	var parts []string
 	add := func(key, value string) {

@@ -1,9 +1,8 @@
-// Package settings reads what the person wrote down about how porttray is to behave: config.toml in the user's configuration
-// directory. The file is optional and is never written by porttray, but for an example where there is none.
+// Package settings reads the person's settings for porttray: config.toml in the user's configuration directory. The
+// file is optional. If there is none, porttray can write an example. It never changes an existing file.
 package settings
 
 import (
-	"bytes"
 	_ "embed"
 	"errors"
 	"fmt"
@@ -15,18 +14,18 @@ import (
 	"porttray/watcher/trusted"
 )
 
-// Settings are what is in the file. The zero value is that of no file.
+// Settings holds the contents of the file. The zero value stands for no file.
 type Settings struct {
-	// Interval is the pause between two looks at the ports, from 250 ms to a minute; 0 means the usual one.
+	// Interval is the pause between two scans of the ports, from 250 ms to a minute; 0 means the default.
 	Interval Interval `json:"interval,omitzero"`
-	// Terminal is the program, with its arguments, that opens a terminal; it is started in the directory to be shown. Empty means
-	// what the system has.
+	// Terminal is the command line to open a terminal with. It starts in the directory to show. Empty means the
+	// system's own terminal.
 	Terminal string `json:"terminal,omitempty"`
-	// Rules are tried in order, and the first that a listener matches counts.
+	// Rules are tried in order, and the first match counts.
 	Rules []Rule `json:"rules,omitempty"`
 }
 
-// An Interval is a time as it is written in the file: "2s".
+// An Interval is a duration. The file has it as text: "2s".
 type Interval time.Duration
 
 // The shortest and the longest interval.
@@ -45,16 +44,16 @@ func (i *Interval) UnmarshalText(text []byte) error {
 	return nil
 }
 
-// MarshalText writes it as it is read.
+// MarshalText writes the interval in the form of UnmarshalText.
 func (i Interval) MarshalText() ([]byte, error) { return []byte(time.Duration(i).String()), nil }
 
-// maxFile is the size of the largest file that is read, in bytes.
+// maxFile is the largest size of a file, in bytes.
 const maxFile = 1 << 20
 
-// An Error is what is wrong with the file, and where. Its text begins with the file's name and the line.
+// An Error is a fault in the file and its position. Its text begins with the file's name and the line.
 type Error struct {
 	File    string
-	Line    int // 1 is the first; 0 if it is about the file as a whole
+	Line    int // 1 is the first; 0 means the whole file
 	Column  int
 	Problem string // in plain words
 }
@@ -67,8 +66,8 @@ func (e *Error) Error() string {
 	return fmt.Sprintf("%s line %d: %s", filepath.Base(e.File), e.Line, e.Problem)
 }
 
-// File returns where the file is, whether or not it is there: config.toml in the directory porttray below $XDG_CONFIG_HOME, or what
-// the system has for it.
+// File returns the path of the file, even if the file does not exist: porttray/config.toml below $XDG_CONFIG_HOME, or
+// below the system's own directory for settings.
 func File() (string, error) {
 	dir, err := os.UserConfigDir()
 	if err != nil {
@@ -77,8 +76,8 @@ func File() (string, error) {
 	return filepath.Join(dir, "porttray", "config.toml"), nil
 }
 
-// Read reads a file. One that is not there is as good as an empty one. Any error is an *Error, and the settings are then the zero
-// value: a file is taken as a whole or not at all. One of another user's is not taken, because it could name programs to run.
+// Read reads a file. A missing file counts as an empty one. Any error is an *Error, and then the settings are the zero
+// value: Read never returns part of a file. It rejects another user's file, because that could name programs to run.
 func Read(file string) (Settings, error) {
 	text, err := trusted.Read(file, maxFile)
 	switch {
@@ -100,13 +99,12 @@ func Read(file string) (Settings, error) {
 	return s, nil
 }
 
+// example sets nothing: every key is commented out.
+//
 //go:embed example.toml
 var example []byte
 
-// Example returns a file with all that can be set, all of it commented out.
-func Example() []byte { return bytes.Clone(example) }
-
-// Create writes the example where there is no file, and the directories that it needs. A file that is there stays as it is.
+// Create writes the example if there is no file, and makes the directories for it. It does not change an existing file.
 func Create(file string) error {
 	if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
 		return fmt.Errorf("create the settings file: %w", err)
@@ -120,7 +118,7 @@ func Create(file string) error {
 	}
 	_, err = f.Write(example)
 	if err = errors.Join(err, f.Close()); err != nil {
-		// A part of it would stand in the way of the whole.
+		// A partial file would prevent the next attempt.
 		return fmt.Errorf("create the settings file: %w", errors.Join(err, os.Remove(file)))
 	}
 	return nil

@@ -14,9 +14,10 @@ import (
 
 	"github.com/bmatcuk/doublestar/v4"
 
-	"porttray/watcher"
 	"porttray/watcher/owner"
 	"porttray/watcher/owner/engine"
+	"porttray/watcher/project"
+	"porttray/watcher/server"
 )
 
 func TestParse(t *testing.T) {
@@ -41,7 +42,8 @@ directory = "~/code/**"
 show = "never"
 `))
 	want := Settings{Interval: Interval(1500 * time.Millisecond), Terminal: "kitty --single-instance", Rules: []Rule{
-		{Port: Ports{3000, 3000}, Process: "node", Show: ShowMain, Notify: NotifyAlways, Label: "Shop", Scheme: "https", Path: "/admin?x=1", Pin: true},
+		{Port: Ports{3000, 3000}, Process: "node", Show: ShowMain, Notify: NotifyAlways, Label: "Shop",
+			Scheme: "https", Path: "/admin?x=1", Pin: true},
 		{Port: Ports{9000, 9099}, Project: "@acme/*", Directory: "~/code/**", Show: ShowNever},
 	}}
 	if err != nil || !reflect.DeepEqual(got, want) {
@@ -49,7 +51,7 @@ show = "never"
 	}
 }
 
-// TestParseErrors has for each wrong line the place and the words.
+// TestParseErrors has the position and the text of the error for each wrong line.
 func TestParseErrors(t *testing.T) {
 	const rule = "[[rule]]\nport = 1\n"
 	for _, tt := range []struct {
@@ -65,13 +67,15 @@ func TestParseErrors(t *testing.T) {
 		{"terminal = 5\n", 1, 12, `terminal is a text between quotation marks`},
 		{"terminal = kitty\n", 1, 12, ``},
 		{"terminal = \"kitty\n", 1, 12, ``},
-		{rule + "shwo = \"main\"\n", 3, 1, `there is no "shwo"; a rule has port, process, project, directory, show, notify, label, scheme, path and pin`},
+		{rule + "shwo = \"main\"\n", 3, 1, `there is no "shwo"; ` +
+			`a rule has port, process, project, directory, show, notify, label, scheme, path and pin`},
 		{rule + "show = \"menu\"\n", 3, 8, `show is "main", "other" or "never", and not "menu"`},
 		{rule + "show = false\n", 3, 8, `show is "main", "other" or "never", and not "false"`},
 		{rule + "notify = \"no\"\n", 3, 10, `notify is "always", "normal" or "never", and not "no"`},
 		{rule + "scheme = \"ftp\"\n", 3, 10, `scheme is "http" or "https", and not "ftp"`},
 		{rule + "path = \"admin\"\n", 3, 8, `path begins with one slash and holds no spaces, and is not "admin"`},
-		{rule + "path = \"//evil.example\"\n", 3, 8, `path begins with one slash and holds no spaces, and is not "//evil.example"`},
+		{rule + "path = \"//evil.example\"\n", 3, 8,
+			`path begins with one slash and holds no spaces, and is not "//evil.example"`},
 		{rule + "pin = \"yes\"\n", 3, 7, `pin is true or false`},
 		{rule + "label = 5\n", 3, 9, `label is a text between quotation marks`},
 		{"[[rule]]\nport = 0\n", 2, 8, `port is a number from 1 to 65535, or a range such as "3000-3999"`},
@@ -84,7 +88,8 @@ func TestParseErrors(t *testing.T) {
 		{"[[rule]]\nproject = 5\n", 2, 11, `project is a pattern between quotation marks`},
 		{rule + "interval = \"2s\"\n", 3, 1, `interval is not part of a rule: it stands before the first [[rule]]`},
 		{"\ufefflabel = 5\n", 1, 1, `there is no "label"; the file has interval, terminal and [[rule]]`},
-		{rule + "pin = true\n\n[[rule]]\nshow = \"main\"\n", 5, 1, "this rule matches everything: give it a port, process, project or directory"},
+		{rule + "pin = true\n\n[[rule]]\nshow = \"main\"\n", 5, 1,
+			"this rule matches everything: give it a port, process, project or directory"},
 		{"\n" + rule, 2, 1, "this rule does nothing: give it show, notify, label, scheme, path or pin"},
 		{"[rule]\nport = 1\n", 1, 2, "rules are written under [[rule]], with two brackets"},
 		{rule + "port = 2\n", 3, 1, ""},
@@ -97,8 +102,10 @@ func TestParseErrors(t *testing.T) {
 			t.Errorf("%q: %v", tt.text, err)
 			continue
 		}
-		if wrong.Line != tt.line || tt.want != "" && (wrong.Column != tt.column || wrong.Problem != tt.want) || wrong.Problem == "" || strings.Contains(wrong.Problem, "\n") {
-			t.Errorf("%q:\n got line %d, column %d: %s\nwant line %d, column %d: %s", tt.text, wrong.Line, wrong.Column, wrong.Problem, tt.line, tt.column, tt.want)
+		if wrong.Line != tt.line || tt.want != "" && (wrong.Column != tt.column || wrong.Problem != tt.want) ||
+			wrong.Problem == "" || strings.Contains(wrong.Problem, "\n") {
+			t.Errorf("%q:\n got line %d, column %d: %s\nwant line %d, column %d: %s", tt.text,
+				wrong.Line, wrong.Column, wrong.Problem, tt.line, tt.column, tt.want)
 		}
 	}
 }
@@ -120,7 +127,8 @@ func TestRead(t *testing.T) {
 		t.Errorf("%+v, %v", s, err)
 	}
 	write("\n\ninterval = 2")
-	if s, err := Read(file); err == nil || err.Error() != `config.toml line 3: interval is a time from "250ms" to "1m", such as "2s"` || s.Interval != 0 {
+	const want = `config.toml line 3: interval is a time from "250ms" to "1m", such as "2s"`
+	if s, err := Read(file); err == nil || err.Error() != want || s.Interval != 0 {
 		t.Errorf("%+v, %v", s, err)
 	}
 	write(strings.Repeat("#", maxFile+1))
@@ -142,7 +150,7 @@ func TestRead(t *testing.T) {
 	}
 }
 
-// TestExample makes sure of the example: as it is, it sets nothing, and with its comments taken away it is in order.
+// TestExample reads the example. It sets nothing, and is valid without the comment signs.
 func TestExample(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "porttray", "config.toml")
 	if err := Create(file); err != nil {
@@ -152,7 +160,7 @@ func TestExample(t *testing.T) {
 		t.Errorf("%+v, %v", s, err)
 	}
 	var text bytes.Buffer
-	for line := range strings.Lines(string(Example())) {
+	for line := range strings.Lines(string(example)) {
 		if set := strings.TrimPrefix(line, "# "); strings.Contains(set, " = ") || strings.HasPrefix(set, "[[") {
 			text.WriteString(set)
 		}
@@ -176,14 +184,16 @@ func TestRule(t *testing.T) {
 	home := filepath.Join(string(filepath.Separator)+"home", "an*n")
 	t.Setenv("HOME", home)
 	t.Setenv("USERPROFILE", home)
-	shop := watcher.Listener{Port: 3000, Owner: owner.Process{PID: 1, Name: "node", Dir: filepath.Join(home, "code", "shop", "web")}}
-	shop.Facts.Project = owner.Project{Name: "@acme/shop", Dir: filepath.Join(home, "code", "shop")}
-	bare := watcher.Listener{Port: 9000, Owner: owner.Process{PID: 2, Name: "java", Dir: "/srv"}}
-	db := watcher.Listener{Port: 5432, Owner: owner.Process{PID: 3, Name: "docker-proxy", Dir: "/"}, Container: engine.Container{ID: "c", Project: "shop"}}
-	hidden := watcher.Listener{Port: 631}
+	web := filepath.Join(home, "code", "shop", "web")
+	shop := server.Listener{Port: 3000, Owner: owner.Process{PID: 1, Name: "node", Dir: web}}
+	shop.Facts.Project = project.Project{Name: "@acme/shop", Dir: filepath.Join(home, "code", "shop")}
+	bare := server.Listener{Port: 9000, Owner: owner.Process{PID: 2, Name: "java", Dir: "/srv"}}
+	db := server.Listener{Port: 5432, Owner: owner.Process{PID: 3, Name: "docker-proxy", Dir: "/"},
+		Container: engine.Container{ID: "c", Project: "shop"}}
+	hidden := server.Listener{Port: 631}
 	for _, tt := range []struct {
 		rule Rule
-		want string // of s, b, d and h those that match
+		want string // the initials of the listeners that match
 	}{
 		{Rule{Port: Ports{3000, 3000}}, "s"},
 		{Rule{Port: Ports{3000, 9000}}, "sbd"},
@@ -205,7 +215,7 @@ func TestRule(t *testing.T) {
 		{Rule{Port: Ports{9000, 9000}, Process: "node"}, ""},
 	} {
 		got := ""
-		for name, l := range map[string]watcher.Listener{"s": shop, "b": bare, "d": db, "h": hidden} {
+		for name, l := range map[string]server.Listener{"s": shop, "b": bare, "d": db, "h": hidden} {
 			if tt.rule.matches(l) {
 				got += name
 			}
@@ -214,15 +224,18 @@ func TestRule(t *testing.T) {
 			t.Errorf("%+v matches %q, want %q", tt.rule, sorted, tt.want)
 		}
 	}
-	s := Settings{Rules: []Rule{{Port: Ports{3000, 3000}, Label: "first"}, {Process: "node", Label: "second"}, {Process: "java", Label: "third"}}}
-	for l, want := range map[*watcher.Listener]string{&shop: "first", &bare: "third", &db: ""} {
+	s := Settings{Rules: []Rule{
+		{Port: Ports{3000, 3000}, Label: "first"}, {Process: "node", Label: "second"},
+		{Process: "java", Label: "third"},
+	}}
+	for l, want := range map[*server.Listener]string{&shop: "first", &bare: "third", &db: ""} {
 		if got := s.Rule(*l).Label; got != want {
 			t.Errorf("%d falls under the rule %q, want %q", l.Port, got, want)
 		}
 	}
 }
 
-// sortAs returns the letters in the order in which they stand in another text.
+// sortAs returns the letters in their order in another text.
 func sortAs(letters, order string) string {
 	sorted := ""
 	for _, r := range order {
@@ -239,12 +252,14 @@ func FuzzParse(f *testing.F) {
 	f.Add([]byte("[[rule]]\nport = \"1-2\"\ndirectory = \"~/**/[a-c]\"\nshow = \"main\""))
 	f.Add([]byte("interval = \"2s\"\n[[rule]]\n"))
 	f.Add([]byte("rule = [{port = 1, pin = true}, {}]"))
-	f.Add([]byte("\ufeffinterval = \"1m\"\r\nterminal = 'x'\r\n[[rule]]\r\nproject = \"{a,b}\"\r\nnotify = \"never\"\r\nscheme = \"https\"\r\npath = \"/a?b\"\r\nlabel = \"\\u202e\""))
+	f.Add([]byte("\ufeffinterval = \"1m\"\r\nterminal = 'x'\r\n[[rule]]\r\nproject = \"{a,b}\"\r\n" +
+		"notify = \"never\"\r\nscheme = \"https\"\r\npath = \"/a?b\"\r\nlabel = \"\\u202e\""))
 	f.Fuzz(func(t *testing.T, text []byte) {
 		s, err := parse(text)
 		if err != nil {
 			wrong, ok := err.(*Error)
-			if !ok || wrong.Problem == "" || wrong.Line < 0 || wrong.Line > 1+bytes.Count(text, []byte("\n")) || !reflect.DeepEqual(s, Settings{}) {
+			if !ok || wrong.Problem == "" || wrong.Line < 0 || wrong.Line > 1+bytes.Count(text, []byte("\n")) ||
+				!reflect.DeepEqual(s, Settings{}) {
 				t.Errorf("%q: %#v, along with %+v", text, err, s)
 			}
 			return
@@ -255,21 +270,24 @@ func FuzzParse(f *testing.F) {
 		for _, r := range s.Rules {
 			checkRule(t, r)
 		}
-		s.Rule(watcher.Listener{Port: 3000, Owner: owner.Process{PID: 1, Name: "a/b", Dir: "/x/[y"}})
+		s.Rule(server.Listener{Port: 3000, Owner: owner.Process{PID: 1, Name: "a/b", Dir: "/x/[y"}})
 		// A comment at the end changes nothing.
-		if again, err := parse(append(slices.Clone(text), "\n# the end"...)); err != nil || !reflect.DeepEqual(again, s) {
+		again, err := parse(append(slices.Clone(text), "\n# the end"...))
+		if err != nil || !reflect.DeepEqual(again, s) {
 			t.Errorf("%q: with a comment it is %+v, %v, instead of %+v", text, again, err, s)
 		}
 	})
 }
 
-// checkRule checks what must hold of any rule that was read.
+// checkRule checks the invariants of a rule that was read.
 func checkRule(t *testing.T, r Rule) {
 	t.Helper()
 	port := r.Port == (Ports{}) || r.Port.First > 0 && r.Port.First <= r.Port.Last
-	words := slices.Contains([]Show{"", ShowMain, ShowOther, ShowNever}, r.Show) && slices.Contains([]Scheme{"", "http", "https"}, r.Scheme) &&
+	words := slices.Contains([]Show{"", ShowMain, ShowOther, ShowNever}, r.Show) &&
+		slices.Contains([]Scheme{"", "http", "https"}, r.Scheme) &&
 		slices.Contains([]Notify{"", NotifyAlways, NotifyNormal, NotifyNever}, r.Notify)
-	path := r.Path == "" || r.Path[0] == '/' && !strings.HasPrefix(string(r.Path), "//") && !strings.ContainsAny(string(r.Path), " \\\"\n\t\x00\x1b")
+	path := r.Path == "" || r.Path[0] == '/' && !strings.HasPrefix(string(r.Path), "//") &&
+		!strings.ContainsAny(string(r.Path), " \\\"\n\t\x00\x1b")
 	if !port || !words || !path || r.problem() != "" {
 		t.Errorf("got the rule %+v, %q", r, r.problem())
 	}
@@ -278,14 +296,14 @@ func checkRule(t *testing.T, r Rule) {
 			t.Errorf("got the pattern %q", g)
 		}
 	}
-	// An address that is opened stays on this computer, whatever the path is.
+	// No path leads to another computer.
 	u, err := url.Parse("http://localhost:3000" + string(r.Path))
 	if err == nil && u.Host != "localhost:3000" {
 		t.Errorf("the path %q leads to %q", r.Path, u.Host)
 	}
 }
 
-// TestReadme reads the example in the README, in which each key is to be.
+// TestReadme reads the example in the README. It must have each key.
 func TestReadme(t *testing.T) {
 	text, err := os.ReadFile("../../README.md")
 	if err != nil {
@@ -300,7 +318,8 @@ func TestReadme(t *testing.T) {
 	if err != nil || len(s.Rules) != 3 {
 		t.Errorf("%+v, %v", s, err)
 	}
-	for key := range strings.FieldsFuncSeq(topKeys+", "+ruleKeys, func(r rune) bool { return strings.ContainsRune(" ,[]", r) }) {
+	separates := func(r rune) bool { return strings.ContainsRune(" ,[]", r) }
+	for key := range strings.FieldsFuncSeq(topKeys+", "+ruleKeys, separates) {
 		if key != "and" && key != "rule" && !strings.Contains("\n"+block, "\n"+key+" = ") {
 			t.Errorf("%q is not in the example", key)
 		}

@@ -6,49 +6,49 @@ import (
 	"time"
 )
 
-// A Change is what a file holds now, or what is wrong with it.
+// A Change holds the new settings, or the error of the file.
 type Change struct {
 	Settings
 	Err error // an *Error; the settings are then the zero value
 }
 
 const (
-	// every is how often a file is looked at: by its name, because it may be a link to where people keep such files, and because
-	// editors put another file in its place. A look takes some microseconds.
+	// every is the pause between two checks of a file. Watch checks it by name: it may be a link to the person's
+	// dotfiles, and some editors replace the file. A check takes some microseconds.
 	every = 1500 * time.Millisecond
-	// settle is how long a file must stay as it is before it is read: some editors write it in parts.
+	// settle is how long a file must stay the same before Watch reads it: some editors write it in parts.
 	settle = 200 * time.Millisecond
 )
 
-// A look is what tells one state of a file from another.
-type look struct {
+// A version identifies one state of a file.
+type version struct {
 	there bool
 	mode  os.FileMode
 	size  int64
 	at    time.Time
 }
 
-func lookAt(file string) look {
+func versionOf(file string) version {
 	info, err := os.Stat(file)
 	if err != nil {
-		return look{}
+		return version{}
 	}
-	return look{true, info.Mode(), info.Size(), info.ModTime()}
+	return version{true, info.Mode(), info.Size(), info.ModTime()}
 }
 
-// Watch reads a file at once, and again within two seconds of each change, and delivers what it holds until ctx is done.
+// Watch reads a file at once, and again within two seconds of each change. It delivers each result until ctx is done.
 func Watch(ctx context.Context, file string, changes chan<- Change) {
 	ticker := time.NewTicker(every)
 	defer ticker.Stop()
 	for {
-		seen := lookAt(file)
+		seen := versionOf(file)
 		s, err := Read(file)
 		select {
 		case changes <- Change{s, err}:
 		case <-ctx.Done():
 			return
 		}
-		for lookAt(file) == seen {
+		for versionOf(file) == seen {
 			select {
 			case <-ticker.C:
 			case <-ctx.Done():
@@ -56,13 +56,13 @@ func Watch(ctx context.Context, file string, changes chan<- Change) {
 			}
 		}
 		for settled := false; !settled; {
-			before := lookAt(file)
+			before := versionOf(file)
 			select {
 			case <-time.After(settle):
 			case <-ctx.Done():
 				return
 			}
-			settled = lookAt(file) == before
+			settled = versionOf(file) == before
 		}
 	}
 }

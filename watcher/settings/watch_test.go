@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// TestWatch changes a file in the ways in which editors do, and has each change delivered within two seconds.
+// TestWatch changes a file as editors do. Watch delivers each change.
 func TestWatch(t *testing.T) {
 	dir := t.TempDir()
 	file := filepath.Join(dir, "porttray", "config.toml") // the directory is not there either
@@ -50,7 +50,8 @@ func TestWatch(t *testing.T) {
 	write(file, "interval = \"2s\"")
 	expect("a new file", 2*time.Second, "")
 	write(file, "intervall = \"5s\"")
-	expect("a wrong one", 0, `config.toml line 1: there is no "intervall"; the file has interval, terminal and [[rule]]`)
+	expect("a wrong one", 0,
+		`config.toml line 1: there is no "intervall"; the file has interval, terminal and [[rule]]`)
 	write(file+"~", "interval = \"3s\"")
 	if err := os.Rename(file+"~", file); err != nil {
 		t.Fatal(err)

@@ -9,19 +9,19 @@ import (
 	"time"
 )
 
-// Abandoned is how old a temporary file is when whoever wrote it has certainly ended.
+// Abandoned is the age of a temporary file after which its writer has certainly ended.
 const Abandoned = time.Minute
 
-// Replace puts text into a file as a whole: whoever reads it, and whenever this program is killed, it is the old one or the new one.
-// The text is written to a temporary file beside it first, whose name begins with prefix. After a failure of the whole computer the
-// file is one or the other as well if durable, for which Replace waits for the disk. The directory must be there.
+// Replace replaces the text of a file atomically. A reader sees the old text or the new one, even if this program is
+// killed. Replace first writes a temporary file in the same directory. Its name begins with prefix. With durable,
+// Replace waits for the disk, so the file is also whole after a crash of the computer. The directory must exist.
 func Replace(file, prefix string, text []byte, mode fs.FileMode, durable bool) error {
 	tmp, err := os.CreateTemp(filepath.Dir(file), prefix+"*") // for this user only
 	if err != nil {
 		return err
 	}
 	_, err = tmp.Write(text)
-	if mode != 0o600 { // not everywhere can it be set
+	if mode != 0o600 { // some systems cannot set a mode
 		err = errors.Join(err, tmp.Chmod(mode))
 	}
 	if durable {
@@ -36,8 +36,8 @@ func Replace(file, prefix string, text []byte, mode fs.FileMode, durable bool) e
 	return nil
 }
 
-// Sweep removes the temporary files in a directory of those that were killed in Replace. Young ones may be in use, and what cannot be
-// removed stays.
+// Sweep removes the temporary files in a directory that were left by killed calls of Replace. It keeps files younger
+// than Abandoned, because they may be in use. It ignores errors.
 func Sweep(dir, prefix string, now time.Time) {
 	entries, _ := os.ReadDir(dir) // none if there is no directory yet
 	for _, e := range entries {

@@ -1,5 +1,6 @@
-// Package trusted reads and replaces the files by which a person tells porttray what to do, and in which it remembers. Whoever could put
-// another file in their place could have programs run, or files written over; so only what is the person's own, or root's, counts.
+// Package trusted reads and replaces the person's settings and porttray's own records. An attacker with a file in their
+// place could make porttray run programs or overwrite files. So the package accepts only files of the person or of
+// root.
 package trusted
 
 import (
@@ -11,30 +12,32 @@ import (
 	"path/filepath"
 )
 
-// Errors of Read, without the name of the file.
+// The errors of Read. They do not name the file.
 var (
 	ErrNoFile   = errors.New("it is no file")
 	ErrForeign  = errors.New("it is another user's")
 	ErrTooLarge = errors.New("it is too large")
 )
 
-// Read returns the text of a file of at most limit bytes. A symbolic link is followed, because people keep such files elsewhere, if
-// it is the person's own or root's like the file. Read never waits, as for somebody to write to a FIFO, and an error of the system's is
-// without the name of the file; it wraps fs.ErrNotExist where there is none.
+// Read returns the text of a file of at most limit bytes. The file must belong to the person or to root. Read follows a
+// symbolic link of the person or of root, because people keep such files elsewhere. It never blocks on a FIFO. System
+// errors do not name the file. The error wraps fs.ErrNotExist if there is no file.
 func Read(file string, limit int64) ([]byte, error) {
-	if !Link(file) {
+	if !followable(file) {
 		return nil, ErrForeign
 	}
 	return read(file, limit, os.Stat, open, Foreign)
 }
 
-// ReadOwn is Read of a file that only this program writes: it is no link, and root's is another user's as well.
+// ReadOwn is Read for a file that only this program writes. It accepts no link and no other user's file, not even
+// root's.
 func ReadOwn(file string, limit int64) ([]byte, error) {
 	return read(file, limit, os.Lstat, openNoLink, others)
 }
 
-func read(file string, limit int64, stat func(string) (fs.FileInfo, error), open func(string) (*os.File, error), foreign func(fs.FileInfo) bool) ([]byte, error) {
-	if info, err := stat(file); err != nil { // before it is opened: opening a device can do something
+func read(file string, limit int64, stat func(string) (fs.FileInfo, error), open func(string) (*os.File, error),
+	foreign func(fs.FileInfo) bool) ([]byte, error) {
+	if info, err := stat(file); err != nil { // before open, because to open a device can have an effect
 		return nil, cause(err)
 	} else if !info.Mode().IsRegular() {
 		return nil, ErrNoFile
@@ -44,7 +47,7 @@ func read(file string, limit int64, stat func(string) (fs.FileInfo, error), open
 		return nil, cause(err)
 	}
 	defer f.Close()
-	info, err := f.Stat() // which can be another one by now
+	info, err := f.Stat() // the file may have been replaced
 	switch {
 	case err != nil:
 		return nil, cause(err)
@@ -63,23 +66,23 @@ func read(file string, limit int64, stat func(string) (fs.FileInfo, error), open
 	return text, nil
 }
 
-// Link reports whether a file is none that another user has linked to something, so that it can be followed.
-func Link(file string) bool {
+// followable reports whether a file may be followed: it is not a symbolic link of another user.
+func followable(file string) bool {
 	info, err := os.Lstat(file)
 	return err != nil || info.Mode()&fs.ModeSymlink == 0 || !Foreign(info)
 }
 
-// Target returns the file that a symbolic link leads to, by which to replace it and keep the link. What is no link, or another
-// user's, or leads nowhere, is the file itself.
+// Target returns the target of a symbolic link, so that Replace can keep the link. It returns the file itself if that
+// is no link, another user's link, or a dangling one.
 func Target(file string) string {
-	if real, err := filepath.EvalSymlinks(file); err == nil && Link(file) {
+	if real, err := filepath.EvalSymlinks(file); err == nil && followable(file) {
 		return real
 	}
 	return file
 }
 
-// MakeDir makes a directory that nobody but this user can write to, if it is not there. The error says that it is another user's, or
-// why it cannot be made.
+// MakeDir makes a directory, if it does not exist. Only this user can write to it. It returns ErrForeign if the
+// directory is another user's.
 func MakeDir(dir string) error {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return err
@@ -88,7 +91,7 @@ func MakeDir(dir string) error {
 	switch {
 	case err != nil:
 		return err
-	case !Link(dir) || Foreign(info):
+	case !followable(dir) || Foreign(info):
 		return fmt.Errorf("%s: %w", dir, ErrForeign)
 	case info.Mode().Perm()&0o022 != 0:
 		return os.Chmod(dir, info.Mode().Perm()&^0o022)

@@ -16,7 +16,7 @@ import (
 
 const limit = 1 << 10
 
-// TestRead meets everything that may stand where a file is expected.
+// TestRead reads everything that may be in the place of a file.
 func TestRead(t *testing.T) {
 	other := func(t *testing.T) {
 		if os.Geteuid() != 0 {
@@ -44,20 +44,26 @@ func TestRead(t *testing.T) {
 		{"link to a FIFO", func(_ *testing.T, dir, file string) error {
 			return errors.Join(syscall.Mkfifo(filepath.Join(dir, "fifo"), 0o600), os.Symlink("fifo", file))
 		}, ErrNoFile},
-		{"link to a device without end", func(_ *testing.T, _, file string) error { return os.Symlink("/dev/zero", file) }, ErrNoFile},
+		{"link to a device without end", func(_ *testing.T, _, file string) error {
+			return os.Symlink("/dev/zero", file)
+		}, ErrNoFile},
 		{"dangling link", func(_ *testing.T, _, file string) error { return os.Symlink("gone", file) }, fs.ErrNotExist},
-		{"link to itself", func(_ *testing.T, _, file string) error { return os.Symlink(filepath.Base(file), file) }, syscall.ELOOP},
+		{"link to itself", func(_ *testing.T, _, file string) error {
+			return os.Symlink(filepath.Base(file), file)
+		}, syscall.ELOOP},
 		{"another user's", func(t *testing.T, _, file string) error {
 			other(t)
 			return errors.Join(write(file, 4), os.Chown(file, 65534, -1))
 		}, ErrForeign},
 		{"link to another user's", func(t *testing.T, dir, file string) error {
 			other(t)
-			return errors.Join(write(filepath.Join(dir, "theirs"), 4), os.Chown(filepath.Join(dir, "theirs"), 65534, -1), os.Symlink("theirs", file))
+			theirs := filepath.Join(dir, "theirs")
+			return errors.Join(write(theirs, 4), os.Chown(theirs, 65534, -1), os.Symlink("theirs", file))
 		}, ErrForeign},
 		{"another user's link to a file of one's own", func(t *testing.T, dir, file string) error {
 			other(t)
-			return errors.Join(write(filepath.Join(dir, "mine"), 4), os.Symlink("mine", file), os.Lchown(file, 65534, -1))
+			mine := filepath.Join(dir, "mine")
+			return errors.Join(write(mine, 4), os.Symlink("mine", file), os.Lchown(file, 65534, -1))
 		}, ErrForeign},
 	}
 	for _, tt := range tests {
@@ -81,7 +87,7 @@ func TestRead(t *testing.T) {
 	}
 }
 
-// What is no file and takes the place of one at the last moment, after it was looked at, is not read.
+// Something else takes the place of the file between stat and open. read does not read it.
 func TestReadWhatTookItsPlace(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "file")
 	if err := os.WriteFile(file, []byte("text"), 0o600); err != nil {
@@ -89,13 +95,14 @@ func TestReadWhatTookItsPlace(t *testing.T) {
 	}
 	for _, place := range []string{"/dev/zero", "/dev/null", t.TempDir()} {
 		open := func(string) (*os.File, error) { return open(place) }
-		if text, err := read(file, limit, os.Stat, open, func(fs.FileInfo) bool { return false }); !errors.Is(err, ErrNoFile) {
+		text, err := read(file, limit, os.Stat, open, func(fs.FileInfo) bool { return false })
+		if !errors.Is(err, ErrNoFile) {
 			t.Errorf("of %s read %q, %v", place, text, err)
 		}
 	}
 }
 
-// TestTarget shows that only a link that is one's own is followed to replace what it leads to.
+// TestTarget shows that Target follows only the user's own links.
 func TestTarget(t *testing.T) {
 	dir := t.TempDir()
 	mine, link := filepath.Join(dir, "mine"), filepath.Join(dir, "link")
@@ -155,13 +162,16 @@ func TestMakeDir(t *testing.T) {
 	}
 }
 
-// Temporary files of before the clock was put back by a day stay until it has caught up, and are removed then.
+// The clock was put back by a day. Sweep keeps temporary files from before until the clock has caught up.
 func TestSweep(t *testing.T) {
 	dir, now := t.TempDir(), time.Now()
-	for name, age := range map[string]time.Duration{"tmp-tomorrow": -24 * time.Hour, "tmp-now": 0, "tmp-young": Abandoned - time.Second,
-		"tmp-old": Abandoned + time.Second, "tmp-yesterday": 24 * time.Hour, "other": 24 * time.Hour} {
+	for name, age := range map[string]time.Duration{
+		"tmp-tomorrow": -24 * time.Hour, "tmp-now": 0, "tmp-young": Abandoned - time.Second,
+		"tmp-old": Abandoned + time.Second, "tmp-yesterday": 24 * time.Hour, "other": 24 * time.Hour,
+	} {
 		file := filepath.Join(dir, name)
-		if err := errors.Join(os.WriteFile(file, nil, 0o600), os.Chtimes(file, time.Time{}, now.Add(-age))); err != nil {
+		err := errors.Join(os.WriteFile(file, nil, 0o600), os.Chtimes(file, time.Time{}, now.Add(-age)))
+		if err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -175,7 +185,7 @@ func TestSweep(t *testing.T) {
 	}
 }
 
-// names returns what is in a directory, in the order of the names.
+// names returns the sorted names in a directory.
 func names(t *testing.T, dir string) (names []string) {
 	t.Helper()
 	entries, err := os.ReadDir(dir)
@@ -188,7 +198,7 @@ func names(t *testing.T, dir string) (names []string) {
 	return names
 }
 
-// A FIFO that takes the place of the file at the last moment is not waited for.
+// A FIFO takes the place of the file at the last moment. open does not wait for its other end.
 func TestOpenWaitsForNobody(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "file")
 	if err := syscall.Mkfifo(file, 0o600); err != nil {
@@ -216,7 +226,7 @@ func TestOpenWaitsForNobody(t *testing.T) {
 	}
 }
 
-// A symbolic link that takes the place of the file at the last moment is not followed.
+// A symbolic link takes the place of the file at the last moment. openNoLink does not follow it.
 func TestOpenFollowsNoLink(t *testing.T) {
 	link := filepath.Join(t.TempDir(), "file")
 	if err := os.Symlink("/etc/passwd", link); err != nil {
