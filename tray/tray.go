@@ -1,9 +1,15 @@
-// Package tray is the desktop face of porttray: an icon with a menu of the listeners, notifications, and the actions of
-// the menu.
+// Package tray is the desktop face of porttray: an icon with a menu of the servers, notifications, and the actions
+// of the menu.
 //
-// One loop owns all state. An update of the watcher, a click or the end of an action changes its model. view turns the
-// model into a menu of plain data. A drawer updates the screen to that menu. Everything that can block runs outside the
-// loop, and its result returns to the loop as a value.
+// One loop owns all state. An update of the watcher, a click or the end of an action changes its model. view turns
+// the model into a menu of plain data. A drawer changes the screen to that menu, with as few calls as possible.
+// Everything that can block runs outside the loop, and its result returns to the loop as a value.
+//
+// A judge decides which events people hear of, when, and which come together in one notice. On Linux the package
+// serves the icon and the menu on the session bus itself. On Windows and macOS systray does.
+//
+// A Stop or Kill in the menu belongs to the processes of one server for good. If the listener is gone, or the number
+// of workers has changed, a click on it hits nobody and says so.
 package tray
 
 import (

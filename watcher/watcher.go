@@ -1,8 +1,24 @@
-// Package watcher lists the listeners on loopback and their changes.
+// Package watcher lists the servers on loopback and tells of their changes.
 //
-// A scan reads the machine's listening TCP sockets as [Listener] values. [Servers] forms servers from them. A [Watcher]
-// does both at a fixed interval, compares the servers with the previous ones by [Diff], and delivers an [Update] when
-// something changed. The package does not depend on menus or terminals.
+// A listener passes five stations from its socket to a menu row:
+//
+//  1. A scan lists the listening TCP sockets and groups them by port and process. Once a second is enough: Linux
+//     answers by sock_diag, macOS by libproc, Windows through gopsutil. Owners are searched only for new sockets.
+//     If several processes share a socket, the topmost one is its owner. A closed listener needs proof: its process
+//     ended, or a second scan agrees.
+//  2. Naming finds out whose process it is, once for each process: project and tool, and the container behind a
+//     forwarder. See packages facts, project and engine. An update waits at most half a second for that.
+//  3. Listeners that belong together form a [server.Server]: all ports of a process and its helpers, workers that
+//     share a port, all ports of a container. One port is the head.
+//  4. [Diff] compares the servers with those delivered before. Each change is one [Event]. If too little is known
+//     about a server, its row comes at once and its event later, mostly within six seconds.
+//  5. A [Watcher] delivers an [Update] with the new state and the events. Package tray turns it into a menu and
+//     notices. Package terminal prints it.
+//
+// [Look] does stations one to three once. [End] stops a server: it pins each process, compares it with the one that
+// was shown, scans once more, and sends the signal through the pin.
+//
+// The package does not depend on menus or terminals.
 package watcher
 
 import (
@@ -78,9 +94,10 @@ func (k Kind) String() string {
 // An Event is one thing that happened to one server. Its further ports make no events of their own.
 type Event struct {
 	Kind          Kind
-	server.Server               // as it is; for Closed and Explained as it was last seen
-	Before        server.Server // for Restarted, Replaced and Exposed: the server before; for Moved: the server on the usual port
-	Reason        Reason        // for Closed, Restarted, Replaced and Explained: why the server ended
+	server.Server // as it is; for Closed and Explained as it was last seen
+	// Before is the earlier server of Restarted, Replaced and Exposed. For Moved it is the server on the usual port.
+	Before server.Server
+	Reason Reason // for Closed, Restarted, Replaced and Explained: why the server ended
 }
 
 // Widened returns the port of an exposed server that became reachable from other machines: the head, if several did.

@@ -11,7 +11,6 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/pelletier/go-toml/v2/unstable"
@@ -159,14 +158,6 @@ var (
 	majorElement = regexp.MustCompile(`/v([2-9]|[1-9][0-9]+)$`)
 	majorGopkg   = regexp.MustCompile(`\.v[0-9]+(-unstable)?$`)
 )
-
-// unquoted returns a text without its quotes, if it has them.
-func unquoted(text string) string {
-	if s, err := strconv.Unquote(text); err == nil {
-		return s
-	}
-	return text
-}
 
 // moduleName returns the last element of a module path. It skips an element for the major version, which belongs to the
 // path but not to the name (go.dev/ref/mod#major-version-suffixes).
