@@ -10,9 +10,9 @@ import (
 	"porttray/watcher/owner"
 )
 
-// TestChain names the ancestors of a process up to the terminal that they were started from, which they do not go beyond.
+// TestChain names the ancestors of a process, up to their terminal and no further.
 func TestChain(t *testing.T) {
-	// What is started from a tree of shells is called as the first word of its line says; the system knows it by the program, bash.
+	// startTree sets the first argument of each process, but its program is bash, and the system shows that name.
 	p := startTree(t, "npm run dev|", "bash|-c|vite", "node /x/node_modules/.bin/vite")
 	chain := Chain(t.Context(), p)
 	if len(chain) < 3 || chain[0].Name != "bash" || chain[1].Name != "bash" {
@@ -35,7 +35,7 @@ func TestChain(t *testing.T) {
 	}
 }
 
-// TestChainEnds has a program that others are started from, whose own ancestors are of no interest.
+// TestChainEnds has a program that people start others from. The chain ends there.
 func TestChainEnds(t *testing.T) {
 	dir := t.TempDir()
 	bash, err := exec.LookPath("bash")

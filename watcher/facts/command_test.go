@@ -8,7 +8,7 @@ import (
 
 func TestUnwrap(t *testing.T) {
 	tests := []struct{ line, want string }{
-		// Each command as language:name, then its arguments; the innermost last.
+		// Each command is language:name[arguments]; the innermost comes last.
 		{"", ":[]"},
 		{"/usr/sbin/nginx -g x", ":nginx[-g x]"},
 		{`C:\caddy\Caddy.exe run`, ":caddy[run]"},
@@ -83,7 +83,7 @@ func TestUnwrap(t *testing.T) {
 	}
 }
 
-// TestFirstCommand has what the program says beside the first argument.
+// TestFirstCommand has programs with another first argument.
 func TestFirstCommand(t *testing.T) {
 	tests := []struct{ line, exe, want string }{
 		{"", "/usr/sbin/nginx", ":nginx"},
@@ -139,9 +139,9 @@ func TestScriptName(t *testing.T) {
 
 func TestReadShell(t *testing.T) {
 	tests := []struct {
-		shell, args string // separated by bars
+		shell, args string // args are separated by bars
 		line        string
-		script      string // without line and script it asks a person or reads its input
+		script      string // without line and script the shell is interactive or reads its input
 	}{
 		{"bash", "", "", ""},
 		{"zsh", "-l", "", ""},

@@ -12,8 +12,8 @@ import (
 	"porttray/watcher/owner"
 )
 
-// TestTellContainer has a process in a cgroup that is named like a container's. What the directory that it works in is called on this
-// system counts only if both see the same one there.
+// TestTellContainer has a process in a cgroup with a container's name. Its working directory counts only if this system
+// sees the same directory at that path.
 func TestTellContainer(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("only root may make cgroups and mounts")
@@ -28,7 +28,7 @@ func TestTellContainer(t *testing.T) {
 		t.Fatal(err)
 	}
 	const waits = `echo $$; read -r line; exit`
-	// What a container does with its files, but for those of the programs. Its cgroup is told below.
+	// apart gives a process its own file system, like a container. It keeps the system's programs.
 	const apart = `mount -t tmpfs none /mnt && mkdir -p /mnt/usr /mnt/proc "/mnt$0" && mount --rbind /usr /mnt/usr && mount --rbind /proc /mnt/proc &&
 		for d in bin lib lib64; do ln -s usr/$d /mnt/$d; done; exec chroot /mnt sh -c 'cd "$0" && echo $$; read -r line; exit' "$0"`
 	for _, tt := range []struct {
@@ -68,7 +68,7 @@ func TestTellContainer(t *testing.T) {
 	}
 }
 
-// cgroup makes a cgroup of that name in some hierarchy, and removes it when the test has ended.
+// cgroup makes a cgroup with that name in some hierarchy, and removes it when the test ends.
 func cgroup(t *testing.T, name string) string {
 	t.Helper()
 	for _, root := range []string{"/sys/fs/cgroup", "/sys/fs/cgroup/pids", "/sys/fs/cgroup/systemd"} {

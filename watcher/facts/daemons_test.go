@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-// TestDaemons has a command line of each program that works in the background, and of what resembles one.
+// TestDaemons has a command line of each background program, and of similar programs.
 func TestDaemons(t *testing.T) {
 	known := map[string]bool{}
 	for line, want := range map[string]Tool{

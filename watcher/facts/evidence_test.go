@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// writeArchive writes a Java archive that begins with the manifest, as they do, or holds it further behind.
+// writeArchive writes a Java archive. The manifest is its first file, as usual, or comes later.
 func writeArchive(t *testing.T, file, manifest string, behind bool) {
 	t.Helper()
 	f, err := os.Create(file)
@@ -36,8 +36,8 @@ func writeArchive(t *testing.T, file, manifest string, behind bool) {
 	}
 }
 
-// jarHead is the beginning of an archive that jar(1) of JDK 17 wrote. It packs even the empty directory that comes first, which
-// archive/zip does not do.
+// jarHead is the beginning of an archive by jar(1) of JDK 17. Unlike archive/zip, jar compresses even the empty
+// directory at the start.
 const jarHead = "PK\x03\x04\x14\x00\x08\x08\x08\x00\x98\xa3w]\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x09\x00\x04\x00ME" +
 	"TA-INF/\xfe\xca\x00\x00\x03\x00PK\x07\x08\x00\x00\x00\x00\x02\x00\x00\x00\x00\x00\x00\x00PK\x03\x04\x14\x00" +
 	"\x08\x08\x08\x00\x98\xa3w]\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x14\x00\x00\x00META-INF/MANIFEST.MF" +
@@ -46,8 +46,7 @@ const jarHead = "PK\x03\x04\x14\x00\x08\x08\x08\x00\x98\xa3w]\x00\x00\x00\x00\x0
 	"\xcc\xaa\x15\x8a\xe2B\x06\x05_r\xbd\xc1\x19\xed\xf2\x17Y\x0c\x83\x11VZ\xf2\xf1\xf3\x0b\x0f\xd0B\xb7O\xcd\x89fF" +
 	"\xd9\xc5\x10\xc3\x17PK\x07\x08\x12O\xe4\x05o\x00\x00\x00w\x00\x00\x00"
 
-// TestInspect has what is found out from files next to a command line, which are named by their paths or within the working
-// directory of the process.
+// TestInspect has the facts from a file that a command line names: by its path, or relative to the working directory.
 func TestInspect(t *testing.T) {
 	dir := t.TempDir()
 	const loader = "Manifest-Version: 1.0\r\nMain-Class: org.springframework.boot.loader.launch.JarLa\r\n uncher\r\nStart-Class: shop.Main\r\n\r\n"
@@ -118,7 +117,6 @@ func TestInspect(t *testing.T) {
 	}
 }
 
-// FuzzManifest has archives of any kind.
 func FuzzManifest(f *testing.F) {
 	f.Add([]byte("PK\x03\x04"))
 	f.Add([]byte(jarHead))

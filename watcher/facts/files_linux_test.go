@@ -13,7 +13,7 @@ import (
 	"porttray/watcher/owner"
 )
 
-// alone runs a test once more in a process of its own, and reports whether this is that run.
+// alone runs a test again in a new process, and reports whether this is the new process.
 func alone(t *testing.T) bool {
 	t.Helper()
 	const running = "PORTTRAY_TEST_ALONE"
@@ -29,15 +29,15 @@ func alone(t *testing.T) bool {
 	return false
 }
 
-// allowFiles sets how many files this process may have open.
+// allowFiles sets the limit of open files for this process.
 func allowFiles(t *testing.T, n uint64) {
 	if err := unix.Prlimit(0, unix.RLIMIT_NOFILE, &unix.Rlimit{Cur: n, Max: 1024}, nil); err != nil {
 		t.Error(err)
 	}
 }
 
-// TestOutOfFiles reads about a process while this one may at times not open any more files: what is read is all that there is to
-// read, or it is said that it is not.
+// TestOutOfFiles reads about a process while this one sometimes may not open more files. The facts must be complete, or
+// reported as incomplete.
 func TestOutOfFiles(t *testing.T) {
 	if !alone(t) {
 		return
@@ -71,7 +71,7 @@ func TestOutOfFiles(t *testing.T) {
 		t.Errorf("got %+v, %v", f, sure)
 	}
 
-	// On and off, as on a machine where others open and close files.
+	// Switch the limit, as if other programs opened and closed files.
 	stop := make(chan struct{})
 	var wg sync.WaitGroup
 	wg.Go(func() {
@@ -90,7 +90,7 @@ func TestOutOfFiles(t *testing.T) {
 	for read+refused < 40_000 || (read == 0 || refused == 0) && read+refused < 1_000_000 {
 		want := []owner.Process{whole, parent}[(read+refused)%2]
 		p, err := owner.Read(ctx, want.PID)
-		p.Since = want.Since // which is told to the second
+		p.Since = want.Since // Since is exact only to the second
 		switch {
 		case err == nil && p == want:
 			read++

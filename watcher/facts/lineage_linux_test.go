@@ -15,15 +15,15 @@ import (
 	"porttray/watcher/owner"
 )
 
-// startTree starts processes with these command lines, each the parent of the next, and returns the last one. They are shells,
-// which do not get to what their arguments ask for because BASH_ENV comes first: there each one starts the next. One that is
-// called sh would not read it.
+// startTree starts processes with these command lines, each the parent of the next, and returns the last one. All of
+// them are bash. It runs the script in BASH_ENV before its arguments, and that script starts the next process. A bash
+// with the name sh would ignore BASH_ENV.
 func startTree(t testing.TB, lines ...string) owner.Process {
 	t.Helper()
 	return startTreeIn(t, t.TempDir(), lines...)
 }
 
-// startTreeIn starts processes as startTree does, all of which work in a directory.
+// startTreeIn is like startTree, with a working directory for all processes.
 func startTreeIn(t testing.TB, workDir string, lines ...string) owner.Process {
 	t.Helper()
 	bash, err := exec.LookPath("bash")
@@ -50,8 +50,8 @@ func startTreeIn(t testing.TB, workDir string, lines ...string) owner.Process {
 	return startTeller(t, cmd)
 }
 
-// startTeller starts a command and returns the process whose PID is the first line that it says. All that it started ends with the
-// test.
+// startTeller starts a command and returns the process with the PID in its first line of output. The whole process
+// group ends with the test.
 func startTeller(t testing.TB, cmd *exec.Cmd) owner.Process {
 	t.Helper()
 	if _, err := cmd.StdinPipe(); err != nil { // closed by Wait
@@ -67,8 +67,8 @@ func startTeller(t testing.TB, cmd *exec.Cmd) owner.Process {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) // fails when all have ended
-		cmd.Wait()                                      // fails when it was killed
+		syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) // fails if all have ended
+		cmd.Wait()                                      // fails if it was killed
 	})
 	line, err := bufio.NewReader(out).ReadString('\n')
 	if err != nil {
@@ -85,7 +85,8 @@ func startTeller(t testing.TB, cmd *exec.Cmd) owner.Process {
 	return p
 }
 
-// TestLineage has trees of real processes with the command lines of tools. What they were started from, a shell first, is above.
+// TestLineage has trees of real processes with the command lines of tools. A shell and another tool are their
+// ancestors.
 func TestLineage(t *testing.T) {
 	const spawn = "python3|-c|from multiprocessing.spawn import spawn_main"
 	tests := []struct {
@@ -121,7 +122,7 @@ func TestLineage(t *testing.T) {
 	}
 }
 
-// TestLineageIsBounded has more processes than a lineage takes, the farthest of which is a tool.
+// TestLineageIsBounded has more processes than a lineage holds. The farthest one is a tool.
 func TestLineageIsBounded(t *testing.T) {
 	lines := []string{"node /x/node_modules/.bin/vite"}
 	for i := range maxLineage {
@@ -134,7 +135,7 @@ func TestLineageIsBounded(t *testing.T) {
 	}
 }
 
-// TestLineageOfLongArgs has a process with more arguments than are read.
+// TestLineageOfLongArgs has a process with more arguments than lineage reads.
 func TestLineageOfLongArgs(t *testing.T) {
 	line, _ := lineage(t.Context(), startTree(t, "bash", "worker "+strings.Repeat("x", 100_000)+" y"), false)
 	if len(line) != 1 || len(line[0].args) != 2 || len(line[0].args[1]) != maxCmdline-len("worker ") {
@@ -146,7 +147,7 @@ func TestLineageOfLongArgs(t *testing.T) {
 	}
 }
 
-// TestLineageOfZombie has a process that has ended, though its parent has not looked yet.
+// TestLineageOfZombie has an ended process that its parent has not reaped.
 func TestLineageOfZombie(t *testing.T) {
 	cmd := exec.Command("sleep", "0")
 	if err := cmd.Start(); err != nil {
@@ -161,7 +162,7 @@ func TestLineageOfZombie(t *testing.T) {
 	}
 }
 
-// TestHead has files that would block who opens or reads them, or that have no end.
+// TestHead has files that block open or read, or are endless.
 func TestHead(t *testing.T) {
 	fifo := filepath.Join(t.TempDir(), "x.jar")
 	if err := syscall.Mkfifo(fifo, 0o600); err != nil {
@@ -174,7 +175,7 @@ func TestHead(t *testing.T) {
 	}
 }
 
-// BenchmarkLineage reads five processes and tells their tool.
+// BenchmarkLineage reads five processes and finds their tool.
 func BenchmarkLineage(b *testing.B) {
 	p := startTree(b, "bash", "npm run dev|", "bash|-c|next dev", "node /x/node_modules/.bin/next dev", "next-server (v15.5.29)|", "worker")
 	b.ReportAllocs()

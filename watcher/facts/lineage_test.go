@@ -10,7 +10,7 @@ import (
 	"porttray/watcher/owner"
 )
 
-// TestLineageOfSelf reads this process on any system: its arguments, its program, its parent.
+// TestLineageOfSelf reads this process on any system: its arguments, its program and its parent.
 func TestLineageOfSelf(t *testing.T) {
 	self, err := owner.Identify(int32(os.Getpid()))
 	if err != nil {

@@ -132,7 +132,7 @@ func TestJobLabel(t *testing.T) {
 		{501, "com.apple.Finder"},
 		{643, "homebrew.mxcl.postgresql@17"},
 		{810, "com.example.dev server"},
-		{702, ""}, {703, ""}, {901, ""}, {902, ""}, {903, ""}, // opened by somebody
+		{702, ""}, {703, ""}, {901, ""}, {902, ""}, {903, ""}, // started by a person
 		{50, ""}, {5010, ""}, {0, ""}, {-9, ""}, // no job's
 	}
 	for _, tt := range tests {
@@ -180,7 +180,8 @@ func TestServiceOf(t *testing.T) {
 	}
 }
 
-// TestManager asks for real. Whether this test runs in a service is for its cgroup to say; who is nobody has no manager.
+// TestManager asks the real system. The cgroup shows whether this test runs in a service. Unknown processes have no
+// manager.
 func TestManager(t *testing.T) {
 	self, err := owner.Identify(int32(os.Getpid()))
 	if err != nil {

@@ -40,7 +40,7 @@ func TestPortsNamed(t *testing.T) {
 		"node --debug-port 9000 a.js":                                                         "9000 debugger",
 		"node --max-old-space-size=4096 server.js":                                            "",
 		"node --inspect=5858 server.js":                                                       "", // for the debugger, see TestWaits
-		"app --proxy http://localhost:3000 --workers 8":                                       "", // others' ports
+		"app --proxy http://localhost:3000 --workers 8":                                       "", // ports of other programs
 		"app --database db.example.com:5432 db.example.com:5433":                              "",
 		"app --http-password 8080 --secret-port 8081 --token 8082":                            "", // secrets
 		"app --port 0 --port 70000 --port -1 --listen /run/app.sock --port":                   "",

@@ -11,8 +11,8 @@ import (
 	"porttray/watcher/project/projecttest"
 )
 
-// TestProgramOf has command lines of programs that are no tool's, in /home/ann/shop. The processes of one line are
-// separated by " < ", the parent last.
+// TestProgramOf has command lines of programs that are no tools, in /home/ann/shop. " < " separates the processes of
+// one line, the parent last.
 func TestProgramOf(t *testing.T) {
 	const dir = "/home/ann/shop"
 	tests := []struct{ line, exe, want string }{
@@ -98,7 +98,7 @@ func TestProgramOf(t *testing.T) {
 	}
 }
 
-// TestRenamed has the names that processes have given themselves, as far as Linux keeps them.
+// TestRenamed has names that processes gave themselves. Linux cuts off long ones.
 func TestRenamed(t *testing.T) {
 	for _, c := range []struct {
 		name, line, exe string
@@ -130,7 +130,7 @@ func TestRenamed(t *testing.T) {
 	}
 }
 
-// TestProgramOfFiles has scripts that only the files tell from the values of options.
+// TestProgramOfFiles has scripts that look like option values. Only the files show the difference.
 func TestProgramOfFiles(t *testing.T) {
 	dir := projecttest.TempHome(t)
 	projecttest.Plant(t, dir, map[string]string{"server": "", "dist/main.js": "", "web/": "", "artisan": ""})
@@ -147,7 +147,7 @@ func TestProgramOfFiles(t *testing.T) {
 	}
 }
 
-// TestDisown has programs and modules of the person's own that are called like tools.
+// TestDisown has the person's own programs and modules with the names of tools.
 func TestDisown(t *testing.T) {
 	home := projecttest.TempHome(t)
 	projecttest.Plant(t, home, map[string]string{
@@ -157,14 +157,14 @@ func TestDisown(t *testing.T) {
 	})
 	tests := []struct{ project, line, exe, tool, program string }{
 		{"shop", "./air", "shop/air", "", "air"},
-		{"shop", "./bin/air", "shop/bin/air", "Air", ""}, // where its installer puts it
+		{"shop", "./bin/air", "shop/bin/air", "Air", ""}, // its installer puts it there
 		{"shop", "air", "/usr/local/bin/air", "Air", ""},
 		{"shop", "./caddy run", "shop/caddy", "", "caddy"},
 		{"shop", "bin/caddy", "shop/bin/caddy", "", "caddy"},
 		{"shop", "/tmp/go-build1/b001/exe/caddy", "/tmp/go-build1/b001/exe/caddy", "", "caddy"},
 		{"shop", "/tmp/go-build1/b001/exe/air", "/tmp/go-build1/b001/exe/air", "Air", ""}, // go run github.com/air-verse/air
 		{"shop", "caddy run", "/usr/bin/caddy", "Caddy", ""},
-		{"shop", "./pocketbase serve", "shop/pocketbase", "PocketBase", ""}, // which people keep in a project
+		{"shop", "./pocketbase serve", "shop/pocketbase", "PocketBase", ""}, // people keep it in a project
 		{"hugo", "./hugo", "hugo/hugo", "", "hugo"},
 		{"redis-7", "src/redis-server", "redis-7/src/redis-server", "Redis", ""},
 		{"nginx", "./nginx", "nginx/nginx", "nginx", ""}, // no sources
@@ -202,7 +202,7 @@ func TestDisown(t *testing.T) {
 	}
 }
 
-// TestBuiltByGo has this test's own program in the project of its module, and in another one.
+// TestBuiltByGo has this test binary in the project of its module, and in another project.
 func TestBuiltByGo(t *testing.T) {
 	self, err := os.Executable()
 	if err != nil {
@@ -230,7 +230,6 @@ func TestBuiltByGo(t *testing.T) {
 	}
 }
 
-// TestTitles has titles that programs wrote over their arguments.
 func TestTitles(t *testing.T) {
 	tests := []struct {
 		title, comm, exe string
@@ -249,7 +248,7 @@ func TestTitles(t *testing.T) {
 		{"  ", " ", "/usr/bin/python3.11", "", ""},
 		{"/opt/My App/My App", "My App", "/opt/My App/My App", "", ""},
 		{"./My App", "My App", "/opt/My App", "", ""},
-		{"x y", "tmux: server", "/usr/bin/tmux", "", ""}, // the name is not of the title
+		{"x y", "tmux: server", "/usr/bin/tmux", "", ""}, // the name does not match the title
 	}
 	for _, tt := range tests {
 		m := newMember(member{args: []string{tt.title}, exe: tt.exe, name: tt.comm})

@@ -57,7 +57,7 @@ func TestRestartCommand(t *testing.T) {
 	}
 }
 
-// FuzzQuoteForShell has a shell read what was quoted for it.
+// FuzzQuoteForShell lets a shell read the quoted words.
 func FuzzQuoteForShell(f *testing.F) {
 	if runtime.GOOS == "windows" {
 		f.Skip("there is no sh")
@@ -96,8 +96,9 @@ func TestSupervises(t *testing.T) {
 	}
 }
 
-// readForWindows reads a command line as Microsoft's C runtime does, by its documentation: backslashes are plain but before a
-// quotation mark, where two stand for one, and one that is left over makes the mark plain; in quotation marks two of those are one.
+// readForWindows splits a command line by the documented rules of Microsoft's C runtime. Before a quotation mark, two
+// backslashes mean one, and a single one makes the mark literal. Elsewhere backslashes are literal. Inside quotation
+// marks, two marks mean one.
 func readForWindows(line string) (args []string) {
 	text, in, quoted := "", false, false
 	for i := 0; i < len(line); i++ {
@@ -147,7 +148,7 @@ func FuzzQuoteForWindows(f *testing.F) {
 		if got := readForWindows(line); !slices.Equal(got, []string{first, second}) {
 			t.Errorf("%q and %q are written as %q, and read as %q", first, second, line, got)
 		}
-		// What cmd gives a meaning stands between quotation marks.
+		// The special characters of cmd are inside quotation marks.
 		outside := ""
 		for i, part := range strings.Split(quoteForWindows(first), `"`) {
 			if i%2 == 0 {

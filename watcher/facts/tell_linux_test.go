@@ -12,10 +12,10 @@ import (
 	"porttray/watcher/project/projecttest"
 )
 
-// BenchmarkTell finds out the facts about a process whose project is marked six directories above the one that it works in, and
-// which four others lead to. Beside the time it reports the CPU time of the median call.
+// BenchmarkTell finds out the facts about a process with four ancestors. Its project's marker is six directories above
+// its working directory. The benchmark also reports the CPU time of the median call.
 //
-//	go test -run '^$' -bench Tell ./watcher/owner
+//	go test -run '^$' -bench Tell ./watcher/facts
 func BenchmarkTell(b *testing.B) {
 	home := projecttest.TempHome(b)
 	projecttest.Plant(b, home, map[string]string{

@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// TestLookAlikes has command lines with the names of tools in them that are none of these tools.
+// TestLookAlikes has command lines that contain the names of tools but are other programs.
 func TestLookAlikes(t *testing.T) {
 	tests := []toolLine{
 		{"", "node /home/ann/vite/server.js", "/usr/bin/node"},
@@ -36,7 +36,7 @@ func TestLookAlikes(t *testing.T) {
 		{"", "python3 -B -c|from multiprocessing.spawn import spawn_main; spawn_main(tracker_fd=5, pipe_handle=7)", "/usr/bin/python3.11"},
 		{"", "/home/ann/postgres/server --port 5432", ""},
 		{"", "/home/ann/go/bin/postgres-exporter", ""},
-		{"", "/tmp/go-build1/b001/exe/serve", ""}, // somebody's own program, and not the one from npm
+		{"", "/tmp/go-build1/b001/exe/serve", ""}, // a Go program, not the one from npm
 		{"", "timeout 5 ./serve", ""},
 		{"", "sh -c ./serve", ""},
 		{"", "sh|-c|redis-server & node server.js", ""},
@@ -76,8 +76,8 @@ func TestLookAlikes(t *testing.T) {
 	}
 }
 
-// lineageOf returns the lineage of processes by their command lines, the nearest first. Programs are the first arguments, and what
-// follows a "<" is the file that is run.
+// lineageOf returns a lineage from command lines, the nearest process first. The first argument is the program. The
+// file after a "<" is the file that it runs.
 func lineageOf(lines ...string) []member {
 	var members []member
 	for _, line := range lines {
@@ -184,7 +184,7 @@ func TestImageTool(t *testing.T) {
 	}
 }
 
-// FuzzToolOf has command lines of any kind. They must not panic, and no more come out of one than is bounded.
+// FuzzToolOf has arbitrary command lines. toolOf must not panic, and its result is bounded.
 func FuzzToolOf(f *testing.F) {
 	for _, l := range seenLines {
 		f.Add(strings.Join(l.args(), "\x00"), l.program(), l.tool)

@@ -6,11 +6,11 @@ import (
 	"testing"
 )
 
-// A toolLine is the command line of a tool, by which it must be recognised.
+// A toolLine is a command line. The tool must be recognised by it.
 type toolLine struct {
 	tool string
-	line string // a bar separates arguments where spaces do not
-	exe  string // the program, where that is not the first argument
+	line string // arguments are separated by bars if there is one, else by spaces
+	exe  string // the program if it is not the first argument
 }
 
 // nodeLine is the command line of a tool that npm installed in a project.
@@ -18,7 +18,7 @@ func nodeLine(tool, line string) toolLine {
 	return toolLine{tool, "node /home/ann/shop/node_modules/.bin/" + line, "/usr/bin/node"}
 }
 
-// seenLines were read from processes that were started for it, with the home directory exchanged.
+// seenLines are the command lines of real processes. Only the home directory is changed.
 var seenLines = []toolLine{
 	nodeLine("Vite", "vite --port 5199"),
 	{"Vite", "npm exec vite --port 5198|", "/usr/bin/node"},
@@ -58,8 +58,8 @@ var seenLines = []toolLine{
 	{"Spring Boot", "java -cp .:/x/spring-boot-3.2.0.jar Main", "/usr/lib/jvm/java-17-openjdk-amd64/bin/java"},
 }
 
-// documentedLines are what the documentation of the tools tells people to run, as the process gets it from a shell or from the
-// launchers above. Nobody started them for it.
+// documentedLines are commands from the tools' documentation, in the form that a shell or a launcher above passes on.
+// No real process was started for them.
 var documentedLines = []toolLine{
 	{"Vite", `node C:\shop\node_modules\vite\bin\vite.js`, `C:\Program Files\nodejs\node.exe`},
 	{"Vite", "node /home/ann/shop/node_modules/.pnpm/vite@5.4.0/node_modules/vite/bin/vite.js --host", "/usr/bin/node"},
@@ -341,9 +341,9 @@ func TestToolLines(t *testing.T) {
 	}
 }
 
-// TestToolsHaveLines has the table of tools complete: each one that has a process is recognised by a command line above.
+// TestToolsHaveLines checks the table of tools. Each tool with a process has a command line above.
 func TestToolsHaveLines(t *testing.T) {
-	lines := map[string]bool{"ASP.NET": true} // by a file: see TestInspect
+	lines := map[string]bool{"ASP.NET": true} // recognised by a file: see TestInspect
 	for _, l := range slices.Concat(seenLines, documentedLines) {
 		lines[l.tool] = true
 	}

@@ -8,7 +8,7 @@ import (
 	"golang.org/x/text/unicode/bidi"
 )
 
-// In the tests a mark is shown as what it does: ‹ and › are the ends of an isolate, and ^ is the mark at the start.
+// visible makes the marks readable: ‹ and › are the ends of an isolate, and ^ is the mark at the start.
 var visible = strings.NewReplacer("\u200e", "^", "\u2068", "‹", "\u2069", "›")
 
 func TestLeftToRight(t *testing.T) {
@@ -48,7 +48,7 @@ func TestLeftToRight(t *testing.T) {
 	}
 }
 
-// turns reports whether a character can turn the order of what is around it.
+// turns reports whether a character can reverse the order of its neighbours.
 func turns(r rune) bool {
 	p, _ := bidi.LookupRune(r)
 	return p.Class() == bidi.R || p.Class() == bidi.AL || p.Class() == bidi.AN
@@ -62,8 +62,8 @@ func TestRightToLeftBlocks(t *testing.T) {
 	}
 }
 
-// By the bidirectional algorithm an isolate is to the line around it one neutral character. So it is enough that what
-// turns the order is inside of isolates, that those are closed, and that the first strong character is the mark.
+// FuzzLeftToRight checks that the mark comes first, that isolates are closed, and that all characters of reverse order
+// are in isolates. For the bidirectional algorithm an isolate is one neutral character.
 func FuzzLeftToRight(f *testing.F) {
 	for _, s := range []string{"4001  مشروع 2 · Vite", "חנות (3000", "ד -", "a…ד…3", "٣.٤-", "ש/ת\u0301"} {
 		f.Add(s, 0)

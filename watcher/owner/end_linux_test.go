@@ -11,11 +11,11 @@ import (
 	"porttray/watcher/owner"
 )
 
-// nobody is a user that is not this one, and neither is anybody else's.
+// nobody is a user without any processes of its own. This user is a different one.
 var nobody = &syscall.Credential{Uid: 65534, Gid: 65534}
 
-// disguise makes a process of root's look like nobody's, whom the system does not let signal it all the same: it goes by the real
-// and the saved user (kill(2)).
+// disguise gives a root process the effective user nobody. That user still may not signal it: the kernel checks the
+// real and the saved user (kill(2)).
 func disguise() error { return syscall.Setresuid(-1, int(nobody.Uid), 0) }
 
 func needRoot(t *testing.T) {
@@ -55,7 +55,7 @@ func TestEndNotPermitted(t *testing.T) {
 	}
 }
 
-// TestEndClosesFiles makes sure that no target stays pinned, whatever becomes of it.
+// TestEndClosesFiles checks that no target stays pinned after any outcome.
 func TestEndClosesFiles(t *testing.T) {
 	v := start(t, command(t, "obedient", ""))
 	impostor := v.Process
@@ -64,7 +64,7 @@ func TestEndClosesFiles(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer debug.SetGCPercent(debug.SetGCPercent(-1)) // the collector would close them
+	defer debug.SetGCPercent(debug.SetGCPercent(-1)) // the garbage collector would close them
 	files := func() int {
 		t.Helper()
 		list, err := os.ReadDir("/proc/self/fd")

@@ -24,7 +24,7 @@ import (
 	"porttray/watcher/owner"
 )
 
-// TestMain lets the test binary run itself in a role: as a process that is to end, or as another user's that ends it.
+// TestMain lets the test binary run itself in a role: as a victim, or as another user's process that ends the victim.
 func TestMain(m *testing.M) {
 	var err error
 	switch role := os.Getenv("PORTTRAY_TEST_ROLE"); role {
@@ -41,8 +41,8 @@ func TestMain(m *testing.M) {
 	}
 }
 
-// roleVictim listens and says the port. Then it answers every line it reads, and ends when there are no more: that is with the
-// test at the latest.
+// roleVictim listens and prints the port. Then it answers every line of its input. It ends at the end of the input, at
+// the latest when the test ends.
 func roleVictim(role string) error {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -71,7 +71,7 @@ func roleVictim(role string) error {
 	return nil
 }
 
-// roleEnd asks a process to end, as if it held the port, and says what came of it.
+// roleEnd asks a process to end, as if that held the port, and prints the result.
 func roleEnd(pid string) error {
 	n, err := strconv.ParseInt(pid, 10, 32)
 	if err != nil {
@@ -86,7 +86,7 @@ func roleEnd(pid string) error {
 	return nil
 }
 
-// A victim is this test binary, run again in a role.
+// A victim is a second process of this test binary, in a role.
 type victim struct {
 	cmd  *exec.Cmd
 	in   io.Writer
@@ -95,8 +95,8 @@ type victim struct {
 	owner.Process
 }
 
-// command returns the command for a role. Its program is a file of the given name, which every user may run; without a name it
-// is the test binary itself.
+// command returns the command for a role. Its program is a copy with the given name that every user may run. Without a
+// name it is the test binary itself.
 func command(t *testing.T, role, name string, args ...string) *exec.Cmd {
 	t.Helper()
 	path, err := os.Executable()
@@ -108,7 +108,7 @@ func command(t *testing.T, role, name string, args ...string) *exec.Cmd {
 	}
 	cmd := exec.Command(path, args...)
 	cmd.Dir = os.TempDir()
-	// With the race detector a process would otherwise wait for a second before it exits.
+	// Without this the race detector delays the exit by a second.
 	cmd.Env = append(os.Environ(), "PORTTRAY_TEST_ROLE="+role, "GORACE=atexit_sleep_ms=0")
 	cmd.Stderr = os.Stderr
 	return cmd
@@ -132,8 +132,8 @@ func copyTo(t *testing.T, path, name string) string {
 		name += ".exe"
 	}
 	path = filepath.Join(dir, name)
-	// A process started by another test in the meantime would inherit the open file, and a file that is open for writing cannot be
-	// run (golang.org/issue/22315).
+	// Otherwise a process of another test could inherit the open file. The system runs no file that is open for writing
+	// (golang.org/issue/22315).
 	syscall.ForkLock.RLock()
 	defer syscall.ForkLock.RUnlock()
 	if err := os.WriteFile(path, data, 0o755); err != nil {
@@ -142,7 +142,8 @@ func copyTo(t *testing.T, path, name string) string {
 	return path
 }
 
-// start starts a victim, which ends with the test. It stays a zombie until then, unless somebody waits for it.
+// start starts a victim. It ends with the test. Until then it stays a zombie if it has ended, unless somebody waits for
+// it.
 func start(t *testing.T, cmd *exec.Cmd) *victim {
 	t.Helper()
 	in, err := cmd.StdinPipe()
@@ -157,8 +158,8 @@ func start(t *testing.T, cmd *exec.Cmd) *victim {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		cmd.Process.Kill() // fails when it has ended
-		cmd.Wait()         // fails when it was killed
+		cmd.Process.Kill() // fails if it has ended
+		cmd.Wait()         // fails if it was killed
 	})
 	v := &victim{cmd: cmd, in: in, out: bufio.NewReader(out)}
 	line, err := v.out.ReadString('\n')
@@ -176,7 +177,7 @@ func start(t *testing.T, cmd *exec.Cmd) *victim {
 	return v
 }
 
-// alive reports whether the victim still does anything.
+// alive reports whether the victim still answers.
 func (v *victim) alive() bool {
 	if _, err := fmt.Fprintln(v.in); err != nil {
 		return false
@@ -185,7 +186,8 @@ func (v *victim) alive() bool {
 	return err == nil
 }
 
-// holders scans for the owners of the victim's port. Wine lists listeners without their owners; there it can only be the victim.
+// holders scans for the owners of the victim's port. Wine lists listeners without owners. Only the victim can be the
+// owner there.
 func (v *victim) holders(ctx context.Context) ([]owner.Process, error) {
 	s, err := watcher.Scan(ctx)
 	found := s.Holders(v.port)
@@ -198,7 +200,7 @@ func (v *victim) holders(ctx context.Context) ([]owner.Process, error) {
 // alone is the group of a single process.
 func alone(p owner.Process) owner.Group { return owner.Group{Workers: []owner.Process{p}} }
 
-// needStop skips what asks a process to end on systems that cannot ask.
+// needStop skips a test on systems that can only kill, not ask.
 func needStop(t *testing.T) {
 	t.Helper()
 	if !owner.CanStop() {
@@ -213,7 +215,7 @@ func TestEnd(t *testing.T) {
 		force  bool
 		want   owner.Result
 		alive  bool
-		status string // how it ended, where there are signals
+		status string // how it ended, on systems with signals
 	}{
 		{"obeys", "obedient", false, owner.Result{Outcome: owner.Freed, Ended: true}, false, "signal: terminated"},
 		{"lets go of the port", "letting go", false, owner.Result{Outcome: owner.Freed}, true, ""},
@@ -240,7 +242,7 @@ func TestEnd(t *testing.T) {
 			if tt.alive {
 				return
 			}
-			if !v.Gone() { // though it is a zombie, for nobody has waited for it yet
+			if !v.Gone() { // a zombie counts as gone
 				t.Error("not gone afterwards")
 			}
 			again := owner.End(t.Context(), alone(v.Process), true, owner.Wait, v.holders)
@@ -257,7 +259,7 @@ func TestEnd(t *testing.T) {
 	}
 }
 
-// TestEndWatched ends a process while its parent waits for it, as parents do.
+// TestEndWatched ends a process while its parent waits for it, as is usual.
 func TestEndWatched(t *testing.T) {
 	t.Parallel()
 	needStop(t)
@@ -274,28 +276,28 @@ func TestEndWatched(t *testing.T) {
 	<-ended
 }
 
-// TestEndLate has a process that ends by itself while the port is looked at.
+// TestEndLate ends a process that exits on its own during the scan.
 func TestEndLate(t *testing.T) {
 	t.Parallel()
 	v := start(t, command(t, "obedient", ""))
 	got := owner.End(t.Context(), alone(v.Process), true, owner.Wait, func(context.Context) ([]owner.Process, error) {
 		v.cmd.Process.Kill()
 		v.cmd.Wait()
-		return []owner.Process{v.Process}, nil // as it was when it was looked up
+		return []owner.Process{v.Process}, nil // an outdated result
 	})
 	if want := (owner.Result{Outcome: owner.AlreadyGone}); !reflect.DeepEqual(got, want) {
 		t.Errorf("got %+v, want %+v", got, want)
 	}
 }
 
-// TestEndMissesNobody has targets that are not, or no longer, what holds the port: the victim survives them all.
+// TestEndMissesNobody has targets that do not hold the port, or no longer do. End signals nobody: the victim survives.
 func TestEndMissesNobody(t *testing.T) {
 	t.Parallel()
 	v := start(t, command(t, "obedient", ""))
 	other := start(t, command(t, "obedient", ""))
 	errScan := errors.New("no table")
 	fails := func(context.Context) ([]owner.Process, error) { return nil, errScan }
-	// asked must not be reached: the target is refused before.
+	// asked must not run: End rejects the target before it scans.
 	asked := func(context.Context) ([]owner.Process, error) {
 		t.Error("the port was looked at")
 		return nil, errScan
@@ -342,7 +344,8 @@ func TestEndMissesNobody(t *testing.T) {
 	}
 }
 
-// TestEndOfGroups has groups of two processes and, for some, of a master that is none. Who is not hit survives.
+// TestEndOfGroups has groups of two workers. Some have a master that is not theirs. A process without a signal
+// survives.
 func TestEndOfGroups(t *testing.T) {
 	self, err := owner.Identify(int32(os.Getpid()))
 	if err != nil {
@@ -352,8 +355,8 @@ func TestEndOfGroups(t *testing.T) {
 	for _, tt := range []struct {
 		name   string
 		group  func(a, b, other owner.Process) owner.Group
-		holds  func(a, b owner.Process) []owner.Process // the port, as long as they live
-		err    error                                    // of a scan
+		holds  func(a, b owner.Process) []owner.Process // the owners of the port, while they live
+		err    error                                    // the error of a scan
 		want   owner.Outcome
 		reason string
 		alive  [2]bool
@@ -413,7 +416,7 @@ func TestEndOfGroups(t *testing.T) {
 	}
 }
 
-// TestEndTaken has a newcomer on the port as soon as the victim has left it.
+// TestEndTaken has a newcomer take the port as soon as the victim has ended.
 func TestEndTaken(t *testing.T) {
 	t.Parallel()
 	v := start(t, command(t, "obedient", ""))
@@ -432,7 +435,7 @@ func TestEndTaken(t *testing.T) {
 
 func TestRefusal(t *testing.T) {
 	tests := []struct {
-		name string // of the program
+		name string // the name of the program
 		args []string
 		want string
 	}{
@@ -466,7 +469,7 @@ func TestRefusal(t *testing.T) {
 	}
 }
 
-// TestRefusalOfFamily has the processes that porttray depends on: itself, all it runs in, and the first of all.
+// TestRefusalOfFamily has the processes that porttray depends on: itself, its ancestors, and the init process.
 func TestRefusalOfFamily(t *testing.T) {
 	self, err := owner.Identify(int32(os.Getpid()))
 	if err != nil {
@@ -485,14 +488,14 @@ func TestRefusalOfFamily(t *testing.T) {
 	for p, want := range tests {
 		if read, err := owner.Read(t.Context(), p.PID); err != nil || read.Refusal != want {
 			t.Errorf("process %d: read %+v, %v, want the refusal %q", p.PID, read, err, want)
-			continue // rather than put End to the test
+			continue // End must not get this process
 		}
 		for _, force := range []bool{false, true} {
 			if !force && !owner.CanStop() {
 				continue
 			}
 			got := owner.End(t.Context(), alone(p), force, owner.Wait, func(context.Context) ([]owner.Process, error) {
-				return nil, errors.New("not refused") // and so nothing is signalled
+				return nil, errors.New("not refused") // so that End signals nothing
 			})
 			if want := (owner.Result{Outcome: owner.Refused, Reason: want}); !reflect.DeepEqual(got, want) {
 				t.Errorf("process %d, force %v: got %+v, want %+v", p.PID, force, got, want)
@@ -528,7 +531,7 @@ func TestIdentify(t *testing.T) {
 	}
 }
 
-// TestRead compares the facts about this process with what it knows of itself.
+// TestRead compares the facts about this process with its own knowledge.
 func TestRead(t *testing.T) {
 	got, err := owner.Read(t.Context(), int32(os.Getpid()))
 	if err != nil {

@@ -59,7 +59,7 @@ func TestDecodeStatus(t *testing.T) {
 	}
 }
 
-// TestExitOfNothing asks files that are no pidfds.
+// TestExitOfNothing asks about files that are no pidfds.
 func TestExitOfNothing(t *testing.T) {
 	null, err := unix.Open("/dev/null", unix.O_RDONLY|unix.O_CLOEXEC, 0)
 	if err != nil {

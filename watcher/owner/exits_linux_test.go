@@ -16,7 +16,7 @@ import (
 	"porttray/watcher/owner"
 )
 
-// ends are commands for a shell to end by, and what they come to.
+// ends lists commands that end a shell, and the Exit of each.
 var ends = []struct {
 	command string
 	want    owner.Exit
@@ -28,14 +28,14 @@ var ends = []struct {
 	{"kill -TERM $$", owner.Exit{How: owner.Killed, Signal: "SIGTERM"}},
 }
 
-// A mortal is a process that ends when it is told to.
+// A mortal is a process that ends on request.
 type mortal struct {
 	owner.Process
 	in  *os.File
-	cmd *exec.Cmd // its own, or that of the shell that started it
+	cmd *exec.Cmd // its own, or its parent shell's
 }
 
-// newMortal starts one, as the child of a shell or of this process. A user other than this one may be given.
+// newMortal starts one, as the child of a shell or of this process. It runs as user, or as this user if that is nil.
 func newMortal(t *testing.T, command string, ofShell bool, user *syscall.Credential) mortal {
 	t.Helper()
 	read, write, err := os.Pipe()
@@ -58,7 +58,7 @@ func newMortal(t *testing.T, command string, ofShell bool, user *syscall.Credent
 	}
 	t.Cleanup(func() {
 		write.Close()
-		cmd.Wait() // fails where the command does
+		cmd.Wait() // fails if the command fails
 	})
 	m := mortal{in: write, cmd: cmd}
 	line, err := bufio.NewReader(out).ReadString('\n')
@@ -82,7 +82,7 @@ func (m mortal) end(t *testing.T) {
 	}
 }
 
-// needExits skips the test where the kernel does not tell how others' children ended.
+// needExits skips a test if the kernel does not report how other processes' children ended.
 func needExits(t *testing.T) {
 	t.Helper()
 	cmd := exec.Command("true")
@@ -114,7 +114,7 @@ func pin(t *testing.T, p owner.Process) *owner.Pins {
 	return pins
 }
 
-// ended waits until the pins know how a process ended.
+// ended waits until the pins know the Exit of a process.
 func ended(t *testing.T, pins *owner.Pins, p owner.Process) owner.Exit {
 	t.Helper()
 	for late := time.Now().Add(20 * time.Second); time.Now().Before(late); runtime.Gosched() {
@@ -162,7 +162,7 @@ func TestPinsExitsAsUser(t *testing.T) {
 	}
 }
 
-// TestPinsExitsLate has a parent, which is this process, reap its child only after a while.
+// TestPinsExitsLate reaps a child of this process only after a while.
 func TestPinsExitsLate(t *testing.T) {
 	needExits(t)
 	for _, tt := range ends {
@@ -183,19 +183,19 @@ func TestPinsExitsLate(t *testing.T) {
 			t.Fatalf("%s: nobody is woken", tt.command)
 		}
 		for after, want := range map[time.Duration]bool{0: true, 299 * time.Millisecond: true, 300 * time.Millisecond: false, time.Second: false} {
-			pins.Exits(now) // has noticed it
+			pins.Exits(now) // notices the end
 			if exits, waiting := pins.Exits(now.Add(after)); len(exits) > 0 || waiting != want {
 				t.Errorf("%s: %v after it ended, unreaped: %v, waiting: %v", tt.command, after, exits, waiting)
 			}
 		}
-		m.cmd.Wait() // fails where the command does
+		m.cmd.Wait() // fails if the command fails
 		if exits, waiting := pins.Exits(now.Add(time.Second)); exits[m.ID()] != tt.want || waiting {
 			t.Errorf("%s: reaped: %v, waiting: %v, want %+v", tt.command, exits, waiting, tt.want)
 		}
 	}
 }
 
-// TestPinsExitsNever has a parent that does not reap its child for so long that nobody waits for it.
+// TestPinsExitsNever reaps a child so late that the pins have given up waiting.
 func TestPinsExitsNever(t *testing.T) {
 	needExits(t)
 	m := newMortal(t, "exit 3", false, nil)
@@ -206,7 +206,7 @@ func TestPinsExitsNever(t *testing.T) {
 	for !m.Gone() {
 		runtime.Gosched()
 	}
-	pins.Exits(now.Add(time.Second)) // notices it
+	pins.Exits(now.Add(time.Second)) // notices the end
 	pins.Exits(now.Add(10 * time.Second))
 	m.cmd.Wait() // fails because of the status
 	if exits, waiting := pins.Exits(now.Add(10 * time.Second)); len(exits) > 0 || waiting {

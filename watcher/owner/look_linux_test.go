@@ -10,7 +10,7 @@ import (
 	"testing"
 )
 
-// stat returns a /proc/PID/stat with the fields that count.
+// stat returns the text of a /proc/PID/stat with the given fields.
 func stat(name, state, parent, threads, start string) string {
 	return fmt.Sprintf("4711 (%s) %s %s 4711 4711 0 -1 4194560 100 0 0 0 1 2 0 0 20 0 %s 0 %s 1000 200 18446744073709551615 1 1 0",
 		name, state, parent, threads, start)
@@ -81,7 +81,7 @@ func TestLook(t *testing.T) {
 	}
 }
 
-// TestIdentifyForGood shows that no process that begins later could have the identity that one has got, though it has just begun.
+// TestIdentifyForGood shows that the identity of a new process is final: no later process can get the same one.
 func TestIdentifyForGood(t *testing.T) {
 	for range 20 {
 		cmd := exec.Command("sleep", "60")
@@ -104,7 +104,7 @@ func TestOtherProgram(t *testing.T) {
 		want      bool
 	}{
 		{"/usr/bin/node", "/usr/bin/node", false},
-		{"/usr/bin/node", "/usr/bin/node (deleted)", false}, // by an upgrade
+		{"/usr/bin/node", "/usr/bin/node (deleted)", false}, // after an upgrade
 		{"/tmp/main (deleted)", "/tmp/main", false},
 		{"/usr/bin/node", "/usr/bin/postgres", true},
 		{"/usr/bin/node", "/usr/bin/postgres (deleted)", true},

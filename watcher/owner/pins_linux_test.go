@@ -13,7 +13,7 @@ import (
 	"time"
 )
 
-// patience bounds every wait for what must come.
+// patience is the longest wait for an expected event.
 const patience = 20 * time.Second
 
 func newPins(t *testing.T) *Pins {
@@ -38,7 +38,7 @@ func newSleeper(t *testing.T) sleeper {
 	t.Helper()
 	cmd := exec.Command("sleep", "3600")
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	runtime.LockOSThread() // whose death is the parent's; this thread lives as long as the test
+	runtime.LockOSThread() // Pdeathsig follows this thread, so it must live as long as the test
 	t.Cleanup(runtime.UnlockOSThread)
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
@@ -52,13 +52,13 @@ func newSleeper(t *testing.T) sleeper {
 	return s
 }
 
-// kill returns when the process has ended and is no zombie either.
+// kill kills the process and reaps it.
 func (s sleeper) kill() {
-	s.cmd.Process.Kill() // fails when it has ended
+	s.cmd.Process.Kill() // fails if it has ended
 	s.cmd.Wait()         // fails because it was killed
 }
 
-// next returns the next of the processes that ended, as one who is woken finds it.
+// next waits for Wake and returns the next PID in Ended.
 func (p *Pins) next(t *testing.T) int32 {
 	t.Helper()
 	select {
@@ -109,7 +109,7 @@ func TestPins(t *testing.T) {
 	}
 }
 
-// TestPinsMany has more processes end than anybody receives at once.
+// TestPinsMany ends more processes than the channel holds.
 func TestPinsMany(t *testing.T) {
 	p := newPins(t)
 	defer p.Close()
@@ -156,7 +156,7 @@ func TestPinsHold(t *testing.T) {
 	}
 	impostor := alive.Process
 	impostor.Start++
-	defer debug.SetGCPercent(debug.SetGCPercent(-1)) // the collector would close files
+	defer debug.SetGCPercent(debug.SetGCPercent(-1)) // the garbage collector would close files
 	before := openFiles(t)
 	for name, q := range map[string]Process{
 		"an earlier process of that PID": impostor,
@@ -181,7 +181,7 @@ func TestPinsHold(t *testing.T) {
 	if now := openFiles(t); now != before+1 {
 		t.Errorf("%d files are open, %d were before one was pinned", now, before)
 	}
-	// The PID is another process's now, as far as the caller knows.
+	// For the caller, the PID now belongs to another process.
 	if p.Hold(impostor) || len(p.held) > 0 {
 		t.Errorf("an impostor is pinned: %v", p.held)
 	}
@@ -190,10 +190,10 @@ func TestPinsHold(t *testing.T) {
 	}
 }
 
-// letGo makes all pinned processes loose but these, and lets go of the loose ones as if time had passed.
+// letGo makes all pinned processes loose except these, and releases the loose ones as if time had passed.
 func (p *Pins) letGo(but ...int32) {
 	now := time.Now()
-	p.Keep(slices.Sorted(slices.Values(but)), now) // PIDs begin anew when they have come to the highest
+	p.Keep(slices.Sorted(slices.Values(but)), now) // sorted, because PIDs start again after the highest
 	p.Exits(now.Add(linger))
 }
 
@@ -234,14 +234,14 @@ func TestPinsKeep(t *testing.T) {
 	if !p.Hold(all[1].Process) {
 		t.Error("a pinned process cannot be pinned")
 	}
-	before = openFiles(t) // package os has closed its own of those that ended
+	before = openFiles(t) // package os has closed its own files for the ended processes
 	p.letGo()
 	if now := openFiles(t); now != before-2 || len(p.held) > 0 || p.loose != 0 {
 		t.Errorf("%d files are open, %d were before; pinned are %v", now, before, p.held)
 	}
 }
 
-// TestPinsIdle makes sure that a look at nothing costs nothing.
+// TestPinsIdle checks that Exits without news allocates nothing.
 func TestPinsIdle(t *testing.T) {
 	p := newPins(t)
 	defer p.Close()
@@ -273,7 +273,7 @@ func TestPinsBound(t *testing.T) {
 		t.Error("a process that is pinned is refused for lack of room")
 	}
 	p.Keep([]int32{all[0].PID}, time.Now())
-	for _, s := range all[maxPins:] { // the loose ones give way
+	for _, s := range all[maxPins:] { // Hold releases loose ones for them
 		if !p.Hold(s.Process) {
 			t.Error("there is room, and a process is refused")
 		}
@@ -288,7 +288,7 @@ func TestPinsBound(t *testing.T) {
 	}
 }
 
-// TestPinsClose makes sure that nothing is left, whatever was going on.
+// TestPinsClose checks that Close leaves nothing open, in every situation.
 func TestPinsClose(t *testing.T) {
 	for name, deaths := range map[string]int{"nothing": 0, "one death": 1, "more than fit": 100} {
 		t.Run(name, func(t *testing.T) {
@@ -296,8 +296,8 @@ func TestPinsClose(t *testing.T) {
 			for range deaths + 2 {
 				all = append(all, newSleeper(t))
 			}
-			defer debug.SetGCPercent(debug.SetGCPercent(-1)) // the collector would close files
-			newPins(t).Close()                               // so that the runtime has all files that it keeps
+			defer debug.SetGCPercent(debug.SetGCPercent(-1)) // the garbage collector would close files
+			newPins(t).Close()                               // so that the runtime has opened the files that it keeps
 			collectors(t)
 			before := openFiles(t)
 			p := newPins(t)
@@ -323,7 +323,7 @@ func TestPinsClose(t *testing.T) {
 	}
 }
 
-// collectors returns when no set collects any longer.
+// collectors waits until no set runs collect any more.
 func collectors(t *testing.T) {
 	t.Helper()
 	stack := make([]byte, 1<<20)

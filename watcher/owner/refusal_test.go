@@ -32,7 +32,7 @@ func TestForwards(t *testing.T) {
 	}
 }
 
-// TestRefusesPM2 has the names that PM2's God Daemon has: the one that Linux cuts off, and the one that its title begins with.
+// TestRefusesPM2 has the names of PM2's God Daemon: the name that Linux cuts off, and the start of its title.
 func TestRefusesPM2(t *testing.T) {
 	ps := &process.Process{Pid: 4711}
 	for name, want := range map[string]bool{"PM2": true, "PM2 v7: God": true, "PM2 v5.3.0: God": true, "pm2": false, "node": false} {

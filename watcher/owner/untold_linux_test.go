@@ -9,7 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// What is said beforehand is compared with what the kernel tells of a child that was reaped.
+// TestExitsUntold compares the forecast of ExitsUntold with the kernel's answer about a reaped child.
 func TestExitsUntold(t *testing.T) {
 	cmd := exec.Command("true")
 	pidfd := -1

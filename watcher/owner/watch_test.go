@@ -11,8 +11,8 @@ import (
 	"time"
 )
 
-// TestWatch follows processes that a signal was sent to: this one, which lives on, and one that has ended. A scan finds what the
-// port comes to at that time.
+// TestWatch watches two signalled processes: this one, still alive, and one that has ended. A scan returns the owners
+// of the port at that time.
 func TestWatch(t *testing.T) {
 	alive, err := Identify(int32(os.Getpid()))
 	if err != nil {
@@ -80,7 +80,7 @@ func TestWatch(t *testing.T) {
 	}
 }
 
-// TestJudge has groups of several processes, of which some are left.
+// TestJudge has groups with several processes. Some of them are left.
 func TestJudge(t *testing.T) {
 	a, b, c := Process{PID: 1, Start: 1}, Process{PID: 2, Start: 1}, Process{PID: 3, Start: 1}
 	for name, tt := range map[string]struct {
@@ -101,7 +101,6 @@ func TestJudge(t *testing.T) {
 	}
 }
 
-// TestGroup names groups.
 func TestGroup(t *testing.T) {
 	a, b, c := Process{PID: 1}, Process{PID: 2}, Process{PID: 3}
 	for _, tt := range []struct {
@@ -137,7 +136,8 @@ func TestWatchCancelled(t *testing.T) {
 	})
 }
 
-// TestWatchEnd has the time end while a scan runs, and after a look that nothing has confirmed: neither makes the port free.
+// TestWatchEnd runs out of time during a scan, and after a scan without confirmation. In neither case the port counts
+// as free.
 func TestWatchEnd(t *testing.T) {
 	p, err := Identify(int32(os.Getpid()))
 	if err != nil {
@@ -164,7 +164,7 @@ func TestWatchEnd(t *testing.T) {
 	}
 }
 
-// TestWatchBlind has scans that fail to the end, which is then the answer.
+// TestWatchBlind has only failing scans. The result is their error.
 func TestWatchBlind(t *testing.T) {
 	p, err := Identify(int32(os.Getpid()))
 	if err != nil {

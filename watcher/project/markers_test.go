@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// parsers are those of markers, by what they are fuzzed and tested as.
+// parsers holds the parsers of markers by the name in the tests and fuzz tests.
 var parsers = map[string]func([]byte) string{
 	"package.json": jsonName, "deno.jsonc": denoName, "go.mod": modName, "pom.xml": pomName, "settings.gradle.kts": gradleName,
 	"mix.exs":        mixName,
@@ -230,7 +230,7 @@ func TestShortName(t *testing.T) {
 	}
 }
 
-// fuzzName fuzzes a parser of marker files with the files in testdata and the shapes that hostile ones have.
+// fuzzName fuzzes a parser of marker files with the files in testdata and with hostile texts.
 func fuzzName(f *testing.F, parse func([]byte) string, seeds ...string) {
 	f.Helper()
 	for _, seed := range seeds {

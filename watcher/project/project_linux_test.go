@@ -10,7 +10,8 @@ import (
 	"porttray/watcher/project/projecttest"
 )
 
-// TestProjectHostile meets everything that may stand where a marker is expected, next to a go.mod that comes later in order.
+// TestProjectHostile has everything that may be in the place of a marker. A go.mod, later in order, is in the same
+// directory.
 func TestProjectHostile(t *testing.T) {
 	tests := []struct {
 		name  string
@@ -79,7 +80,7 @@ func TestProjectLargeCost(t *testing.T) {
 	}
 }
 
-// TestOpenFile shows that opening what became a FIFO meanwhile waits for nobody.
+// TestOpenFile shows that open does not block if the file has become a FIFO.
 func TestOpenFile(t *testing.T) {
 	fifo := filepath.Join(t.TempDir(), "fifo")
 	if err := syscall.Mkfifo(fifo, 0o600); err != nil {

@@ -23,9 +23,9 @@ func TestProject(t *testing.T) {
 	long := strings.Repeat("n", 500)
 	tests := []struct {
 		name  string
-		files map[string]string // below the home directory
-		dir   string            // below it too
-		want  Project           // with Dir below it as well
+		files map[string]string // paths below the home directory
+		dir   string            // also below the home directory
+		want  Project           // Dir is below the home directory too
 	}{
 		{"package.json", map[string]string{"a/package.json": npm}, "a", Project{Name: "shop", Dir: "a"}},
 		{"go.mod", map[string]string{"a/go.mod": "module example.com/api/v2\n"}, "a", Project{Name: "api", Dir: "a"}},
@@ -196,7 +196,7 @@ func TestHomeDirs(t *testing.T) {
 	}
 }
 
-// git runs git in dir, apart from any settings of this machine.
+// git runs git in dir, without the settings of this machine.
 func git(t *testing.T, dir string, args ...string) {
 	t.Helper()
 	cmd := exec.Command("git", args...)
@@ -245,7 +245,7 @@ func TestProjectOfGit(t *testing.T) {
 	}
 }
 
-// TestProjectHangs proves what project promises about file systems that do not answer.
+// TestProjectHangs has file systems that do not answer.
 func TestProjectHangs(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		release := make(chan struct{})
@@ -280,7 +280,7 @@ func TestProjectHangs(t *testing.T) {
 
 func TestProjectManyAtOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		const slow = time.Millisecond // for each call, of which a look-up makes a few
+		const slow = time.Millisecond // for each call; a look-up makes a few calls
 		s := newSurvey(func(name string) (fs.FileInfo, error) {
 			time.Sleep(slow)
 			return os.Stat(name)
@@ -317,7 +317,7 @@ func TestProjectCancelled(t *testing.T) {
 	})
 }
 
-// TestProjectReplaced lets what was asked about become something else before it is opened.
+// TestProjectReplaced replaces the file between stat and open.
 func TestProjectReplaced(t *testing.T) {
 	home := projecttest.TempHome(t)
 	projecttest.Plant(t, home, map[string]string{"a/package.json": `{"name": "shop"}`, "large": strings.Repeat(" ", large+1)})
@@ -335,7 +335,7 @@ func TestProjectReplaced(t *testing.T) {
 	}
 }
 
-// A brokenFile can be opened, and no more.
+// A brokenFile can be opened, but Stat and Read fail.
 type brokenFile struct{ fs.File }
 
 func (brokenFile) Stat() (fs.FileInfo, error) { return nil, errors.ErrUnsupported }

@@ -9,7 +9,7 @@ import (
 	"unicode/utf8"
 )
 
-// text writes ports the way the tests below say what they want.
+// text formats ports for the wants of the tests below.
 func text(published []Published) string {
 	var lines []string
 	for _, p := range published {
@@ -19,8 +19,8 @@ func text(published []Published) string {
 	return strings.Join(lines, "; ")
 }
 
-// TestDecodeRecorded reads answers that a Docker 20.10 gave, once with its userland proxy and once without. Without, it lists no
-// IPv6 and listens by itself on IPv4 only. The one in Podman's shape was written by hand.
+// TestDecodeRecorded reads recorded answers of Docker 20.10, with its userland proxy and without. Without the proxy,
+// Docker lists no IPv6 and listens on IPv4 itself. The answer in Podman's form was written by hand.
 func TestDecodeRecorded(t *testing.T) {
 	tests := []struct{ file, want string }{
 		{"docker-20.10-proxy.json", "127.0.0.1 5432 shop-db-1 probe shop/db; 0.0.0.0 8080 shop-web-1 probe shop/web; :: 8080 shop-web-1 probe shop/web; 127.0.0.1 8081 shop-web-1 probe shop/web"},
@@ -42,7 +42,7 @@ func TestDecodeRecorded(t *testing.T) {
 	}
 }
 
-// TestInside has engines say to which of its own ports a container's published one leads. What is none counts as not said.
+// TestInside reads the private port of a container behind a published port. An invalid number counts as unknown.
 func TestInside(t *testing.T) {
 	for said, want := range map[string]uint16{"": 0, `,"PrivatePort":5432`: 5432, `,"PrivatePort":65535`: 65535, `,"PrivatePort":65536`: 0, `,"PrivatePort":-1`: 0} {
 		got, _, err := decode(strings.NewReader(`[{"Id":"ab","Ports":[{"PublicPort":80,"Type":"tcp"`+said+`}]}]`), "/docker.sock")
@@ -166,7 +166,7 @@ func FuzzDecode(f *testing.F) {
 	})
 }
 
-// TestDecodeOthers reads containers that publish nothing. Those that people work in are not among them.
+// TestDecodeOthers reads the containers that publish nothing. The result leaves out containers that people work in.
 func TestDecodeOthers(t *testing.T) {
 	labelled := func(labels string) string {
 		return `[{"Id":"ab","Names":["/web"],"Ports":[],"Labels":{` + labels + `}}]`

@@ -23,9 +23,9 @@ import (
 
 var update = flag.Bool("update", false, "rewrite the recorded answers of TestDocker in testdata")
 
-// TestDocker runs a Docker engine of its own and asks it. It runs only when the environment variable PORTTRAY_DOCKER is 1, and
-// then needs root, dockerd with containerd and runc, unshare, ip and iptables. The engine has namespaces of its own for the
-// network, mounts and processes, so that nothing of it is left on this computer when its first process is killed.
+// TestDocker starts its own Docker engine and asks it. It runs only if the environment variable PORTTRAY_DOCKER is 1.
+// It needs root, dockerd with containerd and runc, unshare, ip and iptables. The engine has its own namespaces for the
+// network, mounts and processes. So nothing stays on this computer after its first process is killed.
 func TestDocker(t *testing.T) {
 	if os.Getenv("PORTTRAY_DOCKER") != "1" {
 		t.Skip("PORTTRAY_DOCKER is not 1")
@@ -33,8 +33,8 @@ func TestDocker(t *testing.T) {
 	image := serverImage(t)
 	for _, tt := range []struct {
 		name, flag string
-		listed     []string // addresses of the port 8080
-		listens    string   // by what program
+		listed     []string // the listed addresses of port 8080
+		listens    string   // the program that listens
 	}{
 		{"proxy", "--userland-proxy=true", []string{"0.0.0.0", "::"}, "docker-proxy"},
 		{"noproxy", "--userland-proxy=false", []string{"0.0.0.0"}, "dockerd"},
@@ -50,7 +50,7 @@ func TestDocker(t *testing.T) {
 			changed, ended := make(chan struct{}, 1), make(chan struct{})
 			go func() { defer close(ended); e.Watch(ctx, changed) }()
 			defer func() { cancel(); <-ended }()
-			<-changed // the stream has begun
+			<-changed // the stream of events has begun
 
 			d.run("shop-web-1", "web", `"8080/tcp":[{"HostPort":"8080"},{"HostIp":"127.0.0.1","HostPort":"8081"}],"9/udp":[{"HostPort":"9999"}]`)
 			d.run("shop-db-1", "db", `"8080/tcp":[{"HostIp":"127.0.0.1","HostPort":"5432"}]`)
@@ -97,7 +97,7 @@ func TestDocker(t *testing.T) {
 	}
 }
 
-// TestDockerEnds has containers end in all ways, asks how, and stops one that uses the network of the engine's computer.
+// TestDockerEnds ends containers in all ways and asks for each end. It also stops a container in the host's network.
 func TestDockerEnds(t *testing.T) {
 	if os.Getenv("PORTTRAY_DOCKER") != "1" {
 		t.Skip("PORTTRAY_DOCKER is not 1")
@@ -107,7 +107,7 @@ func TestDockerEnds(t *testing.T) {
 	e := Engines{Sockets: []string{d.socket}}
 	for _, tt := range []struct {
 		name, body string
-		act        func(path string) // after a moment
+		act        func(path string) // called after a moment
 		want       string
 		crashed    bool
 	}{
@@ -157,7 +157,7 @@ func TestDockerEnds(t *testing.T) {
 	}
 }
 
-// awaitPorts asks whenever Watch says so, until so many ports are published. The test's own deadline ends it.
+// awaitPorts lists at each signal of Watch, until n ports are published. The deadline of the test bounds it.
 func awaitPorts(t *testing.T, e *Engines, changed <-chan struct{}, n int) List {
 	t.Helper()
 	for {
@@ -179,7 +179,7 @@ func awaitPorts(t *testing.T, e *Engines, changed <-chan struct{}, n int) List {
 	}
 }
 
-// serverImage returns the file system of an image that holds nothing but a server, as a tar archive.
+// serverImage returns a tar archive of an image. The image holds only a server.
 func serverImage(t *testing.T) []byte {
 	t.Helper()
 	server := filepath.Join(t.TempDir(), "server")
@@ -205,11 +205,11 @@ func serverImage(t *testing.T) []byte {
 type docker struct {
 	t      *testing.T
 	socket string
-	end    func() // ends it with all that it started
-	pid    int    // of a process in its namespaces
+	end    func() // ends the engine and all its processes
+	pid    int    // a process in the engine's namespaces
 }
 
-// startDocker starts an engine in namespaces of its own, and waits until it answers.
+// startDocker starts an engine in new namespaces and waits until it answers.
 func startDocker(t *testing.T, flags ...string) *docker {
 	t.Helper()
 	dir := shortDir(t)
@@ -232,7 +232,7 @@ func startDocker(t *testing.T, flags ...string) *docker {
 	}
 	ended := make(chan struct{})
 	go func() { cmd.Wait(); close(ended) }()
-	// When the first process of its namespace has ended, so have all others, and only then does unshare.
+	// The kernel ends all processes of a PID namespace with its first one. unshare ends after that.
 	d.end = func() {
 		syscall.Kill(cmp.Or(d.pid, cmd.Process.Pid), syscall.SIGKILL)
 		<-ended
@@ -245,7 +245,7 @@ func startDocker(t *testing.T, flags ...string) *docker {
 		}
 		groups, _ := filepath.Glob("/sys/fs/cgroup/*/" + group)
 		for _, g := range append(groups, "/sys/fs/cgroup/"+group) {
-			syscall.Rmdir(g) // what is not there need not go
+			syscall.Rmdir(g) // it may not exist
 		}
 	})
 	for {
@@ -268,7 +268,7 @@ func startDocker(t *testing.T, flags ...string) *docker {
 	return d
 }
 
-// call makes a request that must succeed, and returns the answer.
+// call makes a request and returns the answer. The request must succeed.
 func (d *docker) call(method, path string, body []byte) []byte {
 	d.t.Helper()
 	req, err := http.NewRequestWithContext(d.t.Context(), method, "http://localhost"+path, bytes.NewReader(body))
@@ -292,7 +292,7 @@ func (d *docker) call(method, path string, body []byte) []byte {
 	return answer
 }
 
-// run starts a container as Compose would for a service of the project shop.
+// run starts a container like Compose, for a service of the project shop.
 func (d *docker) run(name, service, bindings string) {
 	d.t.Helper()
 	d.call("POST", "/containers/create?name="+name, fmt.Appendf(nil, `{"Image":"probe",
@@ -301,7 +301,7 @@ func (d *docker) run(name, service, bindings string) {
 	d.call("POST", "/containers/"+name+"/start", nil)
 }
 
-// listener returns who listens on a TCP address in the engine's network, in the words of ss.
+// listener returns the program that listens on a TCP address in the engine's network, as ss prints it.
 func (d *docker) listener(addr string) string {
 	d.t.Helper()
 	out, err := exec.Command("nsenter", "--net", "--pid", "--mount", fmt.Sprint("--target=", d.pid), "ss", "-Hltnp", "src", addr).Output()
@@ -311,7 +311,7 @@ func (d *docker) listener(addr string) string {
 	return string(out)
 }
 
-// record keeps what the engine answers, when the tests are to.
+// record writes the engine's answer to testdata, if recording is on.
 func (d *docker) record(name string) {
 	d.t.Helper()
 	if !*update {

@@ -37,7 +37,7 @@ func TestActivated(t *testing.T) {
 }
 
 func TestRunning(t *testing.T) {
-	// A process of the right name, for as long as its standard input is open.
+	// A process with the name dockerd. It runs until its standard input closes.
 	dockerd := filepath.Join(t.TempDir(), "dockerd")
 	cat, err := exec.LookPath("cat")
 	if err != nil {

@@ -14,7 +14,7 @@ import (
 	"time"
 )
 
-// eventsOf returns the events of one container that a Docker 20.10 told, as one stream.
+// eventsOf returns recorded events of Docker 20.10 about one container, as one stream.
 func eventsOf(t *testing.T, name string) string {
 	t.Helper()
 	data, err := os.ReadFile("testdata/docker-20.10-events.json")
@@ -41,7 +41,7 @@ func TestReadEnd(t *testing.T) {
 		{"rm1", End{Status: 1, Asked: No}, "exited with status 1", true},
 		{"oom", End{Status: 137, OutOfMemory: true, Asked: No}, "killed by SIGKILL: out of memory", true},
 		{"forced", End{Status: 137, Asked: Yes}, "stopped", false},
-		{"stopped", End{Status: 2, Asked: Yes}, "stopped", false}, // a Go program as the first process of its namespace
+		{"stopped", End{Status: 2, Asked: Yes}, "stopped", false}, // a Go program, first in its PID namespace
 		{"killed", End{Status: 137, Asked: Yes}, "stopped", false},
 		{"removed", End{Status: 137, Asked: Yes}, "stopped", false},
 		{"restarted", End{Status: 1, Asked: Yes}, "stopped", false},
@@ -63,7 +63,7 @@ func TestEnd(t *testing.T) {
 	}{
 		{End{}, "stopped", false},
 		{End{Asked: No}, "stopped", false},
-		{End{Status: 1}, "exited with status 1", false}, // perhaps somebody asked for it
+		{End{Status: 1}, "exited with status 1", false}, // somebody may have stopped it
 		{End{Status: 143, Asked: No}, "exited with status 143", false},
 		{End{Status: 137, Asked: No}, "exited with status 137", true},
 		{End{Status: 1, OutOfMemory: true}, "exited with status 1: out of memory", true},
@@ -74,7 +74,7 @@ func TestEnd(t *testing.T) {
 	}
 }
 
-// TestReadEndOf reads streams that were written by hand. An event is "second action detail".
+// TestReadEndOf reads streams written by hand. An event is "second action detail".
 func TestReadEndOf(t *testing.T) {
 	for _, tt := range []struct {
 		name, events string
@@ -104,7 +104,7 @@ func TestReadEndOf(t *testing.T) {
 	}
 }
 
-// TestEnded asks an engine whose container has just ended.
+// TestEnded asks an engine about a container that has just ended.
 func TestEnded(t *testing.T) {
 	const ms = time.Millisecond
 	die := func(status string) string {
@@ -179,7 +179,7 @@ func TestEnded(t *testing.T) {
 	}
 }
 
-// TestEndRecordedState reads the state of a container that ran out of memory, as a Docker 20.10 told it.
+// TestEndRecordedState reads the recorded Docker 20.10 state of a container that ran out of memory.
 func TestEndRecordedState(t *testing.T) {
 	body, err := os.ReadFile("testdata/docker-20.10-oom.json")
 	if err != nil {

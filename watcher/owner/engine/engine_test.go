@@ -24,36 +24,36 @@ const (
 	idB = "8e2a5bc599606a9f9cf5117b47f2c249919df464ad87acbecf1989242d6b9f69"
 )
 
-// one is the smallest answer that publishes a port.
+// one is the smallest answer with a published port.
 const one = `[{"Id":"` + idA + `","Names":["/web"],"Image":"shop","Ports":[{"IP":"127.0.0.1","PublicPort":8080,"Type":"tcp"}]}]`
 
-// none is the smallest answer with a container that publishes nothing.
+// none is the smallest answer with a container but no published port.
 const none = `[{"Id":"` + idA + `","Names":["/web"],"Image":"shop","Ports":[]}]`
 
-// A fake is an engine that is reached through a pipe in memory. It is handed each request with its connection, which ends when
-// it returns.
+// A fake is an engine behind a pipe in memory. It gets each request with its connection. The connection closes when it
+// returns.
 type fake func(conn net.Conn, r *http.Request)
 
-// says is a fake that answers every request with the same bytes.
+// says returns a fake that answers every request with the same bytes.
 func says(raw string) fake {
 	return func(conn net.Conn, _ *http.Request) { io.WriteString(conn, raw) }
 }
 
-// ok is a whole answer with this body.
+// ok returns a complete answer with this body.
 func ok(body string) string {
 	return fmt.Sprintf("HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s", len(body), body)
 }
 
-// status is a whole answer with a status and an engine's message.
+// status returns a complete answer with a status and an engine's message.
 func status(code int, message string) string {
 	body := fmt.Sprintf(`{"message":%q}`, message)
 	return fmt.Sprintf("HTTP/1.1 %d x\r\nContent-Length: %d\r\n\r\n%s", code, len(body), body)
 }
 
-// silent is a fake that keeps the connection and says nothing, until the other side hangs up.
+// silent is a fake that never answers. It keeps the connection until the other side closes it.
 func silent(conn net.Conn, _ *http.Request) { io.Copy(io.Discard, conn) }
 
-// fakes returns engines whose sockets lead to fakes.
+// fakes returns Engines with fakes behind their sockets.
 func fakes(all map[string]fake) *Engines {
 	e := &Engines{Sockets: []string{}}
 	for socket := range all {
@@ -77,7 +77,7 @@ func fakes(all map[string]fake) *Engines {
 	return e
 }
 
-// refuses has every connection fail.
+// refuses returns Engines without any working connection.
 func refuses(err error) *Engines {
 	return &Engines{
 		Sockets: []string{"/run/docker-a.sock"},
@@ -85,8 +85,8 @@ func refuses(err error) *Engines {
 	}
 }
 
-// TestListFailed has an engine answer in all the ways in which none should. The reason is in plain words, the rest of its answer
-// does not count, and it takes no more than a second.
+// TestListFailed has all kinds of wrong answers. The reason is in plain words, List ignores the rest of the answer, and
+// it takes at most a second.
 func TestListFailed(t *testing.T) {
 	const senseless, mute, denied = "Docker does not answer as expected", "Docker does not answer", "Docker may not be asked by this user"
 	endless := func(conn net.Conn, _ *http.Request) {
@@ -100,7 +100,7 @@ func TestListFailed(t *testing.T) {
 	}
 	late := func(conn net.Conn, r *http.Request) {
 		conn.SetDeadline(time.Now().Add(2 * time.Second))
-		silent(conn, r) // until then
+		silent(conn, r) // until the other side closes
 		conn.SetDeadline(time.Time{})
 		says(ok(one))(conn, r)
 	}
@@ -117,7 +117,7 @@ func TestListFailed(t *testing.T) {
 		engine  fake
 		want    string
 		is      error
-		atOnce  bool // rather than after a second
+		atOnce  bool // List fails at once, not after a second
 		refusal error
 	}{
 		{name: "hangs", engine: silent, want: mute},
@@ -165,7 +165,7 @@ func TestListFailed(t *testing.T) {
 				if took := time.Since(start); took != want {
 					t.Errorf("it took %v, want %v", took, want)
 				}
-				time.Sleep(time.Second) // for fakes to notice
+				time.Sleep(time.Second) // so that the fakes notice
 			})
 		})
 	}
@@ -176,7 +176,7 @@ func TestListSeveral(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		e := fakes(map[string]fake{
 			"/a/docker.sock": says(ok(one)),
-			"/b/docker.sock": says(ok(one)), // the same engine by another socket
+			"/b/docker.sock": says(ok(one)), // the same engine at another socket
 			"/c/podman.sock": says(ok(two)),
 			"/d/podman.sock": says(ok("[]")),
 			"/e/docker.sock": silent,
@@ -206,7 +206,7 @@ func TestListSeveral(t *testing.T) {
 	})
 }
 
-// TestListSpares has engines that asking would start. They are asked only where that is wanted.
+// TestListSpares has engines that a request would start. List asks them only if the caller wants that.
 func TestListSpares(t *testing.T) {
 	for _, wake := range []bool{false, true} {
 		asked := 0
@@ -251,7 +251,7 @@ func TestListErr(t *testing.T) {
 	}
 }
 
-// TestListEnds has the caller give up while an engine says nothing.
+// TestListEnds cancels the context while an engine is silent.
 func TestListEnds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
@@ -264,10 +264,10 @@ func TestListEnds(t *testing.T) {
 	})
 }
 
-// TestRequest pins what an engine is asked.
+// TestRequest checks the request to an engine.
 func TestRequest(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		t.Setenv("HTTP_PROXY", "http://192.0.2.1:1") // must not matter
+		t.Setenv("HTTP_PROXY", "http://192.0.2.1:1") // List must ignore the proxy
 		var asked *http.Request
 		e := fakes(map[string]fake{"/docker.sock": func(conn net.Conn, r *http.Request) {
 			asked = r

@@ -15,7 +15,7 @@ import (
 	"time"
 )
 
-// An endless reader repeats a text for ever.
+// An endless reader repeats a text forever.
 type endless struct {
 	text string
 	at   int
@@ -31,13 +31,13 @@ func (e *endless) Read(p []byte) (int, error) {
 	}
 }
 
-// TestListIsBounded has engines that say as much as they can, through a real socket. Whatever it is, it costs no more than a part of what
-// a machine has, is over when an answer is to be there at the latest, and leaves the engine that lies alone.
+// TestListIsBounded has engines with endless answers, behind a real socket. List uses bounded memory, ends at its
+// deadline, and closes the connection.
 func TestListIsBounded(t *testing.T) {
 	const (
 		header   = "HTTP/1.1 200 OK\r\n\r\n"
-		memory   = 48 << 20 // allocated in all, most of it at different times; an answer has 8 MB at most
-		patience = 10       // seconds, on a machine that has much else to do; the limit is answerWithin
+		memory   = 48 << 20 // total allocation, not all at once; an answer has 8 MB at most
+		patience = 10       // seconds, on a busy machine; the limit is answerWithin
 	)
 	a := `{"Id":"` + idA + `","Names":["/web"],"Ports":[{"PublicPort":8080,"Type":"tcp"}]},`
 	for name, answer := range map[string]func() io.Reader{
@@ -68,7 +68,7 @@ func TestListIsBounded(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			dir, err := os.MkdirTemp("", "engine") // t.TempDir is too long for a socket's name
+			dir, err := os.MkdirTemp("", "engine") // t.TempDir is too long for a socket path
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -87,7 +87,7 @@ func TestListIsBounded(t *testing.T) {
 				}
 				defer conn.Close()
 				if _, err := http.ReadRequest(bufio.NewReader(conn)); err == nil {
-					io.Copy(conn, struct{ io.Reader }{answer()}) // until nobody wants more
+					io.Copy(conn, struct{ io.Reader }{answer()}) // until the other side closes
 				}
 			}()
 			e := Engines{Sockets: []string{filepath.Join(dir, "docker.sock")}}

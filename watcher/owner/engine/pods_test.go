@@ -9,7 +9,8 @@ import (
 	"testing"
 )
 
-// Two containers and what holds them together, as Podman lists them: each has all ports of the pod. The third is in no pod.
+// A pod in Podman's list: its infra container and two others, each with all ports of the pod. The last container is in
+// no pod.
 const (
 	podID   = "0f7d2c9a41be5e6f708192a3b4c5d6e7f8091a2b3c4d5e6f708192a3b4c5d6e7"
 	inPod   = `"Ports":[{"PrivatePort":80,"PublicPort":8080,"Type":"tcp"},{"PrivatePort":5432,"PublicPort":5432,"Type":"tcp"}]`
@@ -27,9 +28,9 @@ func TestPods(t *testing.T) {
 	for _, c := range []struct {
 		name  string
 		list  string // the containers
-		pods  string // the answer about pods; empty where nobody must ask
+		pods  string // the answer about pods; empty if List must not ask
 		names string // the container or pod of each port
-		image string // of the first one
+		image string // the image of the first container
 	}{
 		{"two containers", infra + "," + inside1 + "," + inside2 + "," + outside, ok(podList), "5432 pod shop, 6379 solo, 8080 pod shop", ""},
 		{"one container", infra + "," + inside1, ok(podList), "5432 pod shop, 8080 pod shop", "docker.io/library/nginx:1"},
@@ -71,7 +72,7 @@ func TestPods(t *testing.T) {
 	}
 }
 
-// TestStopPod stops a pod rather than one of its containers.
+// TestStopPod stops a pod, not one of its containers.
 func TestStopPod(t *testing.T) {
 	const socket = "/run/podman/podman.sock"
 	var posted []string

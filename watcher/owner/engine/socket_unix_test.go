@@ -18,7 +18,7 @@ import (
 	"time"
 )
 
-// shortDir makes a directory for sockets, whose paths may have no more than about a hundred bytes.
+// shortDir makes a directory for sockets. A socket path can have only about a hundred bytes.
 func shortDir(t *testing.T) string {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "engine")
@@ -32,7 +32,7 @@ func shortDir(t *testing.T) string {
 	return dir
 }
 
-// listen opens a socket at a path whose directories it makes.
+// listen opens a socket at a path. It makes the directories.
 func listen(t *testing.T, socket string) net.Listener {
 	t.Helper()
 	if err := os.MkdirAll(filepath.Dir(socket), 0o755); err != nil {
@@ -46,7 +46,7 @@ func listen(t *testing.T, socket string) net.Listener {
 	return l
 }
 
-// TestDistinct finds sockets that exist, in the order in which they are looked for, by whatever path.
+// TestDistinct returns each existing socket once, in the order of the list.
 func TestDistinct(t *testing.T) {
 	dir := shortDir(t)
 	at := func(name string) string { return filepath.Join(dir, name) }
@@ -73,7 +73,7 @@ func TestDistinct(t *testing.T) {
 	}
 }
 
-// TestReal finds an engine by its socket, asks it and has it stop a container.
+// TestReal finds an engine by its socket, lists its containers and stops one.
 func TestReal(t *testing.T) {
 	home := shortDir(t)
 	alone(t, home)
@@ -110,7 +110,7 @@ func TestReal(t *testing.T) {
 	}
 }
 
-// TestForeign has a socket that belongs to some other user.
+// TestForeign has a socket of another user.
 func TestForeign(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("only root can give a socket away")
@@ -125,7 +125,7 @@ func TestForeign(t *testing.T) {
 	}
 }
 
-// TestReadFile does not wait for somebody to write to a named pipe.
+// TestReadFile shows that readFile does not block on a FIFO.
 func TestReadFile(t *testing.T) {
 	name := filepath.Join(t.TempDir(), "config.json")
 	if err := syscall.Mkfifo(name, 0o600); err != nil {
@@ -136,7 +136,7 @@ func TestReadFile(t *testing.T) {
 	}
 }
 
-// TestWatchNew has an engine's socket appear after Watch began.
+// TestWatchNew opens an engine's socket after Watch began.
 func TestWatchNew(t *testing.T) {
 	if runtime.GOOS != "linux" {
 		t.Skip("no sockets in files, or a connection is no change")

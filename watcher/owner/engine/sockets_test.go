@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-// alone makes home this user's home directory, with no configuration of any engine.
+// alone sets this user's home directory, without settings for engines.
 func alone(t *testing.T, home string) {
 	t.Helper()
 	t.Setenv("HOME", home)
@@ -106,7 +106,7 @@ func TestContextHost(t *testing.T) {
 	}
 }
 
-// write makes a file with its directories, unless there is nothing to write.
+// write makes a file and its directories, unless the text is empty.
 func write(t *testing.T, name, text string) {
 	t.Helper()
 	if text == "" {
@@ -120,7 +120,7 @@ func write(t *testing.T, name, text string) {
 	}
 }
 
-// TestCandidates has this user's choices come first, whatever they are.
+// TestCandidates checks that this user's choices come first.
 func TestCandidates(t *testing.T) {
 	if runtime.GOOS == "windows" {
 		t.Skip("sockets are pipes here")

@@ -30,7 +30,7 @@ func TestStop(t *testing.T) {
 	tests := []struct {
 		name   string
 		p      Published
-		list   string // what the engine answers to either request
+		list   string // the answer to both list requests
 		stop   string
 		want   string
 		is     error
@@ -92,13 +92,13 @@ func TestStop(t *testing.T) {
 				if tt.want == "" && err != nil || tt.want != "" && (err == nil || err.Error() != tt.want) || tt.is != nil && !errors.Is(err, tt.is) {
 					t.Errorf("got %v, want %q", err, tt.want)
 				}
-				time.Sleep(grace) // for the fake to notice
+				time.Sleep(grace) // so that the fake notices
 			})
 		})
 	}
 }
 
-// TestStatusError keeps an engine's own words for the log, and not more of them than fit.
+// TestStatusError checks that the error quotes the engine's message, up to the limit.
 func TestStatusError(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		e := fakes(map[string]fake{"/docker.sock": says(status(500, strings.Repeat("x", 1000)))})

@@ -15,7 +15,8 @@ import (
 
 const stream = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n\r\n"
 
-// telling is a fake whose stream of events has one at each of these times, counted from its beginning, and then stays open.
+// telling returns a fake that sends an event at each of these times after the start of its stream. Then the stream
+// stays open.
 func telling(at ...time.Duration) fake {
 	return func(conn net.Conn, r *http.Request) {
 		start := time.Now()
@@ -28,7 +29,7 @@ func telling(at ...time.Duration) fake {
 	}
 }
 
-// watchFor runs Watch for a while, and returns when it sent.
+// watchFor runs Watch for a while and returns the times of its signals.
 func watchFor(t *testing.T, e *Engines, d time.Duration) []time.Duration {
 	ctx, cancel := context.WithTimeout(t.Context(), d)
 	defer cancel()
@@ -51,7 +52,7 @@ func watchFor(t *testing.T, e *Engines, d time.Duration) []time.Duration {
 	}
 }
 
-// TestWatch has an engine tell events. That all goroutines end is what synctest sees to.
+// TestWatch has an engine that sends events. synctest checks that all goroutines end.
 func TestWatch(t *testing.T) {
 	if inVM(runtime.GOOS, "/run/docker.sock") {
 		t.Skip("a connection is no change on this system")
@@ -65,7 +66,7 @@ func TestWatch(t *testing.T) {
 			}
 		}
 	}
-	var everyPause []time.Duration // a flood is read once a pause
+	var everyPause []time.Duration // Watch reads a flood once per pause
 	for d := time.Duration(0); d < 1900*ms; d += eventDelay {
 		everyPause = append(everyPause, d)
 	}
@@ -99,7 +100,7 @@ func TestWatch(t *testing.T) {
 	}
 }
 
-// TestWatchTries has connections fail, and looks when others are tried.
+// TestWatchTries has failing connections, and checks when Watch tries again.
 func TestWatchTries(t *testing.T) {
 	seconds := func(all ...int) []time.Duration {
 		var tries []time.Duration
@@ -124,7 +125,7 @@ func TestWatchTries(t *testing.T) {
 	tests := []struct {
 		name, socket string
 		dial         func(context.Context) (net.Conn, error)
-		want         []time.Duration // in two minutes
+		want         []time.Duration // the times of the attempts in two minutes
 	}{
 		{"not there", "/run/docker-a.sock", never, seconds(0, 1, 3, 7, 15, 31, 61, 91)},
 		{"stream of five seconds", "/run/docker-a.sock", lasting(5 * time.Second), seconds(0, 6, 13, 22, 35, 56, 91)},
@@ -151,7 +152,7 @@ func TestWatchTries(t *testing.T) {
 	}
 }
 
-// TestWatchUnheard has nobody receive.
+// TestWatchUnheard has no receiver.
 func TestWatchUnheard(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
