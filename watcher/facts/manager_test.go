@@ -180,8 +180,7 @@ func TestServiceOf(t *testing.T) {
 	}
 }
 
-// TestManager asks the real system. The cgroup shows whether this test runs in a service. Unknown processes have no
-// manager.
+// TestManager asks the real system. The cgroup shows the service of this test, if any.
 func TestManager(t *testing.T) {
 	self, err := owner.Identify(int32(os.Getpid()))
 	if err != nil {

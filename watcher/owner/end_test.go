@@ -41,8 +41,7 @@ func TestMain(m *testing.M) {
 	}
 }
 
-// roleVictim listens and prints the port. Then it answers every line of its input. It ends at the end of the input, at
-// the latest when the test ends.
+// roleVictim listens, prints the port, and answers every line. It ends with its input, at the latest with the test.
 func roleVictim(role string) error {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -142,8 +141,7 @@ func copyTo(t *testing.T, path, name string) string {
 	return path
 }
 
-// start starts a victim. It ends with the test. Until then it stays a zombie if it has ended, unless somebody waits for
-// it.
+// start starts a victim and kills it after the test. A victim that ended before stays a zombie until then.
 func start(t *testing.T, cmd *exec.Cmd) *victim {
 	t.Helper()
 	in, err := cmd.StdinPipe()
@@ -186,8 +184,7 @@ func (v *victim) alive() bool {
 	return err == nil
 }
 
-// holders scans for the owners of the victim's port. Wine lists listeners without owners. Only the victim can be the
-// owner there.
+// holders scans for the owners of the victim's port. Wine lists no owners, so there it returns the victim.
 func (v *victim) holders(ctx context.Context) ([]owner.Process, error) {
 	s, err := watcher.Scan(ctx)
 	found := s.Holders(v.port)
@@ -290,7 +287,7 @@ func TestEndLate(t *testing.T) {
 	}
 }
 
-// TestEndMissesNobody has targets that do not hold the port, or no longer do. End signals nobody: the victim survives.
+// TestEndMissesNobody has targets that do not hold the port (any more). End signals nobody.
 func TestEndMissesNobody(t *testing.T) {
 	t.Parallel()
 	v := start(t, command(t, "obedient", ""))

@@ -10,8 +10,7 @@ import (
 	"porttray/watcher/project/projecttest"
 )
 
-// TestProjectHostile has everything that may be in the place of a marker. A go.mod, later in order, is in the same
-// directory.
+// TestProjectHostile has hostile files in the place of a marker. Beside it is a go.mod, a later marker in order.
 func TestProjectHostile(t *testing.T) {
 	tests := []struct {
 		name  string
