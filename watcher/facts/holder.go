@@ -22,7 +22,7 @@ func (m member) isPM2() bool {
 
 // holds reports whether m holds listening sockets for several unrelated servers.
 func (m member) holds() bool {
-	return owner.Managers[m.name] || among(socketHolders, m.name) || m.managesApps() || m.multiplexes()
+	return owner.IsManager(m.name) || among(socketHolders, m.name) || m.managesApps() || m.multiplexes()
 }
 
 // managesApps reports whether m is a process manager that holds its apps' sockets.
@@ -73,7 +73,7 @@ func (m member) orphaned() bool {
 		return m.parent == 1
 	}
 	parent, err := owner.ReadVitals(m.parent)
-	return err == nil && owner.Managers[parent.Name]
+	return err == nil && owner.IsManager(parent.Name)
 }
 
 // IsWorker reports whether p is now a child of master and runs the same program. A child of a shell never counts.

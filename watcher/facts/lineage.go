@@ -77,7 +77,7 @@ func newMember(m member) member {
 
 // isStarter reports whether people or the system start programs from m. Then m's own ancestors are unrelated to them.
 func (m member) isStarter() bool {
-	if m.PID == 1 || starters[strings.ToLower(m.name)] || starters[owner.ProgramName(m.exe)] || owner.Managers[m.name] {
+	if m.PID == 1 || starters[strings.ToLower(m.name)] || starters[owner.ProgramName(m.exe)] || owner.IsManager(m.name) {
 		return true
 	}
 	if len(m.args) == 0 {
@@ -161,7 +161,7 @@ func chain(ctx context.Context, p owner.Process) []Ancestor {
 			break
 		}
 		name := parent.name
-		if owner.ThreadNames[name] && parent.exe != "" {
+		if owner.IsThreadName(name) && parent.exe != "" {
 			name = owner.LastElement(parent.exe)
 		}
 		chain = append(chain, Ancestor{parent.ID, name})

@@ -126,7 +126,7 @@ func (m member) ownProgram(projectDir string) string {
 // renamed reports whether the process has given itself another name than its program's. Linux cuts off both after 15
 // bytes. Such a name may hold slashes and is not a path.
 func (m member) renamed() bool {
-	if m.name == "" || owner.ThreadNames[m.name] || len(m.args) == 0 {
+	if m.name == "" || owner.IsThreadName(m.name) || len(m.args) == 0 {
 		return false
 	}
 	if strings.Contains(m.name, "/") && !strings.ContainsRune("/.", rune(m.name[0])) { // a program's name has no slash

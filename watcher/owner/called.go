@@ -61,8 +61,11 @@ func IsTitle(args []string, exe string) bool {
 	return !strings.HasSuffix(exe, strings.TrimPrefix(args[0], ".")) // a path with a space in it
 }
 
-// ThreadNames are names that runtimes give to the main thread. Linux shows them instead of the program's name.
-var ThreadNames = map[string]bool{"MainThread": true, "node-MainThread": true}
+// threadNames are names that runtimes give to the main thread. Linux shows them instead of the program's name.
+var threadNames = map[string]bool{"MainThread": true, "node-MainThread": true}
+
+// IsThreadName reports whether a runtime gives this name to its main thread.
+func IsThreadName(name string) bool { return threadNames[name] }
 
 // untitled returns a process's name without its title. On Linux a title overwrites the name: "puma 6.4.2 (tcp" gives
 // "puma".

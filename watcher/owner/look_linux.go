@@ -17,20 +17,20 @@ import (
 //
 // On Linux start is field 22 of /proc/PID/stat, in clock ticks since boot. It is exact, and changes of the clock do not
 // affect it. On other systems it is the creation time in the kernel: units of 100 ns on Windows, milliseconds on macOS.
-func ReadVitals(pid int32) (vitals, error) {
+func ReadVitals(pid int32) (Vitals, error) {
 	stat, err := os.ReadFile("/proc/" + strconv.Itoa(int(pid)) + "/stat")
 	if errors.Is(err, fs.ErrNotExist) && mayBeHidden(pid) {
-		return vitals{}, fmt.Errorf("look at process %d: it is hidden: %w", pid, fs.ErrPermission)
+		return Vitals{}, fmt.Errorf("look at process %d: it is hidden: %w", pid, fs.ErrPermission)
 	}
 	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ESRCH) {
-		return vitals{}, fmt.Errorf("process %d: %w", pid, os.ErrProcessDone)
+		return Vitals{}, fmt.Errorf("process %d: %w", pid, os.ErrProcessDone)
 	}
 	if err != nil {
-		return vitals{}, fmt.Errorf("look at process %d: %w", pid, err)
+		return Vitals{}, fmt.Errorf("look at process %d: %w", pid, err)
 	}
 	v, err := ParseStat(stat)
 	if err != nil {
-		return vitals{}, fmt.Errorf("look at process %d: %w", pid, err)
+		return Vitals{}, fmt.Errorf("look at process %d: %w", pid, err)
 	}
 	return v, nil
 }
@@ -69,27 +69,27 @@ func waitForNextTick(start uint64) bool {
 
 // ParseStat reads /proc/PID/stat (proc_pid_stat(5)). The second field, the name, may itself hold spaces and
 // parentheses. So it counts fields from the last parenthesis.
-func ParseStat(stat []byte) (vitals, error) {
+func ParseStat(stat []byte) (Vitals, error) {
 	const state, parent, threads, start = 0, 1, 17, 19 // fields 3, 4, 20 and 22
 	fields := bytes.Fields(stat[bytes.LastIndexByte(stat, ')')+1:])
 	if len(fields) <= start {
-		return vitals{}, fmt.Errorf("stat has only %d fields", len(fields))
+		return Vitals{}, fmt.Errorf("stat has only %d fields", len(fields))
 	}
 	ppid, err := strconv.ParseInt(string(fields[parent]), 10, 32)
 	if err != nil {
-		return vitals{}, fmt.Errorf("parent in stat: %w", err)
+		return Vitals{}, fmt.Errorf("parent in stat: %w", err)
 	}
 	begun, err := strconv.ParseUint(string(fields[start]), 10, 64)
 	if err != nil {
-		return vitals{}, fmt.Errorf("start in stat: %w", err)
+		return Vitals{}, fmt.Errorf("start in stat: %w", err)
 	}
 	n, err := strconv.Atoi(string(fields[threads]))
 	if err != nil {
-		return vitals{}, fmt.Errorf("threads in stat: %w", err)
+		return Vitals{}, fmt.Errorf("threads in stat: %w", err)
 	}
 	// An ended main thread shows as a zombie while other threads run. The process still lives and keeps its sockets.
 	name := stat[bytes.IndexByte(stat, '(')+1 : max(bytes.LastIndexByte(stat, ')'), bytes.IndexByte(stat, '(')+1)]
 	zombie := fields[state][0] == 'Z' && n <= 1
 	dead := fields[state][0] == 'X'
-	return vitals{Name: string(name), Start: begun, Parent: int32(ppid), Ended: zombie || dead}, nil
+	return Vitals{Name: string(name), Start: begun, Parent: int32(ppid), Ended: zombie || dead}, nil
 }

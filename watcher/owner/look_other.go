@@ -10,17 +10,17 @@ import (
 )
 
 // ReadVitals is described in look_linux.go.
-func ReadVitals(pid int32) (vitals, error) {
+func ReadVitals(pid int32) (Vitals, error) {
 	if exists, err := process.PidExists(pid); err == nil && !exists {
-		return vitals{}, fmt.Errorf("process %d: %w", pid, os.ErrProcessDone)
+		return Vitals{}, fmt.Errorf("process %d: %w", pid, os.ErrProcessDone)
 	}
 	ps := &process.Process{Pid: pid}
 	ms, err := ps.CreateTime()
 	if err != nil {
-		return vitals{}, fmt.Errorf("look at process %d: %w", pid, err)
+		return Vitals{}, fmt.Errorf("look at process %d: %w", pid, err)
 	}
 	parent, _ := ps.Ppid() // stays 0, as for a process without a parent
-	return vitals{Start: uint64(ms), Parent: parent}, nil
+	return Vitals{Start: uint64(ms), Parent: parent}, nil
 }
 
 // waitForNextTick is described in look_linux.go.

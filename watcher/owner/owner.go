@@ -59,8 +59,8 @@ func (p Process) Gone() bool {
 	return v.Ended || v.Start != p.Start
 }
 
-// vitals identifies a process at one instant.
-type vitals struct {
+// Vitals identifies a process at one instant.
+type Vitals struct {
 	Name   string // only on Linux
 	Start  uint64
 	Parent int32
@@ -97,14 +97,17 @@ func Parent(p Process) (Process, bool) {
 		return Process{}, false
 	}
 	parent, err := ReadVitals(v.Parent)
-	if err != nil || parent.Start > p.Start || v.Parent == 1 || Managers[parent.Name] {
+	if err != nil || parent.Start > p.Start || v.Parent == 1 || managers[parent.Name] {
 		return Process{}, false
 	}
 	return Process{PID: v.Parent, Start: parent.Start}, true
 }
 
-// Managers are the programs that start services, for the system or for a user.
-var Managers = map[string]bool{"systemd": true, "launchd": true, "init": true, "runit": true, "s6-svscan": true}
+// managers are the programs that start services, for the system or for a user.
+var managers = map[string]bool{"systemd": true, "launchd": true, "init": true, "runit": true, "s6-svscan": true}
+
+// IsManager reports whether a program of this name starts services, for the system or for a user.
+func IsManager(name string) bool { return managers[name] }
 
 // OutOfFiles reports whether err means that this program or the system has run out of open files or memory. A later
 // attempt can succeed.
@@ -127,7 +130,7 @@ func Read(ctx context.Context, pid int32) (Process, error) {
 		p.Name = strings.TrimSuffix(name, ".exe")
 	}
 	p.Exe, _ = ps.ExeWithContext(ctx) // unreadable for other users' processes; then only the name counts
-	if p.Exe != "" && ThreadNames[p.Name] {
+	if p.Exe != "" && threadNames[p.Name] {
 		p.Name = filepath.Base(p.Exe)
 	}
 	if runtime.GOOS == "linux" && strings.ContainsAny(p.Name, " /") {

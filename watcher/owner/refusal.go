@@ -38,7 +38,7 @@ func refusal(ctx context.Context, p Process, ps *process.Process, mine bool) (st
 
 func refusalOf(ctx context.Context, p Process, ps *process.Process, mine, above bool) string {
 	switch {
-	case p.PID <= 1, Managers[p.Name], runtime.GOOS == "windows" && p.PID == 4:
+	case p.PID <= 1, managers[p.Name], runtime.GOOS == "windows" && p.PID == 4:
 		return "part of the system"
 	case !ownView():
 		return "its PID in this container is unknown"
@@ -87,7 +87,7 @@ func isAncestor(p Process) (bool, error) {
 		return false, nil // most processes are younger than this one
 	}
 	for err == nil && child.Parent > 0 {
-		var parent vitals
+		var parent Vitals
 		if parent, err = ReadVitals(child.Parent); err != nil || parent.Start > child.Start {
 			break // see Parent
 		}

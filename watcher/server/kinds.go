@@ -11,18 +11,18 @@ import (
 	"porttray/watcher/owner"
 )
 
-// A Serving says what a server is at a port. The zero value stands for all others, most likely web servers.
-type Serving struct {
+// A serving says what a server is at a port. The zero value stands for all others, most likely web servers.
+type serving struct {
 	// Speaks is the protocol's name if a browser is of no use: "PostgreSQL", "SSH". Otherwise it is empty.
 	Speaks string
 	// Risk is the kind of server that other machines should not reach, or empty. It does not say whether they can.
 	Risk string
 }
 
-// ServingAt returns the service of a process at a port. Facts about the process count first: Vite at PostgreSQL's port
+// servingAt returns the service of a process at a port. Facts about the process count first: Vite at PostgreSQL's port
 // is Vite. The port decides if the process is hidden or passes connections on, like a container's forwarder. For a
 // container, f holds the facts about the container, and port is the container's own port if known.
-func ServingAt(p owner.Process, f facts.Facts, port uint16) Serving {
+func servingAt(p owner.Process, f facts.Facts, port uint16) serving {
 	if name := debuggerAt(p, f, port); name != "" {
 		return kindsByName[name].at(port)
 	}
@@ -38,7 +38,7 @@ func ServingAt(p owner.Process, f facts.Facts, port uint16) Serving {
 			return s.at(port)
 		}
 	}
-	return Serving{}
+	return serving{}
 }
 
 // debuggerAt returns the kind of debugger that can attach to a runtime at a port, or nothing.
@@ -56,7 +56,7 @@ func debuggerAt(p owner.Process, f facts.Facts, port uint16) string {
 
 // portDecides reports whether only the port can tell the service: the process is hidden or holds the port for others.
 func portDecides(p owner.Process) bool {
-	if p.Name == "" && p.Exe == "" || p.Forwards() || owner.Managers[p.Name] {
+	if p.Name == "" && p.Exe == "" || p.Forwards() || owner.IsManager(p.Name) {
 		return true
 	}
 	return relays[p.Name]
@@ -85,9 +85,9 @@ type preparedKind struct {
 	other, except map[uint16]bool
 }
 
-// at returns the Serving at a port.
-func (k preparedKind) at(port uint16) Serving {
-	s := Serving{Risk: k.risk}
+// at returns the serving at a port.
+func (k preparedKind) at(port uint16) serving {
+	s := serving{Risk: k.risk}
 	if k.other[port] || k.all && !k.except[port] {
 		s.Speaks = k.name
 	}

@@ -71,11 +71,11 @@ var portRoles = []portRole{
 	{"sampling", "Jaeger", "5778"},
 }
 
-// RoleAt returns the role of a process's further port: "admin", "debugger", "SMTP", "metrics", "HMR", "shutdown". It is
+// roleAt returns the role of a process's further port: "admin", "debugger", "SMTP", "metrics", "HMR", "shutdown". It is
 // empty for the port that people mean. The text comes from tables, so it is fit to show. For a container, f holds the
 // facts about the container, and port is the container's own port if known.
-func RoleAt(p owner.Process, f facts.Facts, port uint16) string {
-	if s := ServingAt(p, f, port); s.Risk == Debugger && s.Speaks != "" {
+func roleAt(p owner.Process, f facts.Facts, port uint16) string {
+	if s := servingAt(p, f, port); s.Risk == Debugger && s.Speaks != "" {
 		return facts.DebuggerRole
 	}
 	if named, ok := f.NamedAt(port); ok {

@@ -53,7 +53,7 @@ func TestRoleAt(t *testing.T) {
 		var got []string
 		for part := range strings.SplitSeq(c.want, ", ") {
 			port, _, _ := strings.Cut(part, " ")
-			got = append(got, strings.TrimSpace(port+" "+RoleAt(c.p, c.f, parsePort(t, port))))
+			got = append(got, strings.TrimSpace(port+" "+roleAt(c.p, c.f, parsePort(t, port))))
 		}
 		if s := strings.Join(got, ", "); s != c.want {
 			t.Errorf("%s: got %s, want %s", c.name, s, c.want)

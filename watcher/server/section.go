@@ -31,7 +31,7 @@ type traits struct {
 	tools     bool // it works for other programs if its port is dynamic: a build tool, a helper, a debugger
 }
 
-func TraitsOf(l Listener, dynamic func(port uint16) bool) traits {
+func traitsOf(l Listener, dynamic func(port uint16) bool) traits {
 	return traits{
 		container: l.Container.ID != "" || l.Owner.Forwards(),
 		unseen:    !l.Owner.Known(),
@@ -51,7 +51,7 @@ func TraitsOf(l Listener, dynamic func(port uint16) bool) traits {
 // system's without a project, are Main only if they are known servers. A desktop program's own ports are Other. A
 // project's program is Main, even if an editor started it. On a dynamic port, only a project's program or a known
 // server is Main.
-func (p traits) Section() Section {
+func (p traits) section() Section {
 	known := p.tool == facts.Server || p.tool == facts.Runner
 	desktop := p.desktop || p.tool == facts.App
 	switch {

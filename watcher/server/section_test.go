@@ -54,7 +54,7 @@ func TestSection(t *testing.T) {
 		{"Vite, started from an editor", traits{desktop: true, dynamic: true, tool: facts.Server}, Main},
 		{"a program of mine whose name is that of a desktop program", traits{tool: facts.App, project: true}, Main},
 	} {
-		if got := c.p.Section(); got != c.want {
+		if got := c.p.section(); got != c.want {
 			t.Errorf("%s: %v, want %v", c.name, got, c.want)
 		}
 	}

@@ -86,7 +86,7 @@ func Form(listeners []Listener, dynamic func(port uint16) bool, preferred map[ID
 		first, also := merged(family, dynamic, preferred)
 		servers = append(servers, Server{Listener: first, Also: also, Parts: family,
 			Master:  masterOf(first, family, started),
-			Section: TraitsOf(first, dynamic).Section(), Rank: rankOfPort(first, family[0].Owner.ID(), dynamic)})
+			Section: traitsOf(first, dynamic).section(), Rank: rankOfPort(first, family[0].Owner.ID(), dynamic)})
 	}
 	slices.SortFunc(servers, func(a, b Server) int { return a.Compare(b.Listener) })
 	markShared(servers)

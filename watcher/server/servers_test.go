@@ -537,7 +537,7 @@ func TestSectionOf(t *testing.T) {
 		{"an inspector at a random port", servertest.Serves(40001, 1, servertest.In(servertest.Shop), servertest.Debugs("JavaScript inspector", 40001)), server.Other},
 		{"a server of a project at a random port", servertest.Serves(40001, 1, servertest.In(servertest.Shop)), server.Main},
 	} {
-		if got := server.TraitsOf(c.l, servertest.Dynamic).Section(); got != c.want {
+		if got := server.Servers([]server.Listener{c.l}, servertest.Dynamic)[0].Section; got != c.want {
 			t.Errorf("%s: %v, want %v", c.name, got, c.want)
 		}
 	}

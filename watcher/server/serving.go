@@ -8,8 +8,8 @@ import (
 )
 
 // serving returns the protocol and the risk of l, as far as they are known.
-func (l Listener) serving() Serving {
-	return ServingAt(l.Owner, l.Facts, l.own())
+func (l Listener) serving() serving {
+	return servingAt(l.Owner, l.Facts, l.own())
 }
 
 // own returns the port that the server itself knows. For a container that is the inner port.
@@ -17,7 +17,7 @@ func (l Listener) own() uint16 { return cmp.Or(l.Inside, l.Port) }
 
 // Role returns the purpose of a port that is not the server's main port: "admin", "debugger", "SMTP", "metrics", "HMR",
 // "shutdown". It is empty for all others. It comes from a table, so it is fit to show.
-func (l Listener) Role() string { return RoleAt(l.Owner, l.Facts, l.own()) }
+func (l Listener) Role() string { return roleAt(l.Owner, l.Facts, l.own()) }
 
 // Inspects reports whether a debugger port listens at l.
 func (l Listener) Inspects() bool { return l.Role() == facts.DebuggerRole }
