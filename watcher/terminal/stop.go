@@ -1,6 +1,7 @@
 package terminal
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -209,7 +210,7 @@ func insteadOf(l server.Listener) string {
 func whoIs(s server.Server) string {
 	switch {
 	case s.Container.ID != "":
-		return s.Container.Kind() + " " + clean(s.Container.Name)
+		return s.Container.Kind() + " " + clean(cmp.Or(s.Container.Name, s.Container.ID))
 	case !s.Owner.Known():
 		return "a process that this user cannot see"
 	}

@@ -25,6 +25,8 @@ func TestStopping(t *testing.T) {
 		User: "x-cups"}
 	container := listener(5432, owner.Process{PID: 900, Start: 1, Name: "docker-proxy"}, "127.0.0.1")
 	container.Container = engine.Container{ID: "c0ffee", Name: "shop-db-1"}
+	nameless := container
+	nameless.Container.Name = ""
 	both := container // IPv6 has a forwarder of its own
 	both.Owner.PID = 901
 	one := snapshot(listener(3000, node, "127.0.0.1"))
@@ -129,6 +131,8 @@ func TestStopping(t *testing.T) {
 		"container, by force": {now: snapshot(container, both), port: 5432, kill: true,
 			result: owner.Result{Outcome: owner.Freed, Ended: true}, hit: 900,
 			out: "Port 5432 is free: container shop-db-1 stopped."},
+		"nameless container": {now: snapshot(nameless), port: 5432, result: owner.Result{Outcome: owner.Freed,
+			Ended: true}, hit: 900, out: "Port 5432 is free: container c0ffee stopped."},
 		"container": {now: snapshot(container, both), port: 5432, result: owner.Result{Outcome: owner.Freed,
 			Ended: true}, hit: 900, out: "Port 5432 is free: container shop-db-1 stopped."},
 	} {
