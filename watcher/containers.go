@@ -56,7 +56,8 @@ func (n *naming) withContainers(listeners []server.Listener, began time.Time) []
 func (n *naming) premature(listeners []server.Listener, began time.Time) bool {
 	return !began.After(n.at) && slices.ContainsFunc(n.answered.Published, func(p engine.Published) bool {
 		return redirects(p) && n.by[publication{p.Container.ID, p.Port}] == 0 &&
-			!slices.ContainsFunc(server.OnPort(listeners, p.Port), func(l server.Listener) bool { return reaches(l, p.Addr) })
+			!slices.ContainsFunc(server.OnPort(listeners, p.Port),
+				func(l server.Listener) bool { return reaches(l, p.Addr) })
 	})
 }
 
@@ -126,7 +127,8 @@ func redirects(p engine.Published) bool {
 
 // addRedirected adds a published port to the list, or its address to the entry with the same ID.
 func addRedirected(list []server.Listener, p engine.Published) []server.Listener {
-	l := server.Listener{Port: p.Port, Addrs: []netip.Addr{p.Addr}, Container: p.Container, Inside: p.Inside, Redirected: true}
+	l := server.Listener{Port: p.Port, Addrs: []netip.Addr{p.Addr}, Container: p.Container, Inside: p.Inside,
+		Redirected: true}
 	l.Facts.Tool = facts.ImageTool(p.Container.Image)
 	i := slices.IndexFunc(list, func(m server.Listener) bool { return m.ID() == l.ID() })
 	if i < 0 {

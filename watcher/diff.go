@@ -1,6 +1,7 @@
 package watcher
 
 import (
+	"net/netip"
 	"slices"
 
 	"porttray/watcher/server"
@@ -78,7 +79,7 @@ func counterpart(l server.Listener, other, mine []server.Listener) (server.Liste
 	}
 	for _, m := range candidates {
 		passed := m.Socket == l.Socket && l.Socket != 0 && m.Owner.Exe == l.Owner.Exe && l.Owner.Exe != ""
-		found := m.Owner.Known() != l.Owner.Known() && server.Overlap(l.Addrs, m.Addrs)
+		found := m.Owner.Known() != l.Owner.Known() && overlap(l.Addrs, m.Addrs)
 		if (found || passed) && !server.HasID(server.OnPort(mine, m.Port), m.ID()) {
 			return m, true
 		}
@@ -131,4 +132,9 @@ func confirm(believed []server.Listener, doubted map[server.ID]doubt, seen []ser
 	result = append(result, kept...)
 	slices.SortFunc(result, server.Listener.Compare)
 	return result, doubts
+}
+
+// overlap reports whether two lists of addresses have one in common.
+func overlap(a, b []netip.Addr) bool {
+	return slices.ContainsFunc(a, func(addr netip.Addr) bool { return slices.Contains(b, addr) })
 }

@@ -296,7 +296,7 @@ func FuzzDiff(f *testing.F) {
 func unmatched(list, other []server.Listener) []server.Listener {
 	return slices.DeleteFunc(slices.Clone(list), func(l server.Listener) bool {
 		return slices.ContainsFunc(other, func(m server.Listener) bool {
-			attributed := l.Port == m.Port && l.Owner.Known() != m.Owner.Known() && server.Overlap(l.Addrs, m.Addrs)
+			attributed := l.Port == m.Port && l.Owner.Known() != m.Owner.Known() && overlap(l.Addrs, m.Addrs)
 			return l.ID() == m.ID() || attributed
 		})
 	})

@@ -29,7 +29,8 @@ func End(ctx context.Context, s server.Server, force bool, wait time.Duration) o
 			return owner.Result{Outcome: owner.Refused, Reason: string(refusal)}
 		}
 	}
-	return owner.End(ctx, s.Group(), force, wait, func(ctx context.Context) ([]owner.Process, error) { return holdersOf(ctx, s) })
+	holders := func(ctx context.Context) ([]owner.Process, error) { return holdersOf(ctx, s) }
+	return owner.End(ctx, s.Group(), force, wait, holders)
 }
 
 // holdersOf scans anew and returns the owners of the listeners on the server's port. The error can be an owner.Refusal.

@@ -135,7 +135,7 @@ func show(t *testing.T, home string, costumes []costume) {
 	}
 }
 
-// TempHome returns a new home directory as a path without symbolic links.
+// tempHome returns a new home directory as a path without symbolic links.
 func tempHome(t *testing.T) string {
 	t.Helper()
 	home, err := filepath.EvalSymlinks(t.TempDir())

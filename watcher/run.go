@@ -57,7 +57,7 @@ type Watcher struct {
 
 	gone    func(server.Listener) bool // reports whether a listener's owner has ended; nil asks the system
 	naming  naming                     // the system's naming if Scan and naming.facts are nil
-	dynamic func(uint16) bool          // reports dynamic ports; nil reads this system's ranges or, with Scan, uses RFC 6335
+	dynamic func(uint16) bool          // reports dynamic ports; nil reads this system's ranges or, with Scan, RFC 6335's
 }
 
 // Run watches until ctx is done. It delivers the first good snapshot at once. Then it delivers an update whenever

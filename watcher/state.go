@@ -185,7 +185,8 @@ func (s *state) events(now Snapshot) []Event {
 // later. It keeps a server that has waited for long, or that other machines can reach.
 func (s *state) behindDebuggers(events []Event) []Event {
 	return slices.DeleteFunc(events, func(e Event) bool {
-		only := e.Kind == Opened && !e.Exposed() && !slices.ContainsFunc(e.Parts, func(l server.Listener) bool { return !l.Inspects() })
+		other := func(l server.Listener) bool { return !l.Inspects() }
+		only := e.Kind == Opened && !e.Exposed() && !slices.ContainsFunc(e.Parts, other)
 		return only && s.postpone(e.ID(), maxPostpone)
 	})
 }
@@ -293,6 +294,7 @@ func (s *state) baseOf(now Snapshot) Snapshot {
 		}
 		return postponed
 	})
-	now.Listeners = slices.DeleteFunc(slices.Clone(now.Listeners), func(l server.Listener) bool { return parts[l.ID()] })
+	postponed := func(l server.Listener) bool { return parts[l.ID()] }
+	now.Listeners = slices.DeleteFunc(slices.Clone(now.Listeners), postponed)
 	return now
 }

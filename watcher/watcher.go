@@ -3,7 +3,8 @@
 // A listener passes five stations from its socket to a menu row:
 //
 //  1. A scan lists the listening TCP sockets and groups them by port and process. Once a second is enough: Linux
-//     answers by sock_diag, macOS by libproc, Windows through gopsutil. Owners are searched only for new sockets.
+//     answers by sock_diag, macOS by libproc, Windows through gopsutil. On Linux a
+//     scan searches owners only for new sockets, or if a check fails.
 //     If several processes share a socket, the topmost one is its owner. A closed listener needs proof: its process
 //     ended, or a second scan agrees.
 //  2. Naming finds out whose process it is, once for each process: project and tool, and the container behind a

@@ -222,7 +222,8 @@ func javaCommands(args []string) []command {
 		case a == "-jar" && len(value) > 0:
 			return append(libs, command{lang: java, name: archiveName(value[0]), args: value[1:], file: value[0]})
 		case (a == "-m" || a == "--module") && len(value) > 0:
-			c := command{lang: java, name: owner.ProgramName(value[0]), args: value[1:], called: owner.LastElement(value[0])}
+			c := command{lang: java, name: owner.ProgramName(value[0]), args: value[1:],
+				called: owner.LastElement(value[0])}
 			return append(libs, c)
 		case isPath:
 			root, libs = classPath(path)

@@ -81,3 +81,12 @@ var debugOptions = []debugOption{
 	{"Dart VM service", "", "--enable-vm-service --observe", "8181"},
 	{"Chrome DevTools", "", "--remote-debugging-port", ""},
 }
+
+// DebuggerNames returns the names of the debuggers that FindDebugger knows.
+func DebuggerNames() map[string]bool {
+	names := map[string]bool{}
+	for _, d := range debugOptions {
+		names[d.name] = true
+	}
+	return names
+}

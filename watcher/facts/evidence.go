@@ -139,7 +139,8 @@ func builtIn(p project.Project, exe string) bool {
 
 // buildsIn reports whether the project's sources build a program of this name, in lower case.
 func buildsIn(p project.Project, name string) bool {
-	return strings.EqualFold(p.Name, name) && p.Marked() || holdsFile(p.Dir, name+".go", name+"/main.go", "cmd/"+name+"/main.go",
+	return strings.EqualFold(p.Name, name) && p.Marked() ||
+		holdsFile(p.Dir, name+".go", name+"/main.go", "cmd/"+name+"/main.go",
 		"src/bin/"+name+".rs", "src/bin/"+name+"/main.rs")
 }
 

@@ -1,3 +1,5 @@
+// Package facts finds out whose process it is: its project, tool, program, launchers and service manager. It reads
+// command lines and files of the process and its ancestors.
 package facts
 
 import (

@@ -15,7 +15,7 @@ const socketHolders = "sshd sshd-session dropbear inetd xinetd"
 // appManagers are the process managers that hold the sockets of their apps.
 const appManagers = "circusd supervisord"
 
-// IsPM2 reports whether m is PM2's God Daemon. Only on Linux is the title also the name, so the arguments count too.
+// isPM2 reports whether m is PM2's God Daemon. Only on Linux is the title also the name, so the arguments count too.
 func (m member) isPM2() bool {
 	return owner.IsPM2(m.name) || len(m.args) == 1 && owner.IsPM2(m.args[0])
 }

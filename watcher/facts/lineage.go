@@ -77,7 +77,8 @@ func newMember(m member) member {
 
 // isStarter reports whether people or the system start programs from m. Then m's own ancestors are unrelated to them.
 func (m member) isStarter() bool {
-	if m.PID == 1 || starters[strings.ToLower(m.name)] || starters[owner.ProgramName(m.exe)] || owner.IsManager(m.name) {
+	if m.PID == 1 || owner.IsManager(m.name) ||
+		starters[strings.ToLower(m.name)] || starters[owner.ProgramName(m.exe)] {
 		return true
 	}
 	if len(m.args) == 0 {

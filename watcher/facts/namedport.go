@@ -11,7 +11,7 @@ import (
 // A NamedPort is a port in a command line, with its role.
 type NamedPort struct {
 	Port uint16
-	Role string // as RoleAt returns it; empty for the server's own port
+	Role string // the port's purpose, such as "metrics"; empty for the server's own port
 }
 
 // maxNamed is the maximum number of ports kept from a command line.

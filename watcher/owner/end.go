@@ -91,7 +91,8 @@ func (g Group) all() []Process {
 const Wait = 5 * time.Second
 
 // End asks a group to end (SIGTERM) and returns the result. With force it kills the group (SIGKILL). Windows can only
-// kill. End never escalates by itself. It returns when the port is free, or after wait plus the time of two scans.
+// kill. End never escalates by itself. It blocks at most for wait after the signal, plus the
+// time of two scans.
 //
 // If the group has a master, End asks only the master. It also asks workers that hold the port a second after their
 // master's end. With force it signals master and workers, because workers survive a killed master. Without a master it

@@ -380,6 +380,9 @@ func TestEndOfGroups(t *testing.T) {
 			return owner.Group{Master: other, Workers: both(a, b), IsWorker: facts.IsWorker}
 		},
 			want: owner.AlreadyGone, alive: [2]bool{true, true}},
+		{name: "nobody knows the workers of the master", group: func(a, b, other owner.Process) owner.Group {
+			return owner.Group{Master: other, Workers: both(a, b)}
+		}, want: owner.AlreadyGone, alive: [2]bool{true, true}},
 		{name: "the master has ended, and its PID is another's", group: func(a, b, other owner.Process) owner.Group {
 			other.Start--
 			return owner.Group{Master: other, Workers: both(a, b), IsWorker: facts.IsWorker}

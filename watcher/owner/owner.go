@@ -1,5 +1,5 @@
-// Package owner identifies the process behind a listener. It finds the facts about it, says whether it may be
-// signalled, and ends it without hitting any other process.
+// Package owner identifies the process behind a listener. It says whether the process may be signalled, and
+// ends it without hitting any other.
 //
 // A PID together with the start identifies a process, never a PID alone, because systems reuse PIDs.
 package owner

@@ -125,7 +125,7 @@ func forwards(name string) bool {
 func limaArgs(args []string) bool {
 	return slices.ContainsFunc(args, func(arg string) bool {
 		elements := strings.FieldsFunc(arg, func(r rune) bool { return r == '/' || r == '"' || r == '=' || r == '\'' })
-		return slices.ContainsFunc(elements, func(e string) bool { return slices.Contains([]string{".lima", "_lima", ".colima"}, e) })
+		return slices.ContainsFunc(elements, func(e string) bool { return e == ".lima" || e == "_lima" || e == ".colima" })
 	})
 }
 

@@ -336,7 +336,7 @@ func headBranch(head []byte) string {
 	return branch
 }
 
-// Marked reports whether the project's directory holds a file that names it.
+// Marked reports whether the project's directory holds one of markers.
 func (p Project) Marked() bool {
 	return slices.ContainsFunc(markers, func(m marker) bool {
 		info, err := os.Stat(filepath.Join(p.Dir, m.file))

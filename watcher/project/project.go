@@ -1,3 +1,4 @@
+// Package project finds the project that a directory belongs to, by marker files such as package.json and by git.
 package project
 
 import (
@@ -34,8 +35,8 @@ const (
 // the next one above. Home directories and file system roots are not searched: a stray package.json or a git repository
 // of dot files there says nothing about the directories below.
 //
-// A dead network file system can block a call for ever, and nothing can cancel it. project abandons such a call after
-// half a second. While four calls hang, project returns nothing at once.
+// A dead network file system can block a call for ever, and nothing can cancel it. Find abandons such a call after
+// half a second. While four calls hang, Find returns nothing at once.
 func Find(ctx context.Context, dir string, homes ...string) Project {
 	return disk.project(ctx, dir, homes)
 }

@@ -36,6 +36,7 @@ func (l Listener) ID() ID {
 	return id
 }
 
+// Process returns the identity of the listener's process.
 func (id ID) Process() owner.ID { return owner.ID{PID: id.PID, Start: id.Start} }
 
 // A Target is the process or container that a Stop or Kill hits. It is zero for an unknown owner.

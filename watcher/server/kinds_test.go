@@ -1,6 +1,7 @@
 package server
 
 import (
+	"maps"
 	"strings"
 	"testing"
 
@@ -118,17 +119,19 @@ func TestServingAt(t *testing.T) {
 
 // TestServerKinds has the table of kinds complete: each line is about a tool, or says how it is known otherwise.
 func TestServerKinds(t *testing.T) {
-	tools, byDebugger := facts.ToolNames(), map[string]bool{}
+	tools, byDebugger := facts.ToolNames(), facts.DebuggerNames()
 	for _, d := range debugPorts {
 		byDebugger[d.name] = true
 	}
+	unknown := maps.Clone(byDebugger)
 	names, ports, programs := map[string]bool{}, map[uint16]string{}, map[string]bool{}
 	for _, s := range serverKinds {
 		if names[s.name] {
 			t.Errorf("%s is there twice", s.name)
 		}
 		names[s.name] = true
-		if !tools[s.name] && s.programs == "" && s.known == "" && s.risk != Debugger && !byDebugger[s.name] {
+		delete(unknown, s.name)
+		if !tools[s.name] && s.programs == "" && s.known == "" && !byDebugger[s.name] {
 			t.Errorf("nothing tells what %s is", s.name)
 		}
 		if s.risk == "" && s.other == "" {
@@ -167,5 +170,8 @@ func TestServerKinds(t *testing.T) {
 		if strings.Contains(name, " ") && !tools[name] {
 			t.Errorf("there is no tool %s that passes connections on", name)
 		}
+	}
+	for name := range unknown {
+		t.Errorf("the debugger %s is no kind of server", name)
 	}
 }

@@ -102,6 +102,7 @@ func OnPort(sorted []Listener, port uint16) []Listener {
 	return sorted[i:j]
 }
 
+// IndexID returns the index of the listener with an ID, or -1.
 func IndexID(list []Listener, id ID) int {
 	for i := range list {
 		if list[i].Port == id.Port && list[i].ID() == id {
@@ -111,18 +112,16 @@ func IndexID(list []Listener, id ID) int {
 	return -1
 }
 
+// HasID reports whether a list has the listener with an ID.
 func HasID(list []Listener, id ID) bool { return IndexID(list, id) >= 0 }
 
-func Overlap(a, b []netip.Addr) bool {
-	return slices.ContainsFunc(a, func(addr netip.Addr) bool { return slices.Contains(b, addr) })
-}
-
-// forwardable reports whether a container may publish the listener.
+// Forwardable reports whether a container may publish the listener.
 func (l Listener) Forwardable() bool { return !l.Owner.Known() || l.Owner.Forwards() }
 
 // Hosted reports whether the listener runs in a container with this computer's network. Its port is not published.
 func (l Listener) Hosted() bool { return l.Container.ID != "" && l.Facts.Container == l.Container.ID }
 
+// NoPodman is the beginning of Untold if Podman has no socket. The command that starts it follows.
 const NoPodman = "No Podman socket: "
 
 // PodmanSocket returns the command that starts Podman's socket if Podman needs it to name the container behind l.

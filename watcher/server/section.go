@@ -46,7 +46,7 @@ func traitsOf(l Listener, dynamic func(port uint16) bool) traits {
 	}
 }
 
-// Section returns the section of a server. A container is always Main. Unknown owners and programs that work for other
+// section returns the section of a server. A container is always Main. Unknown owners and programs that work for other
 // programs are Other: a daemon, and a build tool or a helper on a dynamic port. Other users' processes, and the
 // system's without a project, are Main only if they are known servers. A desktop program's own ports are Other. A
 // project's program is Main, even if an editor started it. On a dynamic port, only a project's program or a known

@@ -210,7 +210,7 @@ func whatRuns(l Listener, parents int) string {
 	return program
 }
 
-// ProgramName returns the end of a program's path or full name: "server.js", or "web/server.js" with one parent.
+// programName returns the end of a program's path or full name: "server.js", or "web/server.js" with one parent.
 func programName(program string, parents int) string {
 	isPath := strings.Contains(program, "/")
 	words := strings.Split(program, "/")

@@ -1,3 +1,5 @@
+// Package server defines a server: the thing that people start, name and stop. It groups listeners into servers, picks
+// the head port, and gives each server its identity, section and name.
 package server
 
 import (
@@ -50,6 +52,7 @@ func (s Server) Has(p owner.Process) bool {
 	return p.Known() && slices.ContainsFunc(s.Parts, func(l Listener) bool { return l.Owner.Is(p) })
 }
 
+// On returns the parts of the server on a port.
 func (s Server) On(port uint16) []Listener {
 	return slices.DeleteFunc(slices.Clone(s.Parts), func(l Listener) bool { return l.Port != port })
 }

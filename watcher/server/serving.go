@@ -15,11 +15,11 @@ func (l Listener) serving() serving {
 // own returns the port that the server itself knows. For a container that is the inner port.
 func (l Listener) own() uint16 { return cmp.Or(l.Inside, l.Port) }
 
-// Role returns the purpose of a port that is not the server's main port: "admin", "debugger", "SMTP", "metrics", "HMR",
+// Role returns the purpose of a port that is not the head of the server: "admin", "debugger", "SMTP", "metrics", "HMR",
 // "shutdown". It is empty for all others. It comes from a table, so it is fit to show.
 func (l Listener) Role() string { return roleAt(l.Owner, l.Facts, l.own()) }
 
-// Inspects reports whether a debugger port listens at l.
+// Inspects reports whether l is a port for a debugger.
 func (l Listener) Inspects() bool { return l.Role() == facts.DebuggerRole }
 
 // named reports whether the command line names the port as the server's own.

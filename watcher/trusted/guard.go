@@ -6,13 +6,14 @@ import (
 	"time"
 )
 
-// A guard runs calls that read files. A dead network file system can block such a call for ever, and nothing can cancel
+// A Guard runs calls that read files. A dead network file system can block such a call for ever, and nothing can cancel
 // it. The guard abandons a blocked call. It starts no new call while its limit of them hang.
 type Guard struct {
 	slots chan struct{} // holds one value for each running call
 	hung  atomic.Int32  // the number of abandoned calls
 }
 
+// NewGuard returns a guard that gives up after room calls that hang.
 func NewGuard(room int) *Guard { return &Guard{slots: make(chan struct{}, room)} }
 
 // Guarded returns the result of call. It returns false after the time limit, or if too many calls hang already.

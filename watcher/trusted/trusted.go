@@ -1,6 +1,6 @@
 // Package trusted reads and replaces the person's settings and porttray's own records. An attacker with a file in their
 // place could make porttray run programs or overwrite files. So the package accepts only files of the person or of
-// root.
+// root. A [Guard] bounds reads from file systems that may hang.
 package trusted
 
 import (

@@ -1,3 +1,4 @@
+// Package projecttest makes directories for tests.
 package projecttest
 
 import (

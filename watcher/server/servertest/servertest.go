@@ -1,3 +1,4 @@
+// Package servertest builds listeners for tests: a port, a process, and traits such as [In] or [By].
 package servertest
 
 import (
@@ -12,6 +13,7 @@ import (
 	"porttray/watcher/server"
 )
 
+// Tools and projects for tests.
 var (
 	Vite     = facts.Tool{Name: "Vite", Kind: facts.Server}
 	Next     = facts.Tool{Name: "Next.js", Kind: facts.Server}
@@ -27,7 +29,7 @@ var (
 	ShopB = project.Project{Name: "shop", Dir: "/home/ann/shop", Branch: "main"}
 )
 
-// A trait changes a test listener.
+// A Trait changes a test listener.
 type Trait func(*server.Listener)
 
 // Serves returns a listener on a port of 127.0.0.1. The default owner is called node and has its PID as start.
@@ -40,8 +42,10 @@ func Serves(port uint16, pid int32, traits ...Trait) server.Listener {
 	return l
 }
 
+// Named sets the name of the process.
 func Named(name string) Trait { return func(l *server.Listener) { l.Owner.Name = name } }
 
+// In puts the process into a project.
 func In(p project.Project) Trait { return func(l *server.Listener) { l.Facts.Project = p } }
 
 // Titled sets the title of a node process.
@@ -61,34 +65,48 @@ func WorkerOf(exe, dir string) Trait {
 	return func(l *server.Listener) { l.Owner.Exe, l.Owner.Dir, l.Owner.User = exe, dir, "1000" }
 }
 
+// Forked makes the process a worker of its parent.
 func Forked(l *server.Listener) { l.Facts.Forked = true }
 
+// Orphan makes the process one whose parent ended.
 func Orphan(l *server.Listener) { l.Facts.Orphan = true }
 
+// HoldsSockets makes the process one that holds sockets for several servers.
 func HoldsSockets(l *server.Listener) { l.Facts.Holder = true }
 
+// Background makes the process work in the background.
 func Background(l *server.Listener) { l.Facts.Background = true }
 
+// Inherited makes the tool that of an ancestor.
 func Inherited(l *server.Listener) { l.Facts.Inherited = true }
 
+// Helper makes the process a helper.
 func Helper(l *server.Listener) { l.Facts.Helper = true }
 
+// From sets the desktop program that started the process.
 func From(app string) Trait { return func(l *server.Listener) { l.Facts.App = app } }
 
+// By sets the tool.
 func By(tool facts.Tool) Trait { return func(l *server.Listener) { l.Facts.Tool = tool } }
 
+// Forwarder makes the process docker-proxy.
 func Forwarder(l *server.Listener) {
 	l.Owner.Name, l.Owner.Refusal = "docker-proxy", "forwards for a container or VM"
 }
 
+// Untold hides the container behind a forwarder.
 func Untold(l *server.Listener) { l.Untold = "it may not be asked" }
 
+// Hidden makes the owner an unknown process of another user.
 func Hidden(l *server.Listener) { l.Owner = owner.Process{Foreign: true} }
 
+// Unknown makes the owner unknown.
 func Unknown(l *server.Listener) { l.Owner = owner.Process{} }
 
+// Publishes sets the container.
 func Publishes(c engine.Container) Trait { return func(l *server.Listener) { l.Container = c } }
 
+// At sets the bind addresses.
 func At(addrs ...string) Trait {
 	return func(l *server.Listener) {
 		l.Addrs = nil
@@ -98,6 +116,7 @@ func At(addrs ...string) Trait {
 	}
 }
 
+// Under sets the PIDs of the ancestors, the parent first.
 func Under(pids ...int32) Trait {
 	return func(l *server.Listener) {
 		for i, pid := range pids {
@@ -161,6 +180,7 @@ func Runs(exe, dir string) Trait {
 	return func(l *server.Listener) { l.Owner.Exe, l.Owner.Dir = exe, dir }
 }
 
+// Managed sets a service of the system.
 func Managed(l *server.Listener) {
 	l.Facts.Manager = facts.Manager{Name: "nginx.service", System: true}
 }
@@ -168,8 +188,10 @@ func Managed(l *server.Listener) {
 // Script sets the file of its project that the process runs.
 func Script(file string) Trait { return func(l *server.Listener) { l.Facts.Program = file } }
 
+// Inside sets the port inside the container.
 func Inside(port uint16) Trait { return func(l *server.Listener) { l.Inside = port } }
 
+// More tools, and the address of all interfaces.
 var (
 	Redis    = facts.Tool{Name: "Redis", Kind: facts.Server}
 	Rabbit   = facts.Tool{Name: "RabbitMQ", Kind: facts.Server}
