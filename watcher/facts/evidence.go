@@ -141,7 +141,7 @@ func builtIn(p project.Project, exe string) bool {
 func buildsIn(p project.Project, name string) bool {
 	return strings.EqualFold(p.Name, name) && p.Marked() ||
 		holdsFile(p.Dir, name+".go", name+"/main.go", "cmd/"+name+"/main.go",
-		"src/bin/"+name+".rs", "src/bin/"+name+"/main.rs")
+			"src/bin/"+name+".rs", "src/bin/"+name+"/main.rs")
 }
 
 // archive reports whether a file name may be that of a Java archive.
