@@ -22,13 +22,14 @@ func TestChain(t *testing.T) {
 	for i, a := range chain {
 		v, err := owner.ReadVitals(child.PID)
 		if err != nil || v.Parent != a.PID {
-			t.Errorf("%d. is process %d, and not the parent of process %d, which is %d (%v)", i, a.PID, child.PID, v.Parent, err)
+			t.Errorf("%d. is process %d, and not the parent of process %d, which is %d (%v)", i, a.PID, child.PID,
+				v.Parent, err)
 		}
 		child.PID = a.PID
 	}
 	me := slices.IndexFunc(chain, func(a Ancestor) bool { return int(a.PID) == os.Getpid() })
 	if me != 2 || !strings.HasPrefix(chain[me].Name, "facts") {
-		t.Errorf("the test stands at %d in %+v, want 2", me, chain)
+		t.Errorf("the test is at index %d in %+v, want 2", me, chain)
 	}
 	if p.Start++; Chain(t.Context(), p) != nil {
 		t.Error("a process that is not there has ancestors")

@@ -34,12 +34,15 @@ func TestUnwrap(t *testing.T) {
 		{"python -Bum a.b c", ":python[-Bum a.b c] python:a.b[c]"},
 		{"python -c x a.py", ":python[-c x a.py]"},
 		{"python", ":python[]"},
-		{"node --inspect=1 -r x --import y --no-warnings a.js", ":node[--inspect=1 -r x --import y --no-warnings a.js] node:./a.js[]"},
+		{"node --inspect=1 -r x --import y --no-warnings a.js",
+			":node[--inspect=1 -r x --import y --no-warnings a.js] node:./a.js[]"},
 		{"node20 --max-old-space-size=9 -- a.mjs", ":node20[--max-old-space-size=9 -- a.mjs] node:./a.mjs[]"},
 		{"node -e 1 a.js", ":node[-e 1 a.js]"},
 		{"node inspect a.js", ":node[inspect a.js] node:./a.js[]"},
-		{"node /usr/lib/node_modules/npm/bin/npx-cli.js vite", ":node[/usr/lib/node_modules/npm/bin/npx-cli.js vite] node:npx-cli[vite] any:vite[]"},
-		{"node /x/.yarn/releases/yarn-4.1.0.cjs vite", ":node[/x/.yarn/releases/yarn-4.1.0.cjs vite] node:yarn-4.1.0[vite] any:vite[]"},
+		{"node /usr/lib/node_modules/npm/bin/npx-cli.js vite",
+			":node[/usr/lib/node_modules/npm/bin/npx-cli.js vite] node:npx-cli[vite] any:vite[]"},
+		{"node /x/.yarn/releases/yarn-4.1.0.cjs vite",
+			":node[/x/.yarn/releases/yarn-4.1.0.cjs vite] node:yarn-4.1.0[vite] any:vite[]"},
 		{"tsx watch --tsconfig t.json a.ts", ":tsx[watch --tsconfig t.json a.ts] node:./a.ts[]"},
 		{"ts-node -P t.json a.ts", ":ts-node[-P t.json a.ts] node:./a.ts[]"},
 		{"nodemon -w src --exec tsx a.ts", ":nodemon[-w src --exec tsx a.ts] any:tsx[]"},
@@ -52,12 +55,14 @@ func TestUnwrap(t *testing.T) {
 		{"php -S a -t b", ":php[-S a -t b]"},
 		{"php -f a.php b", ":php[-f a.php b] php:./a.php[b]"},
 		{"java -Xmx1m -jar a-1.2.jar b", ":java[-Xmx1m -jar a-1.2.jar b] java:a.jar[b]"},
-		{"java -cp a:/m/spring-boot-3.0.jar:/m/x.jar a.B c", ":java[-cp a:/m/spring-boot-3.0.jar:/m/x.jar a.B c] java:spring-boot.jar[] java:a.b[c]"},
+		{"java -cp a:/m/spring-boot-3.0.jar:/m/x.jar a.B c",
+			":java[-cp a:/m/spring-boot-3.0.jar:/m/x.jar a.B c] java:spring-boot.jar[] java:a.b[c]"},
 		{"java -m a.b/c.D e", ":java[-m a.b/c.D e] java:c.d[e]"},
 		{"java -version", ":java[-version]"},
 		{"dotnet exec a.dll b", ":dotnet[exec a.dll b] dotnet:./a.dll[b]"},
-		{"sudo -u ann nice -n 5 timeout -k 1 9 vite", ":sudo[-u ann nice -n 5 timeout -k 1 9 vite] any:nice[-n 5 timeout -k 1 9 vite] " +
-			"any:timeout[-k 1 9 vite] any:vite[]"},
+		{"sudo -u ann nice -n 5 timeout -k 1 9 vite",
+			":sudo[-u ann nice -n 5 timeout -k 1 9 vite] any:nice[-n 5 timeout -k 1 9 vite] " +
+				"any:timeout[-k 1 9 vite] any:vite[]"},
 		{"sh ./run.sh a", ":sh[./run.sh a] shell:./run.sh[a]"},
 		{"bash -euo pipefail run a", ":bash[-euo pipefail run a] shell:./run[a]"},
 		{"sh|-ec|A=b exec vite --port $PORT", ":sh[-ec A=b exec vite --port $PORT] any:vite[--port $PORT]"},
@@ -68,9 +73,10 @@ func TestUnwrap(t *testing.T) {
 		{"sh|-c|\"vite\" 'a b'", ":sh[-c \"vite\" 'a b'] any:vite[a b]"},
 		{"sh|-c|", ":sh[-c]"},
 		{"gunicorn: master [app:app]|", "any:gunicorn[master [app:app]]"},
-		{"env env env env env env env env env env vite", ":env[env env env env env env env env env vite] any:env[env env env env env env env env vite] " +
-			"any:env[env env env env env env env vite] any:env[env env env env env env vite] any:env[env env env env env vite] " +
-			"any:env[env env env env vite] any:env[env env env vite] any:env[env env vite]"},
+		{"env env env env env env env env env env vite",
+			":env[env env env env env env env env env vite] any:env[env env env env env env env env vite] " +
+				"any:env[env env env env env env env vite] any:env[env env env env env env vite] any:env[env env env env env vite] " +
+				"any:env[env env env env vite] any:env[env env env vite] any:env[env env vite]"},
 	}
 	for _, tt := range tests {
 		var got []string
@@ -94,7 +100,8 @@ func TestFirstCommand(t *testing.T) {
 		{"/usr/sbin/mysqld", "/usr/sbin/mariadbd", ":mariadbd"},
 		{"redis-server *:1|", "/usr/bin/redis-check-rdb", "any:redis-server"},
 		{"a title|", "/usr/bin/nginx", ":nginx"},
-		{"/Applications/Google Chrome.app/Contents/MacOS/Google Chrome|", "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome", ":google chrome"},
+		{"/Applications/Google Chrome.app/Contents/MacOS/Google Chrome|",
+			"/Applications/Google Chrome.app/Contents/MacOS/Google Chrome", ":google chrome"},
 		{"httpd", "/bin/busybox", "other:httpd"},
 		{"/usr/bin/python", "/usr/bin/python3.12", "any:python"},
 	}

@@ -37,8 +37,10 @@ func TestTellContainer(t *testing.T) {
 		container, project string
 		dir                bool
 	}{
-		{"files of its own", []string{"unshare", "--mount", "sh", "-c", `mount -t tmpfs none "$0" && cd "$0" && ` + waits, dir}, id, "", false},
-		{"a directory of this system", []string{"unshare", "--mount", "sh", "-c", `cd "$0"; ` + waits, dir}, id, "shop", false},
+		{"files of its own", []string{"unshare", "--mount", "sh", "-c",
+			`mount -t tmpfs none "$0" && cd "$0" && ` + waits, dir}, id, "", false},
+		{"a directory of this system", []string{"unshare", "--mount", "sh", "-c", `cd "$0"; ` + waits, dir}, id, "shop",
+			false},
 		{"the same files", []string{"sh", "-c", `cd "$0"; ` + waits, dir}, "", "shop", true},
 		{"a root of its own", []string{"unshare", "--mount", "sh", "-c", apart, dir}, id, "", false},
 		{"a root of its own, and no cgroup", []string{"unshare", "--mount", "sh", "-c", apart, dir}, "", "", false},
@@ -54,8 +56,10 @@ func TestTellContainer(t *testing.T) {
 				t.Fatal(err)
 			}
 			f, sure := Tell(t.Context(), p)
-			if !sure || f.Container != tt.container || f.Project.Name != tt.project || (p.Dir != "") != tt.dir || (f.Command != "") != tt.dir {
-				t.Errorf("got container %q, project %q, directory %q, command %q (%v); want container %q, project %q", f.Container, f.Project.Name, p.Dir, f.Command, sure, tt.container, tt.project)
+			if !sure || f.Container != tt.container || f.Project.Name != tt.project || (p.Dir != "") != tt.dir ||
+				(f.Command != "") != tt.dir {
+				t.Errorf("got container %q, project %q, directory %q, command %q (%v); want container %q, project %q",
+					f.Container, f.Project.Name, p.Dir, f.Command, sure, tt.container, tt.project)
 			}
 			if again, err := owner.ContainerOf(p); again != tt.container || err != nil {
 				t.Errorf("asked again: %q, %v", again, err)

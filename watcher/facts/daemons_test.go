@@ -9,8 +9,10 @@ import (
 func TestDaemons(t *testing.T) {
 	known := map[string]bool{}
 	for line, want := range map[string]Tool{
-		"java -cp gradle-launcher-8.jar org.gradle.launcher.daemon.bootstrap.GradleDaemon 8":         {"Gradle", Daemon},
-		"java -cp /x.jar org.jetbrains.kotlin.daemon.KotlinCompileDaemon --daemon-runFilesPath /tmp": {"Kotlin", Daemon},
+		"java -cp gradle-launcher-8.jar org.gradle.launcher.daemon.bootstrap.GradleDaemon 8": {"Gradle",
+			Daemon},
+		"java -cp /x.jar org.jetbrains.kotlin.daemon.KotlinCompileDaemon --daemon-runFilesPath /tmp": {"Kotlin",
+			Daemon},
 		"bazel(shop) -jar A-server.jar":                                 {"Bazel", Daemon},
 		"java -Xmx1g org.mvndaemon.mvnd.daemon.Server":                  {"Maven", Daemon},
 		"java -cp /x.jar bloop.Bloop":                                   {"Bloop", Daemon},
@@ -81,8 +83,10 @@ func TestDaemons(t *testing.T) {
 		"opencode serve": {"opencode", App},
 		"python3 /home/ann/.local/bin/aider --model x": {"Aider", App},
 		"cursor-agent": {"Cursor", App},
-		"node /x/_npx/1/node_modules/@modelcontextprotocol/inspector/client/bin/client.js":           {"MCP Inspector", Server},
-		"node /x/_npx/1/node_modules/@modelcontextprotocol/inspector/server/build/index.js --env {}": {"MCP Inspector", Server},
+		"node /x/_npx/1/node_modules/@modelcontextprotocol/inspector/client/bin/client.js": {"MCP Inspector",
+			Server},
+		"node /x/_npx/1/node_modules/@modelcontextprotocol/inspector/server/build/index.js --env {}": {"MCP Inspector",
+			Server},
 		"turbo run dev":                       {"Turborepo", Runner},
 		"node typescript.js":                  {},
 		"java -cp x.jar com.example.AServer":  {},

@@ -52,9 +52,12 @@ func TestInspect(t *testing.T) {
 	const loader = "Manifest-Version: 1.0\r\nMain-Class: org.springframework.boot.loader.launch.JarLa\r\n uncher\r\nStart-Class: shop.Main\r\n\r\n"
 	writeArchive(t, filepath.Join(dir, "boot.jar"), loader, false)
 	writeArchive(t, filepath.Join(dir, "behind.jar"), loader, true)
-	writeArchive(t, filepath.Join(dir, "thin.jar"), "Main-Class: shop.Main\nClass-Path: lib/a.jar lib/spring-boo\n t-3.3.1.jar\n", false)
-	writeArchive(t, filepath.Join(dir, "plain.jar"), "Main-Class: shop.Main\n\nName: x\nMain-Class: kafka.Kafka\n", false)
-	writeArchive(t, filepath.Join(dir, "quarkus.jar"), "Main-Class: io.quarkus.bootstrap.runner.QuarkusEntryPoint\n", false)
+	writeArchive(t, filepath.Join(dir, "thin.jar"),
+		"Main-Class: shop.Main\nClass-Path: lib/a.jar lib/spring-boo\n t-3.3.1.jar\n", false)
+	writeArchive(t, filepath.Join(dir, "plain.jar"), "Main-Class: shop.Main\n\nName: x\nMain-Class: kafka.Kafka\n",
+		false)
+	writeArchive(t, filepath.Join(dir, "quarkus.jar"), "Main-Class: io.quarkus.bootstrap.runner.QuarkusEntryPoint\n",
+		false)
 	for name, contents := range map[string]string{
 		"broken.jar":              "PK\x03\x04\x14\x00\x08\x00\x08\x00",
 		"jar.jar":                 jarHead,
@@ -125,7 +128,7 @@ func FuzzManifest(f *testing.F) {
 	f.Fuzz(func(t *testing.T, data []byte) {
 		contents := manifest(data)
 		if len(contents) > max(maxHead, len(data)) {
-			t.Errorf("%d bytes came out of %d", len(contents), len(data))
+			t.Errorf("got %d bytes from %d", len(contents), len(data))
 		}
 		readManifest(contents)
 		if archiveCommands(file, nil) != nil {

@@ -44,7 +44,8 @@ func TestOutOfFiles(t *testing.T) {
 	}
 	ctx, self := t.Context(), int32(os.Getpid())
 	whole, err := owner.Read(ctx, self)
-	if err != nil || whole.Name == "" || whole.Exe == "" || whole.Dir == "" || whole.User == "" || whole.Since.IsZero() {
+	if err != nil || whole.Name == "" || whole.Exe == "" || whole.Dir == "" || whole.User == "" ||
+		whole.Since.IsZero() {
 		t.Fatalf("got %+v, %v", whole, err)
 	}
 	parent, err := owner.Read(ctx, int32(os.Getppid()))
@@ -64,7 +65,7 @@ func TestOutOfFiles(t *testing.T) {
 		t.Errorf("sure of %+v", f)
 	}
 	if whole.Gone() {
-		t.Error("the process is taken for ended")
+		t.Error("a running process counts as ended")
 	}
 	allowFiles(t, 1024)
 	if f, sure := Tell(ctx, whole); f != known || !sure {

@@ -9,10 +9,12 @@ import (
 	"porttray/watcher/project/projecttest"
 )
 
-// TestAppsProject has managers whose apps work in one project, in two, and in none.
+// TestAppsProject covers managers with apps in one project, in two, and in none.
 func TestAppsProject(t *testing.T) {
 	home := projecttest.TempHome(t)
-	projecttest.Plant(t, home, map[string]string{"shop/package.json": `{"name":"shop"}`, "shop/api/": "", "blog/package.json": `{"name":"blog"}`, ".pm2/modules/x/": ""})
+	projecttest.Plant(t, home,
+		map[string]string{"shop/package.json": `{"name":"shop"}`, "shop/api/": "",
+			"blog/package.json": `{"name":"blog"}`, ".pm2/modules/x/": ""})
 	for _, c := range []struct {
 		dirs []string
 		want string

@@ -46,7 +46,8 @@ func startTreeIn(t testing.TB, workDir string, lines ...string) owner.Process {
 			t.Fatal(err)
 		}
 	}
-	cmd := &exec.Cmd{Path: bash, Args: toolLine{line: lines[0]}.args(), Dir: workDir, Env: append(os.Environ(), "BASH_ENV="+level(0))}
+	cmd := &exec.Cmd{Path: bash, Args: toolLine{line: lines[0]}.args(), Dir: workDir,
+		Env: append(os.Environ(), "BASH_ENV="+level(0))}
 	return startTeller(t, cmd)
 }
 
@@ -99,14 +100,17 @@ func TestLineage(t *testing.T) {
 		{"in a package script", []string{"npm run dev|", "bash|-c|vite", "node /x/node_modules/.bin/vite"}, "Vite"},
 		{"a worker of a reload supervisor", []string{"python3 /v/bin/uvicorn app:app", spawn}, "Uvicorn"},
 		{"workers with titles", []string{"gunicorn: master [app:app]|", "gunicorn: worker [app:app]|"}, "Gunicorn"},
-		{"a title over its arguments", []string{"node /x/node_modules/.bin/next dev", "next-server (v15.5.29)|"}, "Next.js"},
+		{"a title over its arguments", []string{"node /x/node_modules/.bin/next dev", "next-server (v15.5.29)|"},
+			"Next.js"},
 		{"a child of a worker", []string{"celery worker", spawn, spawn}, "Celery"},
-		{"a program that runs again what it watches", []string{"node /x/node_modules/.bin/nodemon app.js", "node app.js"}, ""},
+		{"a program that runs again what it watches",
+			[]string{"node /x/node_modules/.bin/nodemon app.js", "node app.js"}, ""},
 		{"below a script", []string{"npx vite", "bash run.sh", "worker"}, "Vite"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			line, _ := lineage(t.Context(), startTree(t, append([]string{"node /x/node_modules/.bin/astro", "bash"}, tt.lines...)...), false)
+			line, _ := lineage(t.Context(),
+				startTree(t, append([]string{"node /x/node_modules/.bin/astro", "bash"}, tt.lines...)...), false)
 			if len(line) != len(tt.lines) {
 				t.Errorf("got %d members, want %d: %+v", len(line), len(tt.lines), line)
 			}
@@ -177,7 +181,8 @@ func TestHead(t *testing.T) {
 
 // BenchmarkLineage reads five processes and finds their tool.
 func BenchmarkLineage(b *testing.B) {
-	p := startTree(b, "bash", "npm run dev|", "bash|-c|next dev", "node /x/node_modules/.bin/next dev", "next-server (v15.5.29)|", "worker")
+	p := startTree(b, "bash", "npm run dev|", "bash|-c|next dev", "node /x/node_modules/.bin/next dev",
+		"next-server (v15.5.29)|", "worker")
 	b.ReportAllocs()
 	for b.Loop() {
 		line, _ := lineage(b.Context(), p, false)

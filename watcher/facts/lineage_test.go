@@ -30,7 +30,8 @@ func TestLineageOfSelf(t *testing.T) {
 		t.Fatal(err)
 	}
 	m := line[0]
-	if m.PID != self.PID || m.Start != self.Start || !slices.Equal(m.args, os.Args) || m.exe != exe || m.dir != dir || m.file != exe {
+	if m.PID != self.PID || m.Start != self.Start || !slices.Equal(m.args, os.Args) || m.exe != exe || m.dir != dir ||
+		m.file != exe {
 		t.Errorf("got %+v\nwant the process %+v, program %s, arguments %q, directory %s", m, self, exe, os.Args, dir)
 	}
 	for p, at := self, 1; at < len(line); at++ {
@@ -49,7 +50,8 @@ func TestLineageOfNobody(t *testing.T) {
 	}
 	earlier := self
 	earlier.Start--
-	for name, p := range map[string]owner.Process{"an earlier process of that PID": earlier, "no process": {PID: 1<<31 - 1}, "unknown": {}} {
+	for name, p := range map[string]owner.Process{"an earlier process of that PID": earlier,
+		"no process": {PID: 1<<31 - 1}, "unknown": {}} {
 		if line, _ := lineage(t.Context(), p, false); len(line) > 0 {
 			t.Errorf("%s: got %+v", name, line)
 		}

@@ -16,19 +16,25 @@ func TestUnitOf(t *testing.T) {
 		want         Manager
 	}{
 		{"system service", "/system.slice/nginx.service", Manager{Name: "nginx.service", System: true}},
-		{"instance", "/system.slice/system-postgresql.slice/postgresql@15-main.service", Manager{Name: "postgresql@15-main.service", System: true}},
+		{"instance", "/system.slice/system-postgresql.slice/postgresql@15-main.service",
+			Manager{Name: "postgresql@15-main.service", System: true}},
 		{"its own group", "/system.slice/web.service/workers/3", Manager{Name: "web.service", System: true}},
-		{"Podman in a service", "/system.slice/web.service/libpod-payload-7b4c1f", Manager{Name: "web.service", System: true}},
-		{"escaped", `/system.slice/dev\x2dserver\x40home.service`, Manager{Name: "dev-server@home.service", System: true}},
+		{"Podman in a service", "/system.slice/web.service/libpod-payload-7b4c1f",
+			Manager{Name: "web.service", System: true}},
+		{"escaped", `/system.slice/dev\x2dserver\x40home.service`,
+			Manager{Name: "dev-server@home.service", System: true}},
 		{"no escape", `/system.slice/a\x2xb\y2d.service`, Manager{Name: `a\x2xb\y2d.service`, System: true}},
 		{"kept from the kernel", "/system.slice/_memory.service", Manager{Name: "memory.service", System: true}},
 		{"colons", "/system.slice/a:b::c.service", Manager{Name: "a:b::c.service", System: true}},
 		{"without a slice", "/nginx.service", Manager{Name: "nginx.service", System: true}},
 		{"user service", user + "/app.slice/vite.service", Manager{Name: "vite.service"}},
 		{"user service without a slice", user + "/vite.service", Manager{Name: "vite.service"}},
-		{"user service in a slice of its own", user + "/app.slice/app-dev.slice/vite@8080.service", Manager{Name: "vite@8080.service"}},
-		{"user service with a name as for programs", user + "/app.slice/app-server.service", Manager{Name: "app-server.service"}},
-		{"snap", "/system.slice/snap.nextcloud.apache.service", Manager{Name: "snap.nextcloud.apache.service", System: true}},
+		{"user service in a slice of its own", user + "/app.slice/app-dev.slice/vite@8080.service",
+			Manager{Name: "vite@8080.service"}},
+		{"user service with a name as for programs", user + "/app.slice/app-server.service",
+			Manager{Name: "app-server.service"}},
+		{"snap", "/system.slice/snap.nextcloud.apache.service",
+			Manager{Name: "snap.nextcloud.apache.service", System: true}},
 
 		{"root", "/", Manager{}},
 		{"nothing", "", Manager{}},
@@ -60,7 +66,8 @@ func TestUnitOf(t *testing.T) {
 		{"Kubernetes", "/kubepods.slice/kubepods-burstable.slice/cri-containerd-7b4c1f.scope", Manager{}},
 		{"systemd in a container", "/system.slice/docker-7b4c1f.scope/system.slice/nginx.service", Manager{}},
 		{"systemd in LXC", "/lxc.payload.web/system.slice/nginx.service", Manager{}},
-		{"systemd in nspawn", "/machine.slice/systemd-nspawn@web.service/payload/system.slice/nginx.service", Manager{}},
+		{"systemd in nspawn", "/machine.slice/systemd-nspawn@web.service/payload/system.slice/nginx.service",
+			Manager{}},
 		{"scope in a service", "/system.slice/web.service/init.scope", Manager{}},
 		{"user manager of a container's systemd", "/lxc/web" + user + "/app.slice/vite.service", Manager{}},
 		{"two user managers", user + user + "/vite.service", Manager{}},
@@ -90,7 +97,8 @@ func TestUnitOfFiles(t *testing.T) {
 	}{
 		{"empty", "", Manager{}},
 		{"only other hierarchies", "5:memory:/system.slice/nginx.service\n", Manager{}},
-		{"the unified one left empty", "1:name=systemd:/system.slice/nginx.service\n0::/\n", Manager{Name: "nginx.service", System: true}},
+		{"the unified one left empty", "1:name=systemd:/system.slice/nginx.service\n0::/\n",
+			Manager{Name: "nginx.service", System: true}},
 		{"systemd's own counts", "1:name=systemd:/\n0::/system.slice/nginx.service\n", Manager{}},
 		{"no newline", "0::/system.slice/nginx.service", Manager{Name: "nginx.service", System: true}},
 		{"garbage", "0:/system.slice/nginx.service\n::\n\n:", Manager{}},
@@ -152,7 +160,8 @@ func FuzzJobLabel(f *testing.F) {
 	f.Add([]byte("1\t\t\x00\r\n1\t0\ta"), int32(1))
 	f.Add([]byte("-\t0\ta"), int32(-1))
 	f.Fuzz(func(t *testing.T, jobs []byte, pid int32) {
-		if label := jobLabel(jobs, pid); len(label) > 128 || strings.Contains(label, "\n") || !strings.Contains(string(jobs), label) {
+		if label := jobLabel(jobs, pid); len(label) > 128 || strings.Contains(label, "\n") ||
+			!strings.Contains(string(jobs), label) {
 			t.Errorf("%q, process %d: got %q", jobs, pid, label)
 		}
 	})
@@ -160,7 +169,8 @@ func FuzzJobLabel(f *testing.F) {
 
 func TestServiceOf(t *testing.T) {
 	services := []service{
-		{"postgresql-x64-17", 4000, false}, {"Dnscache", 1200, false}, {"nsi", 1200, false}, {"CDPUserSvc_5b2f1", 7000, true}, {"paused", 0, false},
+		{"postgresql-x64-17", 4000, false}, {"Dnscache", 1200, false}, {"nsi", 1200, false},
+		{"CDPUserSvc_5b2f1", 7000, true}, {"paused", 0, false},
 	}
 	tests := []struct {
 		pid  int32
@@ -193,7 +203,8 @@ func TestManager(t *testing.T) {
 	if got := manager(t.Context(), self); got != want {
 		t.Errorf("this process: got %+v, want %+v", got, want)
 	}
-	for _, p := range []owner.Process{{}, {PID: -1}, {PID: 1<<31 - 1, Start: 1}, {PID: self.PID, Start: self.Start + 1}} {
+	for _, p := range []owner.Process{{}, {PID: -1}, {PID: 1<<31 - 1, Start: 1},
+		{PID: self.PID, Start: self.Start + 1}} {
 		if got := manager(t.Context(), p); got != (Manager{}) {
 			t.Errorf("%+v: got %+v, want none", p, got)
 		}

@@ -77,7 +77,8 @@ func FuzzPortsNamed(f *testing.F) {
 			if n.Port == 0 {
 				continue
 			}
-			if seen[n.Port] || !roles[n.Role] || !strings.Contains(line, fmt.Sprint(n.Port)) && !strings.Contains(line, "0") {
+			if seen[n.Port] || !roles[n.Role] || !strings.Contains(line, fmt.Sprint(n.Port)) &&
+				!strings.Contains(line, "0") {
 				t.Errorf("%q names %+v", line, n)
 			}
 			seen[n.Port] = true

@@ -40,7 +40,8 @@ func TestProgramOf(t *testing.T) {
 		{"python3 -m myapp.main --key hunter2", "/usr/bin/python3.11", "myapp.main"},
 		{"python3 -m MyApp", "/usr/bin/python3.11", "MyApp"},
 		{"python3 -m uvicorn app:app", "/usr/bin/python3.11", ""},
-		{"python3|-c|from multiprocessing.spawn import spawn_main < python3 worker.py", "/usr/bin/python3.11", "worker.py"},
+		{"python3|-c|from multiprocessing.spawn import spawn_main < python3 worker.py", "/usr/bin/python3.11",
+			"worker.py"},
 		{"python3|-c|code < node server.js", "/usr/bin/python3.11", "python3"},
 		{"ruby app.rb", "/usr/bin/ruby3.1", "app.rb"},
 		{"php worker.php", "/usr/bin/php8.2", "worker.php"},
@@ -88,7 +89,7 @@ func TestProgramOf(t *testing.T) {
 		got := programOf(line, filepath.FromSlash(dir))
 		if len(tt.want) > 200 { // only its end is kept
 			if len(got) > maxProgram || !strings.HasSuffix(got, "x/server.js") {
-				t.Errorf("of a long path %d bytes are left, %q", len(got), got)
+				t.Errorf("a long path was cut to %d bytes: %q", len(got), got)
 			}
 			continue
 		}
@@ -135,8 +136,9 @@ func TestProgramOfFiles(t *testing.T) {
 	dir := projecttest.TempHome(t)
 	projecttest.Plant(t, dir, map[string]string{"server": "", "dist/main.js": "", "web/": "", "artisan": ""})
 	for line, want := range map[string]string{
-		"node server": "server", "node dist/main": "dist/main", "python3 web": "web", "php artisan queue:work": "artisan",
-		"node hunter2": "node", "bash hunter2": "bash",
+		"node server": "server", "node dist/main": "dist/main", "python3 web": "web",
+		"php artisan queue:work": "artisan",
+		"node hunter2":           "node", "bash hunter2": "bash",
 	} {
 		words := strings.Fields(line)
 		m := newMember(member{args: words, exe: "/usr/bin/" + words[0], dir: dir})
@@ -162,7 +164,8 @@ func TestDisown(t *testing.T) {
 		{"shop", "./caddy run", "shop/caddy", "", "caddy"},
 		{"shop", "bin/caddy", "shop/bin/caddy", "", "caddy"},
 		{"shop", "/tmp/go-build1/b001/exe/caddy", "/tmp/go-build1/b001/exe/caddy", "", "caddy"},
-		{"shop", "/tmp/go-build1/b001/exe/air", "/tmp/go-build1/b001/exe/air", "Air", ""}, // go run github.com/air-verse/air
+		{"shop", "/tmp/go-build1/b001/exe/air", "/tmp/go-build1/b001/exe/air", "Air",
+			""}, // go run github.com/air-verse/air
 		{"shop", "caddy run", "/usr/bin/caddy", "Caddy", ""},
 		{"shop", "./pocketbase serve", "shop/pocketbase", "PocketBase", ""}, // people keep it in a project
 		{"hugo", "./hugo", "hugo/hugo", "", "hugo"},
@@ -217,7 +220,8 @@ func TestBuiltByGo(t *testing.T) {
 		t.Fatal(err)
 	}
 	home := projecttest.TempHome(t)
-	projecttest.Plant(t, home, map[string]string{"a/go.mod": "module " + info.Main.Path + "\n", "b/go.mod": "module example.com/b\n"})
+	projecttest.Plant(t, home,
+		map[string]string{"a/go.mod": "module " + info.Main.Path + "\n", "b/go.mod": "module example.com/b\n"})
 	for dir, want := range map[string]bool{"a": true, "b": false} {
 		p := project.Find(t.Context(), filepath.Join(home, dir), home)
 		exe := filepath.Join(p.Dir, "caddy")

@@ -17,10 +17,13 @@ func TestCommandLine(t *testing.T) {
 		args      []string
 		want      string
 	}{
-		{"linux", "/home/ann/shop", []string{"node", "server.js", "--port=3000"}, "cd /home/ann/shop && node server.js '--port=3000'"},
-		{"linux", "/home/ann/my shop", []string{"./run", "", "it's", "$HOME", "a;b", "ä"}, `cd '/home/ann/my shop' && ./run '' 'it'\''s' '$HOME' 'a;b' 'ä'`},
+		{"linux", "/home/ann/shop", []string{"node", "server.js", "--port=3000"},
+			"cd /home/ann/shop && node server.js '--port=3000'"},
+		{"linux", "/home/ann/my shop", []string{"./run", "", "it's", "$HOME", "a;b", "ä"},
+			`cd '/home/ann/my shop' && ./run '' 'it'\''s' '$HOME' 'a;b' 'ä'`},
 		{"linux", "/x\ny", []string{"a\nb", "`id`"}, "cd '/x\ny' && 'a\nb' '`id`'"},
-		{"darwin", "/Users/ann", []string{"python3", "-m", "http.server", "8000"}, "cd /Users/ann && python3 -m http.server 8000"},
+		{"darwin", "/Users/ann", []string{"python3", "-m", "http.server", "8000"},
+			"cd /Users/ann && python3 -m http.server 8000"},
 		{"windows", `C:\Users\Ann B\shop`, []string{`C:\Program Files\node\node.exe`, "server.js", `a"b\`, "x&y"},
 			`cd /d "C:\Users\Ann B\shop" && "C:\Program Files\node\node.exe" server.js "a\"b\\" "x&y"`},
 	} {
@@ -41,7 +44,8 @@ func TestRestartCommand(t *testing.T) {
 		{"no arguments", member{}, "/x", false},
 		{"no directory", member{args: []string{"node"}}, "", false},
 		{"a title", member{exe: "/usr/sbin/nginx", args: []string{"nginx: master process nginx"}}, "/x", false},
-		{"a program with a space in its path", member{exe: "/opt/my server", args: []string{"/opt/my server"}}, "/x", true},
+		{"a program with a space in its path", member{exe: "/opt/my server", args: []string{"/opt/my server"}}, "/x",
+			true},
 		{"an escape sequence", member{args: []string{"a", "\x1b[201~\nid"}}, "/x", false},
 		{"an escape sequence in the directory", member{args: []string{"a"}}, "/x\n", false},
 		{"text that runs backwards", member{args: []string{"a", "\u202egpj.exe"}}, "/x", false},
@@ -62,7 +66,8 @@ func FuzzQuoteForShell(f *testing.F) {
 	if runtime.GOOS == "windows" {
 		f.Skip("there is no sh")
 	}
-	for _, word := range []string{"", "a", "it's", "$HOME `id` \\ \" '", "a\nb", "-n", "~", "ä\xff", "*", "a=b", "!x", "#"} {
+	for _, word := range []string{"", "a", "it's", "$HOME `id` \\ \" '", "a\nb", "-n", "~", "ä\xff", "*", "a=b", "!x",
+		"#"} {
 		f.Add(word)
 	}
 	f.Fuzz(func(t *testing.T, word string) {
@@ -90,7 +95,8 @@ func TestSupervises(t *testing.T) {
 		"bash":                       "",
 	} {
 		args := strings.Fields(line)
-		if got := newMember(member{args: args, exe: "/usr/bin/" + owner.LastElement(args[0])}).supervises(); got != want {
+		if got := newMember(member{args: args,
+			exe: "/usr/bin/" + owner.LastElement(args[0])}).supervises(); got != want {
 			t.Errorf("%s: got %q, want %q", line, got, want)
 		}
 	}
@@ -137,7 +143,8 @@ func readForWindows(line string) (args []string) {
 }
 
 func FuzzQuoteForWindows(f *testing.F) {
-	for _, word := range []string{"", "a", `C:\Program Files\x\`, `say "hi"`, `\\"`, "a\tb", "%PATH%", "a&b|c", "ä", `"`, `\`, "(x)", "^"} {
+	for _, word := range []string{"", "a", `C:\Program Files\x\`, `say "hi"`, `\\"`, "a\tb", "%PATH%", "a&b|c", "ä",
+		`"`, `\`, "(x)", "^"} {
 		f.Add(word, word)
 	}
 	f.Fuzz(func(t *testing.T, first, second string) {

@@ -23,7 +23,8 @@ func BenchmarkTell(b *testing.B) {
 	})
 	b.Setenv("HOME", home)
 	dir := filepath.Join(home, "shop/1/2/3/4/5/6")
-	line := []string{"npm run dev|", "bash|-c|next dev", "node /x/node_modules/.bin/next dev", "next-server (v15.5.29)|", "worker"}
+	line := []string{"npm run dev|", "bash|-c|next dev", "node /x/node_modules/.bin/next dev",
+		"next-server (v15.5.29)|", "worker"}
 	child := startTreeIn(b, dir, append([]string{"bash"}, line...)...)
 	p, err := owner.Read(b.Context(), child.PID)
 	if err != nil {
@@ -35,7 +36,8 @@ func BenchmarkTell(b *testing.B) {
 		before := cpuTime(b)
 		f, _ := Tell(b.Context(), p)
 		spent = append(spent, cpuTime(b)-before)
-		if f.Tool.Name != "Next.js" || f.Project.Dir != filepath.Join(home, "shop") || f.Ancestors[len(line)-2] == (owner.ID{}) {
+		if f.Tool.Name != "Next.js" || f.Project.Dir != filepath.Join(home, "shop") ||
+			f.Ancestors[len(line)-2] == (owner.ID{}) {
 			b.Fatalf("got %+v", f)
 		}
 	}

@@ -32,7 +32,8 @@ func TestRefusalOfOtherUsers(t *testing.T) {
 	v := start(t, cmd)
 	for _, force := range []bool{false, true} {
 		got := owner.End(t.Context(), alone(v.Process), force, owner.Wait, v.holders)
-		if want := (owner.Result{Outcome: owner.Refused, Reason: "another user's process"}); !reflect.DeepEqual(got, want) {
+		if want := (owner.Result{Outcome: owner.Refused, Reason: "another user's process"}); !reflect.DeepEqual(got,
+			want) {
 			t.Errorf("got %+v, want %+v", got, want)
 		}
 	}
@@ -47,7 +48,8 @@ func TestEndNotPermitted(t *testing.T) {
 	cmd := command(t, "end", "ender", strconv.Itoa(int(v.PID)))
 	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: nobody}
 	out, err := cmd.Output()
-	if want := strconv.Itoa(int(owner.NotPermitted)) + " \"\" operation not permitted\n"; err != nil || string(out) != want {
+	if want := strconv.Itoa(int(owner.NotPermitted)) + " \"\" operation not permitted\n"; err != nil ||
+		string(out) != want {
 		t.Errorf("got %q, %v, want %q", out, err, want)
 	}
 	if !v.alive() {

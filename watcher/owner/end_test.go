@@ -80,7 +80,8 @@ func roleEnd(pid string) error {
 	if err != nil {
 		return err
 	}
-	r := owner.End(context.Background(), alone(p), false, owner.Wait, func(context.Context) ([]owner.Process, error) { return []owner.Process{p}, nil })
+	r := owner.End(context.Background(), alone(p), false, owner.Wait,
+		func(context.Context) ([]owner.Process, error) { return []owner.Process{p}, nil })
 	fmt.Printf("%d %q %v\n", r.Outcome, r.Reason, r.Err)
 	return nil
 }
@@ -218,7 +219,8 @@ func TestEnd(t *testing.T) {
 		{"lets go of the port", "letting go", false, owner.Result{Outcome: owner.Freed}, true, ""},
 		{"ignores it", "stubborn", false, owner.Result{Outcome: owner.StillRunning}, true, ""},
 		{"killed", "obedient", true, owner.Result{Outcome: owner.Freed, Ended: true}, false, "signal: killed"},
-		{"killed while it ignores SIGTERM", "stubborn", true, owner.Result{Outcome: owner.Freed, Ended: true}, false, "signal: killed"},
+		{"killed while it ignores SIGTERM", "stubborn", true, owner.Result{Outcome: owner.Freed, Ended: true}, false,
+			"signal: killed"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -230,7 +232,8 @@ func TestEnd(t *testing.T) {
 			if tt.want.Outcome == owner.StillRunning {
 				tt.want.Left = []owner.Process{v.Process}
 			}
-			if got := owner.End(t.Context(), alone(v.Process), tt.force, owner.Wait, v.holders); !reflect.DeepEqual(got, tt.want) {
+			if got := owner.End(t.Context(), alone(v.Process), tt.force, owner.Wait, v.holders); !reflect.DeepEqual(got,
+				tt.want) {
 				t.Errorf("got %+v, want %+v", got, tt.want)
 			}
 			if got := v.alive(); got != tt.alive {
@@ -249,7 +252,8 @@ func TestEnd(t *testing.T) {
 			if err := v.cmd.Wait(); runtime.GOOS != "windows" && err.Error() != tt.status {
 				t.Errorf("ended by %q, want %q", err, tt.status)
 			}
-			if again := owner.End(t.Context(), alone(v.Process), true, owner.Wait, v.holders); again.Outcome != owner.AlreadyGone || again.Err != nil {
+			if again := owner.End(t.Context(), alone(v.Process), true, owner.Wait,
+				v.holders); again.Outcome != owner.AlreadyGone || again.Err != nil {
 				t.Errorf("the third time got %+v", again)
 			}
 		})
@@ -296,7 +300,7 @@ func TestEndMissesNobody(t *testing.T) {
 	fails := func(context.Context) ([]owner.Process, error) { return nil, errScan }
 	// asked must not run: End rejects the target before it scans.
 	asked := func(context.Context) ([]owner.Process, error) {
-		t.Error("the port was looked at")
+		t.Error("End scanned the port")
 		return nil, errScan
 	}
 	earlier, later := v.Process, v.Process
@@ -312,11 +316,13 @@ func TestEndMissesNobody(t *testing.T) {
 		{"a later process of that PID", later, asked, owner.AlreadyGone},
 		{"no process", owner.Process{PID: 1<<31 - 1, Start: 1}, asked, owner.AlreadyGone},
 		{"another one's port", v.Process, other.holders, owner.AlreadyGone},
-		{"nobody's port", v.Process, func(context.Context) ([]owner.Process, error) { return nil, nil }, owner.AlreadyGone},
+		{"nobody's port", v.Process, func(context.Context) ([]owner.Process, error) { return nil, nil },
+			owner.AlreadyGone},
 		{"held by an earlier process of that PID", v.Process, func(context.Context) ([]owner.Process, error) {
 			return []owner.Process{earlier}, nil
 		}, owner.AlreadyGone},
-		{"held by an unknown process", v.Process, func(context.Context) ([]owner.Process, error) { return []owner.Process{{}}, nil }, owner.AlreadyGone},
+		{"held by an unknown process", v.Process,
+			func(context.Context) ([]owner.Process, error) { return []owner.Process{{}}, nil }, owner.AlreadyGone},
 		{"the scan fails", v.Process, fails, owner.Failed},
 		{"unknown owner", owner.Process{}, asked, owner.Refused},
 		{"unknown owner with a name", owner.Process{Start: v.Start, Name: "node"}, asked, owner.Refused},
@@ -330,7 +336,8 @@ func TestEndMissesNobody(t *testing.T) {
 					continue
 				}
 				got := owner.End(t.Context(), alone(tt.p), force, owner.Wait, tt.holders)
-				if got.Outcome != tt.want || errors.Is(got.Err, errScan) != (tt.want == owner.Failed) || (got.Reason != "") != (tt.want == owner.Refused) {
+				if got.Outcome != tt.want || errors.Is(got.Err, errScan) != (tt.want == owner.Failed) ||
+					(got.Reason != "") != (tt.want == owner.Refused) {
 					t.Errorf("with force %v got %+v, want outcome %d", force, got, tt.want)
 				}
 			}
@@ -359,16 +366,20 @@ func TestEndOfGroups(t *testing.T) {
 		alive  [2]bool
 	}{
 		{name: "two workers", want: owner.Freed},
-		{name: "one has let go", holds: func(a, _ owner.Process) []owner.Process { return []owner.Process{a} }, want: owner.Freed, alive: [2]bool{false, true}},
-		{name: "both have let go", holds: func(_, _ owner.Process) []owner.Process { return nil }, want: owner.AlreadyGone, alive: [2]bool{true, true}},
+		{name: "one has let go", holds: func(a, _ owner.Process) []owner.Process { return []owner.Process{a} },
+			want: owner.Freed, alive: [2]bool{false, true}},
+		{name: "both have let go", holds: func(_, _ owner.Process) []owner.Process { return nil },
+			want: owner.AlreadyGone, alive: [2]bool{true, true}},
 		{name: "one has ended", group: func(a, b, _ owner.Process) owner.Group {
 			a.Start--
 			return owner.Group{Workers: both(a, b)}
 		}, want: owner.Shared, alive: [2]bool{true, false}},
-		{name: "one is never signalled", group: func(a, _, _ owner.Process) owner.Group { return owner.Group{Workers: both(a, self)} },
-			want: owner.Refused, reason: "porttray itself", alive: [2]bool{true, true}},
-		{name: "one is unknown", group: func(a, _, _ owner.Process) owner.Group { return owner.Group{Workers: both(a, owner.Process{})} },
-			want: owner.Refused, reason: "its process is unknown", alive: [2]bool{true, true}},
+		{name: "one is never signalled",
+			group: func(a, _, _ owner.Process) owner.Group { return owner.Group{Workers: both(a, self)} },
+			want:  owner.Refused, reason: "porttray itself", alive: [2]bool{true, true}},
+		{name: "one is unknown",
+			group: func(a, _, _ owner.Process) owner.Group { return owner.Group{Workers: both(a, owner.Process{})} },
+			want:  owner.Refused, reason: "its process is unknown", alive: [2]bool{true, true}},
 		{name: "another server would end", err: fmt.Errorf("scan: %w", owner.Refusal("also serves blog :5602")),
 			want: owner.Refused, reason: "also serves blog :5602", alive: [2]bool{true, true}},
 		{name: "a scan fails", err: errors.New("no table"), want: owner.Failed, alive: [2]bool{true, true}},
@@ -394,7 +405,8 @@ func TestEndOfGroups(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			a, b, other := start(t, command(t, "obedient", "")), start(t, command(t, "obedient", "")), start(t, command(t, "obedient", ""))
+			a, b, other := start(t, command(t, "obedient", "")), start(t, command(t, "obedient", "")),
+				start(t, command(t, "obedient", ""))
 			group := owner.Group{Workers: both(a.Process, b.Process)}
 			if tt.group != nil {
 				group = tt.group(a.Process, b.Process, other.Process)
@@ -420,7 +432,8 @@ func TestEndOfGroups(t *testing.T) {
 func TestEndTaken(t *testing.T) {
 	t.Parallel()
 	v := start(t, command(t, "obedient", ""))
-	neighbour, newcomer := owner.Process{PID: v.PID, Start: v.Start + 1}, owner.Process{PID: v.PID, Start: v.Start + 2, Name: "newcomer"}
+	neighbour, newcomer := owner.Process{PID: v.PID, Start: v.Start + 1},
+		owner.Process{PID: v.PID, Start: v.Start + 2, Name: "newcomer"}
 	scans := 0
 	got := owner.End(t.Context(), alone(v.Process), true, owner.Wait, func(context.Context) ([]owner.Process, error) {
 		if scans++; scans == 1 {
@@ -428,7 +441,8 @@ func TestEndTaken(t *testing.T) {
 		}
 		return []owner.Process{neighbour, newcomer}, nil
 	})
-	if want := (owner.Result{Outcome: owner.Taken, Ended: true, Left: []owner.Process{newcomer}}); !reflect.DeepEqual(got, want) {
+	if want := (owner.Result{Outcome: owner.Taken, Ended: true,
+		Left: []owner.Process{newcomer}}); !reflect.DeepEqual(got, want) {
 		t.Errorf("got %+v, want %+v", got, want)
 	}
 }

@@ -17,7 +17,8 @@ func TestReadExit(t *testing.T) {
 		exit  Exit
 		stage stage
 	}{
-		{"reaped", unix.PidfdInfo{Mask: unix.PIDFD_INFO_EXIT, Exit_code: 3 << 8}, nil, Exit{How: Exited, Status: 3}, final},
+		{"reaped", unix.PidfdInfo{Mask: unix.PIDFD_INFO_EXIT, Exit_code: 3 << 8}, nil, Exit{How: Exited, Status: 3},
+			final},
 		{"reaped, and more is told", unix.PidfdInfo{Mask: old | unix.PIDFD_INFO_EXIT}, nil, Exit{How: Exited}, final},
 		{"a zombie", unix.PidfdInfo{Mask: old}, nil, Exit{}, zombie},
 		{"a status that does not count", unix.PidfdInfo{Mask: old, Exit_code: 9}, nil, Exit{}, zombie},
@@ -25,7 +26,8 @@ func TestReadExit(t *testing.T) {
 		{"Linux 6.12", unix.PidfdInfo{}, unix.ENOTTY, Exit{}, final},
 		{"Linux 6.8", unix.PidfdInfo{}, unix.EINVAL, Exit{}, final},
 		{"a sandbox", unix.PidfdInfo{}, unix.EPERM, Exit{}, final},
-		{"an error with an answer", unix.PidfdInfo{Mask: unix.PIDFD_INFO_EXIT, Exit_code: 9}, unix.EREMOTE, Exit{}, final},
+		{"an error with an answer", unix.PidfdInfo{Mask: unix.PIDFD_INFO_EXIT, Exit_code: 9}, unix.EREMOTE, Exit{},
+			final},
 	}
 	for _, tt := range tests {
 		if exit, stage := readExit(tt.info, tt.err); exit != tt.exit || stage != tt.stage {

@@ -123,7 +123,7 @@ func ended(t *testing.T, pins *owner.Pins, p owner.Process) owner.Exit {
 			return exit
 		}
 	}
-	t.Fatal("nothing is told about the end")
+	t.Fatal("no exit was reported")
 	return owner.Exit{}
 }
 
@@ -143,7 +143,7 @@ func TestPinsExits(t *testing.T) {
 				t.Errorf("%s, %s: got %+v, want %+v", tt.command, whose, got, tt.want)
 			}
 			if exits, waiting := pins.Exits(time.Now()); len(exits) > 0 || waiting {
-				t.Errorf("%s, %s: told once more: %v, waiting: %v", tt.command, whose, exits, waiting)
+				t.Errorf("%s, %s: reported again: %v, waiting: %v", tt.command, whose, exits, waiting)
 			}
 		}
 	}
@@ -180,9 +180,10 @@ func TestPinsExitsLate(t *testing.T) {
 		select {
 		case <-pins.Wake:
 		case <-time.After(20 * time.Second):
-			t.Fatalf("%s: nobody is woken", tt.command)
+			t.Fatalf("%s: no wake-up came", tt.command)
 		}
-		for after, want := range map[time.Duration]bool{0: true, 299 * time.Millisecond: true, 300 * time.Millisecond: false, time.Second: false} {
+		for after, want := range map[time.Duration]bool{0: true, 299 * time.Millisecond: true,
+			300 * time.Millisecond: false, time.Second: false} {
 			pins.Exits(now) // notices the end
 			if exits, waiting := pins.Exits(now.Add(after)); len(exits) > 0 || waiting != want {
 				t.Errorf("%s: %v after it ended, unreaped: %v, waiting: %v", tt.command, after, exits, waiting)

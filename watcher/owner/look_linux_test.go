@@ -22,20 +22,32 @@ func TestParseStat(t *testing.T) {
 		want       Vitals
 		err        string // part of the error
 	}{
-		{name: "running", stat: stat("server", "R", "1", "1", "123456"), want: Vitals{Name: "server", Start: 123456, Parent: 1}},
-		{name: "sleeping", stat: stat("server", "S", "4000", "8", "5"), want: Vitals{Name: "server", Start: 5, Parent: 4000}},
-		{name: "stopped", stat: stat("server", "T", "4000", "1", "5"), want: Vitals{Name: "server", Start: 5, Parent: 4000}},
+		{name: "running", stat: stat("server", "R", "1", "1", "123456"),
+			want: Vitals{Name: "server", Start: 123456, Parent: 1}},
+		{name: "sleeping", stat: stat("server", "S", "4000", "8", "5"),
+			want: Vitals{Name: "server", Start: 5, Parent: 4000}},
+		{name: "stopped", stat: stat("server", "T", "4000", "1", "5"),
+			want: Vitals{Name: "server", Start: 5, Parent: 4000}},
 		{name: "init", stat: stat("init", "S", "0", "1", "0"), want: Vitals{Name: "init"}},
-		{name: "largest start", stat: stat("server", "S", "1", "1", "18446744073709551615"), want: Vitals{Name: "server", Start: math.MaxUint64, Parent: 1}},
-		{name: "zombie", stat: stat("server", "Z", "1", "1", "5"), want: Vitals{Name: "server", Start: 5, Parent: 1, Ended: true}},
-		{name: "zombie without threads", stat: stat("server", "Z", "1", "0", "5"), want: Vitals{Name: "server", Start: 5, Parent: 1, Ended: true}},
-		{name: "zombie main thread among others", stat: stat("server", "Z", "1", "2", "5"), want: Vitals{Name: "server", Start: 5, Parent: 1}},
-		{name: "dead", stat: stat("server", "X", "1", "1", "5"), want: Vitals{Name: "server", Start: 5, Parent: 1, Ended: true}},
-		{name: "space in the name", stat: stat("tmux: server", "S", "1", "1", "5"), want: Vitals{Name: "tmux: server", Start: 5, Parent: 1}},
-		{name: "name like a stat", stat: stat("a) Z 9 9 (b", "S", "1", "1", "5"), want: Vitals{Name: "a) Z 9 9 (b", Start: 5, Parent: 1}},
-		{name: "newline in the name", stat: stat("a\nb", "S", "1", "1", "5"), want: Vitals{Name: "a\nb", Start: 5, Parent: 1}},
+		{name: "largest start", stat: stat("server", "S", "1", "1", "18446744073709551615"),
+			want: Vitals{Name: "server", Start: math.MaxUint64, Parent: 1}},
+		{name: "zombie", stat: stat("server", "Z", "1", "1", "5"),
+			want: Vitals{Name: "server", Start: 5, Parent: 1, Ended: true}},
+		{name: "zombie without threads", stat: stat("server", "Z", "1", "0", "5"),
+			want: Vitals{Name: "server", Start: 5, Parent: 1, Ended: true}},
+		{name: "zombie main thread among others", stat: stat("server", "Z", "1", "2", "5"),
+			want: Vitals{Name: "server", Start: 5, Parent: 1}},
+		{name: "dead", stat: stat("server", "X", "1", "1", "5"),
+			want: Vitals{Name: "server", Start: 5, Parent: 1, Ended: true}},
+		{name: "space in the name", stat: stat("tmux: server", "S", "1", "1", "5"),
+			want: Vitals{Name: "tmux: server", Start: 5, Parent: 1}},
+		{name: "name like a stat", stat: stat("a) Z 9 9 (b", "S", "1", "1", "5"),
+			want: Vitals{Name: "a) Z 9 9 (b", Start: 5, Parent: 1}},
+		{name: "newline in the name", stat: stat("a\nb", "S", "1", "1", "5"),
+			want: Vitals{Name: "a\nb", Start: 5, Parent: 1}},
 		{name: "no name", stat: stat("", "S", "1", "1", "5"), want: Vitals{Start: 5, Parent: 1}},
-		{name: "newline at the end", stat: stat("server", "S", "1", "1", "5") + "\n", want: Vitals{Name: "server", Start: 5, Parent: 1}},
+		{name: "newline at the end", stat: stat("server", "S", "1", "1", "5") + "\n",
+			want: Vitals{Name: "server", Start: 5, Parent: 1}},
 
 		{name: "empty", stat: "", err: "0 fields"},
 		{name: "cut off in the name", stat: "4711 (ser", err: "2 fields"},
@@ -49,7 +61,8 @@ func TestParseStat(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			got, err := ParseStat([]byte(tt.stat))
-			if got != tt.want || (err != nil) != (tt.err != "") || err != nil && !strings.Contains(err.Error(), tt.err) {
+			if got != tt.want || (err != nil) != (tt.err != "") || err != nil &&
+				!strings.Contains(err.Error(), tt.err) {
 				t.Errorf("%q: got %+v, %v, want %+v, %q", tt.stat, got, err, tt.want, tt.err)
 			}
 		})
@@ -62,7 +75,8 @@ func FuzzParseStat(f *testing.F) {
 	f.Add("\n\x00) ", int32(-1), uint64(0), []byte(")))"))
 	f.Fuzz(func(t *testing.T, name string, parent int32, start uint64, raw []byte) {
 		text := stat(name, "S", fmt.Sprint(parent), "1", fmt.Sprint(start))
-		if got, err := ParseStat([]byte(text)); err != nil || got != (Vitals{Name: name, Start: start, Parent: parent}) {
+		if got, err := ParseStat([]byte(text)); err != nil ||
+			got != (Vitals{Name: name, Start: start, Parent: parent}) {
 			t.Errorf("%q: got %+v, %v", text, got, err)
 		}
 		if got, err := ParseStat(raw); err != nil && got != (Vitals{}) {

@@ -64,13 +64,13 @@ func (p *Pins) next(t *testing.T) int32 {
 	select {
 	case <-p.Wake:
 	case <-time.After(patience):
-		t.Fatal("nothing comes")
+		t.Fatal("no wake-up came")
 	}
 	select {
 	case pid := <-p.Ended:
 		return pid
 	default:
-		t.Fatal("woken for nothing")
+		t.Fatal("woken without an exit")
 		return 0
 	}
 }
@@ -104,7 +104,7 @@ func TestPins(t *testing.T) {
 	case pid := <-p.Ended:
 		t.Errorf("process %d ended, too; %d lives", pid, bystander.PID)
 	case <-p.Wake:
-		t.Error("woken once more")
+		t.Error("woken again")
 	default:
 	}
 }
@@ -128,7 +128,7 @@ func TestPinsMany(t *testing.T) {
 	select {
 	case <-p.Wake:
 	case <-time.After(patience):
-		t.Fatal("nothing comes")
+		t.Fatal("no wake-up came")
 	}
 	for late := time.After(patience); len(got) < len(want); {
 		select {
@@ -214,7 +214,8 @@ func TestPinsKeep(t *testing.T) {
 		p.Keep(kept, start.Add(after))
 		exits, waiting := p.Exits(start.Add(after))
 		if len(exits) > 0 || waiting || openFiles(t) != before || len(p.held) != 6 || p.loose != 4 {
-			t.Errorf("after %v: ended are %v, waiting: %v, %d of %d are loose", after, exits, waiting, p.loose, len(p.held))
+			t.Errorf("after %v: ended are %v, waiting: %v, %d of %d are loose", after, exits, waiting, p.loose,
+				len(p.held))
 		}
 	}
 	if !p.Hold(all[5].Process) || p.loose != 3 {
@@ -270,12 +271,12 @@ func TestPinsBound(t *testing.T) {
 		t.Errorf("%d pidfds are open, want %d", now-before-handles, maxPins)
 	}
 	if !p.Hold(all[0].Process) {
-		t.Error("a process that is pinned is refused for lack of room")
+		t.Error("a pinned process was refused for lack of space")
 	}
 	p.Keep([]int32{all[0].PID}, time.Now())
 	for _, s := range all[maxPins:] { // Hold releases loose ones for them
 		if !p.Hold(s.Process) {
-			t.Error("there is room, and a process is refused")
+			t.Error("a process was refused although there is space")
 		}
 	}
 	if len(p.held) != maxPins || p.loose != maxPins-4 {
@@ -311,7 +312,7 @@ func TestPinsClose(t *testing.T) {
 				select {
 				case <-p.Wake:
 				case <-time.After(patience):
-					t.Fatal("nothing comes")
+					t.Fatal("no wake-up came")
 				}
 			}
 			p.Close()
@@ -332,7 +333,7 @@ func collectors(t *testing.T) {
 			return
 		}
 		if time.Now().After(end) {
-			t.Fatal("a goroutine goes on after the set is closed")
+			t.Fatal("a goroutine runs after Close")
 		}
 	}
 }

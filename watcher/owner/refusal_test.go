@@ -13,8 +13,10 @@ func TestForwards(t *testing.T) {
 		want  bool
 	}{
 		{"docker-proxy dockerd Docker-Proxy docker-proxy.exe com.docker.backend com.docker.backend.exe vpnkit vpnkit-bridge", true},
-		{"rootlesskit rootlessport rootlessport-child rootlesskit-doc slirp4netns pasta pasta.avx2 passt passt.avx2", true},
-		{"gvproxy gvproxy-windows conmon conmonrs podman OrbStack orbstack-helper colima limactl lima-guestagent", true},
+		{"rootlesskit rootlessport rootlessport-child rootlesskit-doc slirp4netns pasta pasta.avx2 passt passt.avx2",
+			true},
+		{"gvproxy gvproxy-windows conmon conmonrs podman OrbStack orbstack-helper colima limactl lima-guestagent",
+			true},
 		{"wslrelay wslrelay.exe wslhost.exe wslservice.exe vmcompute.exe", true},
 		{"node python3 sshd ssh nginx docker docker-compose podman-compose mydocker-proxy mylimactl wsl lima colima-ui com.docke", false},
 	}
@@ -25,7 +27,8 @@ func TestForwards(t *testing.T) {
 			}
 		}
 	}
-	for name, want := range map[string]bool{"": false, ".": false, "Docker Desktop": true, "Docker Desktop Helper": true} {
+	for name, want := range map[string]bool{"": false, ".": false, "Docker Desktop": true,
+		"Docker Desktop Helper": true} {
 		if got := forwards(name); got != want {
 			t.Errorf("forwards(%q) = %v", name, got)
 		}
@@ -35,7 +38,8 @@ func TestForwards(t *testing.T) {
 // TestRefusesPM2 has the names of PM2's God Daemon: the name that Linux cuts off, and the start of its title.
 func TestRefusesPM2(t *testing.T) {
 	ps := &process.Process{Pid: 4711}
-	for name, want := range map[string]bool{"PM2": true, "PM2 v7: God": true, "PM2 v5.3.0: God": true, "pm2": false, "node": false} {
+	for name, want := range map[string]bool{"PM2": true, "PM2 v7: God": true, "PM2 v5.3.0: God": true, "pm2": false,
+		"node": false} {
 		got := refusalOf(t.Context(), Process{PID: 4711, Name: name}, ps, true, false)
 		if refused := strings.Contains(got, "pm2"); refused != want {
 			t.Errorf("%s: %q", name, got)
@@ -50,7 +54,8 @@ func TestLimaArgs(t *testing.T) {
 	}{
 		{"forwards a port", "ssh|-N|-L|8080:localhost:80|host", false},
 		{"plain", "ssh|host", false},
-		{"Lima's own", "ssh|-F|/dev/null|-o|IdentityFile=\"/home/ann/.lima/_config/user\"|-o|ControlPath=\"/home/ann/.lima/default/ssh.sock\"|-N|127.0.0.1", true},
+		{"Lima's own",
+			"ssh|-F|/dev/null|-o|IdentityFile=\"/home/ann/.lima/_config/user\"|-o|ControlPath=\"/home/ann/.lima/default/ssh.sock\"|-N|127.0.0.1", true},
 		{"Lima's control socket", "ssh: /Users/ann/.lima/default/ssh.sock [mux]", true},
 		{"Lima in quotes", "ssh|-o|IdentityFile='/home/ann/.lima/_config/user'", true},
 		{"Colima", "ssh|-F|/Users/ann/.colima/_lima/colima/ssh.config|lima-colima", true},

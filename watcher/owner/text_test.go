@@ -72,7 +72,8 @@ func FuzzPrintable(f *testing.F) {
 			if marks > 3 || unicode.In(r, unicode.Variation_Selector, unicode.Other_Default_Ignorable_Code_Point) {
 				t.Errorf("Printable(%q, %d) = %q, with %U", s, max, got, r)
 			}
-			if unicode.IsControl(r) || r != ' ' && unicode.IsSpace(r) || unicode.In(r, unicode.Cf, unicode.Cs, unicode.Co, unicode.Bidi_Control) {
+			if unicode.IsControl(r) || r != ' ' && unicode.IsSpace(r) ||
+				unicode.In(r, unicode.Cf, unicode.Cs, unicode.Co, unicode.Bidi_Control) {
 				t.Errorf("Printable(%q, %d) = %q, with %U", s, max, got, r)
 			}
 		}
@@ -80,7 +81,7 @@ func FuzzPrintable(f *testing.F) {
 			t.Errorf("Printable(%q, %d) = %q, with space to spare", s, max, got)
 		}
 		if again := Printable(got, max); again != got {
-			t.Errorf("Printable(%q, %d) = %q, and of that it is %q", s, max, got, again)
+			t.Errorf("Printable(%q, %d) = %q, but Printable of that is %q", s, max, got, again)
 		}
 		if whole := Printable(s, 0); max > 0 && utf8.RuneCountInString(whole) <= max && got != whole {
 			t.Errorf("Printable(%q, %d) = %q, want %q", s, max, got, whole)

@@ -24,7 +24,7 @@ func TestExitsUntold(t *testing.T) {
 		tells = exit == Exit{How: Exited}
 	}
 	if err := ExitsUntold(); (err == nil) != tells {
-		t.Errorf("the kernel tells: %v; said before: %v", tells, err)
+		t.Errorf("the kernel tells: %v; predicted: %v", tells, err)
 	}
 }
 

@@ -9,9 +9,10 @@ import (
 
 // parsers holds the parsers of markers by the name in the tests and fuzz tests.
 var parsers = map[string]func([]byte) string{
-	"package.json": jsonName, "deno.jsonc": denoName, "go.mod": modName, "pom.xml": pomName, "settings.gradle.kts": gradleName,
-	"mix.exs":        mixName,
-	"pyproject.toml": parserOf("pyproject.toml"), "Cargo.toml": parserOf("Cargo.toml"),
+	"package.json": jsonName, "deno.jsonc": denoName, "go.mod": modName, "pom.xml": pomName,
+	"settings.gradle.kts": gradleName,
+	"mix.exs":             mixName,
+	"pyproject.toml":      parserOf("pyproject.toml"), "Cargo.toml": parserOf("Cargo.toml"),
 }
 
 // parserOf returns the parser for marker files of this name.
@@ -26,8 +27,9 @@ func parserOf(file string) func([]byte) string {
 
 func TestMarkerFiles(t *testing.T) {
 	want := map[string]string{
-		"package.json": "@acme/shop", "deno.jsonc": "@acme/edge", "pom.xml": "billing", "settings.gradle.kts": "storefront",
-		"mix.exs": "chat", "poetry.pyproject.toml": "warehouse-api", "Cargo.toml": "ingest",
+		"package.json": "@acme/shop", "deno.jsonc": "@acme/edge", "pom.xml": "billing",
+		"settings.gradle.kts": "storefront",
+		"mix.exs":             "chat", "poetry.pyproject.toml": "warehouse-api", "Cargo.toml": "ingest",
 	}
 	for file, want := range want {
 		text := markerFile(t, file)
@@ -65,7 +67,8 @@ func TestMarkerNames(t *testing.T) {
 		{"comment", "package.json", "{\"name\": \"shop\"} // not in JSON", ""},
 		{"invalid UTF-8", "package.json", "{\"name\": \"a\xffb\"}", "a\ufffdb"},
 		{"hostile nesting", "package.json", `{"name": "shop", "a": ` + strings.Repeat("[", 1<<20), ""},
-		{"deep but closed", "package.json", `{"a": ` + strings.Repeat("[", 1<<18) + strings.Repeat("]", 1<<18) + `, "name": "shop"}`, ""},
+		{"deep but closed", "package.json",
+			`{"a": ` + strings.Repeat("[", 1<<18) + strings.Repeat("]", 1<<18) + `, "name": "shop"}`, ""},
 
 		{"plain JSON", "deno.jsonc", `{"name": "edge"}`, "edge"},
 		{"commas in strings", "deno.jsonc", `{"name": "a,}b,]", }`, "a,}b,]"},
@@ -99,7 +102,8 @@ func TestMarkerNames(t *testing.T) {
 
 		{"project", "pyproject.toml", "[project]\nname = 'api'\n", "api"},
 		{"project before poetry", "pyproject.toml", "[tool.poetry]\nname = 'old'\n[project]\nname = 'api'\n", "api"},
-		{"poetry when the project has no name", "pyproject.toml", "[project]\nversion = '1'\n[tool.poetry]\nname = 'api'\n", "api"},
+		{"poetry when the project has no name", "pyproject.toml",
+			"[project]\nversion = '1'\n[tool.poetry]\nname = 'api'\n", "api"},
 		{"dotted keys", "pyproject.toml", "project.name = \"api\"\n", "api"},
 		{"dotted table", "pyproject.toml", "[tool]\npoetry.name = \"api\"\n", "api"},
 		{"quoted keys", "pyproject.toml", "[\"tool\" . 'poetry']\n\"name\" = \"api\"\n", "api"},
@@ -120,16 +124,21 @@ func TestMarkerNames(t *testing.T) {
 		{"hostile number of keys", "pyproject.toml", strings.Repeat("a = 1\n", 1<<17) + "project.name = 'api'", "api"},
 		{"empty", "pyproject.toml", "", ""},
 
-		{"workspace without a package", "Cargo.toml", "[workspace]\nmembers = ['a']\n[workspace.package]\nname = 'not-this'\n", ""},
+		{"workspace without a package", "Cargo.toml",
+			"[workspace]\nmembers = ['a']\n[workspace.package]\nname = 'not-this'\n", ""},
 		{"inherited", "Cargo.toml", "[package]\nname.workspace = true\n", ""},
 
 		{"bare", "pom.xml", "<project><artifactId>billing</artifactId></project>", "billing"},
 		{"space", "pom.xml", "<project><artifactId>\n  billing\t</artifactId></project>", "billing"},
 		{"comment within", "pom.xml", "<project><artifactId>bil<!-- x -->ling</artifactId></project>", "billing"},
 		{"CDATA", "pom.xml", "<project><artifactId><![CDATA[billing]]></artifactId></project>", "billing"},
-		{"prefixed", "pom.xml", "<m:project xmlns:m='http://maven.apache.org/POM/4.0.0'><m:artifactId>billing</m:artifactId></m:project>", "billing"},
-		{"Latin-1", "pom.xml", "<?xml version='1.0' encoding='ISO-8859-1'?><!-- \xa9 --><project><artifactId>b\xfcro</artifactId></project>", "büro"},
-		{"unknown encoding", "pom.xml", "<?xml version='1.0' encoding='EBCDIC'?><project><artifactId>billing</artifactId></project>", ""},
+		{"prefixed", "pom.xml",
+			"<m:project xmlns:m='http://maven.apache.org/POM/4.0.0'><m:artifactId>billing</m:artifactId></m:project>",
+			"billing"},
+		{"Latin-1", "pom.xml",
+			"<?xml version='1.0' encoding='ISO-8859-1'?><!-- \xa9 --><project><artifactId>b\xfcro</artifactId></project>", "büro"},
+		{"unknown encoding", "pom.xml",
+			"<?xml version='1.0' encoding='EBCDIC'?><project><artifactId>billing</artifactId></project>", ""},
 		{"invalid UTF-8", "pom.xml", "<project><artifactId>b\xfcro</artifactId></project>", ""},
 		{"variable", "pom.xml", "<project><artifactId>billing-${scala.version}</artifactId></project>", ""},
 		{"the parent's only", "pom.xml", "<project><parent><artifactId>billing</artifactId></parent></project>", ""},
@@ -249,7 +258,8 @@ func fuzzName(f *testing.F, parse func([]byte) string, seeds ...string) {
 }
 
 func FuzzJSONName(f *testing.F) {
-	fuzzName(f, jsonName, string(markerFile(f, "package.json")), `{"name":"a","name":"b"}`, "\ufeff{\"name\":\"\\ud800\"}", "[[[[")
+	fuzzName(f, jsonName, string(markerFile(f, "package.json")), `{"name":"a","name":"b"}`,
+		"\ufeff{\"name\":\"\\ud800\"}", "[[[[")
 }
 
 func FuzzDenoName(f *testing.F) {
@@ -257,25 +267,30 @@ func FuzzDenoName(f *testing.F) {
 }
 
 func FuzzModName(f *testing.F) {
-	fuzzName(f, modName, "module example.com/shop/v2\n", "module (\n`a`\n)", "module gopkg.in/yaml.v3", "module \"\\xff\"", "module //")
+	fuzzName(f, modName, "module example.com/shop/v2\n", "module (\n`a`\n)", "module gopkg.in/yaml.v3",
+		"module \"\\xff\"", "module //")
 }
 
 func FuzzProjectTOML(f *testing.F) {
-	fuzzName(f, parserOf("pyproject.toml"), string(markerFile(f, "poetry.pyproject.toml")), "project = {name = 'a'}", "[project]\nname = \"\\U0010ffff\"",
+	fuzzName(f, parserOf("pyproject.toml"), string(markerFile(f, "poetry.pyproject.toml")), "project = {name = 'a'}",
+		"[project]\nname = \"\\U0010ffff\"",
 		"[[project]]\nname = ''", "tool = {poetry = {name = {}}}", "a = [[[[")
 }
 
 func FuzzCargoTOML(f *testing.F) {
-	fuzzName(f, parserOf("Cargo.toml"), string(markerFile(f, "Cargo.toml")), "package.name = '''a\n'''", "package.name = 1979-05-27", "[package")
+	fuzzName(f, parserOf("Cargo.toml"), string(markerFile(f, "Cargo.toml")), "package.name = '''a\n'''",
+		"package.name = 1979-05-27", "[package")
 }
 
 func FuzzPOMName(f *testing.F) {
-	fuzzName(f, pomName, string(markerFile(f, "pom.xml")), "<project><artifactId>&a;", "<?xml version='1.0' encoding='latin1'?><project>\xff",
+	fuzzName(f, pomName, string(markerFile(f, "pom.xml")), "<project><artifactId>&a;",
+		"<?xml version='1.0' encoding='latin1'?><project>\xff",
 		"<a></b>", "<project/><artifactId>")
 }
 
 func FuzzGradleName(f *testing.F) {
-	fuzzName(f, gradleName, string(markerFile(f, "settings.gradle.kts")), "rootProject.name = 'a'", "rootProject.name = \"$a\"", "/*'", "'\\")
+	fuzzName(f, gradleName, string(markerFile(f, "settings.gradle.kts")), "rootProject.name = 'a'",
+		"rootProject.name = \"$a\"", "/*'", "'\\")
 }
 
 func FuzzMixName(f *testing.F) {
@@ -298,7 +313,8 @@ func FuzzGitFiles(f *testing.F) {
 }
 
 func BenchmarkMarkerNames(b *testing.B) {
-	for _, file := range []string{"package.json", "deno.jsonc", "pom.xml", "settings.gradle.kts", "mix.exs", "poetry.pyproject.toml", "Cargo.toml"} {
+	for _, file := range []string{"package.json", "deno.jsonc", "pom.xml", "settings.gradle.kts", "mix.exs",
+		"poetry.pyproject.toml", "Cargo.toml"} {
 		b.Run(file, func(b *testing.B) {
 			text, parse := markerFile(b, file), parsers[strings.TrimPrefix(file, "poetry.")]
 			b.ReportAllocs()

@@ -43,7 +43,8 @@ func TestProjectHostile(t *testing.T) {
 			}
 			return os.Truncate(file, 1<<30)
 		}, "a"},
-		{"size that the kernel does not tell", func(file string) error { return os.Symlink("/proc/self/status", file) }, "a"},
+		{"size that the kernel does not tell", func(file string) error { return os.Symlink("/proc/self/status", file) },
+			"a"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

@@ -23,9 +23,12 @@ func text(published []Published) string {
 // Docker lists no IPv6 and listens on IPv4 itself. The answer in Podman's form was written by hand.
 func TestDecodeRecorded(t *testing.T) {
 	tests := []struct{ file, want string }{
-		{"docker-20.10-proxy.json", "127.0.0.1 5432 shop-db-1 probe shop/db; 0.0.0.0 8080 shop-web-1 probe shop/web; :: 8080 shop-web-1 probe shop/web; 127.0.0.1 8081 shop-web-1 probe shop/web"},
-		{"docker-20.10-noproxy.json", "127.0.0.1 5432 shop-db-1 probe shop/db; 0.0.0.0 8080 shop-web-1 probe shop/web; 127.0.0.1 8081 shop-web-1 probe shop/web"},
-		{"podman-shape.json", "127.0.0.1 5432 db docker.io/library/postgres:17 /; :: 8080 shop_web_1 docker.io/library/nginx:latest shop/web"},
+		{"docker-20.10-proxy.json",
+			"127.0.0.1 5432 shop-db-1 probe shop/db; 0.0.0.0 8080 shop-web-1 probe shop/web; :: 8080 shop-web-1 probe shop/web; 127.0.0.1 8081 shop-web-1 probe shop/web"},
+		{"docker-20.10-noproxy.json",
+			"127.0.0.1 5432 shop-db-1 probe shop/db; 0.0.0.0 8080 shop-web-1 probe shop/web; 127.0.0.1 8081 shop-web-1 probe shop/web"},
+		{"podman-shape.json",
+			"127.0.0.1 5432 db docker.io/library/postgres:17 /; :: 8080 shop_web_1 docker.io/library/nginx:latest shop/web"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.file, func(t *testing.T) {
@@ -44,8 +47,10 @@ func TestDecodeRecorded(t *testing.T) {
 
 // TestInside reads the private port of a container behind a published port. An invalid number counts as unknown.
 func TestInside(t *testing.T) {
-	for said, want := range map[string]uint16{"": 0, `,"PrivatePort":5432`: 5432, `,"PrivatePort":65535`: 65535, `,"PrivatePort":65536`: 0, `,"PrivatePort":-1`: 0} {
-		got, _, err := decode(strings.NewReader(`[{"Id":"ab","Ports":[{"PublicPort":80,"Type":"tcp"`+said+`}]}]`), "/docker.sock")
+	for said, want := range map[string]uint16{"": 0, `,"PrivatePort":5432`: 5432, `,"PrivatePort":65535`: 65535,
+		`,"PrivatePort":65536`: 0, `,"PrivatePort":-1`: 0} {
+		got, _, err := decode(strings.NewReader(`[{"Id":"ab","Ports":[{"PublicPort":80,"Type":"tcp"`+said+`}]}]`),
+			"/docker.sock")
 		if err != nil || len(got) != 1 || got[0].Inside != want {
 			t.Errorf("%s: got %+v, %v, want %d", said, got, err, want)
 		}
@@ -68,7 +73,8 @@ func TestDecode(t *testing.T) {
 		{"zone", with(`[{"IP":"fe80::1%eth0","PublicPort":80,"Type":"tcp"}]`), ""},
 		{"not published", with(`[{"PrivatePort":80,"Type":"tcp"},{"IP":"::","PublicPort":0,"Type":"tcp"}]`), ""},
 		{"no port that is one", with(`[{"PublicPort":65536,"Type":"tcp"},{"PublicPort":-1,"Type":"tcp"}]`), ""},
-		{"other protocols", with(`[{"PublicPort":53,"Type":"udp"},{"PublicPort":54,"Type":"sctp"},{"PublicPort":55}]`), ""},
+		{"other protocols", with(`[{"PublicPort":53,"Type":"udp"},{"PublicPort":54,"Type":"sctp"},{"PublicPort":55}]`),
+			""},
 		{"ID that is a path", `[{"Id":"../images","Ports":[{"PublicPort":80,"Type":"tcp"}]}]`, ""},
 		{"long ID", `[{"Id":"` + idA + `0","Ports":[{"PublicPort":80,"Type":"tcp"}]}]`, ""},
 		{"linked", `[{"Id":"ab","Names":["/app/db","/db"],"Ports":[{"PublicPort":80,"Type":"tcp"}]}]`, ":: 80 db  /"},
@@ -91,9 +97,11 @@ func TestDecode(t *testing.T) {
 
 func TestDecodeFailed(t *testing.T) {
 	ports := func(n int) string {
-		return `[{"Id":"ab","Ports":[` + strings.TrimSuffix(strings.Repeat(`{"PublicPort":80,"Type":"tcp"},`, n), ",") + `]}]`
+		return `[{"Id":"ab","Ports":[` + strings.TrimSuffix(strings.Repeat(`{"PublicPort":80,"Type":"tcp"},`, n), ",") +
+			`]}]`
 	}
-	if got, _, err := decode(strings.NewReader(ports(maxPublished)), "/docker.sock"); err != nil || len(got) != maxPublished {
+	if got, _, err := decode(strings.NewReader(ports(maxPublished)), "/docker.sock"); err != nil ||
+		len(got) != maxPublished {
 		t.Errorf("%d ports: got %d, %v", maxPublished, len(got), err)
 	}
 	tests := []struct{ name, answer string }{
@@ -151,7 +159,8 @@ func FuzzDecode(f *testing.F) {
 		}
 		for _, p := range got {
 			c := p.Container
-			if p.Port == 0 || !p.Addr.IsValid() || p.Addr.Zone() != "" || c.ID == "" || strings.Trim(c.ID, "0123456789abcdef") != "" {
+			if p.Port == 0 || !p.Addr.IsValid() || p.Addr.Zone() != "" || c.ID == "" ||
+				strings.Trim(c.ID, "0123456789abcdef") != "" {
 				t.Errorf("got %+v", p)
 			}
 			for _, s := range []string{c.ID, c.Name, c.Image, c.Project, c.Service} {
@@ -161,7 +170,7 @@ func FuzzDecode(f *testing.F) {
 			}
 		}
 		if again := tidy(slices.Clone(got)); !slices.Equal(again, tidy(slices.Clone(again))) {
-			t.Errorf("sorted and sorted again they differ: %+v", got)
+			t.Errorf("sorting again changed the order: %+v", got)
 		}
 	})
 }
@@ -174,7 +183,8 @@ func TestDecodeOthers(t *testing.T) {
 	for _, tt := range []struct{ name, answer, want string }{
 		{"nothing published", none, "web"},
 		{"no ports at all", `[{"Id":"ab","Names":["/web"]}]`, "web"},
-		{"ports that are not published", `[{"Id":"ab","Names":["/web"],"Ports":[{"PrivatePort":80,"Type":"tcp"}]}]`, "web"},
+		{"ports that are not published", `[{"Id":"ab","Names":["/web"],"Ports":[{"PrivatePort":80,"Type":"tcp"}]}]`,
+			"web"},
 		{"published", one, ""},
 		{"no ID", `[{"Id":"","Names":["/web"]}]`, ""},
 		{"an ID that is none", `[{"Id":"../x","Names":["/web"]}]`, ""},

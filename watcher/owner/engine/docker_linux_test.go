@@ -52,7 +52,8 @@ func TestDocker(t *testing.T) {
 			defer func() { cancel(); <-ended }()
 			<-changed // the stream of events has begun
 
-			d.run("shop-web-1", "web", `"8080/tcp":[{"HostPort":"8080"},{"HostIp":"127.0.0.1","HostPort":"8081"}],"9/udp":[{"HostPort":"9999"}]`)
+			d.run("shop-web-1", "web",
+				`"8080/tcp":[{"HostPort":"8080"},{"HostIp":"127.0.0.1","HostPort":"8081"}],"9/udp":[{"HostPort":"9999"}]`)
 			d.run("shop-db-1", "db", `"8080/tcp":[{"HostIp":"127.0.0.1","HostPort":"5432"}]`)
 			l := awaitPorts(t, &e, changed, 3+len(tt.listed)-1)
 			d.record("docker-20.10-" + tt.name + ".json")
@@ -113,12 +114,18 @@ func TestDockerEnds(t *testing.T) {
 	}{
 		{name: "exits", body: `"Cmd":["3"],"HostConfig":{}`, want: "exited with status 3", crashed: true},
 		{name: "succeeds", body: `"Cmd":["0"],"HostConfig":{}`, want: "stopped"},
-		{name: "removes-itself", body: `"Cmd":["1"],"HostConfig":{"AutoRemove":true}`, want: "exited with status 1", crashed: true},
-		{name: "hogs", body: `"Cmd":["hog"],"HostConfig":{"Memory":33554432}`, want: "killed by SIGKILL: out of memory", crashed: true},
-		{name: "stopped", body: `"HostConfig":{}`, act: func(path string) { d.call("POST", path+"/stop", nil) }, want: "stopped"},
-		{name: "killed", body: `"HostConfig":{}`, act: func(path string) { d.call("POST", path+"/kill", nil) }, want: "stopped"},
-		{name: "removed", body: `"HostConfig":{}`, act: func(path string) { d.call("DELETE", path+"?force=1", nil) }, want: "stopped"},
-		{name: "restarted", body: `"HostConfig":{}`, act: func(path string) { d.call("POST", path+"/restart", nil) }, want: "stopped"},
+		{name: "removes-itself", body: `"Cmd":["1"],"HostConfig":{"AutoRemove":true}`, want: "exited with status 1",
+			crashed: true},
+		{name: "hogs", body: `"Cmd":["hog"],"HostConfig":{"Memory":33554432}`, want: "killed by SIGKILL: out of memory",
+			crashed: true},
+		{name: "stopped", body: `"HostConfig":{}`, act: func(path string) { d.call("POST", path+"/stop", nil) },
+			want: "stopped"},
+		{name: "killed", body: `"HostConfig":{}`, act: func(path string) { d.call("POST", path+"/kill", nil) },
+			want: "stopped"},
+		{name: "removed", body: `"HostConfig":{}`, act: func(path string) { d.call("DELETE", path+"?force=1", nil) },
+			want: "stopped"},
+		{name: "restarted", body: `"HostConfig":{}`, act: func(path string) { d.call("POST", path+"/restart", nil) },
+			want: "stopped"},
 		{name: "goes-on", body: `"HostConfig":{}`},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -164,9 +171,9 @@ func awaitPorts(t *testing.T, e *Engines, changed <-chan struct{}, n int) List {
 		select {
 		case <-changed:
 		case <-t.Context().Done():
-			t.Fatal("no word of a change")
+			t.Fatal("no change notice")
 		case <-time.After(30 * time.Second):
-			t.Fatalf("no word of a change that leads to %d ports: %+v", n, e.List(t.Context(), true))
+			t.Fatalf("no change notice led to %d ports: %+v", n, e.List(t.Context(), true))
 		}
 		l := e.List(t.Context(), true)
 		if l.Err() != nil {
@@ -194,7 +201,8 @@ func serverImage(t *testing.T) []byte {
 	}
 	var image bytes.Buffer
 	w := tar.NewWriter(&image)
-	err = errors.Join(w.WriteHeader(&tar.Header{Name: "server", Mode: 0o755, Size: int64(len(data))}), func() error { _, err := w.Write(data); return err }(), w.Close())
+	err = errors.Join(w.WriteHeader(&tar.Header{Name: "server", Mode: 0o755, Size: int64(len(data))}),
+		func() error { _, err := w.Write(data); return err }(), w.Close())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -304,7 +312,8 @@ func (d *docker) run(name, service, bindings string) {
 // listener returns the program that listens on a TCP address in the engine's network, as ss prints it.
 func (d *docker) listener(addr string) string {
 	d.t.Helper()
-	out, err := exec.Command("nsenter", "--net", "--pid", "--mount", fmt.Sprint("--target=", d.pid), "ss", "-Hltnp", "src", addr).Output()
+	out, err := exec.Command("nsenter", "--net", "--pid", "--mount", fmt.Sprint("--target=", d.pid), "ss", "-Hltnp",
+		"src", addr).Output()
 	if err != nil {
 		d.t.Fatal(err)
 	}

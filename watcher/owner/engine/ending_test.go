@@ -49,7 +49,8 @@ func TestReadEnd(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			got, ok := readEnd(strings.NewReader(eventsOf(t, tt.name)), time.Time{}, true)
 			if !ok || got != tt.want || got.String() != tt.says || got.Crashed() != tt.crashed {
-				t.Errorf("got %+v %v, %q, crashed %v; want %+v, %q, crashed %v", got, ok, got, got.Crashed(), tt.want, tt.says, tt.crashed)
+				t.Errorf("got %+v %v, %q, crashed %v; want %+v, %q, crashed %v", got, ok, got, got.Crashed(), tt.want,
+					tt.says, tt.crashed)
 			}
 		})
 	}
@@ -83,11 +84,14 @@ func TestReadEndOf(t *testing.T) {
 	}{
 		{name: "nothing", tells: true},
 		{name: "an end before that moment", events: "5 die 1", tells: true},
-		{name: "an earlier end, and another one", events: "5 kill 15,6 die 1,7 start,11 die 2", tells: true, ok: true, want: End{Status: 2, Asked: No}},
+		{name: "an earlier end, and another one", events: "5 kill 15,6 die 1,7 start,11 die 2", tells: true, ok: true,
+			want: End{Status: 2, Asked: No}},
 		{name: "told to reload", events: "5 kill 1,12 die 1", tells: true, ok: true, want: End{Status: 1, Asked: No}},
 		{name: "told to end", events: "8 kill 15,12 die 1", tells: true, ok: true, want: End{Status: 1, Asked: Yes}},
-		{name: "stopped, and then out of memory", events: "8 kill 15,9 oom,12 die 137", tells: true, ok: true, want: End{Status: 137, Asked: Yes}},
-		{name: "out of memory in an earlier life", events: "2 oom,3 die 137,4 start,12 die 1", tells: true, ok: true, want: End{Status: 1, Asked: No}},
+		{name: "stopped, and then out of memory", events: "8 kill 15,9 oom,12 die 137", tells: true, ok: true,
+			want: End{Status: 137, Asked: Yes}},
+		{name: "out of memory in an earlier life", events: "2 oom,3 die 137,4 start,12 die 1", tells: true, ok: true,
+			want: End{Status: 1, Asked: No}},
 		{name: "an engine that does not tell who asked", events: "12 die 1", ok: true, want: End{Status: 1}},
 		{name: "no status", events: "12 die x", tells: true},
 	} {
@@ -96,9 +100,11 @@ func TestReadEndOf(t *testing.T) {
 			var second int64
 			var action, detail string
 			fmt.Sscan(e, &second, &action, &detail)
-			fmt.Fprintf(&stream, `{"Action":%q,"timeNano":%d,"Actor":{"Attributes":{"exitCode":%q,"signal":%q}}}`+"\n", action, second*1e9, detail, detail)
+			fmt.Fprintf(&stream, `{"Action":%q,"timeNano":%d,"Actor":{"Attributes":{"exitCode":%q,"signal":%q}}}`+"\n",
+				action, second*1e9, detail, detail)
 		}
-		if got, ok := readEnd(strings.NewReader(stream.String()), time.Unix(10, 0), tt.tells); ok != tt.ok || got != tt.want {
+		if got, ok := readEnd(strings.NewReader(stream.String()), time.Unix(10, 0), tt.tells); ok != tt.ok ||
+			got != tt.want {
 			t.Errorf("%s: got %+v %v, want %+v %v", tt.name, got, ok, tt.want, tt.ok)
 		}
 	}
@@ -108,7 +114,8 @@ func TestReadEndOf(t *testing.T) {
 func TestEnded(t *testing.T) {
 	const ms = time.Millisecond
 	die := func(status string) string {
-		return fmt.Sprintf(`{"Action":"die","timeNano":%d,"Actor":{"Attributes":{"exitCode":%q}}}`+"\n", time.Now().UnixNano(), status)
+		return fmt.Sprintf(`{"Action":"die","timeNano":%d,"Actor":{"Attributes":{"exitCode":%q}}}`+"\n",
+			time.Now().UnixNano(), status)
 	}
 	state := func(says string) string {
 		now, _ := json.Marshal(time.Now())
@@ -170,9 +177,11 @@ func TestEnded(t *testing.T) {
 					}
 				}})
 				start := time.Now()
-				got, ok := e.Ended(t.Context(), Container{ID: idA, Pod: tt.pod, Endpoint: socket}, start.Add(-time.Second))
+				got, ok := e.Ended(t.Context(), Container{ID: idA, Pod: tt.pod, Endpoint: socket},
+					start.Add(-time.Second))
 				if got != tt.want || ok != tt.ok || time.Since(start) != tt.after {
-					t.Errorf("got %+v %v after %v, want %+v %v after %v", got, ok, time.Since(start), tt.want, tt.ok, tt.after)
+					t.Errorf("got %+v %v after %v, want %+v %v after %v", got, ok, time.Since(start), tt.want, tt.ok,
+						tt.after)
 				}
 			})
 		})

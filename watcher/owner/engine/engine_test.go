@@ -25,7 +25,8 @@ const (
 )
 
 // one is the smallest answer with a published port.
-const one = `[{"Id":"` + idA + `","Names":["/web"],"Image":"shop","Ports":[{"IP":"127.0.0.1","PublicPort":8080,"Type":"tcp"}]}]`
+const one = `[{"Id":"` + idA +
+	`","Names":["/web"],"Image":"shop","Ports":[{"IP":"127.0.0.1","PublicPort":8080,"Type":"tcp"}]}]`
 
 // none is the smallest answer with a container but no published port.
 const none = `[{"Id":"` + idA + `","Names":["/web"],"Image":"shop","Ports":[]}]`
@@ -41,7 +42,8 @@ func says(raw string) fake {
 
 // ok returns a complete answer with this body.
 func ok(body string) string {
-	return fmt.Sprintf("HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s", len(body), body)
+	return fmt.Sprintf("HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s", len(body),
+		body)
 }
 
 // status returns a complete answer with a status and an engine's message.
@@ -88,7 +90,8 @@ func refuses(err error) *Engines {
 // TestListFailed has all kinds of wrong answers. The reason is in plain words, List ignores the rest of the answer, and
 // it takes at most a second.
 func TestListFailed(t *testing.T) {
-	const senseless, mute, denied = "Docker does not answer as expected", "Docker does not answer", "Docker may not be asked by this user"
+	const senseless, mute, denied = "Docker does not answer as expected", "Docker does not answer",
+		"Docker may not be asked by this user"
 	endless := func(conn net.Conn, _ *http.Request) {
 		io.WriteString(conn, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\n[\r\n")
 		for {
@@ -125,22 +128,29 @@ func TestListFailed(t *testing.T) {
 		{name: "answers slowly", engine: slow, want: mute},
 		{name: "never ends its answer", engine: endless, want: mute},
 		{name: "hangs up", engine: func(net.Conn, *http.Request) {}, want: mute, atOnce: true},
-		{name: "hangs up in its answer", engine: says("HTTP/1.1 200 OK\r\nContent-Length: 9000\r\n\r\n" + one[:40]), want: mute, atOnce: true},
+		{name: "hangs up in its answer", engine: says("HTTP/1.1 200 OK\r\nContent-Length: 9000\r\n\r\n" + one[:40]),
+			want: mute, atOnce: true},
 		{name: "speaks something else", engine: says("SSH-2.0-OpenSSH_9.2\r\n\r\n"), want: mute, atOnce: true},
-		{name: "long header", engine: says("HTTP/1.1 200 OK\r\nA: " + strings.Repeat("a", 1<<20)), want: mute, atOnce: true},
-		{name: "long answer", engine: says("HTTP/1.1 200 OK\r\n\r\n[" + strings.Repeat(" ", 9<<20)), want: senseless, atOnce: true},
+		{name: "long header", engine: says("HTTP/1.1 200 OK\r\nA: " + strings.Repeat("a", 1<<20)), want: mute,
+			atOnce: true},
+		{name: "long answer", engine: says("HTTP/1.1 200 OK\r\n\r\n[" + strings.Repeat(" ", 9<<20)), want: senseless,
+			atOnce: true},
 		{name: "no JSON", engine: says(ok("<!DOCTYPE html><html>")), want: senseless, atOnce: true},
 		{name: "another type", engine: says(ok(`{"containers":[]}`)), want: senseless, atOnce: true},
 		{name: "another type within", engine: says(ok(`[{"Id":7}]`)), want: senseless, atOnce: true},
-		{name: "redirects", engine: says("HTTP/1.1 307 x\r\nLocation: http://localhost/elsewhere\r\nContent-Length: 0\r\n\r\n"), want: senseless, atOnce: true},
+		{name: "redirects",
+			engine: says("HTTP/1.1 307 x\r\nLocation: http://localhost/elsewhere\r\nContent-Length: 0\r\n\r\n"),
+			want:   senseless, atOnce: true},
 		{name: "500", engine: says(status(500, "out of order")), want: senseless, atOnce: true},
 		{name: "403", engine: says(status(403, "no")), want: denied, is: fs.ErrPermission, atOnce: true},
 		{name: "401", engine: says(status(401, "no")), want: denied, is: fs.ErrPermission, atOnce: true},
 		{name: "permission", refusal: syscall.EACCES, want: denied, is: fs.ErrPermission, atOnce: true},
-		{name: "nobody listens", refusal: syscall.ECONNREFUSED, want: "Docker is not running", is: ErrNotRunning, atOnce: true},
+		{name: "nobody listens", refusal: syscall.ECONNREFUSED, want: "Docker is not running", is: ErrNotRunning,
+			atOnce: true},
 		{name: "no socket", refusal: syscall.ENOENT, want: "Docker is not running", is: ErrNotRunning, atOnce: true},
 		{name: "backlog full", refusal: syscall.EAGAIN, want: mute, atOnce: true},
-		{name: "another user's", refusal: errForeign, want: "Docker belongs to another user, so it is not asked", is: errForeign, atOnce: true},
+		{name: "another user's", refusal: errForeign, want: "Docker belongs to another user, so it is not asked",
+			is: errForeign, atOnce: true},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -155,7 +165,8 @@ func TestListFailed(t *testing.T) {
 					t.Fatalf("got %+v, want one failure", got)
 				}
 				failure := got.Failed[0]
-				if failure.Endpoint != "/run/docker-a.sock" || failure.Err.Error() != tt.want || tt.is != nil && !errors.Is(failure.Err, tt.is) {
+				if failure.Endpoint != "/run/docker-a.sock" || failure.Err.Error() != tt.want || tt.is != nil &&
+					!errors.Is(failure.Err, tt.is) {
 					t.Errorf("got %+v, want %q", failure, tt.want)
 				}
 				want := answerWithin
@@ -172,7 +183,8 @@ func TestListFailed(t *testing.T) {
 }
 
 func TestListSeveral(t *testing.T) {
-	two := `[{"Id":"` + idB + `","Names":["/db"],"Ports":[{"IP":"::","PublicPort":8080,"Type":"tcp"},{"IP":"127.0.0.1","PublicPort":80,"Type":"tcp"}]}]`
+	two := `[{"Id":"` + idB +
+		`","Names":["/db"],"Ports":[{"IP":"::","PublicPort":8080,"Type":"tcp"},{"IP":"127.0.0.1","PublicPort":80,"Type":"tcp"}]}]`
 	synctest.Test(t, func(t *testing.T) {
 		e := fakes(map[string]fake{
 			"/a/docker.sock": says(ok(one)),
@@ -197,10 +209,12 @@ func TestListSeveral(t *testing.T) {
 		if !slices.Equal(got.Published, want) {
 			t.Errorf("got %+v\nwant %+v", got.Published, want)
 		}
-		if want := []string{"/a/docker.sock", "/b/docker.sock", "/c/podman.sock", "/d/podman.sock"}; !slices.Equal(got.Answered, want) {
+		if want := []string{"/a/docker.sock", "/b/docker.sock", "/c/podman.sock",
+			"/d/podman.sock"}; !slices.Equal(got.Answered, want) {
 			t.Errorf("answered: %q, want %q", got.Answered, want)
 		}
-		if len(got.Failed) != 2 || got.Failed[0].Endpoint != "/e/docker.sock" || got.Failed[1].Err.Error() != "the container engine does not answer" {
+		if len(got.Failed) != 2 || got.Failed[0].Endpoint != "/e/docker.sock" ||
+			got.Failed[1].Err.Error() != "the container engine does not answer" {
 			t.Errorf("failed: %v", got.Failed)
 		}
 	})
@@ -226,7 +240,8 @@ func TestListSpares(t *testing.T) {
 }
 
 func TestListErr(t *testing.T) {
-	off, broken := Failure{"/a", explain("/a/docker.sock", ErrNotRunning)}, Failure{"/b", explain("/b/podman.sock", fs.ErrPermission)}
+	off, broken := Failure{"/a", explain("/a/docker.sock", ErrNotRunning)},
+		Failure{"/b", explain("/b/podman.sock", fs.ErrPermission)}
 	tests := []struct {
 		name string
 		l    List
@@ -236,7 +251,8 @@ func TestListErr(t *testing.T) {
 		{"not running", List{Failed: []Failure{off}}, "no container engine is running"},
 		{"answered", List{Answered: []string{"/c"}}, ""},
 		{"answered, another is not running", List{Answered: []string{"/c"}, Failed: []Failure{off}}, ""},
-		{"answered, another did not", List{Answered: []string{"/c"}, Failed: []Failure{off, broken}}, "Podman may not be asked by this user"},
+		{"answered, another did not", List{Answered: []string{"/c"}, Failed: []Failure{off, broken}},
+			"Podman may not be asked by this user"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -276,7 +292,8 @@ func TestRequest(t *testing.T) {
 		if got := e.List(t.Context(), true); got.Err() != nil {
 			t.Fatal(got.Err())
 		}
-		if asked.Method != "GET" || asked.RequestURI != "/containers/json" || asked.Host != "localhost" || !asked.Close {
+		if asked.Method != "GET" || asked.RequestURI != "/containers/json" || asked.Host != "localhost" ||
+			!asked.Close {
 			t.Errorf("got %s %s for %s, close %v", asked.Method, asked.RequestURI, asked.Host, asked.Close)
 		}
 	})

@@ -48,20 +48,40 @@ func TestListIsBounded(t *testing.T) {
 			return io.MultiReader(strings.NewReader("HTTP/1.1 200 OK\r\n"), &endless{text: "A: b\r\n"})
 		},
 		"early answers that never end": func() io.Reader { return &endless{text: "HTTP/1.1 103 x\r\n\r\n"} },
-		"space that never ends":        func() io.Reader { return io.MultiReader(strings.NewReader(header), &endless{text: " "}) },
-		"a text that never ends":       func() io.Reader { return io.MultiReader(strings.NewReader(header+`[{"Id":"`), &endless{text: "a"}) },
-		"lists in lists":               func() io.Reader { return io.MultiReader(strings.NewReader(header), &endless{text: "["}) },
-		"objects in objects":           func() io.Reader { return io.MultiReader(strings.NewReader(header+"["), &endless{text: `{"Ports":`}) },
-		"containers without end":       func() io.Reader { return io.MultiReader(strings.NewReader(header+"["), &endless{text: a}) },
-		"a million containers":         func() io.Reader { return strings.NewReader(header + "[" + strings.Repeat("{},", 1e6) + "{}]") },
+		"space that never ends": func() io.Reader {
+			return io.MultiReader(strings.NewReader(header),
+				&endless{text: " "})
+		},
+		"a text that never ends": func() io.Reader {
+			return io.MultiReader(strings.NewReader(header+`[{"Id":"`),
+				&endless{text: "a"})
+		},
+		"lists in lists": func() io.Reader {
+			return io.MultiReader(strings.NewReader(header),
+				&endless{text: "["})
+		},
+		"objects in objects": func() io.Reader {
+			return io.MultiReader(strings.NewReader(header+"["),
+				&endless{text: `{"Ports":`})
+		},
+		"containers without end": func() io.Reader {
+			return io.MultiReader(strings.NewReader(header+"["),
+				&endless{text: a})
+		},
+		"a million containers": func() io.Reader {
+			return strings.NewReader(header + "[" +
+				strings.Repeat("{},", 1e6) + "{}]")
+		},
 		"a million ports": func() io.Reader {
 			return strings.NewReader(header + `[{"Id":"` + idA + `","Ports":[` + strings.Repeat("{},", 1e6) + "{}]}]")
 		},
 		"more than it says": func() io.Reader {
-			return io.MultiReader(strings.NewReader("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n[]"), &endless{text: "x"})
+			return io.MultiReader(strings.NewReader("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n[]"),
+				&endless{text: "x"})
 		},
 		"chunks without end": func() io.Reader {
-			return io.MultiReader(strings.NewReader("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"), &endless{text: "1\r\n[\r\n"})
+			return io.MultiReader(strings.NewReader("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"),
+				&endless{text: "1\r\n[\r\n"})
 		},
 		"an error that never ends": func() io.Reader {
 			return io.MultiReader(strings.NewReader("HTTP/1.1 500 x\r\n\r\n{\"message\":\""), &endless{text: "a"})
@@ -97,7 +117,8 @@ func TestListIsBounded(t *testing.T) {
 			got := e.List(t.Context(), true)
 			took := time.Since(start)
 			runtime.ReadMemStats(&after)
-			if n := after.TotalAlloc - before.TotalAlloc; n > memory || took > patience*time.Second || len(got.Published) > maxPublished {
+			if n := after.TotalAlloc - before.TotalAlloc; n > memory || took > patience*time.Second ||
+				len(got.Published) > maxPublished {
 				t.Errorf("it took %d bytes and %v, and gave %d ports: %v", n, took, len(got.Published), got.Err())
 			} else {
 				t.Logf("%d kB, %v: %v", n>>10, took, got.Err())

@@ -12,14 +12,17 @@ import (
 // A pod in Podman's list: its infra container and two others, each with all ports of the pod. The last container is in
 // no pod.
 const (
-	podID   = "0f7d2c9a41be5e6f708192a3b4c5d6e7f8091a2b3c4d5e6f708192a3b4c5d6e7"
-	inPod   = `"Ports":[{"PrivatePort":80,"PublicPort":8080,"Type":"tcp"},{"PrivatePort":5432,"PublicPort":5432,"Type":"tcp"}]`
-	infra   = `{"Id":"` + idA + `","Names":["/0f7d2c9a41be-infra"],"Image":"localhost/podman-pause:5.0","Labels":null,` + inPod + `}`
+	podID = "0f7d2c9a41be5e6f708192a3b4c5d6e7f8091a2b3c4d5e6f708192a3b4c5d6e7"
+	inPod = `"Ports":[{"PrivatePort":80,"PublicPort":8080,"Type":"tcp"},{"PrivatePort":5432,"PublicPort":5432,"Type":"tcp"}]`
+	infra = `{"Id":"` + idA +
+		`","Names":["/0f7d2c9a41be-infra"],"Image":"localhost/podman-pause:5.0","Labels":null,` + inPod + `}`
 	inside1 = `{"Id":"` + idB + `","Names":["/shop-web"],"Image":"docker.io/library/nginx:1","Labels":{},` + inPod + `}`
 	inside2 = `{"Id":"cc","Names":["/shop-db"],"Image":"docker.io/library/postgres:17","Labels":{},` + inPod + `}`
 	outside = `{"Id":"dd","Names":["/solo"],"Image":"redis","Ports":[{"PrivatePort":6379,"PublicPort":6379,"Type":"tcp"}]}`
-	podList = `[{"Cgroup":"user.slice","Containers":[{"Id":"` + idA + `","Names":"0f7d2c9a41be-infra","Status":"running"},{"Id":"` + idB +
-		`","Names":"shop-web","Status":"running"},{"Id":"cc","Names":"shop-db","Status":"running"}],"Id":"` + podID + `","InfraId":"` + idA +
+	podList = `[{"Cgroup":"user.slice","Containers":[{"Id":"` + idA +
+		`","Names":"0f7d2c9a41be-infra","Status":"running"},{"Id":"` + idB +
+		`","Names":"shop-web","Status":"running"},{"Id":"cc","Names":"shop-db","Status":"running"}],"Id":"` + podID +
+		`","InfraId":"` + idA +
 		`","Name":"shop","Networks":["podman"],"Status":"Running"}]`
 )
 
@@ -32,16 +35,22 @@ func TestPods(t *testing.T) {
 		names string // the container or pod of each port
 		image string // the image of the first container
 	}{
-		{"two containers", infra + "," + inside1 + "," + inside2 + "," + outside, ok(podList), "5432 pod shop, 6379 solo, 8080 pod shop", ""},
-		{"one container", infra + "," + inside1, ok(podList), "5432 pod shop, 8080 pod shop", "docker.io/library/nginx:1"},
+		{"two containers", infra + "," + inside1 + "," + inside2 + "," + outside, ok(podList),
+			"5432 pod shop, 6379 solo, 8080 pod shop", ""},
+		{"one container", infra + "," + inside1, ok(podList), "5432 pod shop, 8080 pod shop",
+			"docker.io/library/nginx:1"},
 		{"what holds it together alone", infra, ok(podList), "5432 pod shop, 8080 pod shop", ""},
-		{"what holds it together has another name", strings.Replace(infra, "0f7d2c9a41be-infra", "glue", 1) + "," + inside1, ok(podList),
+		{"what holds it together has another name",
+			strings.Replace(infra, "0f7d2c9a41be-infra", "glue", 1) + "," + inside1, ok(podList),
 			"5432 pod shop, 8080 pod shop", "docker.io/library/nginx:1"},
 		{"no pod", outside, "", "6379 solo", "redis"},
-		{"a container that calls itself so", strings.Replace(outside, "solo", "0f7d2c9a41be-infra", 1), ok("[]"), "6379 0f7d2c9a41be-infra", "redis"},
-		{"another engine", infra, status(404, "page not found"), "5432 0f7d2c9a41be-infra, 8080 0f7d2c9a41be-infra", "localhost/podman-pause:5.0"},
+		{"a container that calls itself so", strings.Replace(outside, "solo", "0f7d2c9a41be-infra", 1), ok("[]"),
+			"6379 0f7d2c9a41be-infra", "redis"},
+		{"another engine", infra, status(404, "page not found"), "5432 0f7d2c9a41be-infra, 8080 0f7d2c9a41be-infra",
+			"localhost/podman-pause:5.0"},
 		{"no list", infra, ok("{}"), "5432 0f7d2c9a41be-infra, 8080 0f7d2c9a41be-infra", "localhost/podman-pause:5.0"},
-		{"a pod without an ID", infra, ok(strings.ReplaceAll(podList, podID, "../x")), "5432 0f7d2c9a41be-infra, 8080 0f7d2c9a41be-infra", "localhost/podman-pause:5.0"},
+		{"a pod without an ID", infra, ok(strings.ReplaceAll(podList, podID, "../x")),
+			"5432 0f7d2c9a41be-infra, 8080 0f7d2c9a41be-infra", "localhost/podman-pause:5.0"},
 	} {
 		e := fakes(map[string]fake{socket: func(conn net.Conn, r *http.Request) {
 			switch r.RequestURI {
@@ -88,7 +97,8 @@ func TestStopPod(t *testing.T) {
 		}
 	}})
 	shop := Container{ID: podID, Name: "shop", Pod: true, Endpoint: socket}
-	if err := e.stop(t.Context(), shop, 8080); err != nil || strings.Join(posted, " ") != "/v4.0.0/libpod/pods/"+podID+"/stop" {
+	if err := e.stop(t.Context(), shop, 8080); err != nil || strings.Join(posted, " ") != "/v4.0.0/libpod/pods/"+podID+
+		"/stop" {
 		t.Errorf("got %v, asked for %q", err, posted)
 	}
 	if err := e.stop(t.Context(), shop, 8081); err != ErrGone {

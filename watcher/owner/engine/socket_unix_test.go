@@ -53,7 +53,8 @@ func TestDistinct(t *testing.T) {
 	listen(t, at("a.sock"))
 	listen(t, at("b.sock"))
 	write(t, at("file.sock"), "x")
-	for link, to := range map[string]string{"a-link.sock": "a.sock", "b-link.sock": at("b.sock"), "loose.sock": "nothing.sock", "loop.sock": "loop.sock"} {
+	for link, to := range map[string]string{"a-link.sock": "a.sock", "b-link.sock": at("b.sock"),
+		"loose.sock": "nothing.sock", "loop.sock": "loop.sock"} {
 		if err := os.Symlink(to, at(link)); err != nil {
 			t.Fatal(err)
 		}
@@ -69,7 +70,7 @@ func TestDistinct(t *testing.T) {
 		t.Errorf("got %q, want %q", got, want)
 	}
 	if got := distinct(nil); got != nil {
-		t.Errorf("of nothing: %q", got)
+		t.Errorf("no containers: got %q", got)
 	}
 }
 
@@ -94,7 +95,8 @@ func TestReal(t *testing.T) {
 
 	var e Engines
 	l := e.List(t.Context(), true)
-	want := Published{netip.MustParseAddr("127.0.0.1"), 8080, 0, Container{ID: idA, Name: "web", Image: "shop", Endpoint: socket}}
+	want := Published{netip.MustParseAddr("127.0.0.1"), 8080, 0,
+		Container{ID: idA, Name: "web", Image: "shop", Endpoint: socket}}
 	if !slices.Contains(l.Published, want) || len(l.Answered) == 0 || l.Answered[0] != socket {
 		t.Fatalf("got %+v, want %+v", l, want)
 	}

@@ -14,7 +14,8 @@ func alone(t *testing.T, home string) {
 	t.Helper()
 	t.Setenv("HOME", home)
 	t.Setenv("USERPROFILE", home) // Windows
-	for _, name := range []string{"DOCKER_HOST", "DOCKER_CONTEXT", "DOCKER_CONFIG", "CONTAINER_HOST", "XDG_RUNTIME_DIR"} {
+	for _, name := range []string{"DOCKER_HOST", "DOCKER_CONTEXT", "DOCKER_CONFIG", "CONTAINER_HOST",
+		"XDG_RUNTIME_DIR"} {
 		t.Setenv(name, "")
 	}
 }
@@ -98,7 +99,8 @@ func TestContextHost(t *testing.T) {
 			t.Setenv("DOCKER_CONTEXT", tt.env)
 			write(t, filepath.Join(config, "config.json"), tt.config)
 			// printf colima | sha256sum
-			write(t, filepath.Join(config, "contexts/meta/f24fd3749c1368328e2b149bec149cb6795619f244c5b584e844961215dadd16/meta.json"), tt.meta)
+			write(t, filepath.Join(config,
+				"contexts/meta/f24fd3749c1368328e2b149bec149cb6795619f244c5b584e844961215dadd16/meta.json"), tt.meta)
 			if got := contextHost(config); got != tt.want {
 				t.Errorf("got %q, want %q", got, tt.want)
 			}
@@ -128,11 +130,13 @@ func TestCandidates(t *testing.T) {
 	home := t.TempDir()
 	alone(t, home)
 	write(t, filepath.Join(home, ".docker/config.json"), `{"currentContext":"colima"}`)
-	write(t, filepath.Join(home, ".docker/contexts/meta/f24fd3749c1368328e2b149bec149cb6795619f244c5b584e844961215dadd16/meta.json"),
+	write(t, filepath.Join(home,
+		".docker/contexts/meta/f24fd3749c1368328e2b149bec149cb6795619f244c5b584e844961215dadd16/meta.json"),
 		`{"Endpoints":{"docker":{"Host":"unix:///b.sock"}}}`)
 	t.Setenv("DOCKER_HOST", "unix:///a.sock")
 	t.Setenv("CONTAINER_HOST", "unix:///c.sock")
-	if got, want := candidates()[:4], []string{"/a.sock", "/b.sock", "/c.sock", "/var/run/docker.sock"}; !slices.Equal(got, want) {
+	if got, want := candidates()[:4],
+		[]string{"/a.sock", "/b.sock", "/c.sock", "/var/run/docker.sock"}; !slices.Equal(got, want) {
 		t.Errorf("got %q, want %q", got, want)
 	}
 	t.Setenv("DOCKER_HOST", "tcp://10.0.0.1:2375")

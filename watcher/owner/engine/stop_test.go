@@ -18,7 +18,8 @@ import (
 // TestStop asks an engine to stop a container that publishes 127.0.0.1:8080, if the engine's list says so.
 func TestStop(t *testing.T) {
 	const socket = "/run/docker-a.sock"
-	web := Published{netip.MustParseAddr("127.0.0.1"), 8080, 0, Container{ID: idA, Name: "web", Image: "shop", Endpoint: socket}}
+	web := Published{netip.MustParseAddr("127.0.0.1"), 8080, 0,
+		Container{ID: idA, Name: "web", Image: "shop", Endpoint: socket}}
 	renamed, otherPort, otherID, noID, hosted := web, web, web, web, web
 	hosted.Port = 0
 	renamed.Container.Name, otherPort.Port = "api", 8081
@@ -40,7 +41,8 @@ func TestStop(t *testing.T) {
 		{name: "stops", p: web, list: ok(one), stop: status(204, ""), posted: true, after: grace},
 		{name: "has stopped by itself", p: web, list: ok(one), stop: status(304, ""), posted: true, after: grace},
 		{name: "renamed", p: renamed, list: ok(one), stop: status(204, ""), posted: true, after: grace},
-		{name: "has gone since", p: web, list: ok(one), stop: status(404, "No such container"), want: ErrGone.Error(), is: ErrGone, posted: true, after: grace},
+		{name: "has gone since", p: web, list: ok(one), stop: status(404, "No such container"), want: ErrGone.Error(),
+			is: ErrGone, posted: true, after: grace},
 		{name: "nothing published", p: web, list: ok("[]"), want: ErrGone.Error(), is: ErrGone},
 		{name: "another port", p: otherPort, list: ok(one), want: ErrGone.Error(), is: ErrGone},
 		{name: "another container", p: otherID, list: ok(one), want: ErrGone.Error(), is: ErrGone},
@@ -56,11 +58,14 @@ func TestStop(t *testing.T) {
 			name: "not allowed", p: web, list: ok(one), stop: status(403, "authorization denied by plugin"),
 			want: "Docker does not let this user stop it", is: fs.ErrPermission, posted: true, after: grace,
 		},
-		{name: "cannot", p: web, list: ok(one), stop: status(500, "did not receive an exit event"), want: "Docker could not stop it", posted: true, after: grace},
-		{name: "hangs up", p: web, list: ok(one), stop: "HTTP", want: "Docker does not answer", posted: true, after: grace},
+		{name: "cannot", p: web, list: ok(one), stop: status(500, "did not receive an exit event"),
+			want: "Docker could not stop it", posted: true, after: grace},
+		{name: "hangs up", p: web, list: ok(one), stop: "HTTP", want: "Docker does not answer", posted: true,
+			after: grace},
 		{
 			name: "does not end", p: web, list: ok(one),
-			want: "Docker was asked to stop it and has not done so yet", is: context.DeadlineExceeded, posted: true, after: time.Minute,
+			want: "Docker was asked to stop it and has not done so yet", is: context.DeadlineExceeded, posted: true,
+			after: time.Minute,
 		},
 	}
 	for _, tt := range tests {
@@ -89,7 +94,8 @@ func TestStop(t *testing.T) {
 				if posted.Load() != tt.posted {
 					t.Errorf("asked to stop: %v, want %v", posted.Load(), tt.posted)
 				}
-				if tt.want == "" && err != nil || tt.want != "" && (err == nil || err.Error() != tt.want) || tt.is != nil && !errors.Is(err, tt.is) {
+				if tt.want == "" && err != nil || tt.want != "" && (err == nil || err.Error() != tt.want) ||
+					tt.is != nil && !errors.Is(err, tt.is) {
 					t.Errorf("got %v, want %q", err, tt.want)
 				}
 				time.Sleep(grace) // so that the fake notices
@@ -103,7 +109,8 @@ func TestStatusError(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		e := fakes(map[string]fake{"/docker.sock": says(status(500, strings.Repeat("x", 1000)))})
 		err := errors.Unwrap(e.List(t.Context(), true).Failed[0].Err)
-		if want := `status 500 "` + strings.Repeat("x", maxText) + `": not a list of containers`; err == nil || err.Error() != want {
+		if want := `status 500 "` + strings.Repeat("x", maxText) + `": not a list of containers`; err == nil ||
+			err.Error() != want {
 			t.Errorf("got %v\nwant %s", err, want)
 		}
 	})

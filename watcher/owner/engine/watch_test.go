@@ -80,13 +80,15 @@ func TestWatch(t *testing.T) {
 		{"one event", telling(5000 * ms), time.Hour, []time.Duration{0, 5250 * ms}},
 		{"one at once", telling(0), time.Hour, []time.Duration{0, 250 * ms}},
 		{"two together", telling(5000*ms, 5000*ms), time.Hour, []time.Duration{0, 5250 * ms, 5500 * ms}},
-		{"several in a row", telling(5000*ms, 5050*ms, 5100*ms, 5150*ms), time.Hour, []time.Duration{0, 5250 * ms, 5500 * ms, 5750 * ms, 6000 * ms}},
+		{"several in a row", telling(5000*ms, 5050*ms, 5100*ms, 5150*ms), time.Hour,
+			[]time.Duration{0, 5250 * ms, 5500 * ms, 5750 * ms, 6000 * ms}},
 		{"a flood", flood, 1900 * ms, everyPause},
 		{"no stream", says(status(500, "")), time.Hour, nil},
 		{"not allowed", says(status(403, "")), time.Hour, nil},
 		{"says nothing", silent, time.Hour, nil},
 		{"hangs up", func(net.Conn, *http.Request) {}, time.Hour, nil},
-		{"ends at once", says(stream), time.Minute, []time.Duration{0, 1000 * ms, 3000 * ms, 7000 * ms, 15 * time.Second, 31 * time.Second}},
+		{"ends at once", says(stream), time.Minute,
+			[]time.Duration{0, 1000 * ms, 3000 * ms, 7000 * ms, 15 * time.Second, 31 * time.Second}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -139,10 +141,11 @@ func TestWatchTries(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				start := time.Now()
 				var tries []time.Duration
-				e := &Engines{Sockets: []string{tt.socket}, dial: func(ctx context.Context, _ string) (net.Conn, error) {
-					tries = append(tries, time.Since(start))
-					return tt.dial(ctx)
-				}}
+				e := &Engines{Sockets: []string{tt.socket},
+					dial: func(ctx context.Context, _ string) (net.Conn, error) {
+						tries = append(tries, time.Since(start))
+						return tt.dial(ctx)
+					}}
 				watchFor(t, e, 2*time.Minute)
 				if !slices.Equal(tries, tt.want) {
 					t.Errorf("tried at %v\nwant %v", tries, tt.want)
