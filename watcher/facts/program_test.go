@@ -11,7 +11,7 @@ import (
 	"porttray/watcher/project/projecttest"
 )
 
-// TestProgramOf has command lines of programs that are no tools, in /home/ann/shop. " < " separates the processes of
+// TestProgramOf has command lines of programs outside the tool list, in /home/ann/shop. " < " separates the processes of
 // one line, the parent last.
 func TestProgramOf(t *testing.T) {
 	const dir = "/home/ann/shop"

@@ -10,7 +10,7 @@ import (
 	"porttray/watcher/server"
 )
 
-// Listeners of one process are one server. Its head is the port that people mean.
+// Listeners of one process are one server. People mean its head port.
 func ExampleServers() {
 	listener := func(port uint16) server.Listener {
 		return server.Listener{
