@@ -11,8 +11,8 @@ import (
 	"porttray/watcher/project/projecttest"
 )
 
-// TestProgramOf has command lines of programs outside the tool list, in /home/ann/shop. " < " separates the processes of
-// one line, the parent last.
+// TestProgramOf has command lines of programs outside the tool list, in /home/ann/shop. " < " separates the processes
+// of one line, the parent last.
 func TestProgramOf(t *testing.T) {
 	const dir = "/home/ann/shop"
 	tests := []struct{ line, exe, want string }{

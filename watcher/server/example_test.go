@@ -10,7 +10,7 @@ import (
 	"porttray/watcher/server"
 )
 
-// Listeners of one process are one server. People mean its head port.
+// Listeners of one process are one server. The head is the port people mean.
 func ExampleServers() {
 	listener := func(port uint16) server.Listener {
 		return server.Listener{
