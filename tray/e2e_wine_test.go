@@ -37,7 +37,8 @@ func TestWine(t *testing.T) {
 	t.Run("packages", func(t *testing.T) {
 		w := w.in(t)
 		for _, pkg := range []string{"assets", "watcher", "watcher/facts", "watcher/owner", "watcher/owner/engine",
-			"watcher/port", "watcher/project", "watcher/server", "watcher/terminal", "tray"} {
+			"watcher/port", "watcher/project", "watcher/server", "watcher/terminal", "watcher/trusted",
+			"tray"} {
 			// Wine before 9.0 reports success for a symbolic link, but makes none.
 			const skip = "^TestWriteChoicesThroughALink$"
 			run := w.testPackage(pkg, skip)

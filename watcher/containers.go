@@ -104,7 +104,7 @@ func noteUntold(listeners []server.Listener, answered engine.List) {
 				l.Untold = err.Error()
 			}
 		case l.Owner.ForPodman() && !l.Owner.Foreign && !answered.Podman():
-			l.Untold = server.NoPodman + engine.PodmanSocket(l.Owner.User == "0")
+			l.Untold = server.WithoutPodman(engine.PodmanSocket(l.Owner.User == "0"))
 		case l.Owner.Forwards() && answered.Err() != nil:
 			l.Untold = answered.Err().Error()
 		}

@@ -12,6 +12,7 @@ import (
 
 	"porttray/watcher/facts"
 	"porttray/watcher/owner"
+	"porttray/watcher/project/projecttest"
 	"porttray/watcher/server"
 	"porttray/watcher/server/servertest"
 )
@@ -135,16 +136,6 @@ func show(t *testing.T, home string, costumes []costume) {
 	}
 }
 
-// tempHome returns a new home directory as a path without symbolic links.
-func tempHome(t *testing.T) string {
-	t.Helper()
-	home, err := filepath.EvalSymlinks(t.TempDir())
-	if err != nil {
-		t.Fatal(err)
-	}
-	return home
-}
-
 // TestNamesOfWhatRuns has servers of one project without a tool. Their names must differ.
 func TestNamesOfWhatRuns(t *testing.T) {
 	const beam = "beam.smp -- -root /usr/lib/erlang -bindir /usr/lib/erlang/bin -progname erl -- -home /home/ann --" +
@@ -173,25 +164,25 @@ func TestNamesOfWhatRuns(t *testing.T) {
 	for i := range costumes {
 		costumes[i].Dir, costumes[i].Project = "shop", "shop"
 	}
-	show(t, tempHome(t), costumes)
+	show(t, projecttest.TempHome(t), costumes)
 }
 
 // TestNamesOfTitles has programs with and without a title written over their arguments.
 func TestNamesOfTitles(t *testing.T) {
-	show(t, tempHome(t), []costume{
-		{Exe: "node", Line: "node /home/ann/work/shop/server.js|", Comm: "node /home/ann/", Dir: "work/shop",
+	show(t, projecttest.TempHome(t), []costume{
+		{Exe: "node", Line: "node /home/ann/code/shop/server.js|", Comm: "node /home/ann/", Dir: "code/shop",
 			Project: "shop",
 			Want:    "shop · server.js", Name: "node"},
-		{Exe: "node", Line: "ng serve --port 3802 (shop)|", Comm: "ng serve --port", Dir: "work/shop", Project: "shop",
+		{Exe: "node", Line: "ng serve --port 3802 (shop)|", Comm: "ng serve --port", Dir: "code/shop", Project: "shop",
 			Want: "shop · Angular", Name: "ng"},
-		{Exe: "ruby3.1", Line: "puma 6.4.2 (tcp://localhost:3803) [shop]|", Comm: "puma 6.4.2 (tcp", Dir: "work/shop",
+		{Exe: "ruby3.1", Line: "puma 6.4.2 (tcp://localhost:3803) [shop]|", Comm: "puma 6.4.2 (tcp", Dir: "code/shop",
 			Project: "shop",
 			Want:    "shop · Puma", Name: "puma"},
 		{Exe: "ruby3.1", Line: "puma 6.4.2 (tcp://localhost:3813) [blog]|", Comm: "puma 6.4.2 (tcp",
 			Want: "blog · Puma", Name: "puma"},
 		{Exe: "perl", Line: "/usr/bin/plackup app.psgi|", Comm: "/usr/bin/placku", Dir: "work/api", Project: "api",
 			Want: "api · plackup", Name: "plackup"},
-		{Exe: "node", Line: "node api.js", Dir: "work/shop", Project: "shop", Want: "shop · api.js"},
+		{Exe: "node", Line: "node api.js", Dir: "code/shop", Project: "shop", Want: "shop · api.js"},
 		{Exe: "python3.11", Line: "python3 -m myapp.main", Dir: "work/app", Project: "app", Want: "app · myapp.main"},
 		{Exe: "java", Line: "java -cp app.jar:lib.jar com.example.Main", Dir: "work/orders", Project: "orders",
 			Want: "orders · com.example.Main"},
@@ -203,7 +194,7 @@ func TestNamesOfTitles(t *testing.T) {
 // TestNamesOfProjects has two monorepos with packages of the same name, two detached working trees in directories of
 // the same name, and daemons in directories without a project name.
 func TestNamesOfProjects(t *testing.T) {
-	home := tempHome(t)
+	home := projecttest.TempHome(t)
 	for _, dir := range []string{"shopmono", "blogmono", "acme"} {
 		path := filepath.Join(home, dir)
 		if err := os.MkdirAll(path, 0o755); err != nil {

@@ -185,9 +185,7 @@ func (s *state) events(now Snapshot) []Event {
 // later. It keeps a server that has waited for long, or that other machines can reach.
 func (s *state) behindDebuggers(events []Event) []Event {
 	return slices.DeleteFunc(events, func(e Event) bool {
-		other := func(l server.Listener) bool { return !l.Inspects() }
-		only := e.Kind == Opened && !e.Exposed() && !slices.ContainsFunc(e.Parts, other)
-		return only && s.postpone(e.ID(), maxPostpone)
+		return e.Kind == Opened && !e.Exposed() && e.OnlyInspects() && s.postpone(e.ID(), maxPostpone)
 	})
 }
 

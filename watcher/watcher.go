@@ -45,10 +45,9 @@ type Snapshot struct {
 
 // Find returns the listener with that ID.
 func (s Snapshot) Find(id server.ID) (server.Listener, bool) {
-	for _, l := range server.OnPort(s.Listeners, id.Port) {
-		if l.ID() == id {
-			return l, true
-		}
+	on := server.OnPort(s.Listeners, id.Port)
+	if i := server.IndexID(on, id); i >= 0 {
+		return on[i], true
 	}
 	return server.Listener{}, false
 }

@@ -87,15 +87,7 @@ func ownModule(dir, module string) bool {
 	if !inside {
 		names = append(names, first+".py")
 	}
-	return holdsFile(dir, names...)
-}
-
-// holdsFile reports whether dir has a regular file at one of these slash-separated paths.
-func holdsFile(dir string, paths ...string) bool {
-	return slices.ContainsFunc(paths, func(path string) bool {
-		info, err := os.Stat(filepath.Join(dir, filepath.FromSlash(path)))
-		return err == nil && info.Mode().IsRegular()
-	})
+	return project.HoldsFile(dir, names...)
 }
 
 // markOwnProgram renames a person's program that has a tool's name: "air" becomes "./air". A program is the person's if
@@ -126,10 +118,10 @@ func builtIn(p project.Project, exe string) bool {
 	compiled := slices.ContainsFunc(elements(rest), func(e string) bool {
 		return among(buildDirs, strings.ToLower(e)) || strings.HasPrefix(e, "cmake-build-")
 	})
-	if compiled || holdsFile(filepath.Dir(exe), "main.go", "main.c", "main.cpp", "main.rs", "main.zig") {
+	if compiled || project.HoldsFile(filepath.Dir(exe), "main.go", "main.c", "main.cpp", "main.rs", "main.zig") {
 		return true
 	}
-	module := project.ModulePath(head(filepath.Join(p.Dir, "go.mod"), 64<<10))
+	module := project.ModulePath(head(filepath.Join(p.Dir, "go.mod"), maxHead))
 	if module == "" {
 		return false
 	}
@@ -140,7 +132,7 @@ func builtIn(p project.Project, exe string) bool {
 // buildsIn reports whether the project's sources build a program of this name, in lower case.
 func buildsIn(p project.Project, name string) bool {
 	return strings.EqualFold(p.Name, name) && p.Marked() ||
-		holdsFile(p.Dir, name+".go", name+"/main.go", "cmd/"+name+"/main.go",
+		project.HoldsFile(p.Dir, name+".go", name+"/main.go", "cmd/"+name+"/main.go",
 			"src/bin/"+name+".rs", "src/bin/"+name+"/main.rs")
 }
 

@@ -20,7 +20,7 @@ func TestProgramOf(t *testing.T) {
 		{"node ./server.js --port 3000", "/usr/bin/node", "server.js"},
 		{"node cmd/api/main.js", "/usr/bin/node", "cmd/api/main.js"},
 		{"node /home/ann/shop/cmd/api/main.js", "/usr/bin/node", "cmd/api/main.js"},
-		{"node /home/ann/work/blog/server.js|", "/usr/bin/node", "/home/ann/work/blog/server.js"}, // a title
+		{"node /home/ann/code/blog/server.js|", "/usr/bin/node", "/home/ann/code/blog/server.js"}, // a title
 		{"node --inspect=9229 --require ./a.js --title secret server.js", "/usr/bin/node", "server.js"},
 		{"node --api-key hunter2 server.js", "/usr/bin/node", "node"}, // an unknown option
 		{"node -e code", "/usr/bin/node", "node"},
@@ -239,7 +239,7 @@ func TestTitles(t *testing.T) {
 		title, comm, exe string
 		tool, project    string
 	}{
-		{"node /home/ann/work/shop/server.js", "node /home/ann/", "/usr/bin/node", "", ""},
+		{"node /home/ann/code/shop/server.js", "node /home/ann/", "/usr/bin/node", "", ""},
 		{"ng serve --port 3802 (shop)", "ng serve --port", "/usr/bin/node", "Angular", "shop"},
 		{"puma 6.4.2 (tcp://localhost:3803) [shop]", "puma 6.4.2 (tcp", "/usr/bin/ruby3.1", "Puma", "shop"},
 		{"puma: cluster worker 0: 4711 [shop]", "puma: cluster w", "/usr/bin/ruby3.1", "Puma", "shop"},

@@ -5,7 +5,7 @@ import "testing"
 // TestUntitled names processes that wrote a title over their arguments.
 func TestUntitled(t *testing.T) {
 	for _, tt := range []struct{ title, comm, exe, want string }{
-		{"node /home/ann/work/shop/server.js", "node /home/ann/", "/usr/bin/node", "node"},
+		{"node /home/ann/code/shop/server.js", "node /home/ann/", "/usr/bin/node", "node"},
 		{"ng serve --port 3802 (shop)", "ng serve --port", "/usr/bin/node", "ng"},
 		{"puma 6.4.2 (tcp://localhost:3803) [shop]", "puma 6.4.2 (tcp", "/usr/bin/ruby3.1", "puma"},
 		{"puma: cluster worker 0: 4711 [shop]", "puma: cluster w", "/usr/bin/ruby3.1", "puma"},

@@ -336,10 +336,15 @@ func headBranch(head []byte) string {
 	return branch
 }
 
-// Marked reports whether the project's directory holds one of markers.
-func (p Project) Marked() bool {
-	return slices.ContainsFunc(markers, func(m marker) bool {
-		info, err := os.Stat(filepath.Join(p.Dir, m.file))
+// HoldsFile reports whether dir has a regular file at one of these slash-separated paths.
+func HoldsFile(dir string, paths ...string) bool {
+	return slices.ContainsFunc(paths, func(path string) bool {
+		info, err := os.Stat(filepath.Join(dir, filepath.FromSlash(path)))
 		return err == nil && info.Mode().IsRegular()
 	})
+}
+
+// Marked reports whether the project's directory holds one of markers.
+func (p Project) Marked() bool {
+	return slices.ContainsFunc(markers, func(m marker) bool { return HoldsFile(p.Dir, m.file) })
 }

@@ -227,3 +227,6 @@ func helps(child, parent []Listener, dynamic func(uint16) bool) bool {
 }
 
 func isNoInspector(l Listener) bool { return !l.Inspects() }
+
+// OnlyInspects reports whether the server has nothing but ports for debuggers.
+func (s Server) OnlyInspects() bool { return !slices.ContainsFunc(s.Parts, isNoInspector) }

@@ -121,12 +121,14 @@ func (l Listener) Forwardable() bool { return !l.Owner.Known() || l.Owner.Forwar
 // Hosted reports whether the listener runs in a container with this computer's network. Its port is not published.
 func (l Listener) Hosted() bool { return l.Container.ID != "" && l.Facts.Container == l.Container.ID }
 
-// NoPodman is the beginning of Untold if Podman has no socket. The command that starts it follows.
-const NoPodman = "No Podman socket: "
+const noPodman = "No Podman socket: "
+
+// WithoutPodman returns the value of Untold if Podman has no socket, with the command that starts it.
+func WithoutPodman(command string) string { return noPodman + command }
 
 // PodmanSocket returns the command that starts Podman's socket if Podman needs it to name the container behind l.
 func (l Listener) PodmanSocket() string {
-	if command, ok := strings.CutPrefix(l.Untold, NoPodman); ok {
+	if command, ok := strings.CutPrefix(l.Untold, noPodman); ok {
 		return command
 	}
 	return ""

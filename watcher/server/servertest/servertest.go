@@ -22,6 +22,11 @@ var (
 	Vscode   = facts.Tool{Name: "VS Code", Kind: facts.App}
 	Gradle   = facts.Tool{Name: "Gradle", Kind: facts.Runner}
 	Esbuild  = facts.Tool{Name: "esbuild", Kind: facts.Helper}
+	Redis    = facts.Tool{Name: "Redis", Kind: facts.Server}
+	Rabbit   = facts.Tool{Name: "RabbitMQ", Kind: facts.Server}
+	Elastic  = facts.Tool{Name: "Elasticsearch", Kind: facts.Server}
+	Jupyter  = facts.Tool{Name: "Jupyter", Kind: facts.Server}
+	Delve    = facts.Tool{Name: "Delve", Kind: facts.Runner}
 
 	Shop  = project.Project{Name: "shop", Dir: "/home/ann/shop"}
 	Blog  = project.Project{Name: "blog", Dir: "/home/ann/blog"}
@@ -191,18 +196,11 @@ func Script(file string) Trait { return func(l *server.Listener) { l.Facts.Progr
 // Inside sets the port inside the container.
 func Inside(port uint16) Trait { return func(l *server.Listener) { l.Inside = port } }
 
-// More tools, and the address of all interfaces.
-var (
-	Redis    = facts.Tool{Name: "Redis", Kind: facts.Server}
-	Rabbit   = facts.Tool{Name: "RabbitMQ", Kind: facts.Server}
-	Elastic  = facts.Tool{Name: "Elasticsearch", Kind: facts.Server}
-	Jupyter  = facts.Tool{Name: "Jupyter", Kind: facts.Server}
-	Delve    = facts.Tool{Name: "Delve", Kind: facts.Runner}
-	Everyone = At("0.0.0.0")
-)
-
 func Widened(l *server.Listener) { l.Widened = true }
 
 func Project(name, dir, branch string) Trait {
 	return In(project.Project{Name: name, Dir: dir, Branch: branch})
 }
+
+// Everyone binds a listener to all IPv4 interfaces.
+var Everyone = At("0.0.0.0")
