@@ -24,7 +24,7 @@ import (
 // service there, and the program runs as shipped. The parts, file by file:
 //
 //	desktop_test.go     buildProgram: the program itself, built once
-//	                    desktop: the bus and the environment of the program
+//	                    testDesktop: the bus and the environment of the program
 //	process_test.go     process: any child of the tests: its output, its exit, its end with the test
 //	network_test.go     network: the desktop's own loopback interface, without other listeners
 //	host_test.go        host, item: the panel with the tray; the program's icon and menu in that panel
@@ -166,7 +166,7 @@ var build = sync.OnceValues(func() (string, error) {
 	return path, nil
 })
 
-// A desktop is a private session: a message bus, a home directory, programs in PATH and, if possible, a network.
+// A testDesktop is a private session: a message bus, a home directory, programs in PATH and, if possible, a network.
 type testDesktop struct {
 	t       testing.TB
 	dir     string

@@ -226,7 +226,7 @@ func TestExamine(t *testing.T) {
 				"Extensions. Then the icon appears by itself (fatal)\n" + noNotifier},
 		{"a tray", func(d *testDesktop) { d.startHost() }, xfce + host + noNotifier},
 		{"over ssh", func(d *testDesktop) { d.startHost(); d.setenv("SSH_TTY", "/dev/pts/1") },
-			"session lacks: XFCE on X11, but this terminal runs over ssh: porttray alone then watches in the terminal" +
+			"session lacks: XFCE on X11, but this terminal runs over ssh: without a command, porttray then watches in the terminal" +
 				" → start porttray on the desktop itself; porttray tray starts the tray from here\n" +
 				"session bus works: answers\n" + host + noNotifier},
 		{"a list of icons for indicator applets, and none", func(d *testDesktop) {

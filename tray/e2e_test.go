@@ -207,7 +207,7 @@ func TestStopAndKill(t *testing.T) {
 	begin := time.Now()
 	s.item.click(s.row(stubborn, port).find("Stop " + stubborn.who()))
 	s.hear(fmt.Sprintf("Port %d is still in use", port),
-		stubborn.who()+" did not stop within 5 seconds; Kill would force it")
+		stubborn.who()+" did not stop within 5 seconds; use Kill to force it")
 	t.Logf("that the port is still in use was told after %v", time.Since(begin).Round(10*time.Millisecond))
 	if took := time.Since(begin); took < 4*time.Second || stubborn.exited() {
 		t.Errorf("Stop gave up after %v, exited: %v", took, stubborn.exited())

@@ -66,7 +66,7 @@ func examineChoices() doctor.Finding {
 func overSSH(topic, what string) doctor.Finding {
 	return doctor.Finding{
 		Topic: topic, State: doctor.Lacks,
-		Says: what + ", but this terminal runs over ssh: porttray alone then watches in the terminal",
+		Says: what + ", but this terminal runs over ssh: without a command, porttray then watches in the terminal",
 		Fix:  "start porttray on the desktop itself; porttray tray starts the tray from here",
 	}
 }

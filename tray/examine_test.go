@@ -94,7 +94,7 @@ func tree(t *testing.T, dir string) string {
 }
 
 func TestExamineElsewhere(t *testing.T) {
-	const lacks = ", but this terminal runs over ssh: porttray alone then watches in the terminal"
+	const lacks = ", but this terminal runs over ssh: without a command, porttray then watches in the terminal"
 	tests := []struct {
 		goos      string
 		remote    bool

@@ -50,7 +50,7 @@ func latestText(h happening) string {
 	case moved:
 		text = fmt.Sprintf("%s is on %d: %d is taken", subject(h.on), l.Port, h.before.Port)
 	case slept:
-		text = fmt.Sprintf("%d servers are gone after a sleep", len(h.all()))
+		text = fmt.Sprintf("%d servers are gone since the computer slept", len(h.all()))
 	}
 	return at(h.at, text)
 }

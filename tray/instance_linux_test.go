@@ -48,7 +48,7 @@ func TestReadChoicesFromAPipe(t *testing.T) {
 	}
 }
 
-// TestOpenInstanceIsNotMisled replaces the lock and the bell. Nothing blocks or writes elsewhere.
+// TestOpenInstanceIsNotMisled replaces the lock and the show file. Nothing blocks or writes elsewhere.
 func TestOpenInstanceIsNotMisled(t *testing.T) {
 	runtime := t.TempDir()
 	t.Setenv("XDG_RUNTIME_DIR", runtime)
@@ -83,7 +83,7 @@ func TestOpenInstanceIsNotMisled(t *testing.T) {
 		}
 	}
 	if text, err := os.ReadFile(precious); string(text) != "text" || exists(filepath.Join(runtime, "new")) {
-		t.Errorf("something was written through the bell: %q, %v", text, err)
+		t.Errorf("something was written through the show file: %q, %v", text, err)
 	}
 	if os.Geteuid() != 0 {
 		t.Skip("only root can make directories of another user's")

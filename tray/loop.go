@@ -112,7 +112,7 @@ type loop struct {
 	endings        map[server.Target]*ending // the person's Stops and Kills
 	announced      map[server.ID]server.Key  // servers of recent notices
 	running        int                       // running actions
-	clicks         map[click]time.Time       // when the recent clicks on an entry are paid off at clickPace
+	clicks         map[click]time.Time       // by entry: when its clicks are within clickPace again
 	actions        sync.WaitGroup            // the running actions
 }
 
@@ -375,7 +375,7 @@ func (l *loop) show(h happening) {
 		l.model.remember(closedServer{h.at, h.before, h.reason.String()})
 	case slept:
 		for _, lost := range h.all() {
-			l.model.remember(closedServer{h.at, lost, "gone after a sleep"})
+			l.model.remember(closedServer{h.at, lost, "gone since the computer slept"})
 		}
 	}
 	if alarming(h) {

@@ -431,7 +431,8 @@ func ownerFact(l server.Listener, now time.Time) string {
 	case l.Container.Pod:
 		return clean("Pod " + l.Container.Name)
 	case l.Container.ID != "":
-		return clean("Container " + owner.Printable(l.Container.Name, 24) + ", image " + l.Container.Image)
+		name := owner.Printable(cmp.Or(l.Container.Name, l.Container.ID), 24)
+		return clean("Container " + name + ", image " + l.Container.Image)
 	case !p.Known():
 		return "This user cannot see its owner"
 	}

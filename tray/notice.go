@@ -290,20 +290,20 @@ func outcome(s server.Server, servers []server.Server, force bool, r owner.Resul
 		body := ended + "; " + whoHas(r.Left, servers) + " still listens there"
 		return notice{title: fmt.Sprintf("Port %d is still in use", l.Port), body: body}
 	case owner.Taken:
-		body := fmt.Sprintf("%s closed it, and now %s has it", p, whoHas(r.Left, servers))
+		body := fmt.Sprintf("%s released the port, and now %s has it", p, whoHas(r.Left, servers))
 		return notice{title: fmt.Sprintf("Port %d was taken over", l.Port), body: body}
 	case owner.StillRunning:
 		body, left := p+" did not stop within 5 seconds", ""
 		if s.Group().And() != "" {
-			left = "; left: " + owner.NumberedAll(r.Left)
+			left = "; still running: " + owner.NumberedAll(r.Left)
 		}
 		switch {
 		case r.Ended:
 			body = p + " has ended, but something still holds the port"
 		case force:
-			body = p + " is still there 5 seconds after Kill" + left
+			body = p + " did not end within 5 seconds of Kill" + left
 		default:
-			body += left + "; Kill would force it"
+			body += left + "; use Kill to force it"
 		}
 		return notice{title: fmt.Sprintf("Port %d is still in use", l.Port), body: body}
 	case owner.Unclear:
@@ -315,7 +315,7 @@ func outcome(s server.Server, servers []server.Server, force bool, r owner.Resul
 	case owner.AlreadyGone:
 		return nothingHit(l.Port, p, force)
 	case owner.NotPermitted:
-		body := fmt.Sprintf("The system does not let this user %s %s", verb, p)
+		body := fmt.Sprintf("The system does not allow this user to %s %s", verb, p)
 		return notice{title: fmt.Sprintf("Not permitted to %s %s", verb, short), body: body}
 	case owner.Refused:
 		return notice{title: fmt.Sprintf("Port %d: nothing was %s", l.Port, done), body: p + ": " + r.Reason}

@@ -266,7 +266,7 @@ var own = []situation{
 			{60, down(status(0), shop)}},
 		want: []string{
 			"1.0 Port 5173 is still in use / node (PID 5000001) did not stop within 5 seconds; " +
-				"Kill would force it",
+				"use Kill to force it",
 			"66.0 shop (Vite :5173) stopped after 2 min / exited with status 0"}},
 }
 

@@ -292,7 +292,7 @@ func gone(pid int) bool {
 	return err != nil || err2 != nil || strings.HasPrefix(state, "Z") && len(threads) == 1
 }
 
-// A project is a working directory of servers.
+// A workplace is a working directory of servers.
 type workplace struct{ name, dir string }
 
 func (s *soak) makeProjects(names ...string) {
@@ -316,7 +316,7 @@ func (b bind) String() string { return fmt.Sprintf("%s %s:%d", b.network, b.host
 
 func (b bind) exposed() bool { return b.host == "0.0.0.0" || b.host == "[::]" }
 
-// A server is the test's record of a listening process.
+// A testServer is the test's record of a listening process.
 type testServer struct {
 	*actor
 	binds    []bind    // the head first

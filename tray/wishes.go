@@ -71,8 +71,8 @@ func (m *model) runs(key server.Key) bool {
 	return slices.ContainsFunc(m.servers, func(s server.Server) bool { return s.Listener.Key() == key })
 }
 
-// section returns the section of a server. Choices in the menu override the rules, and a pinned server is always in the
-// main list.
+// section returns the section of a server. Choices in the menu override the rules, and a server pinned in the menu
+// is always in the main list.
 func (m *model) section(s server.Server) server.Section {
 	switch key := s.Listener.Key(); {
 	case marked(m.pinned, key):
@@ -89,7 +89,7 @@ func (m *model) pins(l server.Listener) bool {
 }
 
 // absent returns the pinned servers that do not run, in port order: those pinned in the menu, those pinned by a rule
-// that ran lately, and rules with pin for a single port. It leaves out hidden servers.
+// and seen running, and rules with pin for a single port. It leaves out hidden servers.
 func (m model) absent() []mark {
 	absent := slices.DeleteFunc(slices.Clone(m.pinned), func(p mark) bool { return m.runs(p.Key) })
 	for key, s := range m.ruled {

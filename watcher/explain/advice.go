@@ -289,7 +289,7 @@ func (a *Answer) adviseStop() []Advice {
 		return advice
 	}
 	l := servers[0]
-	const begin = "If another program reports that the port is in use, this one is the cause. "
+	const begin = "If another program reports that the port is in use, this server is the cause. "
 	switch manager := l.Facts.Manager; {
 	case l.Container.ID != "":
 		return []Advice{{begin + "To end it:", fmt.Sprintf("porttray stop %d", l.Port)}}

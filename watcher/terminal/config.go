@@ -53,7 +53,7 @@ means a mistake.`,
 				return err
 			}
 			rules := count(len(s.Rules), "rule", "rules")
-			_, err = fmt.Fprintf(c.OutOrStdout(), "%s has no mistakes: %s.\n", file, rules)
+			_, err = fmt.Fprintf(c.OutOrStdout(), "%s has no mistakes; it has %s.\n", file, rules)
 			return err
 		},
 	})

@@ -95,10 +95,10 @@ func TestConfig(t *testing.T) {
 	}
 	place := regexp.QuoteMeta(file)
 	run("", 0, "^file      "+place+"\ninterval  1s\nterminal  -\n$", "config")
-	run("", 0, "^"+place+` has no mistakes: 0 rules\.\n$`, "config", "check")
+	run("", 0, "^"+place+` has no mistakes; it has 0 rules\.\n$`, "config", "check")
 	good := "interval = \"5s\"\n[[rule]]\nport = " + number + "\nlabel = \"Mine\"\n"
 	run(good, 0, "interval  5s\n(.*\n)*rule 1    port = \""+number+"\", label = \"Mine\"\n$", "config")
-	run(good, 0, "^"+place+` has no mistakes: 1 rule\.\n$`, "config", "check")
+	run(good, 0, "^"+place+` has no mistakes; it has 1 rule\.\n$`, "config", "check")
 	run(good, 0, "^PORT.*\n"+number+" +Mine ", "list", number)
 	bad := good + "shwo = \"main\"\n"
 	run(bad, 1, "^"+place+`:5:1: there is no "shwo"; a rule has .*\n$`, "config", "check")

@@ -163,7 +163,7 @@ func (w *explainer) port() {
 	}[p.Class]
 	w.say("%d is a %s port (%d–%d): %s (RFC 6335).", p.Number, p.Class, p.First, p.Last, meaning)
 	if p.Service != "" {
-		w.say("It is registered for %s, but other programs may use it.", clean(p.Service))
+		w.say("It is registered for %s; another program may listen here.", clean(p.Service))
 	}
 	switch {
 	case p.EphemeralFirst == 0:
@@ -210,7 +210,8 @@ func (w *explainer) listens() {
 		w.say("%s has a connection from it.", processText(p))
 	}
 	for _, u := range w.UDP {
-		w.say("%s uses UDP port %d at %s; UDP is separate from TCP.", processText(u.Process), w.Port.Number, u.Address)
+		w.say("UDP port %d at %s is used by %s; UDP is separate from TCP.", w.Port.Number, u.Address,
+			processText(u.Process))
 	}
 	for _, u := range w.Untold {
 		w.say("Unknown: %s.", clean(u))
@@ -435,7 +436,7 @@ func (w *explainer) binds() {
 		case b.Error != "":
 			text += " (" + clean(b.Error) + ")"
 		case b.Reusable:
-			text += " (a program that sets SO_REUSEADDR can bind it; most servers do)"
+			text += " (only a program that sets SO_REUSEADDR can bind it; most servers set it)"
 		}
 		w.result(b.Address, text)
 	}

@@ -22,8 +22,8 @@ func listCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "list [PORT|RANGE|NAME ...]",
 		Short: "List the servers and their owners",
-		Long: `Lists your servers by port, as the menu does. --all adds the servers of the system, of other users and of
-desktop programs. A server with further ports is one row; --ports gives each port its own row.
+		Long: `Lists your servers by port, as the menu does. --all or a filter adds the servers of the system, of other users
+and of desktop programs. A server with further ports is one row; --ports gives each port its own row.
 
 A filter is a port (3000), a range (3000-3999), or part of the name of a project, tool, process or container. A server
 is listed if it matches any filter. --all and filters also find servers on other interfaces only. Exit status 1 means

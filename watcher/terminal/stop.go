@@ -155,7 +155,7 @@ func (s stopping) outcome(on server.Server, servers []server.Server, r owner.Res
 		case r.Ended:
 			return fmt.Sprintf("%s has ended, but something still holds port %d", it, port), false
 		case s.kill:
-			text = fmt.Sprintf("%s still runs after %v", it, s.wait)
+			text = fmt.Sprintf("%s did not end within %v of --kill", it, s.wait)
 		}
 		if on.Group().And() != "" {
 			text += "; still running: " + owner.NumberedAll(r.Left)

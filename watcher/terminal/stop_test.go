@@ -70,7 +70,7 @@ func TestStopping(t *testing.T) {
 		"interrupted": {now: one, port: 3000, interrupted: true, result: owner.Result{Outcome: owner.StillRunning},
 			hit: 4711, err: "asked node (PID 4711) to end, and did not wait for the result"},
 		"unkillable": {now: one, port: 3000, kill: true, result: owner.Result{Outcome: owner.StillRunning},
-			hit: 4711, err: "node (PID 4711) still runs after 5s"},
+			hit: 4711, err: "node (PID 4711) did not end within 5s of --kill"},
 		"held": {now: one, port: 3000, result: owner.Result{Outcome: owner.StillRunning, Ended: true},
 			hit: 4711, err: "node (PID 4711) has ended, but something still holds port 3000"},
 		"taken": {now: one, port: 3000, result: owner.Result{Outcome: owner.Taken, Left: []owner.Process{ruby},
