@@ -218,6 +218,39 @@ func TestEventsAreAboutServers(t *testing.T) {
 	}
 }
 
+// TestEventsWithoutOwner has a socket whose owner stays unknown. Its opening waits only if the owner may come later.
+func TestEventsWithoutOwner(t *testing.T) {
+	for source, want := range map[string]time.Duration{
+		"sock_diag":     7500 * time.Millisecond,
+		"/proc/net/tcp": 7500 * time.Millisecond,
+		"libproc":       1250 * time.Millisecond,
+		"gopsutil":      1250 * time.Millisecond,
+	} {
+		t.Run(source, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				m := newMachine(t)
+				moments := []moment{{0, nil}, {time.Second, []server.Listener{
+					servertest.Serves(3000, 0, servertest.Unknown)}}}
+				alone := servertest.Serves(99, 1, servertest.At("127.0.0.1", "::1"))
+				w := &Watcher{gone: func(server.Listener) bool { return false }}
+				w.Scan = func(context.Context) (Snapshot, error) {
+					return Snapshot{Time: time.Now(), Listeners: m.listed(moments, alone), Source: source}, nil
+				}
+				var got []time.Duration
+				m.followAs(w, 10*time.Second, func(u Update) string {
+					for range u.Events {
+						got = append(got, time.Since(m.start))
+					}
+					return ""
+				})
+				if !slices.Equal(got, []time.Duration{want}) {
+					t.Errorf("events after %v, want one after %v", got, want)
+				}
+			})
+		})
+	}
+}
+
 // listed returns the listeners at the present time.
 func (m *machine) listed(moments []moment, always ...server.Listener) []server.Listener {
 	var now []server.Listener

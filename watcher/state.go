@@ -2,7 +2,6 @@ package watcher
 
 import (
 	"maps"
-	"runtime"
 	"slices"
 	"time"
 
@@ -211,17 +210,19 @@ func (s *state) postponeUnclear(events []Event) []Event {
 		s.since = map[server.ID]time.Time{}
 	}
 	return slices.DeleteFunc(events, func(e Event) bool {
-		sought := !e.Owner.Known() && !e.Owner.Foreign && !e.Redirected // a scan sees a socket before its owner
+		sought := ownersComeLater(s.now.Source) && !e.Owner.Known() && !e.Owner.Foreign && !e.Redirected
 		unclear := sought || s.naming.pending(e.Listener) || s.naming.awaits(e.Listener)
 		limit := RestartGrace
-		// Only on Linux a later scan may find an owner that this one did not.
-		searching := s.now.Searching || s.slow > 0 && runtime.GOOS == "linux"
-		if sought && searching {
+		if sought && (s.now.Searching || s.slow > 0) {
 			limit = maxPostpone
 		}
 		return e.Kind == Opened && unclear && s.postpone(e.ID(), limit)
 	})
 }
+
+// ownersComeLater reports whether scans of a source may see a socket before its owner. gopsutil and libproc tell the owner
+// together with the socket, or never.
+func ownersComeLater(source string) bool { return source != "gopsutil" && source != "libproc" }
 
 // once returns gone with one check per process, because a process may have had thousands of listeners.
 func once(gone func(server.Listener) bool) func(server.Listener) bool {
